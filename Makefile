@@ -1,0 +1,26 @@
+# What can be run, and what for. `make test` is everything, in the order in which it is worth knowing.
+
+SEEDS ?= 2000
+
+.PHONY: build test quick sim bench
+
+build:
+	cargo build --release --locked
+
+# Everything; the last line is "N passed, N failed".
+test:
+	@scripts/test
+
+# What to run before each commit: a minute or two.
+quick:
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --features kervan/sim -- -D warnings
+	cargo test --workspace --features kervan/sim --lib --bins
+
+# The simulation: make sim SEEDS=100000. A failing seed is printed and replays.
+sim:
+	@scripts/sim $(SEEDS)
+
+# The figures of docs/performance.md.
+bench:
+	cargo run --release --locked -p kervan-loadtest

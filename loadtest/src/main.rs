@@ -1,0 +1,31 @@
+//! Measurements of Kervan, one subcommand each. The figures of `docs/performance.md` come from here.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that prints what it measured")]
+
+mod acks;
+mod bare;
+mod journal;
+mod measure;
+mod server;
+mod socket;
+mod sockets;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: kervan-loadtest SUBCOMMAND
+  journal [DIR] [SECONDS] [APPENDERS]   durable appends: the embedded journal beside a bare group-commit appender
+  acks [SECONDS]                        acknowledged messages: a whole engine in this process beside the same
+  idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
+  fanout [PROGRAM] [ROOMS] [LISTENERS] [SECONDS]
+                                        CPU time of the server for a million deliveries, saturated";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("journal") => journal::main(&args[1..]),
+        Some("acks") => acks::main(&args[1..]),
+        Some("idle") => sockets::idle(&args[1..]),
+        Some("fanout") => sockets::fanout(&args[1..]),
+        _ => bail!("{USAGE}"),
+    }
+}

@@ -1,0 +1,79 @@
+//! A child `kervan serve` with a folder of its own, and tokens for it. Killed and removed when it is dropped.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use kervan::api::auth::{TokenRequest, issue_token};
+use kervan::config::{DEVELOPMENT_SECRET, Secret};
+use kervan::env::SystemClock;
+use kervan::ids::UserId;
+
+/// The running child.
+pub struct Server {
+    child: Child,
+    dir: PathBuf,
+    /// Host and port of the public listener.
+    pub address: String,
+}
+
+impl Server {
+    /// Starts the program on a free port and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start in time.
+    pub fn start(program: &str) -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("kervan-loadtest-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(program)
+            .args(["serve", "--data-dir"])
+            .arg(&dir)
+            .args(["--port", &port.to_string()])
+            .env("KERVAN_SERVER__ADMIN_PORT", "0")
+            .env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0")
+            .env("KERVAN_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{program} does not start; cargo build --release first"))?;
+        let server = Self { child, dir, address: format!("127.0.0.1:{port}") };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(&server.address).is_err() {
+            ensure!(begun.elapsed() < Duration::from_secs(30), "the server is not up after 30 s");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// The child's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing better can be done about a failure here than to go on.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A token of development mode.
+///
+/// # Errors
+/// No such user can be.
+pub fn token(user: &str) -> Result<String> {
+    let (secret, user) = (Secret::new(DEVELOPMENT_SECRET), UserId::new(user)?);
+    let request = TokenRequest {
+        user: Some(&user),
+        channel: None,
+        ttl: Some(Duration::from_secs(3600)),
+        audience: None,
+        issuer: None,
+    };
+    Ok(issue_token(&secret, &request, &SystemClock::default())?)
+}

@@ -1,0 +1,90 @@
+//! Events in order: what is old is dropped, what is early waits, what removes somebody is the last thing he gets.
+
+#[cfg(any(test, feature = "sim"))]
+use super::ring::Ring;
+use super::{Ending, Feed, Output};
+#[cfg(any(test, feature = "sim"))]
+use crate::actors::bugs::{self, Bug};
+use crate::actors::gateway::frames::StreamEvent;
+#[cfg(any(test, feature = "sim"))]
+use crate::ids::Seq;
+use crate::limits;
+
+impl<S> Feed<S> {
+    /// Takes events of the present generation, whatever their order.
+    pub(super) fn ingest(&mut self, events: &[StreamEvent], out: &mut impl Output<S>) {
+        let mut rest = events;
+        while let Some(event) = rest.first() {
+            let seq = event.seq();
+            #[cfg(any(test, feature = "sim"))]
+            if bugs::planted(Bug::GapCheckSkipped) && seq > self.head {
+                self.head = Seq(seq.0 - 1);
+                self.ring = Ring::default();
+            }
+            if seq == self.head.next() {
+                let run = run_length(rest);
+                self.apply(&rest[..run], out);
+                rest = &rest[run..];
+                continue;
+            }
+            if seq > self.head {
+                self.target = self.target.max(seq);
+                if self.ahead.len() < limits::HUB_RING_EVENTS {
+                    self.ahead.insert(seq, event.clone());
+                }
+            }
+            rest = &rest[1..];
+        }
+        while let Some(entry) = self.ahead.first_entry() {
+            if *entry.key() > self.head.next() {
+                break;
+            }
+            let event = entry.remove();
+            if event.seq() > self.head {
+                self.apply(std::slice::from_ref(&event), out);
+            }
+        }
+    }
+
+    /// Applies the next events: a dense run in which only the last one may remove somebody.
+    fn apply(&mut self, run: &[StreamEvent], out: &mut impl Output<S>) {
+        let Some(last) = run.last() else { return };
+        let before = self.head;
+        self.head = last.seq();
+        self.target = self.target.max(self.head);
+        for event in run {
+            self.ring.push(event);
+        }
+        if self.members.live() == 0 {
+            return;
+        }
+        for (id, taken) in out.live(run, self.members.listeners()) {
+            self.set_lagging(id, before.plus(taken as u64));
+        }
+        let removed = last.removes();
+        #[cfg(any(test, feature = "sim"))]
+        let removed = removed.filter(|_| !bugs::planted(Bug::RemovalIgnored));
+        if let Some(user) = removed {
+            for id in self.members.live_of(user) {
+                self.end(id, Ending::Removed, out);
+            }
+        }
+    }
+}
+
+/// How many events from the first one on are dense, up to and including the first one that removes somebody.
+fn run_length(events: &[StreamEvent]) -> usize {
+    let mut run = 0;
+    let mut expected = events[0].seq();
+    for event in events {
+        if event.seq() != expected {
+            break;
+        }
+        run += 1;
+        expected = expected.next();
+        if event.removes().is_some() {
+            break;
+        }
+    }
+    run
+}

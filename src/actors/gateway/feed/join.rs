@@ -1,0 +1,215 @@
+//! Grants: how a subscriber gets his place in the order.
+//!
+//! A grant says that the user may listen as of the owner's head `h`. If the feed is not there yet, he waits for it. If it
+//! has passed `h`, the events above `h` are looked through for one that removes him; if they are not at hand, or there is
+//! one, the owner is asked again, and decides at a later head.
+
+use super::members::{Behind, Grant, Joining};
+use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
+#[cfg(any(test, feature = "sim"))]
+use crate::actors::bugs::{self, Bug};
+use crate::actors::gateway::frames::{Denial, RequestId, ToOwner};
+use crate::ids::{Generation, Seq, Timestamp};
+use crate::limits;
+
+/// A question on behalf of somebody who listens already, so that the owner knows this gateway again.
+pub(super) struct Keeper {
+    request: RequestId,
+    asked: Timestamp,
+    slot: u32,
+}
+
+impl<S> Feed<S> {
+    pub(super) fn granted(
+        &mut self,
+        request: RequestId,
+        generation: Generation,
+        head: Seq,
+        floor: Seq,
+        now: Timestamp,
+        out: &mut impl Output<S>,
+    ) {
+        if self.generation.is_some_and(|known| known > generation) {
+            // An answer from before the reset; the question was asked again since, or will be by time.
+            return;
+        }
+        if self.generation.is_some_and(|known| known < generation) {
+            self.reset(now, out);
+            return;
+        }
+        let asker = self.joining_with(request);
+        if self.generation.is_none() {
+            if asker.is_none() {
+                return;
+            }
+            self.generation = Some(generation);
+            self.head = head;
+        }
+        self.target = self.target.max(head);
+        self.floor = self.floor.max(floor);
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.request == request) {
+            self.keeper = None;
+        }
+        if let Some(id) = asker
+            && let Some(joining) = self.joining_mut(id)
+        {
+            joining.grant = Some(Grant { head, floor });
+        }
+    }
+
+    pub(super) fn denied(&mut self, request: RequestId, reason: Denial, now: Timestamp, out: &mut impl Output<S>) {
+        if let Some(keeper) = self.keeper.as_ref().filter(|keeper| keeper.request == request) {
+            if reason != Denial::Unavailable {
+                let next = keeper.slot + 1;
+                self.keep_listening(next, now, out);
+            }
+            return;
+        }
+        // What is unavailable is asked for again by time, until it takes too long.
+        if reason != Denial::Unavailable
+            && let Some(id) = self.joining_with(request)
+        {
+            self.refuse(id, reason, out);
+            self.note_idle(now);
+        }
+    }
+
+    /// Gives everybody his place whose grant the feed has reached.
+    pub(super) fn join_granted(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        let mut at = 0;
+        while let Some(id) = self.joining.get(at).copied() {
+            at += 1;
+            let Some(member) = self.members.get(id) else { continue };
+            let State::Joining(joining) = &member.state else { continue };
+            let Some(grant) = joining.grant.filter(|grant| grant.head <= self.head) else { continue };
+            let still_member = self
+                .ring
+                .above(grant.head, self.head)
+                .is_some_and(|mut passed| !passed.any(|event| event.removes() == Some(&member.user)));
+            if still_member {
+                self.join(id, grant, now, out);
+                // `join` has taken `id` out of the list.
+                at -= 1;
+            } else {
+                self.listen_again(id, now, out);
+            }
+        }
+    }
+
+    fn join(&mut self, id: SubscriberId, grant: Grant, now: Timestamp, out: &mut impl Output<S>) {
+        let Some(joining) = self.joining_mut(id) else { return };
+        let (recover, since) = (joining.recover, joining.first_asked);
+        #[cfg(any(test, feature = "sim"))]
+        if bugs::planted(Bug::SubscribeOutsideOrder)
+            && let (Some(generation), Some(position)) = (self.generation, recover)
+        {
+            self.set_live(id);
+            if let Some(member) = self.members.get(id) {
+                let (offset, events) = (position.offset, Vec::new());
+                out.subscribed(&member.to, Subscribed { generation, offset, recovered: true, events });
+            }
+            return;
+        }
+        if let Some(position) = recover.filter(|position| self.can_recover(*position, grant)) {
+            let behind = Behind { admitted: grant.head, at: position.offset, replied: false, paused: false, since };
+            self.set_behind(id, behind);
+            self.advance(id, now, out);
+            return;
+        }
+        let Some(generation) = self.generation else { return };
+        self.set_live(id);
+        if let Some(member) = self.members.get(id) {
+            let reply = Subscribed { generation, offset: self.head, recovered: false, events: Vec::new() };
+            out.subscribed(&member.to, reply);
+        }
+    }
+
+    fn can_recover(&self, position: Position, grant: Grant) -> bool {
+        position.generation == self.generation
+            && position.offset <= self.head
+            && position.offset.next() >= grant.floor.max(self.floor)
+    }
+
+    /// Asks anew for a place, under a new number: older answers do not count any more.
+    pub(super) fn listen_again(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        let request = out.request();
+        match &mut member.state {
+            State::Joining(joining) => {
+                joining.request = request;
+                joining.asked = now;
+                joining.grant = None;
+            }
+            State::Behind(behind) => {
+                // Only before the reply: his position can't be had, he starts at the head.
+                debug_assert!(!behind.replied);
+                let joining = Joining { request, first_asked: behind.since, asked: now, recover: None, grant: None };
+                member.state = State::Joining(Box::new(joining));
+                self.behind.retain(|other| *other != id);
+                self.joining.push(id);
+            }
+            State::Live => return,
+        }
+        let user = member.user.clone();
+        out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
+    }
+
+    pub(super) fn ask_joining_again(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        for id in self.joining.clone() {
+            self.listen_again(id, now, out);
+        }
+    }
+
+    /// Asks on behalf of the first one that was granted, from `slot` on; one who is no member any more can't keep the
+    /// stream for the others.
+    pub(super) fn keep_listening(&mut self, slot: u32, now: Timestamp, out: &mut impl Output<S>) {
+        let Some((slot, member)) = self.members.granted_from(slot) else {
+            if self.keeper.take().is_some() {
+                // The owner says of each of them that he may not listen: the events that say so are lost.
+                self.reset(now, out);
+            }
+            return;
+        };
+        let request = out.request();
+        let user = member.user.clone();
+        self.keeper = Some(Box::new(Keeper { request, asked: now, slot }));
+        out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
+    }
+
+    pub(super) fn tick_keeper(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        if let Some(keeper) = &self.keeper
+            && now.since(keeper.asked) >= limits::GATEWAY_RETRY_MS
+        {
+            let slot = keeper.slot;
+            self.keep_listening(slot, now, out);
+        }
+    }
+
+    pub(super) fn tick_joining(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        for id in self.joining.clone() {
+            let Some(member) = self.members.get_mut(id) else { continue };
+            let State::Joining(joining) = &mut member.state else { continue };
+            if now.since(joining.first_asked) >= limits::GATEWAY_GIVE_UP_MS {
+                self.refuse(id, Denial::Unavailable, out);
+            } else if joining.grant.is_none() && now.since(joining.asked) >= limits::GATEWAY_RETRY_MS {
+                // Under the same number: the answer to either will do.
+                joining.asked = now;
+                let (request, user) = (joining.request, member.user.clone());
+                out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
+            }
+        }
+    }
+
+    fn joining_with(&self, request: RequestId) -> Option<SubscriberId> {
+        self.joining.iter().copied().find(|id| {
+            matches!(self.members.get(*id).map(|m| &m.state), Some(State::Joining(joining)) if joining.request == request)
+        })
+    }
+
+    fn joining_mut(&mut self, id: SubscriberId) -> Option<&mut Joining> {
+        match &mut self.members.get_mut(id)?.state {
+            State::Joining(joining) => Some(joining),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The subscribers of a feed: a slab, so that a room of many thousands is walked in a line and left in constant time.
+
+use super::Position;
+use crate::actors::gateway::frames::RequestId;
+use crate::ids::{Seq, Timestamp, UserId};
+
+/// A subscriber of one feed. Never used again for another one of the same feed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SubscriberId {
+    slot: u32,
+    tag: u32,
+}
+
+/// One subscriber.
+pub(super) struct Member<S> {
+    pub user: UserId,
+    pub to: S,
+    pub state: State,
+}
+
+/// How far he is. What is rare is boxed.
+pub(super) enum State {
+    /// Gets every event as it is applied.
+    Live,
+    /// Waits for a grant, or for the feed to reach its place.
+    Joining(Box<Joining>),
+    /// Gets what he missed first.
+    Behind(Box<Behind>),
+}
+
+pub(super) struct Joining {
+    /// The question that counts; answers to earlier ones are void.
+    pub request: RequestId,
+    pub first_asked: Timestamp,
+    pub asked: Timestamp,
+    pub recover: Option<Position>,
+    pub grant: Option<Grant>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Grant {
+    pub head: Seq,
+    pub floor: Seq,
+}
+
+pub(super) struct Behind {
+    /// He was a member at this seq: only a later removal ends him.
+    pub admitted: Seq,
+    /// The last seq he got.
+    pub at: Seq,
+    /// Whether the reply has gone out.
+    pub replied: bool,
+    /// His outbox is full.
+    pub paused: bool,
+    /// When he began to wait for the reply.
+    pub since: Timestamp,
+}
+
+struct Slot<S> {
+    tag: u32,
+    member: Option<Member<S>>,
+}
+
+/// The subscribers of one feed.
+pub(super) struct Members<S> {
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    live: usize,
+}
+
+impl<S> Default for Members<S> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), live: 0 }
+    }
+}
+
+impl<S> Members<S> {
+    pub fn insert(&mut self, member: Member<S>) -> SubscriberId {
+        if let Some(slot) = self.free.pop() {
+            let entry = &mut self.slots[slot as usize];
+            entry.tag = entry.tag.wrapping_add(1);
+            entry.member = Some(member);
+            return SubscriberId { slot, tag: entry.tag };
+        }
+        if self.slots.is_empty() {
+            // Most feeds are personal and have one subscriber for ever.
+            self.slots.reserve_exact(1);
+        }
+        let slot = self.slots.len() as u32;
+        self.slots.push(Slot { tag: 0, member: Some(member) });
+        SubscriberId { slot, tag: 0 }
+    }
+
+    pub fn get(&self, id: SubscriberId) -> Option<&Member<S>> {
+        self.slots.get(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.as_ref()
+    }
+
+    pub fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Member<S>> {
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.as_mut()
+    }
+
+    pub fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
+        let member = self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.take()?;
+        self.free.push(id.slot);
+        if matches!(member.state, State::Live) {
+            self.live -= 1;
+        }
+        Some(member)
+    }
+
+    pub fn set_live(&mut self, id: SubscriberId) {
+        if let Some(member) = self.get_mut(id)
+            && !matches!(member.state, State::Live)
+        {
+            member.state = State::Live;
+            self.live += 1;
+        }
+    }
+
+    /// False if there is no such subscriber.
+    pub fn set_behind(&mut self, id: SubscriberId, behind: Behind) -> bool {
+        let Some(member) = self.get_mut(id) else { return false };
+        let before = std::mem::replace(&mut member.state, State::Behind(Box::new(behind)));
+        if matches!(before, State::Live) {
+            self.live -= 1;
+        }
+        true
+    }
+
+    /// How many are up to date.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+
+    /// Everybody.
+    pub fn ids(&self) -> Vec<SubscriberId> {
+        self.filtered(|_| true)
+    }
+
+    /// Those up to date of `user`.
+    pub fn live_of(&self, user: &UserId) -> Vec<SubscriberId> {
+        self.filtered(|member| matches!(member.state, State::Live) && member.user == *user)
+    }
+
+    /// The first one at or after `slot` that has been granted: also one who waits for what he missed, as the owner has to
+    /// know that somebody listens here.
+    pub fn granted_from(&self, slot: u32) -> Option<(u32, &Member<S>)> {
+        let rest = self.slots.iter().enumerate().skip(slot as usize);
+        rest.filter_map(|(at, slot)| Some((at as u32, slot.member.as_ref()?)))
+            .find(|(_, member)| !matches!(member.state, State::Joining(_)))
+    }
+
+    /// Those up to date.
+    pub fn listeners(&self) -> Listeners<'_, S> {
+        Listeners { slots: self.slots.iter().enumerate(), all: false }
+    }
+
+    /// Those up to date, and those that catch up.
+    pub fn begun(&self) -> Listeners<'_, S> {
+        Listeners { slots: self.slots.iter().enumerate(), all: true }
+    }
+
+    fn filtered(&self, keep: impl Fn(&Member<S>) -> bool) -> Vec<SubscriberId> {
+        let numbered = self.slots.iter().enumerate();
+        numbered
+            .filter(|(_, slot)| slot.member.as_ref().is_some_and(&keep))
+            .map(|(at, slot)| SubscriberId { slot: at as u32, tag: slot.tag })
+            .collect()
+    }
+}
+
+impl<S> Member<S> {
+    fn has_begun(&self) -> bool {
+        match &self.state {
+            State::Live => true,
+            State::Behind(behind) => behind.replied,
+            State::Joining(_) => false,
+        }
+    }
+}
+
+/// Subscribers of a feed, one after the other.
+pub struct Listeners<'a, S> {
+    slots: std::iter::Enumerate<std::slice::Iter<'a, Slot<S>>>,
+    all: bool,
+}
+
+impl<S> Clone for Listeners<'_, S> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), all: self.all }
+    }
+}
+
+impl<'a, S> Iterator for Listeners<'a, S> {
+    type Item = (SubscriberId, &'a S);
+
+    fn next(&mut self) -> Option<(SubscriberId, &'a S)> {
+        loop {
+            let (at, slot) = self.slots.next()?;
+            let Some(member) = &slot.member else { continue };
+            if matches!(member.state, State::Live) || (self.all && member.has_begun()) {
+                return Some((SubscriberId { slot: at as u32, tag: slot.tag }, &member.to));
+            }
+        }
+    }
+}

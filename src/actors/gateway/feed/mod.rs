@@ -1,0 +1,360 @@
+//! One stream with listeners on this node, as a pure machine: frames, wishes and time in; deliveries and frames out.
+//!
+//! It turns what may be lost, doubled, delayed or overtaken into exact order for each subscriber (I5): events are applied
+//! strictly by seq, duplicates dropped, gaps fetched; who comes back with a position gets what he lacks before anything
+//! newer; nobody gets an event above the one that removed him (P6). It never reads a clock, never blocks, and never
+//! tells a subscriber that he recovered unless every seq will come, or his subscription ends (P4).
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the types, subscribing and unsubscribing, the frames |
+//! | `apply` | events in order, the ring, removals |
+//! | `join` | grants: how a subscriber gets his place in the order |
+//! | `behind` | subscribers that catch up |
+//! | `fetch` | questions for events that are missing; time |
+//! | `members`, `ring` | the two containers |
+
+mod apply;
+mod behind;
+mod fetch;
+mod join;
+mod members;
+mod ring;
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::collections::BTreeMap;
+
+pub use members::{Listeners, SubscriberId};
+
+use self::fetch::Fetch;
+use self::join::Keeper;
+use self::members::{Behind, Joining, Member, Members, State};
+use self::ring::Ring;
+use super::frames::{Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::ids::{Generation, Seq, Timestamp, UserId};
+
+/// Where a client stood when it was cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The generation it saw; `None` if its epoch is no generation at all.
+    pub generation: Option<Generation>,
+    /// The last seq it has.
+    pub offset: Seq,
+}
+
+/// A subscription begins.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Subscribed {
+    /// The stream's generation.
+    pub generation: Generation,
+    /// The subscriber's place: that of the last of `events`, or where he enters if there are none.
+    pub offset: Seq,
+    /// Whether everything since the position he named is here or comes before anything newer.
+    pub recovered: bool,
+    /// The first of what he missed; the rest follows through [`Output::catch_up`].
+    pub events: Vec<StreamEvent>,
+}
+
+/// Why a subscription ends without the subscriber's wish.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// The last event he got removed him.
+    Removed,
+    /// The order can't be kept for him: he shall subscribe again from where he is.
+    Insufficient,
+}
+
+/// What a feed causes. The hub has one; tests and the simulation have another. None of its methods may call the feed.
+pub trait Output<S> {
+    /// A request id higher than all before.
+    fn request(&mut self) -> RequestId;
+    /// A frame for the owner. May be lost.
+    fn send(&mut self, frame: ToOwner);
+    /// The next events for everybody who is up to date. Names those who could not take all of them and how many they
+    /// took; each of them is caught up once [`Feed::resume`] is called for him.
+    fn live(&mut self, events: &[StreamEvent], to: Listeners<'_, S>) -> Vec<(SubscriberId, usize)>;
+    /// The next events for one who catches up.
+    fn catch_up(&mut self, to: &S, events: &[StreamEvent]);
+    /// Bytes that one who catches up can take now. If 0, [`Feed::resume`] must be called once there is room.
+    fn room(&mut self, id: SubscriberId, to: &S) -> usize;
+    /// The subscription begins.
+    fn subscribed(&mut self, to: &S, reply: Subscribed);
+    /// It does not begin.
+    fn refused(&mut self, to: &S, reason: Denial);
+    /// It ends. Called before the subscriber is dropped.
+    fn ended(&mut self, to: &S, why: Ending);
+    /// Something without a place in the stream, for everybody who is up to date.
+    fn ephemeral(&mut self, event: &Ephemeral, to: Listeners<'_, S>);
+}
+
+/// See the module. `S` names a subscriber to the outside.
+pub struct Feed<S> {
+    stream: StreamId,
+    /// Whether it is listened to by an open channel's name.
+    open: bool,
+    /// `None` until the first grant: then `head`, `target` and `floor` mean nothing.
+    generation: Option<Generation>,
+    /// The last seq applied.
+    head: Seq,
+    /// The highest seq known to exist.
+    target: Seq,
+    /// The lowest seq that the owner can still give.
+    floor: Seq,
+    ring: Ring,
+    /// Events that came before their turn.
+    ahead: BTreeMap<Seq, StreamEvent>,
+    members: Members<S>,
+    joining: Vec<SubscriberId>,
+    behind: Vec<SubscriberId>,
+    fetches: Vec<Fetch>,
+    keeper: Option<Box<Keeper>>,
+    /// Since when nobody listens.
+    idle_since: Option<Timestamp>,
+}
+
+impl<S> Feed<S> {
+    /// A feed without listeners.
+    #[must_use]
+    pub fn new(stream: StreamId, open: bool, now: Timestamp) -> Self {
+        Self {
+            stream,
+            open,
+            generation: None,
+            head: Seq::ZERO,
+            target: Seq::ZERO,
+            floor: Seq::ZERO,
+            ring: Ring::default(),
+            ahead: BTreeMap::new(),
+            members: Members::default(),
+            joining: Vec::new(),
+            behind: Vec::new(),
+            fetches: Vec::new(),
+            keeper: None,
+            idle_since: Some(now),
+        }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// Whether it is listened to by an open channel's name.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Generation and last seq applied, if known.
+    #[must_use]
+    pub fn position(&self) -> Option<(Generation, Seq)> {
+        self.generation.map(|generation| (generation, self.head))
+    }
+
+    /// Everybody whose subscription has begun.
+    #[must_use]
+    pub fn subscribers(&self) -> Listeners<'_, S> {
+        self.members.begun()
+    }
+
+    /// Whether [`Self::tick`] has something to wait for.
+    #[must_use]
+    pub fn needs_ticks(&self) -> bool {
+        !(self.joining.is_empty() && self.behind.is_empty() && self.fetches.is_empty())
+            || self.keeper.is_some()
+            || self.idle_since.is_some()
+    }
+
+    /// Somebody wants to listen, perhaps from a position on. Answered by [`Output::subscribed`] or [`Output::refused`],
+    /// the latter within [`crate::limits::GATEWAY_GIVE_UP_MS`].
+    pub fn subscribe(
+        &mut self,
+        to: S,
+        user: UserId,
+        recover: Option<Position>,
+        now: Timestamp,
+        out: &mut impl Output<S>,
+    ) -> SubscriberId {
+        let request = out.request();
+        let joining = Joining { request, first_asked: now, asked: now, recover, grant: None };
+        let id = self.members.insert(Member { user: user.clone(), to, state: State::Joining(Box::new(joining)) });
+        self.joining.push(id);
+        self.idle_since = None;
+        out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
+        id
+    }
+
+    /// A subscriber goes by his own wish. Returns him, unless he had gone already.
+    pub fn unsubscribe(&mut self, id: SubscriberId, now: Timestamp) -> Option<S> {
+        let member = self.remove(id)?;
+        self.note_idle(now);
+        Some(member.to)
+    }
+
+    /// There is room again for one who catches up.
+    pub fn resume(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
+        if let Some(Member { state: State::Behind(behind), .. }) = self.members.get_mut(id) {
+            behind.paused = false;
+        }
+        self.settle(now, out);
+    }
+
+    /// A frame of the owner for this stream. Frames for other streams and answers to commands are not for a feed.
+    pub fn receive(&mut self, frame: &ToGateway, now: Timestamp, out: &mut impl Output<S>) {
+        match frame {
+            ToGateway::Granted { request, generation, head, floor, .. } => {
+                self.granted(*request, *generation, *head, *floor, now, out);
+            }
+            ToGateway::Denied { request, reason, .. } => self.denied(*request, *reason, now, out),
+            ToGateway::Events { generation, events, .. } => {
+                if self.is_current(*generation, now, out) {
+                    self.ingest(events, out);
+                }
+            }
+            ToGateway::Head { generation, head, .. } => {
+                if self.is_current(*generation, now, out) {
+                    self.target = self.target.max(*head);
+                }
+            }
+            ToGateway::Fetched { request, generation, events, .. } => {
+                if self.is_current(*generation, now, out) {
+                    self.fetched(*request, events, now, out);
+                }
+            }
+            ToGateway::Ephemeral { event, .. } => {
+                if self.members.live() > 0 {
+                    out.ephemeral(event, self.members.listeners());
+                }
+            }
+            ToGateway::Answer { .. } => {}
+        }
+        self.settle(now, out);
+    }
+
+    /// The owner may have forgotten that we listen (it moved, or restarted): asks again.
+    pub fn owner_changed(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        self.ask_joining_again(now, out);
+        self.keep_listening(0, now, out);
+    }
+
+    /// Time has passed. Asks again what was not answered, gives up what took too long. Returns true if the feed is over:
+    /// nobody has listened for long, the owner was told, and the feed is to be dropped.
+    pub fn tick(&mut self, now: Timestamp, out: &mut impl Output<S>) -> bool {
+        self.tick_joining(now, out);
+        self.tick_keeper(now, out);
+        self.tick_fetches(now, out);
+        self.tick_behind(now, out);
+        self.settle(now, out);
+        self.note_idle(now);
+        let over = self.idle_since.is_some_and(|since| now.since(since) >= crate::limits::FEED_LINGER_MS);
+        if over {
+            let request = out.request();
+            out.send(ToOwner::Unlisten { request, stream: self.stream.clone() });
+        }
+        over
+    }
+
+    /// Whether a frame of this generation is about the present. A higher one ends all subscriptions.
+    fn is_current(&mut self, generation: Generation, now: Timestamp, out: &mut impl Output<S>) -> bool {
+        match self.generation {
+            Some(known) if known == generation => true,
+            Some(known) if known < generation => {
+                self.reset(now, out);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The order is lost: whoever has begun shall come again; whoever is about to begin is asked for again.
+    fn reset(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        self.generation = None;
+        self.head = Seq::ZERO;
+        self.target = Seq::ZERO;
+        self.floor = Seq::ZERO;
+        self.ring = Ring::default();
+        self.ahead.clear();
+        self.fetches.clear();
+        self.keeper = None;
+        for id in self.members.ids() {
+            match self.members.get(id).map(|member| &member.state) {
+                Some(State::Joining(_)) => {}
+                Some(State::Behind(behind)) if !behind.replied => self.listen_again(id, now, out),
+                _ => self.end(id, Ending::Insufficient, out),
+            }
+        }
+        self.ask_joining_again(now, out);
+        self.note_idle(now);
+    }
+
+    /// Does everything that has become possible.
+    fn settle(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        if self.generation.is_none() {
+            return;
+        }
+        self.close_gap(now, out);
+        self.join_granted(now, out);
+        self.advance_behind(now, out);
+    }
+
+    fn end(&mut self, id: SubscriberId, why: Ending, out: &mut impl Output<S>) {
+        if let Some(member) = self.remove(id) {
+            out.ended(&member.to, why);
+        }
+    }
+
+    fn refuse(&mut self, id: SubscriberId, reason: Denial, out: &mut impl Output<S>) {
+        if let Some(member) = self.remove(id) {
+            out.refused(&member.to, reason);
+        }
+    }
+
+    fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
+        let member = self.members.remove(id)?;
+        match member.state {
+            State::Joining(_) => self.joining.retain(|other| *other != id),
+            State::Behind(_) => self.behind.retain(|other| *other != id),
+            State::Live => {}
+        }
+        Some(member)
+    }
+
+    fn note_idle(&mut self, now: Timestamp) {
+        if !self.members.is_empty() {
+            self.idle_since = None;
+        } else if self.idle_since.is_none() {
+            self.idle_since = Some(now);
+        }
+    }
+
+    /// From joining to catching up.
+    fn set_behind(&mut self, id: SubscriberId, behind: Behind) {
+        self.joining.retain(|other| *other != id);
+        if self.members.set_behind(id, behind) {
+            self.behind.push(id);
+        }
+    }
+
+    /// From being up to date to catching up: he takes nothing more at the moment.
+    fn set_lagging(&mut self, id: SubscriberId, at: Seq) {
+        let behind = Behind { admitted: at, at, replied: true, paused: true, since: Timestamp::ZERO };
+        if self.members.set_behind(id, behind) {
+            self.behind.push(id);
+        }
+    }
+
+    /// Whether somebody catches up.
+    #[must_use]
+    pub fn has_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// From joining or catching up to being up to date.
+    fn set_live(&mut self, id: SubscriberId) {
+        self.joining.retain(|other| *other != id);
+        self.behind.retain(|other| *other != id);
+        self.members.set_live(id);
+    }
+}

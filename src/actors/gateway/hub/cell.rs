@@ -1,0 +1,173 @@
+//! One feed under its lock, with its channel's name; and the subscriptions in it as connections hold them.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::fanout::{Fanout, Listener, Pieces};
+use super::{Connection, Hub, StreamKey, Wishes, lock};
+use crate::actors::gateway::feed::{Feed, SubscriberId};
+use crate::actors::gateway::frames::ToGateway;
+use crate::ids::{Generation, Seq, Timestamp, UserId};
+
+/// A feed of this node.
+pub struct Cell {
+    key: StreamKey,
+    channel: Box<str>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    feed: Feed<Listener>,
+    /// Encoded events, while somebody lags behind.
+    pieces: Option<Box<Pieces>>,
+    /// It has left the map: nobody may come any more.
+    closed: bool,
+    /// It stands in the list of those that wait for time to pass.
+    waiting: bool,
+}
+
+/// Who is subscribed to a channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presence {
+    /// The connection.
+    pub client: Uuid,
+    /// Its user.
+    pub user: UserId,
+    /// What others see of the user, JSON text.
+    pub connection_info: Option<Bytes>,
+    /// What others see of him in this channel, JSON text.
+    pub channel_info: Option<Bytes>,
+}
+
+/// A place in a feed. Dropping it does not end it: [`Subscription::end`] does.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    pub(super) cell: Arc<Cell>,
+    pub(super) id: SubscriberId,
+}
+
+impl Subscription {
+    /// The subscriber goes, by his own wish or because his connection is over.
+    pub fn end(&self, hub: &Hub) {
+        self.cell.with(hub, |feed, fanout| {
+            if let Some(listener) = feed.unsubscribe(self.id, hub.now()) {
+                fanout.left(&listener);
+            }
+        });
+    }
+
+    /// What is listened to.
+    #[must_use]
+    pub fn key(&self) -> &StreamKey {
+        &self.cell.key
+    }
+
+    /// Where the stream stands on this node: its subscribers may see everything up to here.
+    #[must_use]
+    pub fn position(&self) -> Option<(Generation, Seq)> {
+        lock(&self.cell.inner).feed.position()
+    }
+
+    /// Connections of this node that are subscribed.
+    #[must_use]
+    pub fn presence(&self) -> Vec<Presence> {
+        lock(&self.cell.inner).feed.subscribers().map(|(_, listener)| listener.presence()).collect()
+    }
+}
+
+impl Cell {
+    pub(super) fn new(key: &StreamKey, channel: &str, now: Timestamp) -> Self {
+        let feed = Feed::new(key.stream.clone(), key.open, now);
+        let inner = Mutex::new(Inner { feed, pieces: None, closed: false, waiting: false });
+        Self { key: key.clone(), channel: Box::from(channel), inner }
+    }
+
+    pub(super) fn key(&self) -> &StreamKey {
+        &self.key
+    }
+
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// None if the cell is closed.
+    pub(super) fn subscribe(
+        self: &Arc<Self>,
+        hub: &Hub,
+        connection: &Arc<Connection>,
+        key: u32,
+        wishes: &Wishes,
+    ) -> Option<SubscriberId> {
+        self.with(hub, |feed, fanout| {
+            let listener = Listener::new(connection.clone(), key, wishes);
+            feed.subscribe(listener, connection.user.clone(), wishes.recover, hub.now(), fanout)
+        })
+    }
+
+    pub(super) fn receive(self: &Arc<Self>, hub: &Hub, frame: &ToGateway) {
+        self.with(hub, |feed, fanout| feed.receive(frame, hub.now(), fanout));
+    }
+
+    pub(super) fn owner_changed(self: &Arc<Self>, hub: &Hub) {
+        self.with(hub, |feed, fanout| feed.owner_changed(hub.now(), fanout));
+    }
+
+    pub(super) fn resume(self: &Arc<Self>, hub: &Hub, id: SubscriberId) {
+        self.with(hub, |feed, fanout| feed.resume(id, hub.now(), fanout));
+    }
+
+    /// Returns whether it still waits for time to pass.
+    pub(super) fn tick(self: &Arc<Self>, hub: &Hub, now: Timestamp) -> bool {
+        let mut inner = lock(&self.inner);
+        let Inner { feed, pieces, .. } = &mut *inner;
+        let mut fanout = Fanout::new(hub, self, pieces);
+        let over = feed.tick(now, &mut fanout);
+        fanout.finish(feed);
+        if over {
+            // Under the feed's lock: whoever finds it closed finds another one in the map, or none.
+            inner.closed = true;
+            lock(hub.shard(&self.key)).remove(&self.key);
+        }
+        inner.waiting = !over && inner.feed.needs_ticks();
+        let waiting = inner.waiting;
+        drop(inner);
+        if over && let Some(twin) = hub.cell(&StreamKey { open: !self.key.open, ..self.key.clone() }) {
+            // A room may be known by its uuid and by an open channel's name. The owner counts nodes, not names: who went by
+            // one of them has taken the other off its list as well.
+            twin.owner_changed(hub);
+        }
+        waiting
+    }
+
+    /// Does something to the feed, with everything that follows. None if it is closed.
+    fn with<T>(
+        self: &Arc<Self>,
+        hub: &Hub,
+        change: impl FnOnce(&mut Feed<Listener>, &mut Fanout<'_>) -> T,
+    ) -> Option<T> {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return None;
+        }
+        let Inner { feed, pieces, .. } = &mut *inner;
+        let mut fanout = Fanout::new(hub, self, pieces);
+        let result = change(feed, &mut fanout);
+        fanout.finish(feed);
+        let waits = inner.feed.needs_ticks() && !inner.waiting;
+        inner.waiting |= waits;
+        drop(inner);
+        if waits {
+            lock(&hub.waiting).push(self.clone());
+        }
+        Some(result)
+    }
+}
+
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,325 @@
+//! The hub of a node: everything that connections of this node listen to, and everything they asked and wait for.
+//!
+//! A shell around the pure [`super::feed`]: locks, encoding, outboxes, questions. One event is encoded once for each wire
+//! format in use and its bytes are shared. The hub never decides what a fold decides, and never waits: whatever cannot
+//! be taken is refused or asked again.
+//!
+//! Locks: a feed's lock may be held while the lock of an outbox or of a map is taken, never the other way round.
+
+mod cell;
+mod fanout;
+mod limiter;
+mod requests;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+pub use cell::{Cell, Presence, Subscription};
+pub use limiter::{Limiter, Rate};
+pub use requests::{PendingAnswer, PendingEvents, TIMEOUT_MS};
+pub use sessions::{Connection, Sessions, Wire};
+
+use self::requests::Requests;
+use super::feed::Position;
+use super::frames::{Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::env::Clock;
+use crate::ids::{Partition, Seq, Timestamp};
+use crate::metrics::Metrics;
+
+/// How often [`Hub::tick`] is due.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// Shards of the map of feeds: more than there are cores.
+const SHARDS: usize = 64;
+
+/// The way to the owners of partitions.
+pub trait Owners: Send + Sync + 'static {
+    /// Hands a frame on. Frames of one caller reach one partition in the order in which they were sent. Must not wait,
+    /// and must not call the hub: answers come later, from elsewhere, through [`Hub::receive`].
+    ///
+    /// # Errors
+    /// There is no room for it; nothing has happened.
+    fn send(&self, frame: ToOwner) -> Result<(), Overload>;
+}
+
+impl<F: Fn(ToOwner) -> Result<(), Overload> + Send + Sync + 'static> Owners for F {
+    fn send(&self, frame: ToOwner) -> Result<(), Overload> {
+        self(frame)
+    }
+}
+
+/// A frame was not taken: the queue of its partition is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the partition's queue is full")]
+pub struct Overload;
+
+/// How pushes stand on the wire. Messages in one result stand as they would stand in one frame.
+pub trait Encode: Send + Sync + 'static {
+    /// Events of a channel, as publications in their order.
+    fn events(&self, wire: Wire, channel: &str, open: bool, events: &[StreamEvent]) -> Bytes;
+    /// Something without a place in the stream.
+    fn ephemeral(&self, wire: Wire, channel: &str, event: &Ephemeral) -> Bytes;
+    /// Somebody subscribed to the channel.
+    fn join(&self, wire: Wire, channel: &str, who: &Presence) -> Bytes;
+    /// Somebody left it.
+    fn leave(&self, wire: Wire, channel: &str, who: &Presence) -> Bytes;
+}
+
+/// What is listened to, and by which kind of name.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct StreamKey {
+    /// The stream.
+    pub stream: StreamId,
+    /// By an open channel's name.
+    pub open: bool,
+}
+
+/// What a subscriber wants beside the events.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wishes {
+    /// Others hear of him coming and going.
+    pub announced: bool,
+    /// He hears of others coming and going.
+    pub join_leave: bool,
+    /// What others see of him in this channel, JSON text.
+    pub info: Option<Box<Bytes>>,
+    /// Where he stood.
+    pub recover: Option<Position>,
+}
+
+type Shard = Mutex<HashMap<StreamKey, Arc<Cell>>>;
+
+/// See the module.
+pub struct Hub {
+    shards: Box<[Shard]>,
+    /// Feeds that wait for time to pass.
+    waiting: Mutex<Vec<Arc<Cell>>>,
+    requests: Requests,
+    next_request: AtomicU64,
+    sessions: Sessions,
+    metrics: Arc<Metrics>,
+    owners: Arc<dyn Owners>,
+    encoder: Arc<dyn Encode>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Hub {
+    /// A hub without connections.
+    #[must_use]
+    pub fn new(
+        owners: Arc<dyn Owners>,
+        encoder: Arc<dyn Encode>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            waiting: Mutex::default(),
+            requests: Requests::default(),
+            next_request: AtomicU64::new(1),
+            sessions: Sessions::default(),
+            metrics,
+            owners,
+            encoder,
+            clock,
+        }
+    }
+
+    /// The connections.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Feeds with listeners, or lingering.
+    #[must_use]
+    pub fn feeds(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Appends a record to its partition. The frame has gone out, or not, when this returns: two calls of one caller
+    /// reach the partition in their order. The answer comes within twice [`TIMEOUT_MS`] or is
+    /// [`super::frames::Answer::Unknown`].
+    pub fn command(&self, partition: Partition, record: Bytes) -> PendingAnswer {
+        let request = self.next_request();
+        let (sender, receiver) = oneshot::channel();
+        self.requests.answers.ask(request, sender);
+        if self.owners.send(ToOwner::Command { request, partition, record }).is_err() {
+            self.requests.overload(request);
+        }
+        PendingAnswer(receiver)
+    }
+
+    /// Asks the owner for events, without checking who may see them: the caller knows that.
+    pub fn fetch(&self, stream: StreamId, from: Seq, to: Seq) -> PendingEvents {
+        let request = self.next_request();
+        let (sender, receiver) = oneshot::channel();
+        self.requests.events.ask(request, sender);
+        if self.owners.send(ToOwner::Fetch { request, stream, from, to }).is_err() {
+            self.requests.events.forget(request);
+        }
+        PendingEvents(receiver)
+    }
+
+    /// Sends something without a place in the stream to everybody who listens, on all nodes. May be lost.
+    pub fn ephemeral(&self, stream: StreamId, event: Ephemeral) {
+        // Lost like anything ephemeral if there is no room.
+        let _ = self.owners.send(ToOwner::Ephemeral { stream, event });
+    }
+
+    /// A frame of an owner.
+    pub fn receive(&self, frame: ToGateway) {
+        let stream = match &frame {
+            ToGateway::Answer { request, answer } => return self.requests.answer(*request, *answer),
+            ToGateway::Fetched { request, events, generation, .. } => {
+                if self.requests.fetched(*request, *generation, events) {
+                    return;
+                }
+                stream_of(&frame)
+            }
+            _ => stream_of(&frame),
+        };
+        let Some(stream) = stream else { return };
+        // Numbered before anybody is looked for: who comes while we look listens with a higher number, and an Unlisten that
+        // a later Listen has overtaken does nothing.
+        let unlisten = self.next_request();
+        let mut known = false;
+        for open in [false, true] {
+            // Only rooms have open channels.
+            if open && matches!(stream, StreamId::User(_)) {
+                continue;
+            }
+            let key = StreamKey { stream: stream.clone(), open };
+            if let Some(cell) = self.cell(&key) {
+                known = true;
+                cell.receive(self, &frame);
+            }
+        }
+        if !known && matches!(frame, ToGateway::Events { .. } | ToGateway::Head { .. }) {
+            // The owner did not hear that nobody listens any more.
+            let _ = self.owners.send(ToOwner::Unlisten { request: unlisten, stream });
+        }
+    }
+
+    /// Somebody wants to listen. The answer is a [`super::outbox::Signal`] in his outbox, named by `key`, before any of
+    /// the channel's events.
+    pub fn subscribe(
+        &self,
+        stream: StreamKey,
+        channel: &str,
+        connection: &Arc<Connection>,
+        key: u32,
+        wishes: Wishes,
+    ) -> Subscription {
+        loop {
+            let cell = lock(self.shard(&stream))
+                .entry(stream.clone())
+                .or_insert_with(|| Arc::new(Cell::new(&stream, channel, self.now())))
+                .clone();
+            if let Some(id) = cell.subscribe(self, connection, key, &wishes) {
+                return Subscription { cell, id };
+            }
+            // It closed just now and has left the map: the next one is new.
+        }
+    }
+
+    /// A connection's outbox has room again: whoever waited for it in its feeds goes on catching up. False if nobody did.
+    pub fn resume(&self, connection: &Connection) -> bool {
+        let paused = connection.outbox.take_paused();
+        for (cell, id) in &paused {
+            cell.resume(self, *id);
+        }
+        !paused.is_empty()
+    }
+
+    /// The owners of these partitions may have forgotten that this node listens (they moved or restarted).
+    pub fn owners_changed(&self, changed: impl Fn(Partition) -> bool) {
+        for shard in &self.shards {
+            let cells: Vec<_> =
+                lock(shard).iter().filter(|(k, _)| changed(k.stream.partition())).map(|(_, c)| c.clone()).collect();
+            for cell in cells {
+                cell.owner_changed(self);
+            }
+        }
+    }
+
+    /// Time has passed; due every [`TICK`].
+    pub fn tick(&self) {
+        let now = self.now();
+        self.requests.tick(now);
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        let mut still = Vec::new();
+        for cell in waiting {
+            if cell.tick(self, now) {
+                still.push(cell);
+            }
+        }
+        lock(&self.waiting).append(&mut still);
+    }
+
+    /// Ticks until the hub is dropped elsewhere or the future is.
+    pub async fn run(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tick();
+        }
+    }
+
+    /// For waiting: a clock that is set back must not stop what is asked again by time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.steady()
+    }
+
+    fn next_request(&self) -> RequestId {
+        RequestId(self.next_request.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn cell(&self, key: &StreamKey) -> Option<Arc<Cell>> {
+        lock(self.shard(key)).get(key).cloned()
+    }
+
+    fn shard(&self, key: &StreamKey) -> &Shard {
+        let hash = match &key.stream {
+            StreamId::Room(room) => room.0.as_u128() as u64,
+            StreamId::User(user) => xxhash_rust::xxh3::xxh3_64(user.as_str().as_bytes()),
+        };
+        &self.shards[(hash % SHARDS as u64) as usize]
+    }
+}
+
+fn stream_of(frame: &ToGateway) -> Option<StreamId> {
+    match frame {
+        ToGateway::Answer { .. } => None,
+        ToGateway::Granted { stream, .. }
+        | ToGateway::Denied { stream, .. }
+        | ToGateway::Events { stream, .. }
+        | ToGateway::Head { stream, .. }
+        | ToGateway::Fetched { stream, .. }
+        | ToGateway::Ephemeral { stream, .. } => Some(stream.clone()),
+    }
+}
+
+/// A place in a feed of its own.
+#[cfg(test)]
+pub(super) fn a_place() -> super::outbox::Place {
+    use super::feed::tests::model::{Recorder, stream, user};
+    let key = StreamKey { stream: stream(), open: false };
+    let mut feed = super::feed::Feed::new(stream(), false, Timestamp::ZERO);
+    let id = feed.subscribe(0, user("ann"), None, Timestamp::ZERO, &mut Recorder::default());
+    (Arc::new(Cell::new(&key, "room", Timestamp::ZERO)), id)
+}
+
+/// A lock whose holder panicked still holds what it held: nothing here is left half-done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,16 @@
+//! The gateway of a node: what stands between owners of rooms and the sockets of this node.
+//!
+//! It alone guarantees that a client sees each stream in exact order (I5): official SDKs neither drop duplicates nor look
+//! for gaps. It never decides anything that a fold decides.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`frames`] | what gateways and owners tell each other |
+//! | [`feed`] | one stream with listeners, pure |
+//! | [`hub`] | all feeds, questions, connections and rates of a node |
+//! | [`outbox`] | what waits for one connection |
+
+pub mod feed;
+pub mod frames;
+pub mod hub;
+pub mod outbox;

@@ -1,0 +1,329 @@
+//! What waits for one connection's socket, in order, bounded in bytes.
+//!
+//! Pushing is one short lock and never waits. Bytes are shared with the other connections. Durable bytes are never
+//! dropped silently: what has no room is refused, and its subscription lags behind and is caught up once there is room. A
+//! connection that makes no room for long is closed by its own task as slow, comes back and recovers. An empty outbox
+//! owns no memory beyond itself.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+
+use super::feed::{Ending, Subscribed, SubscriberId};
+use super::frames::Denial;
+use super::hub::Cell;
+
+/// One thing for the connection's task.
+#[derive(Debug)]
+pub enum Item {
+    /// To be written as it is.
+    Bytes(Bytes),
+    /// To be told in the connection's own way, at this place in the order.
+    Signal(Box<Signal>),
+}
+
+/// What the gateway tells a connection. `key` is what the connection called its subscription.
+#[derive(Debug)]
+pub enum Signal {
+    /// A subscription begins.
+    Subscribed {
+        /// Which one.
+        key: u32,
+        /// Where, and what was missed.
+        reply: Subscribed,
+    },
+    /// A subscription does not begin.
+    Refused {
+        /// Which one.
+        key: u32,
+        /// Why.
+        reason: Denial,
+    },
+    /// A subscription ended.
+    Ended {
+        /// Which one.
+        key: u32,
+        /// Why.
+        why: Ending,
+    },
+    /// The connection shall be closed with this code.
+    Close(u16),
+}
+
+/// What [`Outbox::take`] found.
+#[derive(Debug)]
+pub enum Taken {
+    /// Things to write, the oldest first.
+    Items(VecDeque<Item>),
+    /// Nothing; the waker given will be woken.
+    Nothing,
+}
+
+/// A subscription: a feed, and a subscriber in it.
+pub type Place = (Arc<Cell>, SubscriberId);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Outbox {
+    inner: Mutex<Inner>,
+    /// Bytes that it holds at most.
+    most: u32,
+}
+
+#[derive(Default, Debug)]
+struct Inner {
+    items: VecDeque<Item>,
+    /// Bytes of `items`, and of what was taken and is not written yet.
+    bytes: usize,
+    waker: Option<Waker>,
+    closed: bool,
+    /// Something durable was refused, and it has not been empty since.
+    refused: bool,
+    /// Subscriptions that catch up and wait for room.
+    #[expect(clippy::box_collection, reason = "one word instead of three in every idle connection")]
+    paused: Option<Box<Vec<Place>>>,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushed {
+    /// It waits for the socket.
+    Yes,
+    /// There was no room.
+    No,
+    /// The connection is over.
+    Over,
+}
+
+impl Outbox {
+    /// An empty one that holds `most` bytes.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { inner: Mutex::default(), most: u32::try_from(most).unwrap_or(u32::MAX) }
+    }
+
+    /// Bytes of a channel that must not be lost. Without room for them the subscription lags behind: [`Self::take_paused`]
+    /// names it once there is.
+    pub fn push(&self, bytes: Bytes, cell: &Arc<Cell>, id: SubscriberId) -> Pushed {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Pushed::Over;
+        }
+        if inner.bytes + bytes.len() > self.most as usize && inner.bytes > 0 {
+            inner.refused = true;
+            inner.paused.get_or_insert_default().push((cell.clone(), id));
+            wake(inner);
+            return Pushed::No;
+        }
+        inner.bytes += bytes.len();
+        inner.items.push_back(Item::Bytes(bytes));
+        wake(inner);
+        Pushed::Yes
+    }
+
+    /// Bytes that may be lost: dropped while more than a quarter of the room is taken.
+    pub fn push_ephemeral(&self, bytes: Bytes) -> Pushed {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Pushed::Over;
+        }
+        if inner.bytes + bytes.len() > self.most as usize / 4 {
+            return Pushed::No;
+        }
+        inner.bytes += bytes.len();
+        inner.items.push_back(Item::Bytes(bytes));
+        wake(inner);
+        Pushed::Yes
+    }
+
+    /// Something that the connection asked for, of about this many bytes: the asker bounds it (by reading no further
+    /// commands, by [`Self::room`]), so it is never refused.
+    pub fn push_asked(&self, item: Item, bytes: usize) {
+        let mut inner = self.lock();
+        if !inner.closed {
+            inner.bytes += bytes;
+            inner.items.push_back(item);
+            wake(inner);
+        }
+    }
+
+    /// A signal that takes no room.
+    pub fn signal(&self, signal: Signal) {
+        self.push_asked(Item::Signal(Box::new(signal)), 0);
+    }
+
+    /// Bytes that a subscription that catches up may add now: half the room is kept for what is live. If there are none,
+    /// [`Self::take_paused`] names the subscription once there are.
+    pub fn room(&self, cell: &Arc<Cell>, id: SubscriberId) -> usize {
+        let mut inner = self.lock();
+        let room = (self.most as usize / 2).saturating_sub(inner.bytes);
+        if room == 0 && !inner.closed {
+            inner.paused.get_or_insert_default().push((cell.clone(), id));
+        }
+        room
+    }
+
+    /// Whether more than half of the room is taken: no time for further commands.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.lock().bytes > self.most as usize / 2
+    }
+
+    /// Takes all that waits. `written` bytes of what was taken before have left.
+    pub fn take(&self, written: usize, cx: &mut Context<'_>) -> Taken {
+        let mut inner = self.lock();
+        inner.bytes = inner.bytes.saturating_sub(written);
+        if inner.items.is_empty() {
+            inner.refused = false;
+            if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                inner.waker = Some(cx.waker().clone());
+            }
+            return Taken::Nothing;
+        }
+        Taken::Items(std::mem::take(&mut inner.items))
+    }
+
+    /// Whether something durable found no room; if not, the waker given will be woken by the next push.
+    pub fn watch(&self, cx: &mut Context<'_>) -> bool {
+        let mut inner = self.lock();
+        if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            inner.waker = Some(cx.waker().clone());
+        }
+        inner.refused
+    }
+
+    /// The subscriptions that waited for room, if there is room: to be resumed.
+    pub fn take_paused(&self) -> Vec<Place> {
+        let mut inner = self.lock();
+        if inner.paused.is_none() || inner.bytes > self.most as usize / 4 {
+            return Vec::new();
+        }
+        inner.paused.take().map_or_else(Vec::new, |paused| *paused)
+    }
+
+    /// The connection is over: drops everything, takes nothing more.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        let old = std::mem::replace(&mut *inner, Inner { closed: true, ..Inner::default() });
+        // What it held is dropped without the lock.
+        drop(inner);
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the connection's task, without the lock.
+fn wake(mut inner: MutexGuard<'_, Inner>) {
+    let waker = inner.waker.take();
+    drop(inner);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::actors::gateway::hub::a_place;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn push(outbox: &Outbox, len: usize) -> Pushed {
+        let (cell, id) = a_place();
+        outbox.push(bytes(len), &cell, id)
+    }
+
+    fn bytes(len: usize) -> Bytes {
+        Bytes::from(vec![b'x'; len])
+    }
+
+    fn take(outbox: &Outbox, written: usize) -> Taken {
+        outbox.take(written, &mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_task_is_woken_once_for_many_pushes() {
+        let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        assert!(matches!(outbox.take(0, &mut Context::from_waker(&waker)), Taken::Nothing));
+        for _ in 0..3 {
+            assert_eq!(push(&outbox, 1), Pushed::Yes);
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(take(&outbox, 0), Taken::Items(items) if items.len() == 3));
+    }
+
+    #[test]
+    fn what_was_taken_counts_until_it_is_written() {
+        let outbox = Outbox::new(1_000);
+        push(&outbox, 600);
+        assert!(matches!(take(&outbox, 0), Taken::Items(_)));
+        assert!(outbox.is_busy());
+        assert!(matches!(take(&outbox, 600), Taken::Nothing));
+        assert!(!outbox.is_busy());
+        assert_eq!(push(&outbox, 1_000), Pushed::Yes);
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_and_named_once_there_is() {
+        let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        push(&outbox, 900);
+        assert!(!outbox.watch(&mut Context::from_waker(&waker)));
+        assert_eq!(push(&outbox, 101), Pushed::No);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "the task hears of it");
+        assert!(outbox.watch(&mut Context::from_waker(&waker)));
+        assert!(outbox.take_paused().is_empty());
+        assert!(matches!(take(&outbox, 0), Taken::Items(_)));
+        assert!(matches!(take(&outbox, 900), Taken::Nothing));
+        assert_eq!(outbox.take_paused().len(), 1);
+        assert!(!outbox.watch(&mut Context::from_waker(&waker)));
+    }
+
+    #[test]
+    fn one_message_above_the_bound_passes_when_nothing_else_waits() {
+        let outbox = Outbox::new(1_000);
+        assert_eq!(push(&outbox, 1_500), Pushed::Yes);
+        assert_eq!(push(&outbox, 1), Pushed::No);
+    }
+
+    #[test]
+    fn the_ephemeral_goes_first() {
+        let outbox = Outbox::new(1_000);
+        assert_eq!(outbox.push_ephemeral(bytes(200)), Pushed::Yes);
+        assert_eq!(outbox.push_ephemeral(bytes(51)), Pushed::No);
+        assert_eq!(push(&outbox, 700), Pushed::Yes);
+        assert!(matches!(take(&outbox, 0), Taken::Items(items) if items.len() == 2));
+    }
+
+    #[test]
+    fn nothing_reaches_a_connection_that_is_over() {
+        let outbox = Outbox::new(1_000);
+        push(&outbox, 900);
+        push(&outbox, 900);
+        outbox.close();
+        assert_eq!((push(&outbox, 1), outbox.push_ephemeral(bytes(1))), (Pushed::Over, Pushed::Over));
+        assert!(matches!(take(&outbox, 0), Taken::Nothing));
+        assert!(outbox.take_paused().is_empty());
+    }
+
+    #[test]
+    fn an_empty_outbox_is_small() {
+        assert!(size_of::<Outbox>() <= 96, "{}", size_of::<Outbox>());
+    }
+}

@@ -1,0 +1,57 @@
+//! An offset for each partition that only grows, and a way to wait for it: how far is folded here, how far is stored.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::ids::{Offset, PARTITIONS, Partition};
+
+/// One offset for each of the 256 partitions.
+#[derive(Debug)]
+pub struct Marks {
+    offsets: Box<[AtomicU64]>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Marks {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { offsets: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(), changed: watch::Sender::new(0) }
+    }
+
+    /// The partition's offset.
+    #[must_use]
+    pub fn get(&self, partition: Partition) -> Offset {
+        Offset(self.offsets[partition.index()].load(Ordering::Acquire))
+    }
+
+    /// Moves a partition's offset forward; a lower one changes nothing. Wakes who waits.
+    pub fn raise(&self, partition: Partition, to: Offset) {
+        if self.offsets[partition.index()].fetch_max(to.0, Ordering::AcqRel) < to.0 {
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// A counter that changes with every move.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Waits until the partition's offset is at least `to`.
+    pub async fn reach(&self, partition: Partition, to: Offset) {
+        let mut changes = self.changed.subscribe();
+        while self.get(partition) < to {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Everything that lives and is supervised: the pure folds of rooms and users, the partitions that read and write the
+//! journal, the gateway that hands events to sockets, and the workers that consume the journal.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`kinds`] | the number of each record kind |
+//! | [`fold`], [`chain`] | one way from a record to its decision for everyone who folds; the hash chain over decisions |
+//! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
+//! | [`partition`] | log reader and writer of one partition, the verified prefix, activation and passivation |
+//! | [`gateway`] | frames between owner and gateway, feeds of rooms with listeners, outboxes |
+//! | `workers` | persistence projector, relay |
+
+#[cfg(any(test, feature = "sim"))]
+pub mod bugs;
+mod canon;
+pub mod chain;
+mod codec;
+pub mod fold;
+pub mod gateway;
+pub mod kinds;
+pub mod marks;
+pub mod node;
+pub mod partition;
+pub mod room;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+pub mod user;
+pub mod workers;

@@ -1,0 +1,324 @@
+//! A node: its partitions, its workers, and the way in for gateways.
+//!
+//! Nothing here is global: two nodes in one process do not see each other. The tree of supervision is node -> partitions
+//! -> rooms and users, and node -> workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
+use crate::actors::gateway::hub::Overload;
+use crate::actors::marks::Marks;
+use crate::actors::partition::core::Options;
+use crate::actors::partition::entity::EntityCore;
+use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::partition::resident::Held;
+use crate::actors::partition::shell::{Context, PartitionMessage};
+use crate::env::Env;
+use crate::health::Health;
+use crate::ids::{Offset, Partition};
+use crate::metrics::Metrics;
+use crate::storage::journal::{Journal, JournalError};
+use crate::storage::store::{Store, StoreError};
+
+mod commands;
+mod partitions;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+pub use commands::Commands;
+use commands::OWN_COMMANDS;
+use partitions::Partitions;
+use supervisor::Tree;
+
+/// How long a question to a room or user may take before it counts as unanswered.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+/// This node's number. More than one comes with the cluster.
+pub const THIS_NODE: NodeId = NodeId(0);
+
+/// What a node is made of.
+pub struct Parts {
+    /// Clock and ids.
+    pub env: Env,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether it is ready.
+    pub health: Health,
+    /// Rules and bounds of the partitions.
+    pub options: Options,
+    /// Where frames for this node's gateway go.
+    pub gateway: Arc<dyn Fn(ToGateway) + Send + Sync>,
+}
+
+/// A running node.
+pub struct Node {
+    env: Env,
+    partitions: Arc<Partitions>,
+    context: Arc<Context>,
+    commands: Arc<Commands>,
+    tree: Tree,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal and the store do not belong together.
+    #[error(
+        "the store has partition {partition} up to offset {watermark}, the journal holds {start} to {end}: \
+         {hint}"
+    )]
+    Mismatch {
+        /// The partition.
+        partition: Partition,
+        /// The store's watermark.
+        watermark: Offset,
+        /// The journal's first offset.
+        start: Offset,
+        /// The journal's end.
+        end: Offset,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// An actor does not start.
+    #[error("an actor does not start: {0}")]
+    Actor(String),
+}
+
+/// A question was not answered: the entity can't be loaded now, or the deadline passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not available now")]
+pub struct NotAvailable;
+
+impl Node {
+    /// Starts the partitions at the store's watermarks and the workers. Returns when the actors run; replay goes on, see
+    /// [`Self::replayed`].
+    ///
+    /// # Errors
+    /// The store does not answer, or journal and store do not belong together.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let watermarks = parts.store.watermarks().await?;
+        for row in &watermarks {
+            check(&*parts.journal, row.partition, row.next_offset)?;
+        }
+        let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
+        for row in &watermarks {
+            applied.raise(row.partition, row.next_offset);
+            stored.raise(row.partition, row.next_offset);
+        }
+        let partitions = Arc::new(Partitions::new());
+        let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
+        let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
+        let answers = Arc::clone(&commands);
+        let health = parts.health.check("partitions");
+        let context = Arc::new(Context {
+            env: parts.env.clone(),
+            journal: parts.journal,
+            store: parts.store,
+            applied,
+            stored,
+            to_gateway: Box::new(move |to, frame| match frame {
+                ToGateway::Answer { request, answer } if to == OWN_COMMANDS => answers.answer(request, answer),
+                frame => gateway(frame),
+            }),
+            to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
+            metrics: parts.metrics,
+            health: health.clone(),
+            options: parts.options,
+        });
+        let tree =
+            Tree::start(Arc::clone(&context), Arc::clone(&partitions), Arc::clone(&commands), watermarks).await?;
+        health.up();
+        Ok(Self { env: parts.env, partitions, context, commands, tree })
+    }
+
+    /// Waits until everything that the journal held at the start is folded.
+    pub async fn replayed(&self) {
+        for partition in Partition::all() {
+            let end = self.context.journal.bounds(partition).end;
+            self.context.applied.reach(partition, end).await;
+        }
+    }
+
+    /// A frame from this node's gateway. Never waits.
+    ///
+    /// # Errors
+    /// The partition holds as many bytes of commands as it may.
+    pub fn to_owner(&self, frame: ToOwner) -> Result<(), Overload> {
+        match frame {
+            ToOwner::Command { request, partition, record } => {
+                let weight = u32::try_from(record.len()).map_err(|_| Overload)?;
+                let origin = Origin { node: THIS_NODE, request, weight };
+                self.partitions.submit(partition, origin, record)
+            }
+            ToOwner::Listen { request, stream, user, open } => {
+                let origin = Origin { node: THIS_NODE, request, weight: 0 };
+                self.pass(&stream, Held::Listen { origin, user, open });
+                Ok(())
+            }
+            ToOwner::Unlisten { request, stream } => {
+                self.partitions.unlisten(Entity::of(&stream), THIS_NODE, request);
+                Ok(())
+            }
+            ToOwner::Fetch { request, stream, from, to } => {
+                let origin = Origin { node: THIS_NODE, request, weight: 0 };
+                self.pass(&stream, Held::Fetch { origin, from, to });
+                Ok(())
+            }
+            ToOwner::Ephemeral { stream, event } => {
+                self.partitions.ephemeral(stream, event);
+                Ok(())
+            }
+        }
+    }
+
+    fn pass(&self, stream: &StreamId, held: Held) {
+        self.partitions.pass(Entity::of(stream), held);
+    }
+
+    /// Asks a room or user, making it resident if need be. Only at the edge (REST, rpc), never between actors.
+    ///
+    /// # Errors
+    /// It can't be loaded now, or does not answer in time.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        entity: Entity,
+        question: impl FnOnce(&EntityCore) -> T + Send + 'static,
+    ) -> Result<T, NotAvailable> {
+        let (answer, answered) = oneshot::channel();
+        let question = Box::new(move |core: Option<&EntityCore>| {
+            if let Some(core) = core {
+                // Nobody waits any more: nothing to do.
+                let _ = answer.send(question(core));
+            }
+        });
+        self.partitions.pass(entity, Held::Ask(question));
+        match tokio::time::timeout(ASK_DEADLINE, answered).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(NotAvailable),
+        }
+    }
+
+    /// A command of this node's own (REST, workers), and what became of it. It takes its place like any other.
+    pub async fn command(&self, partition: Partition, record: Bytes) -> Answer {
+        self.commands.call(partition, record).await
+    }
+
+    /// The way in for workers.
+    #[must_use]
+    pub fn commands(&self) -> &Arc<Commands> {
+        &self.commands
+    }
+
+    /// Clock and ids.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.context.store
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.context.journal
+    }
+
+    /// How far each partition is stored: for reading one's own writes.
+    #[must_use]
+    pub fn stored(&self) -> &Arc<Marks> {
+        &self.context.stored
+    }
+
+    /// How far each partition is folded.
+    #[must_use]
+    pub fn applied(&self) -> &Arc<Marks> {
+        &self.context.applied
+    }
+
+    /// What all partitions share.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Brings the gauges up to date.
+    pub fn measure(&self) {
+        let lag = |partition: Partition| {
+            self.context.applied.get(partition).0.saturating_sub(self.context.stored.get(partition).0)
+        };
+        let behind: u64 = Partition::all().map(lag).sum();
+        self.context.metrics.projector_lag_records.set(i64::try_from(behind).unwrap_or(i64::MAX));
+    }
+
+    /// Lets every idle entity go now that the store has.
+    pub fn passivate_all(&self) {
+        for partition in Partition::all() {
+            self.partitions.cast(partition, PartitionMessage::Passivate);
+        }
+    }
+
+    /// Rooms and users resident in a partition. 0 if it does not answer.
+    pub async fn residents(&self, partition: Partition) -> usize {
+        let (answer, answered) = oneshot::channel();
+        self.partitions.cast(partition, PartitionMessage::Residents(answer));
+        answered.await.unwrap_or(0)
+    }
+
+    /// For tests: lets a resident die as if it had panicked.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn kill(&self, entity: Entity) {
+        self.partitions.cast(entity.partition(), PartitionMessage::Kill(entity));
+    }
+
+    /// Stops: what was taken is appended and answered, the workers bring the store up to date, the journal is flushed.
+    ///
+    /// # Errors
+    /// The journal could not be flushed.
+    pub async fn stop(&self, grace: Duration) -> Result<(), JournalError> {
+        self.partitions.close();
+        let settled = async {
+            self.partitions.quiet().await;
+            for partition in Partition::all() {
+                let end = self.context.journal.bounds(partition).end;
+                self.context.stored.reach(partition, end).await;
+            }
+        };
+        if tokio::time::timeout(grace, settled).await.is_err() {
+            tracing::warn!("the store is behind the journal; it catches up at the next start");
+        }
+        self.tree.stop().await;
+        self.context.journal.close().await?;
+        self.context.store.close().await;
+        Ok(())
+    }
+}
+
+/// Journal and store belong together if the store's watermark lies inside what the journal holds.
+fn check(journal: &dyn Journal, partition: Partition, watermark: Offset) -> Result<(), StartError> {
+    let bounds = journal.bounds(partition);
+    let hint = if watermark < bounds.start {
+        "the journal was trimmed beyond this store; restore a newer backup of the store"
+    } else if watermark > bounds.end {
+        "the journal is shorter than the store; restore the journal that belongs to it"
+    } else {
+        return Ok(());
+    };
+    Err(StartError::Mismatch { partition, watermark, start: bounds.start, end: bounds.end, hint })
+}

@@ -1,0 +1,108 @@
+//! The way to the partitions of this node: permits first, mailbox afterwards.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ractor::ActorRef;
+
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
+use crate::actors::gateway::hub::Overload;
+use crate::actors::partition::budget::Budget;
+use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::partition::listeners::ListenerTable;
+use crate::actors::partition::resident::Held;
+use crate::actors::partition::shell::PartitionMessage;
+use crate::ids::Partition;
+use crate::limits;
+
+/// One slot for each partition; an actor that was started again takes its predecessor's place.
+pub struct Partitions {
+    slots: Box<[Slot]>,
+    closed: AtomicBool,
+}
+
+struct Slot {
+    actor: RwLock<Option<ActorRef<PartitionMessage>>>,
+    budget: Arc<Budget>,
+    listeners: Arc<ListenerTable>,
+}
+
+impl Partitions {
+    /// No actors yet.
+    pub fn new() -> Self {
+        let slot = |_| Slot {
+            actor: RwLock::new(None),
+            budget: Arc::new(Budget::new(limits::PARTITION_QUEUE_BYTES)),
+            listeners: Arc::default(),
+        };
+        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false) }
+    }
+
+    /// The bytes that may wait in a partition.
+    pub fn budget(&self, partition: Partition) -> &Arc<Budget> {
+        &self.slots[partition.index()].budget
+    }
+
+    /// Who listens to the streams of a partition.
+    pub fn listeners(&self, partition: Partition) -> &Arc<ListenerTable> {
+        &self.slots[partition.index()].listeners
+    }
+
+    /// The actor of a partition, from now on.
+    pub fn set(&self, partition: Partition, actor: ActorRef<PartitionMessage>) {
+        *self.slots[partition.index()].actor.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+    }
+
+    /// Tells a partition something. Says whether it has an actor that takes it.
+    pub fn cast(&self, partition: Partition, message: PartitionMessage) -> bool {
+        let actor = self.slots[partition.index()].actor.read().unwrap_or_else(PoisonError::into_inner);
+        actor.as_ref().is_some_and(|actor| actor.cast(message).is_ok())
+    }
+
+    /// A command, if the partition has room for it.
+    pub fn submit(&self, partition: Partition, origin: Origin, record: Bytes) -> Result<(), Overload> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Overload);
+        }
+        let budget = self.budget(partition);
+        if !budget.take(origin.weight) {
+            return Err(Overload);
+        }
+        if self.cast(partition, PartitionMessage::Submit { origin, record }) {
+            return Ok(());
+        }
+        budget.give(origin.weight);
+        Err(Overload)
+    }
+
+    /// Something beside records. If the partition has no actor at the moment, the asker learns it by its deadline.
+    pub fn pass(&self, entity: Entity, held: Held) {
+        self.cast(entity.partition(), PartitionMessage::Pass { entity, held });
+    }
+
+    /// Something without a place in the stream, for whoever listens.
+    pub fn ephemeral(&self, stream: StreamId, event: Ephemeral) {
+        self.cast(stream.partition(), PartitionMessage::Ephemeral { stream, event });
+    }
+
+    /// A node listens no more.
+    pub fn unlisten(&self, entity: Entity, node: NodeId, request: RequestId) {
+        self.cast(entity.partition(), PartitionMessage::Unlisten { entity, node, request });
+    }
+
+    /// Takes no more commands.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Waits until every command that was taken is answered.
+    pub async fn quiet(&self) {
+        let busy = |slot: &Slot| slot.budget.used() > 0;
+        while self.slots.iter().any(busy) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

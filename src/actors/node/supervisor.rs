@@ -1,0 +1,182 @@
+//! The root of the tree: starts the partitions, starts one again that died, and ticks them all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tracing::error;
+
+use super::StartError;
+use super::commands::Commands;
+use super::partitions::Partitions;
+use super::workers::{Workers, WorkersMessage};
+use crate::actors::chain::Chain;
+use crate::actors::partition::shell::{Context, PartitionActor, PartitionMessage, Start};
+use crate::ids::Partition;
+use crate::limits;
+use crate::storage::store::rows::WatermarkRow;
+
+/// The running tree.
+pub struct Tree {
+    root: ActorRef<RootMessage>,
+}
+
+/// How long the workers may take to end.
+const WORKERS_GRACE: Duration = Duration::from_secs(30);
+
+/// What the root is told.
+pub enum RootMessage {
+    /// Once a second.
+    Tick,
+    /// Start this partition again.
+    Restart(Partition),
+    /// Start the workers again.
+    RestartWorkers,
+    /// Let the workers end; answered when they have.
+    Finish(RpcReplyPort<()>),
+}
+
+struct Root;
+
+struct RootArguments {
+    context: Arc<Context>,
+    partitions: Arc<Partitions>,
+    commands: Arc<Commands>,
+    watermarks: Vec<WatermarkRow>,
+}
+
+struct RootState {
+    context: Arc<Context>,
+    partitions: Arc<Partitions>,
+    commands: Arc<Commands>,
+    names: HashMap<ActorId, Partition>,
+    workers: Option<ActorRef<WorkersMessage>>,
+}
+
+impl Tree {
+    /// Starts the root and one actor for each partition.
+    pub async fn start(
+        context: Arc<Context>,
+        partitions: Arc<Partitions>,
+        commands: Arc<Commands>,
+        watermarks: Vec<WatermarkRow>,
+    ) -> Result<Self, StartError> {
+        let arguments = RootArguments { context, partitions, commands, watermarks };
+        let (root, _) =
+            Actor::spawn(None, Root, arguments).await.map_err(|error| StartError::Actor(error.to_string()))?;
+        root.send_interval(Duration::from_millis(limits::HEAD_ANNOUNCE_MS), || RootMessage::Tick);
+        Ok(Self { root })
+    }
+
+    /// Ends the workers and stops everything below the root.
+    pub async fn stop(&self) {
+        if let Err(error) = self.root.call(RootMessage::Finish, Some(WORKERS_GRACE)).await {
+            tracing::warn!(%error, "the workers did not end in time");
+        }
+        if let Err(error) = self.root.stop_and_wait(None, None).await {
+            tracing::debug!(%error, "the tree was down already");
+        }
+    }
+}
+
+impl Actor for Root {
+    type Msg = RootMessage;
+    type State = RootState;
+    type Arguments = RootArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RootMessage>,
+        arguments: RootArguments,
+    ) -> Result<RootState, ActorProcessingErr> {
+        let RootArguments { context, partitions, commands, watermarks } = arguments;
+        let mut state = RootState { context, partitions, commands, names: HashMap::new(), workers: None };
+        for row in watermarks {
+            state.start(&myself, row).await?;
+        }
+        state.start_workers(&myself).await?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RootMessage>,
+        message: RootMessage,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RootMessage::Tick => {
+                for partition in Partition::all() {
+                    state.partitions.cast(partition, PartitionMessage::Tick);
+                }
+            }
+            RootMessage::RestartWorkers => state.start_workers(&myself).await?,
+            RootMessage::Finish(done) => match &state.workers {
+                Some(workers) => workers.cast(WorkersMessage::Finish(done))?,
+                None => drop(done),
+            },
+            RootMessage::Restart(partition) => {
+                let watermarks = state.context.store.watermarks().await;
+                match watermarks.map(|rows| rows.into_iter().find(|row| row.partition == partition)) {
+                    Ok(Some(row)) => state.start(&myself, row).await?,
+                    Ok(None) => state.start(&myself, WatermarkRow::start(partition)).await?,
+                    Err(error) => {
+                        error!(%partition, %error, "the partition can't be started again yet");
+                        myself.send_after(Duration::from_secs(1), move || RootMessage::Restart(partition));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RootMessage>,
+        event: SupervisionEvent,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        let SupervisionEvent::ActorFailed(cell, reason) = event else { return Ok(()) };
+        state.context.metrics.actor_restarts.inc();
+        match state.names.remove(&cell.get_id()) {
+            Some(partition) => {
+                error!(%partition, %reason, "a partition died and is started again");
+                myself.cast(RootMessage::Restart(partition))?;
+            }
+            None => {
+                error!(%reason, "the workers died and are started again");
+                myself.cast(RootMessage::RestartWorkers)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RootState {
+    async fn start_workers(&mut self, myself: &ActorRef<RootMessage>) -> Result<(), ActorProcessingErr> {
+        let arguments = (Arc::clone(&self.context), Arc::clone(&self.partitions), Arc::clone(&self.commands));
+        let (workers, _) = Actor::spawn_linked(None, Workers, arguments, myself.get_cell()).await?;
+        self.workers = Some(workers);
+        Ok(())
+    }
+
+    async fn start(&mut self, myself: &ActorRef<RootMessage>, row: WatermarkRow) -> Result<(), ActorProcessingErr> {
+        let partition = row.partition;
+        let budget = Arc::clone(self.partitions.budget(partition));
+        budget.reset();
+        let start = Start {
+            partition,
+            watermark: row.next_offset,
+            chain: Chain(row.chain),
+            time: row.fold_time,
+            context: Arc::clone(&self.context),
+            budget,
+            listeners: Arc::clone(self.partitions.listeners(partition)),
+        };
+        let (actor, _) = Actor::spawn_linked(None, PartitionActor, start, myself.get_cell()).await?;
+        self.names.insert(actor.get_id(), partition);
+        self.partitions.set(partition, actor);
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! Whole nodes in one process, over the memory journal and the memory store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Node, Parts};
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::actors::partition::core::Options;
+use crate::actors::partition::verified::Rule;
+use crate::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
+use crate::actors::room::{Command, Reject, payload};
+use crate::env::Env;
+use crate::health::{Health, State};
+use crate::ids::{ClientId, Offset, RoomId, Seq, UserId};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::storage::journal::Journal as _;
+use crate::storage::journal::memory::{Fate, MemoryJournal};
+use crate::storage::store::Commit;
+use crate::storage::store::commit::WatermarkMove;
+use crate::storage::store::memory::MemoryStore;
+use crate::storage::store::rows::WatermarkRow;
+
+struct Fixture {
+    node: Node,
+    env: Env,
+    journal: MemoryJournal,
+    store: Arc<MemoryStore>,
+    health: Health,
+    frames: mpsc::UnboundedReceiver<ToGateway>,
+    next: u64,
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let env = Env::system();
+        Self::over(MemoryJournal::new(Arc::clone(&env.clock)), Arc::new(MemoryStore::new()), env).await
+    }
+
+    async fn over(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env) -> Self {
+        let (send, frames) = mpsc::unbounded_channel();
+        let health = Health::new(Shutdown::new());
+        let parts = Parts {
+            env: env.clone(),
+            journal: Arc::new(journal.clone()),
+            store: Arc::clone(&store) as _,
+            metrics: Arc::new(Metrics::new()),
+            health: health.clone(),
+            options: Options {
+                rule: Rule::OwnReports,
+                unknown_after_ms: 500,
+                retry_after_ms: 50,
+                idle_ms: 60_000,
+                resident: 1_000,
+            },
+            gateway: Arc::new(move |frame| drop(send.send(frame))),
+        };
+        let node = Node::start(parts).await.unwrap();
+        Self { node, env, journal, store, health, frames, next: 0 }
+    }
+
+    fn record(&self, room: RoomId, body: RoomCommand) -> Bytes {
+        let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
+        payload::encode(&command).encode_record()
+    }
+
+    async fn command(&self, room: RoomId, body: RoomCommand) -> Answer {
+        self.node.command(room.partition(), self.record(room, body)).await
+    }
+
+    async fn direct(&self) -> RoomId {
+        let room = RoomId::direct(&user("alice"), &user("bob"));
+        let create = Create {
+            kind: RoomKind::Direct,
+            creator: user("alice"),
+            members: vec![user("bob")],
+            title: String::new(),
+            channel: String::new(),
+            ttl_ms: 0,
+            public: false,
+            may_send: MaySend::Members,
+            max_members: 2,
+            history: HistoryBound::default(),
+        };
+        assert_eq!(seq_of(self.command(room, RoomCommand::Create(create)).await), 1);
+        room
+    }
+
+    async fn say(&self, room: RoomId, sender: &str, id: &str) -> Answer {
+        self.command(room, message(sender, id)).await
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.next += 1;
+        RequestId(self.next)
+    }
+
+    fn listen(&mut self, room: RoomId, name: &str) -> RequestId {
+        let request = self.request();
+        let stream = StreamId::Room(room);
+        self.node.to_owner(ToOwner::Listen { request, stream, user: user(name), open: false }).unwrap();
+        request
+    }
+
+    /// The next frame that is no head announcement.
+    async fn frame(&mut self) -> ToGateway {
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(10), self.frames.recv()).await.unwrap().unwrap();
+            if !matches!(frame, ToGateway::Head { .. }) {
+                return frame;
+            }
+        }
+    }
+
+    async fn seqs(&mut self) -> Vec<u64> {
+        match self.frame().await {
+            ToGateway::Events { events, .. } => events.iter().map(|event| event.seq().0).collect(),
+            other => panic!("no events: {other:?}"),
+        }
+    }
+}
+
+fn message(sender: &str, id: &str) -> RoomCommand {
+    RoomCommand::Send(Send {
+        sender: user(sender),
+        client_id: Some(ClientId::new(id).unwrap()),
+        device: None,
+        prev: None,
+        content: Content { body: format!("body of {id}"), ..Content::default() },
+        open: None,
+    })
+}
+
+#[track_caller]
+fn seq_of(answer: Answer) -> u64 {
+    match answer {
+        Answer::Accepted { seq, .. } => seq.0,
+        other => panic!("not accepted: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_answered_after_the_fold_and_reaches_the_listeners() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    let request = it.listen(room, "bob");
+    let granted = it.frame().await;
+    assert!(
+        matches!(granted, ToGateway::Granted { request: r, head: Seq(1), floor: Seq(1), .. } if r == request),
+        "{granted:?}"
+    );
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
+    assert_eq!(it.seqs().await, [2]);
+    let again = it.say(room, "alice", "m1").await;
+    assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
+    assert_eq!(it.say(room, "mallory", "m2").await, Answer::Rejected(Reject::NotMember));
+}
+
+#[tokio::test]
+async fn strangers_may_not_listen() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    it.listen(room, "mallory");
+    assert!(matches!(it.frame().await, ToGateway::Denied { reason: Denial::NotMember, .. }));
+    it.listen(RoomId(Uuid::from_u128(9)), "mallory");
+    assert!(matches!(it.frame().await, ToGateway::Denied { reason: Denial::NoRoom, .. }));
+}
+
+#[tokio::test]
+async fn a_room_that_panics_is_made_anew_and_others_notice_nothing() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    it.listen(room, "bob");
+    it.frame().await;
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
+    assert_eq!(it.seqs().await, [2]);
+    it.node.kill(Entity::Room(room));
+    assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3);
+    assert_eq!(it.seqs().await, [3]);
+    let again = it.say(room, "alice", "m1").await;
+    assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
+    let restarts = it.node.context().metrics.actor_restarts.get();
+    assert_eq!(restarts, 1);
+}
+
+#[tokio::test]
+async fn two_nodes_in_one_process_do_not_see_each_other() {
+    let (mut one, other) = (Fixture::new().await, Fixture::new().await);
+    let (room, same) = (one.direct().await, other.direct().await);
+    assert_eq!(room, same);
+    one.listen(room, "bob");
+    one.frame().await;
+    assert_eq!(seq_of(other.say(room, "alice", "elsewhere").await), 2);
+    assert_eq!(seq_of(one.say(room, "alice", "here").await), 2);
+    assert_eq!(one.seqs().await, [2]);
+    assert!(one.frames.try_recv().is_err());
+    let head = one.node.ask(Entity::Room(room), |core| core.state().head()).await.unwrap();
+    assert_eq!(head, Seq(2));
+}
+
+#[tokio::test]
+async fn two_nodes_over_one_journal_decide_the_same() {
+    let env = Env::system();
+    let journal = MemoryJournal::new(Arc::clone(&env.clock));
+    let store = Arc::new(MemoryStore::new());
+    let one = Fixture::over(journal.clone(), Arc::clone(&store), env.clone()).await;
+    let room = one.direct().await;
+    assert_eq!(seq_of(one.say(room, "alice", "m1").await), 2);
+    let other = Fixture::over(journal, store, env).await;
+    // The other's own report verifies what it had only read.
+    assert_eq!(seq_of(other.say(room, "bob", "m2").await), 3);
+    let again = other.say(room, "alice", "m1").await;
+    assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_refused_append_is_answered_as_retryable_and_the_retry_counts_once() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    it.journal.next_fates([Fate::Refuse]);
+    assert_eq!(it.say(room, "alice", "m1").await, Answer::Unavailable { retry_after_ms: 50 });
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_warm_rooms_take_messages_and_cold_ones_refuse_before_they_are_written() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    it.store.set_down(true);
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
+    let cold = RoomId(Uuid::from_u128(77));
+    let before = it.journal.bounds(cold.partition()).end;
+    assert!(matches!(it.say(cold, "alice", "m1").await, Answer::Unavailable { .. }));
+    assert_eq!(it.journal.bounds(cold.partition()).end, before);
+}
+
+#[tokio::test]
+async fn fetching_gives_what_was_missed_and_typing_reaches_listeners_only() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    for n in 0..5 {
+        it.say(room, "alice", &format!("m{n}")).await;
+    }
+    let request = it.request();
+    it.node.to_owner(ToOwner::Fetch { request, stream: StreamId::Room(room), from: Seq(2), to: Seq(4) }).unwrap();
+    let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
+    assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), [Seq(2), Seq(3), Seq(4)]);
+    let typing = ToOwner::Ephemeral { stream: StreamId::Room(room), event: Ephemeral::Typing { user: user("bob") } };
+    it.node.to_owner(typing.clone()).unwrap();
+    it.listen(room, "alice");
+    assert!(matches!(it.frame().await, ToGateway::Granted { .. }), "typing came before anybody listened");
+    it.node.to_owner(typing).unwrap();
+    assert!(matches!(it.frame().await, ToGateway::Ephemeral { .. }));
+}
+
+#[tokio::test]
+async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
+    let env = Env::system();
+    let store = Arc::new(MemoryStore::new());
+    let mut core = store.snapshot();
+    let partition = user("alice").partition();
+    let to = WatermarkRow { next_offset: Offset(5), ..WatermarkRow::start(partition) };
+    core.apply(Commit { watermarks: vec![WatermarkMove { from: Offset(0), to }], ..Commit::default() });
+    store.restore(core);
+    let journal = MemoryJournal::new(Arc::clone(&env.clock));
+    let parts = Parts {
+        env: env.clone(),
+        journal: Arc::new(journal),
+        store,
+        metrics: Arc::new(Metrics::new()),
+        health: Health::new(Shutdown::new()),
+        options: Options {
+            rule: Rule::OwnReports,
+            unknown_after_ms: 500,
+            retry_after_ms: 50,
+            idle_ms: 60_000,
+            resident: 1_000,
+        },
+        gateway: Arc::new(|_| {}),
+    };
+    let error = Node::start(parts).await.err().unwrap().to_string();
+    assert!(error.contains("restore the journal that belongs to it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_record_halts_its_partition_and_health_says_so() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    let mut newer = it.record(room, message("alice", "m1")).to_vec();
+    newer[1] = 99;
+    it.journal.append(room.partition(), vec![newer.into()]).await.unwrap();
+    assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
+    let report = it.health.report();
+    let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
+    assert!(reason.contains("version 99"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    it.listen(room, "bob");
+    it.frame().await;
+    for n in 0..3 {
+        it.say(room, "alice", &format!("m{n}")).await;
+        it.frame().await;
+    }
+    let end = it.journal.bounds(room.partition()).end;
+    it.node.stored().reach(room.partition(), end).await;
+    it.node.passivate_all();
+    assert_eq!(it.node.residents(room.partition()).await, 0);
+    assert_eq!(seq_of(it.say(room, "bob", "m9").await), 5);
+    assert_eq!(it.seqs().await, [5], "a listener outlives the actor");
+    let again = it.say(room, "alice", "m0").await;
+    assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
+    let request = it.request();
+    it.node.to_owner(ToOwner::Fetch { request, stream: StreamId::Room(room), from: Seq(1), to: Seq(5) }).unwrap();
+    let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
+    assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), (1..=5).map(Seq).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_node_that_stops_has_stored_everything_that_it_answered() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    for n in 0..10 {
+        it.say(room, "alice", &format!("m{n}")).await;
+    }
+    let store = Arc::clone(&it.store);
+    it.node.stop(Duration::from_secs(10)).await.unwrap();
+    let chat = store.snapshot().chat(room).unwrap();
+    assert_eq!(chat.head, Seq(11));
+}
+
+#[tokio::test]
+async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
+    let mut it = Fixture::new().await;
+    let request = it.request();
+    let stream = StreamId::User(user("bob"));
+    it.node.to_owner(ToOwner::Listen { request, stream: stream.clone(), user: user("bob"), open: false }).unwrap();
+    assert!(matches!(it.frame().await, ToGateway::Granted { .. }));
+    let room = it.direct().await;
+    let ToGateway::Events { stream: heard, events, .. } = it.frame().await else { panic!("nothing heard") };
+    assert_eq!((heard, events[0].seq()), (stream, Seq(1)));
+
+    let applied = it.node.applied().get(room.partition());
+    let block = crate::actors::user::UserCommand {
+        user: user("bob"),
+        id: it.env.ids.next(),
+        issued_at: it.env.now(),
+        ttl_ms: 60_000,
+        body: crate::actors::user::UserCommandBody::Block { user: user("alice") },
+    };
+    let record = crate::actors::user::payload::encode(&block).encode_record();
+    assert!(matches!(it.node.command(user("bob").partition(), record).await, Answer::Accepted { .. }));
+    it.node.applied().reach(room.partition(), applied.next()).await;
+    assert_eq!(it.say(room, "alice", "m1").await, Answer::Rejected(Reject::Blocked));
+}

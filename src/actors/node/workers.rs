@@ -1,0 +1,183 @@
+//! The workers of a node as an actor of the tree: started with it, started again if one dies, stopped in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::task::JoinError;
+use tracing::error;
+
+use super::commands::Commands;
+use super::partitions::Partitions;
+use crate::actors::chain::Chain;
+use crate::actors::gateway::frames::Answer;
+use crate::actors::partition::shell::{Context, PartitionMessage};
+use crate::actors::workers::persistence::worker as projector;
+use crate::actors::workers::relay::{Append, expiry, worker as relay};
+use crate::ids::Partition;
+use crate::storage::journal::AppendError;
+
+/// How often the workers are looked after.
+const LOOK: Duration = Duration::from_secs(1);
+/// First wait of the relay after a failure.
+const RELAY_RETRY: Duration = Duration::from_millis(100);
+/// How often rooms whose time is over are looked for.
+const EXPIRY_SCAN: Duration = Duration::from_secs(5);
+
+/// The actor.
+pub struct Workers;
+
+/// What it is told.
+pub enum WorkersMessage {
+    /// See whether all are alive.
+    Look,
+    /// Bring the store up to date and end; answered when that is done.
+    Finish(RpcReplyPort<()>),
+}
+
+/// Its state.
+pub struct WorkersState {
+    context: Arc<Context>,
+    deps: Deps,
+    running: Option<Running>,
+}
+
+struct Deps {
+    projector: projector::Deps,
+    relay: relay::Deps,
+    expiry: expiry::Deps,
+}
+
+struct Running {
+    projector: projector::Worker,
+    relay: relay::Worker,
+    expiry: expiry::Worker,
+}
+
+impl Actor for Workers {
+    type Msg = WorkersMessage;
+    type State = WorkersState;
+    type Arguments = (Arc<Context>, Arc<Partitions>, Arc<Commands>);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<WorkersMessage>,
+        (context, partitions, commands): Self::Arguments,
+    ) -> Result<WorkersState, ActorProcessingErr> {
+        let append = append_by(commands);
+        let deps = Deps {
+            projector: projector::Deps {
+                journal: Arc::clone(&context.journal),
+                store: Arc::clone(&context.store),
+                applied: Arc::clone(&context.applied),
+                stored: Arc::clone(&context.stored),
+                report: Arc::new(move |rows| {
+                    for row in rows {
+                        let compare = PartitionMessage::Compare(row.next_offset, Chain(row.chain));
+                        partitions.cast(row.partition, compare);
+                    }
+                }),
+                options: projector::Options::default(),
+            },
+            relay: relay::Deps {
+                store: Arc::clone(&context.store),
+                append: Arc::clone(&append),
+                stored: Arc::clone(&context.stored),
+                retry: RELAY_RETRY,
+            },
+            expiry: expiry::Deps {
+                store: Arc::clone(&context.store),
+                append,
+                env: context.env.clone(),
+                every: EXPIRY_SCAN,
+            },
+        };
+        myself.send_interval(LOOK, || WorkersMessage::Look);
+        let running = Some(deps.start());
+        Ok(WorkersState { context, deps, running })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<WorkersMessage>,
+        message: WorkersMessage,
+        state: &mut WorkersState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            WorkersMessage::Look => state.look(),
+            WorkersMessage::Finish(done) => {
+                if let Some(Running { projector, relay, expiry }) = state.running.take() {
+                    // The projector last: it stores what the others have still appended.
+                    note("expiry scanner", expiry.stop().await);
+                    note("relay", relay.stop().await);
+                    note("projector", projector.stop().await);
+                }
+                if done.send(()).is_err() {
+                    tracing::debug!("nobody waited for the workers to end");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note(worker: &'static str, ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        error!(worker, %error, "a worker died while it was stopped; the next start goes on where it was");
+    }
+}
+
+/// Records of the workers go by way of their partitions' owners. In order: each takes its place when it is first polled.
+fn append_by(commands: Arc<Commands>) -> Append {
+    Arc::new(move |partition: Partition, records: Vec<Bytes>| {
+        let commands = Arc::clone(&commands);
+        async move {
+            let answers = join_all(records.into_iter().map(|record| commands.call(partition, record))).await;
+            answers.into_iter().try_for_each(|answer| match answer {
+                // What the fold made of it is not the worker's matter: the record is in.
+                Answer::Accepted { .. } | Answer::Rejected(_) => Ok(()),
+                Answer::Unavailable { .. } => Err(AppendError::Refused("the partition takes nothing now".to_owned())),
+                Answer::Unknown => Err(AppendError::Unknown("no answer in time".to_owned())),
+            })
+        }
+        .boxed()
+    })
+}
+
+impl Deps {
+    fn start(&self) -> Running {
+        Running {
+            projector: projector::Worker::spawn(self.projector.clone()),
+            relay: relay::Worker::spawn(self.relay.clone()),
+            expiry: expiry::Worker::spawn(self.expiry.clone()),
+        }
+    }
+}
+
+impl WorkersState {
+    fn look(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        if let Some((partition, reason)) = running.projector.status().borrow().halted.first() {
+            self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
+        }
+        let restarts = &self.context.metrics.actor_restarts;
+        if running.projector.is_finished() {
+            error!("the projector died and is started again");
+            restarts.inc();
+            running.projector = projector::Worker::spawn(self.deps.projector.clone());
+        }
+        if running.relay.is_finished() {
+            error!("the relay died and is started again");
+            restarts.inc();
+            running.relay = relay::Worker::spawn(self.deps.relay.clone());
+        }
+        if running.expiry.is_finished() {
+            error!("the expiry scanner died and is started again");
+            restarts.inc();
+            running.expiry = expiry::Worker::spawn(self.deps.expiry.clone());
+        }
+    }
+}

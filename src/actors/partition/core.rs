@@ -1,0 +1,434 @@
+//! The pure core of a partition's owner: what to append, what to read, whom to hand what. No tokio, no clock, no I/O.
+//!
+//! It is driven by inputs (a command, a delivery report, records that were read, an entity that was loaded, a tick) and
+//! answers with [`Action`]s for the shell to carry out. A record goes: queue -> append -> verified prefix -> entity.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | commands to appends, reads to verified records |
+//! | `action` | what the shell is asked to do |
+//! | `residency` | which entities are in memory, what waits for them, when they may go |
+
+mod action;
+mod residency;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+pub use action::{Action, Ticket};
+
+use self::residency::{Held, Residency};
+use super::item::{Batch, Item, Origin};
+use super::verified::{Rule, Verified, VerifiedPrefix};
+#[cfg(any(test, feature = "sim"))]
+use crate::actors::bugs::{self, Bug};
+use crate::actors::fold::{self, Entity, FoldClock};
+use crate::actors::gateway::frames::Answer;
+use crate::actors::kinds;
+use crate::actors::room::Reject;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::limits;
+use crate::storage::journal::record::Envelope;
+use crate::storage::journal::{AppendError, Appended, StoredRecord};
+
+/// Bounds and rules of a core.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What a readable end is worth.
+    pub rule: Rule,
+    /// Milliseconds after which a command whose append is unknown is answered so.
+    pub unknown_after_ms: u64,
+    /// Milliseconds that a refused asker is told to wait.
+    pub retry_after_ms: u32,
+    /// Milliseconds without work after which an entity is let go.
+    pub idle_ms: u64,
+    /// Entities resident in this partition at most (beyond it, the longest idle go first).
+    pub resident: usize,
+}
+
+/// A command's id and whom it concerns: what one record means for several users of a partition has one id.
+type CommandKey = (Uuid, Bytes);
+
+fn command_key(envelope: &Envelope) -> CommandKey {
+    (envelope.id(), envelope.key.clone())
+}
+
+struct Queued {
+    record: Bytes,
+    envelope: Envelope,
+}
+
+/// The core. `H` is what the shell passes through to entities (listen requests, queries).
+pub struct Core<H> {
+    partition: Partition,
+    options: Options,
+    queue: VecDeque<Queued>,
+    inflight: Option<(Ticket, Vec<Queued>)>,
+    next_ticket: u64,
+    /// The next offset to read or to take from an own delivery report.
+    next: Offset,
+    reading: Option<Ticket>,
+    visible: Offset,
+    verified: VerifiedPrefix,
+    clock: FoldClock,
+    /// Read, but not verified yet.
+    pending: VecDeque<(StoredRecord, Option<Envelope>)>,
+    /// Whom to answer, by command.
+    waiting: HashMap<CommandKey, Origin>,
+    /// Commands of appends with an unknown outcome, and when to give up on them.
+    unknown: Vec<(Timestamp, CommandKey)>,
+    residents: HashMap<Entity, Residency<H>>,
+    /// The store had everything below when an entity was let go or this core began: a snapshot from before can't be used.
+    settled: Offset,
+    halted: bool,
+}
+
+impl<H> Core<H> {
+    /// A core that goes on at the store's watermark: everything below `start` is verified, folded and stored.
+    #[must_use]
+    pub fn new(partition: Partition, start: Offset, clock: FoldClock, options: Options) -> Self {
+        Self {
+            partition,
+            verified: VerifiedPrefix::new(options.rule, start),
+            options,
+            queue: VecDeque::new(),
+            inflight: None,
+            next_ticket: 0,
+            next: start,
+            reading: None,
+            visible: start,
+            clock,
+            pending: VecDeque::new(),
+            waiting: HashMap::new(),
+            unknown: Vec::new(),
+            residents: HashMap::new(),
+            settled: start,
+            halted: false,
+        }
+    }
+
+    /// Whether the partition has stopped for good.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// The next offset to be handed out: everything below has been dispatched or waits for verification.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// One past the last verified offset.
+    #[must_use]
+    pub fn verified(&self) -> Offset {
+        self.verified.end()
+    }
+
+    /// Whether nothing is queued, in flight, or read but not dispatched.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.inflight.is_none() && self.pending.is_empty() && self.next >= self.visible
+    }
+
+    /// A command from a gateway. It is appended once its entity is resident, so that a room whose state can't be had is
+    /// refused before anything is written.
+    pub fn submit(&mut self, origin: Origin, record: Bytes, now: Timestamp, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            out.push(Action::Answer { origin, answer: self.unavailable() });
+            return;
+        }
+        let envelope = match Envelope::decode_record(&record) {
+            Ok(envelope) if record.len() <= limits::RECORD_BYTES => envelope,
+            _ => {
+                out.push(Action::Answer { origin, answer: Answer::Rejected(Reject::Invalid) });
+                return;
+            }
+        };
+        let Some(entity) = fold::entity_in(self.partition, &envelope) else {
+            out.push(Action::Answer { origin, answer: Answer::Rejected(Reject::Invalid) });
+            return;
+        };
+        if let Some(before) = self.waiting.insert(command_key(&envelope), origin)
+            && before != origin
+        {
+            // The same record by way of somebody else (two relays): one of the two is decided with an answer.
+            out.push(Action::Answer { origin: before, answer: Answer::Unknown });
+        }
+        let queued = Queued { record, envelope };
+        match self.residents.get_mut(&entity) {
+            Some(Residency::Ready { last_used, .. }) => {
+                *last_used = now;
+                self.queue.push_back(queued);
+                self.pump(out);
+            }
+            Some(Residency::Loading { held, .. }) => held.push_back(Held::Command(queued)),
+            None => self.load(entity, Held::Command(queued), false, out),
+        }
+    }
+
+    fn pump(&mut self, out: &mut Vec<Action<H>>) {
+        if self.halted || self.inflight.is_some() || self.queue.is_empty() {
+            return;
+        }
+        let mut bytes = 0;
+        let mut batch = Vec::new();
+        while let Some(queued) = self.queue.front() {
+            if !batch.is_empty() && bytes + queued.record.len() > limits::APPEND_BYTES {
+                break;
+            }
+            bytes += queued.record.len();
+            batch.extend(self.queue.pop_front());
+        }
+        let ticket = self.ticket();
+        out.push(Action::Append { ticket, records: batch.iter().map(|q| q.record.clone()).collect() });
+        self.inflight = Some((ticket, batch));
+    }
+
+    /// The report on an append. `now` is this node's clock, for giving up on unknown outcomes only.
+    pub fn appended(
+        &mut self,
+        ticket: Ticket,
+        report: Result<Appended, AppendError>,
+        now: Timestamp,
+        out: &mut Vec<Action<H>>,
+    ) {
+        let Some((expected, batch)) = self.inflight.take() else { return };
+        if expected != ticket {
+            self.inflight = Some((expected, batch));
+            return;
+        }
+        #[cfg(any(test, feature = "sim"))]
+        let report = match report {
+            Err(AppendError::Unknown(why)) if bugs::planted(Bug::UnknownToldAsRefused) => {
+                Err(AppendError::Refused(why))
+            }
+            report => report,
+        };
+        match report {
+            Ok(report) => self.delivered(report, batch, now, out),
+            Err(AppendError::Unknown(_)) => {
+                let give_up = Timestamp(now.0 + self.options.unknown_after_ms);
+                self.unknown.extend(batch.iter().map(|queued| (give_up, command_key(&queued.envelope))));
+                self.read(out);
+            }
+            Err(AppendError::Refused(_) | AppendError::Closed(_)) => {
+                #[cfg(any(test, feature = "sim"))]
+                if bugs::planted(Bug::EffectsAfterFailedAppend) {
+                    let report = Appended { first: self.next, end: self.next.plus(batch.len() as u64), time: now };
+                    self.delivered(report, batch, now, out);
+                    self.pump(out);
+                    return;
+                }
+                // Whatever waits behind the refused ones goes with them: a device's later message must not overtake.
+                let queue = std::mem::take(&mut self.queue);
+                for queued in batch.iter().chain(&queue) {
+                    self.refuse(queued, out);
+                }
+            }
+        }
+        self.pump(out);
+    }
+
+    fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action<H>>) {
+        self.verified.delivered(&report);
+        self.visible = self.visible.max(report.end);
+        if report.first == self.next {
+            // Nothing stands between what was folded and this batch: no need to read it back.
+            let records = batch.into_iter().zip(report.first.0..).map(|(queued, offset)| {
+                let stored = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
+                (stored, Some(queued.envelope))
+            });
+            self.pending.extend(records);
+            self.next = report.end;
+        }
+        self.dispatch(now, out);
+        self.read(out);
+    }
+
+    fn refuse(&mut self, queued: &Queued, out: &mut Vec<Action<H>>) {
+        if let Some(origin) = self.waiting.remove(&command_key(&queued.envelope)) {
+            out.push(Action::Answer { origin, answer: self.unavailable() });
+        }
+    }
+
+    fn unavailable(&self) -> Answer {
+        Answer::Unavailable { retry_after_ms: self.options.retry_after_ms }
+    }
+
+    /// The journal's readable end moved.
+    pub fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
+        self.visible = self.visible.max(end);
+        self.verified.sees(end);
+        self.dispatch(now, out);
+        self.read(out);
+    }
+
+    /// The journal lost records that nobody had confirmed: forget what was read of them.
+    pub fn truncated(&mut self, end: Offset, out: &mut Vec<Action<H>>) {
+        self.verified.truncated(end);
+        let keep = end.max(self.verified.end());
+        self.visible = keep;
+        while self.pending.back().is_some_and(|(record, _)| record.offset >= keep) {
+            self.pending.pop_back();
+        }
+        self.next = self.next.min(keep);
+        // What an earlier read brings was perhaps lost since.
+        self.reading = None;
+        self.read(out);
+    }
+
+    fn read(&mut self, out: &mut Vec<Action<H>>) {
+        if !self.halted && self.reading.is_none() && self.next < self.visible {
+            let ticket = self.ticket();
+            self.reading = Some(ticket);
+            out.push(Action::Read { ticket, from: self.next });
+        }
+    }
+
+    /// What a read brought. If that is nothing, the next [`Self::sees`] or [`Self::tick`] asks again.
+    pub fn records(&mut self, ticket: Ticket, records: Vec<StoredRecord>, now: Timestamp, out: &mut Vec<Action<H>>) {
+        if self.reading != Some(ticket) {
+            return;
+        }
+        self.reading = None;
+        let nothing = records.is_empty();
+        for record in records {
+            if record.offset == self.next {
+                self.next = record.offset.next();
+                self.pending.push_back((record, None));
+            }
+        }
+        self.dispatch(now, out);
+        if !nothing {
+            self.read(out);
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+
+    /// Hands every verified record to its entity, in offset order.
+    fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action<H>>) {
+        let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
+        while let Some((record, decoded)) = self.pending.pop_front() {
+            let record = match self.admit(record) {
+                Ok(record) => record,
+                Err(record) => {
+                    self.pending.push_front((record, decoded));
+                    break;
+                }
+            };
+            let StoredRecord { offset, time, .. } = *record.get();
+            let envelope = match decoded.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    self.halt(format!("partition {} offset {offset}: {error}", self.partition), out);
+                    break;
+                }
+            };
+            let fold_time = self.clock.advance(time);
+            let origin = if self.waiting.is_empty() { None } else { self.waiting.remove(&command_key(&envelope)) };
+            match fold::entity_in(self.partition, &envelope) {
+                Some(entity) => {
+                    let item = record.map(|_| Item { offset, now: fold_time, envelope, origin });
+                    match groups.iter_mut().find(|(other, _)| *other == entity) {
+                        Some((_, items)) => items.push(item),
+                        None => groups.push((entity, vec![item])),
+                    }
+                }
+                None => out.push(Action::Decided { offset, digest: fold::control_digest(&envelope) }),
+            }
+        }
+        for (entity, items) in groups {
+            self.deliver(entity, Arc::new(Batch::new(items)), now, out);
+        }
+    }
+
+    fn admit(&self, record: StoredRecord) -> Result<Verified<StoredRecord>, StoredRecord> {
+        #[cfg(any(test, feature = "sim"))]
+        if bugs::planted(Bug::AckBeforeVerified) {
+            return Ok(Verified::unchecked(record));
+        }
+        self.verified.admit(record.offset, record)
+    }
+
+    /// Stops for good: an operator has to look. What waits is answered: it may be written.
+    pub fn halt(&mut self, reason: String, out: &mut Vec<Action<H>>) {
+        if !self.halted {
+            self.stop(out);
+            out.push(Action::Halt { reason });
+        }
+    }
+
+    /// Answers everybody who waits, and does nothing any more.
+    fn stop(&mut self, out: &mut Vec<Action<H>>) {
+        self.halted = true;
+        for queued in std::mem::take(&mut self.queue) {
+            self.refuse(&queued, out);
+        }
+        let mut residents: Vec<_> = self.residents.drain().collect();
+        residents.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (entity, residency) in residents {
+            let Residency::Loading { held, .. } = residency else { continue };
+            for held in held {
+                match held {
+                    Held::Command(queued) => self.refuse(&queued, out),
+                    Held::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
+                    Held::Batch(batch) => {
+                        let origins = batch.items().iter().filter_map(|item| item.get().origin);
+                        out.extend(origins.map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
+                    }
+                }
+            }
+        }
+        self.pending.clear();
+        let mut waiting: Vec<_> = self.waiting.drain().map(|(_, origin)| origin).collect();
+        waiting.sort_unstable();
+        out.extend(waiting.into_iter().map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
+    }
+
+    /// Now and then: gives up on unknown outcomes, asks for a barrier, lets idle entities go. `stored` is the partition's
+    /// watermark: an entity goes only if the store has all that it applied. `barrier` makes a barrier record.
+    pub fn tick(&mut self, now: Timestamp, stored: Offset, barrier: impl FnOnce() -> Bytes, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            return;
+        }
+        let (over, rest) = self.unknown.drain(..).partition(|(give_up, _)| *give_up <= now);
+        self.unknown = rest;
+        let over: Vec<(Timestamp, CommandKey)> = over;
+        for (_, key) in over {
+            if let Some(origin) = self.waiting.remove(&key) {
+                out.push(Action::Answer { origin, answer: Answer::Unknown });
+            }
+        }
+        if self.verified.wants_barrier()
+            && self.inflight.is_none()
+            && self.queue.is_empty()
+            && !self.waits_for_barriers()
+        {
+            let record = barrier();
+            if let Ok(envelope) = Envelope::decode_record(&record) {
+                self.queue.push_back(Queued { record, envelope });
+            }
+        }
+        self.pump(out);
+        self.read(out);
+        self.passivate(now, stored, self.options.idle_ms, out);
+    }
+
+    /// Whether all that is not verified are barriers: to answer those of another owner would never end.
+    fn waits_for_barriers(&self) -> bool {
+        let is_barrier = |record: &StoredRecord| {
+            Envelope::decode_record(&record.bytes).is_ok_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
+        };
+        self.next >= self.visible
+            && !self.pending.is_empty()
+            && self.pending.iter().all(|(record, _)| is_barrier(record))
+    }
+}

@@ -1,0 +1,277 @@
+//! The pure core of a resident room or user: folds its records, answers, tells the listeners, remembers recent events.
+//!
+//! The shell around it is `actors::resident`; the simulation drives it directly.
+
+use std::sync::Arc;
+
+use super::item::{Batch, Item, NodeId, Origin};
+use super::listeners::Listeners;
+use super::ring::Ring;
+#[cfg(any(test, feature = "sim"))]
+use crate::actors::bugs::{self, Bug};
+use crate::actors::fold::{Entity, EntityOutcome, EntityState};
+use crate::actors::gateway::frames::{
+    Answer, Denial, Ephemeral, FetchError, ReceiptStatus, RequestId, StreamEvent, StreamId, ToGateway,
+};
+use crate::actors::room::command::RoomKind;
+use crate::actors::room::{EventBody, Outcome, Reject};
+use crate::actors::user::event::{Quiet, UserOutcome};
+use crate::ids::{Generation, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
+use crate::limits;
+
+/// What an entity wants to have sent or noted.
+#[derive(Clone, Debug)]
+pub enum Emit {
+    /// A frame for a gateway.
+    Frame {
+        /// Which.
+        to: NodeId,
+        /// What.
+        frame: ToGateway,
+    },
+    /// A record was decided (for the partition's chain).
+    Decided {
+        /// Its offset.
+        offset: Offset,
+        /// The outcome's digest.
+        digest: u64,
+        /// What was decided, in a word, for the metrics.
+        verdict: Verdict,
+    },
+    /// The read mark of this user moved: the room should hear of it.
+    ReadMoved {
+        /// The room.
+        stream: StreamId,
+        /// The receipt for its listeners.
+        receipt: Ephemeral,
+    },
+}
+
+/// A decision in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Accepted.
+    Accepted,
+    /// Accepted before.
+    Duplicate,
+    /// Rejected, with the reason.
+    Rejected(Reject),
+    /// No effect.
+    Ignored,
+}
+
+/// A resident room or user.
+#[derive(Debug)]
+pub struct EntityCore {
+    entity: Entity,
+    state: EntityState,
+    ring: Ring,
+    listeners: Arc<Listeners>,
+}
+
+impl EntityCore {
+    /// An entity as it was loaded.
+    #[must_use]
+    pub fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>) -> Self {
+        Self { entity, state, ring: Ring::new(limits::ROOM_RING_BYTES, limits::ROOM_RING_UNSTORED_BYTES), listeners }
+    }
+
+    /// The folded state.
+    #[must_use]
+    pub fn state(&self) -> &EntityState {
+        &self.state
+    }
+
+    /// Bytes of recent events held, about.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        self.ring.bytes()
+    }
+
+    /// The stream of this entity.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.entity.stream()
+    }
+
+    /// Folds a record again that had its effects already, while the entity is rebuilt.
+    pub fn replay(&mut self, item: &Item, stored: Offset) {
+        let outcome = self.state.fold(item.now, &item.envelope);
+        if let Some(event) = event_of(&outcome) {
+            self.ring.push(item.offset, event, stored);
+        }
+    }
+
+    /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
+    pub fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
+        let mut events: Vec<StreamEvent> = Vec::new();
+        for item in batch.items() {
+            let item = item.get();
+            let outcome = self.state.fold(item.now, &item.envelope);
+            if let Some(event) = event_of(&outcome) {
+                self.ring.push(item.offset, event.clone(), stored);
+                events.push(event);
+            }
+            if let Some(Origin { node, request, .. }) = item.origin {
+                let answer = answer_of(&outcome);
+                out.push(Emit::Frame { to: node, frame: ToGateway::Answer { request, answer } });
+            }
+            if let EntityOutcome::User(UserOutcome::Quiet(Quiet::Read { room, to })) = &outcome
+                && let Entity::User(user) = &self.entity
+            {
+                self.read_moved(user.clone(), *room, to.seq, to.no, out);
+            }
+            out.push(Emit::Decided { offset: item.offset, digest: outcome.digest(), verdict: verdict_of(&outcome) });
+        }
+        if events.is_empty() {
+            return;
+        }
+        let events: Arc<[StreamEvent]> = events.into();
+        for to in self.listeners.nodes() {
+            let frame = ToGateway::Events {
+                stream: self.stream(),
+                generation: self.state.generation(),
+                events: Arc::clone(&events),
+            };
+            out.push(Emit::Frame { to, frame });
+        }
+    }
+
+    fn read_moved(&self, user: UserId, room: RoomId, seq: Seq, no: MessageNo, out: &mut Vec<Emit>) {
+        for to in self.listeners.nodes() {
+            let event = Ephemeral::ReadMark { room, seq, no };
+            out.push(Emit::Frame { to, frame: ToGateway::Ephemeral { stream: self.stream(), event } });
+        }
+        let receipt = Ephemeral::Receipt { user, status: ReceiptStatus::Read, seq };
+        out.push(Emit::ReadMoved { stream: StreamId::Room(room), receipt });
+    }
+
+    /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked
+    /// for by an open channel's name.
+    pub fn listen(&mut self, origin: Origin, user: &UserId, open: bool, out: &mut Vec<Emit>) {
+        let (stream, request) = (self.stream(), origin.request);
+        let denial = match &self.state {
+            EntityState::Room(room) => match (room.exists(), open) {
+                (false, true) => None,
+                (false, false) => Some(Denial::NoRoom),
+                (true, _) if open != (room.kind() == Some(RoomKind::Open)) => Some(Denial::NoRoom),
+                (true, _) if !room.may_listen(user) => Some(Denial::NotMember),
+                (true, _) => None,
+            },
+            EntityState::User(own) if own.user() != user => Some(Denial::NotMember),
+            EntityState::User(_) => None,
+        };
+        let frame = match denial {
+            Some(reason) => ToGateway::Denied { request, stream, reason },
+            None => {
+                self.listeners.add(origin.node, request);
+                let (generation, head, floor) = (self.state.generation(), self.state.head(), self.state.floor());
+                ToGateway::Granted { request, stream, generation, head, floor }
+            }
+        };
+        out.push(Emit::Frame { to: origin.node, frame });
+    }
+
+    /// The events asked for, if they are all in memory (up to the head), or the reason why they are gone for good. `None`
+    /// if the store has to be asked.
+    #[must_use]
+    pub fn fetch(&self, from: Seq, to: Seq) -> Option<Result<Arc<[StreamEvent]>, FetchError>> {
+        let floor = self.state.floor();
+        if from < floor {
+            return Some(Err(FetchError::Gone { floor }));
+        }
+        if from > self.state.head() {
+            return Some(Ok(Arc::from([])));
+        }
+        self.ring.range(from, to).map(|events| Ok(events.into()))
+    }
+
+    /// The first seq in memory; one above the head if there is none.
+    #[must_use]
+    pub fn ring_first(&self) -> Seq {
+        self.ring.first().unwrap_or_else(|| self.state.head().next())
+    }
+
+    /// Recent events in memory from `from` on, as far as the ring reaches back.
+    #[must_use]
+    pub fn recent(&self, from: Seq) -> Vec<StreamEvent> {
+        let from = from.max(self.ring_first());
+        self.ring.range(from, self.state.head()).unwrap_or_default()
+    }
+
+    /// The generation of the stream.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.state.generation()
+    }
+
+    /// Tells every listening node where the head is: the only way to notice that the last events were lost.
+    pub fn announce(&self, out: &mut Vec<Emit>) {
+        #[cfg(any(test, feature = "sim"))]
+        if bugs::planted(Bug::LastMessageNeverAnnounced) {
+            return;
+        }
+        for to in self.listeners.nodes() {
+            let (generation, head) = (self.state.generation(), self.state.head());
+            out.push(Emit::Frame { to, frame: ToGateway::Head { stream: self.stream(), generation, head } });
+        }
+    }
+
+    /// The answer to a fetch as a frame.
+    #[must_use]
+    pub fn fetched(&self, request: RequestId, events: Result<Arc<[StreamEvent]>, FetchError>) -> ToGateway {
+        ToGateway::Fetched { request, stream: self.stream(), generation: self.state.generation(), events }
+    }
+
+    /// The store has everything below `stored` now.
+    pub fn stored(&mut self, stored: Offset) {
+        self.ring.shrink(stored);
+    }
+}
+
+fn event_of(outcome: &EntityOutcome) -> Option<StreamEvent> {
+    match outcome {
+        EntityOutcome::Room(Outcome::Accepted(event)) => Some(StreamEvent::Room(Arc::clone(event))),
+        EntityOutcome::User(UserOutcome::Event(event)) => Some(StreamEvent::User(Arc::clone(event))),
+        _ => None,
+    }
+}
+
+fn answer_of(outcome: &EntityOutcome) -> Answer {
+    match outcome {
+        EntityOutcome::Room(Outcome::Accepted(event)) => {
+            let no = match event.body {
+                EventBody::Message { no, .. } => Some(no),
+                _ => None,
+            };
+            Answer::Accepted { seq: event.seq, id: event.id, at: event.at, no, duplicate: false }
+        }
+        EntityOutcome::Room(Outcome::Duplicate { seq, id, at }) => {
+            Answer::Accepted { seq: *seq, id: *id, at: *at, no: None, duplicate: true }
+        }
+        EntityOutcome::User(UserOutcome::Event(event)) => {
+            Answer::Accepted { seq: event.seq, id: uuid::Uuid::nil(), at: event.at, no: None, duplicate: false }
+        }
+        EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)) => {
+            Answer::Rejected(*reject)
+        }
+        EntityOutcome::Room(Outcome::Noted | Outcome::Ignored)
+        | EntityOutcome::User(UserOutcome::Unchanged | UserOutcome::Quiet(_)) => {
+            let at = Timestamp::ZERO;
+            let duplicate = !matches!(outcome, EntityOutcome::User(UserOutcome::Quiet(_)));
+            Answer::Accepted { seq: Seq::ZERO, id: uuid::Uuid::nil(), at, no: None, duplicate }
+        }
+    }
+}
+
+fn verdict_of(outcome: &EntityOutcome) -> Verdict {
+    match outcome {
+        EntityOutcome::Room(Outcome::Accepted(_) | Outcome::Noted)
+        | EntityOutcome::User(UserOutcome::Event(_) | UserOutcome::Quiet(_)) => Verdict::Accepted,
+        EntityOutcome::Room(Outcome::Duplicate { .. }) => Verdict::Duplicate,
+        EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)) => {
+            Verdict::Rejected(*reject)
+        }
+        EntityOutcome::Room(Outcome::Ignored) | EntityOutcome::User(UserOutcome::Unchanged) => Verdict::Ignored,
+    }
+}

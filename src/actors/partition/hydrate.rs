@@ -1,0 +1,130 @@
+//! Makes a room or user resident: the store's rows at one snapshot, and the partition's tail on top where it is needed.
+
+use std::sync::Arc;
+
+use super::entity::EntityCore;
+use super::item::Item;
+use super::listeners::Listeners;
+use super::shell::Context;
+use crate::actors::fold::{self, Entity, EntityState, FoldClock};
+use crate::actors::gateway::frames::{FetchError, StreamEvent};
+use crate::actors::workers::persistence::rows::{self, RowsError};
+use crate::ids::{Offset, Partition, Seq};
+use crate::limits;
+use crate::storage::journal::ReadError;
+use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::store::{SeqRange, StoreError};
+
+/// Bytes of one read of the tail.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Why an entity can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store holds what can't be.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// The journal does not answer.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// The tail holds what can't be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// An entity as it was loaded.
+pub struct Hydrated {
+    /// Its state.
+    pub core: EntityCore,
+    /// The watermark of the rows that it was made of.
+    pub watermark: Offset,
+}
+
+/// Loads an entity and folds its records from the snapshot's watermark up to `replay_to` on top, without effects.
+///
+/// # Errors
+/// The store or the journal do not answer.
+pub async fn load(
+    context: &Context,
+    partition: Partition,
+    entity: &Entity,
+    listeners: Arc<Listeners>,
+    replay_to: Offset,
+) -> Result<Hydrated, LoadError> {
+    let (state, watermark) = match entity {
+        Entity::Room(room) => {
+            let snapshot = context.store.room(*room).await?;
+            let watermark = snapshot.watermark;
+            (EntityState::room(rows::room_state(*room, snapshot)?), watermark)
+        }
+        Entity::User(user) => {
+            let snapshot = context.store.user(user).await?;
+            let watermark = snapshot.watermark;
+            (EntityState::user(rows::user_state(user, snapshot)?), watermark)
+        }
+    };
+    let mut core = EntityCore::new(entity.clone(), state, listeners);
+    let mut next = watermark.next_offset;
+    let mut clock = FoldClock::new(watermark.fold_time);
+    while next < replay_to {
+        let records = context.journal.read(partition, next, READ_BYTES).await?;
+        if records.is_empty() {
+            break;
+        }
+        for record in records.into_iter().take_while(|record| record.offset < replay_to) {
+            next = record.offset.next();
+            let now = clock.advance(record.time);
+            let envelope = Envelope::decode_record(&record.bytes)?;
+            if fold::entity_of(&envelope).as_ref() == Some(entity) {
+                core.replay(
+                    &Item { offset: record.offset, now, envelope, origin: None },
+                    context.stored.get(partition),
+                );
+            }
+        }
+    }
+    Ok(Hydrated { core, watermark: watermark.next_offset })
+}
+
+impl Context {
+    /// Events of an entity from the store, `from` to `to`, both included, a page at most.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn stored_events(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let unavailable = |error: StoreError| {
+            tracing::warn!(%error, "reading events from the store failed");
+            FetchError::Unavailable
+        };
+        let events: Result<Vec<_>, RowsError> = match entity {
+            Entity::Room(room) => {
+                let rows = self
+                    .store
+                    .events(*room, SeqRange::new(from, to), limits::HISTORY_PAGE)
+                    .await
+                    .map_err(unavailable)?;
+                rows.into_iter()
+                    .map(|row| rows::event(row).map(|e| StreamEvent::Room(Arc::new(e))))
+                    .collect::<Result<_, _>>()
+            }
+            Entity::User(user) => {
+                let rows = self
+                    .store
+                    .user_events(user, SeqRange::new(from, to), limits::HISTORY_PAGE)
+                    .await
+                    .map_err(unavailable)?;
+                rows.into_iter().map(|row| rows::user_event(row).map(|e| StreamEvent::User(Arc::new(e)))).collect()
+            }
+        };
+        events.map_err(|error| {
+            tracing::error!(%error, "the store holds events that can't be");
+            FetchError::Unavailable
+        })
+    }
+}

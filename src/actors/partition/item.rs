@@ -1,0 +1,76 @@
+//! What a partition hands to a room or user: batches of verified records with whom to answer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::verified::Verified;
+use crate::actors::gateway::frames::RequestId;
+use crate::ids::{Offset, Timestamp};
+use crate::storage::journal::record::Envelope;
+
+/// A node of the cluster. One node: always 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct NodeId(pub u32);
+
+/// Who asked: which gateway, and under which number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Origin {
+    /// The gateway's node.
+    pub node: NodeId,
+    /// The gateway's number for it.
+    pub request: RequestId,
+    /// Bytes taken from the partition's budget, given back with the answer.
+    pub weight: u32,
+}
+
+/// A verified record on its way to its entity.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Item {
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// Fold time: the highest append time of the partition up to here.
+    pub now: Timestamp,
+    /// The record.
+    pub envelope: Envelope,
+    /// Who waits for the decision, if somebody asked through this owner.
+    pub origin: Option<Origin>,
+}
+
+/// Records of one entity that are folded in one go. Kept by the partition until the entity is done with it, so that an
+/// entity that dies in the middle is rebuilt and gets it again; all effects bear repetition.
+#[derive(Debug)]
+pub struct Batch {
+    items: Vec<Verified<Item>>,
+    done: AtomicBool,
+}
+
+impl Batch {
+    /// A batch, in offset order.
+    #[must_use]
+    pub fn new(items: Vec<Verified<Item>>) -> Self {
+        debug_assert!(items.windows(2).all(|pair| pair[0].get().offset < pair[1].get().offset));
+        Self { items, done: AtomicBool::new(false) }
+    }
+
+    /// The records.
+    #[must_use]
+    pub fn items(&self) -> &[Verified<Item>] {
+        &self.items
+    }
+
+    /// The first record's offset.
+    #[must_use]
+    pub fn first(&self) -> Offset {
+        self.items.first().map_or(Offset(u64::MAX), |item| item.get().offset)
+    }
+
+    /// Marks the batch as folded and its effects as sent.
+    pub fn finish(&self) {
+        self.done.store(true, Ordering::Release);
+    }
+
+    /// Whether it is.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+}

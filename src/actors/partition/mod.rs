@@ -1,0 +1,20 @@
+//! A partition's owner: appends commands, reads the partition back, and hands verified records to rooms and users.
+//!
+//! The log talks to the room; the room never talks to the log. What must never happen here: an effect of a record at or
+//! beyond the end of the verified prefix (I4). [`verified`] is the one place that decides it.
+//!
+//! [`core`] and [`entity`] are pure: the simulation drives the very same code that the actors run.
+
+pub mod budget;
+pub mod core;
+pub mod entity;
+pub mod hydrate;
+pub mod item;
+pub mod listeners;
+pub mod progress;
+pub mod resident;
+pub mod ring;
+pub mod shell;
+#[cfg(test)]
+mod tests;
+pub mod verified;

@@ -1,0 +1,206 @@
+//! The actor around a resident room or user: takes batches in order, carries out what its pure core wants sent.
+//!
+//! It may panic: the partition makes it anew from the store and gives it its unfinished batches again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::budget::Budget;
+use super::entity::{Emit, EntityCore};
+use super::item::{Batch, NodeId, Origin};
+use super::progress::Progress;
+use super::shell::Context;
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
+use crate::ids::{Generation, Partition, Seq, UserId};
+
+/// A question to a resident entity, answered by running it there.
+pub type Question = Box<dyn FnOnce(Option<&EntityCore>) + Send>;
+
+/// What reaches an entity beside records.
+pub enum Held {
+    /// Somebody wants to listen.
+    Listen {
+        /// Whom to answer.
+        origin: Origin,
+        /// For whom.
+        user: UserId,
+        /// By an open channel's name.
+        open: bool,
+    },
+    /// Events are wanted.
+    Fetch {
+        /// Whom to answer.
+        origin: Origin,
+        /// The first.
+        from: Seq,
+        /// The last.
+        to: Seq,
+    },
+    /// A question. `None` if the entity can't be had.
+    Ask(Question),
+}
+
+/// What an entity's actor is told.
+pub enum Message {
+    /// Fold these.
+    Deliver(Arc<Batch>),
+    /// Something beside records.
+    Hand(Held),
+    /// Tell the listeners where the head is.
+    Announce,
+    /// For tests: die here.
+    #[cfg(any(test, feature = "sim"))]
+    Panic,
+}
+
+/// What an entity shares with its partition.
+#[derive(Clone)]
+pub struct Ties {
+    /// The node's.
+    pub context: Arc<Context>,
+    /// The partition.
+    pub partition: Partition,
+    /// How far it is folded.
+    pub progress: Arc<Mutex<Progress>>,
+    /// Bytes of commands in it.
+    pub budget: Arc<Budget>,
+}
+
+/// The actor.
+pub struct Resident;
+
+/// Its state.
+pub struct ResidentState {
+    entity: Entity,
+    core: EntityCore,
+    ties: Ties,
+    emits: Vec<Emit>,
+}
+
+impl Actor for Resident {
+    type Msg = Message;
+    type State = ResidentState;
+    type Arguments = (Entity, EntityCore, Ties);
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<Message>,
+        (entity, core, ties): Self::Arguments,
+    ) -> Result<ResidentState, ActorProcessingErr> {
+        Ok(ResidentState { entity, core, ties, emits: Vec::new() })
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Message>,
+        message: Message,
+        state: &mut ResidentState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Deliver(batch) => state.deliver(&batch),
+            Message::Hand(held) => state.hand(held),
+            Message::Announce => {
+                state.core.announce(&mut state.emits);
+                state.core.stored(state.ties.context.stored.get(state.ties.partition));
+                state.flush();
+            }
+            #[cfg(any(test, feature = "sim"))]
+            Message::Panic => panic!("asked to"),
+        }
+        Ok(())
+    }
+}
+
+impl ResidentState {
+    fn deliver(&mut self, batch: &Batch) {
+        let stored = self.ties.context.stored.get(self.ties.partition);
+        self.emits.clear();
+        self.core.apply(batch, stored, &mut self.emits);
+        self.flush();
+        batch.finish();
+        let weight = batch.items().iter().filter_map(|item| item.get().origin).map(|origin| origin.weight).sum();
+        self.ties.budget.give(weight);
+    }
+
+    /// Sends first and notes the progress afterwards: a record counts as applied when its effects are out.
+    fn flush(&mut self) {
+        let Ties { context, partition, progress, .. } = &self.ties;
+        for emit in &self.emits {
+            match emit {
+                Emit::Frame { to, frame } => (context.to_gateway)(*to, frame.clone()),
+                Emit::ReadMoved { stream, receipt } => (context.to_room)(stream.clone(), receipt.clone()),
+                Emit::Decided { verdict, .. } => context.count(*verdict),
+            }
+        }
+        let mut grown = None;
+        {
+            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            for emit in self.emits.drain(..) {
+                if let Emit::Decided { offset, digest, .. } = emit
+                    && progress.complete(offset, digest)
+                {
+                    grown = Some(progress.applied());
+                }
+            }
+        }
+        if let Some(applied) = grown {
+            context.applied.raise(*partition, applied);
+        }
+    }
+
+    fn hand(&mut self, held: Held) {
+        match held {
+            Held::Listen { origin, user, open } => self.core.listen(origin, &user, open, &mut self.emits),
+            Held::Ask(question) => question(Some(&self.core)),
+            Held::Fetch { origin, from, to } => match self.core.fetch(from, to) {
+                Some(events) => {
+                    let frame = self.core.fetched(origin.request, events);
+                    self.emits.push(Emit::Frame { to: origin.node, frame });
+                }
+                None => self.fetch_stored(origin, from, to),
+            },
+        }
+        self.flush();
+    }
+
+    /// Older events: from the store, and what the ring has from there on.
+    fn fetch_stored(&self, origin: Origin, from: Seq, to: Seq) {
+        let below = self.core.ring_first();
+        let rest = if to >= below { self.core.recent(below) } else { Vec::new() };
+        let context = Arc::clone(&self.ties.context);
+        let (entity, generation, stream) = (self.entity.clone(), self.core.generation(), self.core.stream());
+        tokio::spawn(async move {
+            let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
+            let events = match context.stored_events(&entity, from, last_stored).await {
+                Ok(mut events) => {
+                    let next = events.last().map_or(from, |event: &StreamEvent| event.seq().next());
+                    if next == below {
+                        events.extend(rest.into_iter().take_while(|event| event.seq() <= to));
+                    }
+                    if events.is_empty() { Err(FetchError::Unavailable) } else { Ok(events.into()) }
+                }
+                Err(error) => Err(error),
+            };
+            let frame = ToGateway::Fetched { request: origin.request, stream, generation, events };
+            (context.to_gateway)(origin.node, frame);
+        });
+    }
+}
+
+/// Answers what can't be handed to an entity, because it can't be had now.
+pub fn refuse(context: &Context, stream: StreamId, held: Held) {
+    let send = |node: NodeId, frame| (context.to_gateway)(node, frame);
+    match held {
+        Held::Listen { origin, .. } => {
+            let reason = Denial::Unavailable;
+            send(origin.node, ToGateway::Denied { request: origin.request, stream, reason });
+        }
+        Held::Fetch { origin, .. } => {
+            let (generation, events) = (Generation::FIRST, Err(FetchError::Unavailable));
+            send(origin.node, ToGateway::Fetched { request: origin.request, stream, generation, events });
+        }
+        Held::Ask(question) => question(None),
+    }
+}

@@ -1,0 +1,88 @@
+//! The recent events of a room or user, in memory: for recovery and for what the store does not have yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::actors::gateway::frames::StreamEvent;
+use crate::ids::{Offset, Seq};
+
+/// A dense run of events up to the head. Bounded: what the store has goes first.
+#[derive(Debug)]
+pub struct Ring {
+    events: VecDeque<(Offset, StreamEvent)>,
+    bytes: usize,
+    /// Bytes kept of what the store has.
+    soft: usize,
+    /// Bytes kept of what the store does not have yet. Beyond it, a reader waits for the store.
+    hard: usize,
+}
+
+impl Ring {
+    /// An empty ring with its two bounds in bytes.
+    #[must_use]
+    pub fn new(soft: usize, hard: usize) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, soft, hard: hard.max(soft) }
+    }
+
+    /// Takes the next event, made by the record at `offset`. `stored` is the partition's watermark: what lies below it
+    /// can be read from the store.
+    pub fn push(&mut self, offset: Offset, event: StreamEvent, stored: Offset) {
+        debug_assert!(self.events.back().is_none_or(|(_, last)| last.seq().next() == event.seq()));
+        if let StreamEvent::Room(new) = &event
+            && let Some(target) = new.redacts()
+        {
+            self.redact(target);
+        }
+        self.bytes += event.weight();
+        self.events.push_back((offset, event));
+        self.shrink(stored);
+    }
+
+    fn redact(&mut self, target: Seq) {
+        for (_, event) in &mut self.events {
+            if let StreamEvent::Room(event) = event
+                && event.carries(target)
+            {
+                self.bytes -= event.weight();
+                Arc::make_mut(event).redact();
+                self.bytes += event.weight();
+            }
+        }
+    }
+
+    /// Lets go of what is too much.
+    pub fn shrink(&mut self, stored: Offset) {
+        while let Some((offset, event)) = self.events.front() {
+            let bound = if *offset < stored { self.soft } else { self.hard };
+            if self.bytes <= bound {
+                break;
+            }
+            self.bytes -= event.weight();
+            self.events.pop_front();
+        }
+    }
+
+    /// The lowest seq held, if any.
+    #[must_use]
+    pub fn first(&self) -> Option<Seq> {
+        self.events.front().map(|(_, event)| event.seq())
+    }
+
+    /// The events from `from` to `to`, both included, if the ring reaches back to `from`. The run ends at the ring's own
+    /// end if `to` lies beyond.
+    #[must_use]
+    pub fn range(&self, from: Seq, to: Seq) -> Option<Vec<StreamEvent>> {
+        let first = self.first()?;
+        if from < first {
+            return None;
+        }
+        let skip = usize::try_from(from.0 - first.0).unwrap_or(usize::MAX);
+        Some(self.events.iter().skip(skip).map(|(_, event)| event).take_while(|e| e.seq() <= to).cloned().collect())
+    }
+
+    /// Bytes held, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}

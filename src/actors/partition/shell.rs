@@ -1,0 +1,428 @@
+//! The actor around a partition's pure core: carries out its actions over the journal, the store and the residents.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tracing::{error, warn};
+
+use super::budget::Budget;
+use super::core::{Action, Core, Options, Ticket};
+use super::entity::{EntityCore, Verdict};
+use super::hydrate::{self, Hydrated};
+use super::item::{NodeId, Origin};
+use super::listeners::ListenerTable;
+use super::progress::Progress;
+use super::resident::{Held, Message, Resident, Ties, refuse};
+use crate::actors::chain::Chain;
+use crate::actors::fold::{self, Entity, FoldClock};
+use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway};
+use crate::actors::marks::Marks;
+use crate::env::Env;
+use crate::health::Check;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::metrics::{Metrics, Reason};
+use crate::storage::journal::{AppendError, Appended, Journal, ReadError, StoredRecord};
+use crate::storage::store::Store;
+
+/// Bytes of one read of the journal.
+const READ_BYTES: usize = 1024 * 1024;
+/// How long a failed load or read waits before the next try.
+const RETRY: Duration = Duration::from_millis(200);
+/// Head announcements after the last event of an entity, one each tick.
+const ANNOUNCEMENTS: u8 = 4;
+/// Deaths over one record after which it counts as poison.
+const POISON: u32 = 2;
+
+/// What all partitions of a node share.
+pub struct Context {
+    /// Clock and ids.
+    pub env: Env,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// How far each partition is folded here.
+    pub applied: Arc<Marks>,
+    /// How far each partition is stored.
+    pub stored: Arc<Marks>,
+    /// Sends a frame to a node's gateway.
+    pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
+    /// Sends something ephemeral to the listeners of another stream.
+    pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Down once a partition is halted.
+    pub health: Check,
+    /// Rules and bounds.
+    pub options: Options,
+}
+
+impl Context {
+    /// Counts a decision.
+    pub fn count(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Accepted => {
+                self.metrics.messages_accepted.inc();
+            }
+            Verdict::Duplicate => {
+                self.metrics.messages_duplicate.inc();
+            }
+            Verdict::Rejected(reject) => {
+                let reason = Reason { reason: reject.name() };
+                self.metrics.messages_rejected.get_or_create_owned(&reason).inc();
+            }
+            Verdict::Ignored => {}
+        }
+    }
+}
+
+/// What a partition is told.
+pub enum PartitionMessage {
+    /// A command from a gateway. Its weight has been taken from the budget.
+    Submit {
+        /// Whom to answer.
+        origin: Origin,
+        /// The encoded envelope.
+        record: Bytes,
+    },
+    /// Something for an entity beside records.
+    Pass {
+        /// The entity.
+        entity: Entity,
+        /// What.
+        held: Held,
+    },
+    /// Something without a place in the stream, for whoever listens. Wakes no entity.
+    Ephemeral {
+        /// The stream.
+        stream: StreamId,
+        /// What.
+        event: Ephemeral,
+    },
+    /// A node listens no more.
+    Unlisten {
+        /// To what.
+        entity: Entity,
+        /// Which node.
+        node: NodeId,
+        /// An older request than one of a later listen does nothing.
+        request: RequestId,
+    },
+    /// The report on an append.
+    Appended(Ticket, Result<Appended, AppendError>),
+    /// What a read brought.
+    Read(Ticket, Result<Vec<StoredRecord>, ReadError>),
+    /// What a load brought.
+    Loaded(Entity, Option<Box<Hydrated>>),
+    /// Once a second.
+    Tick,
+    /// Another folder's chain at an offset, for comparison (I10).
+    Compare(Offset, Chain),
+    /// For tests: let this resident die.
+    #[cfg(any(test, feature = "sim"))]
+    Kill(Entity),
+    /// Let every idle entity go now that the store has; for tests and operators.
+    Passivate,
+    /// How many entities are resident?
+    Residents(tokio::sync::oneshot::Sender<usize>),
+}
+
+/// Where a partition goes on.
+pub struct Start {
+    /// The partition.
+    pub partition: Partition,
+    /// The store's watermark.
+    pub watermark: Offset,
+    /// The chain there.
+    pub chain: Chain,
+    /// The fold time there.
+    pub time: Timestamp,
+    /// Shared by all partitions.
+    pub context: Arc<Context>,
+    /// Bytes of commands in this partition.
+    pub budget: Arc<Budget>,
+    /// Who listens to its streams.
+    pub listeners: Arc<ListenerTable>,
+}
+
+/// The actor.
+pub struct PartitionActor;
+
+/// Its state.
+pub struct PartitionState {
+    ties: Ties,
+    core: Core<Held>,
+    residents: HashMap<Entity, ActorRef<Message>>,
+    names: HashMap<ActorId, Entity>,
+    loaded: HashMap<Entity, Box<EntityCore>>,
+    listeners: Arc<ListenerTable>,
+    hot: HashMap<Entity, u8>,
+    deaths: HashMap<Entity, (Offset, u32)>,
+    actions: Vec<Action<Held>>,
+}
+
+impl Actor for PartitionActor {
+    type Msg = PartitionMessage;
+    type State = PartitionState;
+    type Arguments = Start;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        start: Start,
+    ) -> Result<PartitionState, ActorProcessingErr> {
+        let Start { partition, watermark, chain, time, context, budget, listeners } = start;
+        let progress = Arc::new(Mutex::new(Progress::new(watermark, chain)));
+        let core = Core::new(partition, watermark, FoldClock::new(time), context.options.clone());
+        let mut state = PartitionState {
+            ties: Ties { context, partition, progress, budget },
+            core,
+            residents: HashMap::new(),
+            names: HashMap::new(),
+            loaded: HashMap::new(),
+            listeners,
+            hot: HashMap::new(),
+            deaths: HashMap::new(),
+            actions: Vec::new(),
+        };
+        let end = state.ties.context.journal.bounds(partition).end;
+        let now = state.now();
+        state.core.sees(end, now, &mut state.actions);
+        state.carry_out(&myself).await?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        message: PartitionMessage,
+        state: &mut PartitionState,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = state.now();
+        let out = &mut state.actions;
+        match message {
+            PartitionMessage::Submit { origin, record } => state.core.submit(origin, record, now, out),
+            PartitionMessage::Pass { entity, held } => state.core.pass(entity, held, now, out),
+            PartitionMessage::Ephemeral { stream, event } => state.ephemeral(&stream, &event),
+            PartitionMessage::Unlisten { entity, node, request } => {
+                state.listeners.remove(&entity, node, request);
+            }
+            PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
+            PartitionMessage::Read(ticket, Ok(records)) => state.core.records(ticket, records, now, out),
+            PartitionMessage::Read(_, Err(ReadError::Journal(error))) => {
+                warn!(partition = %state.ties.partition, %error, "reading the journal failed");
+                state.core.halt(error.to_string(), out);
+            }
+            PartitionMessage::Read(_, Err(error @ ReadError::Trimmed { .. })) => {
+                state.core.halt(error.to_string(), out);
+            }
+            PartitionMessage::Loaded(entity, hydrated) => {
+                let snapshot = hydrated.as_ref().map(|hydrated| hydrated.watermark);
+                if let Some(hydrated) = hydrated {
+                    state.loaded.insert(entity.clone(), Box::new(hydrated.core));
+                    state.spawn(&myself, &entity).await?;
+                }
+                state.core.loaded(&entity, snapshot, now, &mut state.actions);
+            }
+            PartitionMessage::Compare(at, there) => {
+                let progress = state.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(divergence) = progress.compare(at, there) {
+                    drop(progress);
+                    state.core.halt(divergence.to_string(), out);
+                }
+            }
+            PartitionMessage::Tick => state.tick(),
+            PartitionMessage::Passivate => {
+                let stored = state.ties.context.stored.get(state.ties.partition);
+                state.core.let_go(now, stored, out);
+            }
+            PartitionMessage::Residents(answer) => {
+                let _ = answer.send(state.core.residents());
+            }
+            #[cfg(any(test, feature = "sim"))]
+            PartitionMessage::Kill(entity) => {
+                if let Some(resident) = state.residents.get(&entity) {
+                    resident.cast(Message::Panic)?;
+                }
+            }
+        }
+        state.carry_out(&myself).await
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        event: SupervisionEvent,
+        state: &mut PartitionState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, ..) => {
+                state.names.remove(&cell.get_id());
+            }
+            SupervisionEvent::ActorFailed(cell, reason) => {
+                // One that was let go may still die over what was left in its mailbox: that is nobody's loss.
+                if let Some(entity) = state.names.remove(&cell.get_id())
+                    && state.residents.get(&entity).is_some_and(|resident| resident.get_id() == cell.get_id())
+                {
+                    state.died(&entity, &reason.to_string());
+                }
+            }
+            _ => {}
+        }
+        state.carry_out(&myself).await
+    }
+}
+
+/// Tells a resident something. If it has just died, the supervision event is on its way to us, and brings all of it again.
+fn tell(resident: &ActorRef<Message>, message: Message) {
+    if resident.cast(message).is_err() {
+        tracing::debug!("a resident actor died before it could be told");
+    }
+}
+
+impl PartitionState {
+    /// For waiting: a clock that is set back must not keep unknown outcomes unanswered.
+    fn now(&self) -> Timestamp {
+        self.ties.context.env.steady()
+    }
+
+    async fn carry_out(&mut self, myself: &ActorRef<PartitionMessage>) -> Result<(), ActorProcessingErr> {
+        // Carrying one out may bring new ones: the list is taken as a whole and kept for its memory.
+        while !self.actions.is_empty() {
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.carry(myself, action)?;
+            }
+            if self.actions.is_empty() {
+                self.actions = actions;
+            }
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, myself: &ActorRef<PartitionMessage>, action: Action<Held>) -> Result<(), ActorProcessingErr> {
+        let Ties { context, partition, .. } = &self.ties;
+        let (context, partition) = (Arc::clone(context), *partition);
+        let myself = myself.clone();
+        match action {
+            Action::Append { ticket, records } => {
+                tokio::spawn(async move {
+                    let report = context.journal.append(partition, records).await;
+                    let _ = myself.cast(PartitionMessage::Appended(ticket, report));
+                });
+            }
+            Action::Read { ticket, from } => {
+                tokio::spawn(async move {
+                    let records = context.journal.read(partition, from, READ_BYTES).await;
+                    let _ = myself.cast(PartitionMessage::Read(ticket, records));
+                });
+            }
+            Action::Load { entity, replay_to } => {
+                let listeners = self.listeners.of(&entity);
+                tokio::spawn(async move {
+                    let core = hydrate::load(&context, partition, &entity, listeners, replay_to).await;
+                    let core = match core {
+                        Ok(core) => Some(Box::new(core)),
+                        Err(error) => {
+                            warn!(%partition, %error, "a room or user can't be loaded now");
+                            tokio::time::sleep(RETRY).await;
+                            None
+                        }
+                    };
+                    let _ = myself.cast(PartitionMessage::Loaded(entity, core));
+                });
+            }
+            Action::Deliver { entity, batch } => {
+                if let Some(resident) = self.residents.get(&entity) {
+                    tell(resident, Message::Deliver(batch));
+                    self.hot.insert(entity, ANNOUNCEMENTS);
+                }
+            }
+            Action::Hand { entity, held } => {
+                if let Some(resident) = self.residents.get(&entity) {
+                    tell(resident, Message::Hand(held));
+                }
+            }
+            Action::Refuse { entity, held } => refuse(&context, entity.stream(), held),
+            Action::Decided { offset, digest } => {
+                let mut progress = self.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
+                if progress.complete(offset, digest) {
+                    context.applied.raise(partition, progress.applied());
+                }
+            }
+            Action::Answer { origin, answer } => {
+                self.ties.budget.give(origin.weight);
+                (context.to_gateway)(origin.node, ToGateway::Answer { request: origin.request, answer });
+            }
+            Action::Passivate { entity } => {
+                if let Some(resident) = self.residents.remove(&entity) {
+                    resident.drain()?;
+                }
+                self.hot.remove(&entity);
+                self.deaths.remove(&entity);
+                self.listeners.forget_unused(&entity);
+            }
+            Action::Restart { reason } => {
+                // The supervisor begins a new one at the store's watermark.
+                return Err(format!("partition {partition} has to begin anew: {reason}").into());
+            }
+            Action::Halt { reason } => {
+                error!(%partition, %reason, "the partition is halted; an operator has to look");
+                context.health.down(format!("partition {partition} is halted: {reason}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn spawn(&mut self, myself: &ActorRef<PartitionMessage>, entity: &Entity) -> Result<(), ActorProcessingErr> {
+        let Some(core) = self.loaded.remove(entity) else { return Ok(()) };
+        let arguments = (entity.clone(), *core, self.ties.clone());
+        let (resident, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
+        self.names.insert(resident.get_id(), entity.clone());
+        self.residents.insert(entity.clone(), resident);
+        Ok(())
+    }
+
+    /// Makes a dead entity anew; if one record kills it again and again, the partition halts rather than skip it.
+    fn died(&mut self, entity: &Entity, reason: &str) {
+        self.ties.context.metrics.actor_restarts.inc();
+        warn!(partition = %self.ties.partition, %reason, "a resident actor died and is made anew");
+        self.residents.remove(entity);
+        let at = self.core.unfinished(entity);
+        if let Some(at) = at {
+            let (place, times) = self.deaths.entry(entity.clone()).or_insert((at, 0));
+            *times = if *place == at { *times + 1 } else { 1 };
+            *place = at;
+            if *times > POISON {
+                let reason = format!("the record at offset {at} of partition {} kills its fold", self.ties.partition);
+                self.core.halt(reason, &mut self.actions);
+                return;
+            }
+        }
+        self.core.died(entity, &mut self.actions);
+    }
+
+    fn ephemeral(&self, stream: &StreamId, event: &Ephemeral) {
+        for node in self.listeners.nodes(&Entity::of(stream)) {
+            let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
+            (self.ties.context.to_gateway)(node, frame);
+        }
+    }
+
+    fn tick(&mut self) {
+        let stored = self.ties.context.stored.get(self.ties.partition);
+        let env = &self.ties.context.env;
+        self.core.tick(env.steady(), stored, || fold::barrier(env.ids.next(), env.now()), &mut self.actions);
+        let residents = &self.residents;
+        self.hot.retain(|entity, left| {
+            if let Some(resident) = residents.get(entity) {
+                let _ = resident.cast(Message::Announce);
+            }
+            *left -= 1;
+            *left > 0
+        });
+    }
+}

@@ -1,0 +1,348 @@
+//! The partition's pure core, driven by hand.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::core::{Action, Core, Options, Ticket};
+use super::item::{NodeId, Origin};
+use super::verified::Rule;
+use crate::actors::fold::{self, Entity, FoldClock};
+use crate::actors::gateway::frames::{Answer, RequestId};
+use crate::actors::room::Command;
+use crate::actors::room::command::{Content, RoomCommand, Send};
+use crate::actors::room::payload;
+use crate::ids::{Offset, RoomId, Timestamp, UserId};
+use crate::storage::journal::record::Envelope;
+use crate::storage::journal::{AppendError, Appended, StoredRecord};
+
+type TestCore = Core<&'static str>;
+type Actions = Vec<Action<&'static str>>;
+
+const NOW: Timestamp = Timestamp(1_000);
+
+fn room() -> RoomId {
+    RoomId(Uuid::from_u128(7))
+}
+
+fn entity() -> Entity {
+    Entity::Room(room())
+}
+
+fn core(rule: Rule) -> TestCore {
+    let options = Options { rule, unknown_after_ms: 2_000, retry_after_ms: 50, idle_ms: 60_000, resident: 100 };
+    Core::new(room().partition(), Offset(0), FoldClock::new(Timestamp(0)), options)
+}
+
+fn origin(n: u64) -> Origin {
+    Origin { node: NodeId(0), request: RequestId(n), weight: 10 }
+}
+
+fn record(n: u128) -> Bytes {
+    let sender = UserId::new("alice").unwrap();
+    let content = Content { body: format!("{n}"), ..Content::default() };
+    let send = Send { sender, client_id: None, device: None, prev: None, content, open: None };
+    let command =
+        Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms: 0, body: RoomCommand::Send(send) };
+    payload::encode(&command).encode_record()
+}
+
+fn stored(offset: u64, n: u128) -> StoredRecord {
+    StoredRecord { offset: Offset(offset), time: NOW, bytes: record(n) }
+}
+
+fn report(first: u64, end: u64) -> Appended {
+    Appended { first: Offset(first), end: Offset(end), time: NOW }
+}
+
+/// A core whose room is resident.
+fn ready(rule: Rule) -> TestCore {
+    let mut core = core(rule);
+    let mut out = Actions::new();
+    core.pass(entity(), "hello", NOW, &mut out);
+    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
+    assert!(matches!(&out[..], [Action::Load { .. }, Action::Hand { held: "hello", .. }]), "{out:?}");
+    core
+}
+
+fn append_of(out: &Actions) -> Ticket {
+    let tickets: Vec<_> = out
+        .iter()
+        .filter_map(|action| match action {
+            Action::Append { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tickets.len(), 1, "one append in {out:?}");
+    tickets[0]
+}
+
+fn delivered(out: &Actions) -> Vec<(u64, Option<u64>)> {
+    out.iter()
+        .filter_map(|action| match action {
+            Action::Deliver { batch, .. } => Some(batch),
+            _ => None,
+        })
+        .flat_map(|batch| batch.items().iter().map(|item| item.get()))
+        .map(|item| (item.offset.0, item.origin.map(|origin| origin.request.0)))
+        .collect()
+}
+
+fn answers(out: &Actions) -> Vec<(u64, Answer)> {
+    out.iter()
+        .filter_map(|action| match action {
+            Action::Answer { origin, answer } => Some((origin.request.0, *answer)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_command_has_no_effect_before_its_append_is_confirmed() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, &mut out);
+    let ticket = append_of(&out);
+    assert!(delivered(&out).is_empty() && answers(&out).is_empty());
+    out.clear();
+    core.sees(Offset(1), NOW, &mut out);
+    assert!(delivered(&out).is_empty(), "readable is not verified");
+    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, Some(1))]);
+}
+
+#[test]
+fn commands_that_come_during_an_append_go_together_in_the_next_one() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    for n in 1..=4 {
+        core.submit(origin(n), record(n.into()), NOW, &mut out);
+    }
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    let sizes: Vec<_> = out
+        .iter()
+        .filter_map(|a| match a {
+            Action::Append { records, .. } => Some(records.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [3]);
+}
+
+#[test]
+fn records_of_others_in_between_are_read_first_and_everything_comes_in_offset_order() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(3), NOW, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Ok(report(2, 3)), NOW, &mut out);
+    assert!(delivered(&out).is_empty());
+    let Some(Action::Read { ticket, from: Offset(0) }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1), stored(1, 2), stored(2, 3)], NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, None), (1, None), (2, Some(1))]);
+}
+
+#[test]
+fn what_was_read_before_a_truncation_is_forgotten() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.sees(Offset(2), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.truncated(Offset(0), &mut out);
+    core.records(ticket, vec![stored(0, 8), stored(1, 9)], NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, &mut out);
+    let ticket = append_of(&out);
+    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, Some(1))], "the phantom at offset 0 must not take its place");
+}
+
+#[test]
+fn a_refused_append_refuses_what_waits_behind_it_too() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, &mut out);
+    let ticket = append_of(&out);
+    core.appended(ticket, Err(AppendError::Refused("full".into())), NOW, &mut out);
+    let refused = Answer::Unavailable { retry_after_ms: 50 };
+    assert_eq!(answers(&out), [(1, refused), (2, refused)]);
+    assert!(delivered(&out).is_empty());
+}
+
+#[test]
+fn an_unknown_outcome_is_answered_by_what_is_read_or_as_unknown_in_time() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Err(AppendError::Unknown("timeout".into())), NOW, &mut out);
+    assert!(answers(&out).is_empty(), "unknown is not a failure");
+    let second = append_of(&out);
+    core.tick(Timestamp(3_000), Offset(0), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    assert_eq!(answers(&out), [(1, Answer::Unknown)]);
+    core.appended(second, Ok(report(0, 1)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, Some(2))]);
+}
+
+#[test]
+fn a_room_that_cant_be_loaded_refuses_before_anything_is_written() {
+    let mut core = core(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, &mut out);
+    assert!(matches!(&out[..], [Action::Load { .. }]));
+    out.clear();
+    core.loaded(&entity(), None, NOW, &mut out);
+    assert_eq!(answers(&out), [(1, Answer::Unavailable { retry_after_ms: 50 })]);
+    assert!(!out.iter().any(|a| matches!(a, Action::Append { .. })));
+}
+
+#[test]
+fn an_entity_that_dies_gets_its_unfinished_records_again_and_the_finished_ones_replayed() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
+    batch.finish();
+    core.sees(Offset(2), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(1, 2)], NOW, &mut out);
+    assert_eq!(delivered(&out), [(1, None)]);
+    assert_eq!(core.unfinished(&entity()), Some(Offset(1)));
+    out.clear();
+    core.died(&entity(), &mut out);
+    assert!(matches!(&out[..], [Action::Load { replay_to: Offset(1), .. }]), "{out:?}");
+    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(1, None)]);
+}
+
+#[test]
+fn an_idle_entity_goes_only_when_the_store_has_all_that_it_applied() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
+    let later = Timestamp(NOW.0 + 120_000);
+    let barrier = || fold::barrier(Uuid::nil(), NOW);
+    core.tick(later, Offset(1), barrier, &mut out);
+    assert!(out.is_empty(), "its batch is not finished: {out:?}");
+    batch.finish();
+    core.tick(later, Offset(0), barrier, &mut out);
+    assert!(out.is_empty(), "the store lacks offset 0: {out:?}");
+    core.tick(later, Offset(1), barrier, &mut out);
+    assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
+}
+
+#[test]
+fn a_damaged_record_halts_the_partition_and_is_never_skipped() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(2), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    let mut newer = record(1).to_vec();
+    newer[1] = 2;
+    let bad = StoredRecord { offset: Offset(0), time: NOW, bytes: newer.into() };
+    core.records(ticket, vec![bad, stored(1, 2)], NOW, &mut out);
+    assert!(delivered(&out).is_empty() && core.is_halted());
+    assert!(out.iter().any(|a| matches!(a, Action::Halt { reason } if reason.contains("version 2"))), "{out:?}");
+}
+
+#[test]
+fn where_others_write_a_barrier_closes_the_prefix() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    assert!(delivered(&out).is_empty());
+    core.tick(NOW, Offset(0), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, None)]);
+    assert!(out.iter().any(|a| matches!(a, Action::Decided { offset: Offset(1), .. })));
+}
+
+#[test]
+fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
+    let mut core = core(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.submit(origin(9), record(9), NOW, &mut out);
+    out.clear();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    out.clear();
+    // Another owner's projector has written the record already.
+    core.loaded(&entity(), Some(Offset(1)), NOW, &mut out);
+    assert!(delivered(&out).is_empty(), "{out:?}");
+    assert!(matches!(out.last(), Some(Action::Restart { reason: "the store is ahead" })), "{out:?}");
+    assert_eq!(answers(&out), [(9, Answer::Unavailable { retry_after_ms: 50 })], "it was never appended");
+    out.clear();
+    core.submit(origin(2), record(2), NOW, &mut out);
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "it is over: {out:?}");
+}
+
+#[test]
+fn a_store_that_fell_back_behind_what_was_let_go_is_never_folded_upon() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
+    batch.finish();
+    core.let_go(NOW, Offset(1), &mut out);
+    assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
+    out.clear();
+    core.pass(entity(), "hello", NOW, &mut out);
+    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
+    assert!(matches!(out.last(), Some(Action::Restart { reason: "the store has fallen back" })), "{out:?}");
+    assert!(out.iter().any(|action| matches!(action, Action::Refuse { held: "hello", .. })), "{out:?}");
+}
+
+#[test]
+fn what_one_record_means_for_two_users_of_a_partition_is_answered_twice() {
+    let fact = |user: &str| {
+        let key = Bytes::copy_from_slice(user.as_bytes());
+        let (kind, command_id) = (1_006, Bytes::copy_from_slice(Uuid::from_u128(5).as_bytes()));
+        Envelope { kind, key, command_id, issued_at_ms: 0, ttl_ms: 0, payload: Bytes::new() }.encode_record()
+    };
+    let mut names =
+        (0..).map(|n| UserId::new(&format!("u{n}")).unwrap()).filter(|u| u.partition() == room().partition());
+    let (one, other) = (names.next().unwrap(), names.next().unwrap());
+    let mut core = core(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    for (n, user) in [(1, &one), (2, &other)] {
+        core.submit(origin(n), fact(user.as_str()), NOW, &mut out);
+        core.loaded(&Entity::User(user.clone()), Some(Offset(0)), NOW, &mut out);
+    }
+    let mut at = 0;
+    while let Some(Action::Append { ticket, records }) =
+        out.iter().rposition(|a| matches!(a, Action::Append { .. })).map(|place| out.remove(place))
+    {
+        let end = at + records.len() as u64;
+        core.appended(ticket, Ok(report(at, end)), NOW, &mut out);
+        at = end;
+    }
+    assert_eq!(delivered(&out), [(0, Some(1)), (1, Some(2))]);
+}
+
+#[test]
+fn two_owners_do_not_answer_each_others_barriers_for_ever() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    let barrier = || fold::barrier(Uuid::nil(), NOW);
+    core.records(ticket, vec![StoredRecord { offset: Offset(0), time: NOW, bytes: barrier() }], NOW, &mut out);
+    core.tick(NOW, Offset(0), barrier, &mut out);
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}

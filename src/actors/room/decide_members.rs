@@ -1,0 +1,106 @@
+//! Entering, leaving, asking in and throwing out. Only in groups and broadcasts: a direct chat has its two sides for ever,
+//! an open channel has no members.
+
+use super::command::Command;
+use super::event::EventBody;
+use super::members::Standing;
+use super::outcome::{Outcome, Reject};
+use super::parts::Status;
+use super::state::RoomState;
+use crate::ids::{Timestamp, UserId};
+use crate::limits;
+
+impl RoomState {
+    pub(super) fn decide_join(&mut self, now: Timestamp, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
+        self.with_membership()?;
+        if user.is_anonymous() {
+            return Err(Reject::NotAllowed);
+        }
+        let welcome = match self.members.standing(user) {
+            Some(Standing::Member(member)) => return Ok(self.before(now, member.joined)),
+            Some(Standing::Invited(_)) => true,
+            Some(Standing::Kicked(_)) => false,
+            None => self.meta.public,
+        };
+        if !welcome {
+            return Err(Reject::NotInvited);
+        }
+        self.alive(now)?;
+        if self.members.present.len() >= self.meta.max_members as usize {
+            return Err(Reject::Full);
+        }
+        self.members.enter(user.clone(), self.meta.head.next());
+        // A public room that everybody had left belongs to who enters first.
+        self.meta.creator.get_or_insert_with(|| user.clone());
+        Ok(self.accept(now, command, Some(user.clone()), None, EventBody::Joined))
+    }
+
+    /// A member goes, or somebody declines an invitation. When the creator goes, the room passes to the member who has been
+    /// in for longest (of several who came with one event, the lowest id). When the last member goes, a public room stays,
+    /// empty, and any other has ended with this event.
+    pub(super) fn decide_leave(&mut self, now: Timestamp, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
+        self.with_membership()?;
+        match self.members.standing(user) {
+            Some(Standing::Member(_) | Standing::Invited(_)) => {}
+            Some(Standing::Kicked(_)) | None => return Err(Reject::NotMember),
+        }
+        let was_member = self.members.is_member(user);
+        self.members.leave(user);
+        if self.meta.creator.as_ref() == Some(user) {
+            self.meta.creator = self.members.senior().cloned();
+        }
+        let deserted = was_member && self.members.present.is_empty() && !self.meta.public;
+        if deserted && self.status_at(now) == Status::Active {
+            self.meta.status = Status::Ended;
+            self.meta.closed = self.next_mark(now, command);
+        }
+        Ok(self.accept(now, command, Some(user.clone()), None, EventBody::Left))
+    }
+
+    pub(super) fn decide_invite(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        by: &UserId,
+        user: &UserId,
+    ) -> Result<Outcome, Reject> {
+        self.with_membership()?;
+        self.member_only(by)?;
+        if user.is_anonymous() {
+            return Err(Reject::NotAllowed);
+        }
+        match self.members.standing(user) {
+            Some(Standing::Member(member)) => return Ok(self.before(now, member.joined)),
+            Some(Standing::Invited(seq)) => return Ok(self.before(now, seq)),
+            Some(Standing::Kicked(_)) | None => {}
+        }
+        self.alive(now)?;
+        if self.members.invited.len() >= limits::INVITES {
+            return Err(Reject::Full);
+        }
+        self.members.invite(user.clone(), self.meta.head.next());
+        Ok(self.accept(now, command, Some(by.clone()), None, EventBody::Invited { user: user.clone() }))
+    }
+
+    pub(super) fn decide_kick(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        by: &UserId,
+        user: &UserId,
+    ) -> Result<Outcome, Reject> {
+        self.with_membership()?;
+        self.creator_only(by)?;
+        if by == user {
+            return Err(Reject::WrongKind);
+        }
+        match self.members.standing(user) {
+            Some(Standing::Member(_) | Standing::Invited(_)) => {}
+            Some(Standing::Kicked(seq)) => return Ok(self.before(now, seq)),
+            None => return Err(Reject::NotMember),
+        }
+        self.alive(now)?;
+        self.members.kick(user, self.meta.head.next());
+        Ok(self.accept(now, command, Some(by.clone()), None, EventBody::Kicked { user: user.clone() }))
+    }
+}

@@ -1,0 +1,95 @@
+//! Who is in a room: members, who was asked in, who was thrown out. A user is at most one of the three.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{MessageNo, Seq, UserId};
+use crate::limits;
+
+/// A member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// The seq of the event that made him one.
+    pub joined: Seq,
+    /// The number of the last message that he sent here, 0 for none: one's own send moves one's own read mark.
+    pub sent_no: MessageNo,
+}
+
+/// What a member may do, besides what every member may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// Updates, kicks, ends. One of the members; the role passes on when he leaves.
+    Creator,
+    /// Nothing more.
+    Member,
+}
+
+/// Where a user stands in a room, with the seq of the event that put him there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// A member.
+    Member(Member),
+    /// Asked in.
+    Invited(Seq),
+    /// Thrown out: needs an invitation, in a public room too.
+    Kicked(Seq),
+}
+
+/// The three lists.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Members {
+    pub(super) present: BTreeMap<UserId, Member>,
+    pub(super) invited: BTreeMap<UserId, Seq>,
+    pub(super) kicked: BTreeMap<UserId, Seq>,
+}
+
+impl Members {
+    pub(super) fn standing(&self, user: &UserId) -> Option<Standing> {
+        if let Some(member) = self.present.get(user) {
+            return Some(Standing::Member(*member));
+        }
+        if let Some(seq) = self.invited.get(user) {
+            return Some(Standing::Invited(*seq));
+        }
+        self.kicked.get(user).copied().map(Standing::Kicked)
+    }
+
+    pub(super) fn is_member(&self, user: &UserId) -> bool {
+        self.present.contains_key(user)
+    }
+
+    pub(super) fn enter(&mut self, user: UserId, seq: Seq) {
+        self.invited.remove(&user);
+        self.kicked.remove(&user);
+        self.present.insert(user, Member { joined: seq, sent_no: MessageNo::ZERO });
+    }
+
+    pub(super) fn invite(&mut self, user: UserId, seq: Seq) {
+        self.kicked.remove(&user);
+        self.invited.insert(user, seq);
+    }
+
+    /// Takes the user out, whether he was in or only asked in.
+    pub(super) fn leave(&mut self, user: &UserId) {
+        self.present.remove(user);
+        self.invited.remove(user);
+    }
+
+    /// Takes the user out and remembers it, unless [`limits::KICKED`] are remembered already: he is then out, and no more.
+    pub(super) fn kick(&mut self, user: &UserId, seq: Seq) {
+        self.leave(user);
+        if self.kicked.len() < limits::KICKED {
+            self.kicked.insert(user.clone(), seq);
+        }
+    }
+
+    /// The member who has been in for longest; of several who came with one event the lowest id.
+    pub(super) fn senior(&self) -> Option<&UserId> {
+        self.present.iter().min_by_key(|(user, member)| (member.joined, *user)).map(|(user, _)| user)
+    }
+
+    pub(super) fn sent(&mut self, user: &UserId, no: MessageNo) {
+        if let Some(member) = self.present.get_mut(user) {
+            member.sent_no = no;
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A room's state as plain data, for whoever keeps it: all that the fold needs and nothing else.
+//!
+//! `RoomState::from_parts(state.parts())` behaves as `state` does, for ever. The window's entries are those of the events
+//! from [`RoomMeta::window_from`] to [`RoomMeta::head`], so rows of events down to there must not be thrown away, even if
+//! the room's history is bounded and its floor lies higher.
+
+use uuid::Uuid;
+
+use super::command::{HistoryBound, MaySend, RoomKind};
+use super::members::Member;
+use super::window::WindowEntry;
+use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+
+/// Whether a room lives. Time passes without records: see `RoomState::status_at`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Status {
+    /// It does.
+    #[default]
+    Active,
+    /// Somebody ended it, or the last member of a room that nobody else may enter left.
+    Ended,
+    /// Its time is over.
+    Expired,
+}
+
+impl Status {
+    /// Its number in rows and hashes: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Ended => 1,
+            Self::Expired => 2,
+        }
+    }
+
+    /// The status with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Active, Self::Ended, Self::Expired].into_iter().find(|status| status.number() == number)
+    }
+}
+
+/// Where, when and by which command something happened in the room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mark {
+    /// The event's seq.
+    pub seq: Seq,
+    /// Its fold time.
+    pub at: Timestamp,
+    /// The command's id.
+    pub id: Uuid,
+}
+
+/// The scalars of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomMeta {
+    /// The room.
+    pub room: RoomId,
+    /// Its kind; `None` if there is no such room (yet).
+    pub kind: Option<RoomKind>,
+    /// Whether it lives.
+    pub status: Status,
+    /// Title, may be empty.
+    pub title: String,
+    /// An open channel's name, else empty.
+    pub channel: String,
+    /// Whose room it is now: who made it, or who has been in for longest after him. Nobody in an open channel, or while
+    /// nobody is in.
+    pub creator: Option<UserId>,
+    /// The room's making, or the last time that a direct chat was opened again. Zero if it never was.
+    pub opened: Mark,
+    /// The event that ended it; zero while it lives or once it expired.
+    pub closed: Mark,
+    /// The last seq given.
+    pub head: Seq,
+    /// The last message number given.
+    pub last_no: MessageNo,
+    /// Fold time of the last message.
+    pub last_message_at: Option<Timestamp>,
+    /// The protocol's epoch.
+    pub generation: Generation,
+    /// The lowest seq that could still be had at the last event; never falls. 1 if nothing is gone.
+    pub floor: Seq,
+    /// How much history is kept.
+    pub history: HistoryBound,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// Who may send.
+    pub may_send: MaySend,
+    /// Whether users may join by themselves.
+    pub public: bool,
+    /// Most members.
+    pub max_members: u32,
+    /// The first seq of the window; one above the head if it is empty.
+    pub window_from: Seq,
+    /// Client ids with a time up to here may have been seen and forgotten.
+    pub evicted_until: Timestamp,
+}
+
+impl RoomMeta {
+    /// Of a room that was never made.
+    #[must_use]
+    pub fn absent(room: RoomId) -> Self {
+        Self {
+            room,
+            kind: None,
+            status: Status::Active,
+            title: String::new(),
+            channel: String::new(),
+            creator: None,
+            opened: Mark::default(),
+            closed: Mark::default(),
+            head: Seq::ZERO,
+            last_no: MessageNo::ZERO,
+            last_message_at: None,
+            generation: Generation::FIRST,
+            floor: Seq(1),
+            history: HistoryBound::default(),
+            expires_at: None,
+            may_send: MaySend::Members,
+            public: false,
+            max_members: 0,
+            window_from: Seq(1),
+            evicted_until: Timestamp::ZERO,
+        }
+    }
+}
+
+/// A room's whole state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomParts {
+    /// The scalars.
+    pub meta: RoomMeta,
+    /// Members, by id.
+    pub members: Vec<(UserId, Member)>,
+    /// Who is asked in, with the seq of the invitation, by id.
+    pub invited: Vec<(UserId, Seq)>,
+    /// Who needs an invitation because he was kicked, with the seq of that, by id.
+    pub kicked: Vec<(UserId, Seq)>,
+    /// Direct chats: who blocks the other one. May stand before the room is made.
+    pub blocks: Vec<UserId>,
+    /// The highest offset of each source of relayed facts.
+    pub sources: Vec<(Partition, Offset)>,
+    /// The events from `window_from` to `head`, oldest first.
+    pub window: Vec<WindowEntry>,
+}
+
+impl RoomParts {
+    /// Of a room that was never made.
+    #[must_use]
+    pub fn absent(room: RoomId) -> Self {
+        Self {
+            meta: RoomMeta::absent(room),
+            members: Vec::new(),
+            invited: Vec::new(),
+            kicked: Vec::new(),
+            blocks: Vec::new(),
+            sources: Vec::new(),
+            window: Vec::new(),
+        }
+    }
+}
+
+/// Why parts are no room: what was kept is damaged or incomplete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PartsError {
+    /// The window's events are not exactly those from `window_from` to `head`.
+    #[error("the room's recent events are not those from {from} to {head}")]
+    Window {
+        /// The first that is needed.
+        from: Seq,
+        /// The last that is needed.
+        head: Seq,
+    },
+    /// Message numbers of the window do not lead up to the last one given.
+    #[error("the message numbers of the room's recent events do not fit")]
+    Numbers,
+    /// A number that no program could have given.
+    #[error("a number of the room is out of range")]
+    Range,
+}

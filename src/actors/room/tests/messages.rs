@@ -1,0 +1,169 @@
+//! Sending, editing, redacting.
+
+use super::kit::{Room, client_id, delete, edit, send, timed, user};
+use crate::actors::room::command::{Delete, RoomCommand};
+use crate::actors::room::{EventBody, Outcome, Reject};
+use crate::ids::{ClientId, MessageNo, Seq, Timestamp};
+use crate::limits;
+
+fn with_prev(sender: &str, id: &str, prev: ClientId) -> RoomCommand {
+    let mut message = send(sender, Some(client_id(id)));
+    message.prev = Some(prev);
+    RoomCommand::Send(message)
+}
+
+#[test]
+fn a_message_takes_the_next_seq_and_the_next_number() {
+    let mut room = Room::group("ann", &["bob"]);
+    let event = room.accepted(RoomCommand::Send(send("bob", None)));
+    assert_eq!(event.seq, Seq(2));
+    assert!(matches!(event.body, EventBody::Message { no: MessageNo(1), .. }));
+    assert_eq!(room.state.member(&user("bob")).unwrap().sent_no, MessageNo(1));
+    assert_eq!(room.state.no_at(Seq(1)), Some(MessageNo(0)));
+    assert_eq!(room.state.author_of(Seq(2)), Some(&user("bob")));
+}
+
+#[test]
+fn a_retry_gets_the_answer_of_the_first_time() {
+    let mut room = Room::group("ann", &["bob"]);
+    let Outcome::Accepted(first) = room.say("bob", "m1") else { panic!() };
+    room.now += 1000;
+    room.accepted(RoomCommand::Send(send("ann", None)));
+    let retry = room.say("bob", "m1");
+    assert_eq!(retry, Outcome::Duplicate { seq: first.seq, id: first.id, at: first.at });
+    // Another sender's id is another id.
+    assert!(matches!(room.say("ann", "m1"), Outcome::Accepted(_)));
+}
+
+#[test]
+fn a_retry_is_known_also_after_the_kick_and_after_the_end() {
+    let mut room = Room::group("ann", &["bob"]);
+    let Outcome::Accepted(first) = room.say("bob", "m1") else { panic!() };
+    room.accepted(super::kit::kick("ann", "bob"));
+    room.accepted(super::kit::end("ann"));
+    assert!(matches!(room.say("bob", "m1"), Outcome::Duplicate { seq, .. } if seq == first.seq));
+    assert_eq!(room.say("bob", "m2"), Outcome::Rejected(Reject::NotMember));
+    assert_eq!(room.say("ann", "m2"), Outcome::Rejected(Reject::Ended));
+}
+
+#[test]
+fn a_device_waits_for_its_previous_message() {
+    let mut room = Room::group("ann", &["bob"]);
+    assert_eq!(room.rejected(with_prev("bob", "m2", client_id("m1"))), Reject::NeedPrev);
+    room.say("ann", "m1");
+    assert_eq!(room.rejected(with_prev("bob", "m2", client_id("m1"))), Reject::NeedPrev, "somebody else's m1");
+    room.say("bob", "m1");
+    room.accepted(with_prev("bob", "m2", client_id("m1")));
+}
+
+#[test]
+fn a_previous_message_whose_time_is_before_the_window_counts_as_in() {
+    let mut room = Room::group("ann", &["bob"]);
+    let old = timed(room.now - limits::DEDUPE_WINDOW_MS, 1);
+    room.accepted(with_prev("bob", "m2", old));
+}
+
+#[test]
+fn an_id_from_before_the_window_is_too_old() {
+    let mut room = Room::group("ann", &["bob"]);
+    let id = timed(room.now, 1);
+    room.accepted(RoomCommand::Send(send("bob", Some(id.clone()))));
+    room.now += limits::DEDUPE_WINDOW_MS;
+    assert_eq!(room.duplicate(RoomCommand::Send(send("bob", Some(id.clone())))), Seq(2));
+    room.now += 1;
+    assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id)))), Reject::TooOld);
+}
+
+#[test]
+fn an_id_of_a_clock_that_is_a_little_ahead_never_makes_a_second_message() {
+    let mut room = Room::group("ann", &["bob"]);
+    let id = timed(room.now + limits::CLOCK_SKEW_MS, 1);
+    room.accepted(RoomCommand::Send(send("bob", Some(id.clone()))));
+    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id.clone())))), Reject::TooOld);
+    room.accepted(RoomCommand::Send(send("ann", None)));
+    assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id)))), Reject::TooOld);
+}
+
+#[test]
+fn an_id_without_a_time_is_known_within_the_window_only() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.say("bob", "m1");
+    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    let Outcome::Accepted(again) = room.say("bob", "m1") else { panic!() };
+    // The first one has left; the second one is what counts now.
+    assert!(matches!(room.say("bob", "m1"), Outcome::Duplicate { seq, .. } if seq == again.seq));
+}
+
+#[test]
+fn only_the_author_edits_and_only_within_the_window() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.say("bob", "m1");
+    assert_eq!(room.rejected(edit("ann", 2, "x")), Reject::NotAuthor);
+    assert_eq!(room.rejected(edit("eve", 2, "x")), Reject::NotMember);
+    assert_eq!(room.rejected(edit("bob", 1, "x")), Reject::NoMessage);
+    assert_eq!(room.rejected(edit("bob", 3, "x")), Reject::NoMessage);
+    assert_eq!(room.rejected(edit("bob", 0, "x")), Reject::NoMessage);
+    room.accepted(edit("bob", 2, "x"));
+    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    assert_eq!(room.rejected(edit("bob", 2, "x")), Reject::EditTooLate);
+}
+
+#[test]
+fn a_deleted_message_is_deleted_once_and_not_edited() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.say("bob", "m1");
+    assert_eq!(room.rejected(delete("ann", 2)), Reject::NotAuthor, "the creator is no author");
+    let deletion = room.accepted(delete("bob", 2));
+    assert_eq!(room.duplicate(delete("bob", 2)), deletion.seq);
+    assert_eq!(room.rejected(edit("bob", 2, "x")), Reject::Deleted);
+}
+
+#[test]
+fn the_author_of_an_old_message_is_what_the_record_says() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.say("bob", "m1");
+    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    let old = |author: Option<&str>| {
+        RoomCommand::Delete(Delete { by: user("bob"), target: Seq(2), author: author.map(user) })
+    };
+    assert_eq!(room.rejected(old(None)), Reject::NoMessage);
+    assert_eq!(room.rejected(old(Some("ann"))), Reject::NotAuthor);
+    room.accepted(old(Some("bob")));
+    // Inside the window the record's word does not count.
+    room.say("ann", "m2");
+    let seq = room.state.head();
+    let forged = RoomCommand::Delete(Delete { by: user("bob"), target: seq, author: Some(user("bob")) });
+    assert_eq!(room.rejected(forged), Reject::NotAuthor);
+}
+
+#[test]
+fn words_may_be_taken_back_after_the_end() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.say("bob", "m1");
+    room.accepted(super::kit::end("ann"));
+    assert_eq!(room.rejected(edit("bob", 2, "x")), Reject::Ended);
+    room.accepted(delete("bob", 2));
+}
+
+#[test]
+fn an_answer_names_a_seq_that_is_there() {
+    let mut room = Room::group("ann", &["bob"]);
+    let answer = |to: u64| {
+        let mut message = send("bob", None);
+        message.content.reply_to = Some(Seq(to));
+        RoomCommand::Send(message)
+    };
+    assert_eq!(room.rejected(answer(2)), Reject::NoMessage);
+    room.accepted(answer(1));
+}
+
+#[test]
+fn a_command_after_its_time_to_live_is_stale() {
+    let mut room = Room::group("ann", &["bob"]);
+    let mut command = room.command(RoomCommand::Send(send("bob", None)));
+    command.ttl_ms = 10;
+    let (late, last) = (Timestamp(room.now + 11), Timestamp(room.now + 10));
+    assert_eq!(room.state.fold(late, &command), Outcome::Rejected(Reject::Stale));
+    assert!(matches!(room.state.fold(last, &command), Outcome::Accepted(_)));
+}

@@ -1,0 +1,226 @@
+//! What must hold when everything has settled, and of the rows after each commit.
+
+use super::cast::Cast;
+use super::truth::Truth;
+use super::world::World;
+use crate::actors::fold::{Entity, EntityState};
+use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::kinds;
+use crate::actors::room::command::RoomKind;
+use crate::actors::room::members::Standing;
+use crate::actors::room::parts::Status;
+use crate::actors::user::command::RoomChange;
+use crate::actors::workers::persistence::rows;
+use crate::ids::{Offset, Partition, Seq};
+use crate::storage::journal::memory::MemoryLog;
+use crate::storage::journal::record::Envelope;
+use crate::storage::store::SeqRange;
+
+impl World<'_> {
+    /// I6: after a commit the chains of the rows are those of the log; where the rows have all, their states are the
+    /// fold's.
+    pub fn check_rows(&mut self, touched: &[Entity], partitions: &[Partition]) {
+        for partition in partitions {
+            let row = self.store.rows().watermark(*partition);
+            let chain = self.truth.chain(*partition, row.next_offset);
+            if chain.map(|chain| chain.0) != Some(row.chain) {
+                let at = row.next_offset;
+                self.fail(format!(
+                    "I6: the rows' chain of {partition} before {at} is {:?}, {chain:?} is true",
+                    row.chain
+                ));
+            }
+        }
+        for entity in touched {
+            let partition = entity.partition();
+            if self.store.rows().watermark(partition).next_offset == self.truth.next(partition) {
+                self.check_row(entity);
+            }
+        }
+    }
+
+    fn check_row(&mut self, entity: &Entity) {
+        match self.store.state(entity) {
+            Err(why) => self.fail(format!("I6: the rows of {entity:?} make no state: {why}")),
+            Ok(state) if state.hash() != self.truth.stream(entity).state.hash() => {
+                self.fail(format!("I6: the rows of {entity:?} are not what the log makes of it"));
+            }
+            Ok(_) => {}
+        }
+    }
+
+    /// What has not settled yet, if anything.
+    pub fn unsettled(&self) -> Option<String> {
+        if let Some(client) = self.clients.iter().position(|client| !client.is_answered()) {
+            return Some(format!("client {client} waits for an answer"));
+        }
+        for partition in &self.cast.partitions {
+            let end = self.log.bounds(*partition).end;
+            let watermark = self.store.rows().watermark(*partition).next_offset;
+            if !only_barriers(&self.log, *partition, watermark) {
+                return Some(format!("partition {partition} is stored up to {watermark} of {end}"));
+            }
+        }
+        if let Some(row) = self.store.rows().relay_next(Partition::FIRST, 1).first() {
+            return Some(format!("the outbox has a row of {} at {}", row.source, row.offset));
+        }
+        for client in 0..self.clients.len() {
+            for n in 0..self.clients[client].streams.len() {
+                let (stream, _) = self.key_of(client, n);
+                let head = self.truth.stream(&Entity::of(&stream)).head();
+                let listening = &self.clients[client].streams[n];
+                let there = listening.begun && listening.at.is_some_and(|(_, at)| at == head);
+                if self.may_listen(client, n) && !there {
+                    return Some(format!("client {client} is not at {head} of {stream:?} but {listening:?}"));
+                }
+                if !self.may_listen(client, n) && listening.begun {
+                    return Some(format!("client {client} still listens to {stream:?}"));
+                }
+            }
+        }
+        None
+    }
+
+    /// Everything, once all is quiet.
+    pub fn final_checks(&mut self) {
+        let checks =
+            [self.check_replay(), self.check_owners(), self.check_store(), self.check_acks(), self.check_relayed()];
+        if let Some(why) = checks.into_iter().find_map(Result::err) {
+            self.fail(why);
+        }
+        self.stats.records = self.cast.partitions.iter().map(|partition| self.log.bounds(*partition).end.0).sum();
+        let hashes: Vec<u64> = self.truth.streams().map(|(_, stream)| stream.state.hash()).collect();
+        hashes.into_iter().for_each(|hash| self.trace.mix(hash));
+    }
+
+    /// I1: the surviving log, folded anew, is what was folded on the way.
+    fn check_replay(&self) -> Result<(), String> {
+        let mut again = Truth::new(self.cast);
+        again.forgiven.clone_from(&self.truth.forgiven);
+        for partition in &self.cast.partitions {
+            again.advance(*partition, &self.log)?;
+            let at = again.next(*partition);
+            if at != self.truth.next(*partition) || again.chain(*partition, at) != self.truth.chain(*partition, at) {
+                return Err(format!("I1: partition {partition} folded anew has another chain"));
+            }
+        }
+        for (entity, stream) in again.streams() {
+            if stream.state.hash() != self.truth.stream(entity).state.hash() {
+                return Err(format!("I1: {entity:?} folded anew has another state"));
+            }
+        }
+        Ok(())
+    }
+
+    /// I1, I10: what owners have in memory is what the log makes of it.
+    fn check_owners(&self) -> Result<(), String> {
+        for owner in self.nodes.iter().flat_map(|node| node.owners.values()) {
+            let (partition, applied) = (owner.id.partition, owner.progress.applied());
+            if !only_barriers(&self.log, partition, applied) {
+                continue;
+            }
+            for (entity, resident) in owner.residents.iter().filter(|(_, r)| !r.dead && r.inbox.is_empty()) {
+                if resident.core.state().hash() != self.truth.stream(entity).state.hash() {
+                    return Err(format!("I1: {entity:?} at {:?} is not what the log makes of it", owner.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// I6: rows are what the log makes of it, events included.
+    fn check_store(&self) -> Result<(), String> {
+        for (entity, stream) in self.truth.streams() {
+            let state = self.store.state(entity)?;
+            if state.hash() != stream.state.hash() {
+                return Err(format!("I6: the rows of {entity:?} are not what the log makes of it"));
+            }
+            let events: Vec<StreamEvent> = match entity {
+                Entity::Room(room) => {
+                    let rows = self.store.rows().events(*room, SeqRange::all(), usize::MAX);
+                    let events = rows.into_iter().map(|row| rows::event(row).map(|e| StreamEvent::Room(e.into())));
+                    events.collect::<Result<_, _>>().map_err(|error| error.to_string())?
+                }
+                Entity::User(user) => {
+                    let rows = self.store.rows().user_events(user, SeqRange::all(), usize::MAX);
+                    let events = rows.into_iter().map(|row| rows::user_event(row).map(|e| StreamEvent::User(e.into())));
+                    events.collect::<Result<_, _>>().map_err(|error| error.to_string())?
+                }
+            };
+            let first = events.first().map_or(stream.head().next(), StreamEvent::seq);
+            let dense = events.iter().zip(first.0..).all(|(event, seq)| event.seq().0 == seq);
+            let whole = events.last().map_or(first, |event| event.seq().next()) == stream.head().next();
+            if !dense || !whole || first > stream.state.floor().max(Seq(1)) {
+                return Err(format!("I6: the events of {entity:?} in the rows have holes"));
+            }
+            events.iter().try_for_each(|event| self.truth.check_event(&entity.stream(), event))?;
+        }
+        Ok(())
+    }
+
+    /// I2, P1: what was acknowledged is there, and what was said not to be written is not.
+    fn check_acks(&self) -> Result<(), String> {
+        for (entity, seq, id, client_id) in &self.acks {
+            let event = (seq.0 as usize).checked_sub(1).and_then(|at| self.truth.stream(entity).events.get(at));
+            let there = matches!(event, Some(StreamEvent::Room(event))
+                if event.id == *id && event.client_id.as_ref() == Some(client_id));
+            if !there {
+                return Err(format!("P1: {client_id} was acknowledged as {seq} of {entity:?}, there is {event:?}"));
+            }
+        }
+        match self.unwritten.iter().find(|command| self.truth.is_in(**command)) {
+            Some(command) => Err(format!("command {command} was said not to be written, and is")),
+            None => Ok(()),
+        }
+    }
+
+    /// What was relayed arrived: room lists are memberships, blocks of users are blocks of their direct chats.
+    fn check_relayed(&self) -> Result<(), String> {
+        for room in self.cast.rooms.iter().filter(|room| room.kind != RoomKind::Open) {
+            let EntityState::Room(state) = &self.truth.stream(&Entity::Room(room.id)).state else { continue };
+            if !state.exists() {
+                continue;
+            }
+            for user in &self.cast.users {
+                let EntityState::User(own) = &self.truth.stream(&Entity::User(user.clone())).state else { continue };
+                let inside = matches!(state.standing(user), Some(Standing::Member(_) | Standing::Invited(_)));
+                let listed = own.room(room.id);
+                let ended = state.status() != Status::Active;
+                let right = match listed {
+                    None => !inside,
+                    Some(listed) => inside && (listed.change == RoomChange::Ended) == ended,
+                };
+                if !right {
+                    let standing = state.standing(user);
+                    return Err(format!(
+                        "relay: {user} is {standing:?} of {:?} ({:?}), his list says {listed:?}",
+                        room.id,
+                        state.status()
+                    ));
+                }
+                if let (RoomKind::Direct, Some(other)) = (room.kind, self.other_side(room.id, user)) {
+                    let blocks = state.blocks().any(|by| by == user);
+                    if blocks != own.is_blocking(&self.cast.users[other]) {
+                        return Err(format!("relay: {user} blocks the other side of {:?}: {blocks} there", room.id));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn other_side(&self, room: crate::ids::RoomId, user: &crate::ids::UserId) -> Option<usize> {
+        let cast: &Cast = self.cast;
+        let members = &cast.room(room)?.members;
+        members.iter().any(|index| cast.users[*index] == *user).then_some(())?;
+        members.iter().copied().find(|index| cast.users[*index] != *user)
+    }
+}
+
+/// Whether nothing but barriers lies from `from` on.
+fn only_barriers(log: &MemoryLog, partition: Partition, from: Offset) -> bool {
+    let Ok(records) = log.read(partition, from, usize::MAX) else { return false };
+    records.iter().all(|record| {
+        Envelope::decode_record(&record.bytes).is_ok_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
+    })
+}

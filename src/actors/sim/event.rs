@@ -1,0 +1,266 @@
+//! What happens in the simulated world, and when.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::actors::fold::Entity;
+use crate::actors::gateway::feed::{Ending, Position, Subscribed};
+use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::actors::partition::core::Ticket;
+use crate::actors::partition::entity::EntityCore;
+use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::room::command::RoomCommand;
+use crate::actors::user::command::UserCommandBody;
+use crate::ids::{Offset, Partition, RoomId, Seq};
+use crate::storage::journal::memory;
+use crate::storage::journal::{AppendError, Appended, StoredRecord};
+use crate::storage::store::Commit;
+
+/// One life of an owner of a partition.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct OwnerId {
+    /// Where.
+    pub node: NodeId,
+    /// Of what.
+    pub partition: Partition,
+    /// Which life.
+    pub life: u32,
+}
+
+/// A stream and the kind of name that it is listened to by.
+pub type FeedKey = (StreamId, bool);
+
+/// A connection of a client to one life of a node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Link {
+    /// The node.
+    pub node: NodeId,
+    /// The connection's number, never used again.
+    pub connection: u32,
+}
+
+/// A wish that becomes a command at the gateway.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Of a room.
+    Room(RoomId, RoomCommand),
+    /// Of the user himself.
+    User(UserCommandBody),
+}
+
+/// From a client to its gateway.
+#[derive(Clone, Debug)]
+pub enum Up {
+    /// The connection begins.
+    Connect {
+        /// Whose.
+        client: usize,
+    },
+    /// Named by a token of the client's.
+    Subscribe(u32, FeedKey, Option<Position>),
+    /// No more.
+    Unsubscribe(u32),
+    /// Named by a token of the client's.
+    Command(u32, Wish),
+    /// Types in a room.
+    Typing(RoomId),
+}
+
+/// From a gateway to a client.
+#[derive(Clone, Debug)]
+pub enum Down {
+    /// The subscription begins.
+    Subscribed(u32, Subscribed),
+    /// It does not.
+    Refused(u32, Denial),
+    /// It ends.
+    Ended(u32, Ending),
+    /// The next events.
+    Events(u32, Arc<[StreamEvent]>),
+    /// What became of a command.
+    Answer(u32, Answer),
+    /// The connection is over.
+    Close,
+}
+
+/// What happens.
+pub enum What {
+    /// A frame reaches an owner's node.
+    ToOwner { from: NodeId, to: NodeId, frame: ToOwner },
+    /// A frame reaches a gateway.
+    ToGateway { to: NodeId, frame: ToGateway },
+    /// A client's message reaches its gateway.
+    Up { link: Link, message: Up },
+    /// A gateway empties an outbox.
+    Flush { link: Link },
+    /// A gateway notices that a client is gone.
+    Gone { link: Link },
+    /// An append is seen before it is durable.
+    Expose { ticket: memory::Ticket },
+    /// The journal decides an append.
+    Settle { ticket: memory::Ticket },
+    /// The owner hears of it.
+    Report { owner: OwnerId, ticket: Ticket, report: Result<Appended, AppendError> },
+    /// A read is done.
+    Read { owner: OwnerId, ticket: Ticket, from: Offset },
+    /// And its records reach the owner.
+    Records { owner: OwnerId, ticket: Ticket, records: Vec<StoredRecord> },
+    /// An owner looks where the journal ends.
+    Look { owner: OwnerId },
+    /// A snapshot is taken of the store for an entity.
+    Load { owner: OwnerId, entity: Entity, replay_to: Offset },
+    /// And it reaches the owner.
+    Loaded { owner: OwnerId, entity: Entity, core: Option<Box<(EntityCore, Offset)>> },
+    /// A resident takes its next message.
+    Resident { owner: OwnerId, entity: Entity },
+    /// The owner notices that a resident died.
+    Died { owner: OwnerId, entity: Entity },
+    /// Older events are read from the store.
+    Fetch { owner: OwnerId, entity: Entity, origin: Origin, from: Seq, to: Seq, below: Seq, rest: Vec<StreamEvent> },
+    /// A node begins to own a partition.
+    Begin { node: NodeId, partition: Partition },
+    /// Once a second on each node.
+    NodeTick { node: NodeId },
+    /// Some times a second on each node.
+    GatewayTick { node: NodeId },
+    /// The projector's next round.
+    Project { node: NodeId },
+    /// Its commit reaches the store.
+    Commit { node: NodeId, life: u32, commit: Box<Commit>, partitions: Vec<Partition> },
+    /// The relay's next round.
+    Relay { node: NodeId },
+    /// The scan for expired rooms.
+    Expiry { node: NodeId },
+    /// A node comes back.
+    Return { node: usize },
+    /// A client does something.
+    Act { client: usize },
+    /// Something goes wrong.
+    Fault,
+    /// Whether everything has settled.
+    Settled,
+}
+
+/// A command on its way, by the number that its gateway gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The record's own id.
+    pub command: Uuid,
+    /// Whether the frame came twice: then each of its records has an outcome of its own.
+    pub doubled: bool,
+}
+
+struct Entry {
+    at: u64,
+    serial: u64,
+    what: What,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.serial) == (other.at, other.serial)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at, self.serial).cmp(&(other.at, other.serial))
+    }
+}
+
+/// What is to come, in the order of time and of asking.
+#[derive(Default)]
+pub struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    serial: u64,
+}
+
+impl Queue {
+    /// At this time.
+    pub fn push(&mut self, at: u64, what: What) {
+        self.serial += 1;
+        self.heap.push(Reverse(Entry { at, serial: self.serial, what }));
+    }
+
+    /// The next one and its time.
+    pub fn pop(&mut self) -> Option<(u64, What)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+    }
+}
+
+impl What {
+    /// The node that has to be alive and awake for it.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::ToOwner { to, .. } | Self::ToGateway { to, .. } => Some(*to),
+            Self::Up { link, .. } | Self::Flush { link } | Self::Gone { link } => Some(link.node),
+            Self::Report { owner, .. }
+            | Self::Read { owner, .. }
+            | Self::Records { owner, .. }
+            | Self::Look { owner }
+            | Self::Load { owner, .. }
+            | Self::Loaded { owner, .. }
+            | Self::Resident { owner, .. }
+            | Self::Died { owner, .. }
+            | Self::Fetch { owner, .. } => Some(owner.node),
+            Self::Begin { node, .. }
+            | Self::NodeTick { node }
+            | Self::GatewayTick { node }
+            | Self::Project { node }
+            | Self::Relay { node }
+            | Self::Expiry { node } => Some(*node),
+            // A commit on its way reaches the store whatever becomes of its sender.
+            Self::Commit { .. }
+            | Self::Expose { .. }
+            | Self::Settle { .. }
+            | Self::Return { .. }
+            | Self::Act { .. }
+            | Self::Fault
+            | Self::Settled => None,
+        }
+    }
+
+    /// A number for the trace.
+    pub fn number(&self) -> u64 {
+        match self {
+            Self::ToOwner { .. } => 1,
+            Self::ToGateway { .. } => 2,
+            Self::Up { .. } => 3,
+            Self::Flush { .. } => 4,
+            Self::Gone { .. } => 5,
+            Self::Expose { .. } => 6,
+            Self::Settle { .. } => 7,
+            Self::Report { .. } => 8,
+            Self::Read { .. } => 9,
+            Self::Records { .. } => 10,
+            Self::Look { .. } => 11,
+            Self::Load { .. } => 12,
+            Self::Loaded { .. } => 13,
+            Self::Resident { .. } => 14,
+            Self::Died { .. } => 15,
+            Self::Fetch { .. } => 16,
+            Self::Begin { .. } => 17,
+            Self::NodeTick { .. } => 18,
+            Self::GatewayTick { .. } => 19,
+            Self::Project { .. } => 20,
+            Self::Commit { .. } => 21,
+            Self::Relay { .. } => 22,
+            Self::Expiry { .. } => 23,
+            Self::Return { .. } => 24,
+            Self::Act { .. } => 25,
+            Self::Fault => 26,
+            Self::Settled => 27,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The journal in simulated time: appends take a while and end as the plan has it.
+
+use bytes::Bytes;
+
+use super::event::{OwnerId, What};
+use super::world::World;
+use crate::actors::partition::core;
+use crate::ids::{Offset, Partition};
+use crate::storage::journal::memory::{Fate, Ticket};
+
+/// Bytes of one read: little, so that one read is seldom all.
+const READ_BYTES: usize = 600;
+
+/// An append under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Append {
+    /// Who waits for the report.
+    pub owner: OwnerId,
+    ticket: core::Ticket,
+    /// He was told "unknown" already.
+    pub detached: bool,
+}
+
+impl World<'_> {
+    /// An owner's append sets out.
+    pub fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
+        let inside = self.log.start(owner.node.0, owner.partition, records);
+        self.appends.insert(inside, Append { owner, ticket, detached: false });
+        let slow = self.rng.chance(self.plan.slow);
+        let ms = self.rng.between(1, if slow { 2_000 } else { 8 });
+        if self.rng.chance(self.plan.exposed) {
+            self.after(ms, What::Expose { ticket: inside });
+        }
+        self.after_exactly(ms, What::Settle { ticket: inside });
+    }
+
+    fn is_next(&self, ticket: Ticket) -> bool {
+        self.log.in_flight().any(|(other, ..)| other == ticket)
+    }
+
+    /// An append is seen while it is under way.
+    pub fn expose(&mut self, ticket: Ticket) {
+        let Some(append) = self.appends.get(&ticket).copied() else { return };
+        if self.is_next(ticket) {
+            let now = self.journal_clock();
+            self.log.expose(ticket, now);
+            self.moved(append.owner.partition);
+        }
+    }
+
+    /// The journal decides an append.
+    pub fn settle(&mut self, ticket: Ticket) {
+        let Some(append) = self.appends.get(&ticket).copied() else { return };
+        if !self.is_next(ticket) {
+            // An older one of the same node and partition is under way.
+            self.after_exactly(3, What::Settle { ticket });
+            return;
+        }
+        let now = self.journal_clock();
+        let fate = self.fate(append.detached);
+        // What is seen already can't be refused.
+        let fate = if fate == Fate::Refuse && self.log.is_exposed(ticket) { Fate::Deliver } else { fate };
+        let report = self.log.settle(ticket, now, fate);
+        if fate == Fate::Late {
+            if let Some(append) = self.appends.get_mut(&ticket) {
+                append.detached = true;
+            }
+            self.after(if self.healing { 500 } else { 6_000 }, What::Settle { ticket });
+        } else {
+            self.appends.remove(&ticket);
+        }
+        let partition = append.owner.partition;
+        if let Err(why) = self.truth.advance(partition, &self.log) {
+            self.fail(why);
+        }
+        self.moved(partition);
+        if !append.detached {
+            self.after(2, What::Report { owner: append.owner, ticket: append.ticket, report });
+        }
+    }
+
+    fn fate(&mut self, detached: bool) -> Fate {
+        if detached {
+            return if self.plan.embedded {
+                self.rng.pick(&[Fate::Deliver, Fate::Lose])
+            } else {
+                self.rng.pick(&[Fate::Deliver, Fate::Land, Fate::Lose])
+            };
+        }
+        if self.rng.chance(self.plan.refused) {
+            Fate::Refuse
+        } else if self.rng.chance(self.plan.unknown) {
+            if self.plan.embedded {
+                self.rng.pick(&[Fate::Lose, Fate::Late])
+            } else {
+                self.rng.pick(&[Fate::Land, Fate::Lose, Fate::Late])
+            }
+        } else {
+            Fate::Deliver
+        }
+    }
+
+    /// The partition's end moved: its owners hear of it, or their next tick finds out.
+    fn moved(&mut self, partition: Partition) {
+        let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition).map(|owner| owner.id));
+        for owner in owners.collect::<Vec<_>>() {
+            if self.rng.chance(800) {
+                self.after(15, What::Look { owner });
+            }
+        }
+    }
+
+    /// A read is done; its records reach the owner a little later.
+    pub fn read(&mut self, owner: OwnerId, ticket: core::Ticket, from: Offset) {
+        match self.log.read(owner.partition, from, READ_BYTES) {
+            Ok(records) => self.after(3, What::Records { owner, ticket, records }),
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A seeded simulation: the pure cores of several nodes over one journal and one store, on one thread, with everything that
+//! can go wrong. Tests only.
+//!
+//! What is driven is the product's own code: partition and entity cores, feeds, folds, projector, relay, and the frames
+//! between gateway and owner. What stands in for the rest (shells, links, journal, store, clients) is simulated time and
+//! chance. A seed decides everything; the same seed gives the same run.
+//!
+//! `scripts/sim 2000` runs so many seeds, `KERVAN_SIM_SEED=7 scripts/sim` runs one.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`world`] | the state of it all, the queue, the clocks |
+//! | `cast`, `plan`, `rng`, `event` | who takes part, what may go wrong, chance, what happens |
+//! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
+//! | `gateway`, `net` | sessions around the feeds; frames that are lost, doubled and late |
+//! | `client`, `act` | what clients do, and that they get exact order |
+//! | `projection` | projector, relay and expiry over the rows |
+//! | `faults` | crashes, pauses, moves; and how all is mended |
+//! | `truth`, `check` | the fold of the durable log; what must hold at each step and at the end |
+
+mod act;
+mod cast;
+mod check;
+mod client;
+mod event;
+mod faults;
+mod gateway;
+mod journal;
+mod net;
+mod owner;
+mod plan;
+mod projection;
+mod resident;
+mod rng;
+#[cfg(test)]
+mod tests;
+mod truth;
+pub mod world;
+
+pub use cast::Cast;
+pub use world::{Stats, Trace};
+
+use self::world::World;
+use crate::actors::bugs::{self, Bug};
+
+/// A run that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("seed {seed}, step {step}: {why} (again: KERVAN_SIM_SEED={seed} scripts/sim)")]
+pub struct Failure {
+    /// Which.
+    pub seed: u64,
+    /// When.
+    pub step: u64,
+    /// What.
+    pub why: String,
+}
+
+/// Runs one seed, perhaps with a planted bug.
+///
+/// # Errors
+/// [`Failure`]: the product is wrong, or the planted bug was found.
+pub fn run(cast: &Cast, seed: u64, bug: Option<Bug>) -> Result<(Trace, Stats), Failure> {
+    bugs::plant(bug);
+    let result = World::new(cast, seed).run().map_err(|(step, why)| Failure { seed, step, why });
+    bugs::plant(None);
+    result
+}

@@ -1,0 +1,79 @@
+//! Frames between gateways and owners: lost, doubled, late, overtaken. What an owner sends is looked at before it leaves.
+
+use super::event::What;
+use super::world::World;
+use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
+use crate::actors::partition::item::NodeId;
+
+impl World<'_> {
+    /// A gateway's frame to whomever it takes for the owner.
+    pub fn send_to_owner(&mut self, from: NodeId, frame: ToOwner) {
+        let partition = match &frame {
+            ToOwner::Command { partition, .. } => *partition,
+            ToOwner::Listen { stream, .. }
+            | ToOwner::Unlisten { stream, .. }
+            | ToOwner::Fetch { stream, .. }
+            | ToOwner::Ephemeral { stream, .. } => StreamId::partition(stream),
+        };
+        let here = self.index(from);
+        let Some(there) = self.nodes[here].routes.get(&partition).copied() else { return };
+        let to = self.nodes[there].id;
+        let times = self.fates(here, there);
+        if times.len() > 1
+            && let ToOwner::Command { request, .. } = &frame
+            && let Some(asked) = self.asked.get_mut(&(from, *request))
+        {
+            asked.doubled = true;
+        }
+        for at in times {
+            self.queue.push(at, What::ToOwner { from, to, frame: frame.clone() });
+        }
+    }
+
+    /// An owner's frame to a gateway.
+    pub fn send_to_gateway(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
+        let checked = match &frame {
+            ToGateway::Answer { request, answer } => match self.asked.get(&(to, *request)).copied() {
+                None => Err(format!("an answer to {request:?}, which {to:?} never asked")),
+                Some(asked) => {
+                    if matches!(answer, Answer::Unavailable { .. }) && !asked.doubled {
+                        self.unwritten.push(asked.command);
+                    }
+                    self.truth.check_answer(asked.command, answer)
+                }
+            },
+            frame => self.truth.check_frame(frame),
+        };
+        if let Err(why) = checked {
+            self.fail(why);
+        }
+        self.send_unchecked(from, to, frame);
+    }
+
+    /// As [`Self::send_to_gateway`], for planted bugs that lie.
+    pub fn send_unchecked(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
+        let (here, there) = (self.index(from), self.index(to));
+        for at in self.fates(here, there) {
+            self.queue.push(at, What::ToGateway { to, frame: frame.clone() });
+        }
+    }
+
+    /// When copies of a frame arrive.
+    fn fates(&mut self, from: usize, to: usize) -> Vec<u64> {
+        if from == to {
+            // Inside a node nothing is lost, doubled or overtaken.
+            return vec![self.now];
+        }
+        let cut = self.cuts.get(&(from, to)).is_some_and(|until| *until > self.now);
+        if cut || self.rng.chance(self.plan.lost) {
+            return Vec::new();
+        }
+        let copies = if self.rng.chance(self.plan.doubled) { 2 } else { 1 };
+        (0..copies)
+            .map(|_| {
+                let most = if self.rng.chance(self.plan.late) { self.plan.late_ms } else { 4 };
+                self.now + self.rng.between(1, most)
+            })
+            .collect()
+    }
+}

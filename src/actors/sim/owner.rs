@@ -1,0 +1,339 @@
+//! The shell of a partition's owner in simulated time: carries out what the pure core asks for, as
+//! `actors::partition::shell` does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::event::{OwnerId, What};
+use super::resident::{Held, Message, Resident};
+use super::world::World;
+use crate::actors::bugs::{self, Bug};
+use crate::actors::chain::Chain;
+use crate::actors::fold::{self, Entity, EntityState, FoldClock};
+use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, FetchError, StreamId, ToGateway, ToOwner};
+use crate::actors::partition::core::{Action, Core, Options};
+use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::partition::listeners::ListenerTable;
+use crate::actors::partition::progress::Progress;
+use crate::actors::partition::verified::Rule;
+use crate::actors::room::command::RoomCommand;
+use crate::actors::room::{Reject, payload};
+use crate::ids::{Generation, Offset, Partition, Timestamp};
+use crate::storage::journal::record::Envelope;
+
+/// Head announcements after the last event of an entity, one each tick.
+const ANNOUNCEMENTS: u8 = 4;
+/// Deaths over one record after which it counts as poison; more than the faults of a seed cause.
+const POISON: u32 = 40;
+
+/// One life of an owner.
+pub struct Owner {
+    /// Its name.
+    pub id: OwnerId,
+    /// The pure core.
+    pub core: Core<Held>,
+    /// In memory.
+    pub residents: BTreeMap<Entity, Resident>,
+    /// How far it is folded.
+    pub progress: Progress,
+    listeners: Arc<ListenerTable>,
+    hot: BTreeMap<Entity, u8>,
+    deaths: BTreeMap<Entity, u32>,
+    /// How often the journal was truncated when it looked last.
+    generation: u64,
+    /// For [`Bug::SeqBeforeLog`].
+    counted: BTreeMap<Entity, u64>,
+}
+
+impl World<'_> {
+    /// A node begins to own a partition, at the store's watermark.
+    pub fn begin_owner(&mut self, node: NodeId, partition: Partition) {
+        let Some(row) = self.store.get().map(|store| store.watermark(partition)) else {
+            let later = self.now + 300;
+            self.queue.push(later, What::Begin { node, partition });
+            return;
+        };
+        self.lives += 1;
+        let id = OwnerId { node, partition, life: self.lives };
+        let options = Options {
+            rule: if self.plan.embedded { Rule::ReadableIsDurable } else { Rule::OwnReports },
+            unknown_after_ms: 2_000,
+            retry_after_ms: 50,
+            idle_ms: self.plan.idle_ms,
+            resident: self.plan.resident,
+        };
+        let index = self.index(node);
+        let at = &mut self.nodes[index];
+        at.assigned.insert(partition);
+        at.raise_stored(partition, row.next_offset);
+        at.raise_applied(partition, row.next_offset);
+        let owner = Owner {
+            id,
+            core: Core::new(partition, row.next_offset, FoldClock::new(row.fold_time), options),
+            residents: BTreeMap::new(),
+            progress: Progress::new(row.next_offset, Chain(row.chain)),
+            listeners: Arc::clone(at.listeners.entry(partition).or_default()),
+            hot: BTreeMap::new(),
+            deaths: BTreeMap::new(),
+            generation: self.log.generation(partition),
+            counted: BTreeMap::new(),
+        };
+        at.owners.insert(partition, owner);
+        self.look(id);
+    }
+
+    /// An owner looks where the journal ends.
+    pub fn look(&mut self, id: OwnerId) {
+        let end = self.log.bounds(id.partition).end;
+        self.with_owner(id, |owner, now, out| owner.core.sees(end, now, out));
+    }
+
+    /// Hands an owner to `act`, if that life of it still lasts, and carries out what its core asks for.
+    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action<Held>>)) {
+        let index = self.index(id.node);
+        let node = &mut self.nodes[index];
+        if node.id != id.node || node.owners.get(&id.partition).is_none_or(|owner| owner.id != id) {
+            return;
+        }
+        let Some(mut owner) = node.owners.remove(&id.partition) else { return };
+        let now = self.ticks(index);
+        let mut actions = Vec::new();
+        self.notice_truncation(&mut owner, &mut actions);
+        act(&mut owner, now, &mut actions);
+        let mut lives = true;
+        for action in actions {
+            lives &= self.carry_out(&mut owner, action);
+        }
+        if lives {
+            self.nodes[index].owners.insert(id.partition, owner);
+        }
+    }
+
+    /// A leader was lost since: what was read of the lost records is forgotten, before anything else is believed.
+    fn notice_truncation(&mut self, owner: &mut Owner, out: &mut Vec<Action<Held>>) {
+        let partition = owner.id.partition;
+        let generation = self.log.generation(partition);
+        if generation == owner.generation {
+            return;
+        }
+        let since = self.truncations.iter().filter(|(p, t)| *p == partition && t.generation > owner.generation);
+        let end = since.map(|(_, truncation)| truncation.end).min();
+        owner.generation = generation;
+        if let Some(end) = end.filter(|_| !bugs::planted(Bug::TruncationIgnored)) {
+            owner.core.truncated(end, out);
+        }
+    }
+
+    /// Says whether the owner goes on.
+    fn carry_out(&mut self, owner: &mut Owner, action: Action<Held>) -> bool {
+        let id = owner.id;
+        match action {
+            Action::Append { ticket, records } => self.append(id, ticket, records),
+            Action::Read { ticket, from } => self.after(3, What::Read { owner: id, ticket, from }),
+            Action::Load { entity, replay_to } => self.after(10, What::Load { owner: id, entity, replay_to }),
+            Action::Deliver { entity, batch } => {
+                owner.hot.insert(entity.clone(), ANNOUNCEMENTS);
+                self.post(owner, &entity, Message::Deliver(batch));
+            }
+            Action::Hand { entity, held } => self.post(owner, &entity, Message::Hand(held)),
+            Action::Refuse { entity, held } => self.refuse(id, &entity, held),
+            Action::Decided { offset, digest } => self.complete(owner, offset, digest),
+            Action::Answer { origin, answer } => {
+                let frame = ToGateway::Answer { request: origin.request, answer };
+                self.send_to_gateway(id.node, origin.node, frame);
+            }
+            Action::Passivate { entity } => {
+                while owner.residents.get(&entity).is_some_and(|resident| !resident.inbox.is_empty()) {
+                    self.run_resident(owner, &entity);
+                }
+                owner.residents.remove(&entity);
+                owner.hot.remove(&entity);
+                owner.listeners.forget_unused(&entity);
+            }
+            Action::Restart { .. } => {
+                self.stats.restarts += 1;
+                self.after(50, What::Begin { node: id.node, partition: id.partition });
+                return false;
+            }
+            Action::Halt { reason } => self.fail(format!("I10: {id:?} halts: {reason}")),
+        }
+        true
+    }
+
+    /// A record of this owner is decided: the chain grows, and must be that of the truth.
+    pub fn complete(&mut self, owner: &mut Owner, offset: Offset, digest: u64) {
+        if !owner.progress.complete(offset, digest) {
+            return;
+        }
+        let (partition, applied) = (owner.id.partition, owner.progress.applied());
+        match self.truth.chain(partition, applied) {
+            None => self.fail(format!("I4: {:?} has folded {applied}, durable is less", owner.id)),
+            Some(chain) if chain != owner.progress.chain() => {
+                self.fail(format!("I10: the chain of {:?} before {applied} is not that of the log", owner.id));
+            }
+            Some(_) => {}
+        }
+        let index = self.index(owner.id.node);
+        self.nodes[index].raise_applied(partition, applied);
+    }
+
+    /// What can't be handed to an entity now.
+    fn refuse(&mut self, id: OwnerId, entity: &Entity, held: Held) {
+        let stream = entity.stream();
+        let (to, frame) = match held {
+            Held::Listen { origin, .. } => {
+                (origin.node, ToGateway::Denied { request: origin.request, stream, reason: Denial::Unavailable })
+            }
+            Held::Fetch { origin, .. } => {
+                let (generation, events) = (Generation::FIRST, Err(FetchError::Unavailable));
+                (origin.node, ToGateway::Fetched { request: origin.request, stream, generation, events })
+            }
+        };
+        self.send_to_gateway(id.node, to, frame);
+    }
+
+    /// A frame for the owner of a partition has come to a node.
+    pub fn owner_receives(&mut self, from: NodeId, to: NodeId, frame: ToOwner) {
+        let index = self.index(to);
+        let partition = match &frame {
+            ToOwner::Command { partition, .. } => *partition,
+            ToOwner::Listen { stream, .. }
+            | ToOwner::Unlisten { stream, .. }
+            | ToOwner::Fetch { stream, .. }
+            | ToOwner::Ephemeral { stream, .. } => stream.partition(),
+        };
+        let Some(id) = self.nodes[index].owners.get(&partition).map(|owner| owner.id) else {
+            self.nobody_owns(from, to, frame);
+            return;
+        };
+        match frame {
+            ToOwner::Command { request, record, .. } => {
+                let origin = Origin { node: from, request, weight: 0 };
+                if self.submit_with_bug(id, origin, &record) {
+                    return;
+                }
+                self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, out));
+            }
+            ToOwner::Listen { request, stream, user, open } => {
+                let held = Held::Listen { origin: Origin { node: from, request, weight: 0 }, user, open };
+                self.with_owner(id, |owner, now, out| owner.core.pass(Entity::of(&stream), held, now, out));
+            }
+            ToOwner::Fetch { request, stream, from: first, to: last } => {
+                let held = Held::Fetch { origin: Origin { node: from, request, weight: 0 }, from: first, to: last };
+                self.with_owner(id, |owner, now, out| owner.core.pass(Entity::of(&stream), held, now, out));
+            }
+            ToOwner::Unlisten { request, stream } => {
+                self.with_owner(id, |owner, _, _| owner.listeners.remove(&Entity::of(&stream), from, request));
+            }
+            ToOwner::Ephemeral { stream, event } => self.ephemeral(id, &stream, &event),
+        }
+    }
+
+    fn ephemeral(&mut self, id: OwnerId, stream: &StreamId, event: &Ephemeral) {
+        let mut nodes = Vec::new();
+        self.with_owner(id, |owner, _, _| nodes = owner.listeners.nodes(&Entity::of(stream)));
+        for node in nodes {
+            let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
+            self.send_to_gateway(id.node, node, frame);
+        }
+    }
+
+    /// The node was taken for the owner and is not.
+    fn nobody_owns(&mut self, from: NodeId, to: NodeId, frame: ToOwner) {
+        let frame = match frame {
+            ToOwner::Command { request, .. } => {
+                ToGateway::Answer { request, answer: Answer::Unavailable { retry_after_ms: 100 } }
+            }
+            ToOwner::Listen { request, stream, .. } => {
+                ToGateway::Denied { request, stream, reason: Denial::Unavailable }
+            }
+            ToOwner::Fetch { .. } | ToOwner::Unlisten { .. } | ToOwner::Ephemeral { .. } => return,
+        };
+        self.send_to_gateway(to, from, frame);
+    }
+
+    /// Planted bugs of the owner's shell. Says whether the command is dealt with.
+    fn submit_with_bug(&mut self, id: OwnerId, origin: Origin, record: &Bytes) -> bool {
+        if !bugs::planted(Bug::SeqBeforeLog) && !bugs::planted(Bug::KickOutsideFold) {
+            return false;
+        }
+        let Ok(envelope) = Envelope::decode_record(record) else { return false };
+        let Ok(command) = payload::decode(&envelope) else { return false };
+        let RoomCommand::Send(send) = &command.body else { return false };
+        let entity = Entity::Room(command.room);
+        let mut refuse = false;
+        self.with_owner(id, |owner, _, _| {
+            let Some(Resident { core, .. }) = owner.residents.get(&entity) else { return };
+            let EntityState::Room(room) = core.state() else { return };
+            refuse = bugs::planted(Bug::KickOutsideFold) && room.exists() && !room.may_listen(&send.sender);
+            let counted = owner.counted.entry(entity.clone()).or_default();
+            *counted = (*counted).max(room.head().0) + 1;
+        });
+        if refuse {
+            let frame = ToGateway::Answer { request: origin.request, answer: Answer::Rejected(Reject::NotMember) };
+            self.send_unchecked(id.node, origin.node, frame);
+        }
+        refuse
+    }
+
+    /// Once a second.
+    pub fn tick_owner(&mut self, id: OwnerId) {
+        let index = self.index(id.node);
+        let stored = self.nodes[index].stored(id.partition);
+        let (record, wall) = (self.fresh_id(), self.clock(index));
+        self.with_owner(id, |owner, now, out| owner.core.tick(now, stored, || fold::barrier(record, wall), out));
+        self.look(id);
+        let Some(mut owner) = self.take_owner(id) else { return };
+        let hot: Vec<_> = owner.hot.keys().cloned().collect();
+        for entity in hot {
+            self.post(&mut owner, &entity, Message::Announce);
+        }
+        owner.hot.retain(|_, left| {
+            *left -= 1;
+            *left > 0
+        });
+        self.nodes[index].owners.insert(id.partition, owner);
+    }
+
+    /// This life of an owner, out of its node, if it still lasts. Whoever takes it puts it back.
+    pub fn take_owner(&mut self, id: OwnerId) -> Option<Owner> {
+        let index = self.index(id.node);
+        let node = &mut self.nodes[index];
+        if node.id != id.node || node.owners.get(&id.partition)?.id != id {
+            return None;
+        }
+        node.owners.remove(&id.partition)
+    }
+
+    /// The owner's resident died: it is made anew.
+    pub fn resident_died(&mut self, id: OwnerId, entity: &Entity) {
+        self.stats.deaths += 1;
+        self.with_owner(id, |owner, _, out| {
+            owner.residents.remove(entity);
+            if owner.core.unfinished(entity).is_some() {
+                let deaths = owner.deaths.entry(entity.clone()).or_default();
+                *deaths += 1;
+                assert!(*deaths <= POISON, "the faults of the plan kill one entity too often");
+            }
+            owner.core.died(entity, out);
+        });
+    }
+
+    /// For [`Bug::SeqBeforeLog`]: what the owner would say instead of the fold's answer.
+    pub fn counted_instead(&self, owner: &Owner, entity: &Entity, answer: Answer) -> Answer {
+        match answer {
+            Answer::Accepted { id, at, no: Some(no), duplicate: false, .. } if bugs::planted(Bug::SeqBeforeLog) => {
+                let seq = crate::ids::Seq(owner.counted.get(entity).copied().unwrap_or_default());
+                Answer::Accepted { seq, id, at, no: Some(no), duplicate: false }
+            }
+            answer => answer,
+        }
+    }
+
+    /// Who listens to an entity here.
+    pub fn listeners_of(owner: &Owner, entity: &Entity) -> Arc<crate::actors::partition::listeners::Listeners> {
+        owner.listeners.of(entity)
+    }
+}

@@ -1,0 +1,363 @@
+//! The workers of a node in simulated time: projector, relay, expiry scanner, as their shells in `actors::workers` do, over
+//! the memory store's rows with the faults of a database.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::event::{OwnerId, What};
+use super::gateway::Asker;
+use super::world::World;
+use crate::actors::bugs::{self, Bug};
+use crate::actors::chain::Chain;
+use crate::actors::fold::{Entity, EntityState};
+use crate::actors::gateway::frames::Answer;
+use crate::actors::partition::item::NodeId;
+use crate::actors::workers::persistence::projector::Projector;
+use crate::actors::workers::persistence::rows;
+use crate::actors::workers::relay::expiry::{self, Scanner};
+use crate::actors::workers::relay::step::{self, Place, Step, Then, Told};
+use crate::ids::{Partition, RoomId};
+use crate::limits;
+use crate::storage::journal::record::Envelope;
+use crate::storage::store::Commit;
+use crate::storage::store::memory::Core as Rows;
+use crate::storage::store::rows::{OutboxRow, WatermarkRow};
+
+/// Snapshots that are kept for falling back.
+const SNAPSHOTS: usize = 4;
+
+/// The store of the cluster.
+pub struct Store {
+    rows: Rows,
+    /// It does not answer before.
+    pub down_until: u64,
+    /// The time as the store knows it.
+    pub now: u64,
+    snapshots: VecDeque<Rows>,
+}
+
+impl Store {
+    /// Empty.
+    pub fn new() -> Self {
+        Self { rows: Rows::default(), down_until: 0, now: 0, snapshots: VecDeque::new() }
+    }
+
+    /// The rows, if it answers.
+    pub fn get(&self) -> Option<&Rows> {
+        (self.now >= self.down_until).then_some(&self.rows)
+    }
+
+    /// The rows, if it answers.
+    pub fn get_mut(&mut self) -> Option<&mut Rows> {
+        (self.now >= self.down_until).then_some(&mut self.rows)
+    }
+
+    /// Keeps the present moment for falling back to.
+    pub fn keep(&mut self) {
+        self.snapshots.push_back(self.rows.clone());
+        if self.snapshots.len() > SNAPSHOTS {
+            self.snapshots.pop_front();
+        }
+    }
+
+    /// Falls back to one of the moments kept. Says whether there is one.
+    pub fn fall_back(&mut self, which: usize) -> bool {
+        let count = self.snapshots.len();
+        if count == 0 {
+            return false;
+        }
+        self.rows = self.snapshots[which % count].clone();
+        true
+    }
+
+    /// An entity's state and the watermark of the same moment; `None` if the store does not answer.
+    pub fn snapshot(&self, entity: &Entity) -> Option<Result<(EntityState, WatermarkRow), String>> {
+        let rows = self.get()?;
+        let stale = self.snapshots.front().filter(|_| bugs::planted(Bug::StaleSnapshot));
+        let watermark = rows.watermark(entity.partition());
+        Some(state_of(stale.unwrap_or(rows), entity).map(|state| (state, watermark)))
+    }
+
+    /// An entity's state as the rows have it.
+    pub fn state(&self, entity: &Entity) -> Result<EntityState, String> {
+        state_of(&self.rows, entity)
+    }
+
+    /// The rows, whether it answers or not.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {
+    let state = match entity {
+        Entity::Room(room) => rows::room_state(*room, of.room(*room)).map(EntityState::room),
+        Entity::User(user) => rows::user_state(user, of.user(user)).map(EntityState::user),
+    };
+    state.map_err(|error| error.to_string())
+}
+
+/// The workers of one life of a node.
+pub struct Workers {
+    projector: Option<Projector>,
+    /// A commit is on its way, of this life of the projector.
+    committing: bool,
+    life: u32,
+    told: Told,
+    steps: BTreeMap<Partition, Delivery>,
+    scanner: Scanner,
+}
+
+/// A step of the relay that is not through.
+struct Delivery {
+    then: Then,
+    open: BTreeSet<Place>,
+    by_target: BTreeMap<Partition, (BTreeSet<Place>, Place)>,
+    failed: BTreeSet<Partition>,
+}
+
+impl Workers {
+    /// At their beginning.
+    pub fn new() -> Self {
+        Self {
+            projector: None,
+            committing: false,
+            life: 0,
+            told: Told::default(),
+            steps: BTreeMap::new(),
+            scanner: Scanner::default(),
+        }
+    }
+}
+
+impl World<'_> {
+    /// A round of a node's projector, up to the commit that it sends.
+    pub fn project(&mut self, node: NodeId) {
+        let index = self.index(node);
+        if self.nodes[index].workers.committing {
+            return;
+        }
+        match self.collect(index) {
+            Some((life, commit, partitions)) => {
+                self.nodes[index].workers.committing = true;
+                let commit = Box::new(commit);
+                self.after(30, What::Commit { node, life, commit, partitions });
+            }
+            None => self.after(self.plan.project_every_ms, What::Project { node }),
+        }
+    }
+
+    fn collect(&mut self, index: usize) -> Option<(u32, Commit, Vec<Partition>)> {
+        let most = self.rng.pick(&[1, 5, 100]);
+        let store = self.store.get()?;
+        let node = &mut self.nodes[index];
+        let (life, cache) = (node.workers.life, self.plan.cache_bytes);
+        if node.workers.projector.is_none() {
+            let watermarks: Vec<_> = self.cast.partitions.iter().map(|p| store.watermark(*p)).collect();
+            for row in &watermarks {
+                node.raise_stored(row.partition, row.next_offset);
+            }
+            node.workers.projector = Some(Projector::new(watermarks, cache));
+        }
+        let projector = node.workers.projector.as_mut()?;
+        for partition in &self.cast.partitions {
+            let Some(from) = projector.next_offset(*partition) else { continue };
+            let applied = node.applied.get(partition).copied().unwrap_or_default();
+            if from >= applied {
+                continue;
+            }
+            let Ok(mut records) = self.log.read(*partition, from, usize::MAX) else { continue };
+            records.retain(|record| record.offset < applied);
+            records.truncate(most);
+            projector.push(*partition, records);
+        }
+        let halted = projector.halted().next().map(|(partition, why)| format!("{partition}: {why}"));
+        if let Some(why) = halted {
+            self.fail(format!("I6: the projector halts: {why}"));
+            return None;
+        }
+        if projector.pending().0 == 0 {
+            return None;
+        }
+        for entity in projector.missing() {
+            let moved = match &entity {
+                Entity::Room(room) => projector.hydrate_room(*room, store.room(*room)),
+                Entity::User(user) => projector.hydrate_user(user, store.user(user)),
+            };
+            if moved.is_err() {
+                node.workers.projector = None;
+                return None;
+            }
+        }
+        let partitions = projector.pending_partitions();
+        let commit = projector.fold()?;
+        Some((life, commit, partitions))
+    }
+
+    /// A projector's commit reaches the store.
+    pub fn commit(&mut self, node: NodeId, life: u32, commit: Commit, partitions: &[Partition]) {
+        let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
+        let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
+        let touched: Vec<Entity> = rooms.chain(users).collect();
+        let unheard = self.rng.chance(self.plan.commit_unknown);
+        let result = match self.store.get_mut() {
+            None => false,
+            Some(rows) if bugs::planted(Bug::ProjectorWithoutGuard) => {
+                rows.apply(commit);
+                true
+            }
+            Some(rows) => match rows.commit(commit) {
+                Ok(()) => true,
+                Err(crate::storage::store::StoreError::Damaged(why)) => {
+                    self.fail(format!("I6: the store is damaged: {why}"));
+                    false
+                }
+                Err(_) => false,
+            },
+        };
+        if result {
+            self.stats.commits += 1;
+            self.check_rows(&touched, partitions);
+        }
+        let index = self.index(node);
+        if self.nodes[index].id != node || !self.nodes[index].up || self.nodes[index].workers.life != life {
+            return;
+        }
+        let workers = &mut self.nodes[index].workers;
+        workers.committing = false;
+        if !result || unheard {
+            workers.projector = None;
+            workers.life += 1;
+            self.after(200, What::Project { node });
+            return;
+        }
+        let moved = workers.projector.as_mut().map(Projector::committed).unwrap_or_default();
+        for row in moved {
+            if let Some(owner) = self.nodes[index].owners.get(&row.partition)
+                && let Err(divergence) = owner.progress.compare(row.next_offset, Chain(row.chain))
+            {
+                self.fail(format!("I10: {divergence}"));
+            }
+            self.nodes[index].raise_stored(row.partition, row.next_offset);
+        }
+        self.after(self.plan.project_every_ms, What::Project { node });
+    }
+
+    /// A round of a node's relay: the next step of each source that is not under way.
+    pub fn relay(&mut self, node: NodeId) {
+        self.after(400, What::Relay { node });
+        let Some(rows) = self.store.get() else { return };
+        let mut sources: BTreeMap<Partition, Vec<OutboxRow>> = BTreeMap::new();
+        for row in rows.relay_next(Partition::FIRST, limits::RELAY_ROWS) {
+            sources.entry(row.source).or_default().push(row);
+        }
+        let index = self.index(node);
+        let (mut commands, mut through) = (Vec::new(), Vec::new());
+        for (source, outbox) in sources {
+            let workers = &mut self.nodes[index].workers;
+            if workers.steps.contains_key(&source) {
+                continue;
+            }
+            let step = match step::next(&outbox) {
+                Some(Step::Members { room, after }) => {
+                    let page = rows.members(room, after.as_ref(), 3);
+                    step::fan_out(&outbox[0], &page, page.len() < 3).ok()
+                }
+                step => step,
+            };
+            let Some(Step::Deliver { mut records, then }) = step else { continue };
+            workers.told.rest(source, &mut records);
+            let mut delivery =
+                Delivery { then, open: BTreeSet::new(), by_target: BTreeMap::new(), failed: BTreeSet::new() };
+            for (target, records) in records {
+                let places: BTreeSet<Place> = records.iter().map(|(place, _)| place.clone()).collect();
+                delivery.open.extend(places.iter().cloned());
+                if let Some((last, _)) = records.last() {
+                    delivery.by_target.insert(target, (places, last.clone()));
+                }
+                commands.extend(records.into_iter().map(|(place, record)| (source, target, place, record)));
+            }
+            if delivery.open.is_empty() {
+                through.push(source);
+            }
+            workers.steps.insert(source, delivery);
+        }
+        for source in through {
+            self.step_is_through(node, source);
+        }
+        for (source, target, place, record) in commands {
+            let id = Envelope::decode_record(&record).map(|envelope| envelope.id()).unwrap_or_default();
+            self.command(node, Asker::Relay(source, place), id, target, record);
+        }
+    }
+
+    /// What became of a record of the relay.
+    pub fn relay_answered(&mut self, node: NodeId, source: Partition, place: Place, answer: Answer) {
+        let index = self.index(node);
+        let workers = &mut self.nodes[index].workers;
+        let Some(delivery) = workers.steps.get_mut(&source) else { return };
+        if !delivery.open.remove(&place) {
+            return;
+        }
+        let ok = matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
+        for (target, (open, _)) in &mut delivery.by_target {
+            if open.remove(&place) && !ok {
+                delivery.failed.insert(*target);
+            }
+        }
+        if delivery.open.is_empty() {
+            self.step_is_through(node, source);
+        }
+    }
+
+    /// All records of a step are answered: what was reached is noted.
+    fn step_is_through(&mut self, node: NodeId, source: Partition) {
+        let index = self.index(node);
+        let workers = &mut self.nodes[index].workers;
+        let Some(delivery) = workers.steps.remove(&source) else { return };
+        for (target, (_, last)) in delivery.by_target {
+            if !delivery.failed.contains(&target) {
+                workers.told.note(source, target, last);
+            }
+        }
+        if !delivery.failed.is_empty() {
+            return;
+        }
+        let Some(rows) = self.store.get_mut() else { return };
+        self.stats.relayed += 1;
+        match delivery.then {
+            Then::Done { source, offset, ord } => {
+                rows.relay_done(source, offset, ord);
+                self.nodes[index].workers.told.done(source);
+            }
+            Then::Advance { source, offset, ord, after } => rows.relay_advance(source, offset, ord, &after),
+        }
+    }
+
+    /// The scan for rooms whose time is over.
+    pub fn expiry(&mut self, node: NodeId) {
+        self.after(3_000, What::Expiry { node });
+        let index = self.index(node);
+        let now = self.clock(index);
+        let Some(rows) = self.store.get() else { return };
+        let due = self.nodes[index].workers.scanner.due(rows.expiring(now, limits::EXPIRY_PAGE), now);
+        for room in due {
+            let id = self.fresh_id();
+            let addressed = expiry::record(room, id, now);
+            self.command(node, Asker::Expiry(room), id, addressed.partition, addressed.record);
+        }
+    }
+
+    /// What became of an expiry record.
+    pub fn expiry_answered(&mut self, node: NodeId, room: RoomId, answer: Answer) {
+        if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
+            let index = self.index(node);
+            self.nodes[index].workers.scanner.failed(room);
+        }
+    }
+
+    /// The owner with this name, if that life of it lasts.
+    pub fn owner(&self, id: OwnerId) -> Option<&super::owner::Owner> {
+        let node = &self.nodes[self.index(id.node)];
+        node.owners.get(&id.partition).filter(|owner| owner.id == id && node.id == id.node)
+    }
+}

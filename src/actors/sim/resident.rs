@@ -1,0 +1,254 @@
+//! The shell of a resident room or user in simulated time: its mailbox, its loading from the store, its death, as
+//! `actors::partition::resident` and `hydrate` do.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::event::{OwnerId, What};
+use super::owner::Owner;
+use super::world::World;
+use crate::actors::fold::{self, Entity, FoldClock};
+use crate::actors::gateway::frames::{FetchError, StreamEvent, ToGateway, ToOwner};
+use crate::actors::partition::entity::{Emit, EntityCore};
+use crate::actors::partition::item::{Batch, Item, Origin};
+use crate::actors::workers::persistence::rows;
+use crate::ids::{Offset, Seq, UserId};
+use crate::limits;
+use crate::storage::journal::record::Envelope;
+use crate::storage::store::SeqRange;
+
+/// What reaches an entity beside records.
+#[derive(Debug)]
+pub enum Held {
+    /// Somebody wants to listen.
+    Listen { origin: Origin, user: UserId, open: bool },
+    /// Events are wanted.
+    Fetch { origin: Origin, from: Seq, to: Seq },
+}
+
+/// What waits in a mailbox.
+pub enum Message {
+    /// Fold these.
+    Deliver(Arc<Batch>),
+    /// Something beside records.
+    Hand(Held),
+    /// Tell the listeners where the head is.
+    Announce,
+}
+
+/// A room or user in memory.
+pub struct Resident {
+    /// Its pure core.
+    pub core: EntityCore,
+    /// What waits.
+    pub inbox: VecDeque<Message>,
+    /// It dies over its next message.
+    pub doomed: bool,
+    /// It has died, and its owner does not know yet.
+    pub dead: bool,
+}
+
+impl World<'_> {
+    /// Puts a message into a mailbox.
+    pub fn post(&mut self, owner: &mut Owner, entity: &Entity, message: Message) {
+        if let Some(resident) = owner.residents.get_mut(entity).filter(|resident| !resident.dead) {
+            resident.inbox.push_back(message);
+            self.after(2, What::Resident { owner: owner.id, entity: entity.clone() });
+        }
+    }
+
+    /// A resident's turn.
+    pub fn resident_turn(&mut self, id: OwnerId, entity: &Entity) {
+        let Some(mut owner) = self.take_owner(id) else { return };
+        self.run_resident(&mut owner, entity);
+        let index = self.index(id.node);
+        self.nodes[index].owners.insert(id.partition, owner);
+    }
+
+    /// One message of a resident.
+    pub fn run_resident(&mut self, owner: &mut Owner, entity: &Entity) {
+        let Some(resident) = owner.residents.get_mut(entity).filter(|resident| !resident.dead) else { return };
+        let Some(message) = resident.inbox.pop_front() else { return };
+        if resident.doomed {
+            // At any moment: before, in the middle, or when all is done but noted.
+            let stage = self.rng.below(3);
+            if let Message::Deliver(batch) = message
+                && stage > 0
+            {
+                let emits = self.fold(owner, entity, &batch);
+                let kept = if stage == 1 { self.rng.index(emits.len() + 1) } else { emits.len() };
+                self.flush(owner, entity, emits.into_iter().take(kept).collect());
+            }
+            if let Some(resident) = owner.residents.get_mut(entity) {
+                resident.dead = true;
+                resident.inbox.clear();
+            }
+            self.after(20, What::Died { owner: owner.id, entity: entity.clone() });
+            return;
+        }
+        match message {
+            Message::Deliver(batch) => {
+                let emits = self.fold(owner, entity, &batch);
+                self.flush(owner, entity, emits);
+                batch.finish();
+            }
+            Message::Hand(Held::Listen { origin, user, open }) => {
+                let mut emits = Vec::new();
+                resident.core.listen(origin, &user, open, &mut emits);
+                self.flush(owner, entity, emits);
+            }
+            Message::Hand(Held::Fetch { origin, from, to }) => self.fetch(owner, entity, origin, from, to),
+            Message::Announce => {
+                let index = self.index(owner.id.node);
+                let stored = self.nodes[index].stored(owner.id.partition);
+                let mut emits = Vec::new();
+                resident.core.announce(&mut emits);
+                resident.core.stored(stored);
+                self.flush(owner, entity, emits);
+            }
+        }
+    }
+
+    fn fold(&mut self, owner: &mut Owner, entity: &Entity, batch: &Batch) -> Vec<Emit> {
+        let index = self.index(owner.id.node);
+        let stored = self.nodes[index].stored(owner.id.partition);
+        let mut emits = Vec::new();
+        if let Some(resident) = owner.residents.get_mut(entity) {
+            resident.core.apply(batch, stored, &mut emits);
+        }
+        emits
+    }
+
+    /// Sends first and notes the progress afterwards.
+    fn flush(&mut self, owner: &mut Owner, entity: &Entity, emits: Vec<Emit>) {
+        let mut decided = Vec::new();
+        for emit in emits {
+            match emit {
+                Emit::Frame { to, frame: ToGateway::Answer { request, answer } } => {
+                    let answer = self.counted_instead(owner, entity, answer);
+                    self.send_to_gateway(owner.id.node, to, ToGateway::Answer { request, answer });
+                }
+                Emit::Frame { to, frame } => self.send_to_gateway(owner.id.node, to, frame),
+                Emit::ReadMoved { stream, receipt } => {
+                    self.send_to_owner(owner.id.node, ToOwner::Ephemeral { stream, event: receipt });
+                }
+                Emit::Decided { offset, digest, .. } => decided.push((offset, digest)),
+            }
+        }
+        for (offset, digest) in decided {
+            self.complete(owner, offset, digest);
+        }
+    }
+
+    fn fetch(&mut self, owner: &mut Owner, entity: &Entity, origin: Origin, from: Seq, to: Seq) {
+        let Some(resident) = owner.residents.get(entity) else { return };
+        if let Some(events) = resident.core.fetch(from, to) {
+            let frame = resident.core.fetched(origin.request, events);
+            self.send_to_gateway(owner.id.node, origin.node, frame);
+            return;
+        }
+        let below = resident.core.ring_first();
+        let rest = if to >= below { resident.core.recent(below) } else { Vec::new() };
+        self.after(10, What::Fetch { owner: owner.id, entity: entity.clone(), origin, from, to, below, rest });
+    }
+
+    /// Older events: from the store, and what the ring has from there on.
+    #[allow(clippy::too_many_arguments)]
+    pub fn fetch_stored(
+        &mut self,
+        id: OwnerId,
+        entity: &Entity,
+        origin: Origin,
+        from: Seq,
+        to: Seq,
+        below: Seq,
+        rest: Vec<StreamEvent>,
+    ) {
+        let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
+        let events = match self.stored_events(entity, from, last_stored) {
+            Ok(mut events) => {
+                let next = events.last().map_or(from, |event| event.seq().next());
+                if next == below {
+                    events.extend(rest.into_iter().take_while(|event| event.seq() <= to));
+                }
+                if events.is_empty() { Err(FetchError::Unavailable) } else { Ok(events.into()) }
+            }
+            Err(error) => Err(error),
+        };
+        let generation = self.truth.stream(entity).state.generation();
+        let frame = ToGateway::Fetched { request: origin.request, stream: entity.stream(), generation, events };
+        self.send_to_gateway(id.node, origin.node, frame);
+    }
+
+    fn stored_events(&mut self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let store = self.store.get().ok_or(FetchError::Unavailable)?;
+        let range = SeqRange::new(from, to);
+        let events: Result<Vec<_>, _> = match entity {
+            Entity::Room(room) => {
+                let rows = store.events(*room, range, limits::HISTORY_PAGE);
+                rows.into_iter().map(|row| rows::event(row).map(|e| StreamEvent::Room(Arc::new(e)))).collect()
+            }
+            Entity::User(user) => {
+                let rows = store.user_events(user, range, limits::HISTORY_PAGE);
+                rows.into_iter().map(|row| rows::user_event(row).map(|e| StreamEvent::User(Arc::new(e)))).collect()
+            }
+        };
+        events.map_err(|error| {
+            self.fail(format!("the store holds events that can't be: {error}"));
+            FetchError::Unavailable
+        })
+    }
+
+    /// A snapshot is taken of the store, and the partition's tail folded on top of it up to `replay_to`.
+    pub fn load(&mut self, id: OwnerId, entity: Entity, replay_to: Offset) {
+        let core = self.hydrate(id, &entity, replay_to);
+        let wait = if core.is_some() { 5 } else { 200 };
+        self.after(wait, What::Loaded { owner: id, entity, core: core.map(Box::new) });
+    }
+
+    fn hydrate(&mut self, id: OwnerId, entity: &Entity, replay_to: Offset) -> Option<(EntityCore, Offset)> {
+        let listeners = self.owner(id).map(|owner| World::listeners_of(owner, entity))?;
+        let (state, watermark) = match self.store.snapshot(entity)? {
+            Ok(found) => found,
+            Err(why) => {
+                self.fail(why);
+                return None;
+            }
+        };
+        let mut core = EntityCore::new(entity.clone(), state, listeners);
+        let stored = self.nodes[self.index(id.node)].stored(id.partition);
+        let mut clock = FoldClock::new(watermark.fold_time);
+        if watermark.next_offset < replay_to {
+            let records = match self.log.read(id.partition, watermark.next_offset, usize::MAX) {
+                Ok(records) => records,
+                Err(error) => {
+                    self.fail(error.to_string());
+                    return None;
+                }
+            };
+            for record in records.into_iter().take_while(|record| record.offset < replay_to) {
+                let now = clock.advance(record.time);
+                let Ok(envelope) = Envelope::decode_record(&record.bytes) else { continue };
+                if fold::entity_of(&envelope).as_ref() == Some(entity) {
+                    core.replay(&Item { offset: record.offset, now, envelope, origin: None }, stored);
+                }
+            }
+        }
+        Some((core, watermark.next_offset))
+    }
+
+    /// The snapshot has reached the owner.
+    pub fn loaded(&mut self, id: OwnerId, entity: &Entity, core: Option<Box<(EntityCore, Offset)>>) {
+        let snapshot = core.as_ref().map(|loaded| loaded.1);
+        self.with_owner(id, |owner, now, out| {
+            if let Some(loaded) = core {
+                let resident = Resident { core: loaded.0, inbox: VecDeque::new(), doomed: false, dead: false };
+                owner.residents.insert(entity.clone(), resident);
+            }
+            owner.core.loaded(entity, snapshot, now, out);
+        });
+    }
+}

@@ -1,0 +1,327 @@
+//! What is true: the fold of what is durable, and what can be said of it without the fold.
+//!
+//! Nothing durable is ever lost, so whatever a node tells anybody must be in here at that moment (I2, I4). What the fold
+//! itself might get wrong is looked at by counting: dense seqs, one message for each client id (P3), the order of a
+//! device's messages (P5), messages of members only, nothing after its time to live.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::cast::Cast;
+use crate::actors::chain::Chain;
+use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
+use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
+use crate::actors::room::command::{Command, RoomCommand, RoomKind, Send};
+use crate::actors::room::{Event, EventBody, Outcome, payload};
+use crate::actors::user::event::UserOutcome;
+use crate::ids::{ClientId, DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::storage::journal::StoredRecord;
+use crate::storage::journal::memory::MemoryLog;
+use crate::storage::journal::record::Envelope;
+
+/// A room's or user's stream.
+pub struct Stream {
+    /// The fold's state.
+    pub state: EntityState,
+    /// Its events as they were made.
+    pub events: Vec<StreamEvent>,
+    deleted: BTreeSet<Seq>,
+    /// From the seq that made somebody a member to the one that removed him.
+    spans: BTreeMap<UserId, Vec<(Seq, Option<Seq>)>>,
+    sent: BTreeMap<(UserId, ClientId), Seq>,
+    last_of_device: BTreeMap<DeviceId, u64>,
+}
+
+struct Log {
+    next: Offset,
+    clock: FoldClock,
+    chains: Vec<Chain>,
+}
+
+/// See the module.
+pub struct Truth {
+    logs: BTreeMap<Partition, Log>,
+    streams: BTreeMap<Entity, Stream>,
+    decided: HashMap<Uuid, Vec<EntityOutcome>>,
+    /// Messages whose senders were told that they are refused for good: their place in the sender's order is free.
+    pub forgiven: BTreeSet<(DeviceId, RoomId, u64)>,
+}
+
+impl Truth {
+    /// Before the first record.
+    pub fn new(cast: &Cast) -> Self {
+        let log = || Log { next: Offset::ZERO, clock: FoldClock::default(), chains: vec![Chain::START] };
+        let stream = |entity: Entity| {
+            let stream = Stream {
+                state: EntityState::absent(&entity),
+                events: Vec::new(),
+                deleted: BTreeSet::new(),
+                spans: BTreeMap::new(),
+                sent: BTreeMap::new(),
+                last_of_device: BTreeMap::new(),
+            };
+            (entity, stream)
+        };
+        Self {
+            logs: cast.partitions.iter().map(|partition| (*partition, log())).collect(),
+            streams: cast.entities().map(stream).collect(),
+            decided: HashMap::new(),
+            forgiven: BTreeSet::new(),
+        }
+    }
+
+    /// Takes what has become durable.
+    pub fn advance(&mut self, partition: Partition, log: &MemoryLog) -> Result<(), String> {
+        let (from, durable) = (self.next(partition), log.durable_end(partition));
+        if from >= durable {
+            return Ok(());
+        }
+        let records = log.read(partition, from, usize::MAX).map_err(|error| error.to_string())?;
+        records.into_iter().take_while(|r| r.offset < durable).try_for_each(|record| self.take(partition, &record))
+    }
+
+    fn take(&mut self, partition: Partition, record: &StoredRecord) -> Result<(), String> {
+        let envelope = Envelope::decode_record(&record.bytes).map_err(|error| error.to_string())?;
+        let Some(log) = self.logs.get_mut(&partition) else { return Err("a record outside the cast".to_owned()) };
+        let now = log.clock.advance(record.time);
+        let outcome = match fold::entity_in(partition, &envelope) {
+            None => None,
+            Some(entity) => {
+                let Some(stream) = self.streams.get_mut(&entity) else {
+                    return Err(format!("a record of {entity:?}, which is nobody"));
+                };
+                let outcome = stream.state.fold(now, &envelope);
+                stream.note(now, &envelope, &outcome, &self.forgiven).map_err(|why| format!("{entity:?}: {why}"))?;
+                Some(outcome)
+            }
+        };
+        let digest = outcome.as_ref().map_or_else(|| fold::control_digest(&envelope), EntityOutcome::digest);
+        let last = log.chains.last().copied().unwrap_or(Chain::START);
+        log.chains.push(last.next(record.offset, digest));
+        log.next = record.offset.next();
+        if let Some(outcome) = outcome {
+            self.decided.entry(envelope.id()).or_default().push(outcome);
+        }
+        Ok(())
+    }
+
+    /// One past the last durable record.
+    pub fn next(&self, partition: Partition) -> Offset {
+        self.logs.get(&partition).map_or(Offset::ZERO, |log| log.next)
+    }
+
+    /// The chain before `at`; `None` if that is not durable.
+    pub fn chain(&self, partition: Partition, at: Offset) -> Option<Chain> {
+        self.logs.get(&partition)?.chains.get(at.0 as usize).copied()
+    }
+
+    /// A stream of the cast.
+    pub fn stream(&self, entity: &Entity) -> &Stream {
+        &self.streams[entity]
+    }
+
+    /// All streams.
+    pub fn streams(&self) -> impl Iterator<Item = (&Entity, &Stream)> {
+        self.streams.iter()
+    }
+
+    /// Whether any record of this command is in.
+    pub fn is_in(&self, command: Uuid) -> bool {
+        self.decided.contains_key(&command)
+    }
+
+    /// I2, I3: an answer says what the fold of the durable log says of that command.
+    pub fn check_answer(&self, command: Uuid, answer: &Answer) -> Result<(), String> {
+        if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
+            return Ok(());
+        }
+        let decided = self.decided.get(&command).map_or(&[][..], Vec::as_slice);
+        if decided.iter().any(|outcome| fits(outcome, answer)) {
+            return Ok(());
+        }
+        Err(format!("I2: command {command} is answered {answer:?}, the durable log says {decided:?}"))
+    }
+
+    /// I4: a frame says nothing that is not durable.
+    pub fn check_frame(&self, frame: &ToGateway) -> Result<(), String> {
+        match frame {
+            ToGateway::Events { stream, events, .. } | ToGateway::Fetched { stream, events: Ok(events), .. } => {
+                events.iter().try_for_each(|event| self.check_event(stream, event))
+            }
+            ToGateway::Head { stream, head, .. } | ToGateway::Granted { stream, head, .. } => {
+                let durable = self.streams[&Entity::of(stream)].events.len() as u64;
+                if head.0 <= durable {
+                    Ok(())
+                } else {
+                    Err(format!("I4: head {head} of {stream:?}, durable are {durable}"))
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// I2: an event is the one that the durable log has at its seq, with its content or, if that was deleted, without.
+    pub fn check_event(&self, stream: &StreamId, event: &StreamEvent) -> Result<(), String> {
+        let known = &self.streams[&Entity::of(stream)];
+        let Some(there) = (event.seq().0 as usize).checked_sub(1).and_then(|at| known.events.get(at)) else {
+            return Err(format!("I4: event {} of {stream:?} is not durable", event.seq()));
+        };
+        let same = match (event, there) {
+            (StreamEvent::Room(event), StreamEvent::Room(there)) => {
+                Arc::ptr_eq(event, there) || event == there || known.is_redacted(event, there)
+            }
+            (event, there) => event == there,
+        };
+        if same { Ok(()) } else { Err(format!("I2: {stream:?} has {there:?}, somebody got {event:?}")) }
+    }
+}
+
+impl Stream {
+    /// The last seq.
+    pub fn head(&self) -> Seq {
+        Seq(self.events.len() as u64)
+    }
+
+    /// Whether the event is `there` without its content, and that was deleted.
+    fn is_redacted(&self, event: &Event, there: &Event) -> bool {
+        let mut bare = there.clone();
+        bare.redact();
+        bare == *event && self.deleted.iter().any(|target| there.carries(*target))
+    }
+
+    /// P6: whether a user may be given this event: he was not removed before it, or has come again since.
+    pub fn may_see(&self, user: &UserId, seq: Seq) -> bool {
+        let EntityState::Room(room) = &self.state else { return true };
+        room.kind() == Some(RoomKind::Open)
+            || self.spans.get(user).is_some_and(|spans| spans.iter().any(|(_, to)| to.is_none_or(|to| seq <= to)))
+    }
+
+    /// Whether a user is a member at the head.
+    pub fn is_member(&self, user: &UserId) -> bool {
+        self.spans.get(user).is_some_and(|spans| spans.iter().any(|(_, to)| to.is_none()))
+    }
+
+    /// Takes an outcome, and looks at it.
+    fn note(
+        &mut self,
+        now: Timestamp,
+        envelope: &Envelope,
+        outcome: &EntityOutcome,
+        forgiven: &BTreeSet<(DeviceId, RoomId, u64)>,
+    ) -> Result<(), String> {
+        let stale = envelope.ttl_ms != 0 && now.since(envelope.issued_at()) > envelope.ttl_ms;
+        match outcome {
+            EntityOutcome::User(UserOutcome::Event(event)) => {
+                if event.seq != self.head().next() {
+                    return Err(format!("event {} comes after {}", event.seq, self.head()));
+                }
+                self.events.push(StreamEvent::User(Arc::clone(event)));
+            }
+            EntityOutcome::Room(Outcome::Accepted(event)) => {
+                if stale {
+                    return Err(format!("a ghost: {event:?} came {} ms late", now.since(envelope.issued_at())));
+                }
+                if event.seq != self.head().next() {
+                    return Err(format!("event {} comes after {}", event.seq, self.head()));
+                }
+                self.members(event)?;
+                if let Ok(Command { room, body: RoomCommand::Send(send), .. }) = payload::decode(envelope) {
+                    self.message(event, room, &send, forgiven)?;
+                }
+                self.events.push(StreamEvent::Room(Arc::clone(event)));
+            }
+            EntityOutcome::Room(Outcome::Duplicate { seq, .. }) => {
+                if let Ok(Command { body: RoomCommand::Send(Send { sender, client_id: Some(id), .. }), .. }) =
+                    payload::decode(envelope)
+                    && self.sent.get(&(sender.clone(), id.clone())) != Some(seq)
+                {
+                    return Err(format!("P3: {sender} is told that his {id} is {seq}, which it is not"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        event: &Event,
+        room: RoomId,
+        send: &Send,
+        forgiven: &BTreeSet<(DeviceId, RoomId, u64)>,
+    ) -> Result<(), String> {
+        if let Some(id) = &send.client_id
+            && let Some(before) = self.sent.insert((send.sender.clone(), id.clone()), event.seq)
+        {
+            return Err(format!("P3: {id} of {} is there twice, at {before} and {}", send.sender, event.seq));
+        }
+        let Some(device) = &send.device else { return Ok(()) };
+        let text = if send.content.data.is_empty() {
+            send.content.body.clone()
+        } else {
+            String::from_utf8_lossy(&send.content.data).into_owned()
+        };
+        let Some(number) = text.parse::<u64>().ok() else { return Ok(()) };
+        let last = self.last_of_device.entry(device.clone()).or_default();
+        if number < *last && !forgiven.contains(&(device.clone(), room, number)) {
+            return Err(format!("P5: {device} sent {number} before {last}, it stands after it at {}", event.seq));
+        }
+        *last = number.max(*last);
+        Ok(())
+    }
+
+    /// Follows who is a member, and sees that only members speak.
+    fn members(&mut self, event: &Event) -> Result<(), String> {
+        let enter = |spans: &mut BTreeMap<UserId, Vec<(Seq, Option<Seq>)>>, user: &UserId| {
+            spans.entry(user.clone()).or_default().push((event.seq, None));
+        };
+        match &event.body {
+            EventBody::Created { members, .. } => members.iter().for_each(|user| enter(&mut self.spans, user)),
+            EventBody::Joined => event.actor.iter().for_each(|user| enter(&mut self.spans, user)),
+            EventBody::Left | EventBody::Kicked { .. } => {
+                let spans = event.removes().and_then(|user| self.spans.get_mut(user));
+                if let Some((_, to @ None)) = spans.and_then(|spans| spans.last_mut()) {
+                    *to = Some(event.seq);
+                }
+            }
+            EventBody::Message { .. } => {
+                let EntityState::Room(room) = &self.state else { return Ok(()) };
+                let speaks = event.actor.as_ref().is_some_and(|user| self.is_member(user));
+                if room.kind() != Some(RoomKind::Open) && !speaks {
+                    return Err(format!("{:?} is no member and sent {}", event.actor, event.seq));
+                }
+            }
+            EventBody::Deleted { target } => _ = self.deleted.insert(*target),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether the answer is what the outcome means.
+fn fits(outcome: &EntityOutcome, answer: &Answer) -> bool {
+    match (outcome, answer) {
+        (EntityOutcome::Room(Outcome::Accepted(event)), Answer::Accepted { seq, id, duplicate: false, .. }) => {
+            event.seq == *seq && event.id == *id
+        }
+        (
+            EntityOutcome::Room(Outcome::Duplicate { seq, id, .. }),
+            Answer::Accepted { seq: at, id: of, duplicate, .. },
+        ) => *duplicate && seq == at && id == of,
+        (EntityOutcome::User(UserOutcome::Event(event)), Answer::Accepted { seq, duplicate: false, .. }) => {
+            event.seq == *seq
+        }
+        (
+            EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)),
+            Answer::Rejected(told),
+        ) => reject == told,
+        (
+            EntityOutcome::Room(Outcome::Noted | Outcome::Ignored)
+            | EntityOutcome::User(UserOutcome::Unchanged | UserOutcome::Quiet(_)),
+            Answer::Accepted { seq: Seq::ZERO, .. },
+        ) => true,
+        _ => false,
+    }
+}

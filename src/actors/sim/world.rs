@@ -1,0 +1,437 @@
+//! The simulated world: nodes, journal, store, clients, and the one queue of what happens next.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::cast::{CLIENTS, Cast};
+use super::client::Client;
+use super::event::{Asked, Link, OwnerId, Queue, Up, What};
+use super::gateway::Gateway;
+use super::journal::Append;
+use super::owner::Owner;
+use super::plan::{Fault, Plan};
+use super::projection::{Store, Workers};
+use super::rng::Rng;
+use super::truth::Truth;
+use crate::actors::bugs::{self, Bug};
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::RequestId;
+use crate::actors::partition::item::NodeId;
+use crate::actors::partition::listeners::ListenerTable;
+use crate::ids::{ClientId, Offset, Partition, Seq, Timestamp};
+use crate::storage::journal::memory::{MemoryLog, Ticket, Truncation};
+
+/// Nodes.
+pub const NODES: usize = 3;
+/// Steps with faults.
+const STEPS: u64 = 2_000;
+/// Milliseconds that healing may take.
+pub const HEALING_MS: u64 = 60_000;
+/// What every clock shows at the beginning.
+const BASE: u64 = 1_700_000_000_000;
+
+/// A node.
+pub struct Node {
+    /// Its present life.
+    pub id: NodeId,
+    /// It runs.
+    pub up: bool,
+    /// It stands still before.
+    pub paused_until: u64,
+    /// How wrong its clock is, in milliseconds.
+    pub clock_offset: i64,
+    /// Whom it takes for the owners.
+    pub routes: BTreeMap<Partition, usize>,
+    /// What it owns again after a crash.
+    pub assigned: BTreeSet<Partition>,
+    /// What it owns.
+    pub owners: BTreeMap<Partition, Owner>,
+    /// Who listens to the streams of its partitions.
+    pub listeners: BTreeMap<Partition, Arc<ListenerTable>>,
+    /// How far each partition is folded here.
+    pub applied: BTreeMap<Partition, Offset>,
+    stored: BTreeMap<Partition, Offset>,
+    /// Its gateway.
+    pub gateway: Gateway,
+    /// Its workers.
+    pub workers: Workers,
+}
+
+impl Node {
+    fn new(index: usize) -> Self {
+        Self {
+            id: NodeId(index as u32),
+            up: true,
+            paused_until: 0,
+            clock_offset: 0,
+            routes: BTreeMap::new(),
+            assigned: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            gateway: Gateway::new(),
+            workers: Workers::new(),
+        }
+    }
+
+    /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
+    pub fn revive(&mut self) {
+        let fresh = Self::new(0);
+        let old = std::mem::replace(self, fresh);
+        self.id = NodeId(old.id.0 + NODES as u32);
+        self.clock_offset = old.clock_offset;
+        self.routes = old.routes;
+        self.assigned = old.assigned;
+    }
+
+    /// How far a partition is stored, as far as this node knows.
+    pub fn stored(&self, partition: Partition) -> Offset {
+        self.stored.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// Never falls.
+    pub fn raise_stored(&mut self, partition: Partition, to: Offset) {
+        let stored = self.stored.entry(partition).or_default();
+        *stored = to.max(*stored);
+    }
+
+    /// Never falls.
+    pub fn raise_applied(&mut self, partition: Partition, to: Offset) {
+        let applied = self.applied.entry(partition).or_default();
+        *applied = to.max(*applied);
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Events of the world.
+    pub steps: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Messages refused for good.
+    pub rejected: u64,
+    /// Events that clients applied.
+    pub delivered: u64,
+    /// Subscriptions that recovered.
+    pub recovered: u64,
+    /// Subscriptions that did not.
+    pub not_recovered: u64,
+    /// Records in the journal at the end.
+    pub records: u64,
+    /// Commits of projectors.
+    pub commits: u64,
+    /// Steps of the relay.
+    pub relayed: u64,
+    /// Nodes that crashed.
+    pub crashes: u64,
+    /// Residents that died.
+    pub deaths: u64,
+    /// Owners that had to begin anew.
+    pub restarts: u64,
+    /// Records that a lost leader took along.
+    pub lost_records: u64,
+    /// Times that the store fell back.
+    pub rollbacks: u64,
+    /// Simulated milliseconds.
+    pub ms: u64,
+}
+
+/// A running hash of everything that happens: the same seed gives the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trace(pub u64);
+
+impl Trace {
+    /// Takes a number in.
+    pub fn mix(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    }
+}
+
+/// See the module.
+pub struct World<'a> {
+    /// Who takes part.
+    pub cast: &'a Cast,
+    /// What may go wrong.
+    pub plan: Plan,
+    /// The only source of chance.
+    pub rng: Rng,
+    /// Milliseconds since the beginning.
+    pub now: u64,
+    /// What comes next.
+    pub queue: Queue,
+    /// What has happened.
+    pub trace: Trace,
+    /// And how often.
+    pub stats: Stats,
+    /// The journal.
+    pub log: MemoryLog,
+    /// Appends under way.
+    pub appends: BTreeMap<Ticket, Append>,
+    /// Leaders lost.
+    pub truncations: Vec<(Partition, Truncation)>,
+    /// How wrong the journal's clock is, in milliseconds.
+    pub journal_offset: i64,
+    /// How wrong it was at most.
+    pub highest_journal_offset: i64,
+    /// By so much all clocks were put forward.
+    pub clock_shift: u64,
+    /// The store.
+    pub store: Store,
+    next_snapshot: u64,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+    /// The clients.
+    pub clients: Vec<Client>,
+    /// Directions in which frames are lost, and until when.
+    pub cuts: BTreeMap<(usize, usize), u64>,
+    /// For frames of one connection to keep their order.
+    pub last_up: BTreeMap<Link, u64>,
+    /// What is true.
+    pub truth: Truth,
+    /// Commands under way or done.
+    pub asked: HashMap<(NodeId, RequestId), Asked>,
+    /// Commands that were certainly not written, as somebody was told.
+    pub unwritten: Vec<Uuid>,
+    /// Acknowledged: stream, seq, id, client id.
+    pub acks: Vec<(Entity, Seq, Uuid, ClientId)>,
+    /// Connections so far.
+    pub connections: u32,
+    /// Owners so far.
+    pub lives: u32,
+    ids: u64,
+    /// Nothing goes wrong any more.
+    pub healing: bool,
+    healed_at: u64,
+    done: bool,
+    failure: Option<String>,
+}
+
+impl<'a> World<'a> {
+    /// The world of a seed, before its first step.
+    pub fn new(cast: &'a Cast, seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::new(&mut rng);
+        let (names_prev, timed) = (rng.between(300, 1_000), rng.between(0, 1_000));
+        let clients = (0..CLIENTS)
+            .map(|index| Client::new(index, cast.rooms.len(), rng.chance(names_prev), rng.chance(timed)))
+            .collect();
+        let mut world = Self {
+            cast,
+            plan,
+            rng,
+            now: 0,
+            queue: Queue::default(),
+            trace: Trace(seed),
+            stats: Stats::default(),
+            log: MemoryLog::new(),
+            appends: BTreeMap::new(),
+            truncations: Vec::new(),
+            journal_offset: 0,
+            highest_journal_offset: 0,
+            clock_shift: 0,
+            store: Store::new(),
+            next_snapshot: 0,
+            nodes: (0..NODES).map(Node::new).collect(),
+            clients,
+            cuts: BTreeMap::new(),
+            last_up: BTreeMap::new(),
+            truth: Truth::new(cast),
+            asked: HashMap::new(),
+            unwritten: Vec::new(),
+            acks: Vec::new(),
+            connections: 0,
+            lives: 0,
+            ids: 0,
+            healing: false,
+            healed_at: 0,
+            done: false,
+            failure: None,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for partition in self.cast.partitions.clone() {
+            let owner = self.rng.index(NODES);
+            self.nodes[owner].assigned.insert(partition);
+            self.nodes.iter_mut().for_each(|node| _ = node.routes.insert(partition, owner));
+        }
+        for node in 0..NODES {
+            self.start_node(node);
+        }
+        for client in 0..self.clients.len() {
+            let node = self.nodes[self.rng.index(NODES)].id;
+            self.connect(client, node);
+            self.after(self.plan.act_every_ms, What::Act { client });
+        }
+        self.make_rooms();
+        self.after(self.plan.fault_every_ms, What::Fault);
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// What is wrong, and at which step.
+    pub fn run(mut self) -> Result<(Trace, Stats), (u64, String)> {
+        while !self.done {
+            let Some((at, what)) = self.queue.pop() else {
+                return Err((self.stats.steps, "nothing happens any more".to_owned()));
+            };
+            self.step(at, what);
+            if let Some(why) = self.failure.take() {
+                return Err((self.stats.steps, why));
+            }
+        }
+        self.stats.ms = self.now;
+        Ok((self.trace, self.stats))
+    }
+
+    fn step(&mut self, at: u64, what: What) {
+        self.now = at;
+        self.store.now = at;
+        if let Some(id) = what.node() {
+            let index = self.index(id);
+            let node = &self.nodes[index];
+            if node.id != id || !node.up {
+                return;
+            }
+            if node.paused_until > at {
+                let later = node.paused_until;
+                self.queue.push(later, what);
+                return;
+            }
+            bugs::set_wall_clock(self.clock(index));
+        }
+        self.stats.steps += 1;
+        self.trace.mix(at << 8 ^ what.number());
+        if at >= self.next_snapshot
+            && (self.plan.faults.contains(&Fault::Rollback) || bugs::planted(Bug::StaleSnapshot))
+        {
+            self.store.keep();
+            self.next_snapshot = at + self.plan.snapshot_every_ms;
+        }
+        if !self.healing && self.stats.steps >= STEPS {
+            self.healed_at = at;
+            self.heal();
+        }
+        self.happen(what);
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::ToOwner { from, to, frame } => self.owner_receives(from, to, frame),
+            What::ToGateway { to, frame } => self.gateway_receives(to, frame),
+            What::Up { link, message } => self.gateway_hears(link, message),
+            What::Flush { link } => self.flush_outbox(link),
+            What::Gone { link } => self.session_gone(link),
+            What::Expose { ticket } => self.expose(ticket),
+            What::Settle { ticket } => self.settle(ticket),
+            What::Report { owner, ticket, report } => {
+                self.with_owner(owner, |owner, now, out| owner.core.appended(ticket, report, now, out));
+            }
+            What::Read { owner, ticket, from } => self.read(owner, ticket, from),
+            What::Records { owner, ticket, records } => {
+                self.with_owner(owner, |owner, now, out| owner.core.records(ticket, records, now, out));
+            }
+            What::Look { owner } => self.look(owner),
+            What::Load { owner, entity, replay_to } => self.load(owner, entity, replay_to),
+            What::Loaded { owner, entity, core } => self.loaded(owner, &entity, core),
+            What::Resident { owner, entity } => self.resident_turn(owner, &entity),
+            What::Died { owner, entity } => self.resident_died(owner, &entity),
+            What::Fetch { owner, entity, origin, from, to, below, rest } => {
+                self.fetch_stored(owner, &entity, origin, from, to, below, rest);
+            }
+            What::Begin { node, partition } => self.begin_owner(node, partition),
+            What::NodeTick { node } => {
+                self.after_exactly(1_000, What::NodeTick { node });
+                let index = self.index(node);
+                let owners: Vec<OwnerId> = self.nodes[index].owners.values().map(|owner| owner.id).collect();
+                owners.into_iter().for_each(|owner| self.tick_owner(owner));
+            }
+            What::GatewayTick { node } => {
+                self.after_exactly(250, What::GatewayTick { node });
+                self.gateway_tick(node);
+            }
+            What::Project { node } => self.project(node),
+            What::Commit { node, life, commit, partitions } => self.commit(node, life, *commit, &partitions),
+            What::Relay { node } => self.relay(node),
+            What::Expiry { node } => self.expiry(node),
+            What::Return { node } => self.come_back(node),
+            What::Act { client } => self.act(client),
+            What::Fault => self.fault(),
+            What::Settled => self.settled(),
+        }
+    }
+
+    /// Looks whether all is done; if so, looks at everything.
+    fn settled(&mut self) {
+        match self.unsettled() {
+            None => {
+                self.done = true;
+                self.final_checks();
+            }
+            Some(why) if self.now > self.healed_at + HEALING_MS => self.fail(format!("liveness: {why}")),
+            Some(_) => self.after_exactly(500, What::Settled),
+        }
+    }
+
+    /// Something is wrong; the first thing counts.
+    pub fn fail(&mut self, why: String) {
+        self.failure.get_or_insert(why);
+    }
+
+    /// Which node a name belongs to.
+    pub fn index(&self, node: NodeId) -> usize {
+        node.0 as usize % NODES
+    }
+
+    /// At most so many milliseconds from now.
+    pub fn after(&mut self, most_ms: u64, what: What) {
+        let at = self.now + self.rng.between(0, most_ms);
+        self.queue.push(at, what);
+    }
+
+    /// So many milliseconds from now.
+    pub fn after_exactly(&mut self, ms: u64, what: What) {
+        self.queue.push(self.now + ms, what);
+    }
+
+    /// What a right clock shows when a run begins.
+    pub fn clock_base(&self) -> u64 {
+        BASE + self.clock_shift
+    }
+
+    /// What a node's clock shows.
+    pub fn clock(&self, node: usize) -> Timestamp {
+        Timestamp((self.clock_base() + self.now).saturating_add_signed(self.nodes[node].clock_offset))
+    }
+
+    /// What a node measures waiting by.
+    pub fn ticks(&self, node: usize) -> Timestamp {
+        self.clock(node)
+    }
+
+    /// What the journal's clock shows.
+    pub fn journal_clock(&mut self) -> Timestamp {
+        self.highest_journal_offset = self.highest_journal_offset.max(self.journal_offset);
+        Timestamp((self.clock_base() + self.now).saturating_add_signed(self.journal_offset))
+    }
+
+    /// An id that was never given before.
+    pub fn fresh_id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | self.ids)
+    }
+
+    /// Puts a client's message on its way; those of one connection keep their order.
+    pub fn send_in_order(&mut self, link: Link, message: Up) {
+        let at = (self.now + self.rng.between(0, 5)).max(self.last_up.get(&link).copied().unwrap_or_default());
+        self.last_up.insert(link, at);
+        self.queue.push(at, What::Up { link, message });
+    }
+}

@@ -1,0 +1,20 @@
+//! The user: read marks, blocks, devices, preferences, the list of rooms and the personal stream. A pure fold like that
+//! of [`super::room`], under the same rules (I1).
+//!
+//! A room is the authority of its membership; what the user holds of it is relayed from the room's partition, numbered by
+//! source (partition, offset), at least once: the highest number of each source is kept and the rest is dropped.
+
+pub mod command;
+pub mod event;
+pub mod event_codec;
+mod hash;
+pub mod parts;
+pub mod payload;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::{UserCommand, UserCommandBody};
+pub use event::{UserEvent, UserEventBody, UserOutcome};
+pub use parts::{UserMeta, UserParts};
+pub use state::UserState;

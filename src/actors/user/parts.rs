@@ -1,0 +1,70 @@
+//! A user's state as plain data, for whoever keeps it: all that the fold needs and nothing else.
+
+use super::command::RoomChange;
+use crate::actors::room::command::{ReadPoint, RoomKind};
+use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+
+/// The scalars of a user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserMeta {
+    /// The user.
+    pub user: UserId,
+    /// The last seq of the personal stream.
+    pub head: Seq,
+    /// Preferences, JSON text; empty for none.
+    pub preferences: String,
+}
+
+/// A room on a user's list: what he was told of it last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListedRoom {
+    /// Its kind.
+    pub kind: RoomKind,
+    /// The last change: joined, invited, ended or reopened.
+    pub change: RoomChange,
+    /// The seq of that in the room.
+    pub since: Seq,
+}
+
+/// A device of a user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Device {
+    /// `web`, `ios`, `android`, …
+    pub platform: String,
+    /// Where pushes go; empty for none.
+    pub push_token: String,
+    /// Fold time of when it was heard of last.
+    pub seen: Timestamp,
+}
+
+/// A user's whole state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserParts {
+    /// The scalars.
+    pub meta: UserMeta,
+    /// The room list, by uuid.
+    pub rooms: Vec<(RoomId, ListedRoom)>,
+    /// Read marks, by room; also of rooms that are not on the list.
+    pub reads: Vec<(RoomId, ReadPoint)>,
+    /// Whom he blocks and since when, by id.
+    pub blocks: Vec<(UserId, Timestamp)>,
+    /// Devices, by id.
+    pub devices: Vec<(DeviceId, Device)>,
+    /// The highest offset of each source of relayed facts.
+    pub sources: Vec<(Partition, Offset)>,
+}
+
+impl UserParts {
+    /// Of a user of whom nothing was heard.
+    #[must_use]
+    pub fn new(user: UserId) -> Self {
+        Self {
+            meta: UserMeta { user, head: Seq::ZERO, preferences: String::new() },
+            rooms: Vec::new(),
+            reads: Vec::new(),
+            blocks: Vec::new(),
+            devices: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One thing at a time.
+
+use super::kit::{Someone, block, device, fact, forget, preferences, read, room, unblock};
+use crate::actors::room::Reject;
+use crate::actors::room::command::ReadPoint;
+use crate::actors::room::tests::kit::user;
+use crate::actors::user::UserOutcome;
+use crate::actors::user::command::RoomChange;
+use crate::actors::user::event::Quiet;
+use crate::ids::{DeviceId, MessageNo, Seq, Timestamp};
+use crate::limits;
+
+#[test]
+fn a_read_mark_moves_forward_only() {
+    let mut ann = Someone::new("ann");
+    let to = |seq, no| ReadPoint { seq: Seq(seq), no: MessageNo(no) };
+    assert_eq!(ann.fold(read(1, 5, 3)), UserOutcome::Quiet(Quiet::Read { room: room(1), to: to(5, 3) }));
+    assert_eq!(ann.fold(read(1, 4, 2)), UserOutcome::Unchanged);
+    assert_eq!(ann.fold(read(1, 5, 3)), UserOutcome::Unchanged);
+    assert_eq!(ann.fold(read(1, 9, 1)), UserOutcome::Quiet(Quiet::Read { room: room(1), to: to(9, 3) }));
+    assert_eq!(ann.fold(read(2, 0, 0)), UserOutcome::Unchanged);
+    assert_eq!((ann.state.read(room(1)), ann.state.read(room(2))), (to(9, 3), to(0, 0)));
+    assert_eq!(ann.state.head(), Seq(0), "marks take no seq");
+}
+
+#[test]
+fn a_block_is_told_once() {
+    let mut ann = Someone::new("ann");
+    assert_eq!(ann.event(block("bob")), 1);
+    assert_eq!(ann.fold(block("bob")), UserOutcome::Unchanged);
+    assert!(ann.state.is_blocking(&user("bob")));
+    assert_eq!(ann.event(unblock("bob")), 2);
+    assert_eq!(ann.fold(unblock("bob")), UserOutcome::Unchanged);
+    assert_eq!(ann.fold(block("ann")), UserOutcome::Rejected(Reject::Invalid));
+}
+
+#[test]
+fn the_number_of_blocks_is_bounded() {
+    let mut ann = Someone::new("ann");
+    for n in 0..limits::BLOCKS {
+        ann.event(block(&format!("u{n}")));
+    }
+    assert_eq!(ann.fold(block("one-more")), UserOutcome::Rejected(Reject::Full));
+    ann.event(unblock("u0"));
+    ann.event(block("one-more"));
+}
+
+#[test]
+fn the_device_not_heard_of_for_longest_makes_room() {
+    let mut ann = Someone::new("ann");
+    for n in 0..limits::DEVICES {
+        ann.fold(device(&format!("d{n:02}"), "token"));
+        ann.now += 1;
+    }
+    ann.fold(device("d00", "other"));
+    ann.now += 1;
+    ann.fold(device("new", ""));
+    let known: Vec<&str> = ann.state.devices().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(known.len(), limits::DEVICES);
+    assert!(known.contains(&"d00") && known.contains(&"new") && !known.contains(&"d01"));
+    let (_, first) = ann.state.devices().next().unwrap();
+    assert_eq!(first.push_token, "other");
+}
+
+#[test]
+fn a_forgotten_device_is_forgotten_once() {
+    let mut ann = Someone::new("ann");
+    ann.fold(device("d", "token"));
+    let body = forget("d");
+    assert_eq!(ann.fold(body.clone()), UserOutcome::Quiet(Quiet::Device(body.clone())));
+    assert_eq!(ann.fold(body), UserOutcome::Unchanged);
+}
+
+#[test]
+fn preferences_are_replaced() {
+    let mut ann = Someone::new("ann");
+    assert_eq!(ann.event(preferences("{}")), 1);
+    assert_eq!(ann.fold(preferences("{}")), UserOutcome::Unchanged);
+    assert_eq!(ann.event(preferences("")), 2);
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let mut ann = Someone::new("ann");
+    let long = |len: usize| "x".repeat(len);
+    assert_eq!(ann.fold(preferences(&long(limits::PREFERENCES_BYTES + 1))), UserOutcome::Rejected(Reject::TooLarge));
+    ann.event(preferences(&long(limits::PREFERENCES_BYTES)));
+    assert_eq!(ann.fold(device("d", &long(limits::PUSH_TOKEN_BYTES + 1))), UserOutcome::Rejected(Reject::TooLarge));
+    assert!(matches!(ann.fold(device("d", &long(limits::PUSH_TOKEN_BYTES))), UserOutcome::Quiet(_)));
+    let platform = crate::actors::user::UserCommandBody::Device {
+        device: DeviceId::new("d").unwrap(),
+        platform: long(limits::MESSAGE_TYPE_BYTES + 1),
+        push_token: String::new(),
+    };
+    assert_eq!(ann.fold(platform), UserOutcome::Rejected(Reject::TooLarge));
+}
+
+#[test]
+fn a_relayed_fact_counts_once() {
+    let mut ann = Someone::new("ann");
+    assert_eq!(ann.event(fact(3, 10, 1, RoomChange::Joined)), 1);
+    assert_eq!(ann.fold(fact(3, 10, 1, RoomChange::Joined)), UserOutcome::Unchanged);
+    assert_eq!(ann.fold(fact(3, 9, 1, RoomChange::Kicked)), UserOutcome::Unchanged, "overtaken");
+    assert_eq!(ann.event(fact(4, 0, 2, RoomChange::Invited)), 2, "another source");
+    assert_eq!(ann.state.rooms().count(), 2);
+    ann.event(fact(3, 11, 1, RoomChange::Kicked));
+    assert!(ann.state.room(room(1)).is_none());
+    ann.event(fact(4, 1, 2, RoomChange::Ended));
+    assert_eq!(ann.state.room(room(2)).unwrap().change, RoomChange::Ended);
+}
+
+#[test]
+fn a_mark_outlives_the_room_on_the_list() {
+    let mut ann = Someone::new("ann");
+    ann.event(fact(3, 10, 1, RoomChange::Joined));
+    ann.fold(read(1, 5, 3));
+    ann.event(fact(3, 11, 1, RoomChange::Left));
+    ann.event(fact(3, 12, 1, RoomChange::Joined));
+    assert_eq!(ann.state.read(room(1)).seq, Seq(5));
+}
+
+#[test]
+fn an_anonymous_user_has_nothing_that_is_kept() {
+    let mut nobody = Someone::new("anon:1");
+    assert_eq!(nobody.fold(read(1, 5, 3)), UserOutcome::Rejected(Reject::NotAllowed));
+    assert_eq!(nobody.fold(preferences("{}")), UserOutcome::Rejected(Reject::NotAllowed));
+}
+
+#[test]
+fn late_and_misled_commands_are_refused() {
+    let mut ann = Someone::new("ann");
+    let mut command = ann.command(preferences("{}"));
+    command.ttl_ms = 10;
+    let late = Timestamp(ann.now + 11);
+    assert_eq!(ann.state.fold(late, &command), UserOutcome::Rejected(Reject::Stale));
+    command.user = user("bob");
+    assert_eq!(ann.state.fold(Timestamp(ann.now), &command), UserOutcome::Rejected(Reject::Invalid));
+}

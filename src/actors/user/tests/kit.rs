@@ -1,0 +1,81 @@
+//! Short ways to say what a user is asked.
+
+use uuid::Uuid;
+
+use crate::actors::room::command::{ReadPoint, RoomKind};
+use crate::actors::room::tests::kit::{T0, user};
+use crate::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::{UserOutcome, UserState};
+use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp};
+
+pub(crate) fn room(n: u8) -> RoomId {
+    RoomId(Uuid::from_u128(u128::from(n)))
+}
+
+pub(crate) fn read(n: u8, seq: u64, no: u64) -> UserCommandBody {
+    UserCommandBody::Read { room: room(n), to: ReadPoint { seq: Seq(seq), no: MessageNo(no) } }
+}
+
+pub(crate) fn block(name: &str) -> UserCommandBody {
+    UserCommandBody::Block { user: user(name) }
+}
+
+pub(crate) fn unblock(name: &str) -> UserCommandBody {
+    UserCommandBody::Unblock { user: user(name) }
+}
+
+pub(crate) fn device(id: &str, push_token: &str) -> UserCommandBody {
+    let device = DeviceId::new(id).unwrap();
+    UserCommandBody::Device { device, platform: "web".into(), push_token: push_token.into() }
+}
+
+pub(crate) fn forget(id: &str) -> UserCommandBody {
+    UserCommandBody::DeviceRemove { device: DeviceId::new(id).unwrap() }
+}
+
+pub(crate) fn preferences(json: &str) -> UserCommandBody {
+    UserCommandBody::Preferences { json: json.into() }
+}
+
+pub(crate) fn fact(source: u16, offset: u64, n: u8, change: RoomChange) -> UserCommandBody {
+    UserCommandBody::Room(RoomFact {
+        source: Partition::new(source).unwrap(),
+        source_offset: Offset(offset),
+        room: room(n),
+        kind: RoomKind::Group,
+        seq: Seq(offset + 1),
+        by: Some(user("bob")),
+        change,
+    })
+}
+
+/// A user and the clock of his partition.
+pub(crate) struct Someone {
+    pub(crate) state: UserState,
+    pub(crate) now: u64,
+}
+
+impl Someone {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { state: UserState::new(user(name)), now: T0 }
+    }
+
+    pub(crate) fn command(&self, body: UserCommandBody) -> UserCommand {
+        let user = self.state.user().clone();
+        UserCommand { user, id: Uuid::from_u128(1), issued_at: Timestamp(self.now), ttl_ms: 0, body }
+    }
+
+    pub(crate) fn fold(&mut self, body: UserCommandBody) -> UserOutcome {
+        let command = self.command(body);
+        self.state.fold(Timestamp(self.now), &command)
+    }
+
+    /// The seq of the event that it makes.
+    #[track_caller]
+    pub(crate) fn event(&mut self, body: UserCommandBody) -> u64 {
+        match self.fold(body) {
+            UserOutcome::Event(event) => event.seq.0,
+            other => panic!("no event: {other:?}"),
+        }
+    }
+}

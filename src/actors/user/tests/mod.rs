@@ -1,0 +1,6 @@
+//! Tests of the user's fold.
+
+mod cases;
+pub(crate) mod kit;
+mod model;
+mod props;

@@ -1,0 +1,127 @@
+//! A naive user, written apart from the real one: keeps every accepted command and reads the list from the start.
+
+use std::sync::Arc;
+
+use crate::actors::room::Reject;
+use crate::actors::room::command::ReadPoint;
+use crate::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
+use crate::ids::{DeviceId, RoomId, Seq, Timestamp, UserId};
+use crate::limits;
+
+#[derive(Default)]
+pub(crate) struct Model {
+    done: Vec<(Timestamp, UserCommandBody)>,
+    seq: u64,
+}
+
+impl Model {
+    fn bodies(&self) -> impl DoubleEndedIterator<Item = &UserCommandBody> {
+        self.done.iter().map(|(_, body)| body)
+    }
+
+    pub(crate) fn mark(&self, room: RoomId) -> ReadPoint {
+        let marks = self.bodies().filter_map(|body| match body {
+            UserCommandBody::Read { room: other, to } if *other == room => Some(*to),
+            _ => None,
+        });
+        marks.fold(ReadPoint::default(), |high, to| ReadPoint { seq: high.seq.max(to.seq), no: high.no.max(to.no) })
+    }
+
+    pub(crate) fn blocks(&self, user: &UserId) -> bool {
+        let last = self.bodies().rev().find_map(|body| match body {
+            UserCommandBody::Block { user: other } if other == user => Some(true),
+            UserCommandBody::Unblock { user: other } if other == user => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(false)
+    }
+
+    pub(crate) fn has_device(&self, device: &DeviceId) -> bool {
+        let last = self.bodies().rev().find_map(|body| match body {
+            UserCommandBody::Device { device: other, .. } if other == device => Some(true),
+            UserCommandBody::DeviceRemove { device: other } if other == device => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(false)
+    }
+
+    fn preferences(&self) -> &str {
+        let last = self.bodies().rev().find_map(|body| match body {
+            UserCommandBody::Preferences { json } => Some(json.as_str()),
+            _ => None,
+        });
+        last.unwrap_or("")
+    }
+
+    fn facts(&self) -> impl DoubleEndedIterator<Item = &RoomFact> {
+        self.bodies().filter_map(|body| match body {
+            UserCommandBody::Room(fact) => Some(fact),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn listed(&self, room: RoomId) -> Option<(RoomChange, Seq)> {
+        let last = self.facts().rev().find(|fact| fact.room == room)?;
+        let gone = last.change == RoomChange::Left || last.change == RoomChange::Kicked;
+        (!gone).then_some((last.change, last.seq))
+    }
+
+    pub(crate) fn fold(&mut self, now: Timestamp, command: &UserCommand) -> UserOutcome {
+        if command.ttl_ms > 0 && command.issued_at.0 + command.ttl_ms < now.0 {
+            return UserOutcome::Rejected(Reject::Stale);
+        }
+        let outcome = self.judge(now, command);
+        if let UserOutcome::Event(_) | UserOutcome::Quiet(_) = outcome {
+            self.done.push((now, command.body.clone()));
+        }
+        if let UserOutcome::Event(_) = outcome {
+            self.seq += 1;
+        }
+        outcome
+    }
+
+    fn judge(&self, now: Timestamp, command: &UserCommand) -> UserOutcome {
+        let event = |body| UserOutcome::Event(Arc::new(UserEvent { seq: Seq(self.seq + 1), at: now, body }));
+        match &command.body {
+            UserCommandBody::Read { room, to } => {
+                let mark = self.mark(*room);
+                if to.seq <= mark.seq {
+                    return UserOutcome::Unchanged;
+                }
+                let to = ReadPoint { seq: to.seq, no: to.no.max(mark.no) };
+                UserOutcome::Quiet(Quiet::Read { room: *room, to })
+            }
+            UserCommandBody::Block { user } if *user == command.user => UserOutcome::Rejected(Reject::Invalid),
+            UserCommandBody::Block { user } if self.blocks(user) => UserOutcome::Unchanged,
+            UserCommandBody::Block { user } => event(UserEventBody::Block { user: user.clone(), blocked: true }),
+            UserCommandBody::Unblock { user } if !self.blocks(user) => UserOutcome::Unchanged,
+            UserCommandBody::Unblock { user } => event(UserEventBody::Block { user: user.clone(), blocked: false }),
+            UserCommandBody::Device { push_token, .. } if push_token.len() > limits::PUSH_TOKEN_BYTES => {
+                UserOutcome::Rejected(Reject::TooLarge)
+            }
+            UserCommandBody::DeviceRemove { device } if !self.has_device(device) => UserOutcome::Unchanged,
+            UserCommandBody::Device { .. } | UserCommandBody::DeviceRemove { .. } => {
+                UserOutcome::Quiet(Quiet::Device(command.body.clone()))
+            }
+            UserCommandBody::Preferences { json } if json.len() > limits::PREFERENCES_BYTES => {
+                UserOutcome::Rejected(Reject::TooLarge)
+            }
+            UserCommandBody::Preferences { json } if json == self.preferences() => UserOutcome::Unchanged,
+            UserCommandBody::Preferences { .. } => event(UserEventBody::Preferences),
+            UserCommandBody::Room(fact) => {
+                let newer = |old: &RoomFact| old.source == fact.source && old.source_offset >= fact.source_offset;
+                if self.facts().any(newer) {
+                    return UserOutcome::Unchanged;
+                }
+                event(UserEventBody::Room {
+                    room: fact.room,
+                    kind: fact.kind,
+                    change: fact.change,
+                    room_seq: fact.seq,
+                    by: fact.by.clone(),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What must hold for every history of a user.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::kit::{block, device, fact, forget, preferences, read, room, unblock};
+use super::model::Model;
+use crate::actors::room::Reject;
+use crate::actors::room::tests::kit::{T0, user};
+use crate::actors::user::command::{RoomChange, UserCommand, UserCommandBody};
+use crate::actors::user::event::UserOutcome;
+use crate::actors::user::{UserState, event_codec, payload};
+use crate::ids::{DeviceId, Timestamp};
+use crate::limits;
+
+type History = Vec<(Timestamp, UserCommand)>;
+
+fn name() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(vec!["ann", "bob", "cat", "anon:1"])
+}
+
+fn body() -> impl Strategy<Value = UserCommandBody> {
+    let changes = (1..7u8).prop_map(|n| RoomChange::from_number(n).unwrap());
+    let json = proptest::sample::select(vec![
+        String::new(),
+        "{}".into(),
+        "[]".into(),
+        "x".repeat(limits::PREFERENCES_BYTES + 1),
+    ]);
+    let token = proptest::sample::select(vec![String::new(), "t".into(), "x".repeat(limits::PUSH_TOKEN_BYTES + 1)]);
+    let id = || (0..4u8).prop_map(|n| format!("d{n}"));
+    prop_oneof![
+        3 => (0..3u8, 0..9u64, 0..9u64).prop_map(|(n, seq, no)| read(n, seq, no)),
+        2 => name().prop_map(block),
+        2 => name().prop_map(unblock),
+        2 => (id(), token).prop_map(|(id, token)| device(&id, &token)),
+        1 => id().prop_map(|id| forget(&id)),
+        1 => json.prop_map(|json| preferences(&json)),
+        4 => (0..3u16, 0..20u64, 0..3u8, changes).prop_map(|(source, offset, n, change)| fact(source, offset, n, change)),
+    ]
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let times = prop_oneof![6 => Just((0u64, 0u64)), 1 => Just((20, 10)), 1 => Just((10, 10))];
+    vec((0..50u64, times, body()), 1..60).prop_map(|steps| {
+        let mut now = T0;
+        let lay_out = |(dt, (delay, ttl_ms), body)| {
+            now += dt;
+            let id = Uuid::from_u128(u128::from(now));
+            let issued_at = Timestamp(now - delay);
+            (Timestamp(now), UserCommand { user: user("ann"), id, issued_at, ttl_ms, body })
+        };
+        steps.into_iter().map(lay_out).collect()
+    })
+}
+
+fn outcomes(state: &mut UserState, history: &[(Timestamp, UserCommand)]) -> Vec<UserOutcome> {
+    history.iter().map(|(now, command)| state.fold(*now, command)).collect()
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn the_user_decides_as_the_naive_model_does(history in history()) {
+        let (mut state, mut model) = (UserState::new(user("ann")), Model::default());
+        for (now, command) in &history {
+            let expected = model.fold(*now, command);
+            let (before, mut restored) = (state.clone(), UserState::from_parts(state.parts()));
+            let outcome = state.fold(*now, command);
+            prop_assert_eq!(&outcome, &expected);
+            prop_assert_eq!(&restored.fold(*now, command), &expected);
+            prop_assert_eq!(state.hash(), restored.hash());
+            match &outcome {
+                UserOutcome::Event(event) => {
+                    prop_assert_eq!(event.seq.0, before.head().0 + 1);
+                    prop_assert_eq!(&event_codec::decode(&event_codec::encode(event)).unwrap(), event.as_ref());
+                }
+                UserOutcome::Quiet(_) => prop_assert_eq!(state.head(), before.head()),
+                UserOutcome::Unchanged | UserOutcome::Rejected(_) => prop_assert_eq!(&state, &before),
+            }
+        }
+        for n in 0..3 {
+            prop_assert_eq!(state.read(room(n)), model.mark(room(n)));
+            let listed = state.room(room(n)).map(|listed| (listed.change, listed.since));
+            prop_assert_eq!(listed, model.listed(room(n)));
+        }
+        for n in 0..4 {
+            let id = DeviceId::new(&format!("d{n}")).unwrap();
+            prop_assert_eq!(state.devices().any(|(other, _)| *other == id), model.has_device(&id));
+        }
+        for name in ["bob", "cat", "anon:1"] {
+            prop_assert_eq!(state.is_blocking(&user(name)), model.blocks(&user(name)));
+        }
+    }
+
+    #[test]
+    fn a_prefix_gives_the_same_state_however_it_is_cut(history in history(), cut in any::<prop::sample::Index>()) {
+        let mut whole = UserState::new(user("ann"));
+        let all = outcomes(&mut whole, &history);
+        let cut = cut.index(history.len());
+        let mut first = UserState::new(user("ann"));
+        let mut pieces = outcomes(&mut first, &history[..cut]);
+        let mut second = UserState::from_parts(first.parts());
+        pieces.extend(outcomes(&mut second, &history[cut..]));
+        prop_assert_eq!(all, pieces);
+        prop_assert_eq!(whole.hash(), second.hash());
+        prop_assert_eq!(whole, second);
+    }
+
+    #[test]
+    fn a_record_carries_its_command(history in history()) {
+        for (_, command) in &history {
+            prop_assert_eq!(&payload::decode(&payload::encode(command)).unwrap(), command);
+        }
+    }
+
+    /// The relay may repeat, at any time, whatever it sent: nothing happens twice.
+    #[test]
+    fn repeated_facts_change_nothing(history in history(), again in vec(any::<prop::sample::Index>(), 20)) {
+        let mut state = UserState::new(user("ann"));
+        outcomes(&mut state, &history);
+        let (before, now) = (state.clone(), history.last().unwrap().0);
+        for index in again {
+            let (_, command) = &history[index.index(history.len())];
+            if matches!(command.body, UserCommandBody::Room(_)) {
+                let command = UserCommand { ttl_ms: 0, ..command.clone() };
+                if history.iter().any(|(_, old)| old.body == command.body && old.ttl_ms == 0) {
+                    prop_assert_eq!(state.fold(now, &command), UserOutcome::Unchanged);
+                }
+            }
+        }
+        prop_assert_eq!(state, before);
+    }
+
+    #[test]
+    fn any_payload_has_a_decision(history in history(), kind in 999..1010u32, bytes in vec(any::<u8>(), 0..60)) {
+        let mut state = UserState::new(user("ann"));
+        outcomes(&mut state, &history);
+        let now = history.last().unwrap().0;
+        let mut envelope = payload::encode(&history[0].1);
+        envelope.kind = kind;
+        envelope.payload = bytes.into();
+        let mut again = state.clone();
+        let decide = |state: &mut UserState| match payload::decode(&envelope) {
+            Ok(command) => state.fold(now, &command),
+            Err(reject) => {
+                assert_eq!(reject, Reject::Invalid);
+                UserOutcome::Rejected(reject)
+            }
+        };
+        prop_assert_eq!(decide(&mut state), decide(&mut again));
+        prop_assert_eq!(state.hash(), again.hash());
+    }
+}

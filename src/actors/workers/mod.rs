@@ -1,0 +1,12 @@
+//! Workers: they read the journal behind the owner and make rows of it, and tell other partitions what they must know.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`persistence`] | the projector: the same fold from its own rows, rows and watermark in one transaction |
+//! | [`relay`] | the outbox that the projector fills, appended to other partitions; expiry of cold rooms |
+//!
+//! Each is a pure core, which the simulation drives, and a shell that reads and writes. A worker never talks to an actor
+//! and never drops what it could not do: it waits and does it again.
+
+pub mod persistence;
+pub mod relay;

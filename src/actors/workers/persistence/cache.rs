@@ -1,0 +1,139 @@
+//! The states that the projector keeps between batches: bounded, the longest unused go first.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::rows::RoomExtras;
+use crate::actors::room::RoomState;
+use crate::actors::user::UserState;
+use crate::ids::{DeviceId, Offset, Partition, Seq, UserId};
+
+use crate::actors::fold::Entity;
+
+/// Bytes of a state besides its lists, about.
+const BASE_BYTES: u64 = 1_024;
+/// Bytes of a recent event in the window, with its place in the index, about.
+const WINDOW_ENTRY_BYTES: u64 = 280;
+/// Bytes of a member, a block, a mark or a listed room, about.
+const LISTED_BYTES: u64 = 120;
+
+/// A state, and what its rows say that the fold does not keep.
+#[derive(Debug)]
+pub(super) enum Cached {
+    Room(Box<CachedRoom>),
+    User(Box<CachedUser>),
+}
+
+#[derive(Debug)]
+pub(super) struct CachedRoom {
+    pub state: RoomState,
+    pub extras: RoomExtras,
+    /// As the rows have them.
+    pub blocks: Vec<UserId>,
+    pub sources: Vec<(Partition, Offset)>,
+    /// Rows below this seq are gone.
+    pub trimmed: Seq,
+}
+
+#[derive(Debug)]
+pub(super) struct CachedUser {
+    pub state: UserState,
+    /// As the rows have them.
+    pub devices: HashSet<DeviceId>,
+    pub sources: BTreeMap<Partition, Offset>,
+}
+
+impl Cached {
+    /// Bytes in memory, about.
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Room(room) => {
+                let meta = room.state.meta();
+                let window = meta.head.0.saturating_sub(meta.window_from.0) + 1;
+                let listed = room.state.members().len() + room.state.invited().len() + room.state.kicked().len();
+                BASE_BYTES + window * WINDOW_ENTRY_BYTES + listed as u64 * LISTED_BYTES
+            }
+            Self::User(user) => {
+                let state = &user.state;
+                let listed = state.rooms().len() + state.reads().len() + state.blocks().len() + state.devices().len();
+                BASE_BYTES + (listed + user.sources.len()) as u64 * LISTED_BYTES
+            }
+        }
+    }
+}
+
+struct Slot {
+    cached: Cached,
+    weight: u64,
+    used: u64,
+}
+
+/// The cache. Nothing goes while a batch is folded: only [`Cache::shrink`] lets go.
+pub(super) struct Cache {
+    slots: HashMap<Entity, Slot>,
+    by_use: BTreeMap<u64, Entity>,
+    uses: u64,
+    weight: u64,
+    bound: u64,
+}
+
+impl Cache {
+    /// At most `bound` bytes, about, after each [`Self::shrink`].
+    pub(super) fn new(bound: u64) -> Self {
+        Self { slots: HashMap::new(), by_use: BTreeMap::new(), uses: 0, weight: 0, bound }
+    }
+
+    pub(super) fn contains(&self, entity: &Entity) -> bool {
+        self.slots.contains_key(entity)
+    }
+
+    pub(super) fn insert(&mut self, entity: Entity, cached: Cached) {
+        self.remove(&entity);
+        self.uses += 1;
+        let weight = cached.weight();
+        self.weight += weight;
+        self.by_use.insert(self.uses, entity.clone());
+        self.slots.insert(entity, Slot { cached, weight, used: self.uses });
+    }
+
+    fn remove(&mut self, entity: &Entity) {
+        if let Some(slot) = self.slots.remove(entity) {
+            self.by_use.remove(&slot.used);
+            self.weight -= slot.weight;
+        }
+    }
+
+    /// The state, to be changed.
+    pub(super) fn get(&mut self, entity: &Entity) -> Option<&mut Cached> {
+        self.slots.get_mut(entity).map(|slot| &mut slot.cached)
+    }
+
+    /// Notes that the state was used, and how large it is now.
+    pub(super) fn touch(&mut self, entity: &Entity) {
+        let Some(slot) = self.slots.get_mut(entity) else { return };
+        self.by_use.remove(&slot.used);
+        self.uses += 1;
+        slot.used = self.uses;
+        self.by_use.insert(slot.used, entity.clone());
+        let weight = slot.cached.weight();
+        self.weight = self.weight - slot.weight + weight;
+        slot.weight = weight;
+    }
+
+    /// Lets go of what is above the bound.
+    pub(super) fn shrink(&mut self) {
+        while self.weight > self.bound && self.slots.len() > 1 {
+            let Some((_, entity)) = self.by_use.pop_first() else { return };
+            self.remove(&entity);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::new(self.bound);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+}

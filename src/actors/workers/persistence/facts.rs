@@ -1,0 +1,114 @@
+//! What other partitions must be told of an outcome. Pure, and the same whoever derives it: the record's id is that of the
+//! record that caused it, its time the fold time, and the numbers by which the target drops repetitions are the source's
+//! partition and offset.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::actors::room::command::{Block, Command, RoomCommand, RoomKind};
+use crate::actors::room::{self, Event, EventBody};
+use crate::actors::user::command::{RoomChange, RoomFact};
+use crate::actors::user::{self, UserCommand, UserCommandBody, UserEvent, UserEventBody};
+use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::storage::journal::record::{Addressed, Envelope};
+use crate::storage::store::rows::{FanOut, OutboxRow};
+
+/// Where a fact comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The partition of the record that made it.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
+    /// The record's id.
+    pub id: Uuid,
+    /// Its fold time.
+    pub now: Timestamp,
+}
+
+/// The outbox rows of an event of a room: one for each user whose list changes, or one fan-out for all members, however
+/// many they are.
+///
+/// What is told to "all" goes to those who are members or invited when it is sent. Whoever left in the meantime is told
+/// that instead: the order of one source is kept.
+#[must_use]
+pub fn of_room(source: Source, room: RoomId, kind: RoomKind, event: &Event) -> Vec<OutboxRow> {
+    if kind == RoomKind::Open {
+        return Vec::new();
+    }
+    let fact = |change| RoomFact {
+        source: source.partition,
+        source_offset: source.offset,
+        room,
+        kind,
+        seq: event.seq,
+        by: event.actor.clone(),
+        change,
+    };
+    let each = |users: &[UserId], change| {
+        users.iter().zip(0..).map(|(user, ord)| told(source, ord, user, fact(change))).collect()
+    };
+    match &event.body {
+        EventBody::Created { members, .. } => each(members, RoomChange::Joined),
+        EventBody::Joined => each(event.actor.as_slice(), RoomChange::Joined),
+        EventBody::Left => each(event.actor.as_slice(), RoomChange::Left),
+        EventBody::Invited { user } => each(std::slice::from_ref(user), RoomChange::Invited),
+        EventBody::Kicked { user } => each(std::slice::from_ref(user), RoomChange::Kicked),
+        EventBody::Ended | EventBody::Expired => vec![told_all(source, fact(RoomChange::Ended))],
+        EventBody::Reopened { .. } => vec![told_all(source, fact(RoomChange::Reopened))],
+        EventBody::Message { .. }
+        | EventBody::Edited { .. }
+        | EventBody::Deleted { .. }
+        | EventBody::Updated { .. } => Vec::new(),
+    }
+}
+
+/// The outbox row of an event of a user: a block concerns the direct room of the two.
+#[must_use]
+pub fn of_user(source: Source, user: &UserId, event: &UserEvent) -> Option<OutboxRow> {
+    let UserEventBody::Block { user: other, blocked } = &event.body else { return None };
+    let block = Block { by: user.clone(), blocked: *blocked, source: source.partition, source_offset: source.offset };
+    let command = Command {
+        room: RoomId::direct(user, other),
+        id: source.id,
+        issued_at: source.now,
+        ttl_ms: 0,
+        body: RoomCommand::Block(block),
+    };
+    let addressed = room::payload::address(&command);
+    Some(row(source, 0, addressed.partition, addressed.record, None))
+}
+
+fn command(source: Source, user: &UserId, fact: RoomFact) -> UserCommand {
+    UserCommand {
+        user: user.clone(),
+        id: source.id,
+        issued_at: source.now,
+        ttl_ms: 0,
+        body: UserCommandBody::Room(fact),
+    }
+}
+
+fn told(source: Source, ord: u32, user: &UserId, fact: RoomFact) -> OutboxRow {
+    let addressed = user::payload::address(&command(source, user, fact));
+    row(source, ord, addressed.partition, addressed.record, None)
+}
+
+/// The pattern of a fan-out: the whole record, but for nobody. See [`for_member`].
+fn told_all(source: Source, fact: RoomFact) -> OutboxRow {
+    let room = fact.room;
+    let nobody = UserId::anonymous(Uuid::nil());
+    let pattern = user::payload::encode(&command(source, &nobody, fact)).encode_record();
+    row(source, 0, source.partition, pattern, Some(FanOut { room, after: None }))
+}
+
+/// The record of a fan-out for one of the members.
+#[must_use]
+pub fn for_member(pattern: &Envelope, user: &UserId) -> Addressed {
+    let envelope = Envelope { key: Bytes::copy_from_slice(user.as_str().as_bytes()), ..pattern.clone() };
+    Addressed { partition: user.partition(), record: envelope.encode_record() }
+}
+
+fn row(source: Source, ord: u32, target: Partition, record: Bytes, fan_out: Option<FanOut>) -> OutboxRow {
+    OutboxRow { source: source.partition, offset: source.offset, ord, target, record, fan_out }
+}

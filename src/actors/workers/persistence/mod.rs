@@ -1,0 +1,20 @@
+//! The persistence projector: folds verified records from the state in its own rows and writes what they did.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`rows`] | rows to folded states and events, and back. Whoever hydrates a room uses it, too |
+//! | [`projector`] | the pure core: records in, one [`Commit`](crate::storage::store::Commit) out |
+//! | `draft`, `cache` | the rows that a batch has changed; the states kept between batches |
+//! | [`facts`] | what other partitions must be told of an outcome |
+//! | [`worker`] | the shell: reads the journal, hydrates, commits, waits and tries again |
+//!
+//! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
+
+mod cache;
+mod draft;
+pub mod facts;
+pub mod projector;
+pub mod rows;
+#[cfg(test)]
+mod tests;
+pub mod worker;

@@ -1,0 +1,447 @@
+//! Rows to folded states and events, and back. Total: rows that no fold could have made are an error, never a guess.
+
+use serde::{Deserialize, Serialize};
+
+use crate::actors::room::command::{Content, HistoryBound, MaySend, RoomKind};
+use crate::actors::room::members::{Member, Standing};
+use crate::actors::room::parts::Mark;
+use crate::actors::room::window::{WindowEntry, number};
+use crate::actors::room::{Event, EventBody, RoomMeta, RoomParts, RoomState, Status};
+use crate::actors::user::command::RoomChange;
+use crate::actors::user::parts::{Device, ListedRoom};
+use crate::actors::user::{UserEvent, UserEventBody, UserMeta, UserParts, UserState};
+use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
+use crate::storage::store::rows::{
+    self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomSnapshot,
+    SourceRow, UserEventRow, UserRoomRow, UserSnapshot, WindowRow,
+};
+
+/// Rows that no fold could have made: the store is damaged, or a newer program wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("rows of {of}: {why}")]
+pub struct RowsError {
+    /// Whose rows.
+    pub of: String,
+    /// What is wrong with them. Never their content.
+    pub why: String,
+}
+
+fn bad(of: impl ToString, why: impl ToString) -> RowsError {
+    RowsError { of: of.to_string(), why: why.to_string() }
+}
+
+/// Number of [`EventBody::Deleted`].
+const DELETED: u8 = 4;
+
+/// The state of a room as its rows tell it.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, RowsError> {
+    let RoomSnapshot { chat, members, blocks, window, sources, watermark: _ } = snapshot;
+    let mut parts = RoomParts::absent(room);
+    if let Some(chat) = chat {
+        parts.meta = meta(chat)?;
+    }
+    for row in members {
+        match row.state {
+            MEMBER => parts.members.push((row.user, Member { joined: row.seq, sent_no: row.sent_no })),
+            INVITED => parts.invited.push((row.user, row.seq)),
+            KICKED => parts.kicked.push((row.user, row.seq)),
+            other => return Err(bad(room, format_args!("member state {other}"))),
+        }
+    }
+    parts.blocks = blocks;
+    parts.sources = pairs(sources);
+    parts.window = window_entries(parts.meta.last_no, window);
+    RoomState::from_parts(parts).map_err(|why| bad(room, why))
+}
+
+fn meta(chat: ChatRow) -> Result<RoomMeta, RowsError> {
+    let wrong = |what: &str| bad(chat.room, format_args!("{what} is out of range"));
+    Ok(RoomMeta {
+        kind: Some(RoomKind::from_number(chat.kind).ok_or_else(|| wrong("kind"))?),
+        status: Status::from_number(chat.status).ok_or_else(|| wrong("status"))?,
+        may_send: MaySend::from_number(chat.may_send).ok_or_else(|| wrong("may_send"))?,
+        room: chat.room,
+        title: chat.title,
+        channel: chat.channel,
+        creator: chat.creator,
+        opened: mark(chat.opened),
+        closed: mark(chat.closed),
+        head: chat.head,
+        last_no: chat.last_no,
+        last_message_at: chat.last_message_at,
+        generation: chat.generation,
+        floor: chat.floor,
+        history: HistoryBound { events: chat.history_events, age_ms: chat.history_age_ms },
+        expires_at: chat.expires_at,
+        public: chat.public,
+        max_members: chat.max_members,
+        window_from: chat.window,
+        evicted_until: chat.evicted_until,
+    })
+}
+
+fn mark(row: rows::Mark) -> Mark {
+    Mark { seq: row.seq, at: row.at, id: row.id }
+}
+
+fn mark_row(mark: Mark) -> rows::Mark {
+    rows::Mark { seq: mark.seq, at: mark.at, id: mark.id }
+}
+
+fn pairs(sources: Vec<SourceRow>) -> Vec<(crate::ids::Partition, crate::ids::Offset)> {
+    sources.into_iter().map(|source| (source.partition, source.offset)).collect()
+}
+
+fn window_entries(last_no: MessageNo, rows: Vec<WindowRow>) -> Vec<WindowEntry> {
+    let mut entries: Vec<WindowEntry> = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.kind == DELETED
+            && let Some(target) = row.target
+            && let Ok(index) = entries.binary_search_by_key(&target, |entry| entry.seq)
+        {
+            entries[index].deleted.get_or_insert(row.seq);
+        }
+        entries.push(WindowEntry {
+            seq: row.seq,
+            at: row.at,
+            id: row.id,
+            actor: row.actor,
+            client_id: row.client_id,
+            no: MessageNo::ZERO,
+            message: row.kind == EVENT_MESSAGE,
+            deleted: None,
+        });
+    }
+    number(last_no, &mut entries);
+    entries
+}
+
+/// What a room's row holds besides what the fold keeps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RoomExtras {
+    /// When the room was made.
+    pub created_at: Timestamp,
+    /// Direct chats: the two users, sorted.
+    pub pair: Option<(UserId, UserId)>,
+    /// Which of the two ended it.
+    pub ended_by: (bool, bool),
+}
+
+impl RoomExtras {
+    /// What a row has of them.
+    #[must_use]
+    pub fn of(chat: Option<&ChatRow>) -> Self {
+        let Some(chat) = chat else { return Self::default() };
+        Self {
+            created_at: chat.created_at,
+            pair: chat.user1.clone().zip(chat.user2.clone()),
+            ended_by: (chat.ended_by_user1, chat.ended_by_user2),
+        }
+    }
+
+    /// Follows an event of the room.
+    pub fn note(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::Created { kind, members, .. } => {
+                self.created_at = event.at;
+                if let (RoomKind::Direct, [low, high]) = (kind, members.as_slice()) {
+                    self.pair = Some((low.clone(), high.clone()));
+                }
+            }
+            EventBody::Message { .. } if event.seq.0 == 1 => self.created_at = event.at,
+            EventBody::Reopened { .. } => self.ended_by = (false, false),
+            EventBody::Ended => {
+                if let (Some((low, high)), Some(actor)) = (&self.pair, &event.actor) {
+                    self.ended_by = (self.ended_by.0 || actor == low, self.ended_by.1 || actor == high);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The row of a room; `None` if there is no such room. `applied` is one past the last record that was folded into it.
+#[must_use]
+pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Offset) -> Option<ChatRow> {
+    let meta = state.meta();
+    Some(ChatRow {
+        room: meta.room,
+        kind: meta.kind?.number(),
+        status: meta.status.number(),
+        title: meta.title.clone(),
+        channel: meta.channel.clone(),
+        creator: meta.creator.clone(),
+        user1: extras.pair.as_ref().map(|pair| pair.0.clone()),
+        user2: extras.pair.as_ref().map(|pair| pair.1.clone()),
+        ended_by_user1: extras.ended_by.0,
+        ended_by_user2: extras.ended_by.1,
+        created_at: extras.created_at,
+        expires_at: meta.expires_at,
+        last_message_at: meta.last_message_at,
+        public: meta.public,
+        may_send: meta.may_send.number(),
+        max_members: meta.max_members,
+        history_events: meta.history.events,
+        history_age_ms: meta.history.age_ms,
+        generation: meta.generation,
+        head: meta.head,
+        floor: meta.floor,
+        last_no: meta.last_no,
+        opened: mark_row(meta.opened),
+        closed: mark_row(meta.closed),
+        window: meta.window_from,
+        evicted_until: meta.evicted_until,
+        applied,
+    })
+}
+
+/// The row of a user's place in a room; `None` if he has none. `joined_no` is the last message number before he joined.
+#[must_use]
+pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Option<MemberRow> {
+    let room = state.room();
+    let (place, seq, sent_no, joined_no) = match state.standing(user)? {
+        Standing::Member(member) => (MEMBER, member.joined, member.sent_no, joined_no),
+        Standing::Invited(seq) => (INVITED, seq, MessageNo::ZERO, MessageNo::ZERO),
+        Standing::Kicked(seq) => (KICKED, seq, MessageNo::ZERO, MessageNo::ZERO),
+    };
+    Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no })
+}
+
+/// What an event's row keeps as JSON text, by kind.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreatedData {
+    kind: u8,
+    title: String,
+    members: Vec<UserId>,
+    expires_at: Option<Timestamp>,
+    may_send: u8,
+    public: bool,
+    history_events: u64,
+    history_age_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EditedData {
+    body: String,
+    metadata: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdatedData {
+    title: String,
+    expires_at: Option<Timestamp>,
+    may_send: u8,
+    public: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReopenedData {
+    expires_at: Option<Timestamp>,
+}
+
+/// JSON text of one of the above.
+fn json(data: &impl Serialize) -> Option<String> {
+    Some(serde_json::to_string(data).expect("texts, numbers and lists of them are always JSON"))
+}
+
+/// The row of an event.
+#[must_use]
+pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
+    let kind = event.body.number();
+    let (mut subject, mut target, mut data, mut message) = (None, None, None, None);
+    match event.body {
+        EventBody::Created { kind, title, members, expires_at, may_send, public, history } => {
+            data = json(&CreatedData {
+                kind: kind.number(),
+                title,
+                members,
+                expires_at,
+                may_send: may_send.number(),
+                public,
+                history_events: history.events,
+                history_age_ms: history.age_ms,
+            });
+        }
+        EventBody::Message { no, content, redacted } => {
+            let Content { body, message_type, metadata, reply_to, data } = content;
+            message = Some(MessageBody { no, body, message_type, metadata, reply_to, data, deleted: redacted });
+        }
+        EventBody::Edited { target: edited, body, metadata } => {
+            target = Some(edited);
+            data = json(&EditedData { body, metadata });
+        }
+        EventBody::Deleted { target: deleted } => target = Some(deleted),
+        EventBody::Invited { user } | EventBody::Kicked { user } => subject = Some(user),
+        EventBody::Updated { title, expires_at, may_send, public } => {
+            let may_send = may_send.number();
+            data = json(&UpdatedData { title, expires_at, may_send, public });
+        }
+        EventBody::Reopened { expires_at } => data = json(&ReopenedData { expires_at }),
+        EventBody::Joined | EventBody::Left | EventBody::Ended | EventBody::Expired => {}
+    }
+    let Event { seq, at, id, actor, client_id, .. } = event;
+    RoomEventRow { room, seq, kind, actor, subject, target, id, client_id, at, data, message }
+}
+
+/// The event that a row tells: as it happened, or without its content if that was taken away.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
+    let of = format!("{} seq {}", row.room, row.seq);
+    let missing = |what: &str| bad(&of, format_args!("no {what}"));
+    let may_send = |number| MaySend::from_number(number).ok_or_else(|| bad(&of, "may_send is out of range"));
+    let body = match row.kind {
+        1 => {
+            let data: CreatedData = parse(&of, row.data.as_deref())?;
+            EventBody::Created {
+                kind: RoomKind::from_number(data.kind).ok_or_else(|| bad(&of, "kind is out of range"))?,
+                title: data.title,
+                members: data.members,
+                expires_at: data.expires_at,
+                may_send: may_send(data.may_send)?,
+                public: data.public,
+                history: HistoryBound { events: data.history_events, age_ms: data.history_age_ms },
+            }
+        }
+        EVENT_MESSAGE => {
+            let message = row.message.ok_or_else(|| missing("content"))?;
+            let MessageBody { no, body, message_type, metadata, reply_to, data, deleted } = message;
+            EventBody::Message {
+                no,
+                content: Content { body, message_type, metadata, reply_to, data },
+                redacted: deleted,
+            }
+        }
+        3 => {
+            let target = row.target.ok_or_else(|| missing("target"))?;
+            // Without data the message was deleted since.
+            let EditedData { body, metadata } = match row.data.as_deref() {
+                None => EditedData { body: String::new(), metadata: None },
+                data => parse(&of, data)?,
+            };
+            EventBody::Edited { target, body, metadata }
+        }
+        DELETED => EventBody::Deleted { target: row.target.ok_or_else(|| missing("target"))? },
+        5 => EventBody::Joined,
+        6 => EventBody::Left,
+        7 => EventBody::Invited { user: row.subject.ok_or_else(|| missing("subject"))? },
+        8 => EventBody::Kicked { user: row.subject.ok_or_else(|| missing("subject"))? },
+        9 => {
+            let UpdatedData { title, expires_at, may_send: number, public } = parse(&of, row.data.as_deref())?;
+            EventBody::Updated { title, expires_at, may_send: may_send(number)?, public }
+        }
+        10 => {
+            let ReopenedData { expires_at } = parse(&of, row.data.as_deref())?;
+            EventBody::Reopened { expires_at }
+        }
+        11 => EventBody::Ended,
+        12 => EventBody::Expired,
+        other => return Err(bad(&of, format_args!("unknown kind {other}"))),
+    };
+    Ok(Event { seq: row.seq, at: row.at, id: row.id, actor: row.actor, client_id: row.client_id, body })
+}
+
+fn parse<'a, T: Deserialize<'a>>(of: &str, data: Option<&'a str>) -> Result<T, RowsError> {
+    let text = data.ok_or_else(|| bad(of, "no data"))?;
+    // Where, not what: a JSON error of serde may quote the text.
+    serde_json::from_str(text).map_err(|why| bad(of, format_args!("data is wrong in column {}", why.column())))
+}
+
+/// The state of a user as his rows tell it.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, RowsError> {
+    let mut parts = UserParts::new(user.clone());
+    if let Some(row) = snapshot.user {
+        parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences };
+    }
+    for row in snapshot.rooms {
+        let kind = RoomKind::from_number(row.kind).ok_or_else(|| bad(user, "kind is out of range"))?;
+        let change = RoomChange::from_number(row.state).ok_or_else(|| bad(user, "state is out of range"))?;
+        parts.rooms.push((row.room, ListedRoom { kind, change, since: row.seq }));
+    }
+    parts.reads = snapshot
+        .read_marks
+        .into_iter()
+        .map(|row| (row.room, crate::actors::room::command::ReadPoint { seq: row.seq, no: row.no }))
+        .collect();
+    parts.blocks = snapshot.blocks.into_iter().map(|row| (row.blocked, row.at)).collect();
+    let device = |row: rows::DeviceRow| {
+        (row.device, Device { platform: row.platform, push_token: row.push_token, seen: row.seen_at })
+    };
+    parts.devices = snapshot.devices.into_iter().map(device).collect();
+    parts.sources = pairs(snapshot.sources);
+    Ok(UserState::from_parts(parts))
+}
+
+/// The row of a room on a user's list.
+#[must_use]
+pub fn user_room_row(user: &UserId, room: RoomId, listed: &ListedRoom) -> UserRoomRow {
+    UserRoomRow {
+        user: user.clone(),
+        room,
+        kind: listed.kind.number(),
+        state: listed.change.number(),
+        seq: listed.since,
+    }
+}
+
+/// The row of an event of a personal stream.
+#[must_use]
+pub fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
+    let mut row = UserEventRow {
+        user: user.clone(),
+        seq: event.seq,
+        kind: event.body.number(),
+        at: event.at,
+        room: None,
+        room_kind: None,
+        change: None,
+        room_seq: None,
+        actor: None,
+        subject: None,
+    };
+    match &event.body {
+        UserEventBody::Room { room, kind, change, room_seq, by } => {
+            row.room = Some(*room);
+            row.room_kind = Some(kind.number());
+            row.change = Some(change.number());
+            row.room_seq = Some(*room_seq);
+            row.actor.clone_from(by);
+        }
+        UserEventBody::Block { user, .. } => row.subject = Some(user.clone()),
+        UserEventBody::Preferences => {}
+    }
+    row
+}
+
+/// The event that a row of a personal stream tells.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn user_event(row: UserEventRow) -> Result<UserEvent, RowsError> {
+    let of = format!("{} seq {}", row.user, row.seq);
+    let missing = || bad(&of, "something is missing or out of range");
+    let body = match row.kind {
+        1 => UserEventBody::Room {
+            room: row.room.ok_or_else(missing)?,
+            kind: row.room_kind.and_then(RoomKind::from_number).ok_or_else(missing)?,
+            change: row.change.and_then(RoomChange::from_number).ok_or_else(missing)?,
+            room_seq: row.room_seq.ok_or_else(missing)?,
+            by: row.actor,
+        },
+        kind @ (2 | 3) => UserEventBody::Block { user: row.subject.ok_or_else(missing)?, blocked: kind == 2 },
+        4 => UserEventBody::Preferences,
+        other => return Err(bad(&of, format_args!("unknown kind {other}"))),
+    };
+    Ok(UserEvent { seq: row.seq, at: row.at, body })
+}

@@ -1,0 +1,382 @@
+//! The shell of the projector: reads the journal up to what the owner has applied, hydrates, commits, and tries again.
+//!
+//! It never drops a record: while the store is away it waits, longer each time, and then begins again at the watermark.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::projector::{Halt, Moved, Projector};
+use crate::actors::fold::Entity;
+use crate::actors::marks::Marks;
+use crate::ids::{PARTITIONS, Partition};
+use crate::limits;
+use crate::storage::journal::{Journal, JournalError, ReadError};
+use crate::storage::store::rows::{RoomSnapshot, UserSnapshot, WatermarkRow};
+use crate::storage::store::{Store, StoreError};
+
+/// Snapshots that are read at the same time.
+const HYDRATIONS: usize = 4;
+
+/// Hears the watermarks of each commit.
+pub type Report = Arc<dyn Fn(&[WatermarkRow]) + Send + Sync>;
+
+/// What the worker works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where records come from.
+    pub journal: Arc<dyn Journal>,
+    /// Where rows go.
+    pub store: Arc<dyn Store>,
+    /// How far each partition may be read: what its owner has verified and applied.
+    pub applied: Arc<Marks>,
+    /// How far each partition is stored: raised after each commit. Never falls, also if the store falls back: it is then
+    /// behind for a while, and the journal brings it up again.
+    pub stored: Arc<Marks>,
+    /// Told of each commit's watermarks before [`Self::stored`] is raised, so that the owner can compare chains (I10).
+    pub report: Report,
+    /// Bounds.
+    pub options: Options,
+}
+
+/// Bounds of the worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Records of one commit at most, about.
+    pub batch_records: usize,
+    /// Bytes of records of one commit at most, about.
+    pub batch_bytes: usize,
+    /// How long records may gather before they are committed, unless a batch is full.
+    pub gather: Duration,
+    /// Bytes of states kept between batches, about.
+    pub cache_bytes: u64,
+    /// First wait after a failure of the store.
+    pub retry_first: Duration,
+    /// Longest wait after failures of the store.
+    pub retry_most: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_records: limits::PROJECTOR_BATCH_RECORDS,
+            batch_bytes: limits::PROJECTOR_BATCH_BYTES,
+            gather: Duration::from_millis(limits::PROJECTOR_GATHER_MS),
+            cache_bytes: limits::PROJECTOR_CACHE_BYTES,
+            retry_first: Duration::from_millis(50),
+            retry_most: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How the worker is, for health and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The last failure of the store or the journal, until something succeeds again.
+    pub failing: Option<String>,
+    /// Partitions that are not projected any further, with the reason for the operator.
+    pub halted: Vec<(Partition, String)>,
+    /// Commits so far.
+    pub commits: u64,
+    /// Records in them.
+    pub records: u64,
+}
+
+/// A running worker. Dropping it leaves it running; [`Self::stop`] ends it.
+pub struct Worker {
+    status: watch::Receiver<Status>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts it.
+    #[must_use]
+    pub fn spawn(deps: Deps) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let (report, status) = watch::channel(Status::default());
+        let task = tokio::spawn(
+            Shell { deps, status: report, stopping, first: 0, isolate: false, halted: BTreeMap::new() }.run(),
+        );
+        Self { status, stop, task }
+    }
+
+    /// How it is, now and on each change.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Whether it has ended; without [`Self::stop`] that is a panic.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Lets it store what is applied by now, if the store takes it, and ends it.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub async fn stop(self) -> Result<(), tokio::task::JoinError> {
+        self.stop.send_replace(true);
+        self.task.await
+    }
+}
+
+/// Why a round came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Moved(#[from] Moved),
+    #[error("the fold panicked: {0}")]
+    Panic(String),
+}
+
+enum Snapshot {
+    Room(Result<RoomSnapshot, StoreError>),
+    User(Result<UserSnapshot, StoreError>),
+}
+
+struct Shell {
+    deps: Deps,
+    status: watch::Sender<Status>,
+    stopping: watch::Receiver<bool>,
+    /// The partition that is read first in the next round: none waits for ever behind a busy one.
+    first: u16,
+    /// After damage or a panic: one partition in a round, so that the one that causes it is found and only that one halts.
+    isolate: bool,
+    /// What is halted for good.
+    halted: BTreeMap<Partition, Halt>,
+}
+
+impl Shell {
+    async fn run(mut self) {
+        let Some(watermarks) = self.watermarks().await else { return };
+        let mut projector = Projector::new(watermarks, self.deps.options.cache_bytes);
+        let mut changes = self.deps.applied.changes();
+        let mut wait = self.deps.options.retry_first;
+        loop {
+            changes.borrow_and_update();
+            let full = self.collect(&mut projector).await;
+            self.tell_halted(&projector);
+            let (records, _) = projector.pending();
+            if records == 0 {
+                self.isolate = false;
+                if self.is_stopping() {
+                    return;
+                }
+                tokio::select! {
+                    _ = changes.changed() => {}
+                    _ = self.stopping.changed() => {}
+                }
+                self.pause(self.deps.options.gather).await;
+                continue;
+            }
+            let (back, error) = match self.round(projector).await {
+                (Some(back), Ok(())) => (back, None),
+                (back, done) => (back.unwrap_or_else(|| self.again(Vec::new())), done.err()),
+            };
+            projector = back;
+            self.tell_halted(&projector);
+            let Some(error) = error else {
+                wait = self.deps.options.retry_first;
+                self.status.send_modify(|status| {
+                    (status.commits, status.records) = (status.commits + 1, status.records + records as u64);
+                    status.failing = None;
+                });
+                if !full && !self.is_stopping() {
+                    self.pause(self.deps.options.gather).await;
+                }
+                continue;
+            };
+            tracing::warn!(%error, "rows were not written; starting again at the watermarks");
+            self.status.send_modify(|status| status.failing = Some(error.to_string()));
+            if self.is_stopping() {
+                return;
+            }
+            self.pause(wait).await;
+            wait = (wait * 2).min(self.deps.options.retry_most);
+            let Some(watermarks) = self.watermarks().await else { return };
+            projector = self.again(watermarks);
+        }
+    }
+
+    /// A projector at these watermarks. Halted partitions stay halted.
+    fn again(&self, watermarks: Vec<WatermarkRow>) -> Projector {
+        let mut projector = Projector::new(watermarks, self.deps.options.cache_bytes);
+        for (partition, why) in &self.halted {
+            projector.halt(*partition, why.clone());
+        }
+        projector
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits, but not beyond the stop.
+    async fn pause(&mut self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = self.stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    /// The store's watermarks, as soon as it gives them; `None` when told to stop before.
+    async fn watermarks(&mut self) -> Option<Vec<WatermarkRow>> {
+        let mut wait = self.deps.options.retry_first;
+        loop {
+            match self.deps.store.watermarks().await {
+                Ok(rows) => {
+                    for row in &rows {
+                        self.deps.stored.raise(row.partition, row.next_offset);
+                    }
+                    return Some(rows);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the store does not give its watermarks");
+                    self.status.send_modify(|status| status.failing = Some(error.to_string()));
+                }
+            }
+            if self.is_stopping() {
+                return None;
+            }
+            self.pause(wait).await;
+            wait = (wait * 2).min(self.deps.options.retry_most);
+        }
+    }
+
+    /// Reads what is applied and not projected yet, up to a batch. Says whether there is more.
+    async fn collect(&mut self, projector: &mut Projector) -> bool {
+        let Options { batch_records, batch_bytes, .. } = self.deps.options;
+        for step in 0..PARTITIONS {
+            let Some(partition) = Partition::new((self.first + step) % PARTITIONS) else { continue };
+            while let Some(from) = projector.next_offset(partition) {
+                let applied = self.deps.applied.get(partition);
+                let (records, bytes) = projector.pending();
+                if from >= applied {
+                    break;
+                }
+                if records >= batch_records || bytes >= batch_bytes {
+                    self.first = partition.get();
+                    return true;
+                }
+                match self.deps.journal.read(partition, from, batch_bytes - bytes).await {
+                    Ok(mut read) => {
+                        read.retain(|record| record.offset < applied);
+                        read.truncate(batch_records - records);
+                        if read.is_empty() {
+                            break;
+                        }
+                        projector.push(partition, read);
+                    }
+                    Err(ReadError::Journal(JournalError::Io(error))) => {
+                        tracing::warn!(%partition, %error, "the journal does not give its records");
+                        self.status.send_modify(|status| status.failing = Some(error));
+                        break;
+                    }
+                    Err(error) => projector.halt(partition, Halt::Journal(error.to_string())),
+                }
+            }
+            if self.isolate && projector.pending().0 > 0 {
+                self.first = (partition.get() + 1) % PARTITIONS;
+                return true;
+            }
+        }
+        self.first = (self.first + 1) % PARTITIONS;
+        false
+    }
+
+    /// Hydrates, folds and commits what is pending. Gives the projector back unless the fold panicked; that is an error,
+    /// too.
+    async fn round(&mut self, mut projector: Projector) -> (Option<Projector>, Result<(), RoundError>) {
+        if let Err(error) = self.hydrate(&mut projector).await {
+            return (Some(projector), Err(error));
+        }
+        let partitions = projector.pending_partitions();
+        // Some ten milliseconds of work for a full batch: not on a thread that serves sockets.
+        let folded = tokio::task::spawn_blocking(move || {
+            let commit = projector.fold();
+            (projector, commit)
+        });
+        let (mut projector, commit) = match folded.await {
+            Ok(folded) => folded,
+            Err(panic) => {
+                self.suspect(&partitions, Halt::Panic);
+                return (None, Err(RoundError::Panic(panic.to_string())));
+            }
+        };
+        let Some(commit) = commit else { return (Some(projector), Ok(())) };
+        if let Err(error) = self.deps.store.commit(commit).await {
+            if let StoreError::Damaged(why) = &error {
+                self.suspect(&partitions, Halt::Store(why.clone()));
+            }
+            return (Some(projector), Err(error.into()));
+        }
+        let moved = projector.committed();
+        (self.deps.report)(&moved);
+        for row in moved {
+            self.deps.stored.raise(row.partition, row.next_offset);
+        }
+        (Some(projector), Ok(()))
+    }
+
+    /// Something is wrong with one of these, and trying again does not help. If it is certain which one, that one halts.
+    fn suspect(&mut self, partitions: &[Partition], why: Halt) {
+        match partitions {
+            [partition] => _ = self.halted.insert(*partition, why),
+            _ => self.isolate = true,
+        }
+    }
+
+    async fn hydrate(&self, projector: &mut Projector) -> Result<(), RoundError> {
+        let store = &self.deps.store;
+        let mut snapshots = stream::iter(projector.missing())
+            .map(|entity| async move {
+                let snapshot = match &entity {
+                    Entity::Room(room) => Snapshot::Room(store.room(*room).await),
+                    Entity::User(user) => Snapshot::User(store.user(user).await),
+                };
+                (entity, snapshot)
+            })
+            .buffer_unordered(HYDRATIONS);
+        while let Some((entity, snapshot)) = snapshots.next().await {
+            let done = match (&entity, snapshot) {
+                (Entity::Room(room), Snapshot::Room(Ok(snapshot))) => projector.hydrate_room(*room, snapshot),
+                (Entity::User(user), Snapshot::User(Ok(snapshot))) => projector.hydrate_user(user, snapshot),
+                (_, Snapshot::Room(Err(StoreError::Damaged(why))) | Snapshot::User(Err(StoreError::Damaged(why)))) => {
+                    projector.drop_partition(entity.partition(), Halt::Store(why));
+                    Ok(())
+                }
+                (_, Snapshot::Room(Err(error)) | Snapshot::User(Err(error))) => return Err(error.into()),
+                // An entity is asked for by its kind.
+                (_, Snapshot::Room(Ok(_)) | Snapshot::User(Ok(_))) => Ok(()),
+            };
+            done?;
+        }
+        Ok(())
+    }
+
+    fn tell_halted(&mut self, projector: &Projector) {
+        for (partition, why) in projector.halted() {
+            self.halted.entry(partition).or_insert_with(|| why.clone());
+        }
+        let halted: Vec<_> = self.halted.iter().map(|(partition, why)| (*partition, why.to_string())).collect();
+        self.status.send_if_modified(|status| {
+            if status.halted == halted {
+                return false;
+            }
+            for (partition, reason) in halted.iter().filter(|entry| !status.halted.contains(entry)) {
+                tracing::error!(%partition, %reason, "this partition is not stored any further");
+            }
+            status.halted = halted;
+            true
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! The checks of a token from its bytes to what it grants.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+
+use super::AuthOptions;
+use super::claims::Claims;
+use super::error::TokenError;
+use super::jwks::Jwks;
+use super::keys::{Key, KeyError, configured};
+use crate::env::Clock;
+use crate::ids::{Timestamp, UserId};
+use crate::limits;
+
+/// Checks tokens. One for a server, shared.
+pub struct Verifier {
+    options: AuthOptions,
+    keys: Vec<Key>,
+    jwks: Option<Arc<Jwks>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What a connection token says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verified {
+    /// The user; none for an anonymous one.
+    pub user: Option<UserId>,
+    /// When the connection expires.
+    pub expires_at: Option<Timestamp>,
+    /// The user's `info`, JSON text.
+    pub info: Option<Bytes>,
+    /// Channels to subscribe the connection to (`channels`), at most [`limits::SESSION_SUBSCRIPTIONS`].
+    pub channels: Vec<String>,
+}
+
+/// What a subscription token grants.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Grant {
+    /// When the subscription expires.
+    pub expires_at: Option<Timestamp>,
+    /// The `info` for the channel, JSON text.
+    pub info: Option<Bytes>,
+}
+
+impl Verifier {
+    /// Reads the configured keys. Fetches nothing yet.
+    ///
+    /// # Errors
+    /// A key or an address that can't be used.
+    pub fn new(options: AuthOptions, clock: Arc<dyn Clock>) -> Result<Self, KeyError> {
+        let keys = configured(&options)?;
+        let jwks = match options.jwks_url.as_deref() {
+            Some(url) => Some(Jwks::new(url, options.jwks_refresh, clock.clone())?),
+            None => None,
+        };
+        Ok(Self { options, keys, jwks, clock })
+    }
+
+    /// Checks the token of `connect` or `refresh`. The empty token is an anonymous user where that is allowed.
+    ///
+    /// Waits only if the key set must be fetched, which is bounded in time. Must run on a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`TokenError::on_connect`] and [`TokenError::on_refresh`].
+    pub async fn connection(&self, token: &str) -> Result<Verified, TokenError> {
+        if token.is_empty() {
+            return if self.options.anonymous { Ok(Verified::default()) } else { Err(TokenError::Missing) };
+        }
+        let claims = self.claims(token).await?;
+        // A subscription token is handed out more freely: it must not open a connection.
+        if claims.channel.is_some() {
+            return Err(TokenError::WrongKind);
+        }
+        let (user, expires_at, info) = (claims.user()?, claims.expires_at(), claims.info()?);
+        let channels = claims.channels;
+        if channels.len() > limits::SESSION_SUBSCRIPTIONS {
+            return Err(TokenError::Malformed);
+        }
+        Ok(Verified { user, expires_at, info, channels })
+    }
+
+    /// Checks the token of `subscribe` or `sub_refresh` for this channel. `user` is the connection's, none for an
+    /// anonymous one; the token's must be the same. Waits as [`Verifier::connection`] does.
+    ///
+    /// # Errors
+    /// See [`TokenError::on_subscribe`] and [`TokenError::on_sub_refresh`].
+    pub async fn subscription(&self, token: &str, channel: &str, user: Option<&UserId>) -> Result<Grant, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Missing);
+        }
+        let claims = self.claims(token).await?;
+        match claims.channel.as_deref() {
+            None | Some("") => return Err(TokenError::WrongKind),
+            Some(named) if named != channel => return Err(TokenError::OtherChannel),
+            Some(_) => {}
+        }
+        if claims.user()?.as_ref() != user {
+            return Err(TokenError::OtherUser);
+        }
+        Ok(Grant { expires_at: claims.expires_at(), info: claims.info()? })
+    }
+
+    /// Checks size, key, signature, audience, issuer and times.
+    async fn claims(&self, token: &str) -> Result<Claims, TokenError> {
+        if token.len() > limits::TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let header = decode_header(token).map_err(|error| header_error(error.kind()))?;
+        // RFC 7515 section 4.1.11: what is critical and not understood makes the token invalid.
+        if header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        // The set goes first: its keys have names, and a token that names one means it.
+        let from_set = self.jwks_key(header.kid.as_deref(), header.alg).await;
+        let claims = match (from_set, self.configured_key(header.alg)) {
+            (Some(Ok(key)), _) => signed(token, &key)?,
+            (_, Some(key)) => signed(token, key)?,
+            (Some(Err(error)), None) => return Err(error),
+            (None, None) => return Err(TokenError::Algorithm),
+        };
+        claims.check(&self.options, self.clock.now())?;
+        Ok(claims)
+    }
+
+    fn configured_key(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.keys.iter().find(|key| key.algorithm == algorithm)
+    }
+
+    /// The key of the set, if there is a set and the token names a key of a kind that a set may hold.
+    async fn jwks_key(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<Result<Arc<Key>, TokenError>> {
+        let jwks = self.jwks.as_ref()?;
+        if !matches!(algorithm, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
+            return None;
+        }
+        match kid {
+            Some(kid) => Some(jwks.key(kid, algorithm).await),
+            None => Some(Err(TokenError::UnknownKey)),
+        }
+    }
+}
+
+/// Checks the signature and reads the claims. The times and names are checked by [`Claims::check`], with our own clock.
+fn signed(token: &str, key: &Key) -> Result<Claims, TokenError> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    match decode::<Claims>(token, &key.decoding, &validation) {
+        Ok(token) => Ok(token.claims),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::InvalidSignature => TokenError::Signature,
+            ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+            _ => TokenError::Malformed,
+        }),
+    }
+}
+
+fn header_error(kind: &ErrorKind) -> TokenError {
+    match kind {
+        // `none`, or another name that is no algorithm.
+        ErrorKind::Json(error) if error.to_string().starts_with("unknown variant") => TokenError::Algorithm,
+        ErrorKind::InvalidAlgorithmName | ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+        _ => TokenError::Malformed,
+    }
+}

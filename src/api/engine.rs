@@ -1,0 +1,241 @@
+//! The engine as a whole, put together: journal, store, node, workers, hub. The process and the tests start it alike.
+//!
+//! Nothing is decided here; it only knows who is given what, and in which order things start and stop.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::task::JoinHandle;
+
+use crate::actors::gateway::frames::ToOwner;
+use crate::actors::gateway::hub::{Hub, Overload};
+use crate::actors::node::{self, Node};
+use crate::actors::partition::core::Options;
+use crate::actors::partition::verified::Rule;
+use crate::api::auth::{AuthOptions, Verifier};
+use crate::api::handlers::{self, Handlers};
+use crate::api::protocol::codes::Disconnect;
+use crate::api::session::{self, ProtocolEncoder, Server};
+use crate::api::websocket::{self, Origins};
+use crate::config::{Config, Database};
+use crate::env::Env;
+use crate::health::{Check, Health};
+use crate::ids::{PARTITIONS, UserId};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
+use crate::storage::journal::{Journal, JournalError};
+use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::{Store, StoreError};
+
+/// The folder of the journal in the data folder.
+pub const JOURNAL_DIR: &str = "journal";
+
+/// What the engine is given.
+pub struct Given {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Clock and ids.
+    pub env: Env,
+    /// Where its parts say how they are.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// When to say goodbye.
+    pub shutdown: Shutdown,
+}
+
+/// The running engine.
+pub struct Engine {
+    config: Arc<Config>,
+    node: Arc<Node>,
+    hub: Arc<Hub>,
+    sessions: Arc<Server>,
+    ticker: JoinHandle<()>,
+    goodbye: JoinHandle<()>,
+    watcher: JoinHandle<()>,
+    /// What was found in the journal.
+    pub opened: OpenReport,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal does not open.
+    #[error("the journal in {dir}: {error}")]
+    Journal {
+        /// Its folder.
+        dir: String,
+        /// Why.
+        error: JournalError,
+    },
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] node::StartError),
+    /// A key or an address of [auth] can't be used.
+    #[error("[auth]: {0}")]
+    Auth(String),
+    /// A configuration that this version can't serve.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl Engine {
+    /// Opens journal and store and starts everything. Returns when all that the journal held is folded.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(given: Given) -> Result<Self, StartError> {
+        let Given { config, env, health, metrics, shutdown } = given;
+        let verifier = Verifier::new(AuthOptions::from(&config.auth), Arc::clone(&env.clock));
+        let verifier = Arc::new(verifier.map_err(|error| StartError::Auth(error.to_string()))?);
+        let checks = (health.check("journal"), health.check("store"));
+        let (journal, opened) = open_journal(&config, &env, &metrics).await?;
+        tracing::info!(
+            records = opened.records,
+            segments = opened.segments,
+            torn_bytes = opened.torn_bytes,
+            ms = opened.duration.as_millis(),
+            "the journal is open"
+        );
+        let journal = Arc::new(journal);
+        let store = open_store(&config).await?;
+        let slot: Arc<OnceLock<Weak<Hub>>> = Arc::default();
+        let hub_of_node = Arc::clone(&slot);
+        let parts = node::Parts {
+            env: env.clone(),
+            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            store,
+            metrics: Arc::clone(&metrics),
+            health: health.clone(),
+            options: options(&config),
+            gateway: Arc::new(move |frame| {
+                if let Some(hub) = hub_of_node.get().and_then(Weak::upgrade) {
+                    hub.receive(frame);
+                }
+            }),
+        };
+        let node = Arc::new(Node::start(parts).await?);
+        let owners = Arc::downgrade(&node);
+        let owners = move |frame: ToOwner| owners.upgrade().map_or(Err(Overload), |node| node.to_owner(frame));
+        let hub = Arc::new(Hub::new(
+            Arc::new(owners),
+            Arc::new(ProtocolEncoder),
+            Arc::clone(&env.clock),
+            Arc::clone(&metrics),
+        ));
+        let _ = slot.set(Arc::downgrade(&hub));
+        let ticker = tokio::spawn(Arc::clone(&hub).run());
+        node.replayed().await;
+        let online = Arc::clone(&hub);
+        let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
+        let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
+        let options = session::Options::new(&config);
+        let spread = config.server.shutdown_grace / 10;
+        let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
+        let sessions = Server::new(Arc::clone(&hub), verifier, Arc::new(handlers), env, metrics, options, shutdown);
+        look(&node, &journal, &checks).await;
+        let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks));
+        Ok(Self { config, node, hub, sessions: Arc::new(sessions), ticker, goodbye, watcher, opened })
+    }
+
+    /// The routes of the public listener.
+    pub fn routes(&self) -> Router {
+        let origins = Origins::new(&self.config.server.allowed_origins, self.config.server.production);
+        websocket::routes(Arc::clone(&self.sessions), origins)
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The hub.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// After the sockets are gone: what was taken is answered and stored, the journal is flushed, everything stops.
+    ///
+    /// # Errors
+    /// The journal could not be flushed.
+    pub async fn drain(self) -> Result<(), JournalError> {
+        self.watcher.abort();
+        self.goodbye.abort();
+        let done = self.node.stop(self.config.server.shutdown_grace).await;
+        self.ticker.abort();
+        done
+    }
+}
+
+async fn open_journal(
+    config: &Config,
+    env: &Env,
+    metrics: &Arc<Metrics>,
+) -> Result<(EmbeddedJournal, OpenReport), StartError> {
+    let dir = config.data.dir.join(JOURNAL_DIR);
+    let mut options = embedded::Options::new(env.clone());
+    options.segment_bytes = config.data.segment_size.0 as u64;
+    let synced = metrics.fsync_seconds.clone();
+    options.on_sync = Some(Arc::new(move |took| synced.observe(took.as_secs_f64())));
+    let name = dir.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || EmbeddedJournal::open(&dir, options)).await;
+    let opened = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string())));
+    opened.map_err(|error| StartError::Journal { dir: name, error })
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    match config.database() {
+        Database::Sqlite(path) => Ok(Arc::new(SqliteStore::open_file(&path).await?)),
+        Database::Postgres(_) => {
+            Err(StartError::Unsupported("PostgreSQL comes with the cluster; this version stores in SQLite".to_owned()))
+        }
+    }
+}
+
+fn options(config: &Config) -> Options {
+    let resident = u64::from(config.limits.resident_rooms) + u64::from(config.limits.resident_users);
+    Options {
+        rule: Rule::ReadableIsDurable,
+        unknown_after_ms: 5_000,
+        retry_after_ms: 100,
+        idle_ms: u64::try_from(config.limits.idle.as_millis()).unwrap_or(u64::MAX),
+        resident: usize::try_from(resident.div_ceil(u64::from(PARTITIONS))).unwrap_or(usize::MAX),
+    }
+}
+
+/// Sends everybody away when the drain begins, over the time of `spread`, and also who authenticated meanwhile.
+async fn say_goodbye(hub: Arc<Hub>, shutdown: Shutdown, spread: Duration) {
+    shutdown.draining().await;
+    loop {
+        hub.sessions().disconnect_all(Disconnect::SHUTDOWN.code, spread).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Keeps health and gauges up to date, once a second.
+async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: (Check, Check)) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        look(&node, &journal, &checks).await;
+    }
+}
+
+async fn look(node: &Node, journal: &EmbeddedJournal, (journal_check, store_check): &(Check, Check)) {
+    match journal.failure() {
+        None => journal_check.up(),
+        Some(why) => journal_check.down(why),
+    }
+    match node.store().health().await {
+        Ok(()) => store_check.up(),
+        Err(error) => store_check.down(error.to_string()),
+    }
+    node.measure();
+}

@@ -1,0 +1,130 @@
+//! `message.history`: a page of messages in their present form, the caller's own acknowledged writes among them.
+//!
+//! The store is read first and the room afterwards: the room is then never behind the rows, so its events in memory from
+//! the rows' end on make them present (`merge`). If memory does not reach back to the rows' end, the store is behind by
+//! more than memory holds; the handler waits for it a moment and tries again. If it does not come, or is down, a page comes
+//! from memory alone, as far as that reaches, and says that there is more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::input::{self, History};
+use super::merge::{Want, merge};
+use super::view::{HistoryPage, MessageView};
+use super::{Caller, Error, Handlers, stored};
+use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::partition::entity::EntityCore;
+use crate::actors::room::{Event, RoomState};
+use crate::ids::{RoomId, Seq, Timestamp};
+use crate::limits;
+use crate::storage::store::SeqRange;
+
+/// Messages in a page if the caller does not say.
+const PAGE: usize = 50;
+/// How long to wait for the store when it is behind by more than memory holds.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// What the room says.
+struct Look {
+    head: Seq,
+    floor: Seq,
+    /// Dense, up to the head. May begin later than asked for.
+    recent: Vec<Arc<Event>>,
+}
+
+impl Look {
+    fn new(room: &RoomState, core: &EntityCore, from: Seq, now: Timestamp) -> Self {
+        let recent = core.recent(from).into_iter().filter_map(|event| match event {
+            StreamEvent::Room(event) => Some(event),
+            StreamEvent::User(_) => None,
+        });
+        Self { head: room.head(), floor: room.floor_at(now), recent: recent.collect() }
+    }
+
+    /// The first seq in memory; one above the head if there is none.
+    fn first(&self) -> Seq {
+        self.recent.first().map_or_else(|| self.head.next(), |event| event.seq)
+    }
+
+    fn page(&self, rows: Vec<MessageView>, want: Want, limit: usize) -> HistoryPage {
+        let (messages, more) = merge(rows, &self.recent, want, self.floor, limit);
+        HistoryPage { messages, head: self.head, floor: self.floor, more }
+    }
+
+    /// A page from memory alone, if memory reaches what is wanted.
+    fn page_without_store(&self, want: Want, limit: usize) -> Option<HistoryPage> {
+        let first = self.first();
+        let (low, high) = want.bounds(self.floor);
+        let (all, some) = (first <= low, first <= high.min(self.head));
+        let reaches = match want {
+            Want::Before(_) => all || some,
+            Want::After(_) => all,
+        };
+        let mut page = reaches.then(|| self.page(Vec::new(), want, limit))?;
+        page.more |= !all;
+        Some(page)
+    }
+}
+
+impl Handlers {
+    pub(super) async fn history(&self, caller: &Caller, input: History) -> Result<HistoryPage, Error> {
+        let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
+        let want = match (input.before, input.after) {
+            (Some(_), Some(_)) => return Err(Error::bad("either before or after")),
+            (before, None) => Want::Before(Seq(before.unwrap_or(i64::MAX as u64))),
+            (None, Some(after)) => Want::After(Seq(after)),
+        };
+        let room = input.room.0;
+        // Strangers do not get as far as the store.
+        self.inside(caller, room, |_, _| ()).await?;
+        let mut deadline = None;
+        loop {
+            let without_store = match self.stored_messages(room, want, limit).await {
+                Ok((head, rows)) => {
+                    let look = self.look(caller, room, head.next()).await?;
+                    if look.first() <= head.next() {
+                        return Ok(look.page(rows, want, limit));
+                    }
+                    // What lies between the rows and memory is in neither.
+                    match self.catch_up(room, &mut deadline).await {
+                        Ok(()) => continue,
+                        Err(behind) => behind,
+                    }
+                }
+                Err(down @ Error::Unavailable { .. }) => down,
+                Err(error) => return Err(error),
+            };
+            let look = self.look(caller, room, Seq(1)).await?;
+            return look.page_without_store(want, limit).ok_or(without_store);
+        }
+    }
+
+    async fn look(&self, caller: &Caller, room: RoomId, from: Seq) -> Result<Look, Error> {
+        let now = self.node.env().now();
+        self.inside(caller, room, move |state, core| Look::new(state, core, from, now)).await
+    }
+
+    /// The room's head in the store, and the wanted messages that are there, one more than a page.
+    async fn stored_messages(&self, room: RoomId, want: Want, limit: usize) -> Result<(Seq, Vec<MessageView>), Error> {
+        let store = self.node.store();
+        let Some(chat) = stored(store.chat(room)).await? else { return Ok((Seq::ZERO, Vec::new())) };
+        let (low, high) = want.bounds(chat.floor);
+        let range = SeqRange { from: low, to: high, reverse: matches!(want, Want::Before(_)) };
+        let rows = stored(store.messages(room, range, limit + 1)).await?;
+        Ok((chat.head, rows.into_iter().map(MessageView::of_row).collect()))
+    }
+
+    /// Waits until the store has what the room's partition holds by now; not longer than [`CATCH_UP`] in all.
+    async fn catch_up(&self, room: RoomId, until: &mut Option<Instant>) -> Result<(), Error> {
+        let deadline = *until.get_or_insert_with(|| Instant::now() + CATCH_UP);
+        if Instant::now() >= deadline {
+            return Err(Error::unavailable());
+        }
+        let partition = room.partition();
+        let end = self.node.journal().bounds(partition).end;
+        let reached = self.node.stored().reach(partition, end);
+        tokio::time::timeout_at(deadline, reached).await.map_err(|_| Error::unavailable())
+    }
+}

@@ -1,0 +1,95 @@
+//! `room.list`: the caller's rooms from the store, once the store has what the caller was told to have written.
+
+use uuid::Uuid;
+
+use super::input::{self, List};
+use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
+use super::{Caller, Error, Handlers, stored};
+use crate::actors::room::Status;
+use crate::actors::room::command::{MaySend, RoomKind};
+use crate::api::publication::{kind_name, may_send_name};
+use crate::ids::{RoomId, Timestamp, UserId};
+use crate::limits;
+use crate::storage::store::rows::{ChatRow, MEMBER, RoomListCursor, RoomListRow};
+
+/// Rooms in a page if the caller does not say.
+const PAGE: usize = 50;
+
+impl Handlers {
+    pub(super) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
+        let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
+        let after = input.cursor.as_deref().map(cursor).transpose()?;
+        self.own.read(&caller.user, self.node.stored()).await.map_err(|_| Error::unavailable())?;
+        let mut rows = stored(self.node.store().room_list(&caller.user, after, limit + 1)).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let cursor = rows.last().filter(|_| more).map(|row| show_cursor(&row.chat));
+        let now = self.node.env().now();
+        let rooms = rows.into_iter().map(|row| line(row, &caller.user, now)).collect::<Result<_, _>>()?;
+        Ok(RoomPage { rooms, cursor })
+    }
+}
+
+/// `<activity>.<room>`: opaque to clients.
+fn show_cursor(chat: &ChatRow) -> String {
+    format!("{}.{}", chat.activity(), chat.room)
+}
+
+fn cursor(text: &str) -> Result<RoomListCursor, Error> {
+    let parse = || {
+        let (at, room) = text.split_once('.')?;
+        Some(RoomListCursor { at: Timestamp(at.parse().ok()?), room: RoomId(Uuid::try_parse(room).ok()?) })
+    };
+    parse().ok_or_else(|| Error::bad("a cursor is what the page before gave"))
+}
+
+fn line(row: RoomListRow, user: &UserId, now: Timestamp) -> Result<RoomLine, Error> {
+    let activity = row.chat.activity();
+    let is_member = row.state == MEMBER;
+    let head = is_member.then_some(row.chat.head);
+    let room = room_head(row.chat, user, is_member, now).ok_or_else(|| {
+        tracing::error!("a row of the room list has a kind or status that this program does not know");
+        Error::Damaged
+    })?;
+    let last_message = row.last_message.map(MessageView::of_row);
+    Ok(RoomLine { room, head, read_seq: row.read_seq, unread: row.unread, last_message, activity })
+}
+
+fn room_head(chat: ChatRow, user: &UserId, is_member: bool, now: Timestamp) -> Option<RoomHead> {
+    let status = match Status::from_number(chat.status)? {
+        // Expired by time, whether or not a record said so yet.
+        Status::Active if chat.expires_at.is_some_and(|at| at <= now) => Status::Expired,
+        status => status,
+    };
+    let peer = [chat.user1, chat.user2].into_iter().flatten().find(|other| other != user);
+    Some(RoomHead {
+        room: chat.room,
+        channel: chat.room.channel(),
+        kind: kind_name(RoomKind::from_number(chat.kind)?),
+        title: chat.title,
+        status: view::status(status),
+        expires_at: chat.expires_at,
+        public: chat.public,
+        may_send: may_send_name(MaySend::from_number(chat.may_send)?),
+        creator: chat.creator,
+        peer,
+        state: Some(if is_member { "member" } else { "invited" }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_and_others_are_refused() {
+        let room = RoomId(Uuid::from_u128(7));
+        let text = format!("{}.{}", 1_234, room);
+        assert_eq!(cursor(&text), Ok(RoomListCursor { at: Timestamp(1_234), room }));
+        for bad in
+            ["", ".", "12", "12.", "x.00000000-0000-0000-0000-000000000007", "-1.00000000-0000-0000-0000-000000000007"]
+        {
+            assert!(matches!(cursor(bad), Err(Error::BadRequest(_))), "{bad:?}");
+        }
+    }
+}

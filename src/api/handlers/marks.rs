@@ -1,0 +1,81 @@
+//! `read.mark`, `message.delivered`, `typing`.
+//!
+//! A read mark is durable: a record in the reader's own partition, at most one on its way for each user and room, and the
+//! furthest mark wins. Deliveries and typing are passed on to who listens and kept nowhere.
+
+use super::coalesce::Wish;
+use super::input::{AtSeq, InRoom};
+use super::messages::seq;
+use super::view::{Done, Marked};
+use super::{Caller, Error, Handlers, stored};
+use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus, StreamId, ToOwner};
+use crate::actors::room::command::ReadPoint;
+use crate::actors::user::UserCommandBody;
+use crate::ids::{MessageNo, RoomId, Seq};
+use crate::storage::store::SeqRange;
+
+/// Read marks of one user in one room, merged while one is on its way.
+pub struct Reading;
+
+impl Wish for Reading {
+    type Value = ReadPoint;
+    type Outcome = Result<ReadPoint, Error>;
+}
+
+impl Handlers {
+    pub(super) async fn mark_read(&self, caller: &Caller, input: AtSeq) -> Result<Marked, Error> {
+        let (room, seq) = (input.room.0, seq(input.seq)?);
+        let user = caller.user.clone();
+        let read = self.inside(caller, room, move |state, _| {
+            let seq = seq.min(state.head());
+            let sent = state.member(&user).map_or(MessageNo::ZERO, |member| member.sent_no);
+            (seq, state.no_at(seq), state.last_no(), sent)
+        });
+        let (seq, no, last_no, sent) = read.await?;
+        let no = match no {
+            Some(no) => no,
+            None => self.stored_no(room, seq).await?,
+        };
+        let key = (caller.user.clone(), room);
+        let give = |to: ReadPoint| async move {
+            self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|_| to)
+        };
+        let to = self.reads.submit(key, ReadPoint { seq, no }, give).await?;
+        // One's own send moves one's own mark.
+        Ok(Marked { seq: to.seq, no: to.no, unread: last_no.0.saturating_sub(to.no.max(sent).0) })
+    }
+
+    /// The number of the last message at or below a seq that the room remembers no more.
+    async fn stored_no(&self, room: RoomId, seq: Seq) -> Result<MessageNo, Error> {
+        let store = self.node.store();
+        if stored(store.chat(room)).await?.is_none_or(|chat| chat.head < seq) {
+            return Err(Error::unavailable());
+        }
+        let rows = stored(store.messages(room, SeqRange::new(Seq::ZERO, seq).reversed(), 1)).await?;
+        Ok(rows.first().map_or(MessageNo::ZERO, |row| row.message.no))
+    }
+
+    pub(super) async fn mark_delivered(&self, caller: &Caller, input: AtSeq) -> Result<Done, Error> {
+        let (room, seq) = (input.room.0, seq(input.seq)?);
+        let seq = self.inside(caller, room, move |state, _| seq.min(state.head())).await?;
+        if self.delivered.advance(&caller.user, room, seq) {
+            let status = ReceiptStatus::Delivered;
+            self.tell(room, Ephemeral::Receipt { user: caller.user.clone(), status, seq })?;
+        }
+        Ok(Done {})
+    }
+
+    pub(super) async fn typing(&self, caller: &Caller, input: InRoom) -> Result<Done, Error> {
+        let room = input.room.0;
+        self.inside(caller, room, |_, _| ()).await?;
+        if self.typing.allow(&caller.user, room, self.node.env().now()) {
+            self.tell(room, Ephemeral::Typing { user: caller.user.clone() })?;
+        }
+        Ok(Done {})
+    }
+
+    fn tell(&self, room: RoomId, event: Ephemeral) -> Result<(), Error> {
+        let frame = ToOwner::Ephemeral { stream: StreamId::Room(room), event };
+        self.node.to_owner(frame).map_err(|_| Error::unavailable())
+    }
+}

@@ -1,0 +1,84 @@
+//! `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members`.
+
+use std::collections::HashMap;
+
+use super::input::{self, InRoom, Members, UserInRoom};
+use super::view::{Happened, MemberPage, MemberView};
+use super::{Caller, Error, Handlers, stored};
+use crate::actors::room::RoomCommand;
+use crate::ids::{RoomId, Seq, UserId};
+use crate::limits;
+
+/// Members in a page if the caller does not say.
+const PAGE: usize = 100;
+
+impl Handlers {
+    pub(super) async fn join(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+        let join = RoomCommand::Join { user: caller.user.clone() };
+        self.room_command(caller, input.room.0, join).await.map(Happened::from)
+    }
+
+    pub(super) async fn leave(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+        let leave = RoomCommand::Leave { user: caller.user.clone() };
+        self.room_command(caller, input.room.0, leave).await.map(Happened::from)
+    }
+
+    pub(super) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+        let invite = RoomCommand::Invite { by: caller.user.clone(), user: input.user };
+        self.room_command(caller, input.room.0, invite).await.map(Happened::from)
+    }
+
+    pub(super) async fn kick(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+        let kick = RoomCommand::Kick { by: caller.user.clone(), user: input.user };
+        self.room_command(caller, input.room.0, kick).await.map(Happened::from)
+    }
+
+    /// From the folded state, so it includes what was acknowledged a moment ago. The read marks come from the store and
+    /// may be older by as much as the store is behind.
+    pub(super) async fn members(&self, caller: &Caller, input: Members) -> Result<MemberPage, Error> {
+        let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
+        let Members { room, limit: _, after, marks } = input;
+        let from = after.clone();
+        let read = self.inside(caller, room.0, move |state, _| {
+            let creator = state.creator();
+            let rest = state.members().skip_while(|(user, _)| from.as_ref().is_some_and(|after| *user <= after));
+            let page = rest.take(limit + 1).map(|(user, member)| MemberView {
+                user: user.clone(),
+                role: if creator == Some(user) { "creator" } else { "member" },
+                joined: member.joined,
+                read_seq: None,
+            });
+            (page.collect::<Vec<_>>(), state.members().len())
+        });
+        let (mut members, total) = read.await?;
+        let more = members.len() > limit;
+        members.truncate(limit);
+        if marks {
+            let mut found = self.marks_of(room.0, after, members.last().map(|last| &last.user)).await?;
+            for member in &mut members {
+                member.read_seq = Some(found.remove(&member.user).unwrap_or(Seq::ZERO));
+            }
+        }
+        let after = members.last().filter(|_| more).map(|last| last.user.clone());
+        Ok(MemberPage { members, total, after })
+    }
+
+    /// The read marks of the users above `after` and up to `last`.
+    async fn marks_of(
+        &self,
+        room: RoomId,
+        mut after: Option<UserId>,
+        last: Option<&UserId>,
+    ) -> Result<HashMap<UserId, Seq>, Error> {
+        let mut found = HashMap::new();
+        loop {
+            let rows = stored(self.node.store().read_marks(room, after.as_ref(), limits::HISTORY_PAGE)).await?;
+            let full = rows.len() == limits::HISTORY_PAGE;
+            after = rows.last().map(|row| row.user.clone());
+            found.extend(rows.into_iter().map(|row| (row.user, row.seq)));
+            if !full || after.as_ref() >= last {
+                return Ok(found);
+            }
+        }
+    }
+}

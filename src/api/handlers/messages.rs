@@ -1,0 +1,207 @@
+//! `message.send`, `message.edit`, `message.delete`; and sending in two steps that do not wait, for sessions that keep the
+//! order of what one connection sends (P5).
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::error::{Accepted, accepted};
+use super::input::{self, Delete, Edit, Message};
+use super::view::{Happened, Sent};
+use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored};
+use crate::actors::gateway::frames::Answer;
+use crate::actors::room::command::{self, Content, HistoryBound, OpenChannel};
+use crate::actors::room::{Reject, RoomCommand};
+use crate::api::publish_data::{Published, TEXT, open_data, room_data};
+use crate::env::Env;
+use crate::ids::{Partition, RoomId, Seq, UserId};
+use crate::limits;
+use crate::storage::journal::record::Addressed;
+use crate::storage::store::SeqRange;
+
+/// `message.send` as a record. Waits for nothing.
+///
+/// # Errors
+/// Malformed, too large, or the caller is anonymous.
+pub fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) -> Result<Addressed, Error> {
+    no_anonymous(caller)?;
+    let (room, send) = send_command(caller, options, input::parse(data)?)?;
+    Ok(room_record(env, room, RoomCommand::Send(send)))
+}
+
+/// A `publish` to `room:<uuid>` as a record: see [`room_data`].
+///
+/// # Errors
+/// Malformed, too large, or the caller is anonymous.
+pub fn prepare_publish(
+    caller: &Caller,
+    env: &Env,
+    options: &Options,
+    room: RoomId,
+    data: &[u8],
+) -> Result<Addressed, Error> {
+    no_anonymous(caller)?;
+    let Published { content, client_id } = room_data(data).map_err(Error::Data)?;
+    check(options, &content)?;
+    let (sender, device) = (caller.user.clone(), caller.device.clone());
+    let send = command::Send { sender, client_id, device, prev: None, content, open: None };
+    Ok(room_record(env, room, RoomCommand::Send(send)))
+}
+
+/// A `publish` to an open channel as a record: the data is carried as it is. Whether the caller may publish there is its
+/// namespace's business, and has been checked.
+///
+/// # Errors
+/// No JSON, or too large.
+pub fn prepare_open_publish(
+    caller: &Caller,
+    env: &Env,
+    options: &Options,
+    channel: &str,
+    history: HistoryBound,
+    data: Bytes,
+) -> Result<Addressed, Error> {
+    let content = open_data(data).map_err(Error::Data)?;
+    if content.data.len() > options.body_bytes {
+        return Err(Error::TooLarge { what: "data", max: options.body_bytes });
+    }
+    let sender = caller.user.clone();
+    let open = Some(OpenChannel { channel: channel.to_owned(), history });
+    let send = command::Send { sender, client_id: None, device: None, prev: None, content, open };
+    Ok(room_record(env, RoomId::open(channel), RoomCommand::Send(send)))
+}
+
+fn send_command(caller: &Caller, options: &Options, message: Message) -> Result<(RoomId, command::Send), Error> {
+    let Message { room, client_id, device, prev, body, message_type, metadata, reply_to } = message;
+    if reply_to == Some(0) {
+        return Err(Error::bad("reply_to is a seq, and those start at 1"));
+    }
+    let content = Content {
+        body,
+        message_type: message_type.unwrap_or_else(|| TEXT.to_owned()),
+        metadata: metadata.map(text_of).unwrap_or_default(),
+        reply_to: reply_to.map(Seq),
+        data: Bytes::new(),
+    };
+    if content.body.is_empty() && content.metadata.is_empty() {
+        return Err(Error::bad("a message needs a body or metadata"));
+    }
+    check(options, &content)?;
+    let (sender, device) = (caller.user.clone(), device.or_else(|| caller.device.clone()));
+    Ok((room.0, command::Send { sender, client_id, device, prev, content, open: None }))
+}
+
+fn check(options: &Options, content: &Content) -> Result<(), Error> {
+    input::text("body", &content.body, options.body_bytes)?;
+    input::text("metadata", &content.metadata, limits::METADATA_BYTES)?;
+    input::text("type", &content.message_type, limits::MESSAGE_TYPE_BYTES)?;
+    if content.message_type.is_empty() { Err(Error::bad("type must not be empty")) } else { Ok(()) }
+}
+
+fn text_of(json: Box<RawValue>) -> String {
+    Box::<str>::from(json).into_string()
+}
+
+/// The result of `message.send`.
+fn result(accepted: Accepted) -> Sent {
+    let Accepted { seq, id, at, duplicate } = accepted;
+    Sent { id, seq, ts: at, duplicate }
+}
+
+impl Handlers {
+    /// See [`prepare_send`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prepare_send(&self, caller: &Caller, data: &[u8]) -> Result<Addressed, Error> {
+        prepare_send(caller, self.node.env(), &self.options, data)
+    }
+
+    /// See [`prepare_publish`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prepare_publish(&self, caller: &Caller, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
+        prepare_publish(caller, self.node.env(), &self.options, room, data)
+    }
+
+    /// See [`prepare_open_publish`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prepare_open_publish(
+        &self,
+        caller: &Caller,
+        channel: &str,
+        history: HistoryBound,
+        data: Bytes,
+    ) -> Result<Addressed, Error> {
+        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, data)
+    }
+
+    /// What to tell the sender of a prepared record, and to remember that he was told.
+    ///
+    /// # Errors
+    /// The fold said no, or nobody knows.
+    pub fn sent(&self, caller: &Caller, partition: Partition, answer: Answer) -> Result<Sent, Error> {
+        let sent = accepted(answer).map(result)?;
+        self.wrote(caller, partition);
+        Ok(sent)
+    }
+
+    pub(super) async fn send(&self, caller: &Caller, message: Message) -> Result<Sent, Error> {
+        let (room, send) = send_command(caller, &self.options, message)?;
+        self.room_command(caller, room, RoomCommand::Send(send)).await.map(result)
+    }
+
+    pub(super) async fn edit(&self, caller: &Caller, input: Edit) -> Result<Happened, Error> {
+        let Edit { room, target, body, metadata } = input;
+        let target = seq(target)?;
+        input::text("body", &body, self.options.body_bytes)?;
+        let metadata = metadata.map(text_of);
+        input::text("metadata", metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)?;
+        if body.is_empty() && metadata.as_deref().is_none_or(str::is_empty) {
+            return Err(Error::bad("a message needs a body or metadata"));
+        }
+        // Keeps open channels out: what is published there has no body.
+        self.inside(caller, room.0, |_, _| ()).await?;
+        let edit = command::Edit { by: caller.user.clone(), target, body, metadata };
+        self.room_command(caller, room.0, RoomCommand::Edit(edit)).await.map(Happened::from)
+    }
+
+    pub(super) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {
+        let (room, target) = (input.room.0, seq(input.target)?);
+        let known = self.inside(caller, room, move |state, _| match target {
+            target if target > state.head() => Err(Error::Rejected(Reject::NoMessage)),
+            target => Ok((state.author_of(target).cloned(), target < state.meta().window_from)),
+        });
+        let author = match known.await?? {
+            (None, true) => self.stored_author(room, target).await?,
+            (author, _) => author,
+        };
+        let delete = command::Delete { by: caller.user.clone(), target, author };
+        self.room_command(caller, room, RoomCommand::Delete(delete)).await.map(Happened::from)
+    }
+
+    /// Who wrote a message that the room remembers no more, if it is one.
+    async fn stored_author(&self, room: RoomId, seq: Seq) -> Result<Option<UserId>, Error> {
+        let store = self.node.store();
+        let rows = stored(store.messages(room, SeqRange::new(seq, seq), 1)).await?;
+        if let Some(row) = rows.into_iter().next() {
+            return Ok(row.sender);
+        }
+        // No message, or not stored yet.
+        let chat = stored(store.chat(room)).await?;
+        if chat.is_some_and(|chat| chat.head >= seq) { Ok(None) } else { Err(Error::unavailable()) }
+    }
+}
+
+impl From<Accepted> for Happened {
+    fn from(accepted: Accepted) -> Self {
+        Self { seq: accepted.seq, ts: accepted.at, existing: accepted.duplicate }
+    }
+}
+
+/// The seq of an event that is meant.
+pub(super) fn seq(seq: u64) -> Result<Seq, Error> {
+    if seq == 0 { Err(Error::bad("seqs start at 1")) } else { Ok(Seq(seq)) }
+}

@@ -1,0 +1,349 @@
+//! The operations of the chat: one handler for each, whoever asks (the socket's rpc, REST).
+//!
+//! A request is read and judged by size and shape ([`input`]), becomes a record, and the fold decides; the handler waits
+//! for the decision and says what came of it ([`error`], [`view`]). What is only read is checked against the folded state
+//! of its room first. A handler never decides who may write, never gives a seq, and never writes to the store.
+//!
+//! | file | methods |
+//! |---|---|
+//! | `messages` | `message.send`, `message.edit`, `message.delete`; [`messages::prepare_send`] and its kin for sessions |
+//! | `history`, [`merge`] | `message.history` |
+//! | `rooms`, `list` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
+//! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
+//! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
+//! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
+//!
+//! # The seam to a session
+//!
+//! All methods go through [`Handlers::call`], which may be run beside others. A session keeps the order of what one
+//! connection sends (P5), so it does not `call` for `message.send` and `publish`: it turns them into a record at once
+//! ([`Handlers::prepare_send`], [`Handlers::prepare_publish`], [`Handlers::prepare_open_publish`]; none of them waits),
+//! hands the record to the partition, and turns the answer into the reply with [`Handlers::sent`].
+//!
+//! # Reading one's own writes
+//!
+//! `message.history` joins the store's rows with the room's events in memory; `room.list` waits until the store has what
+//! the caller was told to have written, see [`own`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use self::coalesce::Coalescer;
+use self::error::{Accepted, accepted};
+use self::marks::Reading;
+use self::own::OwnWrites;
+use self::pace::{Delivered, Pace};
+use crate::actors::fold::{Entity, EntityState};
+use crate::actors::node::Node;
+use crate::actors::partition::entity::EntityCore;
+use crate::actors::room::{self, Reject, RoomCommand, RoomState};
+use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
+use crate::config::Config;
+use crate::env::Env;
+use crate::ids::{DeviceId, Partition, RoomId, UserId};
+use crate::limits;
+use crate::storage::journal::record::Addressed;
+use crate::storage::store::StoreError;
+
+pub mod coalesce;
+pub mod error;
+mod history;
+pub mod input;
+mod list;
+mod marks;
+mod members;
+pub mod merge;
+pub mod messages;
+pub mod own;
+pub mod pace;
+mod rooms;
+mod seam;
+mod users;
+pub mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+
+/// How long a question to the store may take before it counts as unanswered.
+const STORE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// The device that the connection named, if it did; a request may name another.
+    pub device: Option<DeviceId>,
+}
+
+/// What the configuration says to the handlers.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of a message's body, at most [`limits::BODY_BYTES`].
+    pub body_bytes: usize,
+    /// Milliseconds that a direct chat lives if its maker does not say; 0 for ever.
+    pub direct_ttl_ms: u64,
+    /// Most members of a room, at most [`limits::MEMBERS`].
+    pub max_members: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new(&Config::default())
+    }
+}
+
+impl Options {
+    /// The options of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            body_bytes: config.limits.body.0.min(limits::BODY_BYTES),
+            direct_ttl_ms: u64::try_from(config.rooms.direct_ttl.as_millis()).unwrap_or(u64::MAX),
+            max_members: limits::MEMBERS as u32,
+        }
+    }
+}
+
+/// Whether a user has a connection (anywhere, once there are more nodes). Answers at once.
+pub type Online = Arc<dyn Fn(&UserId) -> bool + Send + Sync>;
+
+/// The handlers of one node.
+pub struct Handlers {
+    node: Arc<Node>,
+    options: Options,
+    online: Online,
+    own: OwnWrites,
+    reads: Coalescer<(UserId, RoomId), Reading>,
+    typing: Pace,
+    delivered: Delivered,
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// The methods, by the name that rpc uses.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Method {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name on the wire.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// The method with this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    /// Sends a message.
+    MessageSend = "message.send";
+    /// Gives one's own message a new body.
+    MessageEdit = "message.edit";
+    /// Redacts one's own message.
+    MessageDelete = "message.delete";
+    /// A page of messages in their present form.
+    MessageHistory = "message.history";
+    /// Tells the others how far messages came to this device.
+    MessageDelivered = "message.delivered";
+    /// Makes a room, or opens a direct chat.
+    RoomCreate = "room.create";
+    /// The caller's rooms, the latest activity first.
+    RoomList = "room.list";
+    /// A room as it is.
+    RoomGet = "room.get";
+    /// Changes settings.
+    RoomUpdate = "room.update";
+    /// Enters.
+    RoomJoin = "room.join";
+    /// Leaves, or declines an invitation.
+    RoomLeave = "room.leave";
+    /// Asks somebody in.
+    RoomInvite = "room.invite";
+    /// Removes a member, or takes an invitation back.
+    RoomKick = "room.kick";
+    /// Ends a room.
+    RoomEnd = "room.end";
+    /// Who is in.
+    RoomMembers = "room.members";
+    /// Moves the caller's read mark.
+    ReadMark = "read.mark";
+    /// Tells the others that the caller is typing.
+    Typing = "typing";
+    /// Who is online.
+    PresenceGet = "presence.get";
+    /// Blocks a user.
+    UserBlock = "user.block";
+    /// Takes a block back.
+    UserUnblock = "user.unblock";
+    /// Makes a device known, or forgets it.
+    UserDevice = "user.device";
+    /// Reads or replaces the caller's preferences.
+    UserPreferences = "user.preferences";
+}
+
+impl Handlers {
+    /// The handlers of a node that has started.
+    #[must_use]
+    pub fn new(node: Arc<Node>, options: Options, online: Online) -> Self {
+        let ends = Partition::all().map(|partition| (partition, node.journal().bounds(partition).end));
+        let own = OwnWrites::new(ends);
+        let (reads, typing, delivered) = (Coalescer::default(), Pace::default(), Delivered::default());
+        Self { node, options, online, own, reads, typing, delivered }
+    }
+
+    /// Carries out a method.
+    ///
+    /// # Errors
+    /// See [`Error`]; the socket answers with [`Error::to_protocol`].
+    pub async fn call(&self, caller: &Caller, method: &str, data: &[u8]) -> Result<Bytes, Error> {
+        let method = Method::named(method).ok_or(Error::UnknownMethod)?;
+        self.run(caller, method, data).await
+    }
+
+    /// Carries out a method.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
+        no_anonymous(caller)?;
+        match method {
+            Method::MessageSend => reply(&self.send(caller, input::parse(data)?).await?),
+            Method::MessageEdit => reply(&self.edit(caller, input::parse(data)?).await?),
+            Method::MessageDelete => reply(&self.delete(caller, input::parse(data)?).await?),
+            Method::MessageHistory => reply(&self.history(caller, input::parse(data)?).await?),
+            Method::MessageDelivered => reply(&self.mark_delivered(caller, input::parse(data)?).await?),
+            Method::RoomCreate => reply(&self.create(caller, input::parse(data)?).await?),
+            Method::RoomList => reply(&self.list(caller, input::parse(data)?).await?),
+            Method::RoomGet => reply(&self.get(caller, input::parse(data)?).await?),
+            Method::RoomUpdate => reply(&self.update(caller, input::parse(data)?).await?),
+            Method::RoomJoin => reply(&self.join(caller, input::parse(data)?).await?),
+            Method::RoomLeave => reply(&self.leave(caller, input::parse(data)?).await?),
+            Method::RoomInvite => reply(&self.invite(caller, input::parse(data)?).await?),
+            Method::RoomKick => reply(&self.kick(caller, input::parse(data)?).await?),
+            Method::RoomEnd => reply(&self.end(caller, input::parse(data)?).await?),
+            Method::RoomMembers => reply(&self.members(caller, input::parse(data)?).await?),
+            Method::ReadMark => reply(&self.mark_read(caller, input::parse(data)?).await?),
+            Method::Typing => reply(&self.typing(caller, input::parse(data)?).await?),
+            Method::PresenceGet => reply(&self.presence(input::parse(data)?)?),
+            Method::UserBlock => reply(&self.block(caller, input::parse(data)?, true).await?),
+            Method::UserUnblock => reply(&self.block(caller, input::parse(data)?, false).await?),
+            Method::UserDevice => reply(&self.device(caller, input::parse(data)?).await?),
+            Method::UserPreferences => reply(&self.preferences(caller, input::parse(data)?).await?),
+        }
+    }
+
+    /// Gives a room command and waits for the decision.
+    async fn room_command(&self, caller: &Caller, room: RoomId, body: RoomCommand) -> Result<Accepted, Error> {
+        let joining = matches!(body, RoomCommand::Join { .. });
+        match self.give(caller, room_record(self.node.env(), room, body)).await {
+            Err(Error::Rejected(reject @ (Reject::NoRoom | Reject::WrongKind | Reject::NotInvited))) => {
+                let refused = Error::Rejected(reject);
+                // Only a member is told more than that he is none.
+                let is_member = self.inside(caller, room, |_, _| ()).await.is_ok();
+                Err(if is_member { refused } else { refused.to_stranger(joining) })
+            }
+            other => other,
+        }
+    }
+
+    /// Gives a command of the caller's own partition and waits for the decision.
+    async fn user_command(&self, caller: &Caller, body: UserCommandBody) -> Result<Accepted, Error> {
+        self.give(caller, user_record(self.node.env(), &caller.user, body)).await
+    }
+
+    async fn give(&self, caller: &Caller, record: Addressed) -> Result<Accepted, Error> {
+        let decided = accepted(self.node.command(record.partition, record.record).await)?;
+        self.wrote(caller, record.partition);
+        Ok(decided)
+    }
+
+    /// Notes that the caller was told of a write to `partition`: what he reads from now on includes it.
+    fn wrote(&self, caller: &Caller, partition: Partition) {
+        // The answer came after the fold, so the record lies below the journal's end.
+        let end = self.node.journal().bounds(partition).end;
+        self.own.wrote(&caller.user, partition, end, self.node.stored());
+    }
+
+    /// Reads a room's folded state for one of its members.
+    async fn inside<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        room: RoomId,
+        read: impl FnOnce(&RoomState, &EntityCore) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let user = caller.user.clone();
+        let question = move |core: &EntityCore| match core.state() {
+            EntityState::Room(state) if state.is_member(&user) => Ok(read(state, core)),
+            EntityState::Room(_) | EntityState::User(_) => Err(Error::Rejected(Reject::NotMember)),
+        };
+        self.node.ask(Entity::Room(room), question).await?
+    }
+
+    /// Reads the caller's own folded state.
+    async fn myself<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        read: impl FnOnce(&UserState) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let question = move |core: &EntityCore| match core.state() {
+            EntityState::User(state) => Ok(read(state)),
+            EntityState::Room(_) => Err(Error::Damaged),
+        };
+        self.node.ask(Entity::User(caller.user.clone()), question).await?
+    }
+}
+
+/// An answer of the store, in time.
+async fn stored<T>(question: impl Future<Output = Result<T, StoreError>>) -> Result<T, Error> {
+    match tokio::time::timeout(STORE_DEADLINE, question).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Error::unavailable()),
+    }
+}
+
+/// Rooms are for users who can come back as who they are.
+fn no_anonymous(caller: &Caller) -> Result<(), Error> {
+    if caller.user.is_anonymous() { Err(Error::Anonymous) } else { Ok(()) }
+}
+
+/// A room command as a record, with a fresh id, good for [`limits::COMMAND_TTL_MS`].
+fn room_record(env: &Env, room: RoomId, body: RoomCommand) -> Addressed {
+    let (id, issued_at, ttl_ms) = (env.ids.next(), env.now(), limits::COMMAND_TTL_MS);
+    room::payload::address(&room::Command { room, id, issued_at, ttl_ms, body })
+}
+
+/// A user command as a record, likewise.
+fn user_record(env: &Env, user: &UserId, body: UserCommandBody) -> Addressed {
+    let (id, issued_at, ttl_ms) = (env.ids.next(), env.now(), limits::COMMAND_TTL_MS);
+    user::payload::address(&UserCommand { user: user.clone(), id, issued_at, ttl_ms, body })
+}
+
+fn reply(output: &impl Serialize) -> Result<Bytes, Error> {
+    serde_json::to_vec(output).map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "a reply can't be written as JSON");
+        Error::Damaged
+    })
+}

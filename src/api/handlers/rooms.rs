@@ -1,0 +1,172 @@
+//! `room.create`, `room.get`, `room.update`, `room.end`.
+
+use super::input::{self, Create, InRoom, Kind, Senders, Update};
+use super::view::{self, Created, Happened, Inside, RoomHead, RoomView};
+use super::{Caller, Error, Handlers};
+use crate::actors::fold::{Entity, EntityState};
+use crate::actors::room::command::{self, HistoryBound, MaySend, RoomKind};
+use crate::actors::room::members::{Role, Standing};
+use crate::actors::room::{Reject, RoomCommand, RoomState};
+use crate::api::publication::{kind_name, may_send_name};
+use crate::ids::{ClientId, RoomId, Timestamp, UserId};
+use crate::limits;
+
+impl Handlers {
+    pub(super) async fn create(&self, caller: &Caller, input: Create) -> Result<Created, Error> {
+        input::count("members", input.members.len(), limits::CREATE_MEMBERS)?;
+        input::text("title", &input.title, limits::TITLE_BYTES)?;
+        let (room, create) = match input.kind {
+            Kind::Direct => self.direct(caller, input)?,
+            Kind::Group => self.group(caller, input, RoomKind::Group)?,
+            Kind::Broadcast => self.group(caller, input, RoomKind::Broadcast)?,
+        };
+        let done = self.room_command(caller, room, RoomCommand::Create(create)).await?;
+        Ok(Created { room, channel: room.channel(), seq: done.seq, ts: done.at, existing: done.duplicate })
+    }
+
+    fn direct(&self, caller: &Caller, input: Create) -> Result<(RoomId, command::Create), Error> {
+        let Create { kind: _, user, mut members, title, public, may_send, client_id: _, ttl } = input;
+        members.extend(user);
+        members.retain(|user| *user != caller.user);
+        members.sort();
+        members.dedup();
+        let [peer] = &members[..] else {
+            return Err(Error::bad("a direct chat has exactly one other member"));
+        };
+        if public || may_send.is_some() {
+            return Err(Error::bad("a direct chat is neither public nor has it a may_send"));
+        }
+        let room = RoomId::direct(&caller.user, peer);
+        let ttl_ms = ttl.map_or(self.options.direct_ttl_ms, |ttl| ttl.0);
+        let create = command::Create {
+            kind: RoomKind::Direct,
+            creator: caller.user.clone(),
+            members,
+            title,
+            channel: String::new(),
+            ttl_ms,
+            public: false,
+            may_send: MaySend::Members,
+            max_members: 2,
+            history: HistoryBound::default(),
+        };
+        Ok((room, create))
+    }
+
+    fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, command::Create), Error> {
+        let Create { kind: _, user, mut members, title, public, may_send, client_id, ttl } = input;
+        members.extend(user);
+        let broadcast = kind == RoomKind::Broadcast;
+        if broadcast && may_send == Some(Senders::Members) {
+            return Err(Error::bad("in a broadcast only the creator sends"));
+        }
+        let client_id = match client_id {
+            Some(id) => id,
+            None => fresh(self.node.env().ids.next())?,
+        };
+        let default = if broadcast { MaySend::Creator } else { MaySend::Members };
+        let create = command::Create {
+            kind,
+            creator: caller.user.clone(),
+            members,
+            title,
+            channel: String::new(),
+            ttl_ms: ttl.map_or(0, |ttl| ttl.0),
+            public,
+            may_send: may_send.map_or(default, MaySend::from),
+            max_members: self.options.max_members,
+            history: HistoryBound::default(),
+        };
+        Ok((RoomId::group(&caller.user, &client_id), create))
+    }
+
+    pub(super) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
+        let (user, now) = (caller.user.clone(), self.node.env().now());
+        let view = self.node.ask(Entity::Room(input.room.0), move |core| match core.state() {
+            EntityState::Room(room) => view_of(room, &user, now),
+            EntityState::User(_) => None,
+        });
+        view.await?.ok_or(Error::Rejected(Reject::NotMember))
+    }
+
+    pub(super) async fn update(&self, caller: &Caller, input: Update) -> Result<Happened, Error> {
+        let Update { room, title, ttl, may_send, public } = input;
+        input::text("title", title.as_deref().unwrap_or_default(), limits::TITLE_BYTES)?;
+        if title.is_none() && ttl.is_none() && may_send.is_none() && public.is_none() {
+            return Err(Error::bad("nothing to update"));
+        }
+        let update = command::Update {
+            by: caller.user.clone(),
+            title,
+            ttl_ms: ttl.map(|ttl| ttl.0),
+            may_send: may_send.map(MaySend::from),
+            public,
+        };
+        self.room_command(caller, room.0, RoomCommand::Update(update)).await.map(Happened::from)
+    }
+
+    pub(super) async fn end(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+        let end = RoomCommand::End { by: caller.user.clone() };
+        self.room_command(caller, input.room.0, end).await.map(Happened::from)
+    }
+}
+
+/// A client id for who gave none.
+fn fresh(id: uuid::Uuid) -> Result<ClientId, Error> {
+    ClientId::new(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
+        .map_err(|why| Error::bad(why.to_string()))
+}
+
+impl From<Senders> for MaySend {
+    fn from(senders: Senders) -> Self {
+        match senders {
+            Senders::Members => Self::Members,
+            Senders::Creator => Self::Creator,
+        }
+    }
+}
+
+/// A room as this user may see it: all of it for members; what it is for who is asked in or may enter by himself; nothing
+/// for the rest.
+fn view_of(room: &RoomState, user: &UserId, now: Timestamp) -> Option<RoomView> {
+    let kind = room.kind().filter(|kind| *kind != RoomKind::Open)?;
+    let (state, inside) = match room.standing(user) {
+        Some(Standing::Member(member)) => {
+            let role = match room.role(user) {
+                Some(Role::Creator) => "creator",
+                Some(Role::Member) | None => "member",
+            };
+            let inside = Inside {
+                head: room.head(),
+                floor: room.floor_at(now),
+                last_no: room.last_no(),
+                last_message_at: room.last_message_at(),
+                joined: member.joined,
+                role,
+            };
+            (Some("member"), Some(inside))
+        }
+        Some(Standing::Invited(_)) => (Some("invited"), None),
+        Some(Standing::Kicked(_)) => return None,
+        None if room.is_public() => (None, None),
+        None => return None,
+    };
+    let peer = match kind {
+        RoomKind::Direct => room.members().map(|(other, _)| other).find(|other| *other != user).cloned(),
+        RoomKind::Group | RoomKind::Broadcast | RoomKind::Open => None,
+    };
+    let head = RoomHead {
+        room: room.room(),
+        channel: room.room().channel(),
+        kind: kind_name(kind),
+        title: room.title().to_owned(),
+        status: view::status(room.status_at(now)),
+        expires_at: room.expires_at(),
+        public: room.is_public(),
+        may_send: may_send_name(room.may_send()),
+        creator: room.creator().cloned(),
+        peer,
+        state,
+    };
+    Some(RoomView { room: head, members: room.members().len(), inside })
+}

@@ -1,0 +1,168 @@
+//! A whole node with its handlers.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::store::Gated;
+use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway, ToOwner};
+use crate::actors::node::{Node, Parts};
+use crate::actors::partition::core::Options as PartitionOptions;
+use crate::actors::partition::verified::Rule;
+use crate::api::handlers::{Caller, Handlers, Options};
+use crate::env::{Env, ManualClock, SystemIds};
+use crate::health::Health;
+use crate::ids::{Partition, RoomId, Timestamp, UserId};
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use crate::storage::journal::Journal as _;
+use crate::storage::journal::memory::MemoryJournal;
+use crate::storage::store::sqlite::SqliteStore;
+
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
+
+pub struct Fixture {
+    pub handlers: Handlers,
+    pub node: Arc<Node>,
+    pub store: Arc<Gated>,
+    pub clock: Arc<ManualClock>,
+    pub online: Arc<Mutex<BTreeSet<UserId>>>,
+    pub journal: MemoryJournal,
+    frames: mpsc::UnboundedReceiver<ToGateway>,
+    next: u64,
+    dir: TempDir,
+}
+
+pub fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+pub fn caller(name: &str) -> Caller {
+    Caller { user: user(name), device: None }
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let journal = MemoryJournal::new(Arc::clone(&clock) as _);
+        Self::over(journal, tempfile::tempdir().unwrap(), clock).await
+    }
+
+    async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>) -> Self {
+        let sqlite = SqliteStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
+        let store = Arc::new(Gated::new(Arc::new(sqlite)));
+        let (send, frames) = mpsc::unbounded_channel();
+        let parts = Parts {
+            env: Env { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds) },
+            journal: Arc::new(journal.clone()),
+            store: Arc::clone(&store) as _,
+            metrics: Arc::new(Metrics::new()),
+            health: Health::new(Shutdown::new()),
+            options: PartitionOptions {
+                rule: Rule::OwnReports,
+                unknown_after_ms: 500,
+                retry_after_ms: 50,
+                idle_ms: 60_000,
+                resident: 1_000,
+            },
+            gateway: Arc::new(move |frame| drop(send.send(frame))),
+        };
+        let node = Arc::new(Node::start(parts).await.unwrap());
+        node.replayed().await;
+        let online: Arc<Mutex<BTreeSet<UserId>>> = Arc::default();
+        let known = Arc::clone(&online);
+        let is_online = Arc::new(move |user: &UserId| known.lock().unwrap().contains(user));
+        let handlers = Handlers::new(Arc::clone(&node), Options::default(), is_online);
+        Self { handlers, node, store, clock, online, journal, frames, next: 0, dir }
+    }
+
+    /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more.
+    pub async fn crash(self) -> Self {
+        self.store.set_open(false);
+        Self::over(self.journal.for_node(1), self.dir, self.clock).await
+    }
+
+    /// The result of a method.
+    pub async fn ok(&self, who: &str, method: &str, data: Value) -> Value {
+        match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
+            Ok(reply) => serde_json::from_slice(&reply).unwrap(),
+            Err(error) => panic!("{method} of {who} with {data}: {error:?}"),
+        }
+    }
+
+    /// The error code of a method that is refused.
+    pub async fn code(&self, who: &str, method: &str, data: Value) -> u32 {
+        match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
+            Ok(reply) => panic!("{method} of {who} with {data}: {}", String::from_utf8_lossy(&reply)),
+            Err(error) => error.to_protocol().code,
+        }
+    }
+
+    /// A group with these members, the first one its creator.
+    pub async fn group(&self, members: &[&str]) -> String {
+        let data = json!({ "kind": "group", "members": members, "title": "team" });
+        room_of(&self.ok(members[0], "room.create", data).await)
+    }
+
+    /// The direct chat of two.
+    pub async fn direct(&self, one: &str, other: &str) -> String {
+        room_of(&self.ok(one, "room.create", json!({ "kind": "direct", "user": other })).await)
+    }
+
+    /// Sends a text and gives its seq.
+    pub async fn say(&self, who: &str, room: &str, body: &str) -> u64 {
+        self.ok(who, "message.send", json!({ "room": room, "body": body })).await["seq"].as_u64().unwrap()
+    }
+
+    /// Bodies of a history page.
+    pub async fn bodies(&self, who: &str, data: Value) -> Vec<String> {
+        bodies(&self.ok(who, "message.history", data).await)
+    }
+
+    /// Waits until the store has everything.
+    pub async fn settle(&self) {
+        for partition in Partition::all() {
+            self.node.stored().reach(partition, self.journal.bounds(partition).end).await;
+        }
+    }
+
+    /// Listens to a room as a gateway does.
+    pub async fn listen(&mut self, room: &str, who: &str) {
+        self.next += 1;
+        let stream = StreamId::Room(RoomId(room.parse().unwrap()));
+        let request = RequestId(self.next);
+        self.node.to_owner(ToOwner::Listen { request, stream, user: user(who), open: false }).unwrap();
+        loop {
+            match self.frame().await {
+                ToGateway::Granted { .. } => return,
+                ToGateway::Denied { reason, .. } => panic!("{who} is denied: {reason:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next news without a place in a stream.
+    pub async fn ephemeral(&mut self) -> Ephemeral {
+        loop {
+            if let ToGateway::Ephemeral { event, .. } = self.frame().await {
+                return event;
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> ToGateway {
+        tokio::time::timeout(Duration::from_secs(10), self.frames.recv()).await.unwrap().unwrap()
+    }
+}
+
+pub fn room_of(reply: &Value) -> String {
+    reply["room"].as_str().unwrap().to_owned()
+}
+
+pub fn bodies(page: &Value) -> Vec<String> {
+    page["messages"].as_array().unwrap().iter().map(|m| m["body"].as_str().unwrap().to_owned()).collect()
+}

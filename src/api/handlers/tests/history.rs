@@ -1,0 +1,145 @@
+//! `message.history` while the store is ahead, behind and down.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, bodies};
+use crate::limits;
+
+fn seqs(page: &Value) -> Vec<u64> {
+    page["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_page_shows_messages_as_they_are_with_all_that_belongs_to_them() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    let data = json!({ "room": room, "body": "hi", "type": "image", "metadata": { "w": 1 }, "client_id": "m1" });
+    let sent = f.ok("alice", "message.send", data).await;
+    f.ok("bob", "message.send", json!({ "room": room, "body": "re", "reply_to": 2 })).await;
+    let expect = |page: &Value| {
+        let first = json!({
+            "seq": 2, "no": 1, "id": sent["id"], "sender": "alice", "body": "hi", "message_type": "image",
+            "metadata": { "w": 1 }, "client_id": "m1", "ts": sent["ts"],
+        });
+        assert_eq!(page["messages"][0], first);
+        assert_eq!(page["messages"][1]["reply_to"], 2);
+        assert_eq!((&page["head"], &page["floor"], &page["more"]), (&json!(3), &json!(1), &json!(false)));
+    };
+    expect(&f.ok("bob", "message.history", json!({ "room": room })).await);
+    f.settle().await;
+    expect(&f.ok("bob", "message.history", json!({ "room": format!("room:{room}") })).await);
+}
+
+#[tokio::test]
+async fn pages_go_both_ways_and_say_whether_there_are_more() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    for n in 2..=9 {
+        assert_eq!(f.say("alice", &room, &format!("m{n}")).await, n);
+    }
+    for stored in [false, true] {
+        if stored {
+            f.settle().await;
+        }
+        for (ask, expected, more) in [
+            (json!({ "limit": 3 }), vec![7, 8, 9], true),
+            (json!({ "limit": 3, "before": 7 }), vec![4, 5, 6], true),
+            (json!({ "limit": 3, "before": 4 }), vec![2, 3], false),
+            (json!({ "limit": 3, "before": 1 }), vec![], false),
+            (json!({ "limit": 3, "after": 0 }), vec![2, 3, 4], true),
+            (json!({ "limit": 3, "after": 6 }), vec![7, 8, 9], false),
+            (json!({ "limit": 3, "after": 99 }), vec![], false),
+        ] {
+            let mut data = ask.clone();
+            data["room"] = json!(room);
+            let page = f.ok("bob", "message.history", data).await;
+            assert_eq!((seqs(&page), &page["more"]), (expected, &json!(more)), "{ask}, stored: {stored}");
+        }
+    }
+    assert_eq!(f.code("bob", "message.history", json!({ "room": room, "before": 3, "after": 1 })).await, 107);
+    assert_eq!(f.code("bob", "message.history", json!({ "room": room, "limit": 301 })).await, 106);
+    assert_eq!(f.code("bob", "message.history", json!({ "room": room, "limit": 0 })).await, 107);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_although_the_store_has_none_of_it() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    let (one, two) = (f.say("alice", &room, "one").await, f.say("alice", &room, "two").await);
+    f.settle().await;
+    f.store.set_open(false);
+    f.ok("alice", "message.edit", json!({ "room": room, "target": one, "body": "uno" })).await;
+    f.ok("alice", "message.delete", json!({ "room": room, "target": two })).await;
+    f.say("alice", &room, "three").await;
+    let page = f.ok("alice", "message.history", json!({ "room": room })).await;
+    assert_eq!(bodies(&page), ["uno", "", "three"]);
+    assert_eq!(page["messages"][1]["deleted"], true);
+    f.store.set_open(true);
+    f.settle().await;
+    let stored = f.ok("alice", "message.history", json!({ "room": room })).await;
+    assert_eq!(stored, page, "the same from rows as from memory");
+}
+
+#[tokio::test]
+async fn without_a_store_a_page_comes_from_memory() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    f.say("alice", &room, "one").await;
+    f.settle().await;
+    f.store.set_down(true);
+    f.say("alice", &room, "two").await;
+    let page = f.ok("bob", "message.history", json!({ "room": room })).await;
+    assert_eq!((bodies(&page), &page["more"]), (vec!["one".to_owned(), "two".to_owned()], &json!(false)));
+    f.store.set_down(false);
+}
+
+#[tokio::test]
+async fn without_a_store_memory_says_how_far_it_reaches() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    // More than a room keeps in memory of what is stored.
+    let long = "x".repeat(20_000);
+    for _ in 0..8 {
+        f.say("alice", &room, &long).await;
+    }
+    f.settle().await;
+    f.say("alice", &room, "last").await;
+    f.settle().await;
+    f.store.set_down(true);
+    let page = f.ok("bob", "message.history", json!({ "room": room })).await;
+    let seqs = seqs(&page);
+    assert_eq!((seqs.last(), &page["more"]), (Some(&10), &json!(true)));
+    assert!(seqs[0] > 2, "memory is bounded");
+    let before = json!({ "room": room, "before": seqs[0] });
+    assert_eq!(f.code("bob", "message.history", before.clone()).await, 450);
+    assert_eq!(f.code("bob", "message.history", json!({ "room": room, "after": 1 })).await, 450);
+    let after = json!({ "room": room, "after": seqs[0] });
+    assert_eq!(f.ok("bob", "message.history", after).await["more"], false);
+    f.store.set_down(false);
+    assert_eq!(f.ok("bob", "message.history", before).await["more"], false);
+}
+
+#[tokio::test]
+async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
+    let f = Arc::new(Fixture::new().await);
+    let room = f.group(&["alice", "bob"]).await;
+    f.settle().await;
+    f.store.set_open(false);
+    let long = "x".repeat(30_000);
+    let mut last = 0;
+    while last * 30_000 < limits::ROOM_RING_UNSTORED_BYTES as u64 + 300_000 {
+        last = f.say("alice", &room, &long).await;
+    }
+    // The newest are in memory, the oldest nowhere that can be read now.
+    let newest = f.ok("bob", "message.history", json!({ "room": room, "limit": 5 })).await;
+    assert_eq!((seqs(&newest), &newest["more"]), (((last - 4)..=last).collect(), &json!(true)));
+    let oldest = json!({ "room": room, "after": 0, "limit": 3 });
+    assert_eq!(f.code("bob", "message.history", oldest.clone()).await, 450);
+    let (asked, data) = (Arc::clone(&f), oldest);
+    let page = tokio::spawn(async move { asked.ok("bob", "message.history", data).await });
+    tokio::task::yield_now().await;
+    f.store.set_open(true);
+    assert_eq!(seqs(&page.await.unwrap()), [2, 3, 4]);
+}

@@ -1,0 +1,122 @@
+//! `room.list`: unread, the last message, pages, and one's own writes.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::fixture::Fixture;
+
+async fn line(f: &Fixture, who: &str, room: &str) -> Value {
+    let list = f.ok(who, "room.list", json!({})).await;
+    let lines = list["rooms"].as_array().unwrap();
+    lines.iter().find(|line| line["room"] == room).cloned().unwrap_or(Value::Null)
+}
+
+#[tokio::test]
+async fn unread_counts_the_messages_of_others_above_ones_mark() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    f.say("alice", &room, "one").await;
+    let two = f.say("alice", &room, "two").await;
+    f.settle().await;
+    assert_eq!(line(&f, "alice", &room).await["unread"], 0, "one's own");
+    let bobs = line(&f, "bob", &room).await;
+    assert_eq!((&bobs["unread"], &bobs["read_seq"], &bobs["head"]), (&json!(2), &json!(0), &json!(3)));
+    assert_eq!(bobs["last_message"]["body"], "two");
+    let marked = f.ok("bob", "read.mark", json!({ "room": room, "seq": two - 1 })).await;
+    assert_eq!(marked, json!({ "seq": 2, "no": 1, "unread": 1 }));
+    assert_eq!(line(&f, "bob", &room).await["unread"], 1, "his own mark, at once");
+    f.say("bob", &room, "answer").await;
+    assert_eq!(line(&f, "bob", &room).await["unread"], 0, "who answers has read");
+    f.settle().await;
+    assert_eq!(line(&f, "alice", &room).await["unread"], 1);
+}
+
+#[tokio::test]
+async fn a_deleted_last_message_says_so_and_nothing_more() {
+    let f = Fixture::new().await;
+    let room = f.direct("alice", "bob").await;
+    let seq = f.say("alice", &room, "secret").await;
+    f.ok("alice", "message.delete", json!({ "room": room, "target": seq })).await;
+    let line = line(&f, "alice", &room).await;
+    assert_eq!((&line["last_message"]["deleted"], &line["last_message"]["body"]), (&json!(true), &json!("")));
+    assert_eq!((&line["peer"], &line["kind"]), (&json!("bob"), &json!("direct")));
+}
+
+#[tokio::test]
+async fn an_invitation_is_listed_without_what_is_said_inside() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice"]).await;
+    f.say("alice", &room, "inside").await;
+    f.ok("alice", "room.invite", json!({ "room": room, "user": "carol" })).await;
+    f.settle().await;
+    let line = line(&f, "carol", &room).await;
+    assert_eq!((&line["state"], &line["unread"], &line["title"]), (&json!("invited"), &json!(0), &json!("team")));
+    assert_eq!((line.get("last_message"), line.get("head")), (None, None));
+}
+
+#[tokio::test]
+async fn the_latest_comes_first_and_pages_follow_each_other() {
+    let f = Fixture::new().await;
+    let mut rooms = Vec::new();
+    for _ in 0..5 {
+        rooms.push(f.group(&["alice", "bob"]).await);
+        f.clock.advance(10);
+    }
+    f.say("alice", &rooms[1], "wakes it").await;
+    let mut seen = Vec::new();
+    let mut data = json!({ "limit": 2 });
+    loop {
+        let page = f.ok("alice", "room.list", data.clone()).await;
+        seen.extend(page["rooms"].as_array().unwrap().iter().map(|line| line["room"].as_str().unwrap().to_owned()));
+        match page.get("cursor") {
+            Some(cursor) => data["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    let expected = [1, 4, 3, 2, 0].map(|n: usize| rooms[n].clone());
+    assert_eq!(seen, expected);
+    assert_eq!(f.code("alice", "room.list", json!({ "cursor": "x" })).await, 107);
+}
+
+#[tokio::test]
+async fn a_list_waits_for_ones_own_writes_and_not_for_those_of_others() {
+    let f = Arc::new(Fixture::new().await);
+    let before = f.group(&["alice", "bob"]).await;
+    f.settle().await;
+    f.store.set_open(false);
+    let made = f.group(&["alice"]).await;
+    // Bob wrote nothing: he gets what is stored.
+    assert_eq!(f.ok("bob", "room.list", json!({})).await["rooms"].as_array().unwrap().len(), 1);
+    let asked = Arc::clone(&f);
+    let list = tokio::spawn(async move { asked.ok("alice", "room.list", json!({})).await });
+    tokio::task::yield_now().await;
+    assert!(!list.is_finished());
+    f.store.set_open(true);
+    let list = list.await.unwrap();
+    let rooms: Vec<&str> = list["rooms"].as_array().unwrap().iter().map(|l| l["room"].as_str().unwrap()).collect();
+    assert!(rooms.contains(&made.as_str()) && rooms.contains(&before.as_str()), "{rooms:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_can_not_have_ones_own_writes_in_time_is_a_retryable_error() {
+    let f = Fixture::new().await;
+    f.settle().await;
+    f.store.set_open(false);
+    f.group(&["alice"]).await;
+    assert_eq!(f.code("alice", "room.list", json!({})).await, 450);
+    f.store.set_open(true);
+    assert_eq!(f.ok("alice", "room.list", json!({})).await["rooms"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_crash_is_listed_after_it() {
+    let f = Fixture::new().await;
+    f.settle().await;
+    f.store.set_open(false);
+    let room = f.group(&["alice"]).await;
+    let seq = f.say("alice", &room, "kept").await;
+    let f = f.crash().await;
+    let line = line(&f, "alice", &room).await;
+    assert_eq!((&line["last_message"]["body"], &line["head"]), (&json!("kept"), &json!(seq)));
+}

@@ -1,0 +1,116 @@
+//! Read marks, deliveries, typing, presence, devices, preferences.
+
+use serde_json::json;
+
+use super::fixture::{Fixture, user};
+use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus};
+use crate::ids::Seq;
+use crate::storage::journal::Journal as _;
+
+#[tokio::test]
+async fn a_read_mark_moves_forward_and_the_room_hears_of_it() {
+    let mut f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    for n in 0..4 {
+        f.say("alice", &room, &n.to_string()).await;
+    }
+    f.listen(&room, "alice").await;
+    let marked = f.ok("bob", "read.mark", json!({ "room": room, "seq": 99 })).await;
+    assert_eq!(marked, json!({ "seq": 5, "no": 4, "unread": 0 }), "beyond the head is the head");
+    let receipt = Ephemeral::Receipt { user: user("bob"), status: ReceiptStatus::Read, seq: Seq(5) };
+    assert_eq!(f.ephemeral().await, receipt);
+    f.ok("bob", "read.mark", json!({ "room": room, "seq": 2 })).await;
+    f.settle().await;
+    let members = f.ok("alice", "room.members", json!({ "room": room, "marks": true })).await;
+    assert_eq!(members["members"][1]["read_seq"], 5, "a mark never goes back");
+    assert_eq!(f.code("bob", "read.mark", json!({ "room": room, "seq": 0 })).await, 107);
+}
+
+#[tokio::test]
+async fn a_mark_on_a_message_older_than_the_window_has_its_number_from_the_store() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    f.say("alice", &room, "a").await;
+    let old = f.say("alice", &room, "b").await;
+    f.ok("alice", "room.update", json!({ "room": room, "title": "x" })).await;
+    f.clock.advance(25 * 60 * 60 * 1000);
+    for n in 0..3 {
+        f.say("alice", &room, &n.to_string()).await;
+    }
+    f.settle().await;
+    let marked = f.ok("bob", "read.mark", json!({ "room": room, "seq": old })).await;
+    assert_eq!(marked, json!({ "seq": old, "no": 2, "unread": 3 }));
+}
+
+#[tokio::test]
+async fn marks_that_come_together_are_one_or_two_records_and_all_are_answered() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    for n in 0..20 {
+        f.say("alice", &room, &n.to_string()).await;
+    }
+    let partition = user("bob").partition();
+    let before = f.journal.bounds(partition).end;
+    let marks = (2..=21).map(|seq| {
+        let (f, room) = (&f, &room);
+        async move { f.ok("bob", "read.mark", json!({ "room": room, "seq": seq })).await["seq"].as_u64().unwrap() }
+    });
+    let answers = futures_util::future::join_all(marks).await;
+    for (asked, answer) in (2..=21).zip(&answers) {
+        assert!(*answer >= asked, "asked for {asked}, answered {answer}");
+    }
+    let records = f.journal.bounds(partition).end.0 - before.0;
+    assert!((1..=4).contains(&records), "{records} records for 20 marks");
+}
+
+#[tokio::test]
+async fn deliveries_and_typing_reach_the_listeners_and_say_something_new_each() {
+    let mut f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    let seq = f.say("alice", &room, "x").await;
+    f.listen(&room, "alice").await;
+    for _ in 0..3 {
+        f.ok("bob", "message.delivered", json!({ "room": room, "seq": seq + 7 })).await;
+        f.ok("bob", "typing", json!({ "room": room })).await;
+    }
+    let delivered =
+        |seq: u64| Ephemeral::Receipt { user: user("bob"), status: ReceiptStatus::Delivered, seq: Seq(seq) };
+    let typing = Ephemeral::Typing { user: user("bob") };
+    f.clock.advance(1_000);
+    f.ok("bob", "typing", json!({ "room": room })).await;
+    let next = f.say("alice", &room, "y").await;
+    f.ok("bob", "message.delivered", json!({ "room": room, "seq": next })).await;
+    for expected in [delivered(seq), typing.clone(), typing, delivered(next)] {
+        assert_eq!(f.ephemeral().await, expected, "once each, and nothing between");
+    }
+    assert_eq!(f.code("bob", "message.delivered", json!({ "room": room, "seq": 0 })).await, 107);
+}
+
+#[tokio::test]
+async fn presence_tells_who_is_online() {
+    let f = Fixture::new().await;
+    f.online.lock().unwrap().insert(user("bob"));
+    let presence = f.ok("alice", "presence.get", json!({ "users": ["bob", "carol"] })).await;
+    assert_eq!(presence, json!({ "users": { "bob": { "online": true }, "carol": { "online": false } } }));
+    let many: Vec<String> = (0..101).map(|n| format!("u{n}")).collect();
+    assert_eq!(f.code("alice", "presence.get", json!({ "users": many })).await, 106);
+}
+
+#[tokio::test]
+async fn devices_and_preferences_are_the_users_own() {
+    let f = Fixture::new().await;
+    assert_eq!(f.ok("alice", "user.preferences", json!({})).await, json!({}));
+    let wanted = json!({ "preferences": { "mute": ["x"], "n": 1 } });
+    assert_eq!(f.ok("alice", "user.preferences", wanted.clone()).await, wanted);
+    assert_eq!(f.ok("alice", "user.preferences", json!({})).await, wanted);
+    assert_eq!(f.ok("bob", "user.preferences", json!({})).await, json!({}));
+    assert_eq!(f.code("alice", "user.preferences", json!({ "preferences": [1] })).await, 107);
+    let large = json!({ "preferences": { "x": "y".repeat(8 * 1024) } });
+    assert_eq!(f.code("alice", "user.preferences", large).await, 430);
+    let device = json!({ "device": "phone", "platform": "ios", "push_token": "t" });
+    assert_eq!(f.ok("alice", "user.device", device).await, json!({}));
+    assert_eq!(f.ok("alice", "user.device", json!({ "device": "phone", "remove": true })).await, json!({}));
+    assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "platform": "x".repeat(33) })).await, 430);
+    assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "push_token": "x".repeat(513) })).await, 430);
+    assert_eq!(f.code("alice", "user.block", json!({ "user": "alice" })).await, 107);
+}

@@ -1,0 +1,139 @@
+//! A store with a gate: commits can be held back, and all of it can be down.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::storage::store::rows::{
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
+    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+};
+use crate::storage::store::{Commit, SeqRange, Store, StoreError};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+pub struct Gated {
+    inner: Arc<dyn Store>,
+    open: watch::Sender<bool>,
+    down: AtomicBool,
+}
+
+impl Gated {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, open: watch::Sender::new(true), down: AtomicBool::new(false) }
+    }
+
+    /// Lets commits through, or holds them back.
+    pub fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// Whether everything fails.
+    pub fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    fn inner(&self) -> Result<&Arc<dyn Store>> {
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("down".to_owned())),
+            false => Ok(&self.inner),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Gated {
+    async fn commit(&self, commit: Commit) -> Result<()> {
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.expect("the gate lives as long as the store");
+        self.inner()?.commit(commit).await
+    }
+
+    async fn watermarks(&self) -> Result<Vec<WatermarkRow>> {
+        self.inner()?.watermarks().await
+    }
+
+    async fn room(&self, room: RoomId) -> Result<RoomSnapshot> {
+        self.inner()?.room(room).await
+    }
+
+    async fn user(&self, user: &UserId) -> Result<UserSnapshot> {
+        self.inner()?.user(user).await
+    }
+
+    async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>> {
+        self.inner()?.chat(room).await
+    }
+
+    async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>> {
+        self.inner()?.member(room, user).await
+    }
+
+    async fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<RoomEventRow>> {
+        self.inner()?.events(room, range, limit).await
+    }
+
+    async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>> {
+        self.inner()?.messages(room, range, limit).await
+    }
+
+    async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>> {
+        self.inner()?.user_events(user, range, limit).await
+    }
+
+    async fn room_list(&self, user: &UserId, after: Option<RoomListCursor>, limit: usize) -> Result<Vec<RoomListRow>> {
+        self.inner()?.room_list(user, after, limit).await
+    }
+
+    async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>> {
+        self.inner()?.members(room, after, limit).await
+    }
+
+    async fn read_marks(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<ReadMarkRow>> {
+        self.inner()?.read_marks(room, after, limit).await
+    }
+
+    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>> {
+        self.inner()?.expiring(now, limit).await
+    }
+
+    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>> {
+        self.inner()?.relay_next(from, limit).await
+    }
+
+    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<()> {
+        self.inner()?.relay_done(delivered).await
+    }
+
+    async fn relay_advance(&self, source: Partition, offset: Offset, ord: u32, after: &UserId) -> Result<()> {
+        self.inner()?.relay_advance(source, offset, ord, after).await
+    }
+
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>> {
+        self.inner()?.dead_letters(partition, limit).await
+    }
+
+    async fn meta(&self, key: &str) -> Result<Option<String>> {
+        self.inner()?.meta(key).await
+    }
+
+    async fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.inner()?.set_meta(key, value).await
+    }
+
+    async fn health(&self) -> Result<()> {
+        self.inner()?.health().await
+    }
+
+    async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>> {
+        self.inner()?.backup_to(path).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,64 @@
+//! `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences`.
+
+use super::input::{self, Device, Preferences, Presence, Whom};
+use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
+use super::{Caller, Error, Handlers};
+use crate::actors::user::UserCommandBody;
+use crate::ids::UserId;
+use crate::limits;
+
+/// Users asked for in one `presence.get`.
+const PRESENCE_USERS: usize = 100;
+
+impl Handlers {
+    /// Whom one may ask about is not checked: users share rooms in too many partitions for that to be cheap. Only callers
+    /// with an id of their own get here.
+    pub(super) fn presence(&self, input: Presence) -> Result<PresencePage, Error> {
+        input::count("users", input.users.len(), PRESENCE_USERS)?;
+        let view = |user: UserId| {
+            let online = (self.online)(&user);
+            (user, PresenceView { online })
+        };
+        Ok(PresencePage { users: input.users.into_iter().map(view).collect() })
+    }
+
+    /// The direct chat of the two hears of it through the relay: a moment later, not with the answer.
+    pub(super) async fn block(&self, caller: &Caller, input: Whom, block: bool) -> Result<Done, Error> {
+        let user = input.user;
+        if user == caller.user {
+            return Err(Error::bad("nobody blocks himself"));
+        }
+        if user.is_anonymous() {
+            return Err(Error::bad("anonymous users can't be blocked: they are new each time"));
+        }
+        let body = if block { UserCommandBody::Block { user } } else { UserCommandBody::Unblock { user } };
+        self.user_command(caller, body).await?;
+        Ok(Done {})
+    }
+
+    pub(super) async fn device(&self, caller: &Caller, input: Device) -> Result<Done, Error> {
+        let Device { device, platform, push_token, remove } = input;
+        input::text("platform", &platform, limits::MESSAGE_TYPE_BYTES)?;
+        input::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
+        let body = match remove {
+            true => UserCommandBody::DeviceRemove { device },
+            false => UserCommandBody::Device { device, platform, push_token },
+        };
+        self.user_command(caller, body).await?;
+        Ok(Done {})
+    }
+
+    pub(super) async fn preferences(&self, caller: &Caller, input: Preferences) -> Result<PreferencesView, Error> {
+        if let Some(preferences) = input.preferences {
+            let text = preferences.get();
+            if !text.starts_with('{') {
+                return Err(Error::bad("preferences are a JSON object"));
+            }
+            input::text("preferences", text, limits::PREFERENCES_BYTES)?;
+            self.user_command(caller, UserCommandBody::Preferences { json: text.to_owned() }).await?;
+            return Ok(PreferencesView { preferences: Some(preferences) });
+        }
+        let now = self.myself(caller, |state| state.preferences().to_owned()).await?;
+        Ok(PreferencesView { preferences: json(now) })
+    }
+}

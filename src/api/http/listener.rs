@@ -1,0 +1,191 @@
+//! A listening socket and its connections: accepts, bounds them, and speaks HTTP/1.1 by hyper directly, so that the
+//! time for a request's head, its size and upgrades are under our control. What is asked for is the router's matter.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::address::{Connections, Peer, Refusal};
+use crate::config::Limits;
+use crate::metrics::{Metrics, Reason};
+use crate::shutdown::Shutdown;
+
+/// What a listener holds its connections to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// From connect, or the last answer, to the end of the request's head.
+    pub head_timeout: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes: usize,
+    /// Connections from one address; 0: no bound.
+    pub per_address: u32,
+    /// Connections in all; 0: no bound.
+    pub total: u32,
+    /// Whether they appear in the connection metrics.
+    pub counted: bool,
+}
+
+impl Options {
+    /// As configured for the public listener.
+    #[must_use]
+    pub fn public(limits: &Limits) -> Self {
+        Self {
+            head_timeout: limits.handshake_timeout,
+            head_bytes: limits.header.0,
+            per_address: limits.connections_per_address,
+            total: limits.connections,
+            counted: true,
+        }
+    }
+
+    /// For the admin listener: a handful of connections.
+    #[must_use]
+    pub fn admin(limits: &Limits) -> Self {
+        Self { per_address: 0, total: 64, counted: false, ..Self::public(limits) }
+    }
+}
+
+/// Refusals that are being told at one time; beyond it connections are closed without a word.
+const REFUSALS: usize = 64;
+/// For telling one.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// After an error of accept itself, such as too many open files: trying at once again would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// For answers under way when the listener stops.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// A bound socket that does not serve yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// As the operating system says: the port is taken, or not allowed.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `router` until `stop` begins; then takes no more connections and gives answers under way a second.
+    /// Upgraded connections are not its own any more. Each request carries a [`Peer`].
+    pub async fn serve(self, router: Router, options: Options, metrics: Arc<Metrics>, stop: Shutdown) {
+        let metrics = if options.counted { metrics } else { Arc::default() };
+        let open = metrics.connections.clone();
+        let connections = Connections::new(options.per_address, options.total, open);
+        let refusals = Arc::new(Semaphore::new(REFUSALS));
+        let mut tasks = JoinSet::new();
+        loop {
+            let (stream, address) = tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection can't be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                Some(_) = tasks.join_next() => continue,
+                () = stop.draining() => break,
+            };
+            match connections.admit(address) {
+                Ok(peer) => {
+                    metrics.connections_opened.inc();
+                    tasks.spawn(connection(stream, peer, router.clone(), options.clone(), stop.clone()));
+                }
+                Err(refusal) => {
+                    let reason = match refusal {
+                        Refusal::Address => "address",
+                        Refusal::Total => "total",
+                    };
+                    metrics.connections_refused.get_or_create_owned(&Reason { reason }).inc();
+                    tracing::debug!(%address, reason, "connection refused");
+                    if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                        tasks.spawn(async move {
+                            // Told or not: the connection ends here either way.
+                            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refuse(stream, refusal)).await;
+                            drop(permit);
+                        });
+                    }
+                }
+            }
+        }
+        drop(self.socket);
+        let finished = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE, finished).await.is_err() {
+            tracing::debug!("answers under way are cut off");
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: Peer, router: Router, options: Options, stop: Shutdown) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let address = peer.address;
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.head_timeout)
+        .max_buf_size(options.head_bytes)
+        .max_header_size(options.head_bytes)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.draining() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%address, %error, "HTTP connection");
+    }
+}
+
+/// Says why, and lets the client read it: closing with unread bytes would reset the connection under the answer.
+async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
+    let (status, code, message) = match refusal {
+        Refusal::Address => ("429 Too Many Requests", "too_many_connections", "too many connections from this address"),
+        Refusal::Total => ("503 Service Unavailable", "too_many_connections", "too many connections"),
+    };
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nretry-after: 5\r\nconnection: \
+         close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}

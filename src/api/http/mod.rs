@@ -1,0 +1,147 @@
+//! The HTTP shell: health, the page that names the endpoints, metrics; and the listeners under it all.
+//!
+//! Other parts of the API bring their own routes and are merged in. Nothing here knows a room or a user.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use crate::health::{self, Health};
+use crate::metrics::Metrics;
+
+mod address;
+mod error;
+mod listener;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::Peer;
+pub use error::HttpError;
+pub use listener::{Listener, Options};
+
+/// The page at `/`. Endpoints stand here as they come to exist.
+const WELCOME: &str = "Kervan, a chat engine.
+
+  /connection/websocket   the Centrifuge client protocol, version 2 (JSON, Protobuf)
+  /api/health             health as JSON
+  /livez  /readyz         for probes; /readyz?verbose says why
+";
+
+#[derive(Clone)]
+struct Shared {
+    health: Health,
+    metrics: Arc<Metrics>,
+    started: Instant,
+}
+
+/// The public routes that need no engine. Merge the others into it; it brings the answer to unknown paths.
+pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
+    let shared = Shared { health, metrics, started: Instant::now() };
+    Router::new()
+        .route("/", get(|| async { text(StatusCode::OK, WELCOME) }))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/api/health", get(status))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+/// The routes of the admin listener.
+pub fn admin(health: Health, metrics: Arc<Metrics>) -> Router {
+    let shared = Shared { health, metrics, started: Instant::now() };
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_page))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+/// The process answers: nothing else is asked.
+async fn live() -> Response {
+    text(StatusCode::OK, "live\n")
+}
+
+async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let report = shared.health.report();
+    let mut page = String::new();
+    if query.is_some_and(|query| query.split('&').any(|q| q == "verbose" || q.starts_with("verbose="))) {
+        for (name, state) in &report.checks {
+            match state {
+                health::State::Up => page.push_str(&format!("{name}: up\n")),
+                health::State::Down(why) => page.push_str(&format!("{name}: down: {why}\n")),
+            }
+        }
+        if report.draining {
+            page.push_str("draining\n");
+        }
+    }
+    if report.ready() {
+        text(StatusCode::OK, page + "ready\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, page + "not ready\n")
+    }
+}
+
+async fn status(State(shared): State<Shared>) -> Response {
+    let report = shared.health.report();
+    let status = match (report.draining, report.ready()) {
+        (true, _) => "draining",
+        (false, true) => "ok",
+        (false, false) => "unavailable",
+    };
+    let checks: serde_json::Map<_, _> = report
+        .checks
+        .iter()
+        .map(|(name, state)| match state {
+            health::State::Up => ((*name).to_owned(), json!("up")),
+            health::State::Down(why) => ((*name).to_owned(), json!(format!("down: {why}"))),
+        })
+        .collect();
+    let code = if report.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "status": status,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": shared.started.elapsed().as_secs(),
+        "checks": checks,
+    });
+    (code, no_store(), axum::Json(body)).into_response()
+}
+
+async fn metrics_page(State(shared): State<Shared>) -> Response {
+    match shared.metrics.encode() {
+        Ok(page) => {
+            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+            ([(header::CONTENT_TYPE, kind)], page).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "metrics can't be written");
+            HttpError::internal().into_response()
+        }
+    }
+}
+
+async fn unknown_path() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; / names what there is")
+}
+
+async fn wrong_method() -> HttpError {
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+}
+
+fn text(code: StatusCode, page: impl Into<String>) -> Response {
+    (code, no_store(), page.into()).into_response()
+}
+
+fn no_store() -> [(header::HeaderName, HeaderValue); 1] {
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
+}

@@ -1,0 +1,154 @@
+//! The shell over real sockets.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::config::Limits;
+use crate::shutdown::Shutdown;
+
+struct Shell {
+    address: std::net::SocketAddr,
+    /// The wish to drain.
+    shutdown: Shutdown,
+    /// The end of the listener.
+    stop: Shutdown,
+    health: Health,
+    metrics: Arc<Metrics>,
+    served: tokio::task::JoinHandle<()>,
+}
+
+async fn shell(change: impl FnOnce(&mut Options)) -> Shell {
+    let (shutdown, metrics) = (Shutdown::new(), Arc::new(Metrics::new()));
+    let health = Health::new(shutdown.clone());
+    let mut options = Options::public(&Limits::default());
+    change(&mut options);
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.address();
+    let stop = Shutdown::new();
+    let router = public(health.clone(), metrics.clone())
+        .route("/peer", get(|peer: axum::Extension<Peer>| async move { peer.address.ip().to_string() }));
+    let served = tokio::spawn(listener.serve(router, options, metrics.clone(), stop.clone()));
+    Shell { address, shutdown, stop, health, metrics, served }
+}
+
+impl Shell {
+    /// Sends `request` and reads until the other side closes.
+    async fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_all(&mut stream).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.raw(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+}
+
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn health_is_told_in_three_ways() {
+    let shell = shell(|_| ()).await;
+    let journal = shell.health.check("journal");
+    assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let answer = shell.get("/readyz?verbose").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\njournal: down: starting\nnot ready\n"), "{answer}");
+    journal.up();
+    assert!(shell.get("/readyz").await.ends_with("\r\n\r\nready\n"));
+    let answer = shell.get("/api/health").await;
+    let json: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!((&json["status"], &json["checks"]["journal"]), (&json!("ok"), &json!("up")));
+}
+
+#[tokio::test]
+async fn a_draining_node_is_alive_and_not_ready() {
+    let shell = shell(|_| ()).await;
+    assert!(shell.get("/readyz").await.starts_with("HTTP/1.1 200 "));
+    shell.shutdown.begin();
+    let answer = shell.get("/readyz?verbose").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\ndraining\nnot ready\n"), "{answer}");
+    assert!(shell.get("/api/health").await.contains(r#""status":"draining""#));
+    assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn an_unknown_path_and_a_wrong_method_are_errors_in_json() {
+    let shell = shell(|_| ()).await;
+    let answer = shell.get("/nothing").await;
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains(r#"{"error":{"code":"not_found","#), "{answer}");
+    let answer = shell.raw("POST /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains(r#""code":"method_not_allowed""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_handler_learns_who_asks() {
+    assert!(shell(|_| ()).await.get("/peer").await.ends_with("\r\n\r\n127.0.0.1"));
+}
+
+#[tokio::test]
+async fn a_slow_head_is_closed_in_time() {
+    let shell = shell(|options| options.head_timeout = Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(shell.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost").await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(!answer.contains("200 OK"), "{answer}");
+    let mut silent = TcpStream::connect(shell.address).await.unwrap();
+    assert_eq!(read_all(&mut silent).await, "", "who says nothing at all is closed as well");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let shell = shell(|options| options.head_bytes = 8192).await;
+    let request = format!("GET / HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "x".repeat(9000));
+    let answer = shell.raw(&request).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so_and_the_next_one_fits_again() {
+    let shell = shell(|options| options.per_address = 1).await;
+    let mut first = TcpStream::connect(shell.address).await.unwrap();
+    first.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    first.read_exact(&mut start).await.unwrap();
+    let answer = shell.get("/livez").await;
+    assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("too_many_connections"), "{answer}");
+    assert!(shell.metrics.encode().unwrap().contains("kervan_connections_refused_total{reason=\"address\"} 1"));
+    drop(first);
+    while shell.metrics.connections.get() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_stop() {
+    let shell = shell(|_| ()).await;
+    let mut idle = TcpStream::connect(shell.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut start = [0; 12];
+    idle.read_exact(&mut start).await.unwrap();
+    let mut half = TcpStream::connect(shell.address).await.unwrap();
+    half.write_all(b"GET /livez HTTP/1.1\r\nho").await.unwrap();
+    shell.stop.begin();
+    tokio::time::timeout(Duration::from_secs(5), shell.served).await.unwrap().unwrap();
+    assert!(TcpStream::connect(shell.address).await.is_err());
+}
+
+#[tokio::test]
+async fn metrics_are_on_the_admin_side_only() {
+    let shell = shell(|_| ()).await;
+    assert!(shell.get("/metrics").await.starts_with("HTTP/1.1 404 "));
+    let router = admin(shell.health.clone(), shell.metrics.clone());
+    let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}

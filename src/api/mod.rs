@@ -1,0 +1,12 @@
+//! What the outside speaks to: socket, protocol, tokens, REST, admin.
+
+pub mod answer;
+pub mod auth;
+pub mod engine;
+pub mod handlers;
+pub mod http;
+pub mod protocol;
+pub mod publication;
+pub mod publish_data;
+pub mod session;
+pub mod websocket;

@@ -1,0 +1,195 @@
+//! Frames captured from the official SDKs: what they sent, and what they were sent and understood.
+
+/// What npm `centrifuge` 5.8.0 sent in JSON, one text frame an item.
+pub const JS_JSON: &[&str] = &[
+    concat!(
+        r#"{"connect":{"token":"tok-é","data":{"app":1},"name":"js","version":"1.2"},"id":1}"#,
+        "\n",
+        r#"{"subscribe":{"channel":"no","flag":1},"id":2}"#,
+        "\n",
+        r#"{"subscribe":{"channel":"news","token":"subtok","data":{"q":[1,2]},"positioned":true,"#,
+        r#""recoverable":true,"join_leave":true,"flag":1,"recover":true,"offset":7,"epoch":"1","#,
+        r#""delta":"fossil"},"id":3}"#,
+    ),
+    r#"{"publish":{"channel":"room:1","data":"hello 😀"},"id":4}"#,
+    r#"{"history":{"channel":"news","since":{"offset":2,"epoch":"1"},"limit":5,"reverse":true},"id":5}"#,
+    r#"{"history":{"channel":"news","limit":-1},"id":6}"#,
+    r#"{"presence":{"channel":"news"},"id":7}"#,
+    r#"{"presence_stats":{"channel":"news"},"id":8}"#,
+    r#"{"rpc":{"method":"message.send","data":{"body":"hi","n":null}},"id":9}"#,
+    r#"{"rpc":{"method":"limit","data":{}},"id":10}"#,
+    r#"{}"#,
+    r#"{"send":{"data":{"s":1}}}"#,
+    concat!(r#"{"rpc":{"method":"a","data":1},"id":11}"#, "\n", r#"{"rpc":{"method":"b","data":null},"id":12}"#,),
+    r#"{}"#,
+    r#"{}"#,
+    r#"{"refresh":{"token":"tok-é"},"id":13}"#,
+    r#"{"sub_refresh":{"channel":"news","token":"subtok"},"id":14}"#,
+    r#"{"unsubscribe":{"channel":"news"},"id":15}"#,
+];
+
+/// The same session in protobuf, one binary frame an item, in hexadecimal digits.
+pub const JS_PROTOBUF: &[&str] = &[
+    concat!(
+        "200801221c0a06746f6b2dc3a912097b22617070223a317d22026a732a03312e320a08022a060a026e6f70013608032a320a",
+        "046e6577731206737562746f6b18013201313807420b7b2271223a5b312c325d7d4801500158016206666f7373696c7001",
+    ),
+    "1a08043a160a06726f6f6d3a31120c2268656c6c6f20f09f988022",
+    "15080552110a046e6577733805420508021201314801",
+    "15080652110a046e65777338ffffffffffffffffff01",
+    "0a080742060a046e657773",
+    "0a08084a060a046e657773",
+    "2a08096a260a167b22626f6479223a226869222c226e223a6e756c6c7d120c6d6573736167652e73656e64",
+    "0f080a6a0b0a027b7d12056c696d6974",
+    "00",
+    "0b62090a077b2273223a317d",
+    "0a080b6a060a01311201610d080c6a090a046e756c6c120162",
+    "00",
+    "00",
+    "0c080d72080a06746f6b2dc3a9",
+    "12080e7a0e0a046e6577731206737562746f6b",
+    "0a080f32060a046e657773",
+];
+
+/// What PyPI `centrifuge-python` 0.7.0 sent in JSON.
+pub const PYTHON_JSON: &[&str] = &[
+    r#"{"id": 1, "connect": {"token": "tok", "data": {"app": 1}, "name": "python"}}"#,
+    concat!(
+        r#"{"id": 2, "subscribe": {"channel": "news", "token": "subtok", "data": {"q": 1},"#,
+        r#" "positioned": true, "recoverable": true, "join_leave": true, "flag": 1}}"#,
+    ),
+    r#"{"id": 3, "publish": {"channel": "room:1", "data": "hello"}}"#,
+    concat!(
+        r#"{"id": 4, "history": {"channel": "news", "limit": 5, "reverse": true, "since": {"offset": 2,"#,
+        r#" "epoch": "1"}}}"#,
+    ),
+    r#"{"id": 5, "presence": {"channel": "news"}}"#,
+    r#"{"id": 6, "presence_stats": {"channel": "news"}}"#,
+    r#"{"id": 7, "rpc": {"method": "message.send", "data": {"body": "hi"}}}"#,
+    r#"{}"#,
+    r#"{"id": 8, "rpc": {"method": "limit", "data": {}}}"#,
+    r#"{"id": 9, "refresh": {"token": "tok"}}"#,
+    r#"{"id": 10, "sub_refresh": {"channel": "news", "token": "subtok"}}"#,
+    r#"{"id": 11, "unsubscribe": {"channel": "news"}}"#,
+];
+
+/// The same session in protobuf.
+pub const PYTHON_PROTOBUF: &[&str] = &[
+    "1d080122190a03746f6b120a7b22617070223a20317d2206707974686f6e",
+    "2408022a200a046e6577731206737562746f6b42087b2271223a20317d4801500158017001",
+    "1508033a110a06726f6f6d3a3112072268656c6c6f22",
+    "15080452110a046e6577733805420508021201314801",
+    "0a080542060a046e657773",
+    "0a08064a060a046e657773",
+    "2208076a1e0a0e7b22626f6479223a20226869227d120c6d6573736167652e73656e64",
+    "00",
+    "0f08086a0b0a027b7d12056c696d6974",
+    "09080972050a03746f6b",
+    "12080a7a0e0a046e6577731206737562746f6b",
+    "0a080b32060a046e657773",
+];
+
+/// What both SDKs in both formats took and understood: every kind of reply and push.
+pub const SERVER_JSON: &[&str] = &[
+    concat!(
+        r#"{"id":1,"connect":{"client":"c-1","version":"kervan 0.1","expires":true,"ttl":1,"#,
+        r##""data":{"hi":1},"subs":{"#alice":{"recoverable":true,"epoch":"1","##,
+        r#""publications":[{"data":{"n":2,"text":"süß \"q\""},"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":2,"tags":{"k":"v\n"},"#,
+        r#""time":1700000000123},{"data":{"n":3,"text":"süß \"q\""},"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":3,"tags":{"k":"v\n"},"#,
+        r#""time":1700000000123}],"recovered":true,"offset":3,"positioned":true,"was_recovering":true}},"#,
+        r#""ping":1,"pong":true,"session":"s","node":"n","time":1700000000000}}"#,
+        "\n",
+        r#"{"id":2,"error":{"code":103,"message":"permission denied"}}"#,
+        "\n",
+        r#"{"id":3,"subscribe":{"expires":true,"ttl":1,"recoverable":true,"epoch":"1","#,
+        r#""publications":[{"data":{"n":8,"text":"süß \"q\""},"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":8,"tags":{"k":"v\n"},"#,
+        r#""time":1700000000123},{"data":{"n":9,"text":"süß \"q\""},"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":9,"tags":{"k":"v\n"},"#,
+        r#""time":1700000000123}],"recovered":true,"offset":9,"positioned":true,"data":{"s":1},"#,
+        r#""was_recovering":true}}"#,
+    ),
+    r#"{"id":4,"publish":{}}"#,
+    concat!(
+        r#"{"id":5,"history":{"publications":[{"data":{"n":1,"text":"süß \"q\""},"info":{"user":"alice","#,
+        r#""client":"c-1","conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":1,"#,
+        r#""tags":{"k":"v\n"},"time":1700000000123}],"epoch":"1","offset":1099511627776}}"#,
+    ),
+    concat!(
+        r#"{"id":7,"presence":{"presence":{"c-1":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}}}}}"#,
+    ),
+    r#"{"id":8,"presence_stats":{"num_clients":2,"num_users":1}}"#,
+    concat!(
+        r#"{"id":9,"rpc":{"data":{"body":"hi","n":null}}}"#,
+        "\n",
+        r#"{"push":{"channel":"news","pub":{"data":{"n":10,"text":"süß \"q\""},"info":{"user":"alice","#,
+        r#""client":"c-1","conn_info":{"name":"Alice"},"chan_info":{"role":"x"}},"offset":10,"#,
+        r#""tags":{"k":"v\n"},"time":1700000000123}}}"#,
+        "\n",
+        r#"{"push":{"channel":"news","join":{"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}}}}}"#,
+        "\n",
+        r#"{"push":{"channel":"news","leave":{"info":{"user":"alice","client":"c-1","#,
+        r#""conn_info":{"name":"Alice"},"chan_info":{"role":"x"}}}}}"#,
+        "\n",
+        r#"{"push":{"message":{"data":{"m":1}}}}"#,
+        "\n",
+        r#"{"push":{"channel":"srv","subscribe":{"recoverable":true,"epoch":"1","offset":5,"#,
+        r#""positioned":true,"data":{"d":1}}}}"#,
+        "\n",
+        r#"{"push":{"channel":"srv","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}"#,
+        "\n",
+        r#"{}"#,
+    ),
+    concat!(
+        r#"{"id":10,"error":{"code":111,"message":"too many requests: retry after 850 ms","#,
+        r#""temporary":true}}"#,
+    ),
+    r#"{"id":13,"refresh":{"client":"c-1","version":"kervan 0.1","expires":true,"ttl":3600}}"#,
+    r#"{"id":14,"sub_refresh":{"expires":true,"ttl":3600}}"#,
+    r#"{"id":15,"unsubscribe":{}}"#,
+];
+
+/// The same in protobuf.
+pub const SERVER_PROTOBUF: &[&str] = &[
+    concat!(
+        "900208012a8b020a03632d31120a6b657276616e20302e31180120012a087b226869223a317d32d8010a0623616c69636512",
+        "cd0118013201313a5e221c7b226e223a322c2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c6963651203",
+        "632d311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d30023a070a016b1202760a48fbd095",
+        "ffbc313a5e221c7b226e223a332c2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c6963651203632d311a",
+        "107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d30033a070a016b1202760a48fbd095ffbc3140",
+        "01480350016001380140014a017352016e5880d095ffbc311908021215086712117065726d697373696f6e2064656e696564",
+        "df01080332da010801100118013201313a5e221c7b226e223a382c2274657874223a2273c3bcc39f205c22715c22227d2a2c",
+        "0a05616c6963651203632d311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d30083a070a01",
+        "6b1202760a48fbd095ffbc313a5e221c7b226e223a392c2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c",
+        "6963651203632d311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d30093a070a016b120276",
+        "0a48fbd095ffbc314001480950015a077b2273223a317d6001",
+    ),
+    "0408044200",
+    concat!(
+        "6e08055a6a0a5e221c7b226e223a312c2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c6963651203632d",
+        "311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d30013a070a016b1202760a48fbd095ffbc",
+        "3112013118808080808020",
+    ),
+    concat!(
+        "3908074a350a330a03632d31122c0a05616c6963651203632d311a107b226e616d65223a22416c696365227d220c7b22726f",
+        "6c65223a2278227d",
+    ),
+    "080808520408021001",
+    concat!(
+        "1c08096a180a167b22626f6479223a226869222c226e223a6e756c6c7d69226712046e657773225f221d7b226e223a31302c",
+        "2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c6963651203632d311a107b226e616d65223a22416c6963",
+        "65227d220c7b22726f6c65223a2278227d300a3a070a016b1202760a48fbd095ffbc3138223612046e6577732a2e0a2c0a05",
+        "616c6963651203632d311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d38223612046e6577",
+        "73322e0a2c0a05616c6963651203632d311a107b226e616d65223a22416c696365227d220c7b22726f6c65223a2278227d0d",
+        "220b42090a077b226d223a317d1b221912037372764a120801220131280530013a077b2264223a317d20221e12037372763a",
+        "1710d00f1a1273657276657220756e73756273637269626500",
+    ),
+    "2f080a122b086f1225746f6f206d616e792072657175657374733a20726574727920616674657220383530206d731801",
+    "1a080d72160a03632d31120a6b657276616e20302e31180120901c",
+    "09080e7a05080110901c",
+    "04080f3a00",
+];

@@ -1,0 +1,248 @@
+//! The JSON of publications: what a room's events, a user's events and ephemeral news look like to clients.
+//!
+//! The forms are fixed by `docs/protocol.md`; fields may be added, never changed. An open channel carries the published
+//! data as it is. Nothing here decides who sees what.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus, StreamEvent};
+use crate::actors::room::command::{Content, MaySend, RoomKind};
+use crate::actors::room::{Event, EventBody};
+use crate::actors::user::command::RoomChange;
+use crate::actors::user::event::{UserEvent, UserEventBody};
+use crate::api::protocol::json_write::{Object, number, object, string};
+use crate::api::protocol::{ClientInfo, Publication};
+use crate::ids::{Timestamp, UserId};
+
+/// Durable events become publications with `offset` = seq. `open` says that the stream is an open channel.
+#[must_use]
+pub fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
+    match event {
+        StreamEvent::Room(event) => room_publication(event, open),
+        StreamEvent::User(event) => user_publication(event),
+    }
+}
+
+/// A room's event. In an open channel a message is the published data, and its publisher stands in `info`.
+#[must_use]
+pub fn room_publication(event: &Event, open: bool) -> Publication {
+    let (data, info) = match &event.body {
+        EventBody::Message { content, redacted: false, .. } if open => {
+            (content.data.clone(), event.actor.as_ref().map(publisher))
+        }
+        _ => (room_json(event), None),
+    };
+    Publication { data, info, offset: event.seq.0, time: event.at.as_i64(), ..Publication::default() }
+}
+
+/// An event of a personal stream.
+#[must_use]
+pub fn user_publication(event: &UserEvent) -> Publication {
+    Publication { data: user_json(event), offset: event.seq.0, time: event.at.as_i64(), ..Publication::default() }
+}
+
+/// News without a place in the stream: no offset, may be lost.
+#[must_use]
+pub fn ephemeral_publication(event: &Ephemeral) -> Publication {
+    let data = json(|o| match event {
+        Ephemeral::Typing { user } => {
+            o.text("type", "typing");
+            o.text("user", user.as_str());
+        }
+        Ephemeral::Receipt { user, status, seq } => {
+            o.text("type", "receipt");
+            o.text("user", user.as_str());
+            o.text(
+                "status",
+                match status {
+                    ReceiptStatus::Delivered => "delivered",
+                    ReceiptStatus::Read => "read",
+                },
+            );
+            number(o.key("seq"), seq.0);
+        }
+        Ephemeral::ReadMark { room, seq, no } => {
+            o.text("type", "read");
+            uuid(o, "room", &room.0);
+            number(o.key("seq"), seq.0);
+            number(o.key("no"), no.0);
+        }
+    });
+    Publication { data, ..Publication::default() }
+}
+
+/// A room kind's name.
+#[must_use]
+pub fn kind_name(kind: RoomKind) -> &'static str {
+    match kind {
+        RoomKind::Direct => "direct",
+        RoomKind::Group => "group",
+        RoomKind::Broadcast => "broadcast",
+        RoomKind::Open => "open",
+    }
+}
+
+/// The name of who may send.
+#[must_use]
+pub fn may_send_name(may_send: MaySend) -> &'static str {
+    match may_send {
+        MaySend::Members => "members",
+        MaySend::Creator => "creator",
+    }
+}
+
+/// Who published into an open channel. The connection is not told: it is not kept.
+fn publisher(user: &UserId) -> ClientInfo {
+    ClientInfo { user: user.as_str().to_owned(), ..ClientInfo::default() }
+}
+
+fn json(fill: impl FnOnce(&mut Object<'_>)) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    object(&mut out, fill);
+    out.into()
+}
+
+fn uuid(o: &mut Object<'_>, key: &'static str, id: &Uuid) {
+    o.text(key, id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+}
+
+fn user(o: &mut Object<'_>, key: &'static str, user: Option<&UserId>) {
+    if let Some(user) = user {
+        o.text(key, user.as_str());
+    }
+}
+
+fn settings(o: &mut Object<'_>, title: &str, expires_at: Option<Timestamp>, may_send: MaySend, public: bool) {
+    string(o.key("title"), title);
+    if let Some(at) = expires_at {
+        number(o.key("expires_at"), at.0);
+    }
+    o.text("may_send", may_send_name(may_send));
+    boolean(o, "public", public);
+}
+
+fn boolean(o: &mut Object<'_>, key: &'static str, value: bool) {
+    o.key(key).extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+/// A room event's JSON: type and seq first, `ts` last.
+fn room_json(event: &Event) -> Bytes {
+    let actor = event.actor.as_ref();
+    json(|o| {
+        o.text("type", type_name(&event.body));
+        if let EventBody::Message { .. } = event.body {
+            uuid(o, "id", &event.id);
+        }
+        number(o.key("seq"), event.seq.0);
+        match &event.body {
+            EventBody::Message { no, content, redacted } => {
+                number(o.key("no"), no.0);
+                user(o, "sender", actor);
+                message(o, content);
+                if let Some(id) = &event.client_id {
+                    o.text("client_id", id.as_str());
+                }
+                o.flag("deleted", *redacted);
+            }
+            EventBody::Edited { target, body, metadata } => {
+                number(o.key("target"), target.0);
+                string(o.key("body"), body);
+                o.payload("metadata", metadata.as_deref().unwrap_or_default().as_bytes());
+                user(o, "by", actor);
+            }
+            EventBody::Deleted { target } => {
+                number(o.key("target"), target.0);
+                user(o, "by", actor);
+            }
+            EventBody::Joined | EventBody::Left => user(o, "user", actor),
+            EventBody::Invited { user: whom } | EventBody::Kicked { user: whom } => {
+                user(o, "user", Some(whom));
+                user(o, "by", actor);
+            }
+            EventBody::Created { kind, title, members, expires_at, may_send, public, history: _ } => {
+                o.text("kind", kind_name(*kind));
+                settings(o, title, *expires_at, *may_send, *public);
+                o.list("members", members, |out, member| string(out, member.as_str()));
+                user(o, "by", actor);
+            }
+            EventBody::Updated { title, expires_at, may_send, public } => {
+                settings(o, title, *expires_at, *may_send, *public);
+                user(o, "by", actor);
+            }
+            EventBody::Reopened { expires_at } => {
+                if let Some(at) = expires_at {
+                    number(o.key("expires_at"), at.0);
+                }
+                user(o, "by", actor);
+            }
+            EventBody::Ended | EventBody::Expired => user(o, "by", actor),
+        }
+        number(o.key("ts"), event.at.0);
+    })
+}
+
+fn message(o: &mut Object<'_>, content: &Content) {
+    string(o.key("body"), &content.body);
+    string(o.key("message_type"), &content.message_type);
+    o.payload("metadata", content.metadata.as_bytes());
+    if let Some(seq) = content.reply_to {
+        number(o.key("reply_to"), seq.0);
+    }
+}
+
+fn type_name(body: &EventBody) -> &'static str {
+    match body {
+        EventBody::Created { .. } => "room.created",
+        EventBody::Message { .. } => "message",
+        EventBody::Edited { .. } => "message.edited",
+        EventBody::Deleted { .. } => "message.deleted",
+        EventBody::Joined => "member.joined",
+        EventBody::Left => "member.left",
+        EventBody::Invited { .. } => "member.invited",
+        EventBody::Kicked { .. } => "member.kicked",
+        EventBody::Updated { .. } => "room.updated",
+        EventBody::Reopened { .. } => "room.reopened",
+        EventBody::Ended => "room.ended",
+        EventBody::Expired => "room.expired",
+    }
+}
+
+/// A user event's JSON.
+fn user_json(event: &UserEvent) -> Bytes {
+    json(|o| {
+        match &event.body {
+            UserEventBody::Room { room, kind, change, room_seq, by } => {
+                o.text(
+                    "type",
+                    match change {
+                        RoomChange::Joined => "room.joined",
+                        RoomChange::Left => "room.left",
+                        RoomChange::Invited => "room.invited",
+                        RoomChange::Kicked => "room.kicked",
+                        RoomChange::Ended => "room.ended",
+                        RoomChange::Reopened => "room.reopened",
+                    },
+                );
+                number(o.key("seq"), event.seq.0);
+                uuid(o, "room", &room.0);
+                o.text("kind", kind_name(*kind));
+                number(o.key("room_seq"), room_seq.0);
+                user(o, "by", by.as_ref());
+            }
+            UserEventBody::Block { user: whom, blocked } => {
+                o.text("type", if *blocked { "user.blocked" } else { "user.unblocked" });
+                number(o.key("seq"), event.seq.0);
+                user(o, "user", Some(whom));
+            }
+            UserEventBody::Preferences => {
+                o.text("type", "preferences");
+                number(o.key("seq"), event.seq.0);
+            }
+        }
+        number(o.key("ts"), event.at.0);
+    })
+}
+
+#[cfg(test)]
+mod tests;

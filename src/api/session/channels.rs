@@ -1,0 +1,183 @@
+//! Which channel a name means, and what its namespace allows.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::actors::gateway::frames::StreamId;
+use crate::actors::gateway::hub::StreamKey;
+use crate::actors::room::command::HistoryBound;
+use crate::api::protocol::Error;
+use crate::api::protocol::codes::ErrorCode;
+use crate::config::{self, Publish};
+use crate::ids::{RoomId, UserId};
+use crate::limits;
+
+/// The rules of a kind of channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Subscribing takes a token.
+    pub token_required: bool,
+    /// Who may publish.
+    pub publish: Publish,
+    /// Who is subscribed may be asked for.
+    pub presence: bool,
+    /// Comings and goings are told to those who ask.
+    pub join_leave: bool,
+    /// There is history, and it may be asked for.
+    pub history: bool,
+    /// Subscribers recover.
+    pub recover: bool,
+    /// How much history an open channel keeps.
+    pub bound: HistoryBound,
+}
+
+/// Rooms: who may do what is decided in the fold.
+const ROOM: Rules = Rules {
+    token_required: false,
+    publish: Publish::Anyone,
+    presence: true,
+    join_leave: true,
+    history: true,
+    recover: true,
+    bound: HistoryBound { events: 0, age_ms: 0 },
+};
+
+/// The user's own stream.
+const PERSONAL: Rules = Rules { publish: Publish::Nobody, join_leave: false, ..ROOM };
+
+/// What a name means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Channel {
+    /// The stream behind it.
+    pub key: StreamKey,
+    /// What is allowed.
+    pub rules: Rules,
+}
+
+impl Channel {
+    /// The room, if it is one (an open channel is none here).
+    #[must_use]
+    pub fn room(&self) -> Option<RoomId> {
+        match self.key {
+            StreamKey { stream: StreamId::Room(room), open: false } => Some(room),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a personal stream.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        matches!(self.key.stream, StreamId::User(_))
+    }
+}
+
+/// The channels of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Channels {
+    open: HashMap<String, Rules>,
+}
+
+impl Channels {
+    /// With these namespaces.
+    #[must_use]
+    pub fn new(namespaces: &[config::Namespace]) -> Self {
+        let open = namespaces.iter().filter(|namespace| namespace.open);
+        Self { open: open.map(|namespace| (namespace.namespace.clone(), rules(namespace))).collect() }
+    }
+
+    /// What `name` means to `user`.
+    ///
+    /// # Errors
+    /// 107 for what can't be a name, 102 for what is none here, 103 for the personal stream of somebody else.
+    pub fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
+        if name.is_empty() || name.len() > limits::CHANNEL_BYTES || name.contains(char::is_control) {
+            return Err(ErrorCode::BAD_REQUEST.because("channel name"));
+        }
+        if let Some(owner) = name.strip_prefix('#') {
+            if owner != user.as_str() || user.is_anonymous() {
+                return Err(ErrorCode::PERMISSION_DENIED.into());
+            }
+            let key = StreamKey { stream: StreamId::User(user.clone()), open: false };
+            return Ok(Channel { key, rules: PERSONAL });
+        }
+        if let Some(uuid) = name.strip_prefix(limits::ROOM_CHANNEL_PREFIX) {
+            // One room has one name: what it is called in pushes.
+            let room = Uuid::try_parse(uuid).map(RoomId).ok().filter(|room| room.channel() == name);
+            let room = room.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
+            return Ok(Channel { key: StreamKey { stream: StreamId::Room(room), open: false }, rules: ROOM });
+        }
+        let namespace = name.split_once(':').map_or("", |(namespace, _)| namespace);
+        let rules = self.open.get(namespace).ok_or(ErrorCode::UNKNOWN_CHANNEL)?.clone();
+        Ok(Channel { key: StreamKey { stream: StreamId::Room(RoomId::open(name)), open: true }, rules })
+    }
+}
+
+fn rules(namespace: &config::Namespace) -> Rules {
+    let age_ms = u64::try_from(namespace.history_ttl.as_millis()).unwrap_or(u64::MAX);
+    Rules {
+        token_required: namespace.token_required,
+        publish: namespace.publish,
+        presence: namespace.presence,
+        join_leave: namespace.join_leave,
+        history: namespace.history_size > 0,
+        recover: namespace.recover && namespace.history_size > 0,
+        // In a record, 0 events means all: a namespace without history keeps the last one, and never shows it.
+        bound: HistoryBound { events: u64::from(namespace.history_size.max(1)), age_ms },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channels() -> Channels {
+        let namespace = |name: &str, open, history_size| config::Namespace {
+            namespace: name.to_owned(),
+            open,
+            history_size,
+            ..config::Namespace::default()
+        };
+        Channels::new(&[namespace("", true, 100), namespace("news", true, 0), namespace("off", false, 100)])
+    }
+
+    fn find(name: &str) -> Result<Channel, u32> {
+        channels().find(name, &UserId::new("ann").unwrap()).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn each_name_means_one_kind_of_channel() {
+        let room = find("room:6ba7b810-9dad-51d1-80b4-00c04fd430c8").unwrap();
+        assert!(room.room().is_some() && !room.rules.token_required);
+        assert!(find("#ann").unwrap().is_personal());
+        let open = find("lobby").unwrap();
+        assert_eq!(open.key, StreamKey { stream: StreamId::Room(RoomId::open("lobby")), open: true });
+        assert_eq!(open.room(), None);
+        assert!(find("lobby").unwrap().rules.recover);
+        assert!(!find("news:today").unwrap().rules.recover);
+    }
+
+    #[test]
+    fn other_names_are_refused_with_their_codes() {
+        for (name, code) in [
+            ("", 107),
+            ("a\nb", 107),
+            (&"x".repeat(256)[..], 107),
+            ("#bob", 103),
+            ("#", 103),
+            ("room:nonsense", 102),
+            ("room:6BA7B810-9DAD-51D1-80B4-00C04FD430C8", 102),
+            ("room:6ba7b8109dad51d180b400c04fd430c8", 102),
+            ("off:x", 102),
+            ("unknown:x", 102),
+        ] {
+            assert_eq!(find(name), Err(code), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_anonymous_user_has_no_personal_stream() {
+        let user = UserId::anonymous(Uuid::from_u128(1));
+        assert!(channels().find(&user.channel(), &user).is_err());
+    }
+}

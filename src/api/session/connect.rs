@@ -1,0 +1,188 @@
+//! `connect`: who the client is, and the subscriptions that the server makes for it. Commands after it wait until its
+//! reply is out: SDKs take nothing before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::methods::Asker;
+use super::push::{seconds, wire};
+use super::subscribe::{Asked, position};
+use super::{Connection, Session};
+use crate::actors::gateway::frames::Denial;
+use crate::actors::gateway::hub::Wishes;
+use crate::actors::gateway::outbox::Outbox;
+use crate::api::auth::{TokenError, TokenOutcome, Verified};
+use crate::api::protocol::codes::{Disconnect, ErrorCode};
+use crate::api::protocol::{ConnectRequest, ConnectResult, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
+use crate::ids::{DeviceId, Timestamp, UserId};
+
+/// The server's version, as clients see it.
+pub(super) const VERSION: &str = concat!("kervan ", env!("CARGO_PKG_VERSION"));
+
+/// A `connect` whose server-side subscriptions are not all answered.
+pub(super) struct Connecting {
+    id: u32,
+    waiting: usize,
+    subs: BTreeMap<String, SubscribeResult>,
+    /// What came of those that are, for after the reply.
+    held: Vec<Bytes>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Connecting {
+    pub fn hold(&mut self, message: Bytes) {
+        self.held.push(message);
+    }
+}
+
+/// What a client may say of itself.
+#[derive(Deserialize, Default)]
+struct About {
+    device: Option<DeviceId>,
+}
+
+impl Session {
+    pub(super) fn connect(&mut self, id: u32, request: ConnectRequest) {
+        let verifier = self.server.verifier.clone();
+        let token = request.token.clone();
+        self.gate(async move { verifier.connection(&token).await }, move |session, verified| match verified {
+            Ok(verified) => session.admit(id, &request, verified),
+            Err(error) => session.refuse_token(id, error, error.on_connect()),
+        });
+    }
+
+    /// A token was refused.
+    pub(super) fn refuse_token(&mut self, id: u32, error: TokenError, outcome: TokenOutcome) {
+        tracing::debug!(%error, "token");
+        match outcome {
+            TokenOutcome::Error(code) => self.refuse(id, code),
+            TokenOutcome::Disconnect(disconnect) => self.close(disconnect),
+        }
+    }
+
+    fn admit(&mut self, id: u32, request: &ConnectRequest, verified: Verified) {
+        let Verified { user, expires_at, info, channels } = verified;
+        if self.server.shutdown.is_draining() {
+            return self.close(Disconnect::SHUTDOWN);
+        }
+        if expires_at.is_some_and(|at| at <= self.server.env.now()) {
+            return self.refuse(id, ErrorCode::TOKEN_EXPIRED);
+        }
+        let client = self.server.env.ids.next();
+        let user = user.unwrap_or_else(|| UserId::anonymous(client));
+        let device = serde_json::from_slice::<About>(&request.data).unwrap_or_default().device;
+        self.asker = Some(Arc::new(Asker { user: user.clone(), device }));
+        let outbox = Outbox::new(self.server.options.outbox_bytes);
+        let connection = Arc::new(Connection { client, user: user.clone(), wire: wire(self.format), info, outbox });
+        self.server.hub.sessions().add(&connection);
+        self.server.metrics.clients.inc();
+        self.connection = Some(connection.clone());
+        self.connecting =
+            Some(Box::new(Connecting { id, waiting: 0, subs: BTreeMap::new(), held: Vec::new(), expires_at }));
+        let personal = (!user.is_anonymous()).then(|| user.channel());
+        for channel in personal.into_iter().chain(channels) {
+            let from = request.subs.get(&channel);
+            self.server_side(channel, from, &connection);
+        }
+        self.connected_if_complete(Instant::now(), None);
+    }
+
+    fn server_side(&mut self, name: String, from: Option<&SubscribeRequest>, connection: &Arc<Connection>) {
+        let Ok(channel) = self.server.options.channels.find(&name, &connection.user) else {
+            tracing::debug!("a token names a channel that is none here");
+            return;
+        };
+        if self.sub(&name).is_some() {
+            return;
+        }
+        let from = from.filter(|from| from.recover && channel.rules.recover);
+        let wishes = Wishes {
+            announced: channel.rules.join_leave,
+            join_leave: channel.rules.join_leave,
+            info: None,
+            recover: from.map(position),
+        };
+        let asked = Asked::server_side(from.is_some(), channel.rules.recover);
+        self.begin(name, channel.key, asked, wishes, connection, None);
+        if let Some(connecting) = &mut self.connecting {
+            connecting.waiting += 1;
+        }
+    }
+
+    /// A server-side subscription began.
+    pub(super) fn server_side_begun(
+        &mut self,
+        channel: &str,
+        result: SubscribeResult,
+        now: Instant,
+        out: &mut Vec<Bytes>,
+    ) {
+        if let Some(connecting) = &mut self.connecting {
+            connecting.subs.insert(channel.to_owned(), result);
+            connecting.waiting -= 1;
+        }
+        self.connected_if_complete(now, Some(out));
+    }
+
+    /// It did not. Without a token's channel the client can live, without an answer about it it can't.
+    pub(super) fn server_side_refused(&mut self, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
+        if reason == Denial::Unavailable {
+            return self.close(Disconnect::SERVER_ERROR);
+        }
+        if let Some(connecting) = &mut self.connecting {
+            connecting.waiting -= 1;
+        }
+        self.connected_if_complete(now, Some(out));
+    }
+
+    /// Replies to `connect` once every server-side subscription is answered.
+    fn connected_if_complete(&mut self, now: Instant, out: Option<&mut Vec<Bytes>>) {
+        let Some(Connecting { id, subs, held, expires_at, .. }) =
+            self.connecting.take_if(|connecting| connecting.waiting == 0).map(|connecting| *connecting)
+        else {
+            return;
+        };
+        let Some(connection) = self.connection.clone() else { return };
+        let left = self.expires_in(expires_at);
+        self.clocks.expires = left.map(|left| now + left + self.server.options.refresh_grace);
+        let interval = self.server.options.ping_interval;
+        if !interval.is_zero() {
+            self.clocks.ping = Some(now + first_ping(interval, connection.client));
+        }
+        let result = ConnectResult {
+            client: connection.client.to_string(),
+            version: VERSION.to_owned(),
+            expires: left.is_some(),
+            ttl: left.map_or(0, seconds),
+            subs,
+            ping: if interval.is_zero() { 0 } else { seconds(interval) },
+            pong: !interval.is_zero(),
+            ..ConnectResult::default()
+        };
+        let reply = self.encode(&Reply::new(id, ReplyBody::Connect(result)));
+        match out {
+            Some(out) => {
+                out.push(reply);
+                out.extend(held);
+            }
+            None => self.direct.push_back(reply),
+        }
+    }
+
+    /// What is left until a time that a token named.
+    pub(super) fn expires_in(&self, at: Option<Timestamp>) -> Option<Duration> {
+        at.map(|at| Duration::from_millis(at.since(self.server.env.now())))
+    }
+}
+
+/// Spread over the second half of the interval by the client's id, so that not all are pinged at once.
+fn first_ping(interval: Duration, client: Uuid) -> Duration {
+    let spread = f64::from(client.as_u128() as u16) / f64::from(u16::MAX);
+    interval.mul_f64(0.5 + spread / 2.0)
+}

@@ -1,0 +1,107 @@
+//! From frames to commands, in their order.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::methods::Asker;
+use super::{Connection, Session};
+use crate::api::protocol::codes::Disconnect;
+use crate::api::protocol::{
+    Command, Error, FrameError, PingResult, Reply, ReplyBody, Request, RpcRequest, decode_frame,
+};
+use crate::metrics::Method;
+
+impl Session {
+    /// A frame of the client. Only if [`Session::wants_frames`].
+    pub fn frame(&mut self, payload: &[u8], now: Instant) {
+        let commands = match decode_frame(payload, self.format, &self.server.options.frame) {
+            Ok(commands) => commands,
+            Err(error) => return self.bad_frame(&error),
+        };
+        for command in commands {
+            if command.as_ref().is_ok_and(Command::is_pong) {
+                self.pong(now);
+            } else if self.closing.is_some() {
+                return;
+            } else if self.backlog.is_empty() && self.wants_commands() {
+                self.decoded(command);
+            } else {
+                self.backlog.push_back(command);
+            }
+        }
+    }
+
+    /// A message above the bound.
+    pub fn too_big(&mut self) {
+        self.close(Disconnect::MESSAGE_TOO_BIG);
+    }
+
+    fn pong(&mut self, now: Instant) {
+        if self.clocks.pong.take().is_none() {
+            // Nobody asked, or the ping is still on its way out.
+            self.control(now);
+        }
+    }
+
+    fn bad_frame(&mut self, error: &FrameError) {
+        tracing::debug!(%error, "bad frame");
+        self.close(error.disconnect());
+    }
+
+    pub(super) fn decoded(&mut self, command: Result<Command, FrameError>) {
+        match command {
+            Ok(command) => self.command(command),
+            Err(error) => self.bad_frame(&error),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let Command { id, request } = command;
+        let Some(request) = request else { return self.close(Disconnect::BAD_REQUEST) };
+        self.count(&request);
+        if id == 0 && !matches!(request, Request::Send(_)) {
+            return self.close(Disconnect::BAD_REQUEST);
+        }
+        let (connection, asker) = match (request, self.connection.clone(), self.asker.clone()) {
+            (Request::Connect(request), None, _) => return self.connect(id, request),
+            (request, Some(connection), Some(asker)) => return self.connected_command(id, request, connection, asker),
+            (_, connection, asker) => (connection, asker),
+        };
+        tracing::debug!(connected = connection.is_some() && asker.is_some(), "a command where it must not be");
+        self.close(Disconnect::BAD_REQUEST);
+    }
+
+    fn connected_command(&mut self, id: u32, request: Request, connection: Arc<Connection>, asker: Arc<Asker>) {
+        match request {
+            Request::Connect(_) => self.close(Disconnect::BAD_REQUEST),
+            Request::Subscribe(request) => self.subscribe(id, request, &connection),
+            Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel),
+            Request::Publish(request) => self.publish(id, request, asker),
+            Request::Presence(request) => self.presence(id, &request.channel),
+            Request::PresenceStats(request) => self.presence_stats(id, &request.channel),
+            Request::History(request) => self.history(id, request),
+            Request::Ping(_) => {
+                self.control(Instant::now());
+                self.reply(Reply::new(id, ReplyBody::Ping(PingResult {})));
+            }
+            Request::Send(_) => self.close(Disconnect::NOT_AVAILABLE),
+            Request::Rpc(request) => self.rpc(id, request, asker),
+            Request::Refresh(request) => self.refresh(id, request.token),
+            Request::SubRefresh(request) => self.sub_refresh(id, request),
+        }
+    }
+
+    /// An error in place of a result.
+    pub(super) fn refuse(&mut self, id: u32, error: impl Into<Error>) {
+        self.reply(Reply::error(id, error));
+    }
+
+    fn count(&self, request: &Request) {
+        let method = match request {
+            Request::Rpc(RpcRequest { method, .. }) => self.server.methods.known(method).unwrap_or("unknown"),
+            other => other.name(),
+        };
+        self.server.metrics.commands.get_or_create_owned(&Method { method }).inc();
+    }
+}

@@ -1,0 +1,108 @@
+//! What all sessions of a node share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::channels::Channels;
+use super::methods::Methods;
+use crate::actors::gateway::hub::{Hub, Limiter, Rate};
+use crate::api::auth::Verifier;
+use crate::api::protocol::FrameLimits;
+use crate::config::Config;
+use crate::env::Env;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+
+/// What the configuration says to sessions.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Until a client must have authenticated.
+    pub handshake_timeout: Duration,
+    /// Between two pings; zero for none.
+    pub ping_interval: Duration,
+    /// For the answer to one.
+    pub pong_timeout: Duration,
+    /// For a refresh after a token is over: clocks and networks are not exact.
+    pub refresh_grace: Duration,
+    /// Bytes that may wait for a slow reader.
+    pub outbox_bytes: usize,
+    /// How long a reader may be slow: to take less than `outbox_bytes` while more waits.
+    pub slow_grace: Duration,
+    /// Bounds of a frame.
+    pub frame: FrameLimits,
+    /// Messages of a user.
+    pub rate: Rate,
+    /// Open channels.
+    pub channels: Channels,
+}
+
+impl Options {
+    /// As configured.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            handshake_timeout: config.limits.handshake_timeout,
+            ping_interval: config.server.ping_interval,
+            pong_timeout: config.server.pong_timeout,
+            refresh_grace: Duration::from_secs(25),
+            outbox_bytes: config.limits.outbox.0,
+            slow_grace: Duration::from_secs(5),
+            frame: FrameLimits { bytes: config.limits.frame.0, ..FrameLimits::default() },
+            rate: Rate { per_minute: config.limits.messages_per_minute, burst: config.limits.burst },
+            channels: Channels::new(&config.channels),
+        }
+    }
+}
+
+/// See the module.
+pub struct Server {
+    pub(super) hub: Arc<Hub>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) methods: Arc<dyn Methods>,
+    pub(super) limiter: Limiter,
+    pub(super) env: Env,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) options: Options,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Server {
+    /// What sessions are made with.
+    #[must_use]
+    pub fn new(
+        hub: Arc<Hub>,
+        verifier: Arc<Verifier>,
+        methods: Arc<dyn Methods>,
+        env: Env,
+        metrics: Arc<Metrics>,
+        options: Options,
+        shutdown: Shutdown,
+    ) -> Self {
+        let limiter = Limiter::new(options.rate, env.clock.clone());
+        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown }
+    }
+
+    /// Bytes of a frame from a client.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.options.frame.bytes
+    }
+
+    /// How long a socket may take nothing before it counts as dead: as long as a client may stay silent.
+    #[must_use]
+    pub fn stall_timeout(&self) -> Duration {
+        self.options.ping_interval.max(Duration::from_secs(1)) + self.options.pong_timeout
+    }
+
+    /// The wish to drain.
+    #[must_use]
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}

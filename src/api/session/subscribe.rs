@@ -1,0 +1,262 @@
+//! `subscribe` and `unsubscribe`, and what the gateway says of subscriptions. The reply to a subscribe goes out at the
+//! very place of the subscription in the channel's order: before everything that comes after it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::channels::Channel;
+use super::push::seconds;
+use super::{Connection, Session};
+use crate::actors::gateway::feed::{Ending, Position, Subscribed};
+use crate::actors::gateway::frames::Denial;
+use crate::actors::gateway::hub::{StreamKey, Subscription, Wishes};
+use crate::actors::gateway::outbox::Signal;
+use crate::api::answer::denial_error;
+use crate::api::auth::Grant;
+use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
+use crate::api::protocol::{
+    Push, PushBody, Reply, ReplyBody, SubscribeRequest, SubscribeResult, UnsubscribeResult, encode_push,
+    subscription_flag,
+};
+use crate::api::publication::stream_publication;
+use crate::ids::{Generation, Seq, Timestamp};
+use crate::limits;
+use crate::metrics::Code;
+
+/// A subscription of this connection.
+pub(super) struct Sub {
+    key: u32,
+    pub channel: Box<str>,
+    pub place: Subscription,
+    server_side: bool,
+    /// Until it has begun.
+    asked: Option<Box<Asked>>,
+    /// When it ends unless it is refreshed.
+    expires: Option<Instant>,
+}
+
+/// What a subscribe asked for.
+pub(super) struct Asked {
+    /// The command; none for a server-side subscription.
+    id: Option<u32>,
+    recovering: bool,
+    recoverable: bool,
+    reject_unrecovered: bool,
+    expires_at: Option<Timestamp>,
+}
+
+impl Asked {
+    pub fn server_side(recovering: bool, recoverable: bool) -> Self {
+        Self { id: None, recovering, recoverable, reject_unrecovered: false, expires_at: None }
+    }
+}
+
+impl Sub {
+    pub fn is_pending(&self) -> bool {
+        self.asked.is_some()
+    }
+}
+
+/// Where a client says that it stands.
+pub(super) fn position(request: &SubscribeRequest) -> Position {
+    Position { generation: request.epoch.parse().ok().map(Generation), offset: Seq(request.offset) }
+}
+
+impl Session {
+    pub(super) fn sub(&self, channel: &str) -> Option<&Sub> {
+        self.subs.iter().find(|sub| &*sub.channel == channel)
+    }
+
+    pub(super) fn subscribe(&mut self, id: u32, request: SubscribeRequest, connection: &Arc<Connection>) {
+        if request.kind != 0 || request.tags_filter.is_some() {
+            return self.refuse(id, ErrorCode::NOT_AVAILABLE);
+        }
+        let channel = match self.server.options.channels.find(&request.channel, &connection.user) {
+            Ok(channel) => channel,
+            Err(error) => return self.refuse(id, error),
+        };
+        if self.sub(&request.channel).is_some() {
+            return self.refuse(id, ErrorCode::ALREADY_SUBSCRIBED);
+        }
+        if self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
+            return self.refuse(id, ErrorCode::LIMIT_EXCEEDED);
+        }
+        if request.token.is_empty() && !channel.rules.token_required {
+            return self.subscribe_granted(id, request, channel, Grant::default());
+        }
+        let verifier = self.server.verifier.clone();
+        let (token, name) = (request.token.clone(), request.channel.clone());
+        let user = (!connection.user.is_anonymous()).then(|| connection.user.clone());
+        self.gate(async move { verifier.subscription(&token, &name, user.as_ref()).await }, move |session, grant| {
+            match grant {
+                Ok(grant) => session.subscribe_granted(id, request, channel, grant),
+                Err(error) => session.refuse_token(id, error, error.on_subscribe()),
+            }
+        });
+    }
+
+    fn subscribe_granted(&mut self, id: u32, request: SubscribeRequest, channel: Channel, grant: Grant) {
+        let Some(connection) = self.connection.clone() else { return };
+        let Grant { expires_at, info } = grant;
+        if expires_at.is_some_and(|at| at <= self.server.env.now()) {
+            return self.refuse(id, ErrorCode::TOKEN_EXPIRED);
+        }
+        let rules = &channel.rules;
+        let wishes = Wishes {
+            announced: rules.join_leave,
+            join_leave: rules.join_leave && request.join_leave,
+            info: info.map(Box::new),
+            recover: (request.recover && rules.recover).then(|| position(&request)),
+        };
+        let asked = Asked {
+            id: Some(id),
+            recovering: request.recover,
+            recoverable: rules.recover,
+            reject_unrecovered: request.flag & subscription_flag::REJECT_UNRECOVERED != 0,
+            expires_at,
+        };
+        self.begin(request.channel, channel.key, asked, wishes, &connection, expires_at);
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        name: String,
+        stream: StreamKey,
+        asked: Asked,
+        wishes: Wishes,
+        connection: &Arc<Connection>,
+        expires_at: Option<Timestamp>,
+    ) {
+        let key = self.next_key;
+        self.next_key = self.next_key.wrapping_add(1);
+        let server_side = asked.id.is_none();
+        let place = self.server.hub.subscribe(stream, &name, connection, key, wishes);
+        let asked = Some(Box::new(asked));
+        if self.subs.is_empty() {
+            // Most clients have their personal channel and little else.
+            self.subs.reserve_exact(1);
+        }
+        self.subs.push(Sub { key, channel: name.into(), place, server_side, asked, expires: None });
+        self.set_sub_expiry(self.subs.len() - 1, expires_at);
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: u32, channel: &str) {
+        let Some(at) = self.subs.iter().position(|sub| &*sub.channel == channel) else {
+            // As the reference server: who is not subscribed is unsubscribed.
+            return self.reply(Reply::new(id, ReplyBody::Unsubscribe(UnsubscribeResult {})));
+        };
+        let sub = self.subs.remove(at);
+        sub.place.end(&self.server.hub);
+        if let Some(asked) = sub.asked.and_then(|asked| asked.id) {
+            // Its subscribe will not be answered any more otherwise.
+            self.refuse(asked, ErrorCode::UNAVAILABLE);
+        }
+        self.reply(Reply::new(id, ReplyBody::Unsubscribe(UnsubscribeResult {})));
+    }
+
+    /// What the gateway says, at its place between the messages.
+    pub(super) fn signal(&mut self, signal: Signal, now: Instant, out: &mut Vec<Bytes>) {
+        match signal {
+            Signal::Subscribed { key, reply } => self.begun(key, reply, now, out),
+            Signal::Refused { key, reason } => self.refused(key, reason, now, out),
+            Signal::Ended { key, why } => self.ended(key, why, out),
+            Signal::Close(code) => self.close(disconnect(code)),
+        }
+    }
+
+    fn begun(&mut self, key: u32, reply: Subscribed, now: Instant, out: &mut Vec<Bytes>) {
+        // Gone in the meantime: the client has been told.
+        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
+        let Some(asked) = self.subs[at].asked.take() else { return };
+        let sub = &self.subs[at];
+        if let (Some(id), true) = (asked.id, asked.reject_unrecovered && asked.recovering && !reply.recovered) {
+            let sub = self.subs.remove(at);
+            sub.place.end(&self.server.hub);
+            out.push(self.encode(&Reply::error(id, ErrorCode::UNRECOVERABLE_POSITION)));
+            return;
+        }
+        let left = self.expires_in(asked.expires_at);
+        let open = sub.place.key().open;
+        let result = SubscribeResult {
+            expires: left.is_some(),
+            ttl: left.map_or(0, seconds),
+            recoverable: asked.recoverable,
+            epoch: reply.generation.to_string(),
+            publications: reply.events.iter().map(|event| stream_publication(event, open)).collect(),
+            recovered: reply.recovered,
+            offset: reply.offset.0,
+            positioned: asked.recoverable,
+            was_recovering: asked.recovering,
+            ..SubscribeResult::default()
+        };
+        match asked.id {
+            Some(id) => out.push(self.encode(&Reply::new(id, ReplyBody::Subscribe(result)))),
+            None => {
+                let channel = sub.channel.clone();
+                self.server_side_begun(&channel, result, now, out);
+            }
+        }
+    }
+
+    fn refused(&mut self, key: u32, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
+        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
+        let sub = self.subs.remove(at);
+        match sub.asked.and_then(|asked| asked.id) {
+            Some(id) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
+            None => self.server_side_refused(reason, now, out),
+        }
+    }
+
+    fn ended(&mut self, key: u32, why: Ending, out: &mut Vec<Bytes>) {
+        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
+        let sub = self.subs.remove(at);
+        match why {
+            Ending::Removed => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+            Ending::Insufficient if sub.server_side => self.close(Disconnect::INSUFFICIENT_STATE),
+            Ending::Insufficient => out.push(self.unsubscribe_push(&sub, Unsubscribe::INSUFFICIENT_STATE)),
+        }
+    }
+
+    fn unsubscribe_push(&self, sub: &Sub, why: Unsubscribe) -> Bytes {
+        encode_push(&Push::new(&*sub.channel, PushBody::Unsubscribe(why.into())), self.format)
+    }
+
+    /// Sets or moves the time at which a subscription ends.
+    pub(super) fn set_sub_expiry(&mut self, at: usize, expires_at: Option<Timestamp>) {
+        let grace = self.server.options.refresh_grace;
+        self.subs[at].expires = self.expires_in(expires_at).map(|left| Instant::now() + left + grace);
+        self.clocks.sub_expires = self.subs.iter().filter_map(|sub| sub.expires).min();
+    }
+
+    /// Ends the subscriptions whose time is over.
+    pub(super) fn expire_subs(&mut self, now: Instant) {
+        while let Some(at) = self.subs.iter().position(|sub| sub.expires.is_some_and(|at| at <= now)) {
+            let sub = self.subs.remove(at);
+            sub.place.end(&self.server.hub);
+            let push = self.unsubscribe_push(&sub, Unsubscribe::EXPIRED);
+            if let Some(connection) = &self.connection {
+                let len = push.len();
+                connection.outbox.push_asked(super::Item::Bytes(push), len);
+            }
+        }
+        self.clocks.sub_expires = self.subs.iter().filter_map(|sub| sub.expires).min();
+    }
+
+    /// The place of the subscription to this channel among `subs`.
+    pub(super) fn sub_index(&self, channel: &str) -> Option<usize> {
+        self.subs.iter().position(|sub| &*sub.channel == channel)
+    }
+
+    /// Counts how the connection ends.
+    pub fn count_close(&self, disconnect: Disconnect) {
+        let code = Code { code: disconnect.code.into() };
+        self.server.metrics.disconnects.get_or_create_owned(&code).inc();
+    }
+}
+
+/// The published disconnect with this code.
+fn disconnect(code: u16) -> Disconnect {
+    Disconnect::ALL.iter().copied().find(|known| known.code == code).unwrap_or(Disconnect::FORCE_RECONNECT)
+}

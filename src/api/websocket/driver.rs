@@ -1,0 +1,229 @@
+//! The one task of a connection: reads, lets the session work, writes, and ends the connection as it must end.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::reader::{Message, ReadError, Reader};
+use super::writer::Writer;
+use crate::api::protocol::Format;
+use crate::api::protocol::codes::Disconnect;
+use crate::api::session::{Outgoing, Server, Session};
+
+/// Bytes of one read. They lie on the stack of the thread, not in the connection.
+const READ_BYTES: usize = 8 * 1024;
+/// For the last frame to leave and the other side to close.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// WebSocket's own codes.
+const NORMAL: u16 = 1000;
+const PROTOCOL_ERROR: u16 = 1002;
+
+/// How a connection ended.
+enum End {
+    /// By us, with this code.
+    Disconnect(Disconnect),
+    /// By us: what came is no WebSocket.
+    NoWebSocket,
+    /// By the client.
+    ByClient,
+    /// Without a word.
+    Lost,
+}
+
+/// A connection's task.
+pub(super) struct Driver {
+    stream: TcpStream,
+    reader: Reader,
+    writer: Writer,
+    session: Session,
+    server: Arc<Server>,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Instant,
+    /// Since when the socket takes nothing.
+    stalled: Option<Instant>,
+    /// Until the client has authenticated: hears of the drain. Afterwards the gateway tells.
+    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Driver {
+    /// A connection whose handshake is done; `begun` was read behind it.
+    pub fn new(stream: TcpStream, begun: Vec<u8>, server: Arc<Server>, format: Format) -> Self {
+        let now = Instant::now();
+        let session = Session::new(server.clone(), format, now);
+        let timer_at = session.deadline().unwrap_or(now);
+        let shutdown = server.shutdown().clone();
+        Self {
+            stream,
+            reader: Reader::new(server.frame_bytes(), begun),
+            writer: Writer::default(),
+            session,
+            timer: Box::pin(tokio::time::sleep_until(timer_at)),
+            timer_at,
+            stalled: None,
+            drain: Some(Box::pin(async move { shutdown.draining().await })),
+            server,
+        }
+    }
+
+    /// Serves until the connection is over.
+    pub async fn run(mut self) {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        // Others learn of it now, not when the last byte is gone.
+        self.session.end();
+        if let End::Disconnect(disconnect) = &end {
+            tracing::debug!(code = disconnect.code, reason = disconnect.reason, "disconnect");
+            self.session.count_close(*disconnect);
+        }
+        let Self { stream, writer, .. } = self;
+        // Told or not: it is over.
+        let _ = tokio::time::timeout(CLOSE_GRACE, finish(stream, writer, &end)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let now = Instant::now();
+            let mut progress = self.session.poll(cx);
+            progress |= self.poll_timer(now, cx);
+            match self.write(now, cx) {
+                Ok(wrote) => progress |= wrote,
+                Err(error) => {
+                    tracing::debug!(%error, "write");
+                    return Poll::Ready(End::Lost);
+                }
+            }
+            if let Some(disconnect) = self.session.closing() {
+                return Poll::Ready(End::Disconnect(disconnect));
+            }
+            match self.read(now, cx) {
+                Ok(read) => progress |= read,
+                Err(end) => return Poll::Ready(end),
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        if self.session.is_connected() {
+            self.drain = None;
+        } else if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
+            self.drain = None;
+            self.session.close(Disconnect::SHUTDOWN);
+            return true;
+        }
+        let stalled = self.stalled.map(|since| since + self.server.stall_timeout());
+        let Some(at) = self.session.deadline().into_iter().chain(stalled).min() else { return false };
+        // A timer that fires too early costs less than one that is set anew each time.
+        if at < self.timer_at || self.timer.is_elapsed() {
+            self.timer_at = at;
+            self.timer.as_mut().reset(at);
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        if stalled.is_some_and(|at| at <= now) {
+            self.session.close(Disconnect::NO_PONG);
+        }
+        self.session.timer(now);
+        true
+    }
+
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut progress = false;
+        loop {
+            if self.writer.is_empty() {
+                match self.session.outgoing(now, cx) {
+                    Outgoing::Messages(messages) => {
+                        self.writer.messages(self.session.format(), messages.iter().cloned());
+                    }
+                    Outgoing::Nothing => return Ok(progress),
+                }
+            }
+            match self.writer.poll_write(&mut self.stream, cx) {
+                Poll::Ready(written) => {
+                    self.session.wrote(written?);
+                    self.stalled = None;
+                    progress = true;
+                }
+                Poll::Pending => {
+                    self.stalled.get_or_insert(now);
+                    self.session.watch(now, cx);
+                    return Ok(progress);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut progress = false;
+        while self.session.wants_frames() {
+            match self.reader.next() {
+                Ok(Some(Message::Data(payload))) => self.session.frame(payload, now),
+                Ok(Some(Message::Ping(payload))) => {
+                    self.writer.pong(payload);
+                    self.session.control(now);
+                }
+                Ok(Some(Message::Pong)) => self.session.control(now),
+                Ok(Some(Message::Close)) => return Err(End::ByClient),
+                Ok(None) => match self.fill(cx) {
+                    Poll::Ready(Ok(0)) => return Err(End::Lost),
+                    Poll::Ready(Ok(_)) => continue,
+                    Poll::Ready(Err(error)) => {
+                        tracing::debug!(%error, "read");
+                        return Err(End::Lost);
+                    }
+                    Poll::Pending => {
+                        self.reader.rest();
+                        break;
+                    }
+                },
+                Err(ReadError::TooBig) => self.session.too_big(),
+                Err(error @ ReadError::Protocol(_)) => {
+                    tracing::debug!(%error, "bad frame");
+                    return Err(End::NoWebSocket);
+                }
+            }
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); READ_BYTES];
+        let mut space = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
+            Poll::Ready(Ok(())) => {
+                self.reader.push(space.filled());
+                Poll::Ready(Ok(space.filled().len()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Says goodbye, and lets the other side read it: closing with unread bytes would reset the connection under it.
+async fn finish(mut stream: TcpStream, mut writer: Writer, end: &End) -> io::Result<()> {
+    match end {
+        End::Disconnect(Disconnect { code, reason }) => writer.close(*code, reason),
+        End::NoWebSocket => writer.close(PROTOCOL_ERROR, "bad frame"),
+        End::ByClient => writer.close(NORMAL, ""),
+        End::Lost => return Ok(()),
+    }
+    while !writer.is_empty() {
+        poll_fn(|cx| writer.poll_write(&mut stream, cx)).await?;
+    }
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What a start prints to stdout: at most ten lines that a person can go on from.
+
+use std::net::SocketAddr;
+
+use kervan::config::Config;
+
+/// What the lines are made of.
+pub(super) struct Facts<'a> {
+    pub config: &'a Config,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    /// A token for somebody to try it with; in development mode only.
+    pub token: Option<(&'a str, String)>,
+}
+
+pub(super) fn text(facts: &Facts<'_>) -> String {
+    let mode = if facts.config.server.production { "production" } else { "development mode" };
+    let mut out = format!("Kervan {}, {mode}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| out.push_str(&format!("  {name:<10} {value}\n"));
+    line("WebSocket", &format!("ws://{}/connection/websocket", facts.public));
+    line("Health", &format!("http://{}/readyz?verbose", facts.public));
+    line("Metrics", &format!("http://{}/metrics", facts.admin));
+    line("Data", &facts.config.data.dir.display().to_string());
+    if let Some((user, token)) = &facts.token {
+        line("Token", &format!("DEVELOPMENT ONLY, for user {user}, good for a day; `kervan token` makes others"));
+        out.push_str(token);
+        out.push('\n');
+    }
+    out.push_str("  Stop       Ctrl-C drains, twice leaves at once\n");
+    out
+}

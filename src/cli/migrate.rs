@@ -1,0 +1,38 @@
+//! `kervan migrate`: brings a database to this program's schema, as the start does; for PostgreSQL and for whoever
+//! wants to do it apart from the start.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use kervan::config::{Database, Flag};
+use kervan::storage::store::migrate::migrate;
+
+use super::{Settings, print, sources};
+
+#[derive(Args)]
+pub(super) struct Request {
+    /// sqlite:FILE, a path or postgres://…; without it, the configured database.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
+    let flag = |value: &String| Flag { name: "--database-url", key: ("store", "database_url"), value: value.clone() };
+    let loaded = sources::load_with(&request.settings, request.database_url.iter().map(flag).collect())?;
+    let url = match loaded.config.database() {
+        Database::Postgres(url) => url,
+        Database::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+            }
+            format!("sqlite:{}", path.display())
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the async runtime")?;
+    let version = runtime.block_on(migrate(&url))?;
+    print(&format!("the schema is at version {version}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,108 @@
+//! The command line: its words, and what each exit code means.
+//!
+//! 0: done. 1: it failed while running. 2: asked for in a way that can't work (unknown flag, bad configuration, data
+//! folder or port held by another process); nothing was changed. 130, 143: a second Ctrl-C or SIGTERM cut a drain short.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use kervan::config::Problems;
+
+mod banner;
+mod config;
+mod health;
+mod logging;
+mod migrate;
+mod open_files;
+mod serve;
+mod signals;
+mod sources;
+mod token;
+
+/// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Settings that every command takes.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Settings {
+    /// Configuration file; without it, cluster.toml of the working directory if there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Public port; the admin port is the next one unless it is configured.
+    #[arg(long, value_name = "N")]
+    port: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C; a second one leaves at once.
+    Serve {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Bring a database to this version's schema (the start does it by itself).
+    Migrate(migrate::Request),
+    /// Make a token of a user with the configured secret.
+    Token(token::Request),
+    /// Ask the running server whether it is ready: exit code 0 if so, 1 if not.
+    Health {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show, check or write a configuration.
+    Config {
+        #[command(subcommand)]
+        what: config::What,
+    },
+}
+
+/// A request that can't work as it stands; exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(pub String);
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve { settings: cli.settings }) {
+        Command::Serve { settings } => serve::run(&settings),
+        Command::Migrate(request) => migrate::run(&request),
+        Command::Token(request) => token::run(&request),
+        Command::Health { settings } => health::run(&settings),
+        Command::Config { what } => config::run(&what),
+    };
+    result.unwrap_or_else(|error| {
+        report(&error);
+        let refused = error.is::<Refused>() || error.is::<Problems>();
+        ExitCode::from(if refused { 2 } else { 1 })
+    })
+}
+
+/// Writes an error to stderr, each line marked. If even that fails there is nobody left to tell.
+fn report(error: &anyhow::Error) {
+    let mut stderr = io::stderr().lock();
+    for line in format!("{error:#}").lines() {
+        let _ = writeln!(stderr, "error: {line}");
+    }
+}
+
+/// Writes to stdout. A reader that has gone away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,137 @@
+//! What a single value can't tell: settings that contradict each other, or that this version can't keep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::layer::Origin;
+use super::problem::Problem;
+use super::value::ByteSize;
+use super::{Config, Namespace};
+use crate::limits;
+
+const KIB: usize = 1024;
+/// RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
+const SECRET_BYTES: usize = 32;
+
+/// Adds what is wrong with a complete configuration.
+pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problems: &mut Vec<Problem>) {
+    let mut wrong = |path: &str, what: &str| problems.push(Problem::at(path, origins, what));
+    production(config, &mut wrong);
+    server(config, &mut wrong);
+    bounds(config, &mut wrong);
+    channels(&config.channels, &mut wrong);
+    if let Some(url) = &config.auth.jwks_url
+        && !url.starts_with("https://")
+        && !url.starts_with("http://")
+    {
+        wrong("auth.jwks_url", "expected an address that starts with https:// or http://");
+    }
+}
+
+/// What is allowed but should be known.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.auth.is_development() {
+        warnings.push(
+            "development mode: tokens are signed with a published secret, anyone can make one; set server.production \
+             = true and a secret of your own before others can reach this"
+                .to_owned(),
+        );
+    } else if config.auth.hmac_secret.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES) {
+        warnings.push(format!("auth.hmac_secret has fewer than {SECRET_BYTES} bytes: it can be guessed"));
+    }
+    warnings
+}
+
+fn production(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    if !config.server.production {
+        return;
+    }
+    if !config.auth.has_key() {
+        wrong(
+            "server.production",
+            "production needs a way to check tokens: set auth.hmac_secret (JWT_SECRET), a public key or auth.jwks_url",
+        );
+    }
+    if config.auth.is_development() {
+        wrong("auth.hmac_secret", "this is the published development secret: make one of your own");
+    }
+}
+
+fn server(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    let server = &config.server;
+    if server.port == u16::MAX && server.admin_port.is_none() {
+        wrong("server.port", "leaves no port above it for the admin listener: set server.admin_port");
+    }
+    let (public, admin) = (server.public_address(), server.admin_address());
+    let overlap = public.ip() == admin.ip() || public.ip().is_unspecified() || admin.ip().is_unspecified();
+    if public.port() == admin.port() && public.port() != 0 && overlap {
+        wrong("server.admin_port", "the same as server.port");
+    }
+    if server.ping_interval > Duration::ZERO && server.pong_timeout >= server.ping_interval {
+        wrong("server.pong_timeout", "must be shorter than server.ping_interval");
+    }
+    if server.ping_interval > Duration::ZERO && server.pong_timeout.is_zero() {
+        wrong("server.pong_timeout", "must be longer than 0");
+    }
+    for allowed in &server.allowed_origins {
+        let host = allowed.split_once("://").map(|(_, host)| host);
+        if allowed != "*" && !host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
+            wrong(
+                "server.allowed_origins",
+                &format!("expected \"*\" or scheme://host[:port] without a path, found {allowed:?}"),
+            );
+        }
+    }
+}
+
+fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    let set = &config.limits;
+    let mut between = |path: &str, size: ByteSize, low: usize, high: usize| {
+        if size.0 < low || size.0 > high {
+            wrong(path, &format!("expected {low} to {high} bytes, found {}", size.0));
+        }
+    };
+    between("limits.frame", set.frame, KIB, 16 * KIB * KIB);
+    between("limits.body", set.body, 1, limits::BODY_BYTES);
+    between("limits.outbox", set.outbox, 64 * KIB, 1024 * KIB * KIB);
+    // hyper takes no smaller read buffer than 8 KiB.
+    between("limits.header", set.header, 8 * KIB, 1024 * KIB);
+    // A segment holds at least one append; its offsets are 32 bits wide in the index.
+    between("data.segment_size", config.data.segment_size, 4 * limits::APPEND_BYTES, 2 * 1024 * KIB * KIB);
+    if set.messages_per_minute > 0 && set.burst == 0 {
+        wrong("limits.burst", "must be at least 1 if messages_per_minute is set");
+    }
+    if set.handshake_timeout.is_zero() {
+        wrong("limits.handshake_timeout", "must be longer than 0");
+    }
+    if set.idle < Duration::from_secs(1) {
+        wrong("limits.idle", "must be at least 1s");
+    }
+    for (path, number) in [("limits.resident_rooms", set.resident_rooms), ("limits.resident_users", set.resident_users)]
+    {
+        if number < 16 {
+            wrong(path, "must be at least 16");
+        }
+    }
+    if config.server.shutdown_grace.is_zero() {
+        wrong("server.shutdown_grace", "must be longer than 0");
+    }
+}
+
+fn channels(channels: &[Namespace], wrong: &mut dyn FnMut(&str, &str)) {
+    let mut seen = BTreeSet::new();
+    for (index, namespace) in channels.iter().enumerate() {
+        let path = format!("{}[{index}].namespace", Namespace::SCHEMA.name);
+        let name = namespace.namespace.as_str();
+        if !seen.insert(name) {
+            wrong(&path, &format!("{name:?} is there twice"));
+        }
+        if name == limits::ROOM_CHANNEL_PREFIX.trim_end_matches(':') {
+            wrong(&path, "\"room\" is for rooms, which are never open channels");
+        }
+        if name.contains([':', '#', '$', '/']) || name.len() > 64 {
+            wrong(&path, "expected at most 64 bytes without : # $ /");
+        }
+    }
+}

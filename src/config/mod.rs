@@ -1,0 +1,231 @@
+//! Configuration: built-in defaults < `cluster.toml` < environment < flags, each setting with its origin.
+//!
+//! Nothing here reads the environment or the working directory by itself: [`load`] is given its [`Sources`]. An
+//! unknown key or a bad value is a [`Problem`] that names the key and its place; nothing is guessed or skipped.
+//! Every setting stands in `sections.rs`, once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+mod check;
+mod choice;
+mod environment;
+mod file;
+mod hint;
+mod layer;
+mod origin;
+mod problem;
+mod schema;
+mod sections;
+mod show;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use choice::{Database, LogFilter, LogFormat, Publish};
+pub use layer::{Flag, Origin, Sources};
+pub use problem::{Problem, Problems};
+pub use schema::{Key, Schema, Section};
+pub use sections::{Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
+pub use show::template;
+pub use value::{ByteSize, Pem, Secret, parse_duration};
+
+/// The secret that signs tokens in development mode when no key is set. Published: it protects nothing.
+pub const DEVELOPMENT_SECRET: &str = "kervan-development-secret-not-for-production";
+
+/// Reads a duration as the configuration does: `500ms`, `300s`, `24h`, `0`.
+///
+/// # Errors
+/// What was expected.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    value::Value::read(&value::Raw::Text(text.to_owned()))
+}
+
+/// The whole configuration, complete and checked. `Config::default()` is what a start without any configuration has:
+/// development mode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Listeners, start and stop.
+    pub server: Server,
+    /// Data folder and journal.
+    pub data: Data,
+    /// Tokens.
+    pub auth: Auth,
+    /// Open channel namespaces.
+    pub channels: Vec<Namespace>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// Database.
+    pub store: Store,
+    /// Logs.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self::bare();
+        config.settle(&mut BTreeMap::new());
+        config
+    }
+}
+
+impl Config {
+    /// Defaults before anything that depends on the mode is filled in.
+    fn bare() -> Self {
+        Self {
+            server: Server::default(),
+            data: Data::default(),
+            auth: Auth::default(),
+            channels: Vec::new(),
+            limits: Limits::default(),
+            rooms: Rooms::default(),
+            store: Store::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// Fills in what depends on the mode and was not set: the development channel and the development secret.
+    fn settle(&mut self, origins: &mut BTreeMap<String, Origin>) {
+        if self.server.production {
+            return;
+        }
+        if self.channels.is_empty() && !origins.contains_key(Namespace::SCHEMA.name) {
+            self.channels.push(Namespace::default());
+        }
+        if !self.auth.has_key() {
+            self.auth.hmac_secret = Some(Secret::new(DEVELOPMENT_SECRET));
+            origins.insert("auth.hmac_secret".to_owned(), Origin::Development);
+        }
+    }
+
+    /// The sections that are there once, in the order of the template. Channels are apart.
+    fn sections(&self) -> [&dyn Section; 7] {
+        [&self.server, &self.data, &self.auth, &self.limits, &self.rooms, &self.store, &self.log]
+    }
+
+    fn sections_mut(&mut self) -> [&mut dyn Section; 7] {
+        [
+            &mut self.server,
+            &mut self.data,
+            &mut self.auth,
+            &mut self.limits,
+            &mut self.rooms,
+            &mut self.store,
+            &mut self.log,
+        ]
+    }
+
+    /// The settings of the open channel namespace that `channel` belongs to: by what stands before its first `:`.
+    /// `None` if there is no such namespace. Rooms (`room:`) are not open channels: ask before.
+    #[must_use]
+    pub fn namespace_of(&self, channel: &str) -> Option<&Namespace> {
+        let namespace = channel.split_once(':').map_or("", |(namespace, _)| namespace);
+        self.channels.iter().find(|n| n.namespace == namespace)
+    }
+
+    /// Where rows are kept: as configured, else `kervan.db` in the data folder.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        self.store.database_url.clone().unwrap_or_else(|| Database::Sqlite(self.data.dir.join("kervan.db")))
+    }
+}
+
+impl Auth {
+    /// Whether there is anything to check tokens with.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.hmac_secret.is_some()
+            || self.rsa_public_key.is_some()
+            || self.ecdsa_public_key.is_some()
+            || self.ed25519_public_key.is_some()
+            || self.jwks_url.is_some()
+    }
+
+    /// Whether tokens are signed with the published development secret.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        self.hmac_secret.as_ref().is_some_and(|secret| secret.expose() == DEVELOPMENT_SECRET)
+    }
+}
+
+impl Server {
+    /// Where the public listener binds.
+    #[must_use]
+    pub fn public_address(&self) -> SocketAddr {
+        let default = if self.production { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        SocketAddr::new(self.host.unwrap_or(IpAddr::V4(default)), self.port)
+    }
+
+    /// Where the admin listener binds. Port 0 if the public port is 0; otherwise the public port + 1 by default.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        let next = if self.port == 0 { 0 } else { self.port.saturating_add(1) };
+        SocketAddr::new(self.admin_host, self.admin_port.unwrap_or(next))
+    }
+}
+
+/// A configuration with the origin of each setting.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where each setting that is not a built-in default came from, by its path (`server.port`).
+    pub origins: BTreeMap<String, Origin>,
+    /// Environment variables that belong to later versions: accepted, not used yet.
+    pub not_used_yet: Vec<String>,
+    /// What works but should be known, for the log at start.
+    pub warnings: Vec<String>,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+}
+
+/// Puts the layers together and checks the result.
+///
+/// # Errors
+/// All problems found, each with its key and place.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let (environment, not_used_yet) = environment::read(&sources.environment);
+    let mut layers = Vec::new();
+    layers.extend(sources.file.as_ref().map(|(path, text)| file::read(path, text)));
+    layers.push(environment);
+    layers.push(layer::from_flags(&sources.flags));
+
+    let mut config = Config::bare();
+    let mut origins = BTreeMap::new();
+    let mut problems = Vec::new();
+    for layer in layers {
+        layer.apply(&mut config, &mut origins, &mut problems);
+    }
+    // What was misread may make the rest look wrong as well: report the first cause only.
+    if problems.is_empty() {
+        config.settle(&mut origins);
+        check::check(&config, &origins, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let warnings = check::warnings(&config);
+    let file = sources.file.as_ref().map(|(path, _)| path.clone());
+    Ok(Loaded { config, origins, not_used_yet, warnings, file })
+}
+
+impl Loaded {
+    /// What keeps this version from serving with this configuration, though it is a valid one.
+    ///
+    /// # Errors
+    /// PostgreSQL as the store: it comes with the cluster.
+    pub fn for_serve(&self) -> Result<&Config, Problems> {
+        match self.config.store.database_url {
+            Some(Database::Postgres(_)) => {
+                let what = "PostgreSQL comes with the cluster; this version serves from SQLite (`kervan migrate` takes \
+                            PostgreSQL)";
+                Err(Problems(vec![Problem::at("store.database_url", &self.origins, what)]))
+            }
+            _ => Ok(&self.config),
+        }
+    }
+}

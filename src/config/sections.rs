@@ -1,0 +1,155 @@
+//! Every setting: its name, type, default and meaning, once. The template, the environment names, the errors and
+//! `kervan config show` all come from here. A default is text, read like any other value.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::choice::{Database, LogFilter, LogFormat, Publish};
+use super::schema::section;
+use super::value::{ByteSize, Pem, Secret};
+
+section! {
+    /// Where Kervan listens and how it starts and stops.
+    Server "server" {
+        /// false: development mode, for trying it out on one's own machine: a published secret signs tokens, and the
+        /// channel namespace "" is open. true: refused without a secret, public key or jwks_url of your own; no
+        /// channel is open unless [[channels]] says so.
+        production: bool = "false",
+        /// Address of the public listener. "" is 127.0.0.1 in development and 0.0.0.0 in production.
+        host: Option<IpAddr> = "",
+        /// Port of the public listener: WebSocket, health. 0: any free one.
+        port: u16 = "3000",
+        /// Address of the admin listener: metrics, health. It asks for no password: keep it off the internet.
+        admin_host: IpAddr = "127.0.0.1",
+        /// Port of the admin listener. "": the public port + 1 (0 if that is 0).
+        admin_port: Option<u16> = "",
+        /// Web pages that may connect, as "https://chat.example.com"; "*" is every page. Empty: every page in
+        /// development, pages of the same host in production. Clients that are no browsers send no Origin.
+        allowed_origins: Vec<String> = "",
+        /// How often a client is pinged. "0": never.
+        ping_interval: Duration = "25s",
+        /// How long a client may take to answer a ping before it is closed.
+        pong_timeout: Duration = "10s",
+        /// How long a drain may take before what is left is cut off.
+        shutdown_grace: Duration = "10s",
+    }
+}
+
+section! {
+    /// The data folder and the journal in it.
+    Data "data" {
+        /// Folder of the journal and, unless [store] says otherwise, the database. Held by one process at a time.
+        dir: PathBuf = "./data",
+        /// Size of one journal segment file.
+        segment_size: ByteSize = "64MiB",
+    }
+}
+
+section! {
+    /// Who may connect. Tokens are JWTs: HS256, RS256, ES256, EdDSA; `sub` is the user id.
+    Auth "auth" {
+        /// Connect without a token, as a user that is new each time.
+        anonymous: bool = "false",
+        /// Secret of HS256 tokens, at least 32 bytes. Environment: JWT_SECRET. In development, if no key is set at
+        /// all, a published one.
+        hmac_secret: Option<Secret> = "",
+        /// Public key of RS256 tokens: PEM text or the path of a file.
+        rsa_public_key: Option<Pem> = "",
+        /// Public key of ES256 tokens: PEM text or the path of a file.
+        ecdsa_public_key: Option<Pem> = "",
+        /// Public key of EdDSA tokens: PEM text or the path of a file.
+        ed25519_public_key: Option<Pem> = "",
+        /// Address of a JSON Web Key Set; its keys are used by their `kid`.
+        jwks_url: Option<String> = "",
+        /// How old the key set may become before it is fetched again.
+        jwks_refresh: Duration = "5m",
+        /// What `aud` must be or contain. "": not checked.
+        audience: Option<String> = "",
+        /// What `iss` must be. "": not checked.
+        issuer: Option<String> = "",
+        /// How far other clocks may be off when `exp` and `nbf` are checked.
+        leeway: Duration = "0",
+    }
+}
+
+section! {
+    /// An open channel namespace: what stands before the first ":" of a channel's name. Without any [[channels]],
+    /// development has this one, and production has none.
+    Namespace "channels" {
+        /// The namespace; "" is names without ":".
+        namespace: String = "",
+        /// Channels come into being by a publish.
+        open: bool = "true",
+        /// Subscribing takes a token with this `channel`.
+        token_required: bool = "false",
+        /// Who may publish: "subscriber", "anyone" (connected), "nobody".
+        publish: Publish = "subscriber",
+        /// Who is subscribed can be asked for.
+        presence: bool = "true",
+        /// Subscribers hear of others coming and going.
+        join_leave: bool = "true",
+        /// Publications kept. 0: none, and no recovery.
+        history_size: u32 = "100",
+        /// How long they are kept.
+        history_ttl: Duration = "300s",
+        /// Subscribers that come back get what they missed.
+        recover: bool = "true",
+    }
+}
+
+section! {
+    /// Bounds. 0 is no bound where it says so.
+    Limits "limits" {
+        /// Messages a user may send in a minute. 0: no bound.
+        messages_per_minute: u32 = "60",
+        /// Messages of those that may come at once.
+        burst: u32 = "20",
+        /// Connections from one address (IPv6: one /64). 0: no bound, as behind a proxy.
+        connections_per_address: u32 = "200",
+        /// Connections in all. 0: no bound but that of the operating system.
+        connections: u32 = "0",
+        /// One WebSocket message from a client.
+        frame: ByteSize = "64KiB",
+        /// Body of a message; at most 32KiB.
+        body: ByteSize = "32KiB",
+        /// What may wait for a slow reader before it is closed with 3008.
+        outbox: ByteSize = "256KiB",
+        /// Head of an HTTP request.
+        header: ByteSize = "16KiB",
+        /// How long a client may take over an HTTP request's head, and over its first command.
+        handshake_timeout: Duration = "10s",
+        /// Rooms held in memory. Above it the one idle for longest leaves.
+        resident_rooms: u32 = "10000",
+        /// Users held in memory, likewise.
+        resident_users: u32 = "10000",
+        /// A room or user that had nothing to do for so long leaves memory.
+        idle: Duration = "5m",
+    }
+}
+
+section! {
+    /// Rooms.
+    Rooms "rooms" {
+        /// A direct chat ends so long after it began. "0": never.
+        direct_ttl: Duration = "24h",
+    }
+}
+
+section! {
+    /// The database that holds what the journal says, as rows.
+    Store "store" {
+        /// "sqlite:FILE" or a path. "": kervan.db in the data folder. Environment: DATABASE_URL.
+        database_url: Option<Database> = "",
+    }
+}
+
+section! {
+    /// What is written to stderr.
+    Log "log" {
+        /// "text" or "json".
+        format: LogFormat = "text",
+        /// Which lines, as in RUST_LOG: "info", "warn,kervan::storage=debug".
+        filter: LogFilter = "info",
+    }
+}

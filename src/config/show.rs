@@ -1,0 +1,88 @@
+//! The configuration as text: the effective one, and a template with every key.
+
+use std::fmt::Write as _;
+
+use super::environment::variable_of;
+use super::layer::Origin;
+use super::schema::{Schema, Section};
+use super::{Config, Loaded, Namespace};
+
+/// A `cluster.toml` with every key commented out at its default. Prose lines start with `# `, settings with `#` alone:
+/// without the `#`s it says what no file at all says.
+#[must_use]
+pub fn template() -> String {
+    let mut out = String::from(
+        "# Kervan's configuration. Every key is here, commented out, at its default.\n\
+         # Read from the working directory, or from --config FILE. The environment goes before it\n\
+         # (KERVAN_SECTION__KEY, such as KERVAN_SERVER__PORT; see README.md for the short names), flags before that.\n",
+    );
+    // Development mode fills in what depends on it; the template shows the plain defaults.
+    let config = Config::bare();
+    for section in config.sections() {
+        let schema = section.schema();
+        push(&mut out, section, &format!("[{}]", schema.name));
+        if schema.name == "auth" {
+            push(&mut out, &Namespace::default(), &format!("[[{}]]", Namespace::SCHEMA.name));
+        }
+    }
+    out
+}
+
+fn push(out: &mut String, section: &dyn Section, heading: &str) {
+    let schema = section.schema();
+    out.push('\n');
+    comment(out, schema.doc);
+    let _ = writeln!(out, "#{heading}");
+    for key in schema.keys {
+        comment(out, key.doc);
+        let value = section.show(key.name).unwrap_or_default();
+        let _ = writeln!(out, "#{} = {value}", key.name);
+    }
+}
+
+fn comment(out: &mut String, doc: &[&str]) {
+    for line in doc {
+        let _ = writeln!(out, "# {}", line.trim());
+    }
+}
+
+impl Loaded {
+    /// The effective configuration as TOML, secrets masked; with the origin of each setting if asked for.
+    #[must_use]
+    pub fn show(&self, with_origin: bool) -> String {
+        let mut out = String::new();
+        for section in self.config.sections() {
+            let name = section.schema().name;
+            let _ = writeln!(out, "[{name}]");
+            self.show_section(&mut out, section, name, with_origin);
+            if name == "auth" {
+                for (index, namespace) in self.config.channels.iter().enumerate() {
+                    let path = format!("{}[{index}]", Namespace::SCHEMA.name);
+                    let _ = writeln!(out, "[[{}]]", Namespace::SCHEMA.name);
+                    self.show_section(&mut out, namespace, &path, with_origin);
+                }
+            }
+        }
+        for name in &self.not_used_yet {
+            let _ = writeln!(out, "# {name} is set and not used yet: it belongs to a later version");
+        }
+        out
+    }
+
+    fn show_section(&self, out: &mut String, section: &dyn Section, path: &str, with_origin: bool) {
+        let schema: &Schema = section.schema();
+        for key in schema.keys {
+            let value = section.show(key.name).unwrap_or_default();
+            let _ = write!(out, "{} = {value}", key.name);
+            if with_origin {
+                let origin = self.origins.get(&format!("{path}.{}", key.name)).unwrap_or(&Origin::Default);
+                let _ = write!(out, "  # {origin}");
+                if *origin == Origin::Default && schema.name != Namespace::SCHEMA.name {
+                    let _ = write!(out, "; {}", variable_of(schema.name, key.name));
+                }
+            }
+            out.push('\n');
+        }
+        out.push('\n');
+    }
+}

@@ -1,0 +1,30 @@
+//! Kervan is a chat messaging engine: each chat room and each connected user is an actor, sharded by the 16384 Redis
+//! Cluster slots; a journal holds every durable fact; workers consume the journal to persist and to relay.
+//!
+//! # The map
+//!
+//! | module | holds | may import |
+//! |---|---|---|
+//! | [`ids`], [`limits`], [`env`], [`config`] | names and numbers; every bound with its reason; clock and ids injected; configuration | nothing of the rest |
+//! | [`shutdown`], [`health`], [`metrics`] | the wish to drain; whether the node is ready; what it counts | the same |
+//! | [`storage`] | durable bytes ([`storage::journal`]) and rows ([`storage::store`]); knows no room | the above |
+//! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
+//! | [`api`] | socket, protocol, tokens, REST, admin | the above |
+//!
+//! Imports go one way, downwards in the table's right column; `tests/imports.rs` checks it.
+//!
+//! # The way of a message
+//!
+//! socket -> session -> permit -> router -> partition: append to the journal, verified prefix -> room: fold ->
+//! outcome -> reply to the sender and events to the hub -> outboxes -> sockets. `docs/architecture.md` tells it in full.
+
+pub mod actors;
+pub mod api;
+pub mod config;
+pub mod env;
+pub mod health;
+pub mod ids;
+pub mod limits;
+pub mod metrics;
+pub mod shutdown;
+pub mod storage;

@@ -1,0 +1,117 @@
+//! Every bound of the engine, with its unit and its reason. What an operator may change stands in `config`; what would
+//! change the meaning of old records stands here and never changes without a version barrier.
+
+/// Bytes of a user id. Long enough for `issuer|subject` pairs of the usual identity providers.
+pub const USER_ID_BYTES: usize = 128;
+/// Bytes of a client message id. A UUID has 36.
+pub const CLIENT_ID_BYTES: usize = 64;
+/// Bytes of a device id.
+pub const DEVICE_ID_BYTES: usize = 64;
+/// What an anonymous user's id starts with. No token may carry a `sub` that starts so.
+pub const ANONYMOUS_PREFIX: &str = "anon:";
+/// What a room's channel name starts with.
+pub const ROOM_CHANNEL_PREFIX: &str = "room:";
+/// Bytes of a channel name (Centrifugo's default is 255).
+pub const CHANNEL_BYTES: usize = 255;
+
+/// Bytes of a message's body. Below the frame bound, with room for the envelope around it.
+pub const BODY_BYTES: usize = 32 * 1024;
+/// Bytes of a message's metadata (JSON text).
+pub const METADATA_BYTES: usize = 8 * 1024;
+/// Bytes of a message's type.
+pub const MESSAGE_TYPE_BYTES: usize = 32;
+/// Bytes of a room's title.
+pub const TITLE_BYTES: usize = 256;
+/// Bytes of a push token.
+pub const PUSH_TOKEN_BYTES: usize = 512;
+/// Bytes of a user's preferences (JSON text).
+pub const PREFERENCES_BYTES: usize = 8 * 1024;
+/// Devices of a user. The one not heard of for longest makes room.
+pub const DEVICES: usize = 32;
+/// Users that one user may block.
+pub const BLOCKS: usize = 10_000;
+/// Members named when a room is made. More are invited afterwards.
+pub const CREATE_MEMBERS: usize = 1_000;
+/// Members of a room. The fold keeps them all in memory, about 100 bytes each.
+pub const MEMBERS: usize = 100_000;
+/// Invitations of a room that are not answered yet.
+pub const INVITES: usize = 10_000;
+/// Users remembered as kicked from a room: they need a new invitation.
+pub const KICKED: usize = 10_000;
+
+/// The dedupe window in milliseconds of append time: a phone that was off for a night still resends safely.
+pub const DEDUPE_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
+/// The dedupe window in events of a room: about 3 MB in the busiest room.
+pub const DEDUPE_WINDOW_EVENTS: usize = 16_384;
+/// How far a client's clock may be ahead, in milliseconds, so that the time in its UUIDv7 still counts. An id from further
+/// ahead is taken like one without a time: deduplicated within the window only.
+pub const CLOCK_SKEW_MS: u64 = 60_000;
+/// Time to live of a command, in milliseconds: a paused producer must not publish a ghost later.
+pub const COMMAND_TTL_MS: u64 = 60_000;
+
+/// Bytes of an encoded journal record, envelope included.
+pub const RECORD_BYTES: usize = 256 * 1024;
+/// Bytes of commands that wait for one partition's append (permits are taken before the mailbox).
+pub const PARTITION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of one append: a batch that is fsynced as one.
+pub const APPEND_BYTES: usize = 1024 * 1024;
+/// Bytes of recent events that a room keeps for recovery, beyond those the store does not have yet.
+pub const ROOM_RING_BYTES: usize = 64 * 1024;
+/// Recent events that a hub keeps for a room with listeners.
+pub const HUB_RING_EVENTS: usize = 256;
+/// Bytes of those.
+pub const HUB_RING_BYTES: usize = 256 * 1024;
+/// Publications in one subscribe reply at most; the rest streams after it.
+pub const RECOVERY_REPLY_PUBLICATIONS: usize = 300;
+/// Items in one history page at most.
+pub const HISTORY_PAGE: usize = 300;
+/// Bytes of a connection's outbox: a slow reader beyond it is closed with 3008.
+pub const OUTBOX_BYTES: usize = 256 * 1024;
+/// Bytes of an outbox above which ephemeral publications are dropped.
+pub const OUTBOX_EPHEMERAL_BYTES: usize = 64 * 1024;
+/// Commands of one connection that may wait for their answers; above it the socket is not read.
+pub const SESSION_INFLIGHT: usize = 256;
+/// Subscriptions of one connection (Centrifugo's default is 128).
+pub const SESSION_SUBSCRIPTIONS: usize = 256;
+/// Bytes of one WebSocket message from a client.
+pub const FRAME_BYTES: usize = 64 * 1024;
+/// Commands in one frame.
+pub const FRAME_COMMANDS: usize = 1_000;
+/// Depth of JSON from outside.
+pub const JSON_DEPTH: usize = 32;
+/// Bytes of a token.
+pub const TOKEN_BYTES: usize = 8 * 1024;
+
+/// Offset commits of the personal stream and room list: rooms a user may be in.
+pub const ROOMS_PER_USER: usize = 50_000;
+/// Milliseconds between two head announcements of a room with listeners.
+pub const HEAD_ANNOUNCE_MS: u64 = 1_000;
+/// Bytes of recent events that a room keeps while the store does not have them. Beyond it a reader waits for the store.
+pub const ROOM_RING_UNSTORED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Dead letters kept of each partition: enough to find the client that sends them.
+pub const DEAD_LETTERS: usize = 100;
+
+/// Milliseconds after which a gateway asks an owner again that did not answer. An owner that moved answers within it.
+pub const GATEWAY_RETRY_MS: u64 = 1_000;
+/// Milliseconds after which a gateway gives up a subscription or a gap. Three times the longest stall promised (P7).
+pub const GATEWAY_GIVE_UP_MS: u64 = 10_000;
+/// Milliseconds that a gateway goes on listening for nobody: whoever comes back soon recovers from the ring.
+pub const FEED_LINGER_MS: u64 = 30_000;
+/// Bytes of publications in one subscribe reply at most, about; one larger publication goes alone.
+pub const RECOVERY_REPLY_BYTES: usize = 64 * 1024;
+
+/// Records that the projector writes in one commit at most: some 100 ms of work.
+pub const PROJECTOR_BATCH_RECORDS: usize = 4_096;
+/// Bytes of records in one commit at most.
+pub const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Milliseconds that records gather before a commit that is not full: a commit has a price of its own.
+pub const PROJECTOR_GATHER_MS: u64 = 10;
+/// Bytes of states that the projector keeps between commits, about.
+pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Rows of the outbox that the relay takes at a time.
+pub const RELAY_ROWS: usize = 512;
+/// Members that a fan-out tells at a time.
+pub const RELAY_MEMBERS: usize = 500;
+/// Expired rooms that a scan tells at most.
+pub const EXPIRY_PAGE: usize = 500;

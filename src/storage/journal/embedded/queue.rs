@@ -1,0 +1,142 @@
+//! Batches on their way to the writer thread: bounded in bytes, first in, first out.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::layout::RECORD_HEADER;
+use crate::ids::Partition;
+use crate::storage::journal::{AppendError, Appended};
+
+/// A batch that waits, and where its outcome goes.
+pub struct Request {
+    pub partition: Partition,
+    pub batch: Vec<Bytes>,
+    /// Bytes that it takes in the queue and in the segment.
+    pub bytes: usize,
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+impl Request {
+    /// The request, and where its outcome comes.
+    pub fn new(partition: Partition, batch: Vec<Bytes>) -> (Self, oneshot::Receiver<Result<Appended, AppendError>>) {
+        let (answer, outcome) = oneshot::channel();
+        let bytes = batch.iter().map(|record| RECORD_HEADER + record.len()).sum();
+        (Self { partition, batch, bytes, answer }, outcome)
+    }
+
+    /// Tells the caller, if it is still there.
+    pub fn answer(self, outcome: Result<Appended, AppendError>) {
+        drop(self.answer.send(outcome));
+    }
+}
+
+/// Why the queue takes nothing more.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    /// It was closed in order: what waits is still written.
+    Closed,
+    /// The writer gave up.
+    Failed(String),
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Request>,
+    /// Bytes of what waits and of what the writer holds.
+    bytes: usize,
+    stop: Option<Stop>,
+    writer_sleeps: bool,
+}
+
+/// See the module.
+pub struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+    limit: usize,
+}
+
+impl Queue {
+    /// A queue for at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { state: Mutex::default(), filled: Condvar::new(), limit }
+    }
+
+    /// Adds a batch at the end.
+    pub fn push(&self, request: Request) -> Result<(), AppendError> {
+        let mut state = self.state();
+        match &state.stop {
+            Some(Stop::Closed) => return Err(AppendError::Closed("it was closed".to_owned())),
+            Some(Stop::Failed(why)) => return Err(AppendError::Closed(why.clone())),
+            None => {}
+        }
+        if state.bytes + request.bytes > self.limit {
+            let why = format!("{} bytes are waiting, {} more are beyond the bound", state.bytes, request.bytes);
+            return Err(AppendError::Refused(why));
+        }
+        state.bytes += request.bytes;
+        state.waiting.push(request);
+        if std::mem::take(&mut state.writer_sleeps) {
+            drop(state);
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for batches and takes all that are there; `into` must be empty. False when nothing will come any more.
+    pub fn take(&self, into: &mut Vec<Request>) -> bool {
+        let mut state = self.state();
+        loop {
+            if !state.waiting.is_empty() {
+                std::mem::swap(&mut state.waiting, into);
+                return true;
+            }
+            if state.stop.is_some() {
+                return false;
+            }
+            state.writer_sleeps = true;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives back the bytes of answered batches.
+    pub fn release(&self, bytes: usize) {
+        self.state().bytes -= bytes;
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// Takes nothing more; what waits is still written.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.stop.get_or_insert(Stop::Closed);
+        state.writer_sleeps = false;
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Takes nothing more, and answers what waits: it was not written.
+    pub fn fail(&self, why: &str) {
+        let mut state = self.state();
+        if !matches!(state.stop, Some(Stop::Failed(_))) {
+            state.stop = Some(Stop::Failed(why.to_owned()));
+        }
+        for request in std::mem::take(&mut state.waiting) {
+            state.bytes -= request.bytes;
+            request.answer(Err(AppendError::Closed(why.to_owned())));
+        }
+    }
+
+    /// Why nothing more is taken.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.state().stop.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

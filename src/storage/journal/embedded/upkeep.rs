@@ -1,0 +1,98 @@
+//! Trim and backup: both work on whole segments beside the writer, never in its way.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files;
+use super::scan;
+use super::segment::{self, Segment};
+use super::{BackupReport, Shared};
+use crate::ids::{Offset, Partition};
+use crate::storage::journal::JournalError;
+
+/// Moves starts up and removes the segments that hold nothing else. Blocks.
+///
+/// The new starts are durable before any file goes: a crash between leaves files that the next start removes.
+pub fn trim(shared: &Shared, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
+    let mut meta = shared.meta();
+    let mut new = meta.clone();
+    for &(partition, asked) in up_to {
+        let end = shared.tails.bounds(partition).end;
+        if asked > end {
+            return Err(JournalError::BeyondEnd { partition, asked, end });
+        }
+        let start = &mut new.starts[partition.index()];
+        *start = (*start).max(asked.0);
+    }
+    let segments: Vec<Arc<Segment>> = shared.segments().clone();
+    let below = |next: &Segment| next.header.bases.iter().zip(new.starts.iter()).all(|(base, start)| base <= start);
+    let gone = segments.windows(2).take_while(|pair| pair[0].index.get().is_some() && below(&pair[1])).count();
+    if let Some(first) = segments.get(gone) {
+        new.first_segment = first.number();
+        new.first_salt = first.salt;
+    }
+    if new == *meta {
+        return Ok(());
+    }
+    new.store(&shared.dir)?;
+    for (n, start) in new.starts.iter().enumerate() {
+        shared.tails.set_start(n, *start);
+    }
+    *meta = new;
+    shared.segments_mut().drain(..gone);
+    for segment in &segments[..gone] {
+        if let Err(error) = std::fs::remove_file(&segment.path) {
+            // It is given up already; the next start tries again.
+            tracing::warn!(file = %segment.path.display(), %error, "a trimmed segment could not be removed");
+        }
+    }
+    Ok(())
+}
+
+/// Copies the journal as it is now, up to the durable end, into an empty or new folder. Blocks.
+pub fn backup(shared: &Shared, to: &Path) -> Result<BackupReport, JournalError> {
+    let failed = |error: &io::Error| files::io_error("write backup", to, error);
+    std::fs::create_dir_all(to).map_err(|error| failed(&error))?;
+    if std::fs::read_dir(to).map_err(|error| failed(&error))?.next().is_some() {
+        return Err(JournalError::Io(format!("{} is not empty", to.display())));
+    }
+    let meta = shared.meta(); // held: no trim removes a segment while it is copied
+    let (segments, end) = {
+        let segments = shared.segments();
+        let end = segments.last().map_or(0, |active| active.durable_end());
+        (segments.clone(), end)
+    };
+    let mut report = BackupReport::default();
+    for (n, source) in segments.iter().enumerate() {
+        let target = segment::path(to, source.number());
+        let active = n + 1 == segments.len();
+        if active {
+            report.copied_bytes += copy(&source.path, &target, end)?;
+            report.ends = ends(source, &target)?;
+        } else if std::fs::hard_link(&source.path, &target).is_err() {
+            report.copied_bytes += copy(&source.path, &target, u64::MAX)?;
+        }
+        report.segments += 1;
+    }
+    meta.store(to)?;
+    Ok(report)
+}
+
+fn copy(from: &Path, to: &Path, limit: u64) -> Result<u64, JournalError> {
+    let work = || -> io::Result<u64> {
+        let mut target = File::create_new(to)?;
+        let copied = io::copy(&mut File::open(from)?.take(limit), &mut target)?;
+        target.sync_all()?;
+        Ok(copied)
+    };
+    work().map_err(|error| files::io_error("copy to", to, &error))
+}
+
+/// One past the last record of each partition, as the copy of the active segment has them.
+fn ends(active: &Segment, copy: &Path) -> Result<Vec<Offset>, JournalError> {
+    let file = File::open(copy).map_err(|error| files::io_error("open", copy, &error))?;
+    let positions = scan::scan(&file, copy, active.salt)?.positions;
+    Ok(active.header.bases.iter().zip(positions).map(|(base, of)| Offset(base + of.len() as u64)).collect())
+}

@@ -1,0 +1,319 @@
+//! The synchronous core of the memory journal, with the faults that a real one has.
+//!
+//! An append has two moments, as on a broker: [`MemoryLog::start`] (the request is sent) and [`MemoryLog::settle`] (it
+//! has a [`Fate`]). Between them it is in flight for as long as the driver likes, and may already be visible
+//! ([`MemoryLog::expose`]). Each partition has a durable end and a visible end at or beyond it; readers see the visible
+//! one. [`MemoryLog::leader_loss`] cuts what lies between them: only records that no successful delivery report covers
+//! can vanish.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
+use crate::storage::journal::{AppendError, Appended, Bounds, JournalError, ReadError, StoredRecord};
+
+/// A writer of the log. Its appends to one partition keep their order as long as they are in flight.
+pub type Node = u32;
+
+/// An append in flight.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ticket(u64);
+
+/// What becomes of an append.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It lies in the log, is durable, and the caller is told.
+    Deliver,
+    /// Certainly not written; the caller is told so.
+    Refuse,
+    /// The caller is told that the outcome is unknown. It lies in the log and can be seen, but is not durable yet: the
+    /// next delivered append of the partition makes it so, a leader loss takes it away.
+    Land,
+    /// The caller is told that the outcome is unknown. It never comes (unless it was exposed: then it stays as with
+    /// [`Fate::Land`]).
+    Lose,
+    /// The caller is told that the outcome is unknown, and the request is still on its way: settle the same ticket again
+    /// later, with any other fate but [`Fate::Refuse`]. It no longer holds its place in the node's order.
+    Late,
+}
+
+/// What a leader loss did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Truncation {
+    /// The new end: what lay here and beyond is gone.
+    pub end: Offset,
+    /// How many records vanished.
+    pub lost: u64,
+    /// The partition's truncation generation afterwards.
+    pub generation: u64,
+}
+
+struct InFlight {
+    node: Node,
+    partition: Partition,
+    batch: Vec<Bytes>,
+    /// Where it lies, once it is visible.
+    placed: Option<Offset>,
+    /// The caller has been told "unknown".
+    detached: bool,
+}
+
+#[derive(Default)]
+struct Log {
+    start: u64,
+    durable: u64,
+    records: Vec<StoredRecord>,
+    generation: u64,
+}
+
+impl Log {
+    fn end(&self) -> u64 {
+        self.start + self.records.len() as u64
+    }
+}
+
+/// See the module.
+pub struct MemoryLog {
+    logs: Vec<Log>,
+    in_flight: BTreeMap<Ticket, InFlight>,
+    next_ticket: u64,
+    changes: u64,
+    closed: bool,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryLog {
+    /// An empty log of 256 partitions.
+    #[must_use]
+    pub fn new() -> Self {
+        let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
+        Self { logs, in_flight: BTreeMap::new(), next_ticket: 0, changes: 0, closed: false }
+    }
+
+    /// Sends `batch`. Nothing is written until it is settled or exposed.
+    pub fn start(&mut self, node: Node, partition: Partition, batch: Vec<Bytes>) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.in_flight.insert(ticket, InFlight { node, partition, batch, placed: None, detached: false });
+        ticket
+    }
+
+    /// The appends that may be settled or exposed now, oldest first: of each node and partition the oldest one, and those
+    /// that are [`Fate::Late`].
+    pub fn in_flight(&self) -> impl Iterator<Item = (Ticket, Node, Partition)> + '_ {
+        self.in_flight
+            .iter()
+            .filter(|(ticket, _)| self.is_first(**ticket))
+            .map(|(ticket, append)| (*ticket, append.node, append.partition))
+    }
+
+    /// Makes an append visible that stays in flight: readers see it, nobody was told, and a leader loss takes it away.
+    ///
+    /// # Panics
+    /// If the ticket is settled already, or an older append of the same node and partition is in flight.
+    pub fn expose(&mut self, ticket: Ticket, now: Timestamp) {
+        assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
+        self.place(ticket, now);
+    }
+
+    /// Whether an append in flight can be seen already.
+    #[must_use]
+    pub fn is_exposed(&self, ticket: Ticket) -> bool {
+        self.in_flight.get(&ticket).is_some_and(|append| append.placed.is_some())
+    }
+
+    /// Decides an append that is in flight, and gives what its caller is told (nobody listens if it was
+    /// [`Fate::Late`] before). `now` is the append time of what is written by this call.
+    ///
+    /// # Errors
+    /// As the fate says: [`AppendError::Refused`] or [`AppendError::Unknown`]; [`AppendError::Closed`] after
+    /// [`MemoryLog::close`].
+    ///
+    /// # Panics
+    /// If the ticket is settled already, if an older append of the same node and partition is in flight, or if an append
+    /// is to be refused that is visible or whose caller was told "unknown".
+    pub fn settle(&mut self, ticket: Ticket, now: Timestamp, fate: Fate) -> Result<Appended, AppendError> {
+        assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
+        let append = &self.in_flight[&ticket];
+        let unknown = || AppendError::Unknown("no answer came".to_owned());
+        if self.closed && append.placed.is_none() {
+            self.in_flight.remove(&ticket);
+            return Err(AppendError::Closed("closed".to_owned()));
+        }
+        match fate {
+            Fate::Deliver => {
+                let first = self.place(ticket, now);
+                let append = self.in_flight.remove(&ticket).expect("placed just now");
+                let end = first.plus(append.batch.len() as u64);
+                let log = &mut self.logs[append.partition.index()];
+                log.durable = log.durable.max(end.0);
+                let time = match append.batch.is_empty() {
+                    true => now,
+                    false => log.records[(first.0 - log.start) as usize].time,
+                };
+                Ok(Appended { first, end, time })
+            }
+            Fate::Refuse => {
+                assert!(append.placed.is_none() && !append.detached, "{ticket:?} may be written: it can't be refused");
+                self.in_flight.remove(&ticket);
+                Err(AppendError::Refused("refused".to_owned()))
+            }
+            Fate::Land => {
+                self.place(ticket, now);
+                self.in_flight.remove(&ticket);
+                Err(unknown())
+            }
+            Fate::Lose => {
+                self.in_flight.remove(&ticket);
+                Err(unknown())
+            }
+            Fate::Late => {
+                if let Some(append) = self.in_flight.get_mut(&ticket) {
+                    append.detached = true;
+                }
+                Err(unknown())
+            }
+        }
+    }
+
+    /// [`MemoryLog::start`] and [`MemoryLog::settle`] in one. Behind an append of the same node and partition that is in
+    /// flight it panics, as `settle` does.
+    ///
+    /// # Errors
+    /// As [`MemoryLog::settle`].
+    pub fn append(
+        &mut self,
+        node: Node,
+        now: Timestamp,
+        partition: Partition,
+        batch: Vec<Bytes>,
+        fate: Fate,
+    ) -> Result<Appended, AppendError> {
+        let ticket = self.start(node, partition, batch);
+        self.settle(ticket, now, fate)
+    }
+
+    /// A node crashed: what it had in flight and nobody decided yet never comes, except what is visible already (that
+    /// stays, not durable) and what was [`Fate::Late`].
+    pub fn forget(&mut self, node: Node) {
+        self.in_flight.retain(|_, append| append.node != node || append.detached);
+    }
+
+    /// Records from `from` on, as [`Journal::read`](crate::storage::journal::Journal::read) says, up to the visible end.
+    ///
+    /// # Errors
+    /// [`ReadError::Trimmed`] below the start.
+    pub fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        let log = &self.logs[partition.index()];
+        if from.0 < log.start {
+            return Err(ReadError::Trimmed { partition, asked: from, start: Offset(log.start) });
+        }
+        let mut bytes = 0usize;
+        let skip = usize::try_from(from.0 - log.start).unwrap_or(usize::MAX);
+        let fits = |record: &&StoredRecord| {
+            let first = bytes == 0;
+            bytes = bytes.saturating_add(record.bytes.len().max(1));
+            first || bytes <= max_bytes
+        };
+        Ok(log.records.iter().skip(skip).take_while(fits).cloned().collect())
+    }
+
+    /// Start and visible end.
+    #[must_use]
+    pub fn bounds(&self, partition: Partition) -> Bounds {
+        let log = &self.logs[partition.index()];
+        Bounds { start: Offset(log.start), end: Offset(log.end()) }
+    }
+
+    /// One past the last record that nothing can take away any more.
+    #[must_use]
+    pub fn durable_end(&self, partition: Partition) -> Offset {
+        Offset(self.logs[partition.index()].durable)
+    }
+
+    /// How often the partition was truncated. A reader that sees another number than before must look again at what it
+    /// read beyond its verified prefix.
+    #[must_use]
+    pub fn generation(&self, partition: Partition) -> u64 {
+        self.logs[partition.index()].generation
+    }
+
+    /// Counts every move of any partition's end.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The partition's leader is lost: what lies beyond the durable end is gone. Appends in flight that were visible are
+    /// no longer, and may still be settled (the producer sends them again).
+    pub fn leader_loss(&mut self, partition: Partition) -> Truncation {
+        let log = &mut self.logs[partition.index()];
+        let lost = log.end() - log.durable;
+        log.records.truncate((log.durable - log.start) as usize);
+        log.generation += 1;
+        let truncation = Truncation { end: Offset(log.durable), lost, generation: log.generation };
+        for append in self.in_flight.values_mut().filter(|append| append.partition == partition) {
+            append.placed = append.placed.filter(|first| first.0 < truncation.end.0);
+        }
+        if lost > 0 {
+            self.changes += 1;
+        }
+        truncation
+    }
+
+    /// Moves starts up, as [`Journal::trim`](crate::storage::journal::Journal::trim) says.
+    ///
+    /// # Errors
+    /// An offset beyond the durable end: nothing is trimmed then.
+    pub fn trim(&mut self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
+        if let Some((partition, offset)) = up_to.iter().find(|(p, offset)| *offset > self.durable_end(*p)) {
+            let end = self.durable_end(*partition);
+            return Err(JournalError::BeyondEnd { partition: *partition, asked: *offset, end });
+        }
+        for (partition, offset) in up_to {
+            let log = &mut self.logs[partition.index()];
+            let gone = offset.0.saturating_sub(log.start);
+            log.records.drain(..gone as usize);
+            log.start += gone;
+        }
+        Ok(())
+    }
+
+    /// Appends that are settled from now on are answered [`AppendError::Closed`].
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    fn is_first(&self, ticket: Ticket) -> bool {
+        let Some(append) = self.in_flight.get(&ticket) else { return false };
+        let same =
+            |other: &InFlight| !other.detached && (other.node, other.partition) == (append.node, append.partition);
+        append.detached || !self.in_flight.range(..ticket).any(|(_, other)| same(other))
+    }
+
+    fn place(&mut self, ticket: Ticket, now: Timestamp) -> Offset {
+        let append = self.in_flight.get_mut(&ticket).expect("the caller looked");
+        if let Some(first) = append.placed {
+            return first;
+        }
+        let log = &mut self.logs[append.partition.index()];
+        let first = log.end();
+        let stored = append.batch.iter().zip(first..);
+        log.records.extend(stored.map(|(bytes, n)| StoredRecord {
+            offset: Offset(n),
+            time: now,
+            bytes: bytes.clone(),
+        }));
+        append.placed = Some(Offset(first));
+        if !append.batch.is_empty() {
+            self.changes += 1;
+        }
+        Offset(first)
+    }
+}

@@ -1,0 +1,148 @@
+//! The memory journal: the contract, and its fault hooks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Fate, MemoryJournal, MemoryLog};
+use crate::env::ManualClock;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::storage::journal::contract::Fixture;
+use crate::storage::journal::{AppendError, Journal};
+
+mod contract {
+    async fn fixture() -> super::Fixture {
+        let clock = super::Arc::new(super::ManualClock::new(super::Timestamp(1_000)));
+        super::Fixture { journal: super::Arc::new(super::MemoryJournal::new(clock)), keep: Box::new(()) }
+    }
+    crate::journal_contract!(fixture);
+}
+
+fn p() -> Partition {
+    Partition::new(5).unwrap()
+}
+
+fn batch(text: &'static str) -> Vec<Bytes> {
+    text.split(' ').map(|word| Bytes::from_static(word.as_bytes())).collect()
+}
+
+fn visible(log: &MemoryLog) -> String {
+    let records = log.read(p(), log.bounds(p()).start, usize::MAX).unwrap();
+    records.iter().map(|record| std::str::from_utf8(&record.bytes).unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+const T: Timestamp = Timestamp(7);
+
+#[test]
+fn a_refused_append_never_shows() {
+    let mut log = MemoryLog::new();
+    assert!(matches!(log.append(1, T, p(), batch("a"), Fate::Refuse), Err(AppendError::Refused(_))));
+    assert_eq!(visible(&log), "");
+    assert_eq!(log.append(1, T, p(), batch("b"), Fate::Deliver).unwrap().first, Offset(0));
+}
+
+#[test]
+fn an_unknown_append_may_lie_there_or_not() {
+    let mut log = MemoryLog::new();
+    assert!(matches!(log.append(1, T, p(), batch("lost"), Fate::Lose), Err(AppendError::Unknown(_))));
+    assert!(matches!(log.append(1, T, p(), batch("there"), Fate::Land), Err(AppendError::Unknown(_))));
+    assert_eq!(visible(&log), "there");
+    assert_eq!(log.durable_end(p()), Offset(0));
+}
+
+#[test]
+fn a_late_append_lands_after_its_caller_was_told_unknown() {
+    let mut log = MemoryLog::new();
+    let ticket = log.start(1, p(), batch("late"));
+    assert!(matches!(log.settle(ticket, T, Fate::Late), Err(AppendError::Unknown(_))));
+    log.append(1, T, p(), batch("next"), Fate::Deliver).unwrap();
+    assert_eq!(log.in_flight().count(), 1);
+    drop(log.settle(ticket, T, Fate::Land));
+    assert_eq!(visible(&log), "next late");
+    assert_eq!(log.in_flight().count(), 0);
+}
+
+#[test]
+fn a_slow_append_holds_back_those_behind_it_of_the_same_node_only() {
+    let mut log = MemoryLog::new();
+    let slow = log.start(1, p(), batch("slow"));
+    let behind = log.start(1, p(), batch("behind"));
+    let other = log.start(2, p(), batch("other"));
+    assert_eq!(log.in_flight().map(|(ticket, ..)| ticket).collect::<Vec<_>>(), [slow, other]);
+    log.settle(other, T, Fate::Deliver).unwrap();
+    log.settle(slow, T, Fate::Deliver).unwrap();
+    log.settle(behind, T, Fate::Deliver).unwrap();
+    assert_eq!(visible(&log), "other slow behind");
+}
+
+#[test]
+#[should_panic(expected = "is not the next")]
+fn settling_out_of_order_is_a_mistake_of_the_driver() {
+    let mut log = MemoryLog::new();
+    log.start(1, p(), batch("slow"));
+    let behind = log.start(1, p(), batch("behind"));
+    drop(log.settle(behind, T, Fate::Deliver));
+}
+
+#[test]
+fn a_leader_loss_takes_only_what_no_report_covers() {
+    let mut log = MemoryLog::new();
+    log.append(1, T, p(), batch("landed"), Fate::Land).unwrap_err();
+    log.append(1, T, p(), batch("reported"), Fate::Deliver).unwrap();
+    log.append(2, T, p(), batch("x y"), Fate::Land).unwrap_err();
+    assert_eq!(
+        (visible(&log).as_str(), log.durable_end(p()), log.bounds(p()).end),
+        ("landed reported x y", Offset(2), Offset(4))
+    );
+    let loss = log.leader_loss(p());
+    assert_eq!((loss.end, loss.lost, loss.generation), (Offset(2), 2, 1));
+    assert_eq!(visible(&log), "landed reported");
+    assert_eq!((log.generation(p()), log.generation(Partition::new(6).unwrap())), (1, 0));
+    assert_eq!(log.append(1, T, p(), batch("again"), Fate::Deliver).unwrap().first, Offset(2));
+}
+
+#[test]
+fn a_visible_append_in_flight_is_sent_again_after_a_leader_loss() {
+    let mut log = MemoryLog::new();
+    let slow = log.start(1, p(), batch("slow"));
+    log.expose(slow, T);
+    assert_eq!(visible(&log), "slow");
+    log.leader_loss(p());
+    assert_eq!(visible(&log), "");
+    log.append(2, T, p(), batch("between"), Fate::Deliver).unwrap();
+    let report = log.settle(slow, Timestamp(9), Fate::Deliver).unwrap();
+    assert_eq!((report.first, report.time), (Offset(1), Timestamp(9)));
+    assert_eq!(visible(&log), "between slow");
+}
+
+#[test]
+fn a_crashed_node_leaves_behind_what_was_visible_or_late() {
+    let mut log = MemoryLog::new();
+    let seen = log.start(1, p(), batch("seen"));
+    log.expose(seen, T);
+    log.start(1, p(), batch("never"));
+    let late = log.start(1, Partition::new(6).unwrap(), batch("late"));
+    log.settle(late, T, Fate::Late).unwrap_err();
+    log.forget(1);
+    assert_eq!(log.in_flight().map(|(ticket, ..)| ticket).collect::<Vec<_>>(), [late]);
+    assert_eq!(visible(&log), "seen");
+    assert_eq!(log.durable_end(p()), Offset(0));
+}
+
+#[tokio::test]
+async fn a_held_journal_answers_when_it_is_released() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::new(T)));
+    journal.hold();
+    journal.next_fates([Fate::Refuse, Fate::Deliver]);
+    let (one, two) = (journal.append(p(), batch("one")), journal.append(p(), batch("two")));
+    let both = async {
+        let (one, two, ()) = tokio::join!(one, two, async {
+            assert_eq!(journal.held(), 2);
+            journal.release();
+        });
+        (one, two)
+    };
+    let (one, two) = both.await;
+    assert!(matches!(one, Err(AppendError::Refused(_))));
+    assert_eq!(two.unwrap().first, Offset(0));
+}

@@ -1,0 +1,118 @@
+//! The record envelope: what every journal record looks like, whatever it means.
+//!
+//! `[magic 0x4B][version][crc32c of what follows, u32 little-endian][protobuf Envelope]`. The version stands outside the
+//! protobuf so that an unknown one is seen before anything is decoded: it halts the partition and is never skipped.
+//! Fields are only ever added. Golden files of each version are decoded by a test for ever.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::ids::{Partition, Timestamp};
+
+/// First byte of every record.
+pub const MAGIC: u8 = 0x4B;
+/// The version that this program writes, and the highest that it reads.
+pub const VERSION: u8 = 1;
+
+const HEADER: usize = 6;
+
+/// A decoded envelope.
+#[derive(Clone, PartialEq, Message)]
+pub struct Envelope {
+    /// What the payload is; the numbers are given in `actors::kinds`.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    /// The slot key: a room's uuid (16 bytes) or a user's id. Empty for control records.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: Bytes,
+    /// The command's own id (16 bytes, UUIDv7), given at admission. A message's id is that of the record that made it.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub command_id: Bytes,
+    /// When the command was admitted, in milliseconds since the Unix epoch.
+    #[prost(uint64, tag = "4")]
+    pub issued_at_ms: u64,
+    /// Milliseconds that the command is good for; 0 means for ever. The fold rejects it when append time − issued_at is larger.
+    #[prost(uint64, tag = "5")]
+    pub ttl_ms: u64,
+    /// The command, as `kind` tells.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub payload: Bytes,
+}
+
+impl Envelope {
+    /// The envelope as it goes into the journal.
+    #[must_use]
+    pub fn encode_record(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(HEADER + self.encoded_len());
+        out.put_u8(MAGIC);
+        out.put_u8(VERSION);
+        out.put_u32_le(0);
+        self.encode_raw(&mut out);
+        let crc = crc32c::crc32c(&out[HEADER..]);
+        out[2..HEADER].copy_from_slice(&crc.to_le_bytes());
+        out.freeze()
+    }
+
+    /// Reads a record. The envelope shares the record's memory.
+    ///
+    /// # Errors
+    /// See [`RecordError`].
+    pub fn decode_record(record: &Bytes) -> Result<Self, RecordError> {
+        if record.len() < HEADER || record[0] != MAGIC || record[1] == 0 {
+            return Err(RecordError::NoRecord);
+        }
+        if record[1] > VERSION {
+            return Err(RecordError::NewerVersion(record[1]));
+        }
+        let stored = u32::from_le_bytes([record[2], record[3], record[4], record[5]]);
+        if crc32c::crc32c(&record[HEADER..]) != stored {
+            return Err(RecordError::Checksum);
+        }
+        Self::decode(record.slice(HEADER..)).map_err(|_| RecordError::NoRecord)
+    }
+
+    /// The command's id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        Uuid::from_slice(&self.command_id).unwrap_or(Uuid::nil())
+    }
+
+    /// When the command was admitted.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        Timestamp(self.issued_at_ms)
+    }
+
+    /// Whether the command is too old to count when it is appended at `now`.
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.ttl_ms != 0 && now.since(self.issued_at()) > self.ttl_ms
+    }
+}
+
+/// Why bytes are no record. Each of them halts the partition: none is ever skipped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RecordError {
+    /// No magic, or no envelope behind it.
+    #[error("not a record")]
+    NoRecord,
+    /// Written by a newer program.
+    #[error("record of version {0}, this program knows up to {VERSION}")]
+    NewerVersion(u8),
+    /// The bytes changed on the way.
+    #[error("record checksum does not match")]
+    Checksum,
+}
+
+/// An encoded record and the partition that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Addressed {
+    /// Where it goes.
+    pub partition: Partition,
+    /// The encoded envelope.
+    pub record: Bytes,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! The envelope: golden records of each version, and what is no record.
+
+use super::*;
+
+/// Each line: name, kind, key, command id, issued at, time to live, payload, and the whole record; bytes in hex, `-` for
+/// none. Lines are only ever added: these records lie in journals.
+const GOLDEN_V1: &str = include_str!("golden_v1.txt");
+
+fn hex(text: &str) -> Bytes {
+    let digits = text.trim_matches('-').as_bytes();
+    digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "-".to_owned() } else { bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+fn line(name: &str, envelope: &Envelope) -> String {
+    let Envelope { kind, key, command_id, issued_at_ms, ttl_ms, payload } = envelope;
+    let (key, id, payload, all) = (to_hex(key), to_hex(command_id), to_hex(payload), to_hex(&envelope.encode_record()));
+    format!("{name} {kind} {key} {id} {issued_at_ms} {ttl_ms} {payload} {all}")
+}
+
+fn golden() -> impl Iterator<Item = (&'static str, Envelope, Bytes)> {
+    GOLDEN_V1.lines().map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [name, kind, key, id, issued, ttl, payload, record] = fields[..] else { panic!("{line}") };
+        let envelope = Envelope {
+            kind: kind.parse().unwrap(),
+            key: hex(key),
+            command_id: hex(id),
+            issued_at_ms: issued.parse().unwrap(),
+            ttl_ms: ttl.parse().unwrap(),
+            payload: hex(payload),
+        };
+        (name, envelope, hex(record))
+    })
+}
+
+#[test]
+fn golden_records_of_version_1_are_read_for_ever() {
+    let mut count = 0;
+    for (name, envelope, record) in golden() {
+        assert_eq!(record[1], 1, "{name}");
+        assert_eq!(Envelope::decode_record(&record), Ok(envelope), "{name}");
+        count += 1;
+    }
+    assert!(count >= 6);
+}
+
+#[test]
+fn records_are_written_as_the_golden_ones_are() {
+    for (name, envelope, record) in golden().filter(|(name, ..)| *name != "later-field") {
+        assert_eq!(envelope.encode_record(), record, "{name}: {}", line(name, &envelope));
+    }
+}
+
+#[test]
+fn any_changed_byte_and_any_cut_is_an_error() {
+    for (name, _, record) in golden() {
+        for at in 0..record.len() {
+            for change in [1, 0x80, 0xff] {
+                let mut bytes = record.to_vec();
+                bytes[at] ^= change;
+                assert!(Envelope::decode_record(&bytes.into()).is_err(), "{name}: byte {at}");
+            }
+            assert!(Envelope::decode_record(&record.slice(..at)).is_err(), "{name}: cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_newer_version_is_told_apart_from_damage() {
+    let mut bytes = golden().next().unwrap().2.to_vec();
+    bytes[1] = VERSION + 1;
+    assert_eq!(Envelope::decode_record(&bytes.into()), Err(RecordError::NewerVersion(VERSION + 1)));
+}
+
+#[test]
+fn a_command_is_stale_only_beyond_its_time_to_live() {
+    let envelope = |ttl_ms| Envelope { issued_at_ms: 1_000, ttl_ms, ..Envelope::default() };
+    assert!(!envelope(60).is_stale(Timestamp(1_060)));
+    assert!(envelope(60).is_stale(Timestamp(1_061)));
+    assert!(!envelope(60).is_stale(Timestamp(0)), "a clock that went back makes nothing stale");
+    assert!(!envelope(0).is_stale(Timestamp(u64::MAX)));
+}

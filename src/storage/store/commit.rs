@@ -1,0 +1,99 @@
+//! What one transaction writes: the rows of a stretch of records of one or many partitions, and the watermarks that move
+//! over them.
+
+use super::rows::{
+    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, OutboxRow, ReadMarkRow, RoomEventRow,
+    UserEventRow, UserRoomRow, UserRow, WatermarkRow,
+};
+use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, UserId};
+
+/// Rows and watermarks that are written together or not at all.
+///
+/// The parts are applied in the order of the fields. Of a row that is replaced (everything but events) there is at most
+/// one for each key: the last state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Commit {
+    /// The guard: each partition moves from `from`, or nothing is written (I6). At most one for each partition.
+    pub watermarks: Vec<WatermarkMove>,
+    /// Rooms as they are now.
+    pub chats: Vec<ChatRow>,
+    /// Places in rooms, as they are now.
+    pub members: Vec<MemberChange>,
+    /// Last own message numbers of members: (room, user, number). Users without a place are passed over.
+    pub sent: Vec<(RoomId, UserId, MessageNo)>,
+    /// New events with their messages.
+    pub room_events: Vec<RoomEventRow>,
+    /// New bodies, in the order of their events.
+    pub edits: Vec<MessageEdit>,
+    /// Messages whose content goes, here and in the events of their edits.
+    pub redactions: Vec<(RoomId, Seq)>,
+    /// Events and messages below the seq go for good (bounded history).
+    pub trims: Vec<(RoomId, Seq)>,
+    /// Blocks in direct rooms: (room, who, whether).
+    pub room_blocks: Vec<(RoomId, UserId, bool)>,
+    /// Sources of rooms: (room, partition, highest offset).
+    pub room_sources: Vec<(RoomId, Partition, Offset)>,
+    /// Users as they are now.
+    pub users: Vec<UserRow>,
+    /// New events of personal streams.
+    pub user_events: Vec<UserEventRow>,
+    /// What users know of rooms, as it is now.
+    pub user_rooms: Vec<UserRoomChange>,
+    /// Read marks as they are now.
+    pub read_marks: Vec<ReadMarkRow>,
+    /// Blocks that came or went.
+    pub blocks: Vec<BlockChange>,
+    /// Devices that came, changed or went.
+    pub devices: Vec<DeviceChange>,
+    /// Sources of users: (user, partition, highest offset).
+    pub user_sources: Vec<(UserId, Partition, Offset)>,
+    /// What other partitions must be told.
+    pub outbox: Vec<OutboxRow>,
+    /// Records that could not be understood. The store keeps the last [`crate::limits::DEAD_LETTERS`] of each partition.
+    pub dead_letters: Vec<DeadLetterRow>,
+}
+
+/// A partition's watermark moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WatermarkMove {
+    /// `next_offset` as the writer knows it.
+    pub from: Offset,
+    /// The watermark from now on.
+    pub to: WatermarkRow,
+}
+
+/// A place in a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MemberChange {
+    /// It is so now.
+    Put(MemberRow),
+    /// There is none any more.
+    Remove(RoomId, UserId),
+}
+
+/// What a user knows of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UserRoomChange {
+    /// It is so now.
+    Put(UserRoomRow),
+    /// Forgotten.
+    Remove(UserId, RoomId),
+}
+
+/// A block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BlockChange {
+    /// It holds.
+    Put(BlockRow),
+    /// It does not (who, whom).
+    Remove(UserId, UserId),
+}
+
+/// A device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceChange {
+    /// It is so now.
+    Put(DeviceRow),
+    /// Forgotten.
+    Remove(UserId, DeviceId),
+}

@@ -1,0 +1,146 @@
+//! What is listed: rooms of a user, pages of members, rooms to expire, the outbox.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::limits;
+use crate::storage::store::commit::MemberChange;
+
+pub(crate) async fn the_room_list_is_sorted_and_counts_what_is_unread(store: &dyn Store) {
+    let (old, new, quiet, invited, kicked) = (room_id(1), room_id(2), room_id(3), room_id(4), room_id(5));
+    let mut commit = moved(old.partition(), 0, 1);
+    for (room, at) in
+        [(old, Some(2_000)), (new, Some(3_000)), (quiet, None), (invited, Some(2_500)), (kicked, Some(9_000))]
+    {
+        commit.chats.push(ChatRow {
+            last_message_at: at.map(Timestamp),
+            head: Seq(11),
+            last_no: MessageNo(10),
+            ..chat_row(room)
+        });
+        commit.room_events.push(message_row(room, 10, 10, "bob", "last"));
+        commit.room_events.push(event_row(room, 11, 5));
+        let state = if room == invited { 1 } else { u8::from(room == kicked) * 2 };
+        commit.members.push(MemberChange::Put(member_row(room, "alice", state)));
+        commit.members.push(MemberChange::Put(member_row(room, "bob", 0)));
+    }
+    commit.sent = vec![(new, user_id("alice"), MessageNo(4))];
+    commit.members.push(MemberChange::Put(MemberRow { joined_no: MessageNo(8), ..member_row(quiet, "alice", 0) }));
+    commit.members.retain(|change| !matches!(change, MemberChange::Put(m) if m.room == quiet && m.joined_no.0 == 0));
+    let mark = |room, seq, no| ReadMarkRow { user: user_id("alice"), room, seq: Seq(seq), no: MessageNo(no) };
+    commit.read_marks = vec![mark(old, 7, 7), mark(new, 3, 3)];
+    store.commit(commit).await.unwrap();
+    let list = store.room_list(&user_id("alice"), None, 10).await.unwrap();
+    let seen: Vec<_> = list.iter().map(|row| (row.chat.room, row.state, row.read_seq.0, row.unread)).collect();
+    assert_eq!(seen, [(new, 0, 3, 6), (invited, 1, 0, 0), (old, 0, 7, 3), (quiet, 0, 0, 2)]);
+    let last: Vec<_> = list.iter().map(|row| row.last_message.as_ref().map(|message| message.seq.0)).collect();
+    assert_eq!(last, [Some(10), None, Some(10), Some(10)]);
+}
+
+pub(crate) async fn the_room_list_is_paged_without_holes(store: &dyn Store) {
+    let mut commit = moved(room_id(1).partition(), 0, 1);
+    for n in 1..=23 {
+        let at = Some(Timestamp(1_000 + (n % 5) as u64));
+        commit.chats.push(ChatRow { last_message_at: at, ..chat_row(room_id(n)) });
+        commit.members.push(MemberChange::Put(member_row(room_id(n), "alice", 0)));
+    }
+    store.commit(commit).await.unwrap();
+    let whole = store.room_list(&user_id("alice"), None, 100).await.unwrap();
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.room_list(&user_id("alice"), after, 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(RoomListCursor { at: last.chat.activity(), room: last.chat.room });
+        paged.extend(page);
+    }
+    assert_eq!(paged.len(), 23);
+    assert_eq!(paged, whole);
+}
+
+pub(crate) async fn members_and_read_marks_are_paged(store: &dyn Store) {
+    let room = room_id(3);
+    let names: Vec<String> = (10..35).map(|n| format!("user{n}")).collect();
+    let mut commit = moved(room.partition(), 0, 1);
+    for name in &names {
+        for room in [room, room_id(2), room_id(4)] {
+            commit.members.push(MemberChange::Put(member_row(room, name, 0)));
+            commit.read_marks.push(ReadMarkRow { user: user_id(name), room, seq: Seq(1), no: MessageNo(1) });
+        }
+    }
+    store.commit(commit).await.unwrap();
+    let (mut members, mut marks) = (Vec::new(), Vec::new());
+    while members.len() < names.len() {
+        let page = store.members(room, members.last(), 10).await.unwrap();
+        assert!(!page.is_empty() && page.iter().all(|row| row.room == room));
+        members.extend(page.into_iter().map(|row| row.user));
+        let page = store.read_marks(room, marks.last(), 10).await.unwrap();
+        marks.extend(page.into_iter().map(|row| row.user));
+    }
+    let expected: Vec<_> = names.iter().map(|name| user_id(name)).collect();
+    assert_eq!((&members, &marks), (&expected, &expected));
+    assert!(store.members(room, members.last(), 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn only_active_rooms_expire_the_longest_overdue_first(store: &dyn Store) {
+    let mut commit = moved(room_id(1).partition(), 0, 1);
+    for (n, expires_at, status) in
+        [(1, Some(50), 0), (2, Some(40), 0), (3, None, 0), (4, Some(10), 1), (5, Some(51), 0)]
+    {
+        commit.chats.push(ChatRow { expires_at: expires_at.map(Timestamp), status, ..chat_row(room_id(n)) });
+    }
+    store.commit(commit).await.unwrap();
+    let over = store.expiring(Timestamp(50), 10).await.unwrap();
+    assert_eq!(over, [(room_id(2), Timestamp(40)), (room_id(1), Timestamp(50))]);
+    assert_eq!(store.expiring(Timestamp(50), 1).await.unwrap().len(), 1);
+    assert!(store.expiring(Timestamp(39), 10).await.unwrap().is_empty());
+}
+
+pub(crate) async fn the_outbox_keeps_its_order_until_it_is_delivered(store: &dyn Store) {
+    let row = |source: u16, offset, ord, fan_out| OutboxRow {
+        source: Partition::new(source).unwrap(),
+        offset: Offset(offset),
+        ord,
+        target: Partition::new(200).unwrap(),
+        record: Bytes::from(vec![0, 255, ord as u8]),
+        fan_out,
+    };
+    let to_members = Some(FanOut { room: room_id(1), after: None });
+    let rows = vec![row(2, 9, 0, None), row(2, 9, 1, None), row(2, 300, 0, to_members.clone()), row(7, 1, 0, None)];
+    let mut commit = moved(Partition::new(2).unwrap(), 0, 301);
+    commit.outbox = rows.iter().rev().cloned().collect();
+    store.commit(commit).await.unwrap();
+    let first = Partition::FIRST;
+    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows);
+    assert_eq!(store.relay_next(first, 2).await.unwrap(), rows[..2]);
+    assert_eq!(store.relay_next(Partition::new(3).unwrap(), 10).await.unwrap(), rows[3..]);
+    let two = Partition::new(2).unwrap();
+    store.relay_done(&[(two, Offset(9), 0)]).await.unwrap();
+    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows[1..]);
+    store.relay_done(&[(two, Offset(200), 7)]).await.unwrap();
+    store.relay_advance(two, Offset(300), 0, &user_id("m")).await.unwrap();
+    let further = Some(FanOut { room: room_id(1), after: Some(user_id("m")) });
+    assert_eq!(store.relay_next(first, 10).await.unwrap(), [row(2, 300, 0, further), row(7, 1, 0, None)]);
+    store.relay_done(&[(Partition::new(9).unwrap(), Offset(5), 0), (two, Offset(300), 0)]).await.unwrap();
+    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows[3..]);
+}
+
+/// Only the latest of each partition are kept; that they are bounded shows in that a flood of them is taken.
+pub(crate) async fn dead_letters_are_bounded(store: &dyn Store) {
+    let partition = Partition::new(3).unwrap();
+    for round in 0..3 {
+        let mut commit = moved(partition, round, round + 1);
+        commit.dead_letters = (0..limits::DEAD_LETTERS as u64)
+            .map(|n| DeadLetterRow {
+                partition,
+                offset: Offset(round * 1_000 + n),
+                at: Timestamp(1),
+                reason: "bad".to_owned(),
+                record: Bytes::from_static(b"\xff"),
+            })
+            .collect();
+        store.commit(commit).await.unwrap();
+    }
+    let kept = store.dead_letters(partition, 10_000).await.unwrap();
+    assert_eq!(kept.len(), limits::DEAD_LETTERS);
+    assert!(kept.iter().all(|row| row.offset.0 >= 2_000 && row.record.as_ref() == b"\xff"));
+}

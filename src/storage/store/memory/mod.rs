@@ -1,0 +1,188 @@
+//! The store in memory: for tests and the simulation. Nothing survives the process.
+//!
+//! [`Core`] holds the rows and is synchronous; [`MemoryStore`] puts the trait around it, with faults to order.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::commit::Commit;
+use super::rows::{
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
+    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+};
+use super::{SeqRange, Store, StoreError};
+use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+
+mod core;
+
+pub use core::Core;
+
+/// A [`Core`] behind the trait.
+#[derive(Default)]
+pub struct MemoryStore {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    core: Core,
+    down: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on (`true`) every call is answered with [`StoreError::Unavailable`], until it is taken back.
+    pub fn set_down(&self, down: bool) {
+        self.lock().down = down;
+    }
+
+    /// The rows as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Core {
+        self.lock().core.clone()
+    }
+
+    /// Falls back to an earlier moment, as after a crash or from a backup.
+    pub fn restore(&self, core: Core) {
+        self.lock().core = core;
+    }
+
+    /// Nothing here leaves the rows half changed, so a panic elsewhere does not poison them.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> Result<T, StoreError> {
+        let mut inner = self.lock();
+        if inner.down {
+            return Err(StoreError::Unavailable("switched off".to_owned()));
+        }
+        Ok(act(&mut inner.core))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn watermarks(&self) -> Result<Vec<WatermarkRow>, StoreError> {
+        self.core(|core| core.watermarks())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.core(|core| core.commit(commit))?
+    }
+
+    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError> {
+        self.core(|core| core.room(room))
+    }
+
+    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
+        self.core(|core| core.user(user))
+    }
+
+    async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
+        self.core(|core| core.chat(room))
+    }
+
+    async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {
+        self.core(|core| core.member(room, user))
+    }
+
+    async fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<RoomEventRow>, StoreError> {
+        self.core(|core| core.events(room, range, limit))
+    }
+
+    async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        self.core(|core| core.messages(room, range, limit))
+    }
+
+    async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError> {
+        self.core(|core| core.user_events(user, range, limit))
+    }
+
+    async fn room_list(
+        &self,
+        user: &UserId,
+        after: Option<RoomListCursor>,
+        limit: usize,
+    ) -> Result<Vec<RoomListRow>, StoreError> {
+        self.core(|core| core.room_list(user, after, limit))
+    }
+
+    async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
+        self.core(|core| core.members(room, after, limit))
+    }
+
+    async fn read_marks(
+        &self,
+        room: RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<ReadMarkRow>, StoreError> {
+        self.core(|core| core.read_marks(room, after, limit))
+    }
+
+    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
+        self.core(|core| core.expiring(now, limit))
+    }
+
+    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        self.core(|core| core.relay_next(from, limit))
+    }
+
+    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
+        self.core(|core| delivered.iter().for_each(|(source, offset, ord)| core.relay_done(*source, *offset, *ord)))
+    }
+
+    async fn relay_advance(
+        &self,
+        source: Partition,
+        offset: Offset,
+        ord: u32,
+        after: &UserId,
+    ) -> Result<(), StoreError> {
+        self.core(|core| core.relay_advance(source, offset, ord, after))
+    }
+
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.core(|core| core.dead_letters(partition, limit))
+    }
+
+    async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.core(|core| core.meta(key))
+    }
+
+    async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.core(|core| core.set_meta(key, value))
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.core(|_| ())
+    }
+
+    async fn backup_to(&self, _path: &Path) -> Result<Vec<WatermarkRow>, StoreError> {
+        Err(StoreError::Incompatible("a store in memory is not backed up to a file".to_owned()))
+    }
+
+    async fn close(&self) {
+        self.set_down(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::store::contract::Fixture;
+
+    async fn fixture() -> Fixture {
+        Fixture { store: std::sync::Arc::new(MemoryStore::new()), keep: Box::new(()) }
+    }
+
+    crate::store_contract!(fixture);
+}

@@ -1,0 +1,191 @@
+//! The store: rows that answer what the journal can't answer quickly. All of them but the accounts are derived from the
+//! journal and can be rebuilt from it.
+//!
+//! The store knows no room: it keeps plain rows, decides nothing and checks no permission. Whoever reads clamps to the
+//! room's floor ([`rows::ChatRow::floor`]) and to what the asking user may see.
+//!
+//! # The contract
+//!
+//! Every implementation passes the one suite in `contract`. In words:
+//!
+//! 1. *One transaction, one guard (I6).* A [`Commit`] is written as a whole or not at all, and only if each partition in it
+//!    still stands at the `from` of its move; else [`StoreError::Stale`] and nothing has changed. So two projectors of one
+//!    partition are harmless: the slower one is refused.
+//! 2. *One snapshot.* [`Store::room`] and [`Store::user`] return rows and watermark of one moment.
+//! 3. *Exactly what was written.* Ids, times, texts and bytes come back as they were; events come back as they happened
+//!    also after edits, until a deletion takes their content away.
+//! 4. *Regression is honest.* A store may fall back to an earlier moment (crash, restored backup), but rows and watermarks
+//!    fall back together. The journal is the truth and brings the rest again.
+//! 5. *Errors.* [`StoreError::Unavailable`] may be tried again and has changed nothing, or everything: the guard tells.
+//!    The other errors do not go away by trying again.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
+
+pub mod commit;
+#[cfg(test)]
+pub(crate) mod contract;
+pub mod memory;
+pub mod migrate;
+pub mod rows;
+pub mod sqlite;
+
+pub use commit::Commit;
+use rows::{
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
+    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+};
+
+/// Durable rows. See the module for the contract.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The watermarks of all partitions, in order.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; so for each of the following.
+    async fn watermarks(&self) -> Result<Vec<WatermarkRow>, StoreError>;
+
+    /// Writes rows and watermarks together, or nothing.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// All that a fold needs of a room, with the watermark of its partition at the same moment.
+    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError>;
+
+    /// All that a fold needs of a user, with the watermark of his partition at the same moment.
+    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError>;
+
+    /// A room's row.
+    async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError>;
+
+    /// A user's place in a room.
+    async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError>;
+
+    /// Events of a room inside `range`, at most `limit`.
+    async fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<RoomEventRow>, StoreError>;
+
+    /// Messages of a room in their present form inside `range`, at most `limit`; deleted ones have no content.
+    async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// Events of a personal stream inside `range`, at most `limit`.
+    async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError>;
+
+    /// The rooms that the user is a member of or invited to, the latest activity first, after `after`, at most `limit`.
+    async fn room_list(
+        &self,
+        user: &UserId,
+        after: Option<RoomListCursor>,
+        limit: usize,
+    ) -> Result<Vec<RoomListRow>, StoreError>;
+
+    /// Members, invited and kicked of a room by user id, after `after`, at most `limit`.
+    async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;
+
+    /// Read marks in a room by user id, after `after`, at most `limit`.
+    async fn read_marks(
+        &self,
+        room: RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<ReadMarkRow>, StoreError>;
+
+    /// Active rooms whose time is over at `now`, the longest overdue first, at most `limit`.
+    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError>;
+
+    /// The first rows of the outbox in the order (source, offset, ord), from the source partition `from` on.
+    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Removes what was delivered: for each (source, offset, ord) the rows of the source up to and including that one.
+    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError>;
+
+    /// Notes how far a fan-out came: members up to and including `after` have been told.
+    async fn relay_advance(
+        &self,
+        source: Partition,
+        offset: Offset,
+        ord: u32,
+        after: &UserId,
+    ) -> Result<(), StoreError>;
+
+    /// The dead letters of a partition, the oldest first, at most `limit`.
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError>;
+
+    /// A note that belongs to the store as a whole, like the id of the journal that it is made from.
+    async fn meta(&self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Writes such a note.
+    async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError>;
+
+    /// Whether the store answers and takes rows.
+    async fn health(&self) -> Result<(), StoreError>;
+
+    /// Writes a consistent copy to `path` (which must not exist) while the store is in use, flushed to disk. Returns the
+    /// watermarks of the copy: the journal may be trimmed behind them once the copy is safe (I7).
+    async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>, StoreError>;
+
+    /// Flushes and closes. Later calls are refused.
+    async fn close(&self);
+}
+
+/// A stretch of a stream, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeqRange {
+    /// The lowest seq.
+    pub from: Seq,
+    /// The highest seq.
+    pub to: Seq,
+    /// From the highest to the lowest.
+    pub reverse: bool,
+}
+
+impl SeqRange {
+    /// `from..=to`, upwards.
+    #[must_use]
+    pub fn new(from: Seq, to: Seq) -> Self {
+        Self { from, to, reverse: false }
+    }
+
+    /// All seqs, upwards.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::new(Seq::ZERO, Seq(i64::MAX as u64))
+    }
+
+    /// The same stretch from its end.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { reverse: true, ..self }
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else moved the partition: read the watermark again and forget what was cached. Nothing was written.
+    #[error("partition {partition} stands at offset {found}")]
+    Stale {
+        /// The partition.
+        partition: Partition,
+        /// Its `next_offset`.
+        found: Offset,
+    },
+    /// Not now: busy, disk full, connection lost, closed. May be tried again.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The rows are not what they must be: a broken file, or a row that contradicts another.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The schema is newer than this program, or the address names no store that it knows.
+    #[error("the store does not fit this program: {0}")]
+    Incompatible(String),
+}
+
+impl StoreError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,371 @@
+//! The store of one node: an SQLite file in WAL mode, by way of sqlx.
+//!
+//! One connection writes, a few read; readers see the last commit and never wait for the writer.
+//!
+//! `synchronous=NORMAL`: a commit is in the WAL, flushed to disk at checkpoints only. After a crash of the process nothing
+//! is missing; after a power cut the file may stand at an earlier commit, rows and watermarks together, and the journal
+//! (which is flushed) brings the rest again. So no commit pays for an fsync, and none needs one.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection as _, Sqlite, Transaction};
+use tokio::sync::Mutex;
+
+use super::commit::Commit;
+use super::rows::{
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
+    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+};
+use super::{SeqRange, Store, StoreError, migrate};
+use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+
+mod error;
+mod list;
+#[cfg(test)]
+mod plans;
+mod read;
+mod sql;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub(super) use error::classify;
+use write::Binder;
+
+/// Connections that read. SQLite reads are short; more of them only cost memory.
+const READERS: u32 = 4;
+/// KiB of page cache of the writer: the leaves that a busy hour writes to.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// KiB of page cache of each reader; the operating system's cache lies behind it.
+const READER_CACHE_KIB: i64 = 4 * 1024;
+/// Pages of the WAL after which the writer checkpoints: 16 MiB, so that a page that is written again and again is
+/// written back once.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// Bytes that the WAL file keeps after a checkpoint.
+const WAL_BYTES: i64 = 64 * 1024 * 1024;
+/// How long a statement waits for another process that holds the file (a backup tool, a shell).
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a read waits for a free connection before it is answered with "unavailable".
+const READER_WAIT: Duration = Duration::from_secs(5);
+/// Prepared statements that a connection keeps: all of [`sql`] fits.
+const STATEMENTS: usize = 160;
+
+/// An open SQLite store. Dropping it closes it; [`Store::close`] does it in an orderly way.
+pub struct SqliteStore {
+    writer: Mutex<Option<SqliteConnection>>,
+    readers: SqlitePool,
+    options: SqliteConnectOptions,
+    bulks: sql::Bulks,
+}
+
+fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    let parsed = SqliteConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Incompatible(format!("not the address of an SQLite file: {error}")))?;
+    Ok(parsed
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY)
+        .foreign_keys(false)
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("temp_store", "MEMORY")
+        .pragma("mmap_size", "0"))
+}
+
+/// The writing connection of the file at `url`, made if there is none.
+pub(super) async fn connect_writer(url: &str) -> Result<SqliteConnection, StoreError> {
+    writer(&options(url)?).await
+}
+
+async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    let options = options
+        .clone()
+        .pragma("cache_size", (-WRITER_CACHE_KIB).to_string())
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .pragma("journal_size_limit", WAL_BYTES.to_string());
+    SqliteConnection::connect_with(&options).await.map_err(classify)
+}
+
+impl SqliteStore {
+    /// Opens the file at `url` (`sqlite:<path>`; it is made if there is none) and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Incompatible`] if a newer program made it, or the URL is none; otherwise as the file says.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = options(url)?;
+        let mut writer = writer(&options).await?;
+        migrate::sqlite(&mut writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .min_connections(0)
+            .max_connections(READERS)
+            .acquire_timeout(READER_WAIT)
+            .test_before_acquire(false)
+            .connect_lazy_with(
+                options
+                    .clone()
+                    .read_only(true)
+                    .create_if_missing(false)
+                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
+            );
+        Ok(Self { writer: Mutex::new(Some(writer)), readers, options, bulks: sql::Bulks::new() })
+    }
+
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_file(path: &Path) -> Result<Self, StoreError> {
+        Self::open(&url_of(path)?).await
+    }
+
+    /// A read transaction: everything read in it is of one moment.
+    async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.readers.begin().await.map_err(classify)
+    }
+
+    /// One statement that writes.
+    async fn write(&self, text: &'static str, bind: impl FnOnce(&mut Binder)) -> Result<(), StoreError> {
+        let mut binder = Binder::new();
+        bind(&mut binder);
+        let mut writer = self.writer.lock().await;
+        let conn = writer.as_mut().ok_or_else(closed)?;
+        binder.execute(conn, text).await.map(drop)
+    }
+
+    /// After a refused guard: which partition stands elsewhere.
+    async fn stale(&self, moves: &[(Partition, Offset)]) -> StoreError {
+        let now = match self.watermarks().await {
+            Ok(now) => now,
+            Err(error) => return error,
+        };
+        for (partition, from) in moves {
+            match now.iter().find(|row| row.partition == *partition) {
+                Some(row) if row.next_offset == *from => {}
+                Some(row) => return StoreError::Stale { partition: *partition, found: row.next_offset },
+                None => return error::damaged("watermarks", format!("no row of partition {partition}")),
+            }
+        }
+        error::damaged("watermarks", "a partition is named twice in one commit")
+    }
+}
+
+/// The address of an SQLite file.
+///
+/// # Errors
+/// [`StoreError::Incompatible`] if the path is not UTF-8.
+pub fn url_of(path: &Path) -> Result<String, StoreError> {
+    let text =
+        path.to_str().ok_or_else(|| StoreError::Incompatible("the path of the store is not UTF-8".to_owned()))?;
+    // In a URL these would begin something else.
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Ok(format!("sqlite:{escaped}"))
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn watermarks(&self) -> Result<Vec<WatermarkRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::list(conn, sql::WATERMARKS, |_| (), read::watermark).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let moves: Vec<_> = commit.watermarks.iter().map(|m| (m.to.partition, m.from)).collect();
+        let mut writer = self.writer.lock().await;
+        let conn = writer.as_mut().ok_or_else(closed)?;
+        // Rolled back when dropped, so also if this future is.
+        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+        if write::commit(&mut transaction, &self.bulks, commit).await? {
+            return transaction.commit().await.map_err(classify);
+        }
+        transaction.rollback().await.map_err(classify)?;
+        drop(writer);
+        Err(self.stale(&moves).await)
+    }
+
+    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError> {
+        let mut transaction = self.snapshot().await?;
+        let found = read::room(&mut transaction, room).await?;
+        transaction.commit().await.map_err(classify)?;
+        Ok(found)
+    }
+
+    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
+        let mut transaction = self.snapshot().await?;
+        let found = read::user(&mut transaction, user).await?;
+        transaction.commit().await.map_err(classify)?;
+        Ok(found)
+    }
+
+    async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::one(conn, sql::CHAT, |b| _ = b.room(room), read::chat).await
+    }
+
+    async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::one(conn, sql::MEMBER, |b| _ = b.room(room).text(user.as_str()), read::member).await
+    }
+
+    async fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<RoomEventRow>, StoreError> {
+        let mut transaction = self.snapshot().await?;
+        let found = read::events(&mut transaction, room, range, limit).await?;
+        transaction.commit().await.map_err(classify)?;
+        Ok(found)
+    }
+
+    async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::messages(conn, room, range, limit).await
+    }
+
+    async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let text = if range.reverse { sql::USER_EVENTS_BACK } else { sql::USER_EVENTS };
+        let bind = |b: &mut Binder| {
+            b.text(user.as_str()).int(range.from.as_i64()).int(range.to.as_i64()).int(count(limit));
+        };
+        read::list(conn, text, bind, read::user_event).await
+    }
+
+    async fn room_list(
+        &self,
+        user: &UserId,
+        after: Option<RoomListCursor>,
+        limit: usize,
+    ) -> Result<Vec<RoomListRow>, StoreError> {
+        let mut transaction = self.snapshot().await?;
+        let found = list::room_list(&mut transaction, user, after, limit).await?;
+        transaction.commit().await.map_err(classify)?;
+        Ok(found)
+    }
+
+    async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let after = after.map_or("", UserId::as_str);
+        read::list(conn, sql::MEMBERS, |b| _ = b.room(room).text(after).int(count(limit)), read::member).await
+    }
+
+    async fn read_marks(
+        &self,
+        room: RoomId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<ReadMarkRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let after = after.map_or("", UserId::as_str);
+        read::list(conn, sql::READ_MARKS, |b| _ = b.room(room).text(after).int(count(limit)), read::read_mark).await
+    }
+
+    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let bind = |b: &mut Binder| _ = b.int(now.as_i64()).int(count(limit));
+        read::list(conn, sql::EXPIRING, bind, |c| Ok((c.room()?, c.time()?))).await
+    }
+
+    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::list(conn, sql::RELAY_NEXT, |b| _ = b.int(from.get()).int(count(limit)), read::outbox).await
+    }
+
+    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let conn = writer.as_mut().ok_or_else(closed)?;
+        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+        for (source, offset, ord) in delivered {
+            let mut binder = Binder::new();
+            binder.int(source.get()).int(offset.as_i64()).int(*ord);
+            binder.execute(&mut transaction, sql::RELAY_DONE).await?;
+        }
+        transaction.commit().await.map_err(classify)
+    }
+
+    async fn relay_advance(
+        &self,
+        source: Partition,
+        offset: Offset,
+        ord: u32,
+        after: &UserId,
+    ) -> Result<(), StoreError> {
+        let bind = |b: &mut Binder| _ = b.text(after.as_str()).int(source.get()).int(offset.as_i64()).int(ord);
+        self.write(sql::RELAY_ADVANCE, bind).await
+    }
+
+    async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let bind = |b: &mut Binder| _ = b.int(partition.get()).int(count(limit));
+        read::list(conn, sql::DEAD_LETTERS, bind, read::dead_letter).await
+    }
+
+    async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        read::one(conn, sql::META, |b| _ = b.text(key), |c| c.text()).await
+    }
+
+    async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.write(sql::META_SET, |b| _ = b.text(key).text(value)).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        // Through the writer: a full disk or a file that is gone shows there. An empty transaction writes nothing.
+        let mut writer = self.writer.lock().await;
+        let conn = writer.as_mut().ok_or_else(closed)?;
+        conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?.rollback().await.map_err(classify)
+    }
+
+    async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>, StoreError> {
+        if path.exists() {
+            return Err(StoreError::Incompatible(format!("{} exists already", path.display())));
+        }
+        let name =
+            path.to_str().ok_or_else(|| StoreError::Incompatible("the path is not UTF-8".to_owned()))?.to_owned();
+        // A connection of its own: it takes as long as the file is large, and the readers are few.
+        let mut source =
+            SqliteConnection::connect_with(&self.options.clone().create_if_missing(false)).await.map_err(classify)?;
+        let mut binder = Binder::new();
+        binder.text(name);
+        binder.execute(&mut source, "VACUUM INTO ?").await?;
+        source.close().await.map_err(classify)?;
+        let file = path.to_owned();
+        let flushed = tokio::task::spawn_blocking(move || flush(&file)).await;
+        flushed
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+            .map_err(|error| StoreError::Unavailable(format!("flushing the copy: {error}")))?;
+        let options = SqliteConnectOptions::new().filename(path).read_only(true);
+        let mut copy = SqliteConnection::connect_with(&options).await.map_err(classify)?;
+        let watermarks = read::list(&mut copy, sql::WATERMARKS, |_| (), read::watermark).await;
+        copy.close().await.map_err(classify)?;
+        watermarks
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        if let Some(conn) = self.writer.lock().await.take()
+            && let Err(error) = conn.close().await
+        {
+            tracing::warn!(%error, "the store did not close in order; its WAL is read at the next start");
+        }
+    }
+}
+
+/// Flushes a file and its place in the folder.
+fn flush(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => std::fs::File::open(parent)?.sync_all(),
+        _ => std::fs::File::open(".")?.sync_all(),
+    }
+}

@@ -1,0 +1,72 @@
+//! Looks at the plan of every statement: each finds its rows by an index, and none sorts.
+
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+
+use super::{connect_writer, sql};
+use crate::storage::store::migrate;
+
+/// The lines of a plan. Unbound parameters are NULL, which changes no plan.
+async fn plan(conn: &mut SqliteConnection, text: &str) -> Vec<String> {
+    let explain = format!("EXPLAIN QUERY PLAN {text}");
+    let rows = sqlx::query(AssertSqlSafe(explain)).fetch_all(conn).await.unwrap_or_else(|why| panic!("{why}\n{text}"));
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+}
+
+/// What a plan line must not say. The list of a bulk update (`v`) is scanned: it is what is given.
+fn is_bad(line: &str) -> bool {
+    let scans = line.starts_with("SCAN")
+        && line != "SCAN v"
+        && !line.contains("CONSTANT ROW")
+        && !line.contains("VALUES CLAUSE");
+    scans || line.contains("TEMP B-TREE") || line.contains("AUTOMATIC")
+}
+
+async fn fresh() -> SqliteConnection {
+    let mut conn = connect_writer("sqlite::memory:").await.unwrap();
+    migrate::sqlite(&mut conn).await.unwrap();
+    conn
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index_and_sorts_nothing() {
+    let mut conn = fresh().await;
+    let bulks = sql::Bulks::new().texts();
+    for text in sql::ALL.iter().copied().chain(bulks.iter().map(|text| text.as_ref())) {
+        let plan = plan(&mut conn, text).await;
+        // The watermarks are the one table that is read as a whole, in the order of its key.
+        let whole = text == sql::WATERMARKS && plan == ["SCAN watermarks"];
+        assert!(whole || !plan.iter().any(|line| is_bad(line)), "{plan:#?}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_of_plans_sees_a_scan_and_a_sort() {
+    let mut conn = fresh().await;
+    for text in [
+        "SELECT body FROM messages WHERE sender = ?",
+        "SELECT uuid FROM chats WHERE uuid > ? ORDER BY title",
+        "SELECT a.uuid FROM chats AS a JOIN messages AS b ON b.uuid = a.uuid WHERE a.uuid = ?",
+    ] {
+        let plan = plan(&mut conn, text).await;
+        assert!(plan.iter().any(|line| is_bad(line)), "{plan:#?}\n{text}");
+    }
+}
+
+/// An index costs a write for each row: each one must serve a statement (or a uniqueness that accounts rely on).
+#[tokio::test]
+async fn every_index_is_used_by_a_statement() {
+    let mut conn = fresh().await;
+    let mut plans = String::new();
+    for text in sql::ALL {
+        plans.push_str(&plan(&mut conn, text).await.join("\n"));
+        plans.push('\n');
+    }
+    let names = sqlx::query(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND sql NOT LIKE '% UNIQUE %'",
+    );
+    let names = names.fetch_all(&mut conn).await.unwrap();
+    assert!(!names.is_empty());
+    for name in names.iter().map(|row| row.get::<String, _>(0)) {
+        assert!(plans.contains(&name), "no statement uses the index {name}\n{plans}");
+    }
+}

@@ -1,0 +1,414 @@
+//! Rows out of SQLite. Functions that take several statements expect to be inside a read transaction.
+
+use bytes::Bytes;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use super::error::{classify, damaged};
+use super::sql;
+use super::write::Binder;
+use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::storage::store::rows::{
+    BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
+    OutboxRow, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot,
+    WatermarkRow, WindowRow,
+};
+use crate::storage::store::{SeqRange, StoreError};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Takes the columns of a row one after the other.
+pub(super) struct Columns<'r> {
+    row: &'r SqliteRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    pub(super) fn of(row: &'r SqliteRow) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn take<T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self) -> Result<T> {
+        let at = self.next;
+        self.next += 1;
+        self.row.try_get(at).map_err(classify)
+    }
+
+    pub(super) fn number<T: TryFrom<i64>>(&mut self) -> Result<T> {
+        let number: i64 = self.take()?;
+        T::try_from(number).map_err(|_| damaged("a number is out of its bounds", number))
+    }
+
+    fn opt_number<T: TryFrom<i64>>(&mut self) -> Result<Option<T>> {
+        let number: Option<i64> = self.take()?;
+        number.map(|n| T::try_from(n).map_err(|_| damaged("a number is out of its bounds", n))).transpose()
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool> {
+        Ok(self.take::<i64>()? != 0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String> {
+        self.take()
+    }
+
+    fn opt_text(&mut self) -> Result<Option<String>> {
+        self.take()
+    }
+
+    fn bytes(&mut self) -> Result<Bytes> {
+        Ok(Bytes::from(self.take::<Option<Vec<u8>>>()?.unwrap_or_default()))
+    }
+
+    fn opt_uuid(&mut self) -> Result<Option<Uuid>> {
+        let bytes: Option<&[u8]> = self.take()?;
+        bytes.map(|bytes| Uuid::from_slice(bytes).map_err(|why| damaged("a uuid", why))).transpose()
+    }
+
+    pub(super) fn uuid(&mut self) -> Result<Uuid> {
+        self.opt_uuid()?.ok_or_else(|| damaged("a uuid", "is missing"))
+    }
+
+    pub(super) fn room(&mut self) -> Result<RoomId> {
+        self.uuid().map(RoomId)
+    }
+
+    fn opt_user(&mut self) -> Result<Option<UserId>> {
+        let text: Option<&str> = self.take()?;
+        text.map(|text| UserId::new(text).map_err(|why| damaged("a user id", why))).transpose()
+    }
+
+    pub(super) fn user(&mut self) -> Result<UserId> {
+        self.opt_user()?.ok_or_else(|| damaged("a user id", "is missing"))
+    }
+
+    fn opt_client_id(&mut self) -> Result<Option<ClientId>> {
+        let text: Option<&str> = self.take()?;
+        text.map(|text| ClientId::new(text).map_err(|why| damaged("a client id", why))).transpose()
+    }
+
+    pub(super) fn partition(&mut self) -> Result<Partition> {
+        let number = self.number()?;
+        Partition::new(number).ok_or_else(|| damaged("a partition", number))
+    }
+
+    pub(super) fn seq(&mut self) -> Result<Seq> {
+        self.number().map(Seq)
+    }
+
+    fn opt_seq(&mut self) -> Result<Option<Seq>> {
+        Ok(self.opt_number()?.map(Seq))
+    }
+
+    pub(super) fn offset(&mut self) -> Result<Offset> {
+        self.number().map(Offset)
+    }
+
+    pub(super) fn no(&mut self) -> Result<MessageNo> {
+        self.number().map(MessageNo)
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp> {
+        self.number().map(Timestamp)
+    }
+
+    fn opt_time(&mut self) -> Result<Option<Timestamp>> {
+        Ok(self.opt_number()?.map(Timestamp))
+    }
+}
+
+/// Runs a statement with the bound values and reads each row with `read`.
+pub(super) async fn list<T>(
+    conn: &mut SqliteConnection,
+    text: &'static str,
+    bind: impl FnOnce(&mut Binder),
+    read: impl Fn(&mut Columns<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut binder = Binder::new();
+    bind(&mut binder);
+    let rows = binder.rows(conn, text).await?;
+    rows.iter().map(|row| read(&mut Columns::of(row))).collect()
+}
+
+/// The same for at most one row.
+pub(super) async fn one<T>(
+    conn: &mut SqliteConnection,
+    text: &'static str,
+    bind: impl FnOnce(&mut Binder),
+    read: impl Fn(&mut Columns<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    Ok(list(conn, text, bind, read).await?.into_iter().next())
+}
+
+pub(super) fn watermark(c: &mut Columns<'_>) -> Result<WatermarkRow> {
+    Ok(WatermarkRow {
+        partition: c.partition()?,
+        next_offset: c.offset()?,
+        chain: c.number::<i64>()?.cast_unsigned(),
+        fold_time: c.time()?,
+    })
+}
+
+pub(super) fn chat(c: &mut Columns<'_>) -> Result<ChatRow> {
+    Ok(ChatRow {
+        room: c.room()?,
+        kind: c.number()?,
+        status: c.number()?,
+        title: c.text()?,
+        channel: c.text()?,
+        creator: c.opt_user()?,
+        user1: c.opt_user()?,
+        user2: c.opt_user()?,
+        ended_by_user1: c.flag()?,
+        ended_by_user2: c.flag()?,
+        created_at: c.time()?,
+        expires_at: c.opt_time()?,
+        last_message_at: c.opt_time()?,
+        public: c.flag()?,
+        may_send: c.number()?,
+        max_members: c.number()?,
+        history_events: c.number()?,
+        history_age_ms: c.number()?,
+        generation: Generation(c.number()?),
+        head: c.seq()?,
+        floor: c.seq()?,
+        last_no: c.no()?,
+        opened: mark(c)?,
+        closed: mark(c)?,
+        window: c.seq()?,
+        evicted_until: c.time()?,
+        applied: c.offset()?,
+    })
+}
+
+fn mark(c: &mut Columns<'_>) -> Result<Mark> {
+    Ok(Mark { seq: c.seq()?, at: c.time()?, id: c.uuid()? })
+}
+
+pub(super) fn member(c: &mut Columns<'_>) -> Result<MemberRow> {
+    let (room, user, state, seq) = (c.room()?, c.user()?, c.number()?, c.seq()?);
+    Ok(MemberRow { room, user, state, seq, sent_no: c.no()?, joined_no: c.no()? })
+}
+
+pub(super) fn read_mark(c: &mut Columns<'_>) -> Result<ReadMarkRow> {
+    Ok(ReadMarkRow { user: c.user()?, room: c.room()?, seq: c.seq()?, no: c.no()? })
+}
+
+fn source(c: &mut Columns<'_>) -> Result<SourceRow> {
+    Ok(SourceRow { partition: c.partition()?, offset: c.offset()? })
+}
+
+pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow> {
+    let (room, seq, id, no) = (c.room()?, c.seq()?, c.uuid()?, c.no()?);
+    let (sender, client_id) = (c.opt_user()?, c.opt_client_id()?);
+    let mut message = MessageBody {
+        no,
+        body: c.text()?,
+        message_type: c.text()?,
+        metadata: c.text()?,
+        reply_to: c.opt_seq()?,
+        data: c.bytes()?,
+        deleted: false,
+    };
+    let (created_at, edited_at) = (c.time()?, c.opt_time()?);
+    message.deleted = c.flag()?;
+    Ok(MessageRow { room, seq, id, sender, client_id, message, created_at, edited_at })
+}
+
+pub(super) fn user_event(c: &mut Columns<'_>) -> Result<UserEventRow> {
+    Ok(UserEventRow {
+        user: c.user()?,
+        seq: c.seq()?,
+        kind: c.number()?,
+        at: c.time()?,
+        room: c.opt_uuid()?.map(RoomId),
+        room_kind: c.opt_number()?,
+        change: c.opt_number()?,
+        room_seq: c.opt_seq()?,
+        actor: c.opt_user()?,
+        subject: c.opt_user()?,
+    })
+}
+
+pub(super) fn outbox(c: &mut Columns<'_>) -> Result<OutboxRow> {
+    let (source, offset, ord, target, record) = (c.partition()?, c.offset()?, c.number()?, c.partition()?, c.bytes()?);
+    let (room, after) = (c.opt_uuid()?.map(RoomId), c.opt_user()?);
+    Ok(OutboxRow { source, offset, ord, target, record, fan_out: room.map(|room| FanOut { room, after }) })
+}
+
+pub(super) fn dead_letter(c: &mut Columns<'_>) -> Result<DeadLetterRow> {
+    Ok(DeadLetterRow {
+        partition: c.partition()?,
+        offset: c.offset()?,
+        at: c.time()?,
+        reason: c.text()?,
+        record: c.bytes()?,
+    })
+}
+
+async fn partition_watermark(conn: &mut SqliteConnection, partition: Partition) -> Result<WatermarkRow> {
+    let found = one(conn, sql::WATERMARK, |b| _ = b.int(partition.get()), watermark).await?;
+    found.ok_or_else(|| damaged("watermarks", format!("no row of partition {partition}")))
+}
+
+/// See [`crate::storage::store::Store::room`]. In a read transaction.
+pub(super) async fn room(conn: &mut SqliteConnection, id: RoomId) -> Result<RoomSnapshot> {
+    let watermark = partition_watermark(conn, id.partition()).await?;
+    let chat = one(conn, sql::CHAT, |b| _ = b.room(id), chat).await?;
+    let all = |b: &mut Binder| _ = b.room(id).text("").int(i64::MAX);
+    let members = list(conn, sql::MEMBERS, all, member).await?;
+    let blocks = list(conn, sql::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
+    let sources = list(conn, sql::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
+    let mut window = Vec::new();
+    if let Some(chat) = &chat {
+        let from = |b: &mut Binder| _ = b.room(id).int(chat.window.as_i64());
+        window = list(conn, sql::WINDOW_MESSAGES, from, window_message).await?;
+        window.append(&mut list(conn, sql::WINDOW_EVENTS, from, window_event).await?);
+        window.sort_unstable_by_key(|row| row.seq);
+    }
+    Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources })
+}
+
+fn window_message(c: &mut Columns<'_>) -> Result<WindowRow> {
+    Ok(WindowRow {
+        seq: c.seq()?,
+        id: c.uuid()?,
+        actor: c.opt_user()?,
+        client_id: c.opt_client_id()?,
+        at: c.time()?,
+        kind: EVENT_MESSAGE,
+        target: None,
+    })
+}
+
+fn window_event(c: &mut Columns<'_>) -> Result<WindowRow> {
+    Ok(WindowRow {
+        seq: c.seq()?,
+        id: c.uuid()?,
+        actor: c.opt_user()?,
+        client_id: c.opt_client_id()?,
+        at: c.time()?,
+        kind: c.number()?,
+        target: c.opt_seq()?,
+    })
+}
+
+/// See [`crate::storage::store::Store::user`]. In a read transaction.
+pub(super) async fn user(conn: &mut SqliteConnection, id: &UserId) -> Result<UserSnapshot> {
+    let named = |b: &mut Binder| _ = b.text(id.as_str());
+    Ok(UserSnapshot {
+        watermark: partition_watermark(conn, id.partition()).await?,
+        user: one(conn, sql::USER, named, user_row).await?,
+        devices: list(conn, sql::DEVICES, named, device).await?,
+        blocks: list(conn, sql::BLOCKS, named, block).await?,
+        rooms: list(conn, sql::USER_ROOMS, named, user_room).await?,
+        read_marks: list(conn, sql::USER_READ_MARKS, named, read_mark).await?,
+        sources: list(conn, sql::USER_SOURCES, named, source).await?,
+    })
+}
+
+fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
+    Ok(UserRow {
+        user: c.user()?,
+        push_token: c.opt_text()?.unwrap_or_default(),
+        preferences: c.opt_text()?.unwrap_or_default(),
+        created_at: c.time()?,
+        updated_at: c.time()?,
+        head: c.seq()?,
+        applied: c.offset()?,
+    })
+}
+
+fn device(c: &mut Columns<'_>) -> Result<DeviceRow> {
+    let (user, device) = (c.user()?, c.text()?);
+    let device = DeviceId::new(&device).map_err(|why| damaged("a device id", why))?;
+    Ok(DeviceRow { user, device, platform: c.text()?, push_token: c.text()?, seen_at: c.time()? })
+}
+
+fn block(c: &mut Columns<'_>) -> Result<BlockRow> {
+    Ok(BlockRow { user: c.user()?, blocked: c.user()?, at: c.time()? })
+}
+
+fn user_room(c: &mut Columns<'_>) -> Result<UserRoomRow> {
+    Ok(UserRoomRow { user: c.user()?, room: c.room()?, kind: c.number()?, state: c.number()?, seq: c.seq()? })
+}
+
+/// See [`crate::storage::store::Store::events`]. In a read transaction.
+pub(super) async fn events(
+    conn: &mut SqliteConnection,
+    room: RoomId,
+    range: SeqRange,
+    limit: usize,
+) -> Result<Vec<RoomEventRow>> {
+    let text = if range.reverse { sql::EVENTS_BACK } else { sql::EVENTS };
+    let mut events = list(conn, text, |b| bind_range(b, room, range, Some(limit)), |c| event(room, c)).await?;
+    let (Some(first), Some(last)) = (events.first().map(|e| e.seq), events.last().map(|e| e.seq)) else {
+        return Ok(events);
+    };
+    let narrowed = SeqRange { from: first.min(last), to: first.max(last), reverse: range.reverse };
+    let text = if range.reverse { sql::ORIGINALS_BACK } else { sql::ORIGINALS };
+    let mut originals =
+        list(conn, text, |b| bind_range(b, room, narrowed, None), original).await?.into_iter().peekable();
+    for event in events.iter_mut().filter(|event| event.kind == EVENT_MESSAGE) {
+        let Some(found) = originals.next_if(|found| found.seq == event.seq) else {
+            return Err(damaged("room_events", format!("seq {} is a message without a row", event.seq)));
+        };
+        *event = RoomEventRow { room, ..found };
+    }
+    Ok(events)
+}
+
+fn bind_range(b: &mut Binder, room: RoomId, range: SeqRange, limit: Option<usize>) {
+    b.room(room).int(range.from.as_i64()).int(range.to.as_i64());
+    if let Some(limit) = limit {
+        b.int(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+}
+
+fn event(room: RoomId, c: &mut Columns<'_>) -> Result<RoomEventRow> {
+    Ok(RoomEventRow {
+        room,
+        seq: c.seq()?,
+        kind: c.number()?,
+        actor: c.opt_user()?,
+        subject: c.opt_user()?,
+        target: c.opt_seq()?,
+        id: c.opt_uuid()?.unwrap_or_default(),
+        client_id: c.opt_client_id()?,
+        at: c.opt_time()?.unwrap_or_default(),
+        data: c.opt_text()?,
+        message: None,
+    })
+}
+
+/// A message as the event that it was; the room is filled in by the caller.
+fn original(c: &mut Columns<'_>) -> Result<RoomEventRow> {
+    let (seq, id, no) = (c.seq()?, c.uuid()?, c.no()?);
+    let (actor, client_id) = (c.opt_user()?, c.opt_client_id()?);
+    let mut message = MessageBody {
+        no,
+        body: c.text()?,
+        message_type: c.text()?,
+        metadata: c.text()?,
+        reply_to: c.opt_seq()?,
+        data: c.bytes()?,
+        deleted: false,
+    };
+    let at = c.time()?;
+    message.deleted = c.flag()?;
+    let (room, subject, target, data) = (RoomId(Uuid::nil()), None, None, None);
+    let message = Some(message);
+    Ok(RoomEventRow { room, seq, kind: EVENT_MESSAGE, actor, subject, target, id, client_id, at, data, message })
+}
+
+/// See [`crate::storage::store::Store::messages`].
+pub(super) async fn messages(
+    conn: &mut SqliteConnection,
+    room: RoomId,
+    range: SeqRange,
+    limit: usize,
+) -> Result<Vec<MessageRow>> {
+    let text = if range.reverse { sql::MESSAGES_BACK } else { sql::MESSAGES };
+    list(conn, text, |b| bind_range(b, room, range, Some(limit)), message).await
+}

@@ -1,0 +1,289 @@
+//! Every SQL text of the SQLite store, in one place, so that one test can look at the plan of each.
+//!
+//! Parameters are plain `?`: sqlx looks up the name of each one when it binds.
+
+use std::sync::Arc;
+
+/// Rows that one bulk statement takes: a batch is cut into pieces of these sizes, so that a handful of prepared
+/// statements serves every batch.
+pub(super) const PIECES: [usize; 4] = [64, 16, 4, 1];
+
+/// A statement over a list of rows, in one text for each size of [`PIECES`].
+#[derive(Clone)]
+pub(super) struct Bulk {
+    texts: [Arc<str>; PIECES.len()],
+}
+
+impl Bulk {
+    fn new(head: &str, columns: usize, tail: &str) -> Self {
+        let tuple = format!("({})", vec!["?"; columns].join(","));
+        let text = |rows: usize| Arc::from(format!("{head} VALUES {}{tail}", vec![tuple.as_str(); rows].join(",")));
+        Self { texts: PIECES.map(text) }
+    }
+
+    /// An insert that expects new rows.
+    fn insert(table: &str, columns: &str) -> Self {
+        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), "")
+    }
+
+    /// An insert that replaces what is there, except for the key and what `keep` names.
+    fn upsert(table: &str, columns: &str, key: &str, keep: &[&str]) -> Self {
+        let names = |list: &str| list.split(',').map(|c| c.trim().to_owned()).collect::<Vec<_>>();
+        let keys = names(key);
+        let set: Vec<String> = names(columns)
+            .into_iter()
+            .filter(|c| !keys.contains(c) && !keep.contains(&c.as_str()))
+            .map(|c| format!("{c}=excluded.{c}"))
+            .collect();
+        let tail = format!(" ON CONFLICT ({key}) DO UPDATE SET {}", set.join(","));
+        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), &tail)
+    }
+
+    /// An update of the rows that a list names.
+    fn update(columns: &str, update: &str) -> Self {
+        Self::new(&format!("WITH v({columns}) AS ("), columns.split(',').count(), &format!(") {update}"))
+    }
+
+    /// Cuts `len` rows into pieces: (text, rows).
+    pub(super) fn pieces(&self, len: usize) -> impl Iterator<Item = (Arc<str>, usize)> + '_ {
+        let mut left = len;
+        std::iter::from_fn(move || {
+            let at = PIECES.iter().position(|size| *size <= left)?;
+            left -= PIECES[at];
+            Some((self.texts[at].clone(), PIECES[at]))
+        })
+    }
+}
+
+/// The bulk statements of a commit.
+#[derive(Clone)]
+pub(super) struct Bulks {
+    pub watermarks: Bulk,
+    pub chats: Bulk,
+    pub members: Bulk,
+    pub sent: Bulk,
+    pub room_events: Bulk,
+    pub messages: Bulk,
+    pub room_blocks: Bulk,
+    pub room_sources: Bulk,
+    pub users: Bulk,
+    pub user_events: Bulk,
+    pub user_rooms: Bulk,
+    pub read_marks: Bulk,
+    pub blocks: Bulk,
+    pub devices: Bulk,
+    pub user_sources: Bulk,
+    pub outbox: Bulk,
+    pub dead_letters: Bulk,
+}
+
+/// Columns of `chats`, as [`super::read`] expects them.
+macro_rules! chat_columns {
+    () => {
+        "uuid, kind, status, title, channel, creator, user1, user2, ended_by_user1, ended_by_user2, \
+         created_at, expires_at, last_message_at, public, may_send, max_members, history_events, \
+         history_age_ms, generation, head_seq, floor_seq, last_message_no, opened_seq, opened_at, opened_id, closed_seq, \
+         closed_at, closed_id, window_seq, evicted_until, applied_offset"
+    };
+}
+macro_rules! member_columns {
+    () => {
+        "chat, user_id, state, seq, sent_no, joined_no"
+    };
+}
+macro_rules! message_columns {
+    () => {
+        "chat, seq, uuid, message_no, sender, client_message_id, body, message_type, metadata, reply_to, data, \
+         created_at, edited_at, deleted"
+    };
+}
+macro_rules! user_event_columns {
+    () => {
+        "user_id, seq, kind, at, chat, chat_kind, change, chat_seq, actor, subject"
+    };
+}
+macro_rules! event_columns {
+    () => {
+        "seq, kind, actor, subject, target, command_id, client_id, at, data"
+    };
+}
+/// A message as the event that it was.
+macro_rules! original_columns {
+    () => {
+        "seq, uuid, message_no, sender, client_message_id, COALESCE(original_body, body), message_type, \
+         COALESCE(original_metadata, metadata), reply_to, data, created_at, deleted"
+    };
+}
+
+impl Bulks {
+    pub(super) fn new() -> Self {
+        Self {
+            watermarks: Bulk::update(
+                "p, old, next, chain, time",
+                "UPDATE watermarks SET next_offset = v.next, chain = v.chain, fold_time = v.time FROM v \
+                 WHERE watermarks.partition = v.p AND watermarks.next_offset = v.old",
+            ),
+            chats: Bulk::upsert("chats", chat_columns!(), "uuid", &["created_at"]),
+            members: Bulk::upsert("members", member_columns!(), "chat, user_id", &[]),
+            sent: Bulk::update(
+                "c, u, n",
+                "UPDATE members SET sent_no = v.n FROM v WHERE members.chat = v.c AND members.user_id = v.u",
+            ),
+            room_events: Bulk::insert("room_events", concat!("chat, ", event_columns!())),
+            messages: Bulk::insert(
+                "messages",
+                "chat, seq, uuid, message_no, sender, client_message_id, body, message_type, status, metadata, reply_to, \
+                 data, created_at, edited, deleted",
+            ),
+            room_blocks: Bulk::new("INSERT INTO room_blocks (chat, user_id)", 2, " ON CONFLICT DO NOTHING"),
+            room_sources: Bulk::upsert(
+                "room_sources",
+                "chat, source_partition, source_offset",
+                "chat, source_partition",
+                &[],
+            ),
+            users: Bulk::upsert(
+                "users",
+                "id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset",
+                "id",
+                &["created_at"],
+            ),
+            user_events: Bulk::insert("user_events", user_event_columns!()),
+            user_rooms: Bulk::upsert("user_rooms", "user_id, chat, kind, state, seq", "user_id, chat", &[]),
+            read_marks: Bulk::upsert("read_marks", "user_id, chat, seq, message_no", "user_id, chat", &[]),
+            blocks: Bulk::upsert("blocks", "user_id, blocked, created_at", "user_id, blocked", &[]),
+            devices: Bulk::upsert("devices", "user_id, device, platform, push_token, seen_at", "user_id, device", &[]),
+            user_sources: Bulk::upsert(
+                "user_sources",
+                "user_id, source_partition, source_offset",
+                "user_id, source_partition",
+                &[],
+            ),
+            outbox: Bulk::insert(
+                "relay_outbox",
+                "source_partition, source_offset, ord, target_partition, record, chat, after_user",
+            ),
+            dead_letters: Bulk::insert("dead_letters", "source_partition, source_offset, at, reason, record"),
+        }
+    }
+
+    /// Every text, for the test of plans.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<Arc<str>> {
+        let all = [
+            &self.watermarks,
+            &self.chats,
+            &self.members,
+            &self.sent,
+            &self.room_events,
+            &self.messages,
+            &self.room_blocks,
+            &self.room_sources,
+            &self.users,
+            &self.user_events,
+            &self.user_rooms,
+            &self.read_marks,
+            &self.blocks,
+            &self.devices,
+            &self.user_sources,
+            &self.outbox,
+            &self.dead_letters,
+        ];
+        all.iter().flat_map(|bulk| bulk.texts.iter().cloned()).collect()
+    }
+}
+
+macro_rules! statements {
+    ($($name:ident = $text:expr;)*) => {
+        $(pub(super) const $name: &str = $text;)*
+
+        /// Every single statement, for the test of plans.
+        #[cfg(test)]
+        pub(super) const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+statements! {
+    // Writes.
+    MEMBER_REMOVE = "DELETE FROM members WHERE chat = ? AND user_id = ?";
+    ROOM_BLOCK_REMOVE = "DELETE FROM room_blocks WHERE chat = ? AND user_id = ?";
+    USER_ROOM_REMOVE = "DELETE FROM user_rooms WHERE user_id = ? AND chat = ?";
+    BLOCK_REMOVE = "DELETE FROM blocks WHERE user_id = ? AND blocked = ?";
+    DEVICE_REMOVE = "DELETE FROM devices WHERE user_id = ? AND device = ?";
+    // The first edit keeps what the event said. A deleted message stays empty.
+    MESSAGE_EDIT = "UPDATE messages SET original_body = COALESCE(original_body, body), \
+         original_metadata = COALESCE(original_metadata, metadata), body = ?, metadata = COALESCE(?, metadata), \
+         edited = 1, edited_at = ? WHERE chat = ? AND seq = ? AND deleted = 0";
+    MESSAGE_REDACT = "UPDATE messages SET body = '', metadata = '', reply_to = NULL, data = NULL, original_body = NULL, \
+         original_metadata = NULL, deleted = 1 WHERE chat = ? AND seq = ?";
+    // Without statistics the planner would read all events of the room.
+    EDITS_REDACT = "UPDATE room_events INDEXED BY room_events_target SET data = NULL WHERE chat = ? AND target = ?";
+    EVENTS_TRIM = "DELETE FROM room_events WHERE chat = ? AND seq < ?";
+    MESSAGES_TRIM = "DELETE FROM messages WHERE chat = ? AND seq < ?";
+    DEAD_LETTERS_TRIM = "DELETE FROM dead_letters WHERE source_partition = ? AND source_offset <= \
+         (SELECT source_offset FROM dead_letters WHERE source_partition = ? ORDER BY source_offset DESC LIMIT 1 OFFSET ?)";
+    RELAY_DONE = "DELETE FROM relay_outbox WHERE source_partition = ? AND (source_offset, ord) <= (?, ?)";
+    RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ?";
+    META_SET = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    // Reads.
+    META = "SELECT value FROM meta WHERE key = ?";
+    // The one table that is read as a whole: 256 rows.
+    WATERMARKS = "SELECT partition, next_offset, chain, fold_time FROM watermarks ORDER BY partition";
+    WATERMARK = "SELECT partition, next_offset, chain, fold_time FROM watermarks WHERE partition = ?";
+    CHAT = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid = ?");
+    MEMBER = concat!("SELECT ", member_columns!(), " FROM members WHERE chat = ? AND user_id = ?");
+    MEMBERS = concat!(
+        "SELECT ", member_columns!(), " FROM members WHERE chat = ? AND user_id > ? ORDER BY user_id LIMIT ?"
+    );
+    ROOM_SOURCES = "SELECT source_partition, source_offset FROM room_sources WHERE chat = ? ORDER BY source_partition";
+    ROOM_BLOCKS = "SELECT user_id FROM room_blocks WHERE chat = ? ORDER BY user_id";
+    WINDOW_MESSAGES = "SELECT seq, uuid, sender, client_message_id, created_at FROM messages WHERE chat = ? AND seq >= ?";
+    WINDOW_EVENTS = "SELECT seq, command_id, actor, client_id, at, kind, target FROM room_events \
+         WHERE chat = ? AND seq >= ? AND kind <> 2";
+    EVENTS = concat!(
+        "SELECT ", event_columns!(), " FROM room_events WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+    );
+    EVENTS_BACK = concat!(
+        "SELECT ", event_columns!(), " FROM room_events WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
+    );
+    ORIGINALS = concat!(
+        "SELECT ", original_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+    );
+    ORIGINALS_BACK = concat!(
+        "SELECT ", original_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC"
+    );
+    MESSAGES = concat!(
+        "SELECT ", message_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+    );
+    MESSAGES_BACK = concat!(
+        "SELECT ", message_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
+    );
+    USER = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset \
+         FROM users WHERE id = ?";
+    DEVICES = "SELECT user_id, device, platform, push_token, seen_at FROM devices WHERE user_id = ? ORDER BY device";
+    BLOCKS = "SELECT user_id, blocked, created_at FROM blocks WHERE user_id = ? ORDER BY blocked";
+    USER_ROOMS = "SELECT user_id, chat, kind, state, seq FROM user_rooms WHERE user_id = ? ORDER BY chat";
+    USER_READ_MARKS = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE user_id = ? ORDER BY chat";
+    USER_SOURCES = "SELECT source_partition, source_offset FROM user_sources WHERE user_id = ? ORDER BY source_partition";
+    USER_EVENTS = concat!(
+        "SELECT ", user_event_columns!(),
+        " FROM user_events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+    );
+    USER_EVENTS_BACK = concat!(
+        "SELECT ", user_event_columns!(),
+        " FROM user_events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
+    );
+    // All rooms of a user with what the list is sorted by; sorting them is the reader's, and bounded by the user's rooms.
+    LIST_KEYS = "SELECT members.chat, members.state, members.sent_no, members.joined_no, COALESCE(chats.last_message_at, chats.created_at) \
+         FROM members JOIN chats ON chats.uuid = members.chat WHERE members.user_id = ? AND members.state < 2";
+    READ_MARK = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE user_id = ? AND chat = ?";
+    LAST_MESSAGE = concat!(
+        "SELECT ", message_columns!(), " FROM messages WHERE chat = ? ORDER BY seq DESC LIMIT 1"
+    );
+    READ_MARKS = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE chat = ? AND user_id > ? ORDER BY user_id LIMIT ?";
+    DEAD_LETTERS = "SELECT source_partition, source_offset, at, reason, record FROM dead_letters \
+         WHERE source_partition = ? ORDER BY source_offset LIMIT ?";
+    EXPIRING = "SELECT uuid, expires_at FROM chats WHERE status = 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?";
+    RELAY_NEXT = "SELECT source_partition, source_offset, ord, target_partition, record, chat, after_user \
+         FROM relay_outbox WHERE source_partition >= ? ORDER BY source_partition, source_offset, ord LIMIT ?";
+}

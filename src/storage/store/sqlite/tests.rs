@@ -1,0 +1,158 @@
+//! What is special about the store in a file.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::storage::store::contract::{self, Fixture, chat_row, message_row, moved, room_id};
+
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store ?#%.db")).await.unwrap();
+    Fixture { store: Arc::new(store), keep: Box::new(folder) }
+}
+
+crate::store_contract!(fixture);
+
+/// A commit of `n` messages of one room.
+fn messages(from: u64, n: u64, body: &str) -> Commit {
+    let room = room_id(1);
+    let mut commit = moved(room.partition(), from, from + n);
+    commit.chats.push(ChatRow { head: crate::ids::Seq(from + n), ..chat_row(room) });
+    commit.room_events = (from..from + n).map(|i| message_row(room, i + 1, i + 1, "alice", body)).collect();
+    commit
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open_file(&path).await.unwrap();
+    store.commit(messages(0, 100, "x")).await.unwrap();
+    // Not closed: as if the process had been killed.
+    let copy = folder.path().join("copy.db");
+    for suffix in ["", "-wal"] {
+        std::fs::copy(format!("{}{suffix}", path.display()), format!("{}{suffix}", copy.display())).unwrap();
+    }
+    for path in [&copy, &path] {
+        let again = SqliteStore::open_file(path).await.unwrap();
+        assert_eq!(again.room(room_id(1)).await.unwrap().watermark.next_offset, Offset(100));
+        assert_eq!(again.events(room_id(1), SeqRange::all(), 1_000).await.unwrap().len(), 100);
+        again.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_taken_while_rows_are_written_is_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    store.commit(messages(0, 500, &"x".repeat(500))).await.unwrap();
+    let writes = async {
+        for n in 0..100 {
+            store.commit(messages(500 + n * 10, 10, "y")).await.unwrap();
+        }
+    };
+    let path = folder.path().join("backup.db");
+    let ((), backup) = tokio::join!(writes, store.backup_to(&path));
+    let partition = room_id(1).partition();
+    let covered = backup.unwrap().into_iter().find(|row| row.partition == partition).unwrap().next_offset;
+    assert!((500..=1_500).contains(&covered.0));
+    let copy = SqliteStore::open_file(&path).await.unwrap();
+    let snapshot = copy.room(room_id(1)).await.unwrap();
+    assert_eq!(snapshot.watermark.next_offset, covered);
+    assert_eq!(snapshot.window.len() as u64, covered.0);
+    // A backup never overwrites.
+    assert!(matches!(store.backup_to(&path).await, Err(StoreError::Incompatible(_))));
+}
+
+/// The disk is full in the middle of a commit: nothing of it is there, and it goes through once there is room.
+#[tokio::test]
+async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    store.commit(messages(0, 10, "x")).await.unwrap();
+    limit_pages(&store, 80).await;
+    let large = messages(10, 200, &"z".repeat(10_000));
+    let error = store.commit(large.clone()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    let snapshot = store.room(room_id(1)).await.unwrap();
+    assert_eq!((snapshot.watermark.next_offset, snapshot.window.len()), (Offset(10), 10));
+    limit_pages(&store, 1_000_000).await;
+    store.commit(large).await.unwrap();
+    assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 210);
+}
+
+/// SQLite answers with the same code (13, FULL) when a file reaches this bound as when the disk is full.
+async fn limit_pages(store: &SqliteStore, pages: u32) {
+    let mut writer = store.writer.lock().await;
+    let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+    sqlx::query(text).execute(writer.as_mut().unwrap()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_stores_on_one_file_the_slower_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let (one, two) = (SqliteStore::open_file(&path).await.unwrap(), SqliteStore::open_file(&path).await.unwrap());
+    let (first, second) = tokio::join!(one.commit(messages(0, 50, "x")), two.commit(messages(0, 50, "x")));
+    let refused = [first, second].into_iter().filter(|done| *done != Ok(())).collect::<Vec<_>>();
+    assert_eq!(refused, [Err(StoreError::Stale { partition: room_id(1).partition(), found: Offset(50) })]);
+    assert_eq!(one.events(room_id(1), SeqRange::all(), 1_000).await.unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn a_commit_whose_caller_left_is_whole_or_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    for polls in 0..12 {
+        let at = store.room(room_id(1)).await.unwrap().watermark.next_offset.0;
+        let mut commit = Box::pin(store.commit(messages(at, 200, "x")));
+        for _ in 0..polls {
+            if futures_util::FutureExt::now_or_never(commit.as_mut()).is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(commit);
+        store.health().await.unwrap();
+        let found = store.room(room_id(1)).await.unwrap();
+        assert!([at, at + 200].contains(&found.watermark.next_offset.0));
+        assert_eq!(found.window.len() as u64, found.watermark.next_offset.0);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    SqliteStore::open_file(&path).await.unwrap().close().await;
+    let mut conn = connect_writer(&url_of(&path).unwrap()).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999, 'from the future', 1, x'00', 0)";
+    sqlx::query(newer).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let error = SqliteStore::open_file(&path).await.err().unwrap();
+    assert!(matches!(&error, StoreError::Incompatible(why) if why.contains("999")), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    let error = SqliteStore::open_file(&path).await.err().unwrap();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_contract_catches_a_reader_that_mixes_two_moments() {
+    // Two reads without a transaction around them may belong to two moments: that is what the snapshot is for.
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(read::room(&mut snapshot, room_id(1)).await.unwrap().window.len(), 0);
+    store.commit(messages(0, 5, "x")).await.unwrap();
+    assert_eq!(read::room(&mut snapshot, room_id(1)).await.unwrap().window.len(), 0);
+    drop(snapshot);
+    contract::a_note_is_kept(&store).await;
+    assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 5);
+}

@@ -1,0 +1,315 @@
+//! The command as a user has it: exit codes, errors with their places, one process for a data folder, signals.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use kervan::config::DEVELOPMENT_SECRET;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The command in `dir`, with nothing of this machine's environment.
+fn kervan(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kervan"));
+    command.current_dir(dir).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    kervan(dir).args(arguments).output().unwrap()
+}
+
+fn code_and_error(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// A running server. Killed when dropped.
+struct Running {
+    child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
+    banner: String,
+    public: String,
+    admin: String,
+}
+
+impl Running {
+    fn start(dir: &Path, arguments: &[&str]) -> Self {
+        let mut command = kervan(dir);
+        command.args(arguments);
+        Self::start_with(command, Stdio::null())
+    }
+
+    fn start_with(mut command: Command, log: Stdio) -> Self {
+        let mut child = command.stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        let mut line = String::new();
+        while !line.starts_with("  Stop") {
+            line.clear();
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "it ended with {:?} after {banner}", child.wait());
+            banner.push_str(&line);
+        }
+        let host = |scheme: &str| {
+            let rest = banner.split_once(scheme).unwrap().1;
+            rest.split('/').next().unwrap().to_owned()
+        };
+        let (public, metrics) = (host("ws://"), banner.split_once("Metrics").unwrap().1.to_owned());
+        let admin = metrics.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+        Self { child, stdout: Some(stdout), banner, public, admin }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end, at most 20 s: its end of stdout closes with it.
+    fn exit_code(mut self) -> Option<i32> {
+        let mut stdout = self.stdout.take().unwrap();
+        let (ended, wait) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let read = stdout.read_to_string(&mut String::new());
+            ended.send(read.is_ok())
+        });
+        assert_eq!(wait.recv_timeout(Duration::from_secs(20)), Ok(true), "it does not end");
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already, most of the time.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_start_without_configuration_serves_and_says_where_in_at_most_ten_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    assert!(server.banner.lines().count() <= 10, "{}", server.banner);
+    assert!(server.banner.contains("/connection/websocket\n"));
+    let token = server.banner.lines().find(|line| line.starts_with("eyJ")).unwrap();
+    assert_eq!(claims(token, DEVELOPMENT_SECRET)["sub"], "alice");
+    assert!(server.banner.contains("DEVELOPMENT ONLY"));
+    assert!(get(&server.public, "/readyz").starts_with("HTTP/1.1 200 "));
+    assert!(get(&server.public, "/").contains("/connection/websocket"));
+    assert!(get(&server.public, "/metrics").starts_with("HTTP/1.1 404 "));
+    assert!(get(&server.admin, "/metrics").contains("kervan_build_info{"));
+    assert!(dir.path().join("data/LOCK").exists());
+}
+
+#[test]
+fn bad_usage_is_exit_code_2_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, hint) in [
+        (&["serv"][..], "a similar subcommand exists: 'serve'"),
+        (&["serve", "--prot", "1"][..], "a similar argument exists: '--port'"),
+        (&["config"][..], "Usage: kervan config <COMMAND>"),
+    ] {
+        let (code, error) = code_and_error(&run(dir.path(), arguments));
+        assert_eq!(code, 2);
+        assert!(error.contains(hint), "{error}");
+    }
+    assert!(!dir.path().join("data").exists(), "nothing was made");
+}
+
+#[test]
+fn an_unknown_key_names_file_and_line_and_is_exit_code_2() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cluster.toml"), "# mine\n[server]\nprt = 4000\n").unwrap();
+    for arguments in [&[][..], &["serve"], &["config", "check"], &["config", "show"], &["health"]] {
+        let (code, error) = code_and_error(&run(dir.path(), arguments));
+        assert_eq!(code, 2, "{arguments:?}");
+        assert_eq!(error, "error: cluster.toml:3: server.prt: unknown key, did you mean port?\n");
+    }
+}
+
+#[test]
+fn a_bad_value_names_its_variable_or_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = kervan(dir.path()).env("KERVAN_LIMITS__FRAME", "big").output().unwrap();
+    let (code, error) = code_and_error(&output);
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: environment variable KERVAN_LIMITS__FRAME: limits.frame: expected a size"));
+    let (code, error) = code_and_error(&run(dir.path(), &["--port", "http"]));
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: flag --port: server.port: expected a whole number"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["--config", "missing.toml"]));
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: missing.toml: "), "{error}");
+}
+
+#[test]
+fn what_this_version_can_not_serve_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, hint) in [
+        ("KAFKA_BROKERS", "k:9092", "KAFKA_BROKERS: comes with the cluster"),
+        ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
+        ("DATABASE_URL", "postgres://u:hidden@db/k", "PostgreSQL comes with the cluster"),
+        ("KERVAN_SERVER__PRODUCTION", "true", "production needs a way to check tokens"),
+    ] {
+        let (code, error) = code_and_error(&kervan(dir.path()).env(name, value).output().unwrap());
+        assert_eq!(code, 2, "{error}");
+        assert!(error.contains(hint) && !error.contains("hidden"), "{error}");
+    }
+    assert!(!dir.path().join("data").exists(), "nothing was made");
+}
+
+#[test]
+fn the_template_checks_and_shows_what_is_in_force_with_its_origin() {
+    let dir = tempfile::tempdir().unwrap();
+    let template = run(dir.path(), &["config", "template"]);
+    std::fs::write(dir.path().join("cluster.toml"), &template.stdout).unwrap();
+    assert_eq!(run(dir.path(), &["config", "check"]).status.code(), Some(0));
+    let output = kervan(dir.path())
+        .args(["config", "show", "--origin", "--port", "4000"])
+        .env("JWT_SECRET", "hidden")
+        .output()
+        .unwrap();
+    let shown = stdout(&output);
+    assert!(shown.contains("port = 4000  # flag --port\n"), "{shown}");
+    assert!(shown.contains("hmac_secret = \"***\"  # environment variable JWT_SECRET\n") && !shown.contains("hidden"));
+}
+
+/// The claims of a token that `secret` has signed and that has not expired.
+fn claims(token: &str, secret: &str) -> serde_json::Value {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.validate_aud = false;
+    decode::<serde_json::Value>(token.trim(), &DecodingKey::from_secret(secret.as_bytes()), &rules).unwrap().claims
+}
+
+#[test]
+fn a_token_is_signed_with_the_configured_secret_and_made_for_the_configured_audience() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = kervan(dir.path())
+        .args(["token", "--user", "bob", "--channel", "room:1", "--ttl", "1h"])
+        .envs([("JWT_SECRET", "one of my own"), ("KERVAN_AUTH__AUDIENCE", "chat")])
+        .output()
+        .unwrap();
+    let claims = claims(&stdout(&output), "one of my own");
+    assert_eq!(claims["sub"], "bob");
+    assert_eq!(claims["channel"], "room:1");
+    assert_eq!(claims["aud"], "chat");
+    assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
+    for (arguments, hint) in [
+        (&["token", "--user", ""][..], "--user: an id has 1 to 128 bytes"),
+        (&["token", "--user", "anon:x"][..], "is the name of an anonymous user"),
+        (&["token", "--user", "bob", "--ttl", "soon"][..], "expected a duration"),
+        (&["token"][..], "--user <ID>"),
+    ] {
+        let (code, error) = code_and_error(&run(dir.path(), arguments));
+        assert!(code == 2 && error.contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn a_second_start_on_the_same_folder_says_which_process_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    let (code, error) = code_and_error(&run(dir.path(), &["--port", "0"]));
+    assert_eq!(code, 2);
+    assert!(error.contains(&format!("is held by process {};", server.child.id())), "{error}");
+    server.signal(Signal::KILL);
+    assert_eq!(server.exit_code(), None);
+    // The lock died with its process.
+    Running::start(dir.path(), &["--port", "0"]);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Running::start(one.path(), &["--port", "0"]);
+    let port = server.public.rsplit_once(':').unwrap().1;
+    let (code, error) = code_and_error(&run(two.path(), &["--port", port]));
+    assert_eq!(code, 2);
+    assert!(error.contains(&format!("port {port} is taken by another process")), "{error}");
+}
+
+#[test]
+fn sigterm_and_ctrl_c_drain_and_exit_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Running::start(dir.path(), &["serve", "--port", "0", "--data-dir", "elsewhere"]);
+        assert!(dir.path().join("elsewhere/LOCK").exists());
+        server.signal(signal);
+        assert_eq!(server.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn migrate_makes_the_configured_database_and_can_be_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let output = run(dir.path(), &["migrate", "--data-dir", "elsewhere"]);
+        let shown = stdout(&output);
+        assert!(output.status.success() && shown.starts_with("the schema is at version "), "{output:?}");
+    }
+    assert!(dir.path().join("elsewhere/kervan.db").exists());
+    assert!(run(dir.path(), &["migrate", "--database-url", "mine.db"]).status.success());
+    assert!(dir.path().join("mine.db").exists());
+    let (code, error) = code_and_error(&run(dir.path(), &["migrate", "--database-url", "mysql://u:hidden@h/d"]));
+    assert_eq!(code, 2);
+    assert!(error.starts_with("error: flag --database-url: store.database_url: expected sqlite:FILE"), "{error}");
+    let unreachable = "postgres://u:hidden@127.0.0.1:1/d";
+    let (code, error) = code_and_error(&run(dir.path(), &["migrate", "--database-url", unreachable]));
+    assert!(code == 1 && !error.contains("hidden"), "{error}");
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_as_far_as_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.current_dir(dir.path()).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["-c", "ulimit -Sn 256; exec \"$0\" --port 0", env!("CARGO_BIN_EXE_kervan")]);
+    let server = Running::start_with(command, Stdio::null());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.child.id())).unwrap();
+    let line: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(line[3], line[4], "soft and hard limit");
+}
+
+#[test]
+fn log_lines_are_json_if_configured_and_the_banner_is_not_among_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    let mut command = kervan(dir.path());
+    command.args(["--port", "0"]).env("KERVAN_LOG__FORMAT", "json");
+    let server = Running::start_with(command, log.into());
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["message"] == "drained" && line["level"] == "INFO"), "{log}");
+    assert!(log.contains("published secret") && !log.contains(DEVELOPMENT_SECRET));
+}
+
+#[test]
+fn health_tells_a_running_server_from_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    let port = server.public.rsplit_once(':').unwrap().1.to_owned();
+    let output = run(dir.path(), &["health", "--port", &port]);
+    assert_eq!((output.status.code(), stdout(&output).ends_with("ready\n")), (Some(0), true));
+    drop(server);
+    let output = run(dir.path(), &["health", "--port", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).starts_with("no answer from http://127.0.0.1:"), "{}", stdout(&output));
+}

@@ -1,0 +1,159 @@
+//! A full disk: sends get a retryable error, nothing acknowledged is lost, and once there is room again everything goes
+//! through. On a small tmpfs where this process may mount one, and with a limit on the size of files everywhere.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::checker;
+use crate::client::{Answer, Link};
+use crate::history::{Entry, Recorder, What};
+use crate::reading;
+use crate::server::{self, Server, Setup};
+use crate::world;
+
+/// Bytes of the small disk.
+const DISK_BYTES: u64 = 48 * 1024 * 1024;
+/// How long an answer may take while the disk is full.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long the server may need to notice that there is room again.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// How the disk is made full.
+enum Disk {
+    /// A small file system of its own, filled by a file.
+    Small(PathBuf),
+    /// No file may grow.
+    Limit,
+}
+
+impl Disk {
+    /// A tmpfs on `at`, if this process may mount one.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let size = format!("size={DISK_BYTES}");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).status();
+        status.is_ok_and(|status| status.success()).then(|| Self::Small(at.to_owned()))
+    }
+
+    fn fill(&self, server: &Server) {
+        match self {
+            Self::Small(at) => {
+                let mut ballast = File::create(at.join("ballast")).unwrap();
+                let block = [0; 4096];
+                let written = (0..=DISK_BYTES / 4096).find(|_| ballast.write_all(&block).is_err());
+                assert!(written.is_some(), "the disk is not full");
+            }
+            Self::Limit => server.limit_files(Some(4096)),
+        }
+    }
+
+    fn clear(&self, server: &Server) {
+        match self {
+            Self::Small(at) => fs::remove_file(at.join("ballast")).unwrap(),
+            Self::Limit => server.limit_files(None),
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Self::Small(at) = self {
+            let _ = Command::new("umount").arg("--lazy").arg(at).status();
+        }
+    }
+}
+
+/// Sends with a client id and takes it down.
+async fn send(link: &Link, recorder: &Recorder, room: &str, client_id: &str, text: &str) -> Answer {
+    let op = recorder.number();
+    let what = What::Send { device: "d".into(), client_id: client_id.into(), text: text.into() };
+    recorder.record(Entry::Invoke { op, room: format!("room:{room}"), user: "ann".into(), what });
+    let answer = link.rpc("message.send", json!({ "room": room, "client_id": client_id, "body": text })).await;
+    recorder.record(match &answer {
+        Ok(data) => Entry::Ok {
+            op,
+            seq: data["seq"].as_u64().unwrap_or(0),
+            id: data["id"].as_str().unwrap_or_default().to_owned(),
+            duplicate: data.get("duplicate").and_then(Value::as_bool).unwrap_or(false),
+        },
+        Err(error) if error.is_definite() => Entry::Fail { op, code: error.code() },
+        Err(_) => Entry::Unknown { op },
+    });
+    answer
+}
+
+async fn a_full_disk_is_survived(disk: &Disk, folder: &Path) {
+    let recorder = Arc::new(Recorder::default());
+    let more = "[data]\nsegment_size = \"4MiB\"\n".to_owned();
+    let mut server = Server::start(folder, Setup { more, files_may_be_limited: matches!(disk, Disk::Limit) });
+    server.wait_ready(Duration::from_secs(20));
+    let rooms = vec![world::create(&server.url(), "direct", "ann", &["bob".to_owned()], "").await.unwrap()];
+    let room = rooms[0].room.clone().unwrap();
+    let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
+    let text = "x".repeat(8 * 1024);
+    for n in 0..20 {
+        send(&link, &recorder, &room, &format!("before-{n}"), &text).await.unwrap();
+    }
+
+    disk.fill(&server);
+    let mut refused = Vec::new();
+    for n in 0..2_000 {
+        let start = Instant::now();
+        let client_id = format!("full-{n}");
+        let answer = send(&link, &recorder, &room, &client_id, &text).await;
+        assert!(start.elapsed() < ANSWER, "an answer took {:?}: {}", start.elapsed(), server.log_tail());
+        if let Err(error) = answer {
+            let crate::client::CallError::Server { temporary: true, .. } = error else {
+                panic!("not an error to retry after: {error}: {}", server.log_tail());
+            };
+            refused.push(client_id);
+        }
+        if refused.len() == 5 {
+            break;
+        }
+    }
+    assert_eq!(refused.len(), 5, "the disk is full and nobody notices");
+
+    disk.clear(&server);
+    let end = Instant::now() + RECOVERY;
+    for client_id in &refused {
+        while let Err(error) = send(&link, &recorder, &room, client_id, &text).await {
+            assert!(Instant::now() < end, "still refused with room on the disk: {error}: {}", server.log_tail());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    // What is acknowledged now must also survive: the damage of a full disk shows at the next start.
+    drop(link);
+    server.kill9();
+    server.restart();
+    server.wait_ready(Duration::from_secs(20));
+    let heads = reading::streams(&server.url(), &rooms, &recorder).await.unwrap();
+    reading::wait_for_rows(&server, &rooms, &heads).await.unwrap();
+    reading::rows(&server, &rooms, &recorder).await.unwrap();
+    server.terminate();
+    assert!(server.wait_end(Duration::from_secs(30)).success(), "{}", server.log_tail());
+    let anomalies = checker::check(&recorder.entries());
+    assert!(anomalies.is_empty(), "{anomalies:#?}");
+}
+
+#[tokio::test]
+async fn a_full_file_system_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("disk");
+    // Where nothing may be mounted, the test with the limit stands for this one.
+    if let Some(disk) = Disk::mount(&at) {
+        a_full_disk_is_survived(&disk, &at).await;
+    }
+}
+
+#[tokio::test]
+async fn a_limit_on_files_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    a_full_disk_is_survived(&Disk::Limit, folder.path()).await;
+}

@@ -1,0 +1,225 @@
+//! The run: a child server, clients that never give up, kill -9 at random moments; then quiet, and the whole story goes
+//! to the checker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::checker::{self, Anomaly};
+use crate::history::{Entry, Recorder};
+use crate::member::{Member, Phase};
+use crate::reading;
+use crate::rng::Rng;
+use crate::server::{Server, Setup};
+use crate::watch::Watch;
+use crate::world::{self, Size};
+
+/// What the run does.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub seed: u64,
+    pub kills: u64,
+    /// How long the clients work; the kills fall into this time.
+    pub work: Duration,
+    /// `None` for one sender and one receiver.
+    pub size: Option<Size>,
+    /// SIGTERM instead of SIGKILL: the server may say goodbye.
+    pub gently: bool,
+}
+
+/// How long a server may need until it listens.
+const START: Duration = Duration::from_secs(20);
+/// How long the clients may need to finish what they began, and to catch up, once nothing is killed any more.
+const SETTLE: Duration = Duration::from_secs(45);
+
+/// What came of it.
+pub struct Report {
+    pub run: Run,
+    pub history: Vec<Entry>,
+    pub anomalies: Vec<Anomaly>,
+    pub kills: u64,
+    /// How connections ended that no client ended, with counts.
+    pub endings: BTreeMap<u16, usize>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |fits: fn(&Entry) -> bool| self.history.iter().filter(|entry| fits(entry)).count();
+        write!(
+            f,
+            "seed {} kills {} acks {} ({} duplicates) refused {} unknown {} deliveries {} recoveries {} (+ {} refused) \
+             pages {} removals {} endings {:?} anomalies {} {:?}",
+            self.run.seed,
+            self.kills,
+            count(|entry| matches!(entry, Entry::Ok { .. })),
+            count(|entry| matches!(entry, Entry::Ok { duplicate: true, .. })),
+            count(|entry| matches!(entry, Entry::Fail { .. })),
+            count(|entry| matches!(entry, Entry::Unknown { .. })),
+            count(|entry| matches!(entry, Entry::Delivered { .. })),
+            count(|entry| matches!(entry, Entry::Subscribed { recovered: true, .. })),
+            self.recoveries_refused(),
+            count(|entry| matches!(entry, Entry::Page { .. })),
+            count(|entry| matches!(entry, Entry::Unsubscribed { code: 2000, .. })),
+            self.endings,
+            self.anomalies.len(),
+            checker::count(&self.anomalies),
+        )?;
+        for anomaly in self.anomalies.iter().take(20) {
+            write!(f, "\n  {anomaly}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// How often a position was shown and the answer was `recovered: false`. No history is removed in a run, so honest
+    /// servers have no reason for it.
+    pub fn recoveries_refused(&self) -> usize {
+        let mut asked = HashMap::new();
+        let mut refused = 0;
+        for entry in &self.history {
+            match entry {
+                Entry::Subscribing { sub, from: Some(_), .. } => drop(asked.insert(*sub, ())),
+                Entry::Subscribed { sub, recovered: false, .. } if asked.contains_key(sub) => refused += 1,
+                _ => {}
+            }
+        }
+        refused
+    }
+}
+
+/// The clients of a run.
+struct Crowd {
+    phase: watch::Sender<Phase>,
+    views: Vec<Arc<Watch>>,
+    idle: Vec<Arc<AtomicBool>>,
+    tasks: JoinSet<()>,
+}
+
+/// Runs it in `folder`.
+pub async fn run(run: Run, folder: &Path) -> Report {
+    let mut rng = Rng::new(run.seed);
+    let recorder = Arc::new(Recorder::default());
+    let mut server = Server::start(folder, Setup::default());
+    server.wait_ready(START);
+    let made = match run.size {
+        Some(size) => world::make(&server.url(), size, &mut rng).await,
+        None => world::pair(&server.url()).await,
+    };
+    let (rooms, plans) = made.unwrap_or_else(|error| panic!("rooms can be made: {error}: {}", server.log_tail()));
+    let mut crowd =
+        Crowd { phase: watch::Sender::new(Phase::Work), views: Vec::new(), idle: Vec::new(), tasks: JoinSet::new() };
+    for plan in plans {
+        let member = Member::new(plan, Arc::clone(&recorder), rng.fork());
+        crowd.views.push(Arc::clone(&member.watch));
+        crowd.idle.push(member.idle_flag());
+        crowd.tasks.spawn(member.run(crowd.phase.subscribe()));
+    }
+    crowd.begin(&server).await;
+    let kills = torment(&run, &mut server, &mut rng).await;
+    crowd.phase.send_replace(Phase::Settle);
+    server.wait_ready(START);
+    crowd.settle(&server).await;
+    let heads = reading::streams(&server.url(), &rooms, &recorder).await.expect("rooms can be read");
+    reading::wait_for_rows(&server, &rooms, &heads).await.expect("the database can be read");
+    let personal = reading::users(&server.url(), &rooms, &recorder).await.expect("the users' own can be read");
+    let of_rooms = rooms.iter().zip(&heads).map(|(room, head)| (room.channel.clone(), *head));
+    crowd.catch_up(&of_rooms.chain(personal).collect(), &recorder).await;
+    crowd.phase.send_replace(Phase::Done);
+    while let Some(ended) = crowd.tasks.join_next().await {
+        ended.expect("a client failed");
+    }
+    server.terminate();
+    let status = server.wait_end(Duration::from_secs(30));
+    assert!(status.success(), "after SIGTERM: {status}: {}", server.log_tail());
+    reading::rows(&server, &rooms, &recorder).await.expect("the database can be read");
+    let history = recorder.entries();
+    let anomalies = checker::check(&history);
+    let mut endings = BTreeMap::new();
+    for code in crowd.views.iter().flat_map(|view| view.endings.lock().unwrap().clone()) {
+        *endings.entry(code).or_default() += 1;
+    }
+    Report { run, history, anomalies, kills, endings }
+}
+
+/// Kills and starts again, at random moments over the time of work: in the middle of everything, and now and then right
+/// after a start.
+async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
+    let start = Instant::now();
+    let mut moments: Vec<u64> = (0..run.kills).map(|_| rng.range(500, run.work.as_millis() as u64)).collect();
+    moments.sort_unstable();
+    for (kills, moment) in moments.iter().enumerate() {
+        let left = Duration::from_millis(*moment).saturating_sub(start.elapsed());
+        if !left.is_zero() {
+            // Most of the time let it come up; but a start is a moment like any other.
+            sleep(left).await;
+        } else if rng.chance(70) {
+            server.wait_ready(START);
+            sleep(Duration::from_millis(rng.range(0, 400))).await;
+        }
+        if run.gently {
+            server.wait_ready(START);
+            server.terminate();
+            let status = server.wait_end(Duration::from_secs(30));
+            assert!(status.success(), "after SIGTERM: {status}: {}", server.log_tail());
+        } else {
+            server.kill9();
+        }
+        assert!(start.elapsed() < run.work + Duration::from_secs(120), "restarts take too long, {kills} kills so far");
+        sleep(Duration::from_millis(rng.range(0, 300))).await;
+        server.restart();
+    }
+    sleep(run.work.saturating_sub(start.elapsed())).await;
+    run.kills
+}
+
+impl Crowd {
+    /// Waits until every client has a first subscription: kills before that meet nobody.
+    async fn begin(&mut self, server: &Server) {
+        let end = Instant::now() + START;
+        while self.views.iter().any(|view| view.open().is_empty()) {
+            if let Some(ended) = self.tasks.try_join_next() {
+                ended.expect("a client failed");
+            }
+            assert!(Instant::now() < end, "clients do not come in: {}", server.log_tail());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until every client has its answers and its subscriptions.
+    async fn settle(&mut self, server: &Server) {
+        let end = Instant::now() + SETTLE;
+        loop {
+            let busy: Vec<usize> = (0..self.idle.len()).filter(|n| !self.idle[*n].load(Ordering::Relaxed)).collect();
+            if busy.is_empty() {
+                return;
+            }
+            if let Some(ended) = self.tasks.try_join_next() {
+                ended.expect("a client failed");
+            }
+            assert!(Instant::now() < end, "clients {busy:?} do not settle: {}", server.log_tail());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until every open subscription has its channel's head, or time is over, and takes down that it had the time.
+    async fn catch_up(&self, heads: &HashMap<String, u64>, recorder: &Recorder) {
+        let end = Instant::now() + SETTLE;
+        for view in &self.views {
+            let is_behind = |(channel, _, at): &(String, u64, u64)| heads.get(channel).is_some_and(|head| at < head);
+            while view.open().iter().any(is_behind) && Instant::now() < end {
+                sleep(Duration::from_millis(20)).await;
+            }
+            for (_, sub, _) in view.open() {
+                recorder.record(Entry::Settled { sub });
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A child `kervan serve` with a data folder of its own. Ends only what it started.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::json;
+
+/// Signs the tokens of the run; goes into the server's configuration.
+const SECRET: &str = "the secret of a test run, long enough for HS256";
+
+/// Which binary is tried: `KERVAN_BIN`; else the release build if it is as new as the one of this test; else that one.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("KERVAN_BIN") {
+        return path.into();
+    }
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_kervan"));
+    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/kervan");
+    let age = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    if age(&release) >= age(&built) { release } else { built }
+}
+
+/// A token that names `user`, good for an hour.
+pub fn token(user: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({ "sub": user, "exp": now + 3600, "iat": now });
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+}
+
+/// How the child is started.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// More lines of configuration: whole sections, but `[auth]`, `[limits]`, `[server]` and `[[channels]]`.
+    pub more: String,
+    /// Whether the child is made to see too large writes fail, as a full disk does, instead of being ended by a signal.
+    pub files_may_be_limited: bool,
+}
+
+/// The child, or the place where it will be started again.
+pub struct Server {
+    child: Option<Child>,
+    pub port: u16,
+    pub data: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    setup: Setup,
+}
+
+impl Server {
+    /// Starts a child that keeps its data in `folder/data`. Its log and configuration stand beside.
+    pub fn start(folder: &Path, setup: Setup) -> Self {
+        let config = folder.join("kervan.toml");
+        let text = format!(
+            "[server]\nadmin_port = 0\n[auth]\nhmac_secret = \"{SECRET}\"\n\
+             [limits]\nmessages_per_minute = 0\nconnections_per_address = 0\n\
+             [[channels]]\nnamespace = \"\"\nhistory_size = 1000000\nhistory_ttl = \"1h\"\n{}",
+            setup.more
+        );
+        fs::write(&config, text).unwrap();
+        // The port is free now and loopback only; nothing else here asks for this one.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (data, log) = (folder.join("data"), folder.join("kervan.log"));
+        let mut server = Self { child: None, port, data, config, log, setup };
+        server.restart();
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/connection/websocket", self.port)
+    }
+
+    /// Starts the child again, on the same port and data.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let mut command = Command::new(binary());
+        if self.setup.files_may_be_limited {
+            command = Command::new("sh");
+            command.arg("-c").arg("trap '' XFSZ; exec \"$0\" \"$@\"").arg(binary());
+        }
+        command.arg("serve").arg("--config").arg(&self.config).arg("--data-dir").arg(&self.data);
+        command.arg("--port").arg(self.port.to_string());
+        // Only what is said here configures the child: Kervan reads its environment.
+        command.env_clear().envs(std::env::vars().filter(|(name, _)| ["PATH", "RUST_LOG"].contains(&name.as_str())));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        // A Ctrl-C at the terminal is for the test, which then ends its child.
+        command.process_group(0);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// Waits until the child says that it is ready, at most `patience`.
+    pub fn wait_ready(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while !self.is_ready().unwrap_or(false) {
+            let status = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(status.is_none(), "the server ended by itself, {status:?}: {}", self.log_tail());
+            assert!(Instant::now() < end, "not ready after {patience:?}: {}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_ready(&self) -> io::Result<bool> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer)?;
+        Ok(answer.ends_with(b" 200"))
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(self.child.as_ref().expect("it runs"))
+    }
+
+    /// SIGKILL. Panics if the child had ended before by itself: nobody asked it to.
+    pub fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let before = child.try_wait().unwrap();
+            assert!(before.is_none(), "the server ended by itself, {before:?}: {}", self.log_tail());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits for the child's end, at most `patience`.
+    pub fn wait_end(&mut self, patience: Duration) -> ExitStatus {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.as_mut().expect("it runs").try_wait().unwrap() {
+                self.child = None;
+                return status;
+            }
+            assert!(Instant::now() < end, "still there after {patience:?}: {}", self.log_tail());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Forbids the running child to write beyond `bytes` in any file, or allows it again.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.pid().as_raw_nonzero().to_string();
+        let status = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
+        assert!(status.as_ref().is_ok_and(ExitStatus::success), "prlimit: {status:?}");
+    }
+
+    /// The last lines of the child's log.
+    pub fn log_tail(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(25)..].join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

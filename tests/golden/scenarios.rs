@@ -1,0 +1,320 @@
+//! What the golden files of the present version are made of. Once a file is written its scenario is not changed: see
+//! `main.rs`.
+
+use bytes::Bytes;
+use kervan::actors::fold;
+use kervan::actors::kinds;
+use kervan::actors::room::command::{
+    Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand,
+    RoomKind, Send, Update,
+};
+use kervan::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
+use kervan::actors::{room, user};
+use kervan::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use kervan::limits;
+use kervan::storage::journal::record::Envelope;
+use uuid::Uuid;
+
+use crate::file::Log;
+
+const T0: u64 = 1_800_000_000_000;
+
+/// Name and log of each scenario.
+pub fn all() -> Vec<(&'static str, Log)> {
+    vec![
+        ("group", group()),
+        ("public", public()),
+        ("broadcast", broadcast()),
+        ("direct", direct()),
+        ("open", open()),
+        ("user", someone()),
+        ("odd", odd()),
+    ]
+}
+
+/// Writes a log.
+struct Writer {
+    log: Log,
+    now: u64,
+    room: RoomId,
+    user: UserId,
+}
+
+impl Writer {
+    fn new(room: RoomId) -> Self {
+        Self { log: Vec::new(), now: T0, room, user: id("ann") }
+    }
+
+    fn next_id(&self) -> Uuid {
+        Uuid::from_u64_pair(0x018f_0000_0000_7000, 0x8000_0000_0000_0000 | (self.log.len() as u64 + 1))
+    }
+
+    fn push(&mut self, envelope: &Envelope) -> &mut Self {
+        self.log.push((Timestamp(self.now), envelope.encode_record()));
+        self
+    }
+
+    fn ask(&mut self, body: RoomCommand) -> &mut Self {
+        self.ask_within(0, body)
+    }
+
+    fn ask_within(&mut self, ttl_ms: u64, body: RoomCommand) -> &mut Self {
+        let issued_at = Timestamp(self.now - 5);
+        let command = Command { room: self.room, id: self.next_id(), issued_at, ttl_ms, body };
+        self.push(&room::payload::encode(&command))
+    }
+
+    fn tell(&mut self, body: UserCommandBody) -> &mut Self {
+        let issued_at = Timestamp(self.now - 5);
+        let command = UserCommand { user: self.user.clone(), id: self.next_id(), issued_at, ttl_ms: 60_000, body };
+        self.push(&user::payload::encode(&command))
+    }
+
+    fn later(&mut self, ms: u64) -> &mut Self {
+        self.now += ms;
+        self
+    }
+
+    fn done(&mut self) -> Log {
+        std::mem::take(&mut self.log)
+    }
+}
+
+fn id(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+fn create(kind: RoomKind, creator: &str, members: &[&str]) -> Create {
+    Create {
+        kind,
+        creator: id(creator),
+        members: members.iter().map(|name| id(name)).collect(),
+        title: "Çay".into(),
+        channel: String::new(),
+        ttl_ms: 0,
+        public: false,
+        may_send: MaySend::Members,
+        max_members: 3,
+        history: HistoryBound::default(),
+    }
+}
+
+fn message(sender: &str, client_id: &str) -> Send {
+    Send {
+        sender: id(sender),
+        client_id: ClientId::new(client_id).ok(),
+        device: DeviceId::new("phone").ok(),
+        prev: None,
+        content: Content {
+            body: "merhaba".into(),
+            message_type: "text".into(),
+            metadata: r#"{"a":1}"#.into(),
+            reply_to: None,
+            data: Bytes::new(),
+        },
+        open: None,
+    }
+}
+
+fn send(sender: &str, client_id: &str) -> RoomCommand {
+    RoomCommand::Send(message(sender, client_id))
+}
+
+fn edit(by: &str, target: u64) -> RoomCommand {
+    RoomCommand::Edit(Edit { by: id(by), target: Seq(target), body: "selam".into(), metadata: Some(String::new()) })
+}
+
+fn delete(by: &str, target: u64, author: Option<&str>) -> RoomCommand {
+    RoomCommand::Delete(Delete { by: id(by), target: Seq(target), author: author.map(id) })
+}
+
+fn join(name: &str) -> RoomCommand {
+    RoomCommand::Join { user: id(name) }
+}
+
+fn leave(name: &str) -> RoomCommand {
+    RoomCommand::Leave { user: id(name) }
+}
+
+fn invite(by: &str, name: &str) -> RoomCommand {
+    RoomCommand::Invite { by: id(by), user: id(name) }
+}
+
+fn kick(by: &str, name: &str) -> RoomCommand {
+    RoomCommand::Kick { by: id(by), user: id(name) }
+}
+
+fn end(by: &str) -> RoomCommand {
+    RoomCommand::End { by: id(by) }
+}
+
+fn block(by: &str, blocked: bool, offset: u64) -> RoomCommand {
+    let source = Partition::of(by.as_bytes());
+    RoomCommand::Block(Block { by: id(by), blocked, source, source_offset: Offset(offset) })
+}
+
+fn update(by: &str) -> Update {
+    Update { by: id(by), title: None, ttl_ms: None, may_send: None, public: None }
+}
+
+fn group() -> Log {
+    let mut log = Writer::new(RoomId::group(&id("ann"), &ClientId::new("g-1").unwrap()));
+    let answer = Send { prev: ClientId::new("m-1").ok(), ..message("bob", "m-2") };
+    let answer = Send { content: Content { reply_to: Some(Seq(2)), ..answer.content.clone() }, ..answer };
+    let early = "018f0000-0000-7000-8000-000000000001";
+    log.ask(send("ann", "m-0"));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob", "ann"])));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob"])));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "bob", &[])));
+    log.ask(RoomCommand::Send(answer.clone())).later(10);
+    log.ask(send("bob", "m-1")).ask(RoomCommand::Send(answer.clone())).later(10);
+    log.ask(send("bob", "m-1")).ask(send("bob", early)).ask(send("eve", "m-1"));
+    log.ask_within(4, send("ann", "m-3"));
+    log.ask(edit("bob", 2)).ask(edit("ann", 2)).ask(edit("ann", 1));
+    log.ask(delete("ann", 2, None)).ask(delete("bob", 2, None)).ask(delete("bob", 2, None)).ask(edit("bob", 2));
+    // The journal's clock goes back; fold time does not.
+    log.now -= 15;
+    log.ask(join("cat")).ask(invite("bob", "cat")).ask(invite("ann", "cat")).ask(join("cat")).ask(join("cat"));
+    log.later(20).ask(invite("ann", "dan")).ask(join("dan")).ask(kick("bob", "cat")).ask(kick("ann", "cat"));
+    log.ask(send("cat", "m-1")).ask(join("cat")).ask(kick("ann", "ann")).ask(leave("cat"));
+    log.ask(leave("dan")).ask(join("dan"));
+    let large = Content { body: "x".repeat(limits::BODY_BYTES + 1), ..Content::default() };
+    log.ask(RoomCommand::Send(Send { content: large, ..message("ann", "m-4") }));
+    log.ask(RoomCommand::Update(Update { title: Some("Kahve".into()), ttl_ms: Some(60_000), ..update("ann") }));
+    log.ask(RoomCommand::Update(Update { may_send: Some(MaySend::Creator), public: Some(true), ..update("ann") }));
+    log.ask(send("bob", "m-5")).ask(send("ann", "m-5")).ask(RoomCommand::Expire);
+    log.later(limits::DEDUPE_WINDOW_MS + 1).ask(send("ann", "m-6"));
+    log.ask(RoomCommand::Expire).ask(RoomCommand::Expire).ask(end("ann"));
+    log.ask(edit("bob", 3)).ask(delete("bob", 3, Some("bob"))).ask(delete("bob", 3, None));
+    log.ask(leave("ann")).ask(leave("bob")).ask(leave("bob"));
+    log.done()
+}
+
+fn public() -> Log {
+    let mut log = Writer::new(RoomId::group(&id("ann"), &ClientId::new("g-2").unwrap()));
+    log.ask(RoomCommand::Create(Create { public: true, ..create(RoomKind::Group, "ann", &[]) }));
+    log.ask(join("anon:1")).ask(join("bob")).ask(join("cat")).ask(join("dan"));
+    log.ask(leave("ann")).ask(leave("cat")).ask(leave("bob")).ask(join("dan"));
+    log.ask(RoomCommand::Update(Update { public: Some(false), ..update("dan") })).ask(leave("dan")).ask(join("dan"));
+    log.done()
+}
+
+fn broadcast() -> Log {
+    let mut log = Writer::new(RoomId::group(&id("ann"), &ClientId::new("b-1").unwrap()));
+    log.ask(RoomCommand::Create(create(RoomKind::Broadcast, "ann", &["bob"])));
+    log.ask(send("bob", "m-1")).ask(send("ann", "m-1"));
+    log.ask(RoomCommand::Update(Update { may_send: Some(MaySend::Members), ..update("ann") }));
+    log.ask(end("bob")).ask(end("ann")).ask(end("ann")).ask(send("ann", "m-2"));
+    log.done()
+}
+
+fn direct() -> Log {
+    let mut log = Writer::new(RoomId::direct(&id("ann"), &id("bob")));
+    let made = |creator: &str, other: &str, ttl_ms| {
+        RoomCommand::Create(Create { ttl_ms, title: String::new(), ..create(RoomKind::Direct, creator, &[other]) })
+    };
+    log.ask(block("ann", true, 7)).ask(made("ann", "bob", 0)).ask(block("ann", false, 8));
+    log.ask(made("ann", "cat", 0)).ask(made("bob", "ann", 1000)).ask(made("ann", "bob", 0));
+    log.ask(send("ann", "m-1")).ask(join("ann")).ask(send("cat", "m-1"));
+    log.ask(block("bob", true, 3)).ask(block("bob", true, 3)).ask(send("ann", "m-2")).ask(edit("ann", 2));
+    log.ask(block("bob", false, 4)).ask(RoomCommand::Expire).later(1000).ask(send("ann", "m-2"));
+    log.ask(made("ann", "bob", 5000)).ask(send("ann", "m-2")).ask(end("bob")).ask(send("ann", "m-3"));
+    log.ask(made("ann", "bob", 500)).later(500).ask(RoomCommand::Expire).ask(delete("ann", 2, None));
+    log.done()
+}
+
+fn open() -> Log {
+    let mut log = Writer::new(RoomId::open("news"));
+    let publish = |sender: &str, client_id: &str, data: &'static [u8], events, age_ms| {
+        let content = Content { data: Bytes::from_static(data), ..Content::default() };
+        let open = Some(OpenChannel { channel: "news".into(), history: HistoryBound { events, age_ms } });
+        RoomCommand::Send(Send { content, open, ..message(sender, client_id) })
+    };
+    log.ask(send("ann", "m-1")).ask(publish("anon:7", "", b"{\"n\":1}", 3, 0));
+    log.ask(publish("anon:7", "m-1", &[0, 255, 254], 3, 0)).ask(publish("anon:7", "m-1", b"", 3, 0)).later(100);
+    log.ask(publish("ann", "m-1", b"x", 3, 0)).ask(publish("ann", "m-2", b"y", 3, 0)).later(100);
+    log.ask(publish("ann", "m-3", b"z", 0, 50)).ask(send("bob", "m-1"));
+    log.ask(edit("ann", 5)).ask(edit("bob", 5)).ask(delete("anon:7", 1, None)).ask(join("ann")).ask(end("ann"));
+    log.ask(RoomCommand::Expire).ask(block("ann", true, 1));
+    log.done()
+}
+
+fn someone() -> Log {
+    let mut log = Writer::new(RoomId::open("unused"));
+    let at = |room: &str, seq, no| UserCommandBody::Read {
+        room: RoomId::open(room),
+        to: ReadPoint { seq: Seq(seq), no: MessageNo(no) },
+    };
+    let device = |name: &str, push_token: &str| UserCommandBody::Device {
+        device: DeviceId::new(name).unwrap(),
+        platform: "android".into(),
+        push_token: push_token.into(),
+    };
+    let fact = |offset: u64, kind, change, by: Option<&str>| {
+        UserCommandBody::Room(RoomFact {
+            source: RoomId::open("a").partition(),
+            source_offset: Offset(offset),
+            room: RoomId::open("a"),
+            kind,
+            seq: Seq(offset + 1),
+            by: by.map(id),
+            change,
+        })
+    };
+    log.tell(at("a", 5, 3)).tell(at("a", 4, 9)).tell(at("a", 6, 1)).tell(at("b", 1, 1));
+    for name in ["bob", "bob", "cat", "ann"] {
+        log.tell(UserCommandBody::Block { user: id(name) });
+    }
+    log.tell(UserCommandBody::Unblock { user: id("bob") }).tell(UserCommandBody::Unblock { user: id("bob") });
+    log.tell(device("phone", "token-1")).later(10).tell(device("tablet", "")).tell(device("phone", "token-2"));
+    let forget = UserCommandBody::DeviceRemove { device: DeviceId::new("tablet").unwrap() };
+    log.tell(forget.clone()).tell(forget);
+    for json in ["{}", "{}", r#"{"mute":["a"]}"#] {
+        log.tell(UserCommandBody::Preferences { json: json.into() });
+    }
+    log.tell(UserCommandBody::Preferences { json: "x".repeat(limits::PREFERENCES_BYTES + 1) });
+    let changes = [RoomChange::Invited, RoomChange::Joined, RoomChange::Kicked, RoomChange::Left];
+    for (offset, change) in (0..).zip(changes) {
+        log.tell(fact(offset, RoomKind::Group, change, Some("bob")));
+    }
+    log.tell(fact(2, RoomKind::Group, RoomChange::Joined, None));
+    log.tell(fact(9, RoomKind::Direct, RoomChange::Ended, None)).tell(fact(
+        11,
+        RoomKind::Direct,
+        RoomChange::Reopened,
+        None,
+    ));
+    log.user = id("anon:1");
+    log.tell(at("a", 5, 3));
+    log.done()
+}
+
+/// Records that belong to nobody, and valid envelopes with invalid payloads.
+fn odd() -> Log {
+    let mut log = Writer::new(RoomId::open("odd"));
+    let good = Command {
+        room: log.room,
+        id: Uuid::from_u128(1),
+        issued_at: Timestamp(T0),
+        ttl_ms: 0,
+        body: send("ann", "m-1"),
+    };
+    let good = room::payload::encode(&good);
+    log.log.push((Timestamp(T0), fold::barrier(Uuid::from_u128(9), Timestamp(T0))));
+    for kind in [0, 999, 1999, 2001, u32::MAX, kinds::ROOM_CREATE, kinds::USER_READ] {
+        log.push(&Envelope { kind, ..good.clone() });
+    }
+    for key in [&b"short"[..], &[7; 17], b""] {
+        log.push(&Envelope { key: Bytes::from_static(key), ..good.clone() });
+    }
+    for payload in [&b""[..], b"\xff\xff", b"\x0a\x02\xc3\x28", b"\x0a\x00", b"\x0a\x03ann\x12\x01\x07"] {
+        log.push(&Envelope { payload: Bytes::from_static(payload), ..good.clone() });
+    }
+    log.push(&Envelope { command_id: Bytes::from_static(b"no uuid"), ..good.clone() });
+    let key = Bytes::from_static(b"ann");
+    for (kind, payload) in [(kinds::USER_READ, &b"\x0a\x01x"[..]), (kinds::USER_ROOM, b"\x08\x80\x02"), (1007, b"")] {
+        log.push(&Envelope { kind, key: key.clone(), payload: Bytes::from_static(payload), ..good.clone() });
+    }
+    log.push(&Envelope { kind: kinds::USER_BLOCK, key: Bytes::from_static(b"\xff"), ..good });
+    log.done()
+}

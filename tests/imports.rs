@@ -1,0 +1,166 @@
+//! The import rule of the design, checked over the source: which module may know which, and which few files may touch
+//! a big dependency. A new file that needs one is added here, with its reason visible to whoever reviews it.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+#[allow(dead_code, reason = "two test programs share it, and each takes what it needs")]
+#[path = "tidy/tree.rs"]
+mod tree;
+
+use tree::{Source, code_of, sources};
+
+/// The layers, lowest first. A module may import its own layer and those below.
+const LAYERS: [&[&str]; 5] = [
+    &["ids", "limits", "env", "config", "metrics", "shutdown", "health"],
+    &["storage"],
+    &["actors"],
+    &["api"],
+    &["cli", "main", "lib"],
+];
+
+/// Crates that only the files or folders named may import.
+const ONLY: [(&str, &[&str]); 12] = [
+    (
+        "ractor",
+        &[
+            "src/actors/node/",
+            "src/actors/partition/shell.rs",
+            "src/actors/partition/resident.rs",
+            "src/actors/partition/budget.rs",
+        ],
+    ),
+    ("sqlx", &["src/storage/store/sqlite/", "src/storage/store/postgres/", "src/storage/store/migrate.rs"]),
+    ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
+    ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
+    ("axum", &["src/api/http/", "src/api/websocket/", "src/api/engine.rs"]),
+    ("tower", &["src/api/http/"]),
+    ("tokio_tungstenite", &["src/api/websocket/tests/"]),
+    ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),
+    ("ureq", &["src/api/auth/jwks.rs", "src/cli/health.rs"]),
+    ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
+    ("clap", &["src/cli/"]),
+    ("anyhow", &["src/cli/"]),
+];
+
+/// What the pure folds must not name (I1): nothing that waits, nothing that tells time or makes chance, no storage but
+/// the shape of a record.
+const PURE: [&str; 2] = ["src/actors/room/", "src/actors/user/"];
+const IMPURE: [&str; 10] = [
+    "tokio::",
+    "ractor::",
+    "crate::env",
+    "crate::metrics",
+    "crate::config",
+    "crate::storage::store",
+    "std::time",
+    "Uuid::now_v7",
+    "Uuid::new_v4",
+    "async ",
+];
+/// The process file of a fold, if there is one, is no fold; nor are tests.
+const NOT_FOLDS: [&str; 2] = ["actor.rs", "tests"];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The top-level modules that `code` names by `crate::`.
+fn own_modules(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 1;
+            let mut item = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 || (depth == 1 && c == ',') {
+                    found.push(leading_word(item.trim()));
+                    item.clear();
+                } else {
+                    item.push(c);
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            found.push(leading_word(rest));
+        }
+    }
+    found.retain(|word| !word.is_empty());
+    found
+}
+
+fn leading_word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// Whether `code` names the crate `name`, as `name::…` or `use name`.
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let apart = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':' && c != '.');
+        let after = &code[at + name.len()..];
+        apart && (after.starts_with("::") || (code[..at].ends_with("use ") && after.starts_with([';', ' '])))
+    })
+}
+
+fn upward_imports(source: &Source) -> Vec<String> {
+    let module = source.module();
+    let Some(own) = layer(module) else { return vec![format!("{}: module {module} is in no layer", source.path)] };
+    let wrong = |word: &String| layer(word).is_some_and(|other| other > own);
+    let modules = own_modules(&source.code);
+    modules.iter().filter(|w| wrong(w)).map(|w| format!("{} must not import {w}", source.path)).collect()
+}
+
+#[test]
+fn imports_go_one_way() {
+    let problems: Vec<String> = sources("src").iter().flat_map(upward_imports).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_big_dependency_is_known_to_a_few_files_only() {
+    let mut problems = Vec::new();
+    for source in sources("src") {
+        for (name, places) in ONLY {
+            if names_crate(&source.code, name) && !places.iter().any(|place| source.path.starts_with(place)) {
+                problems.push(format!("{} must not import {name}: only {} may", source.path, places.join(", ")));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn the_folds_are_pure() {
+    let mut problems = Vec::new();
+    for source in sources("src") {
+        let fold = PURE.iter().any(|place| source.path.starts_with(place));
+        if !fold || NOT_FOLDS.iter().any(|name| source.path.contains(name)) {
+            continue;
+        }
+        problems.extend(
+            IMPURE.iter().filter(|word| source.code.contains(*word)).map(|word| format!("{}: {word}", source.path)),
+        );
+    }
+    assert!(problems.is_empty(), "a fold names what it must not (I1):\n{}", problems.join("\n"));
+}
+
+#[test]
+fn an_import_upwards_would_be_found() {
+    let source = |path: &str, text: &str| Source { path: path.to_owned(), code: code_of(text), text: text.to_owned() };
+    let found = |path: &str, text: &str| upward_imports(&source(path, text)).len();
+    assert_eq!(found("src/storage/journal/mod.rs", "use crate::actors::room;"), 1);
+    assert_eq!(found("src/storage/journal/mod.rs", "use crate::{ids::{Slot, Seq}, api::http};"), 1);
+    assert_eq!(found("src/limits.rs", "pub use crate::storage;"), 1);
+    assert_eq!(found("src/actors/mod.rs", "use crate::storage;\n// see crate::api\nuse crate::ids;"), 0);
+    assert_eq!(found("src/new.rs", ""), 1, "a new top-level module has to be given a layer");
+    assert!(names_crate("let x = ractor::Actor;", "ractor") && names_crate("use ractor;", "ractor"));
+    assert!(!names_crate("crate::ractor::x; tractor::x", "ractor"));
+}
