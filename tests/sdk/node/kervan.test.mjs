@@ -290,8 +290,14 @@ for (const format of ['json', 'protobuf']) {
         const { room } = await group(ann, bob.user);
         let seq;
         for (const n of numbers(1, 3)) ({ seq } = await ann.rpc('message.send', { room, client_id: `m-${n}`, body: `${n}` }));
-        const unread = async who => (await who.rpc('room.list')).rooms.find(entry => entry.room === room).unread;
-        // What others sent is in the list once it is in the database, which is a moment after the acknowledgement.
+        const unread = async who => {
+          const { rooms } = await who.rpc('room.list');
+          const line = rooms.find(entry => entry.room === room);
+          assert.ok(line, `the list of ${who.user} has the room: ${JSON.stringify(rooms)}`);
+          return line.unread;
+        };
+        // What others did is in the list a moment after their acknowledgement: the room for certain once one was told.
+        await until(() => bob.personal.some(({ data }) => data.type === 'room.joined' && data.room === room), 'room.joined');
         const end = Date.now() + 10_000;
         while (await unread(bob) !== 3) assert.ok(Date.now() < end, 'three unread messages');
         assert.equal(await unread(ann), 0, "one's own messages are read");
