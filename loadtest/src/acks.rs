@@ -18,7 +18,8 @@ use kervan::ids::{ClientId, RoomId, UserId};
 use kervan::metrics::Metrics;
 use kervan::shutdown::Shutdown;
 
-use crate::bare::{BareAppender, Layout};
+use crate::bare::{self, Layout};
+use crate::group::GroupAppender;
 use crate::measure::{Run, measure, median};
 
 const SENDERS: [usize; 3] = [1, 64, 1_000];
@@ -55,7 +56,7 @@ async fn run(dir: &Path, duration: Duration) -> Result<()> {
         shutdown,
     };
     let engine = Arc::new(Engine::start(given).await?);
-    let bare = Arc::new(BareAppender::create(&dir.join("bare.dat"), Layout::Growing)?);
+    let bare = Arc::new(bare::create(&dir.join("bare.dat"), Layout::Growing)?);
     let rooms = rooms(&engine, &env).await?;
     println!("{ROOMS} rooms, bodies of {BODY} bytes, {ROUNDS} rounds of {duration:?}, medians");
     println!("senders  what      acks/s      p50      p99  CPU-us/ack  of the bare one");
@@ -146,13 +147,13 @@ async fn messages(
     .await
 }
 
-async fn appends(bare: &Arc<BareAppender>, appenders: usize, duration: Duration) -> Result<Run> {
+async fn appends(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
     let record = Bytes::from(vec![7u8; 300]);
     measure(appenders, duration, |_| {
         let (bare, record) = (Arc::clone(bare), record.clone());
         move || {
             let (bare, record) = (Arc::clone(&bare), record.clone());
-            async move { bare.append(record).await.map(drop).context("the bare appender failed") }
+            async move { bare.append(record).await.then_some(()).context("the bare appender failed") }
         }
     })
     .await

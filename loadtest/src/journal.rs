@@ -12,7 +12,8 @@ use kervan::ids::Partition;
 use kervan::storage::journal::Journal;
 use kervan::storage::journal::embedded::{EmbeddedJournal, Options};
 
-use crate::bare::{BareAppender, Layout};
+use crate::bare::{self, Layout};
+use crate::group::GroupAppender;
 use crate::measure::{Run, measure, median};
 
 const RECORD: usize = 300;
@@ -51,8 +52,8 @@ const NAMES: [&str; 3] = ["bare", "bare, in place", "embedded"];
 /// The medians of [`ROUNDS`] rounds, in each of which every one has its turn.
 async fn compare(dir: &Path, appenders: usize, duration: Duration) -> Result<Vec<Run>> {
     let paths = ["bare.dat", "in-place.dat", "embedded"].map(|name| dir.join(name));
-    let growing = Arc::new(BareAppender::create(&paths[0], Layout::Growing)?);
-    let in_place = Arc::new(BareAppender::create(&paths[1], Layout::Written(64 << 20))?);
+    let growing = Arc::new(bare::create(&paths[0], Layout::Growing)?);
+    let in_place = Arc::new(bare::create(&paths[1], Layout::Written(64 << 20))?);
     let (journal, _) = EmbeddedJournal::open(&paths[2], Options::new(Env::system()))?;
     let journal = Arc::new(journal);
     let mut runs: [Vec<Run>; 3] = Default::default();
@@ -74,14 +75,14 @@ async fn compare(dir: &Path, appenders: usize, duration: Duration) -> Result<Vec
     Ok(runs.into_iter().map(median).collect())
 }
 
-async fn bare(bare: &Arc<BareAppender>, appenders: usize, duration: Duration) -> Result<Run> {
+async fn bare(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
     let record = record();
     measure(appenders, duration, |_| {
         let (bare, record) = (bare.clone(), record.clone());
         move || {
             let record = record.clone();
             let bare = bare.clone();
-            async move { bare.append(record).await.map(drop).context("the bare appender failed") }
+            async move { bare.append(record).await.then_some(()).context("the bare appender failed") }
         }
     })
     .await

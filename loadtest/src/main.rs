@@ -2,14 +2,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that prints what it measured")]
 
 mod acks;
-mod bare;
 mod journal;
-mod measure;
 mod server;
 mod socket;
 mod sockets;
 
 use anyhow::{Result, bail};
+use kervan_loadtest::{bare, group, measure};
 
 const USAGE: &str = "\
 usage: kervan-loadtest SUBCOMMAND

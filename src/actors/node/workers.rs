@@ -15,6 +15,7 @@ use super::partitions::Partitions;
 use crate::actors::chain::Chain;
 use crate::actors::gateway::frames::Answer;
 use crate::actors::partition::shell::{Context, PartitionMessage};
+use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
 use crate::actors::workers::relay::{Append, expiry, worker as relay};
 use crate::ids::Partition;
@@ -52,9 +53,9 @@ struct Deps {
 }
 
 struct Running {
-    projector: projector::Worker,
-    relay: relay::Worker,
-    expiry: expiry::Worker,
+    projector: workers::Running<projector::Status>,
+    relay: workers::Running<relay::Status>,
+    expiry: workers::Running<()>,
 }
 
 impl Actor for Workers {
@@ -150,9 +151,9 @@ fn append_by(commands: Arc<Commands>) -> Append {
 impl Deps {
     fn start(&self) -> Running {
         Running {
-            projector: projector::Worker::spawn(self.projector.clone()),
-            relay: relay::Worker::spawn(self.relay.clone()),
-            expiry: expiry::Worker::spawn(self.expiry.clone()),
+            projector: projector::spawn(self.projector.clone()),
+            relay: relay::spawn(self.relay.clone()),
+            expiry: expiry::spawn(self.expiry.clone()),
         }
     }
 }
@@ -167,17 +168,17 @@ impl WorkersState {
         if running.projector.is_finished() {
             error!("the projector died and is started again");
             restarts.inc();
-            running.projector = projector::Worker::spawn(self.deps.projector.clone());
+            running.projector = projector::spawn(self.deps.projector.clone());
         }
         if running.relay.is_finished() {
             error!("the relay died and is started again");
             restarts.inc();
-            running.relay = relay::Worker::spawn(self.deps.relay.clone());
+            running.relay = relay::spawn(self.deps.relay.clone());
         }
         if running.expiry.is_finished() {
             error!("the expiry scanner died and is started again");
             restarts.inc();
-            running.expiry = expiry::Worker::spawn(self.deps.expiry.clone());
+            running.expiry = expiry::spawn(self.deps.expiry.clone());
         }
     }
 }

@@ -10,3 +10,6 @@
 
 pub mod persistence;
 pub mod relay;
+mod running;
+
+pub use running::Running;

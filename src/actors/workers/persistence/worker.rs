@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::projector::{Halt, Moved, Projector};
 use crate::actors::fold::Entity;
 use crate::actors::marks::Marks;
+use crate::actors::workers::Running;
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;
 use crate::storage::journal::{Journal, JournalError, ReadError};
@@ -86,45 +86,12 @@ pub struct Status {
     pub records: u64,
 }
 
-/// A running worker. Dropping it leaves it running; [`Self::stop`] ends it.
-pub struct Worker {
-    status: watch::Receiver<Status>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Worker {
-    /// Starts it.
-    #[must_use]
-    pub fn spawn(deps: Deps) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let (report, status) = watch::channel(Status::default());
-        let task = tokio::spawn(
-            Shell { deps, status: report, stopping, first: 0, isolate: false, halted: BTreeMap::new() }.run(),
-        );
-        Self { status, stop, task }
-    }
-
-    /// How it is, now and on each change.
-    #[must_use]
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.clone()
-    }
-
-    /// Whether it has ended; without [`Self::stop`] that is a panic.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Lets it store what is applied by now, if the store takes it, and ends it.
-    ///
-    /// # Errors
-    /// It panicked.
-    pub async fn stop(self) -> Result<(), tokio::task::JoinError> {
-        self.stop.send_replace(true);
-        self.task.await
-    }
+/// Starts it.
+#[must_use]
+pub fn spawn(deps: Deps) -> Running<Status> {
+    Running::start(|status, stopping| {
+        Shell { deps, status, stopping, first: 0, isolate: false, halted: BTreeMap::new() }.run()
+    })
 }
 
 /// Why a round came to nothing.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Append;
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::payload;
+use crate::actors::workers::Running;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp};
 use crate::limits;
@@ -62,34 +62,10 @@ pub struct Deps {
     pub every: Duration,
 }
 
-/// A running scanner.
-pub struct Worker {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Worker {
-    /// Starts it.
-    #[must_use]
-    pub fn spawn(deps: Deps) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        Self { stop, task: tokio::spawn(run(deps, stopping)) }
-    }
-
-    /// Whether it has ended; without [`Self::stop`] that is a panic.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Ends it.
-    ///
-    /// # Errors
-    /// It panicked.
-    pub async fn stop(self) -> Result<(), tokio::task::JoinError> {
-        self.stop.send_replace(true);
-        self.task.await
-    }
+/// Starts it. It has no status: the next scan does again what failed.
+#[must_use]
+pub fn spawn(deps: Deps) -> Running<()> {
+    Running::start(|_, stopping| run(deps, stopping))
 }
 
 async fn run(deps: Deps, mut stopping: watch::Receiver<bool>) {

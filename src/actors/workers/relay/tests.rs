@@ -11,12 +11,13 @@ use futures_util::FutureExt as _;
 use super::Append;
 use super::expiry::{self, Scanner};
 use super::step::{self, Step, Then, Told};
-use super::worker::{Deps, Worker};
+use super::worker::{self, Deps, spawn};
 use crate::actors::marks::Marks;
 use crate::actors::room::command::{Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind};
 use crate::actors::room::{Status, payload};
 use crate::actors::user::command::RoomChange;
 use crate::actors::user::{UserCommand, UserCommandBody, UserEventBody};
+use crate::actors::workers::Running;
 use crate::actors::workers::persistence::{rows, worker as projector};
 use crate::env::{CountedIds, Env, ManualClock};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Timestamp, UserId};
@@ -100,8 +101,8 @@ struct Node {
     stored: Arc<Marks>,
     append: Append,
     commands: AtomicU64,
-    projector: projector::Worker,
-    relay: Worker,
+    projector: Running<projector::Status>,
+    relay: Running<worker::Status>,
 }
 
 impl Node {
@@ -112,7 +113,7 @@ impl Node {
         let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
         let append = appender(journal.clone(), applied.clone(), fails);
         let options = projector::Options { gather: Duration::from_millis(1), ..projector::Options::default() };
-        let projector = projector::Worker::spawn(projector::Deps {
+        let projector = projector::spawn(projector::Deps {
             journal: journal.clone(),
             store: store.clone(),
             applied: applied.clone(),
@@ -121,7 +122,7 @@ impl Node {
             options,
         });
         let (retry, shared) = (Duration::from_millis(1), stored.clone());
-        let relay = Worker::spawn(Deps { store: store.clone(), append: append.clone(), stored: shared, retry });
+        let relay = spawn(Deps { store: store.clone(), append: append.clone(), stored: shared, retry });
         let commands = AtomicU64::new(0);
         Self { journal, store, clock, applied, stored, append, commands, projector, relay }
     }
@@ -285,7 +286,7 @@ async fn a_cold_room_whose_time_is_over_expires() {
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     let every = Duration::from_millis(1);
     let deps = expiry::Deps { store: node.store.clone(), append: node.append.clone(), env, every };
-    let scanner = expiry::Worker::spawn(deps);
+    let scanner = expiry::spawn(deps);
     node.until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
         chat.status == Status::Expired.number()

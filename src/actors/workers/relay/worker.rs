@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::Append;
 use super::step::{self, Place, Step, Then, Told};
 use crate::actors::marks::Marks;
+use crate::actors::workers::Running;
 use crate::ids::Partition;
 use crate::limits;
 use crate::storage::journal::AppendError;
@@ -44,43 +44,10 @@ pub struct Status {
     pub delivered: u64,
 }
 
-/// A running worker.
-pub struct Worker {
-    status: watch::Receiver<Status>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Worker {
-    /// Starts it.
-    #[must_use]
-    pub fn spawn(deps: Deps) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let (report, status) = watch::channel(Status::default());
-        let task = tokio::spawn(Shell { deps, status: report, stopping, told: Told::default() }.run());
-        Self { status, stop, task }
-    }
-
-    /// How it is, now and on each change.
-    #[must_use]
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.clone()
-    }
-
-    /// Whether it has ended; without [`Self::stop`] that is a panic.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Ends it after the step that it is in. What is left stays in the outbox.
-    ///
-    /// # Errors
-    /// It panicked.
-    pub async fn stop(self) -> Result<(), tokio::task::JoinError> {
-        self.stop.send_replace(true);
-        self.task.await
-    }
+/// Starts it.
+#[must_use]
+pub fn spawn(deps: Deps) -> Running<Status> {
+    Running::start(|status, stopping| Shell { deps, status, stopping, told: Told::default() }.run())
 }
 
 /// Why a step was not done.

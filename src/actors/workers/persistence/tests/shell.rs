@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::super::worker::{Deps, Options, Worker};
+use super::super::worker::{Deps, Options, spawn};
 use super::world::World;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
@@ -67,7 +67,7 @@ async fn reached(world: &World, deps: &Deps, part: impl Fn(u64) -> u64) {
 async fn what_the_owner_has_applied_is_stored_and_nothing_beyond() {
     let (world, store) = (World::random(1, 600), Arc::new(MemoryStore::new()));
     let deps = deps(&world, store.clone());
-    let worker = Worker::spawn(deps.clone());
+    let worker = spawn(deps.clone());
     apply(&world, &deps, |len| len / 2);
     reached(&world, &deps, |len| len / 2).await;
     let half = store.snapshot();
@@ -93,7 +93,7 @@ async fn the_chain_is_reported_before_the_mark_is_raised() {
         reports.lock().unwrap().extend(rows);
     });
     apply(&world, &deps, |len| len);
-    let worker = Worker::spawn(deps.clone());
+    let worker = spawn(deps.clone());
     reached(&world, &deps, |len| len).await;
     worker.stop().await.unwrap();
     for (partition, chain) in &world.chains {
@@ -107,7 +107,7 @@ async fn while_the_store_is_away_nothing_is_dropped() {
     let (world, store) = (World::random(3, 400), Arc::new(MemoryStore::new()));
     store.set_down(true);
     let deps = deps(&world, store.clone());
-    let worker = Worker::spawn(deps.clone());
+    let worker = spawn(deps.clone());
     let mut status = worker.status();
     for part in 1..=4 {
         store.set_down(true);
@@ -126,7 +126,7 @@ async fn stopping_stores_what_is_applied() {
     let (world, store) = (World::random(4, 400), Arc::new(MemoryStore::new()));
     let deps = deps(&world, store.clone());
     apply(&world, &deps, |len| len);
-    tokio::time::timeout(PATIENCE, Worker::spawn(deps).stop()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, spawn(deps).stop()).await.unwrap().unwrap();
     world.check(&store.snapshot());
 }
 
@@ -138,7 +138,7 @@ async fn stopping_does_not_wait_for_a_store_that_is_away() {
     deps.options.retry_first = Duration::from_secs(3_600);
     deps.options.retry_most = Duration::from_secs(3_600);
     apply(&world, &deps, |len| len);
-    tokio::time::timeout(PATIENCE, Worker::spawn(deps).stop()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, spawn(deps).stop()).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +147,7 @@ async fn two_workers_on_one_store_do_no_harm() {
     let (one, two) = (deps(&world, store.clone()), deps(&world, store.clone()));
     let workers = [&one, &two].map(|deps| {
         apply(&world, deps, |len| len);
-        Worker::spawn(deps.clone())
+        spawn(deps.clone())
     });
     reached(&world, &one, |len| len).await;
     reached(&world, &two, |len| len).await;
@@ -172,7 +172,7 @@ async fn damage_halts_the_partition_that_it_is_in() {
     store.restore(core);
     let deps = deps(&world, store.clone());
     apply(&world, &deps, |len| len);
-    let worker = Worker::spawn(deps.clone());
+    let worker = spawn(deps.clone());
     let others = world.logs.iter().filter(|(partition, _)| **partition != room.partition());
     for (partition, log) in others {
         let to = Offset(log.len() as u64);
@@ -196,7 +196,7 @@ async fn the_rows_in_a_file_are_those_in_memory() {
     for store in [memory.clone() as Arc<dyn Store>, file.clone()] {
         let deps = deps(&world, store);
         apply(&world, &deps, |len| len);
-        let worker = Worker::spawn(deps.clone());
+        let worker = spawn(deps.clone());
         reached(&world, &deps, |len| len).await;
         worker.stop().await.unwrap();
     }
