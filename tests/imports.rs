@@ -36,7 +36,7 @@ const ONLY: [(&str, &[&str]); 12] = [
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),
-    ("ureq", &["src/api/auth/jwks.rs", "src/cli/health.rs"]),
+    ("ureq", &["src/api/auth/jwks.rs", "src/cli/health.rs", "src/cli/backup.rs"]),
     ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
     ("clap", &["src/cli/"]),
     ("anyhow", &["src/cli/"]),

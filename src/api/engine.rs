@@ -2,6 +2,7 @@
 //!
 //! Nothing is decided here; it only knows who is given what, and in which order things start and stop.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -24,13 +25,17 @@ use crate::health::{Check, Health};
 use crate::ids::{PARTITIONS, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::sqlite::SqliteStore;
 use crate::storage::store::{Store, StoreError};
+use crate::storage::upkeep::Upkeep;
 
 /// The folder of the journal in the data folder.
 pub const JOURNAL_DIR: &str = "journal";
+/// How often it is looked whether the journal can be trimmed.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 
 /// What the engine is given.
 pub struct Given {
@@ -55,6 +60,8 @@ pub struct Engine {
     ticker: JoinHandle<()>,
     goodbye: JoinHandle<()>,
     watcher: JoinHandle<()>,
+    trimmer: JoinHandle<()>,
+    upkeep: Arc<Upkeep>,
     /// What was found in the journal.
     pub opened: OpenReport,
 }
@@ -79,6 +86,9 @@ pub enum StartError {
     /// A key or an address of [auth] can't be used.
     #[error("[auth]: {0}")]
     Auth(String),
+    /// A restore was cut short.
+    #[error("a restore into {0} did not finish: empty the folder, and restore again")]
+    Unrestored(String),
     /// A configuration that this version can't serve.
     #[error("{0}")]
     Unsupported(String),
@@ -109,7 +119,7 @@ impl Engine {
         let parts = node::Parts {
             env: env.clone(),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
-            store,
+            store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             health: health.clone(),
             options: options(&config),
@@ -135,12 +145,16 @@ impl Engine {
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
         let options = session::Options::new(&config);
+        let clocks = env.clone();
         let spread = config.server.shutdown_grace / 10;
         let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
         let sessions = Server::new(Arc::clone(&hub), verifier, Arc::new(handlers), env, metrics, options, shutdown);
         look(&node, &journal, &checks).await;
-        let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks));
-        Ok(Self { config, node, hub, sessions: Arc::new(sessions), ticker, goodbye, watcher, opened })
+        let watcher = tokio::spawn(watch(Arc::clone(&node), Arc::clone(&journal), checks));
+        let upkeep = Arc::new(upkeep(&config, journal, store, clocks));
+        let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
+        let sessions = Arc::new(sessions);
+        Ok(Self { config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
     }
 
     /// The routes of the public listener.
@@ -161,16 +175,64 @@ impl Engine {
         &self.hub
     }
 
+    /// Backups and trimming.
+    #[must_use]
+    pub fn upkeep(&self) -> &Arc<Upkeep> {
+        &self.upkeep
+    }
+
     /// After the sockets are gone: what was taken is answered and stored, the journal is flushed, everything stops.
     ///
     /// # Errors
     /// The journal could not be flushed.
     pub async fn drain(self) -> Result<(), JournalError> {
         self.watcher.abort();
+        self.trimmer.abort();
         self.goodbye.abort();
         let done = self.node.stop(self.config.server.shutdown_grace).await;
         self.ticker.abort();
         done
+    }
+}
+
+/// A backup of what lies in a data folder that no server has open. The caller holds the folder.
+///
+/// # Errors
+/// Journal or store do not open, or the backup fails.
+pub async fn backup_at_rest(config: &Config, to: &Path) -> Result<Manifest, AtRestError> {
+    let env = Env::system();
+    let (journal, _) = open_journal(config, &env, &Arc::new(Metrics::new())).await?;
+    let (journal, store) = (Arc::new(journal), open_store(config).await?);
+    let done = upkeep(config, Arc::clone(&journal), Arc::clone(&store), env).backup(to).await;
+    journal.close().await.map_err(BackupError::Journal)?;
+    store.close().await;
+    Ok(done?)
+}
+
+/// Why there is no backup of a data folder at rest.
+#[derive(Debug, thiserror::Error)]
+pub enum AtRestError {
+    /// Journal or store do not open.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The backup failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+}
+
+fn upkeep(config: &Config, journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env) -> Upkeep {
+    let retention = config.data.journal_retention;
+    Upkeep::new(journal, store, env, (!retention.is_zero()).then_some(retention))
+}
+
+/// Trims the journal now and then: what a backup covers grows old by itself.
+async fn trim(upkeep: Arc<Upkeep>) {
+    let mut ticks = tokio::time::interval(TRIM_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = upkeep.trim().await {
+            tracing::warn!(%error, "the journal could not be trimmed; the next try is in a minute");
+        }
     }
 }
 
@@ -179,6 +241,9 @@ async fn open_journal(
     env: &Env,
     metrics: &Arc<Metrics>,
 ) -> Result<(EmbeddedJournal, OpenReport), StartError> {
+    if backup::is_unfinished(&config.data.dir) {
+        return Err(StartError::Unrestored(config.data.dir.display().to_string()));
+    }
     let dir = config.data.dir.join(JOURNAL_DIR);
     let mut options = embedded::Options::new(env.clone());
     options.segment_bytes = config.data.segment_size.0 as u64;

@@ -1,7 +1,7 @@
 //! The command line: its words, and what each exit code means.
 //!
 //! 0: done. 1: it failed while running. 2: asked for in a way that can't work (unknown flag, bad configuration, data
-//! folder or port held by another process); nothing was changed. 130, 143: a second Ctrl-C or SIGTERM cut a drain short.
+//! folder or port held by another process, a bad backup); nothing was changed. 130, 143: a second Ctrl-C or SIGTERM cut a drain short.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,12 +10,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use kervan::config::Problems;
 
+mod backup;
 mod banner;
 mod config;
+mod door;
 mod health;
 mod logging;
 mod migrate;
 mod open_files;
+mod restore;
 mod serve;
 mod signals;
 mod sources;
@@ -54,6 +57,10 @@ enum Command {
     },
     /// Bring a database to this version's schema (the start does it by itself).
     Migrate(migrate::Request),
+    /// Write a backup of the data folder, also while it is served.
+    Backup(backup::Request),
+    /// Put a backup into an empty data folder.
+    Restore(restore::Request),
     /// Make a token of a user with the configured secret.
     Token(token::Request),
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not.
@@ -79,6 +86,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command.unwrap_or(Command::Serve { settings: cli.settings }) {
         Command::Serve { settings } => serve::run(&settings),
         Command::Migrate(request) => migrate::run(&request),
+        Command::Backup(request) => backup::run(&request),
+        Command::Restore(request) => restore::run(&request),
         Command::Token(request) => token::run(&request),
         Command::Health { settings } => health::run(&settings),
         Command::Config { what } => config::run(&what),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kervan::api::engine::{Engine, Given};
-use kervan::api::http::{self, Listener, Options};
+use kervan::api::http::{self, Backups, Listener, Options};
 use kervan::config::{Config, Loaded};
 use kervan::env::Env;
 use kervan::health::Health;
@@ -20,7 +20,7 @@ use kervan::shutdown::Shutdown;
 use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
-use super::{Refused, Settings, banner, logging, open_files, print, sources, token};
+use super::{Refused, Settings, banner, door, logging, open_files, print, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load(settings)?;
@@ -51,7 +51,9 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let metrics = Arc::new(Metrics::new());
     let health = Health::new(shutdown.clone());
     let starting = health.check("engine");
-    let admin_routes = http::admin(health.clone(), metrics.clone());
+    let key = door::key();
+    let backups = Arc::new(Backups::new(key.clone()));
+    let admin_routes = http::admin(health.clone(), metrics.clone(), Arc::clone(&backups));
     let options = Options::admin(&config.limits);
     let admin = tokio::spawn(admin.serve(admin_routes, options, metrics.clone(), stop.clone()));
 
@@ -69,6 +71,8 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(code));
         }
     };
+    backups.open(Arc::clone(engine.upkeep()));
+    let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
     starting.up();
     let routes = http::public(health, metrics.clone()).merge(engine.routes());
     let options = Options::public(&config.limits);
@@ -94,7 +98,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
             std::process::exit(i32::from(code));
         }
     }
-    drop(lock);
+    drop((door, lock));
     tracing::info!("drained");
     Ok(ExitCode::SUCCESS)
 }

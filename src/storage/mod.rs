@@ -1,5 +1,9 @@
-//! Durable bytes ([`journal`]) and durable rows ([`store`]). Knows no room: what a record means is the folds' matter.
+//! Durable bytes ([`journal`]) and durable rows ([`store`]), and copies of both together ([`backup`]). Knows no room: what a
+//! record means is the folds' matter.
 
+pub mod backup;
+pub mod disk;
 pub mod journal;
 pub mod lock;
 pub mod store;
+pub mod upkeep;

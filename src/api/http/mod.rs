@@ -16,6 +16,7 @@ use crate::health::{self, Health};
 use crate::metrics::Metrics;
 
 mod address;
+mod backup;
 mod error;
 mod listener;
 
@@ -23,6 +24,7 @@ mod listener;
 mod tests;
 
 pub use address::Peer;
+pub use backup::Backups;
 pub use error::HttpError;
 pub use listener::{Listener, Options};
 
@@ -55,15 +57,16 @@ pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
 }
 
 /// The routes of the admin listener.
-pub fn admin(health: Health, metrics: Arc<Metrics>) -> Router {
+pub fn admin(health: Health, metrics: Arc<Metrics>, backups: Arc<Backups>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
+        .with_state(shared)
+        .merge(backup::routes(backups))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(shared)
 }
 
 /// The process answers: nothing else is asked.

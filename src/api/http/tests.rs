@@ -144,10 +144,29 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
 }
 
 #[tokio::test]
+async fn a_backup_takes_the_key_and_an_engine() {
+    let shell = shell(|_| ()).await;
+    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let ask = async |shown: &str, body: &str| {
+        let request = axum::http::Request::post("/admin/backup")
+            .header("authorization", shown)
+            .header("content-type", "application/json")
+            .body(axum::body::Body::from(body.to_owned()))
+            .unwrap();
+        tower::ServiceExt::oneshot(router.clone(), request).await.unwrap().status()
+    };
+    for shown in ["", "key", "Bearer", "Bearer ", "Bearer kex", "Bearer keyy", "Bearer ke"] {
+        assert_eq!(ask(shown, r#"{"dir":"/x"}"#).await, StatusCode::UNAUTHORIZED, "{shown:?}");
+    }
+    assert_eq!(ask("Bearer key", r#"{"dir":"/x"}"#).await, StatusCode::SERVICE_UNAVAILABLE, "it is starting");
+    assert_eq!(ask("Bearer key", r#"{"dri":"/x"}"#).await, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
 async fn metrics_are_on_the_admin_side_only() {
     let shell = shell(|_| ()).await;
     assert!(shell.get("/metrics").await.starts_with("HTTP/1.1 404 "));
-    let router = admin(shell.health.clone(), shell.metrics.clone());
+    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

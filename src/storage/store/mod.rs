@@ -125,6 +125,9 @@ pub trait Store: Send + Sync + 'static {
     /// watermarks of the copy: the journal may be trimmed behind them once the copy is safe (I7).
     async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>, StoreError>;
 
+    /// Makes what was committed durable, against a power cut, too. Returns watermarks that are.
+    async fn flush(&self) -> Result<Vec<WatermarkRow>, StoreError>;
+
     /// Flushes and closes. Later calls are refused.
     async fn close(&self);
 }

@@ -133,6 +133,10 @@ impl Store for Gated {
         self.inner()?.backup_to(path).await
     }
 
+    async fn flush(&self) -> Result<Vec<WatermarkRow>> {
+        self.inner()?.flush().await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

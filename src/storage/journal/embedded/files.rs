@@ -10,6 +10,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use super::Options;
 use super::layout::Bad;
+use crate::storage::disk;
 use crate::storage::journal::JournalError;
 
 /// Why something could not be written.
@@ -167,27 +168,9 @@ impl WriteFile {
         std::fs::rename(&self.path, to).map_err(|error| Trouble::of("rename", &self.path, &error))?;
         self.path = to.to_owned();
         // Never "full": the new name may be there or not, so nothing may be written to its predecessor any more.
-        sync_dir(to.parent().unwrap_or(Path::new(".")))
+        disk::sync_dir(to.parent().unwrap_or(Path::new(".")))
             .map_err(|error| Trouble::Failed(format!("sync the folder of {}: {error}", to.display())))
     }
-}
-
-/// Makes the names in a folder durable.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Replaces a small file durably.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), JournalError> {
-    let tmp = path.with_extension("tmp");
-    let write = || -> io::Result<()> {
-        let file = File::create(&tmp)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
-        std::fs::rename(&tmp, path)?;
-        sync_dir(path.parent().unwrap_or(Path::new(".")))
-    };
-    write().map_err(|error| io_error("replace", path, &error))
 }
 
 /// A part of a file in memory, moved along as it is read.

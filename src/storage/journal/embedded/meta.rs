@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::files;
 use super::layout::{self, Bad, Bases, FORMAT, u32_at, u64_at, uuid_at};
 use crate::ids::PARTITIONS;
+use crate::storage::disk;
 use crate::storage::journal::JournalError;
 
 const NAME: &str = "journal.meta";
@@ -48,7 +49,8 @@ impl Meta {
 
     /// Replaces it durably. On an error the old one still stands, or the new one does.
     pub fn store(&self, dir: &Path) -> Result<(), JournalError> {
-        files::replace(&Self::path(dir), &self.encode())
+        let path = Self::path(dir);
+        disk::replace(&path, &self.encode()).map_err(|error| files::io_error("replace", &path, &error))
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -6,7 +6,7 @@
 //! - [`tails`], [`reader`]: recent records come from memory, older ones from disk by index. In memory lie about 3 KB for
 //!   each sealed segment, 4 bytes for each record of the active one, and the bounded cache.
 //! - [`spare`]: the next segment's file, made ahead.
-//! - [`upkeep`]: trim and backup. `docs/decisions/0001-embedded-journal.md` says why it is not a library.
+//! - [`upkeep`]: trim and backup; [`verify`](verify()): reads all of a journal that nobody has open. `docs/decisions/0001-embedded-journal.md` says why it is not a library.
 //!
 //! It must never answer "durable" for what was not synced, sync the same bytes twice after an error, or skip, reset or
 //! heal anything silently.
@@ -20,10 +20,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::{AppendError, Appended, Bounds, Journal, JournalError, ReadError, StoredRecord};
 use crate::env::Env;
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, Timestamp};
 
 #[cfg(test)]
 mod faults;
@@ -41,9 +42,11 @@ mod tails;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod verify;
 mod writer;
 
 pub use metrics::Snapshot;
+pub use verify::{Verified, verify};
 
 /// Called after each sync of a segment with the time that it took. On the writer thread: it must be quick.
 pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
@@ -196,6 +199,22 @@ impl EmbeddedJournal {
     /// I/O. What was copied so far is left behind.
     pub fn backup_to(&self, dir: &Path) -> Result<BackupReport, JournalError> {
         upkeep::backup(&self.shared, dir)
+    }
+
+    /// Gives up the oldest segments that hold nothing but records which are older than `before` and lie below `covered`
+    /// (by partition number; fewer than all partitions cover nothing). Nothing else is trimmed. Returns how many went.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// I/O. What is still needed is there in any case.
+    pub fn trim_covered(&self, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
+        upkeep::trim_covered(&self.shared, covered, before)
+    }
+
+    /// The journal's identity, which each of its segments repeats.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.shared.meta().journal
     }
 
     /// The counters as they are now.

@@ -38,6 +38,9 @@ pub fn recover(dir: &Path, options: &Options) -> Result<Recovered, JournalError>
     let spare = Spare::kept(&segment::spare_path(dir), options)?;
     remove_if_there(&Meta::path(dir).with_extension("tmp"))?;
     let meta = meta(dir, options)?;
+    for number in segment::list(dir)?.into_iter().filter(|number| *number < meta.first_segment) {
+        remove_if_there(&segment::path(dir, number))?;
+    }
     let mut segments = load_all(dir, &meta)?;
     let mut report = OpenReport::default();
     finish_a_roll(dir, &mut segments, options)?;
@@ -88,16 +91,12 @@ fn meta(dir: &Path, options: &Options) -> Result<Meta, JournalError> {
     Ok(meta)
 }
 
-/// Loads all segments from the first that is kept; removes those before it, which a trim gave up.
-fn load_all(dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>, JournalError> {
+/// Loads all segments from the first that is kept on. What lies before it was given up by a trim.
+pub fn load_all(dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>, JournalError> {
     let mut segments = Vec::new();
-    let mut expected = meta.first_segment;
-    for number in segment::list(dir)? {
+    let kept = segment::list(dir)?.into_iter().filter(|number| *number >= meta.first_segment);
+    for (number, expected) in kept.zip(meta.first_segment..) {
         let path = segment::path(dir, number);
-        if number < meta.first_segment {
-            remove_if_there(&path)?;
-            continue;
-        }
         if number != expected {
             return Err(missing(dir, expected));
         }
@@ -105,7 +104,6 @@ fn load_all(dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>, JournalError> 
         let segment = segment::load(path, &file)?;
         check_identity(&segment, meta, number)?;
         segments.push(Arc::new(segment));
-        expected += 1;
     }
     Ok(segments)
 }
@@ -148,7 +146,8 @@ fn finish_a_roll(dir: &Path, segments: &mut [Arc<Segment>], options: &Options) -
     Ok(())
 }
 
-fn check_links(segments: &[Arc<Segment>]) -> Result<(), JournalError> {
+/// Each segment is sealed but the last, and each follows the one before it.
+pub fn check_links(segments: &[Arc<Segment>]) -> Result<(), JournalError> {
     for pair in segments.windows(2) {
         let (before, next) = (&pair[0], &pair[1]);
         let Some(index) = before.index.get() else {
@@ -193,7 +192,8 @@ fn settle_tail(file: &WriteFile, active: &Segment, scan: &Scan, options: &Option
     Ok(capacity)
 }
 
-fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &Scan) -> Result<(), JournalError> {
+/// The starts lie inside what the segments hold.
+pub fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &Scan) -> Result<(), JournalError> {
     let (Some(first), Some(active)) = (segments.first(), segments.last()) else { return Ok(()) };
     for partition in Partition::all() {
         let n = partition.index();
@@ -208,7 +208,8 @@ fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &Scan)
     Ok(())
 }
 
-fn missing(dir: &Path, number: u64) -> JournalError {
+/// A segment that should be there.
+pub fn missing(dir: &Path, number: u64) -> JournalError {
     JournalError::Damaged(format!("segment {} is missing", segment::path(dir, number).display()))
 }
 

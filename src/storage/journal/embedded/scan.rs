@@ -39,6 +39,23 @@ pub struct Scan {
 pub fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
     let len = file.metadata().map_err(|error| files::io_error("stat", path, &error))?.len();
     let mut window = Window::new(file, path);
+    let mut scan = walk(&mut window, path, len, salt)?;
+    scan.torn_bytes = torn_bytes(&mut window, path, scan.end, len, salt)?;
+    Ok(scan)
+}
+
+/// Reads every record of a segment whose records end at `end`: one that is not whole is damage.
+pub fn whole(file: &File, path: &Path, salt: u32, end: u64) -> Result<Scan, JournalError> {
+    let scan = walk(&mut Window::new(file, path), path, end, salt)?;
+    if scan.end != end {
+        let what = format!("the record at byte {} is damaged", scan.end);
+        return Err(JournalError::Damaged(format!("{}: {what}", path.display())));
+    }
+    Ok(scan)
+}
+
+/// The whole records from the header on, below byte `len`.
+fn walk(window: &mut Window<'_>, path: &Path, len: u64, salt: u32) -> Result<Scan, JournalError> {
     let mut scan = Scan {
         end: HEADER_BYTES,
         chain: salt,
@@ -46,7 +63,7 @@ pub fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
         records: 0,
         torn_bytes: 0,
     };
-    while let Some((header, crc)) = valid_at(&mut window, scan.end, len, salt)? {
+    while let Some((header, crc)) = valid_at(window, scan.end, len, salt)? {
         let positions = &mut scan.positions[header.partition.index()];
         if header.relative as usize != positions.len() {
             let (found, expected) = (header.relative, positions.len());
@@ -59,7 +76,6 @@ pub fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
         scan.records += 1;
         scan.end += header.total() as u64;
     }
-    scan.torn_bytes = torn_bytes(&mut window, path, scan.end, len, salt)?;
     Ok(scan)
 }
 

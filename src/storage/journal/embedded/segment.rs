@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{self, Trouble, Window, WriteFile};
-use super::layout::{self, HEADER_BYTES, INDEX_COUNTS, Link, Seal, SegmentHeader, TRAILER};
-use crate::ids::{Offset, PARTITIONS, Partition};
+use super::layout::{
+    self, HEADER_BYTES, INDEX_COUNTS, Link, RECORD_HEADER, RecordHeader, Seal, SegmentHeader, TRAILER,
+};
+use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::storage::journal::JournalError;
 
 /// A segment as readers know it.
@@ -107,6 +109,19 @@ impl Segment {
         let bytes = window.get(at, 4 * count, 0)?;
         Ok((0..count).map(|n| layout::u32_at(bytes, 4 * n)).collect())
     }
+}
+
+/// When the first record of a segment was appended; `None` if it has none yet. Blocks.
+pub fn first_time(segment: &Segment) -> Result<Option<Timestamp>, JournalError> {
+    let end = segment.index.get().map_or_else(|| segment.durable_end(), |index| index.link.end);
+    if end <= HEADER_BYTES {
+        return Ok(None);
+    }
+    let path = &segment.path;
+    let file = File::open(path).map_err(|error| files::io_error("open", path, &error))?;
+    let header = RecordHeader::decode(Window::new(&file, path).get(HEADER_BYTES, RECORD_HEADER, 0)?);
+    let damaged = || JournalError::Damaged(format!("{}: no record at byte {HEADER_BYTES}", path.display()));
+    header.map(|header| Some(header.time)).ok_or_else(damaged)
 }
 
 /// Makes a segment of a file that holds nothing but zeros: its header durable, under its name, durably.

@@ -9,7 +9,7 @@ use super::files;
 use super::scan;
 use super::segment::{self, Segment};
 use super::{BackupReport, Shared};
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::JournalError;
 
 /// Moves starts up and removes the segments that hold nothing else. Blocks.
@@ -49,6 +49,30 @@ pub fn trim(shared: &Shared, up_to: &[(Partition, Offset)]) -> Result<(), Journa
         }
     }
     Ok(())
+}
+
+/// See [`super::EmbeddedJournal::trim_covered`]. Blocks.
+pub fn trim_covered(shared: &Shared, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
+    let segments: Vec<Arc<Segment>> = shared.segments().clone();
+    let is_covered = |next: &Segment| {
+        covered.len() == next.header.bases.len()
+            && next.header.bases.iter().zip(covered).all(|(base, end)| *base <= end.0)
+    };
+    let mut gone = 0;
+    for pair in segments.windows(2) {
+        // What a segment holds is older than what the next one begins with.
+        let next = &pair[1];
+        if !is_covered(next) || segment::first_time(next)?.is_none_or(|time| time >= before) {
+            break;
+        }
+        gone += 1;
+    }
+    if gone > 0 {
+        let bases = &segments[gone].header.bases;
+        let up_to: Vec<_> = Partition::all().map(|partition| (partition, Offset(bases[partition.index()]))).collect();
+        trim(shared, &up_to)?;
+    }
+    Ok(gone)
 }
 
 /// Copies the journal as it is now, up to the durable end, into an empty or new folder. Blocks.

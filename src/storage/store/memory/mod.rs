@@ -170,6 +170,10 @@ impl Store for MemoryStore {
         Err(StoreError::Incompatible("a store in memory is not backed up to a file".to_owned()))
     }
 
+    async fn flush(&self) -> Result<Vec<WatermarkRow>, StoreError> {
+        self.watermarks().await
+    }
+
     async fn close(&self) {
         self.set_down(true);
     }

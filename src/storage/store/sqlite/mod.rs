@@ -24,6 +24,7 @@ use super::rows::{
 };
 use super::{SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::storage::disk;
 
 mod error;
 mod list;
@@ -340,7 +341,7 @@ impl Store for SqliteStore {
         binder.execute(&mut source, "VACUUM INTO ?").await?;
         source.close().await.map_err(classify)?;
         let file = path.to_owned();
-        let flushed = tokio::task::spawn_blocking(move || flush(&file)).await;
+        let flushed = tokio::task::spawn_blocking(move || disk::flush(&file)).await;
         flushed
             .map_err(|error| StoreError::Unavailable(error.to_string()))?
             .map_err(|error| StoreError::Unavailable(format!("flushing the copy: {error}")))?;
@@ -351,6 +352,23 @@ impl Store for SqliteStore {
         watermarks
     }
 
+    async fn flush(&self) -> Result<Vec<WatermarkRow>, StoreError> {
+        let watermarks = self.watermarks().await?;
+        // Commits lie in the WAL; a checkpoint flushes what it moves by itself. There is no WAL before the first write.
+        let file = self.options.get_filename().to_owned();
+        let mut wal = file.clone().into_os_string();
+        wal.push("-wal");
+        let flushed = tokio::task::spawn_blocking(move || match disk::flush(Path::new(&wal)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => disk::flush(&file),
+        });
+        flushed
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
+            .map_err(|error| StoreError::Unavailable(format!("flushing the database: {error}")))?;
+        Ok(watermarks)
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         if let Some(conn) = self.writer.lock().await.take()
@@ -358,14 +376,5 @@ impl Store for SqliteStore {
         {
             tracing::warn!(%error, "the store did not close in order; its WAL is read at the next start");
         }
-    }
-}
-
-/// Flushes a file and its place in the folder.
-fn flush(path: &Path) -> std::io::Result<()> {
-    std::fs::File::open(path)?.sync_all()?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => std::fs::File::open(parent)?.sync_all(),
-        _ => std::fs::File::open(".")?.sync_all(),
     }
 }

@@ -18,6 +18,7 @@ mod format;
 mod full;
 mod model;
 mod upkeep;
+mod verify;
 
 mod contract {
     async fn fixture() -> super::Fixture {

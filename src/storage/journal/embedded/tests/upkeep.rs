@@ -30,6 +30,57 @@ async fn a_trim_removes_the_segments_that_hold_nothing_else_and_survives_a_resta
     assert_eq!(append(&journal, 0, body(0, 1)).await.unwrap().first, Offset(100));
 }
 
+/// Records n of partition n % 2 at time n, in small segments.
+async fn aging(dir: &std::path::Path, count: u64) -> EmbeddedJournal {
+    let clock = Arc::new(ManualClock::new(Timestamp(0)));
+    let env = Env { clock: clock.clone(), ids: Arc::new(SystemIds) };
+    let journal = open(dir, &Options { env, ..small_segments() });
+    for n in 0..count {
+        clock.set(Timestamp(n));
+        append(&journal, n as u16 % 2, body(n, 300)).await.unwrap();
+    }
+    journal
+}
+
+fn covered(even: u64, odd: u64) -> Vec<Offset> {
+    Partition::all().map(|p| Offset([even, odd].get(p.index()).copied().unwrap_or(0))).collect()
+}
+
+#[tokio::test]
+async fn only_segments_that_are_covered_and_old_go_and_all_others_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = aging(dir.path(), 400).await;
+    let before = segment::list(dir.path()).unwrap();
+    let all = Timestamp(u64::MAX);
+    assert_eq!(journal.trim_covered(&covered(0, 0), all).unwrap(), 0, "nothing is covered");
+    assert_eq!(journal.trim_covered(&covered(100, 0), all).unwrap(), 0, "partition 1 is not covered");
+    assert_eq!(journal.trim_covered(&[Offset(200)], all).unwrap(), 0, "254 partitions are not named");
+    assert_eq!(journal.trim_covered(&covered(200, 200), Timestamp(20)).unwrap(), 0, "nothing is so old");
+    assert_eq!(segment::list(dir.path()).unwrap(), before);
+
+    // Half is covered: what stays begins with a segment that has records of both halves.
+    let gone = journal.trim_covered(&covered(100, 100), all).unwrap();
+    let after = segment::list(dir.path()).unwrap();
+    assert!(gone > 1 && after[..] == before[gone..], "{gone} of {before:?}");
+    for (partition, start) in [0, 1].map(|n| (n, journal.bounds(p(n)).start.0)) {
+        // A segment holds some 33 records: no whole one below the watermark stayed, and nothing at or above it went.
+        assert!((82..=100).contains(&start), "{start}");
+        let expected: Vec<Bytes> = (start..200).map(|n| body(2 * n + u64::from(partition), 300)).collect();
+        assert_eq!(bodies(&journal, partition).await, expected);
+    }
+    // All is covered, and a part is old: what is not stays.
+    journal.trim_covered(&covered(200, 200), Timestamp(300)).unwrap();
+    let start = journal.bounds(p(0)).start.0;
+    assert!((130..=150).contains(&start), "{start}");
+    // The active one never goes.
+    journal.trim_covered(&covered(200, 200), all).unwrap();
+    assert_eq!(segment::list(dir.path()).unwrap(), before[before.len() - 1..]);
+    drop(journal);
+    let journal = open(dir.path(), &small_segments());
+    let start = journal.bounds(p(1)).start.0;
+    assert_eq!(bodies(&journal, 1).await, (start..200).map(|n| body(2 * n + 1, 300)).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn segments_that_a_trim_gave_up_are_removed_by_the_next_start() {
     let (dir, kept) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,0 +1,105 @@
+//! `POST /admin/backup {"dir": "/where/to"}`: a backup of the running engine into a folder of the server's machine.
+//!
+//! The admin port asks for no password, and a page in a browser can post to it: so this needs the key that the server
+//! left in its data folder. Whoever can read that can read everything anyway.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::error::HttpError;
+use crate::storage::upkeep::Upkeep;
+
+/// What the route works with. Clones of the `Arc` share it.
+pub struct Backups {
+    key: String,
+    upkeep: OnceLock<Arc<Upkeep>>,
+}
+
+impl Backups {
+    /// Not open yet: the engine is starting. `key` is what a request must show.
+    #[must_use]
+    pub fn new(key: String) -> Self {
+        Self { key, upkeep: OnceLock::new() }
+    }
+
+    /// From now on backups are made.
+    pub fn open(&self, upkeep: Arc<Upkeep>) {
+        // A second one would be that of the same engine.
+        let _ = self.upkeep.set(upkeep);
+    }
+
+    /// Takes as long whatever of it is right.
+    fn is_key(&self, shown: &str) -> bool {
+        let differing = shown.bytes().zip(self.key.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
+        shown.len() == self.key.len() && differing == 0
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    dir: PathBuf,
+}
+
+pub(super) fn routes(backups: Arc<Backups>) -> Router {
+    Router::new().route("/admin/backup", post(backup)).with_state(backups)
+}
+
+async fn backup(State(backups): State<Arc<Backups>>, headers: HeaderMap, wanted: Json<Wanted>) -> Response {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if !shown.is_some_and(|shown| backups.is_key(shown)) {
+        let why = "a backup takes the key in the data folder; `kervan backup` has it";
+        return HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
+    }
+    let Some(upkeep) = backups.upkeep.get().cloned() else {
+        let why = "the server is starting: try again in a moment";
+        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "starting", why).into_response();
+    };
+    let dir = wanted.0.dir;
+    if !dir.is_absolute() {
+        let why = "dir is an absolute path of the server's machine";
+        return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();
+    }
+    // A task of its own: it is finished also if the asker goes away.
+    let task = tokio::spawn(async move {
+        let made = upkeep.backup(&dir).await?;
+        match upkeep.trim().await {
+            Ok(trimmed) => Ok((made, trimmed)),
+            Err(error) => {
+                tracing::warn!(%error, "the journal could not be trimmed behind the backup");
+                Ok((made, 0))
+            }
+        }
+    });
+    match task.await {
+        Ok(Ok((made, trimmed))) => {
+            let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
+            let done =
+                json!({ "taken_at": made.taken_at, "records": made.records, "bytes": bytes, "trimmed": trimmed });
+            Json(done).into_response()
+        }
+        Ok(Err(error)) => {
+            let error: crate::storage::backup::BackupError = error;
+            let refused = error.is_refusal();
+            tracing::warn!(%error, "a backup was not made");
+            let (status, code) = match refused {
+                true => (StatusCode::CONFLICT, "refused"),
+                false => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+            };
+            // Paths and reasons are for the operator, who asked.
+            HttpError::new(status, code, error.to_string()).into_response()
+        }
+        Err(panic) => {
+            tracing::error!(%panic, "a backup did not finish");
+            HttpError::internal().into_response()
+        }
+    }
+}

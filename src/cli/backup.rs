@@ -1,0 +1,75 @@
+//! `kervan backup DIR`: a backup of the data folder. If a server has the folder open, that server writes it, and goes on
+//! serving meanwhile; else this process does.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use kervan::api::engine::{AtRestError, JOURNAL_DIR, backup_at_rest};
+use kervan::config::Config;
+use kervan::storage::lock::{DataLock, LockError};
+use serde_json::{Value, json};
+
+use super::{Refused, Settings, door, print, sources};
+
+#[derive(Args)]
+pub(super) struct Request {
+    /// Where to: a folder that is empty or not there. A server that writes it has its own view of the disk.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
+    let loaded = sources::load(&request.settings)?;
+    let config = loaded.for_serve()?;
+    let (data, dir) = (&config.data.dir, std::path::absolute(&request.dir)?);
+    if !data.join(JOURNAL_DIR).exists() {
+        return Err(
+            Refused(format!("there is nothing to back up in {}; --data-dir names another", data.display())).into()
+        );
+    }
+    let (records, bytes) = match DataLock::acquire(data) {
+        Ok(_lock) => at_rest(config, &dir)?,
+        Err(held @ LockError::Held { .. }) => by_server(data, &dir, &held)?,
+        Err(error) => return Err(Refused(error.to_string()).into()),
+    };
+    print(&format!("backup of {} in {}: {records} records, {bytes} bytes\n", data.display(), dir.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
+    match runtime.block_on(backup_at_rest(config, dir)) {
+        Ok(made) => Ok((made.records, made.files.iter().map(|file| file.bytes).sum())),
+        Err(AtRestError::Backup(error)) if error.is_refusal() => Err(Refused(error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the server that holds the data folder. It takes as long as it takes.
+fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<(u64, u64)> {
+    let Some((address, key)) = door::find(data).with_context(|| format!("{held}; its address can't be read"))? else {
+        return Err(
+            Refused(format!("{held}, and it does not say where it listens: try again when it has started")).into()
+        );
+    };
+    let dir = dir.to_str().ok_or_else(|| Refused("the path of the backup is not UTF-8".to_owned()))?;
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+    let asked = agent
+        .post(format!("http://{address}/admin/backup"))
+        .header("authorization", format!("Bearer {key}"))
+        .send_json(json!({ "dir": dir }));
+    let mut answer = asked.with_context(|| format!("{held}; asking it at {address}"))?;
+    let status = answer.status().as_u16();
+    let body: Value = answer.body_mut().read_json().with_context(|| format!("status {status} from {address}"))?;
+    let number = |key: &str| body.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let why = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("it does not say why");
+    match status {
+        200 => Ok((number("records"), number("bytes"))),
+        400..500 => Err(Refused(why.to_owned()).into()),
+        _ => Err(anyhow!("the server at {address} made no backup: {why}")),
+    }
+}

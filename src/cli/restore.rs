@@ -1,0 +1,54 @@
+//! `kervan restore DIR`: puts a backup into a data folder that has nothing in it, after reading all of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use kervan::api::engine::JOURNAL_DIR;
+use kervan::config::Database;
+use kervan::storage::backup::{BackupError, restore};
+use kervan::storage::lock::DataLock;
+
+use super::{Refused, Settings, print, sources};
+
+#[derive(Args)]
+pub(super) struct Request {
+    /// The backup.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What an empty data folder may hold: what taking it leaves behind.
+const ALLOWED: [&str; 1] = ["LOCK"];
+
+pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
+    let loaded = sources::load(&request.settings)?;
+    let config = loaded.for_serve()?;
+    let data = &config.data.dir;
+    let Database::Sqlite(database) = config.database() else {
+        return Err(Refused("a backup is restored into SQLite".to_owned()).into());
+    };
+    let _lock = DataLock::acquire(data).map_err(|error| Refused(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
+    match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, &ALLOWED)) {
+        Ok(made) => {
+            print(&format!("restored {} records to {}; `kervan serve` serves them\n", made.records, data.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if error.is_refusal() => Err(Refused(format!("{error}{}", hint(&error))).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What to do about it.
+fn hint(error: &BackupError) -> &'static str {
+    match error {
+        BackupError::NotEmpty { .. } | BackupError::Exists(_) => "; a restore goes into a new data folder: --data-dir",
+        BackupError::NoBackup(_) => "; name the folder that `kervan backup` wrote",
+        BackupError::Incompatible { .. } => "",
+        _ => "; restore another backup",
+    }
+}
