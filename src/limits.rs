@@ -69,6 +69,9 @@ pub const HISTORY_PAGE: usize = 300;
 pub const OUTBOX_BYTES: usize = 256 * 1024;
 /// Bytes of an outbox above which ephemeral publications are dropped.
 pub const OUTBOX_EPHEMERAL_BYTES: usize = 64 * 1024;
+/// Bytes that the kernel keeps for one client behind its outbox (Linux doubles it for its own bookkeeping). Left to itself it
+/// keeps up to 4 MiB of a reader that takes nothing, and that the reader is slow shows only then.
+pub const SOCKET_SEND_BYTES: u32 = 128 * 1024;
 /// Commands of one connection that may wait for their answers; above it the socket is not read.
 pub const SESSION_INFLIGHT: usize = 256;
 /// Subscriptions of one connection (Centrifugo's default is 128).

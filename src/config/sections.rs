@@ -119,6 +119,8 @@ section! {
         body: ByteSize = "32KiB",
         /// What may wait for a slow reader before it is closed with 3008.
         outbox: ByteSize = "256KiB",
+        /// How long a reader may be slow: who takes less than `outbox` in it while more waits is closed with 3008.
+        slow_grace: Duration = "5s",
         /// Head of an HTTP request.
         header: ByteSize = "16KiB",
         /// How long a client may take over an HTTP request's head, and over its first command.

@@ -328,6 +328,7 @@ fn contradictions_are_found() {
         ("[server]\nping_interval = \"5s\"\n", "server.pong_timeout"),
         ("[server]\nallowed_origins = [\"chat.example.com\"]\n", "server.allowed_origins"),
         ("[limits]\nburst = 0\n", "limits.burst"),
+        ("[limits]\nslow_grace = \"0\"\n", "limits.slow_grace"),
         ("[[channels]]\n[[channels]]\n", "channels[1].namespace"),
         ("[[channels]]\nnamespace = \"room\"\n", "channels[0].namespace"),
         ("[[channels]]\nnamespace = \"a:b\"\n", "channels[0].namespace"),

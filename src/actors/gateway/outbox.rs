@@ -171,6 +171,12 @@ impl Outbox {
         self.lock().bytes > self.most as usize / 2
     }
 
+    /// Bytes that wait, and that were taken and are not written yet.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Takes all that waits. `written` bytes of what was taken before have left.
     pub fn take(&self, written: usize, cx: &mut Context<'_>) -> Taken {
         let mut inner = self.lock();

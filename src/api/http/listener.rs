@@ -13,13 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::address::{Connections, Peer, Refusal};
 use crate::config::Limits;
+use crate::limits;
 use crate::metrics::{Metrics, Reason};
 use crate::shutdown::Shutdown;
 
@@ -58,6 +59,8 @@ impl Options {
     }
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// Refusals that are being told at one time; beyond it connections are closed without a word.
 const REFUSALS: usize = 64;
 /// For telling one.
@@ -80,7 +83,13 @@ impl Listener {
     /// # Errors
     /// As the operating system says: the port is taken, or not allowed.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As tokio's own bind: a restart need not wait for connections of before.
+        socket.set_reuseaddr(true)?;
+        // Accepted connections inherit it.
+        socket.set_send_buffer_size(limits::SOCKET_SEND_BYTES)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }

@@ -46,7 +46,7 @@ impl Options {
             pong_timeout: config.server.pong_timeout,
             refresh_grace: Duration::from_secs(25),
             outbox_bytes: config.limits.outbox.0,
-            slow_grace: Duration::from_secs(5),
+            slow_grace: config.limits.slow_grace,
             frame: FrameLimits { bytes: config.limits.frame.0, ..FrameLimits::default() },
             rate: Rate { per_minute: config.limits.messages_per_minute, burst: config.limits.burst },
             channels: Channels::new(&config.channels),

@@ -91,7 +91,6 @@ impl Driver {
         loop {
             let now = Instant::now();
             let mut progress = self.session.poll(cx);
-            progress |= self.poll_timer(now, cx);
             match self.write(now, cx) {
                 Ok(wrote) => progress |= wrote,
                 Err(error) => {
@@ -106,6 +105,8 @@ impl Driver {
                 Ok(read) => progress |= read,
                 Err(end) => return Poll::Ready(end),
             }
+            // Last: what was done may have set a nearer deadline, and nothing else would wake the task for it.
+            progress |= self.poll_timer(now, cx);
             if !progress {
                 return Poll::Pending;
             }

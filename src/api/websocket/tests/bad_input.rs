@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::rig::{Client, Rig};
+use crate::api::protocol::Format;
 use crate::env::Env;
 
 /// Somebody else in the lobby.
@@ -84,9 +85,7 @@ async fn ten_thousand_commands_in_a_frame_are_too_many() {
 async fn bad_protobuf_closes_with_its_code() {
     let rig = Rig::start().await;
     for bytes in [&b"\x05abc"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x02\x2a\x7f", b"", b"{}"] {
-        let mut request = rig.request();
-        request.headers_mut().insert("sec-websocket-protocol", "centrifuge-protobuf".parse().unwrap());
-        let mut client = rig.over(TcpStream::connect(rig.address).await.unwrap(), request).await;
+        let mut client = rig.open_as(Format::Protobuf).await;
         assert_eq!(client.response.headers()["sec-websocket-protocol"], "centrifuge-protobuf");
         client.raw(Message::binary(bytes.to_vec())).await;
         assert_eq!(client.closed().await, 3501, "{bytes:?}");

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod channels;
+mod crowd;
 mod rig;
 mod slow;
 mod tokens;

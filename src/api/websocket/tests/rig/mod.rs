@@ -1,21 +1,22 @@
-//! A node with its socket, and clients that speak JSON over a WebSocket of another implementation.
+//! A node with its socket, and clients that speak both formats over a WebSocket of another implementation.
 
-use std::collections::VecDeque;
+mod client;
+mod paced;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{Request, Response};
-use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::tungstenite::http::Request;
 
+pub use self::client::{Client, Stream};
+pub use self::paced::{Pace, Paced, narrow};
 use crate::actors::gateway::frames::{Answer, ToGateway};
 use crate::actors::gateway::hub::{Hub, Overload};
 use crate::actors::node::{Node, Parts};
@@ -26,8 +27,8 @@ use crate::actors::room::{Command, RoomCommand, payload};
 use crate::api::answer::answer_error;
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
 use crate::api::http::{Listener, Options as HttpOptions};
-use crate::api::protocol::Error;
-use crate::api::protocol::codes::ErrorCode;
+use crate::api::protocol::codes::{Disconnect, ErrorCode};
+use crate::api::protocol::{Error, Format, PROTOBUF_SUBPROTOCOL};
 use crate::api::publish_data::{open_data, room_data};
 use crate::api::session::methods::{Asker, Called, Methods};
 use crate::api::session::{Options, ProtocolEncoder, Server};
@@ -36,14 +37,13 @@ use crate::config::{self, Config, Secret};
 use crate::env::{Env, SystemClock};
 use crate::health::Health;
 use crate::ids::{ClientId, Partition, RoomId, Timestamp, UserId};
-use crate::metrics::Metrics;
+use crate::metrics::{Code, Metrics};
 use crate::shutdown::Shutdown;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::memory::MemoryStore;
 
 pub const SECRET: &str = "a secret of the tests, long enough for HS256";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The few methods that these tests need.
 struct TestMethods {
@@ -124,6 +124,11 @@ impl Rig {
 
     /// With open channels "" (and namespaces `token`, `quiet`), and whatever `change` changes.
     pub async fn with(env: Env, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_grace(env, Options::new(&Config::default()).refresh_grace, change).await
+    }
+
+    /// The same, with so much time for a refresh after a token is over.
+    pub async fn with_grace(env: Env, refresh_grace: Duration, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         let namespace = |name: &str| config::Namespace { namespace: name.to_owned(), ..config::Namespace::default() };
         config.channels = vec![
@@ -167,7 +172,7 @@ impl Rig {
         tokio::spawn(hub.clone().run());
         let verifier = Arc::new(Verifier::new(AuthOptions::from(&config.auth), env.clock.clone()).unwrap());
         let methods = Arc::new(TestMethods { env: env.clone() });
-        let options = Options::new(&config);
+        let options = Options { refresh_grace, ..Options::new(&config) };
         let (e, m, s) = (env.clone(), metrics.clone(), shutdown.clone());
         let server = Arc::new(Server::new(hub.clone(), verifier, methods, e, m, options, s));
         let origins = Origins::new(&config.server.allowed_origins, config.server.production);
@@ -222,20 +227,43 @@ impl Rig {
 
     /// A socket that has said nothing yet.
     pub async fn open(&self) -> Client {
+        self.open_as(Format::Json).await
+    }
+
+    /// The same in this format.
+    pub async fn open_as(&self, format: Format) -> Client {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        self.over(stream, self.request()).await
+        self.over_as(format, stream).await
     }
 
     /// A socket over this stream.
-    pub async fn over(&self, stream: impl Stream + 'static, request: Request<()>) -> Client {
+    pub async fn over(&self, stream: impl Stream + 'static) -> Client {
+        self.over_as(Format::Json, stream).await
+    }
+
+    async fn over_as(&self, format: Format, stream: impl Stream + 'static) -> Client {
+        let mut request = self.request();
+        if format == Format::Protobuf {
+            request.headers_mut().insert("sec-websocket-protocol", PROTOBUF_SUBPROTOCOL.parse().unwrap());
+        }
         let stream: Pin<Box<dyn Stream>> = Box::pin(stream);
         let (socket, response) = client_async(request, stream).await.unwrap();
-        Client { socket, response, replies: VecDeque::new(), next_id: 0, pongs: true }
+        Client::new(socket, response, format)
     }
 
     /// A connected client.
     pub async fn client(&self, name: &str) -> Client {
-        self.open().await.connected(self, name).await
+        self.client_as(Format::Json, name).await
+    }
+
+    /// The same in this format.
+    pub async fn client_as(&self, format: Format, name: &str) -> Client {
+        self.open_as(format).await.connected(self, name).await
+    }
+
+    /// How many connections the server has ended with this code.
+    pub fn ended_with(&self, code: Disconnect) -> u64 {
+        self.metrics.disconnects.get_or_create_owned(&Code { code: code.code.into() }).get()
     }
 }
 
@@ -255,147 +283,4 @@ pub fn manual_clock() -> (Env, Arc<crate::env::ManualClock>) {
     let Timestamp(now) = SystemClock::default().now();
     let clock = Arc::new(ManualClock::new(Timestamp(now)));
     (Env { clock: clock.clone(), ids: Arc::new(SystemIds) }, clock)
-}
-
-/// Anything that a WebSocket can go over.
-pub trait Stream: AsyncRead + AsyncWrite + std::marker::Send {}
-
-impl<S: AsyncRead + AsyncWrite + std::marker::Send> Stream for S {}
-
-pub struct Client {
-    pub socket: WebSocketStream<Pin<Box<dyn Stream>>>,
-    pub response: Response<Option<Vec<u8>>>,
-    replies: VecDeque<Value>,
-    next_id: u32,
-    /// Whether it answers the server's pings.
-    pub pongs: bool,
-}
-
-impl Client {
-    /// This client, connected.
-    pub async fn connected(mut self, rig: &Rig, name: &str) -> Self {
-        let reply = self.ask(json!({ "connect": { "token": rig.token(name) } })).await;
-        assert!(reply["connect"]["client"].is_string(), "{reply}");
-        self
-    }
-
-    /// Sends a command and waits for its reply; what comes before it is kept.
-    pub async fn ask(&mut self, command: Value) -> Value {
-        let id = self.send(command).await;
-        self.reply(id).await
-    }
-
-    /// Sends a command with the next id.
-    pub async fn send(&mut self, mut command: Value) -> u32 {
-        self.next_id += 1;
-        command["id"] = self.next_id.into();
-        self.raw(Message::text(command.to_string())).await;
-        self.next_id
-    }
-
-    /// Sends these commands in one frame.
-    pub async fn send_all(&mut self, commands: impl IntoIterator<Item = Value>) -> Vec<u32> {
-        let mut lines = Vec::new();
-        let mut ids = Vec::new();
-        for mut command in commands {
-            self.next_id += 1;
-            ids.push(self.next_id);
-            command["id"] = self.next_id.into();
-            lines.push(command.to_string());
-        }
-        self.raw(Message::text(lines.join("\n"))).await;
-        ids
-    }
-
-    pub async fn raw(&mut self, message: Message) {
-        self.socket.send(message).await.unwrap();
-    }
-
-    pub async fn reply(&mut self, id: u32) -> Value {
-        self.find(|message| message["id"] == id).await
-    }
-
-    /// The next push in a channel, of this kind (`pub`, `join`, …); what comes before it is kept.
-    pub async fn push(&mut self, channel: &str, kind: &str) -> Value {
-        let mut push = self.find(|m| m["push"]["channel"] == channel && !m["push"][kind].is_null()).await;
-        push["push"][kind].take()
-    }
-
-    /// The offsets of the next publications of a channel up to this one.
-    pub async fn offsets(&mut self, channel: &str, last: u64) -> Vec<u64> {
-        let mut offsets = Vec::new();
-        while offsets.last().is_none_or(|offset| *offset < last) {
-            offsets.push(self.push(channel, "pub").await["offset"].as_u64().unwrap());
-        }
-        offsets
-    }
-
-    async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut seen = 0;
-        loop {
-            while seen < self.replies.len() {
-                if wanted(&self.replies[seen]) {
-                    return self.replies.remove(seen).unwrap();
-                }
-                seen += 1;
-            }
-            if let Err((code, reason)) = self.read().await {
-                panic!("closed with {code} {reason}, instead: {:?}", self.replies);
-            }
-        }
-    }
-
-    /// Reads one frame.
-    async fn read(&mut self) -> Result<(), (u16, String)> {
-        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-        let message = message.unwrap_or_else(|_| panic!("nothing comes; so far: {:?}", self.replies));
-        match message {
-            Some(Ok(Message::Text(text))) => {
-                for line in text.lines() {
-                    if line == "{}" {
-                        if self.pongs {
-                            self.raw(Message::text("{}")).await;
-                        }
-                    } else {
-                        self.replies.push_back(serde_json::from_str(line).unwrap());
-                    }
-                }
-                Ok(())
-            }
-            Some(Ok(Message::Close(Some(frame)))) => Err((frame.code.into(), frame.reason.to_string())),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Err(tungstenite::Error::ConnectionClosed)) | None => Err((1006, String::new())),
-            other => Err((1006, format!("{other:?}"))),
-        }
-    }
-
-    /// The reply to a command, or the code with which the connection is closed.
-    pub async fn reply_or_close(&mut self, id: u32) -> Result<Value, u16> {
-        loop {
-            if let Some(at) = self.replies.iter().position(|reply| reply["id"] == id) {
-                return Ok(self.replies.remove(at).unwrap());
-            }
-            self.read().await.map_err(|(code, _)| code)?;
-        }
-    }
-
-    /// The last publication of a channel that came.
-    pub fn last_offset(&self, channel: &str) -> Option<u64> {
-        let of_channel = self.replies.iter().filter(|message| message["push"]["channel"] == channel);
-        of_channel.filter_map(|message| message["push"]["pub"]["offset"].as_u64()).max()
-    }
-
-    /// The code with which the connection is closed.
-    pub async fn closed(&mut self) -> u16 {
-        loop {
-            if let Err((code, _)) = self.read().await {
-                return code;
-            }
-        }
-    }
-
-    /// What came and nobody asked for.
-    pub fn unread(&self) -> &VecDeque<Value> {
-        &self.replies
-    }
 }
