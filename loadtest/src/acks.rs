@@ -26,7 +26,7 @@ const SENDERS: [usize; 3] = [1, 64, 1_000];
 const ROOMS: usize = 100;
 const ROUNDS: usize = 5;
 /// Bytes of a message's body; its record is about as long as the bare one's.
-const BODY: usize = 160;
+pub const BODY: usize = 160;
 
 /// Runs the subcommand.
 ///
@@ -80,28 +80,42 @@ async fn run(dir: &Path, duration: Duration) -> Result<()> {
     Ok(())
 }
 
-fn user(n: usize) -> Result<UserId> {
+/// User `n`.
+pub fn user(n: usize) -> Result<UserId> {
     Ok(UserId::new(&format!("user{n}"))?)
+}
+
+/// A group of ten, user `n` its creator, and its id.
+pub fn group(n: usize) -> Result<(RoomId, Create)> {
+    let creator = user(n)?;
+    let room = RoomId::group(&creator, &ClientId::new("bench")?);
+    let members: Result<Vec<_>> = (0..10).map(|k| user(n + k * ROOMS)).collect();
+    let create = Create {
+        kind: RoomKind::Group,
+        creator,
+        members: members?,
+        title: String::new(),
+        channel: String::new(),
+        ttl_ms: 0,
+        public: false,
+        may_send: MaySend::Members,
+        max_members: 100,
+        history: HistoryBound::default(),
+    };
+    Ok((room, create))
+}
+
+/// A message of a user under a fresh id.
+pub fn message(env: &Env, sender: UserId, body: String) -> Result<Send> {
+    let client_id = Some(ClientId::new(&env.ids.next().to_string())?);
+    let content = Content { body, message_type: "text".to_owned(), ..Content::default() };
+    Ok(Send { sender, client_id, device: None, prev: None, content, open: None })
 }
 
 async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
     let mut rooms = Vec::new();
     for n in 0..ROOMS {
-        let creator = user(n)?;
-        let room = RoomId::group(&creator, &ClientId::new("bench")?);
-        let members: Result<Vec<_>> = (0..10).map(|k| user(n + k * ROOMS)).collect();
-        let create = Create {
-            kind: RoomKind::Group,
-            creator,
-            members: members?,
-            title: String::new(),
-            channel: String::new(),
-            ttl_ms: 0,
-            public: false,
-            may_send: MaySend::Members,
-            max_members: 100,
-            history: HistoryBound::default(),
-        };
+        let (room, create) = group(n)?;
         match engine.node().command(room.partition(), record(env, room, RoomCommand::Create(create))).await {
             Answer::Accepted { .. } => rooms.push(room),
             other => bail!("a room was not made: {other:?}"),
@@ -110,7 +124,8 @@ async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
     Ok(rooms)
 }
 
-fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
+/// A room command as a record of now.
+pub fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
     payload::encode(&Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body }).encode_record()
 }
 
@@ -126,16 +141,7 @@ async fn messages(
         move || {
             let (engine, env) = (Arc::clone(&engine), env.clone());
             async move {
-                let client_id = ClientId::new(&env.ids.next().to_string())?;
-                let content = Content { body: "x".repeat(BODY), message_type: "text".to_owned(), ..Content::default() };
-                let send = Send {
-                    sender: user(n)?,
-                    client_id: Some(client_id),
-                    device: None,
-                    prev: None,
-                    content,
-                    open: None,
-                };
+                let send = message(&env, user(n)?, "x".repeat(BODY))?;
                 let record = record(&env, room, RoomCommand::Send(send));
                 match engine.node().command(room.partition(), record).await {
                     Answer::Accepted { .. } => Ok(()),

@@ -3,6 +3,7 @@
 
 mod acks;
 mod journal;
+mod restart;
 mod server;
 mod socket;
 mod sockets;
@@ -15,6 +16,7 @@ usage: kervan-loadtest SUBCOMMAND
   journal [DIR] [SECONDS] [APPENDERS]   durable appends: the embedded journal beside a bare group-commit appender
   acks [SECONDS]                        acknowledged messages: a whole engine in this process beside the same
   idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
+  restart [MESSAGES] [PROGRAM]          after kill -9: from the start of the process to an answered page of history
   fanout [PROGRAM] [ROOMS] [LISTENERS] [SECONDS]
                                         CPU time of the server for a million deliveries, saturated";
 
@@ -23,6 +25,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("journal") => journal::main(&args[1..]),
         Some("acks") => acks::main(&args[1..]),
+        Some("restart") => restart::main(&args[1..]),
         Some("idle") => sockets::idle(&args[1..]),
         Some("fanout") => sockets::fanout(&args[1..]),
         _ => bail!("{USAGE}"),

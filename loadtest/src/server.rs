@@ -1,6 +1,7 @@
-//! A child `kervan serve` with a folder of its own, and tokens for it. Killed and removed when it is dropped.
+//! A child `kervan serve` with a folder of its own, and tokens for it. Killed when it is dropped, and the folder removed if
+//! it was made for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use kervan::ids::UserId;
 /// The running child.
 pub struct Server {
     child: Child,
-    dir: PathBuf,
+    /// What is removed in the end.
+    dir: Option<PathBuf>,
     /// Host and port of the public listener.
     pub address: String,
 }
@@ -26,10 +28,25 @@ impl Server {
     pub fn start(program: &str) -> Result<Self> {
         let dir = std::env::temp_dir().join(format!("kervan-loadtest-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
+        let mut server = Self::spawn(program, &dir)?;
+        server.dir = Some(dir);
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(&server.address).is_err() {
+            ensure!(begun.elapsed() < Duration::from_secs(30), "the server is not up after 30 s");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// Starts the program on a free port with this data folder, which stays, and does not wait for it.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn spawn(program: &str, dir: &Path) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let child = Command::new(program)
             .args(["serve", "--data-dir"])
-            .arg(&dir)
+            .arg(dir)
             .args(["--port", &port.to_string()])
             .env("KERVAN_SERVER__ADMIN_PORT", "0")
             .env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0")
@@ -38,13 +55,7 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("{program} does not start; cargo build --release first"))?;
-        let server = Self { child, dir, address: format!("127.0.0.1:{port}") };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(&server.address).is_err() {
-            ensure!(begun.elapsed() < Duration::from_secs(30), "the server is not up after 30 s");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(server)
+        Ok(Self { child, dir: None, address: format!("127.0.0.1:{port}") })
     }
 
     /// The child's process id.
@@ -58,7 +69,9 @@ impl Drop for Server {
         // Nothing better can be done about a failure here than to go on.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
+        if let Some(dir) = &self.dir {
+            let _ = std::fs::remove_dir_all(dir);
+        }
     }
 }
 

@@ -92,18 +92,27 @@ impl Socket {
         Ok((self.buffer.len() >= header + length).then_some((first & 0x0f, header, header + length)))
     }
 
-    /// Reads frames until one holds the text.
+    /// Calls a method and gives the frame with its reply.
+    ///
+    /// # Errors
+    /// The connection is gone, or the reply is an error.
+    pub async fn rpc(&mut self, id: u32, method: &str, data: &str) -> Result<String> {
+        self.send(&format!(r#"{{"id":{id},"rpc":{{"method":"{method}","data":{data}}}}}"#)).await?;
+        self.until(&format!("\"id\":{id},")).await
+    }
+
+    /// Reads frames until one holds the text, and gives that one.
     ///
     /// # Errors
     /// The connection is gone, or an error reply comes first.
-    pub async fn until(&mut self, text: &str) -> Result<()> {
+    pub async fn until(&mut self, text: &str) -> Result<String> {
         loop {
             let frame = self.frame(|bytes| String::from_utf8_lossy(bytes).into_owned()).await?;
             if frame.contains("\"error\"") {
                 bail!("{frame}");
             }
             if frame.contains(text) {
-                return Ok(());
+                return Ok(frame);
             }
             if frame.trim() == "{}" {
                 self.send("{}").await?;
