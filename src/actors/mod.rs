@@ -17,6 +17,7 @@ pub mod chain;
 mod codec;
 pub mod fold;
 pub mod gateway;
+pub mod halted;
 pub mod kinds;
 pub mod marks;
 pub mod node;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
 use crate::actors::gateway::hub::Overload;
+use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
 use crate::actors::partition::core::Options;
 use crate::actors::partition::entity::EntityCore;
@@ -134,21 +135,32 @@ impl Node {
                 frame => gateway(frame),
             }),
             to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
+            halted: Halted::default(),
             metrics: parts.metrics,
             health: health.clone(),
             options: parts.options,
         });
+        // Before the actors: one that halts at once has the last word.
+        health.up();
         let tree =
             Tree::start(Arc::clone(&context), Arc::clone(&partitions), Arc::clone(&commands), watermarks).await?;
-        health.up();
         Ok(Self { env: parts.env, partitions, context, commands, tree })
     }
 
-    /// Waits until everything that the journal held at the start is folded.
+    /// Waits until everything that the journal held at the start is folded, but in partitions that are halted: the others
+    /// are served.
     pub async fn replayed(&self) {
+        self.reached(&self.context.applied).await;
+    }
+
+    /// Waits until all partitions that are not halted have come to the journal's end.
+    async fn reached(&self, marks: &Marks) {
         for partition in Partition::all() {
             let end = self.context.journal.bounds(partition).end;
-            self.context.applied.reach(partition, end).await;
+            tokio::select! {
+                () = marks.reach(partition, end) => {}
+                () = self.context.halted.until(partition) => {}
+            }
         }
     }
 
@@ -252,6 +264,12 @@ impl Node {
         &self.context.applied
     }
 
+    /// Partitions that go no further until an operator has looked.
+    #[must_use]
+    pub fn halted(&self) -> &Halted {
+        &self.context.halted
+    }
+
     /// What all partitions share.
     #[must_use]
     pub fn context(&self) -> &Arc<Context> {
@@ -295,10 +313,7 @@ impl Node {
         self.partitions.close();
         let settled = async {
             self.partitions.quiet().await;
-            for partition in Partition::all() {
-                let end = self.context.journal.bounds(partition).end;
-                self.context.stored.reach(partition, end).await;
-            }
+            self.reached(&self.context.stored).await;
         };
         if tokio::time::timeout(grace, settled).await.is_err() {
             tracing::warn!("the store is behind the journal; it catches up at the next start");

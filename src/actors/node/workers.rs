@@ -161,7 +161,8 @@ impl Deps {
 impl WorkersState {
     fn look(&mut self) {
         let Some(running) = &mut self.running else { return };
-        if let Some((partition, reason)) = running.projector.status().borrow().halted.first() {
+        for (partition, reason) in &running.projector.status().borrow().halted {
+            self.context.halted.mark(*partition);
             self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
         }
         let restarts = &self.context.metrics.actor_restarts;

@@ -19,6 +19,7 @@ use super::resident::{Held, Message, Resident, Ties, refuse};
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway};
+use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
 use crate::env::Env;
 use crate::health::Check;
@@ -52,6 +53,8 @@ pub struct Context {
     pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
     /// Sends something ephemeral to the listeners of another stream.
     pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
+    /// Partitions that go no further.
+    pub halted: Halted,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.
@@ -371,6 +374,7 @@ impl PartitionState {
             }
             Action::Halt { reason } => {
                 error!(%partition, %reason, "the partition is halted; an operator has to look");
+                context.halted.mark(partition);
                 context.health.down(format!("partition {partition} is halted: {reason}"));
             }
         }

@@ -12,7 +12,7 @@
 //! | [`members`], [`window`] | who is in; the recent events by which duplicates and authors are known |
 //! | [`parts`] | the state as plain data, to be kept and restored |
 
-mod bounds;
+pub(in crate::actors) mod bounds;
 pub mod command;
 mod decide_create;
 mod decide_members;

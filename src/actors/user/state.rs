@@ -9,8 +9,8 @@ use super::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
 use super::parts::{Device, ListedRoom, UserMeta, UserParts};
 #[cfg(any(test, feature = "sim"))]
 use crate::actors::bugs::{self, Bug};
-use crate::actors::room::Reject;
 use crate::actors::room::command::ReadPoint;
+use crate::actors::room::{Reject, bounds};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
@@ -109,9 +109,8 @@ impl UserState {
         platform: &str,
         push_token: &str,
     ) -> Result<(), Reject> {
-        if platform.len() > limits::MESSAGE_TYPE_BYTES || push_token.len() > limits::PUSH_TOKEN_BYTES {
-            return Err(Reject::TooLarge);
-        }
+        bounds::text(platform, limits::MESSAGE_TYPE_BYTES)?;
+        bounds::text(push_token, limits::PUSH_TOKEN_BYTES)?;
         if !self.devices.contains_key(device) && self.devices.len() >= limits::DEVICES {
             let oldest = self.devices.iter().min_by_key(|(id, device)| (device.seen, *id)).map(|(id, _)| id.clone());
             oldest.map(|id| self.devices.remove(&id));
@@ -122,9 +121,7 @@ impl UserState {
     }
 
     fn decide_preferences(&mut self, now: Timestamp, json: &str) -> Result<UserOutcome, Reject> {
-        if json.len() > limits::PREFERENCES_BYTES {
-            return Err(Reject::TooLarge);
-        }
+        bounds::text(json, limits::PREFERENCES_BYTES)?;
         if self.meta.preferences == json {
             return Ok(UserOutcome::Unchanged);
         }

@@ -19,11 +19,15 @@ impl Handlers {
     pub(super) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let after = input.cursor.as_deref().map(cursor).transpose()?;
-        self.own.read(&caller.user, self.node.stored()).await.map_err(|_| Error::unavailable())?;
+        let (stored_to, halted) = (self.node.stored(), self.node.halted());
+        self.own.read(&caller.user, stored_to, halted).await.map_err(|_| Error::unavailable())?;
         let mut rows = stored(self.node.store().room_list(&caller.user, after, limit + 1)).await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let cursor = rows.last().filter(|_| more).map(|row| show_cursor(&row.chat));
+        if rows.iter().any(|row| self.own.is_cut(row.chat.room.partition(), stored_to, halted)) {
+            return Err(Error::unavailable());
+        }
         let now = self.node.env().now();
         let rooms = rows.into_iter().map(|row| line(row, &caller.user, now)).collect::<Result<_, _>>()?;
         Ok(RoomPage { rooms, cursor })

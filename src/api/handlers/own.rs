@@ -5,6 +5,10 @@
 //! reached all of it. The note is dropped once it has. Kept per user, not per connection: what one device was told, the
 //! other may rely on. What was acknowledged before this process started is covered by the ends that the journal had then.
 //!
+//! In a partition that is halted the store never catches up. What users were told by this process is known by user; of what
+//! was acknowledged before it started, that a room was made in the halted stretch can't be known from rows, so its creator
+//! gets a list without it until an operator has looked.
+//!
 //! Bounded: when a shard holds too many users that the store is behind for, their notes become everybody's. That waits
 //! longer than it must, and is never wrong.
 
@@ -13,6 +17,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
 use crate::ids::{Offset, Partition, UserId};
 
@@ -79,13 +84,16 @@ impl OwnWrites {
         }
     }
 
-    /// Waits until the store has what the user wrote.
+    /// Waits until the store has what the user wrote. What is everybody's is not waited for in a halted partition, which
+    /// would not come, but by the user who lives there; see [`Self::is_cut`] for the rooms.
     ///
     /// # Errors
     /// It does not within two seconds.
-    pub async fn read(&self, user: &UserId, stored: &Marks) -> Result<(), Behind> {
+    pub async fn read(&self, user: &UserId, stored: &Marks, halted: &Halted) -> Result<(), Behind> {
         let own = self.shard(user).get(user).cloned().unwrap_or_default();
-        let common = Partition::all().map(|partition| (partition, self.common.get(partition)));
+        let home = user.partition();
+        let common = Partition::all().filter(|partition| *partition == home || !halted.is(*partition));
+        let common = common.map(|partition| (partition, self.common.get(partition)));
         let behind: Vec<_> = own.into_iter().chain(common).filter(|(p, end)| stored.get(*p) < *end).collect();
         let all = async {
             for (partition, end) in behind {
@@ -93,6 +101,13 @@ impl OwnWrites {
             }
         };
         tokio::time::timeout(DEADLINE, all).await.map_err(|_| Behind)
+    }
+
+    /// Whether the store lacks something of this partition that anybody may have written, and will not get it: a line of
+    /// a room there may not show it.
+    #[must_use]
+    pub fn is_cut(&self, partition: Partition, stored: &Marks, halted: &Halted) -> bool {
+        halted.is(partition) && stored.get(partition) < self.common.get(partition)
     }
 
     fn shard(&self, user: &UserId) -> MutexGuard<'_, Notes> {
@@ -121,28 +136,46 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_halted_partition_keeps_only_those_who_live_or_wrote_there() {
+        let (stored, halted) = (Marks::new(), Halted::default());
+        let (here, there) = (user("a").partition(), user("b").partition());
+        assert_ne!(here, there);
+        let own = OwnWrites::new([(here, Offset(5))]);
+        assert_eq!(own.read(&user("b"), &stored, &halted).await, Err(Behind), "it may still come");
+        assert!(!own.is_cut(here, &stored, &halted));
+        halted.mark(here);
+        assert_eq!(own.read(&user("b"), &stored, &halted).await, Ok(()));
+        assert_eq!(own.read(&user("a"), &stored, &halted).await, Err(Behind), "his own stream is in it");
+        own.wrote(&user("b"), here, Offset(6), &stored);
+        assert_eq!(own.read(&user("b"), &stored, &halted).await, Err(Behind), "he was told of a write there");
+        assert!(own.is_cut(here, &stored, &halted) && !own.is_cut(there, &stored, &halted));
+        stored.raise(here, Offset(6));
+        assert!(!own.is_cut(here, &stored, &halted), "the store has all of it");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_waits_for_ones_own_writes_and_for_nobody_elses() {
         let (own, stored) = (OwnWrites::new([]), Arc::new(Marks::new()));
         own.wrote(&user("a"), partition(3), Offset(5), &stored);
-        assert_eq!(own.read(&user("b"), &stored).await, Ok(()));
-        assert_eq!(own.read(&user("a"), &stored).await, Err(Behind));
+        assert_eq!(own.read(&user("b"), &stored, &Halted::default()).await, Ok(()));
+        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         stored.raise(partition(3), Offset(4));
-        assert_eq!(own.read(&user("a"), &stored).await, Err(Behind));
+        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         let (later, raised) = (Arc::clone(&stored), partition(3));
         tokio::spawn(async move {
             tokio::task::yield_now().await;
             later.raise(raised, Offset(5));
         });
-        assert_eq!(own.read(&user("a"), &stored).await, Ok(()));
+        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_acknowledged_before_the_start_is_waited_for_by_everybody() {
         let stored = Marks::new();
         let own = OwnWrites::new([(partition(7), Offset(2))]);
-        assert_eq!(own.read(&user("a"), &stored).await, Err(Behind));
+        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         stored.raise(partition(7), Offset(2));
-        assert_eq!(own.read(&user("a"), &stored).await, Ok(()));
+        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,12 +187,12 @@ mod tests {
         assert!(own.users() <= SHARDS * SHARD_USERS);
         for n in [0, 1, 39_999] {
             let name = user(&format!("u{n}"));
-            assert_eq!(own.read(&name, &stored).await, Err(Behind), "{name}");
+            assert_eq!(own.read(&name, &stored, &Halted::default()).await, Err(Behind), "{name}");
         }
         for n in 0..256 {
             stored.raise(partition(n), Offset(40_000));
         }
-        assert_eq!(own.read(&user("u0"), &stored).await, Ok(()));
+        assert_eq!(own.read(&user("u0"), &stored, &Halted::default()).await, Ok(()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How rooms are made, changed, ended, and opened again; blocks; channels and their bounded history.
 
 use super::kit::{Room, block, create, delete, edit, end, publish, send, update, user};
-use crate::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Update};
+use crate::actors::room::command::{Content, Create, Edit, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Update};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{EventBody, Outcome, PartsError, Reject, RoomParts, RoomState, Status};
 use crate::ids::{Generation, RoomId, Seq, Timestamp};
@@ -306,6 +306,37 @@ fn what_is_too_large_is_refused_and_what_just_fits_is_not() {
     let long = "x".repeat(limits::CHANNEL_BYTES + 1);
     let publish = RoomCommand::Send(publish("ann", &long, HistoryBound::default()));
     assert_eq!(Room::channel(&long).rejected(publish), Reject::TooLarge);
+}
+
+/// A database that can't hold it would never get past the record.
+#[test]
+fn a_text_with_nul_is_invalid_wherever_it_stands_and_changes_nothing() {
+    let nul = || "a\0b".to_owned();
+    let says = |change: fn(&mut Content)| {
+        let mut content = Content::default();
+        change(&mut content);
+        RoomCommand::Send(Send { content, ..send("ann", None) })
+    };
+    let mut room = Room::group("ann", &[]);
+    room.say("ann", "m1");
+    let before = room.state.parts();
+    for command in [
+        says(|content| content.body = "a\0b".to_owned()),
+        says(|content| content.message_type = "\0".to_owned()),
+        says(|content| content.metadata = "\0".to_owned()),
+        edit("ann", 2, "a\0b"),
+        RoomCommand::Edit(Edit { by: user("ann"), target: Seq(2), body: String::new(), metadata: Some(nul()) }),
+        RoomCommand::Update(Update { title: Some(nul()), ..update("ann") }),
+    ] {
+        assert_eq!(room.rejected(command), Reject::Invalid);
+    }
+    assert_eq!(room.state.parts(), before);
+    // Data of an open channel is bytes, and may hold anything.
+    room.accepted(says(|content| content.data = vec![0; 3].into()));
+    let titled = Create { title: nul(), ..create(RoomKind::Group, "ann", &[]) };
+    assert_eq!(Room::absent().rejected(RoomCommand::Create(titled)), Reject::Invalid);
+    let publish = RoomCommand::Send(publish("ann", &nul(), HistoryBound::default()));
+    assert_eq!(Room::channel(&nul()).rejected(publish), Reject::Invalid);
 }
 
 #[test]

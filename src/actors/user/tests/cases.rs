@@ -95,6 +95,22 @@ fn what_is_too_large_is_refused() {
     assert_eq!(ann.fold(platform), UserOutcome::Rejected(Reject::TooLarge));
 }
 
+/// A database that can't hold it would never get past the record.
+#[test]
+fn a_text_with_nul_is_invalid_and_changes_nothing() {
+    let mut ann = Someone::new("ann");
+    let platform = crate::actors::user::UserCommandBody::Device {
+        device: DeviceId::new("d").unwrap(),
+        platform: "we\0b".to_owned(),
+        push_token: String::new(),
+    };
+    let before = ann.state.clone();
+    for command in [preferences("{\0}"), device("d", "\0"), platform] {
+        assert_eq!(ann.fold(command), UserOutcome::Rejected(Reject::Invalid));
+    }
+    assert_eq!(ann.state, before);
+}
+
 #[test]
 fn a_relayed_fact_counts_once() {
     let mut ann = Someone::new("ann");

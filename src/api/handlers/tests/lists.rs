@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, user};
+use crate::ids::{Offset, RoomId};
+use crate::storage::journal::Journal as _;
 
 async fn line(f: &Fixture, who: &str, room: &str) -> Value {
     let list = f.ok(who, "room.list", json!({})).await;
@@ -119,4 +121,29 @@ async fn what_was_acknowledged_before_a_crash_is_listed_after_it() {
     let f = f.crash().await;
     let line = line(&f, "alice", &room).await;
     assert_eq!((&line["last_message"]["body"], &line["head"]), (&json!("kept"), &json!(seq)));
+}
+
+/// A start with a partition that halts: the others are served, and whoever has no room in it has his list.
+#[tokio::test]
+async fn a_halted_partition_takes_the_list_from_those_who_have_a_room_in_it_and_from_nobody_else() {
+    let f = Fixture::new().await;
+    let partition = |room: &str| RoomId(room.parse().unwrap()).partition();
+    let room = f.group(&["alice", "bob"]).await;
+    let halted = partition(&room);
+    let mut other = f.group(&["carol"]).await;
+    while partition(&other) == halted {
+        other = f.group(&["carol"]).await;
+    }
+    f.settle().await;
+    // Neither carol's nor bob's own stream lives there.
+    assert!(["bob", "carol", "dave"].iter().all(|name| user(name).partition() != halted));
+    let mut newer = f.journal.read(halted, Offset(0), 1).await.unwrap()[0].bytes.to_vec();
+    newer[1] = 99;
+    f.journal.append(halted, vec![newer.into()]).await.unwrap();
+    let f = f.crash().await;
+    assert!(f.node.halted().is(halted));
+    assert_ne!(line(&f, "carol", &other).await, Value::Null);
+    assert!(f.ok("dave", "room.list", json!({})).await["rooms"].as_array().unwrap().is_empty());
+    assert_eq!(f.code("bob", "room.list", json!({})).await, 450);
+    f.say("carol", &other, "goes on").await;
 }
