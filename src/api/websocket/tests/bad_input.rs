@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use futures_util::SinkExt;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::rig::{Client, Rig};
-use crate::api::protocol::Format;
+use super::rig::{Client, FORMATS, Rig};
 use crate::env::Env;
 
 /// Somebody else in the lobby.
@@ -82,29 +79,20 @@ async fn ten_thousand_commands_in_a_frame_are_too_many() {
 }
 
 #[tokio::test]
-async fn bad_protobuf_closes_with_its_code() {
-    let rig = Rig::start().await;
-    for bytes in [&b"\x05abc"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x02\x2a\x7f", b"", b"{}"] {
-        let mut client = rig.open_as(Format::Protobuf).await;
-        assert_eq!(client.response.headers()["sec-websocket-protocol"], "centrifuge-protobuf");
-        client.raw(Message::binary(bytes.to_vec())).await;
-        assert_eq!(client.closed().await, 3501, "{bytes:?}");
-    }
-}
-
-#[tokio::test]
 async fn nothing_comes_before_connect() {
-    let rig = Rig::start().await;
-    for command in [
-        json!({ "subscribe": { "channel": "lobby" } }),
-        json!({ "publish": { "channel": "lobby", "data": 1 } }),
-        json!({ "rpc": { "method": "who" } }),
-        json!({ "ping": {} }),
-        json!({ "refresh": { "token": "x" } }),
-    ] {
-        let mut client = rig.open().await;
-        client.send(command).await;
-        assert_eq!(client.closed().await, 3501);
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        for command in [
+            json!({ "subscribe": { "channel": "lobby" } }),
+            json!({ "publish": { "channel": "lobby", "data": 1 } }),
+            json!({ "rpc": { "method": "who" } }),
+            json!({ "ping": {} }),
+            json!({ "refresh": { "token": "x" } }),
+        ] {
+            let mut client = rig.open().await;
+            client.send(command).await;
+            assert_eq!(client.closed().await, 3501);
+        }
     }
 }
 
@@ -214,21 +202,5 @@ async fn a_page_of_another_origin_is_refused() {
             Err(error) => panic!("{error}"),
         };
         assert_eq!(got, status, "{origin}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_websocket_frame_is_closed() {
-    let rig = Rig::start().await;
-    for (bytes, what) in [(&b"\x81\x02{}"[..], "not masked"), (b"\xf1\x80\0\0\0\0", "reserved bits")] {
-        let mut stream = TcpStream::connect(rig.address).await.unwrap();
-        let request = "GET /connection/websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-                       sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        // The bad frame stands right behind the head, so that it is read with it.
-        stream.write_all(&[request.as_bytes(), bytes].concat()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
-        assert_eq!(answer[at..at + 4], [0x88, 11, 0x03, 0xEA], "{what}: close 1002");
     }
 }

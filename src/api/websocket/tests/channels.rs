@@ -1,10 +1,10 @@
-//! What clients do all day.
+//! What clients do all day, in both formats.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rig::{Rig, user};
+use super::rig::{FORMATS, Rig, user};
 use crate::actors::room::RoomCommand;
 use crate::api::protocol::codes::Disconnect;
 
@@ -18,199 +18,222 @@ fn publish(channel: &str, data: Value) -> Value {
 
 #[tokio::test]
 async fn a_message_reaches_the_other_member_with_its_place() {
-    let rig = Rig::start().await;
-    let channel = rig.room(&["ann", "bob"]).await.channel();
-    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
-    let subscribed = bob.ask(subscribe(&channel)).await;
-    assert_eq!(subscribed["subscribe"]["offset"], 1, "{subscribed}");
-    assert_eq!(subscribed["subscribe"]["epoch"], "1");
-    assert_eq!(subscribed["subscribe"]["recoverable"], true);
-    let reply = ann.ask(publish(&channel, json!("hello"))).await;
-    assert_eq!(reply, json!({ "id": 2, "publish": {} }));
-    let publication = bob.push(&channel, "pub").await;
-    assert_eq!(publication["offset"], 2);
-    assert_eq!((&publication["data"]["body"], &publication["data"]["sender"]), (&json!("hello"), &json!("ann")));
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let channel = rig.room(&["ann", "bob"]).await.channel();
+        let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+        let subscribed = bob.ask(subscribe(&channel)).await;
+        assert_eq!(subscribed["subscribe"]["offset"], 1, "{subscribed}");
+        assert_eq!(subscribed["subscribe"]["epoch"], "1");
+        assert_eq!(subscribed["subscribe"]["recoverable"], true);
+        let reply = ann.ask(publish(&channel, json!("hello"))).await;
+        assert_eq!(reply, json!({ "id": 2, "publish": {} }));
+        let publication = bob.push(&channel, "pub").await;
+        assert_eq!(publication["offset"], 2);
+        assert_eq!((&publication["data"]["body"], &publication["data"]["sender"]), (&json!("hello"), &json!("ann")));
+    }
 }
 
 #[tokio::test]
 async fn the_personal_channel_is_in_the_connect_reply() {
-    let rig = Rig::start().await;
-    let mut ann = rig.open().await;
-    let reply = ann.ask(json!({ "connect": { "token": rig.token("ann") } })).await;
-    let connect = &reply["connect"];
-    assert_eq!(connect["subs"]["#ann"]["recoverable"], true, "{reply}");
-    assert_eq!((&connect["ping"], &connect["pong"]), (&json!(25), &json!(true)));
-    assert_eq!(ann.ask(subscribe("#ann")).await["error"]["code"], 105);
-    assert_eq!(ann.ask(subscribe("#bob")).await["error"]["code"], 103);
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let mut ann = rig.open().await;
+        let reply = ann.ask(json!({ "connect": { "token": rig.token("ann") } })).await;
+        let connect = &reply["connect"];
+        assert_eq!(connect["subs"]["#ann"]["recoverable"], true, "{reply}");
+        assert_eq!((&connect["ping"], &connect["pong"]), (&json!(25), &json!(true)));
+        assert_eq!(ann.ask(subscribe("#ann")).await["error"]["code"], 105);
+        assert_eq!(ann.ask(subscribe("#bob")).await["error"]["code"], 103);
+    }
 }
 
 #[tokio::test]
 async fn commands_after_connect_may_stand_in_the_same_frame_and_all_are_answered() {
-    let rig = Rig::start().await;
-    let mut ann = rig.open().await;
-    let connect = json!({ "connect": { "token": rig.token("ann") } });
-    let echo = json!({ "rpc": { "method": "echo", "data": { "x": [1] } } });
-    let ids = ann.send_all([connect, subscribe("lobby"), publish("lobby", json!(1)), echo]).await;
-    let replies = [ann.reply(ids[0]).await, ann.reply(ids[1]).await, ann.reply(ids[2]).await, ann.reply(ids[3]).await];
-    assert!(replies[0]["connect"].is_object() && replies[1]["subscribe"].is_object(), "{replies:?}");
-    assert_eq!(replies[2], json!({ "id": 3, "publish": {} }));
-    assert_eq!(replies[3]["rpc"]["data"], json!({ "x": [1] }));
-    let publication = ann.push("lobby", "pub").await;
-    assert_eq!((&publication["data"], &publication["info"]["user"]), (&json!(1), &json!("ann")));
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let mut ann = rig.open().await;
+        let connect = json!({ "connect": { "token": rig.token("ann") } });
+        let echo = json!({ "rpc": { "method": "echo", "data": { "x": [1] } } });
+        let ids = ann.send_all([connect, subscribe("lobby"), publish("lobby", json!(1)), echo]).await;
+        let replies =
+            [ann.reply(ids[0]).await, ann.reply(ids[1]).await, ann.reply(ids[2]).await, ann.reply(ids[3]).await];
+        assert!(replies[0]["connect"].is_object() && replies[1]["subscribe"].is_object(), "{replies:?}");
+        assert_eq!(replies[2], json!({ "id": 3, "publish": {} }));
+        assert_eq!(replies[3]["rpc"]["data"], json!({ "x": [1] }));
+        let publication = ann.push("lobby", "pub").await;
+        assert_eq!((&publication["data"], &publication["info"]["user"]), (&json!(1), &json!("ann")));
+    }
 }
 
 #[tokio::test]
 async fn messages_of_one_connection_keep_their_order() {
-    let rig = Rig::start().await;
-    let room = rig.room(&["ann", "bob"]).await;
-    let channel = room.channel();
-    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
-    bob.ask(subscribe(&channel)).await;
-    let commands = (0..400).map(|n| match n % 2 {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let room = rig.room(&["ann", "bob"]).await;
+        let channel = room.channel();
+        let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+        bob.ask(subscribe(&channel)).await;
+        let commands = (0..400).map(|n| match n % 2 {
         0 => publish(&channel, json!(n.to_string())),
         _ => {
             json!({ "rpc": { "method": "message.send", "data": { "room": room.to_string(), "body": n.to_string() } } })
         }
     });
-    let ids = ann.send_all(commands).await;
-    for n in 0..400 {
-        assert_eq!(bob.push(&channel, "pub").await["data"]["body"], n.to_string());
-    }
-    for id in ids {
-        let reply = ann.reply(id).await;
-        assert!(reply["error"].is_null(), "{reply}");
+        let ids = ann.send_all(commands).await;
+        for n in 0..400 {
+            assert_eq!(bob.push(&channel, "pub").await["data"]["body"], n.to_string());
+        }
+        for id in ids {
+            let reply = ann.reply(id).await;
+            assert!(reply["error"].is_null(), "{reply}");
+        }
     }
 }
 
 #[tokio::test]
 async fn who_comes_back_gets_what_he_missed_and_only_that() {
-    let rig = Rig::start().await;
-    let channel = rig.room(&["ann", "bob"]).await.channel();
-    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
-    bob.ask(subscribe(&channel)).await;
-    for n in 0..3 {
-        ann.ask(publish(&channel, json!(n.to_string()))).await;
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let channel = rig.room(&["ann", "bob"]).await.channel();
+        let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+        bob.ask(subscribe(&channel)).await;
+        for n in 0..3 {
+            ann.ask(publish(&channel, json!(n.to_string()))).await;
+        }
+        assert_eq!(bob.offsets(&channel, 4).await, [2, 3, 4]);
+        drop(bob);
+        for n in 0..5 {
+            ann.ask(publish(&channel, json!(n.to_string()))).await;
+        }
+        let mut bob = rig.client("bob").await;
+        let recover = |epoch: &str, offset: u64| json!({ "subscribe": { "channel": channel, "recover": true, "epoch": epoch, "offset": offset } });
+        let reply = bob.ask(recover("1", 4)).await;
+        let result = &reply["subscribe"];
+        assert_eq!((&result["recovered"], &result["was_recovering"]), (&json!(true), &json!(true)), "{reply}");
+        let offsets: Vec<_> = result["publications"].as_array().unwrap().iter().map(|p| p["offset"].clone()).collect();
+        assert_eq!(offsets, [5, 6, 7, 8, 9]);
+        ann.ask(publish(&channel, json!("live"))).await;
+        assert_eq!(bob.offsets(&channel, 10).await, [10]);
+        bob.ask(json!({ "unsubscribe": { "channel": channel } })).await;
+        let other_epoch = bob.ask(recover("7", 4)).await;
+        assert!(other_epoch["subscribe"]["recovered"].is_null() && other_epoch["subscribe"]["publications"].is_null());
+        bob.ask(json!({ "unsubscribe": { "channel": channel } })).await;
+        let mut strict = recover("7", 4);
+        strict["subscribe"]["flag"] = 2.into();
+        assert_eq!(bob.ask(strict).await["error"]["code"], 112);
     }
-    assert_eq!(bob.offsets(&channel, 4).await, [2, 3, 4]);
-    drop(bob);
-    for n in 0..5 {
-        ann.ask(publish(&channel, json!(n.to_string()))).await;
-    }
-    let mut bob = rig.client("bob").await;
-    let recover = |epoch: &str, offset: u64| json!({ "subscribe": { "channel": channel, "recover": true, "epoch": epoch, "offset": offset } });
-    let reply = bob.ask(recover("1", 4)).await;
-    let result = &reply["subscribe"];
-    assert_eq!((&result["recovered"], &result["was_recovering"]), (&json!(true), &json!(true)), "{reply}");
-    let offsets: Vec<_> = result["publications"].as_array().unwrap().iter().map(|p| p["offset"].clone()).collect();
-    assert_eq!(offsets, [5, 6, 7, 8, 9]);
-    ann.ask(publish(&channel, json!("live"))).await;
-    assert_eq!(bob.offsets(&channel, 10).await, [10]);
-    bob.ask(json!({ "unsubscribe": { "channel": channel } })).await;
-    let other_epoch = bob.ask(recover("7", 4)).await;
-    assert!(other_epoch["subscribe"]["recovered"].is_null() && other_epoch["subscribe"]["publications"].is_null());
-    bob.ask(json!({ "unsubscribe": { "channel": channel } })).await;
-    let mut strict = recover("7", 4);
-    strict["subscribe"]["flag"] = 2.into();
-    assert_eq!(bob.ask(strict).await["error"]["code"], 112);
 }
 
 #[tokio::test]
 async fn a_long_absence_recovers_across_the_reply_and_the_stream() {
-    let rig = Rig::start().await;
-    let channel = rig.room(&["ann", "bob"]).await.channel();
-    let mut ann = rig.client("ann").await;
-    for _ in 0..8 {
-        let ids = ann.send_all((0..100).map(|_| publish(&channel, json!("x".repeat(500))))).await;
-        for id in ids {
-            ann.reply(id).await;
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let channel = rig.room(&["ann", "bob"]).await.channel();
+        let mut ann = rig.client("ann").await;
+        for _ in 0..8 {
+            let ids = ann.send_all((0..100).map(|_| publish(&channel, json!("x".repeat(500))))).await;
+            for id in ids {
+                ann.reply(id).await;
+            }
         }
+        let mut bob = rig.client("bob").await;
+        let reply =
+            bob.ask(json!({ "subscribe": { "channel": channel, "recover": true, "epoch": "1", "offset": 1 } })).await;
+        let result = &reply["subscribe"];
+        let in_reply = result["publications"].as_array().unwrap().len() as u64;
+        assert_eq!(result["recovered"], true);
+        assert_eq!(result["offset"], 1 + in_reply);
+        assert!(in_reply > 0 && in_reply < 300, "{in_reply}");
+        ann.ask(publish(&channel, json!("live"))).await;
+        let rest = bob.offsets(&channel, 802).await;
+        assert_eq!(rest, (2 + in_reply..=802).collect::<Vec<_>>());
     }
-    let mut bob = rig.client("bob").await;
-    let reply =
-        bob.ask(json!({ "subscribe": { "channel": channel, "recover": true, "epoch": "1", "offset": 1 } })).await;
-    let result = &reply["subscribe"];
-    let in_reply = result["publications"].as_array().unwrap().len() as u64;
-    assert_eq!(result["recovered"], true);
-    assert_eq!(result["offset"], 1 + in_reply);
-    assert!(in_reply > 0 && in_reply < 300, "{in_reply}");
-    ann.ask(publish(&channel, json!("live"))).await;
-    let rest = bob.offsets(&channel, 802).await;
-    assert_eq!(rest, (2 + in_reply..=802).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_kicked_member_is_unsubscribed_at_the_kick() {
-    let rig = Rig::start().await;
-    let room = rig.room(&["ann", "bob"]).await;
-    let channel = room.channel();
-    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
-    bob.ask(subscribe(&channel)).await;
-    rig.command(room, RoomCommand::Kick { by: user("ann"), user: user("bob") }).await;
-    ann.ask(publish(&channel, json!("after"))).await;
-    assert_eq!(bob.push(&channel, "unsubscribe").await["code"], 2000);
-    assert_eq!(bob.push(&channel, "pub").await["data"]["type"], "member.kicked");
-    assert_eq!(bob.ask(subscribe(&channel)).await["error"]["code"], 103);
-    let unread = bob.unread().iter().filter(|message| message["push"]["channel"] == channel.as_str()).count();
-    assert_eq!(unread, 0, "{:?}", bob.unread());
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let room = rig.room(&["ann", "bob"]).await;
+        let channel = room.channel();
+        let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+        bob.ask(subscribe(&channel)).await;
+        rig.command(room, RoomCommand::Kick { by: user("ann"), user: user("bob") }).await;
+        ann.ask(publish(&channel, json!("after"))).await;
+        assert_eq!(bob.push(&channel, "unsubscribe").await["code"], 2000);
+        assert_eq!(bob.push(&channel, "pub").await["data"]["type"], "member.kicked");
+        assert_eq!(bob.ask(subscribe(&channel)).await["error"]["code"], 103);
+        let unread = bob.unread().iter().filter(|message| message["push"]["channel"] == channel.as_str()).count();
+        assert_eq!(unread, 0, "{:?}", bob.unread());
+    }
 }
 
 #[tokio::test]
 async fn subscribers_of_a_channel_see_each_other_come_and_go() {
-    let rig = Rig::start().await;
-    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
-    ann.ask(json!({ "subscribe": { "channel": "lobby", "join_leave": true } })).await;
-    bob.ask(subscribe("lobby")).await;
-    ann.push("lobby", "join").await;
-    let join = ann.push("lobby", "join").await;
-    assert_eq!(join["info"]["user"], "bob");
-    let presence = bob.ask(json!({ "presence": { "channel": "lobby" } })).await;
-    assert_eq!(presence["presence"]["presence"].as_object().unwrap().len(), 2, "{presence}");
-    let stats = bob.ask(json!({ "presence_stats": { "channel": "lobby" } })).await;
-    assert_eq!(stats["presence_stats"], json!({ "num_clients": 2, "num_users": 2 }));
-    bob.ask(json!({ "unsubscribe": { "channel": "lobby" } })).await;
-    assert_eq!(ann.push("lobby", "leave").await["info"], join["info"]);
-    bob.ask(subscribe("lobby")).await;
-    ann.push("lobby", "join").await;
-    drop(bob);
-    assert_eq!(ann.push("lobby", "leave").await["info"]["user"], "bob");
-    let quiet = ann.ask(subscribe("quiet:x")).await;
-    assert!(quiet["subscribe"]["recoverable"].is_null(), "{quiet}");
-    for command in ["presence", "presence_stats", "history"] {
-        assert_eq!(ann.ask(json!({ command: { "channel": "quiet:x" } })).await["error"]["code"], 108, "{command}");
-        assert_eq!(ann.ask(json!({ command: { "channel": "elsewhere" } })).await["error"]["code"], 103, "{command}");
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+        ann.ask(json!({ "subscribe": { "channel": "lobby", "join_leave": true } })).await;
+        bob.ask(subscribe("lobby")).await;
+        ann.push("lobby", "join").await;
+        let join = ann.push("lobby", "join").await;
+        assert_eq!(join["info"]["user"], "bob");
+        let presence = bob.ask(json!({ "presence": { "channel": "lobby" } })).await;
+        assert_eq!(presence["presence"]["presence"].as_object().unwrap().len(), 2, "{presence}");
+        let stats = bob.ask(json!({ "presence_stats": { "channel": "lobby" } })).await;
+        assert_eq!(stats["presence_stats"], json!({ "num_clients": 2, "num_users": 2 }));
+        bob.ask(json!({ "unsubscribe": { "channel": "lobby" } })).await;
+        assert_eq!(ann.push("lobby", "leave").await["info"], join["info"]);
+        bob.ask(subscribe("lobby")).await;
+        ann.push("lobby", "join").await;
+        drop(bob);
+        assert_eq!(ann.push("lobby", "leave").await["info"]["user"], "bob");
+        let quiet = ann.ask(subscribe("quiet:x")).await;
+        assert!(quiet["subscribe"]["recoverable"].is_null(), "{quiet}");
+        for command in ["presence", "presence_stats", "history"] {
+            assert_eq!(ann.ask(json!({ command: { "channel": "quiet:x" } })).await["error"]["code"], 108, "{command}");
+            assert_eq!(
+                ann.ask(json!({ command: { "channel": "elsewhere" } })).await["error"]["code"],
+                103,
+                "{command}"
+            );
+        }
+        assert_eq!(ann.ask(publish("quiet:x", json!(1))).await["error"]["code"], 103);
+        assert_eq!(ann.ask(publish("elsewhere", json!(1))).await["error"]["code"], 103, "subscribers only");
     }
-    assert_eq!(ann.ask(publish("quiet:x", json!(1))).await["error"]["code"], 103);
-    assert_eq!(ann.ask(publish("elsewhere", json!(1))).await["error"]["code"], 103, "subscribers only");
 }
 
 #[tokio::test]
 async fn history_is_read_in_both_directions() {
-    let rig = Rig::start().await;
-    let mut ann = rig.client("ann").await;
-    ann.ask(subscribe("lobby")).await;
-    for n in 1..=7 {
-        ann.ask(publish("lobby", json!(n))).await;
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let mut ann = rig.client("ann").await;
+        ann.ask(subscribe("lobby")).await;
+        for n in 1..=7 {
+            ann.ask(publish("lobby", json!(n))).await;
+        }
+        for (history, expected) in [
+            (json!({ "limit": 3 }), vec![1, 2, 3]),
+            (json!({ "limit": 3, "reverse": true }), vec![7, 6, 5]),
+            (json!({ "limit": -1 }), vec![1, 2, 3, 4, 5, 6, 7]),
+            (json!({ "limit": 2, "since": { "offset": 3, "epoch": "1" } }), vec![4, 5]),
+            (json!({ "limit": 9, "since": { "offset": 3, "epoch": "1" }, "reverse": true }), vec![2, 1]),
+            (json!({ "limit": 9, "since": { "offset": 7, "epoch": "1" } }), vec![]),
+            (json!({}), vec![]),
+        ] {
+            let mut command = json!({ "history": history });
+            command["history"]["channel"] = "lobby".into();
+            let reply = ann.ask(command).await;
+            let publications = reply["history"]["publications"].as_array().cloned().unwrap_or_default();
+            let data: Vec<_> = publications.iter().map(|publication| publication["data"].as_i64().unwrap()).collect();
+            assert_eq!(data, expected, "{reply}");
+            assert_eq!((&reply["history"]["offset"], &reply["history"]["epoch"]), (&json!(7), &json!("1")));
+        }
+        let since = json!({ "offset": 3, "epoch": "9" });
+        let other = ann.ask(json!({ "history": { "channel": "lobby", "limit": 1, "since": since } })).await;
+        assert_eq!(other["error"]["code"], 112);
     }
-    for (history, expected) in [
-        (json!({ "limit": 3 }), vec![1, 2, 3]),
-        (json!({ "limit": 3, "reverse": true }), vec![7, 6, 5]),
-        (json!({ "limit": -1 }), vec![1, 2, 3, 4, 5, 6, 7]),
-        (json!({ "limit": 2, "since": { "offset": 3, "epoch": "1" } }), vec![4, 5]),
-        (json!({ "limit": 9, "since": { "offset": 3, "epoch": "1" }, "reverse": true }), vec![2, 1]),
-        (json!({ "limit": 9, "since": { "offset": 7, "epoch": "1" } }), vec![]),
-        (json!({}), vec![]),
-    ] {
-        let mut command = json!({ "history": history });
-        command["history"]["channel"] = "lobby".into();
-        let reply = ann.ask(command).await;
-        let publications = reply["history"]["publications"].as_array().cloned().unwrap_or_default();
-        let data: Vec<_> = publications.iter().map(|publication| publication["data"].as_i64().unwrap()).collect();
-        assert_eq!(data, expected, "{reply}");
-        assert_eq!((&reply["history"]["offset"], &reply["history"]["epoch"]), (&json!(7), &json!("1")));
-    }
-    let since = json!({ "offset": 3, "epoch": "9" });
-    let other = ann.ask(json!({ "history": { "channel": "lobby", "limit": 1, "since": since } })).await;
-    assert_eq!(other["error"]["code"], 112);
 }
 
 #[tokio::test]
@@ -248,13 +271,15 @@ async fn a_user_is_held_to_his_rate_and_told_when_to_come_again() {
 
 #[tokio::test]
 async fn a_drain_says_goodbye_so_that_clients_come_back() {
-    let rig = Rig::start().await;
-    let (mut ann, mut silent) = (rig.client("ann").await, rig.open().await);
-    rig.shutdown.begin();
-    assert_eq!(silent.closed().await, Disconnect::SHUTDOWN.code);
-    rig.hub.sessions().disconnect_all(Disconnect::SHUTDOWN.code, Duration::from_millis(50)).await;
-    assert_eq!(ann.closed().await, Disconnect::SHUTDOWN.code);
-    drop((ann, silent));
-    tokio::time::timeout(Duration::from_secs(10), rig.shutdown.all_gone()).await.unwrap();
-    assert_eq!((rig.hub.sessions().count(), rig.metrics.clients.get()), (0, 0));
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let (mut ann, mut silent) = (rig.client("ann").await, rig.open().await);
+        rig.shutdown.begin();
+        assert_eq!(silent.closed().await, Disconnect::SHUTDOWN.code);
+        rig.hub.sessions().disconnect_all(Disconnect::SHUTDOWN.code, Duration::from_millis(50)).await;
+        assert_eq!(ann.closed().await, Disconnect::SHUTDOWN.code);
+        drop((ann, silent));
+        tokio::time::timeout(Duration::from_secs(10), rig.shutdown.all_gone()).await.unwrap();
+        assert_eq!((rig.hub.sessions().count(), rig.metrics.clients.get()), (0, 0));
+    }
 }

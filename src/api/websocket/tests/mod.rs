@@ -3,6 +3,9 @@
 mod bad_input;
 mod channels;
 mod crowd;
+mod expiry;
+mod hostile;
+mod protobuf;
 mod rig;
 mod slow;
 mod tokens;

@@ -17,7 +17,8 @@ fn jwt(algorithm: jsonwebtoken::Algorithm, claims: &Value, secret: &str) -> Stri
     jsonwebtoken::encode(&header, claims, &jsonwebtoken::EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
-fn hs256(claims: &Value) -> String {
+/// A token with these claims.
+pub fn hs256(claims: &Value) -> String {
     jwt(jsonwebtoken::Algorithm::HS256, claims, SECRET)
 }
 

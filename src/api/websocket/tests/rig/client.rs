@@ -9,7 +9,6 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Rig;
@@ -24,7 +23,6 @@ impl<S: AsyncRead + AsyncWrite + std::marker::Send> Stream for S {}
 
 pub struct Client {
     pub socket: WebSocketStream<Pin<Box<dyn Stream>>>,
-    pub response: Response<Option<Vec<u8>>>,
     format: Format,
     replies: VecDeque<Value>,
     next_id: u32,
@@ -34,12 +32,8 @@ pub struct Client {
 
 impl Client {
     /// One that has said nothing yet.
-    pub fn new(
-        socket: WebSocketStream<Pin<Box<dyn Stream>>>,
-        response: Response<Option<Vec<u8>>>,
-        format: Format,
-    ) -> Self {
-        Self { socket, response, format, replies: VecDeque::new(), next_id: 0, pongs: true }
+    pub fn new(socket: WebSocketStream<Pin<Box<dyn Stream>>>, format: Format) -> Self {
+        Self { socket, format, replies: VecDeque::new(), next_id: 0, pongs: true }
     }
 
     /// This client, connected.
@@ -195,7 +189,7 @@ pub fn frame(format: Format, commands: &[Value]) -> Message {
         Format::Json => Message::text(lines),
         Format::Protobuf => {
             // Without a bound: what is too much is for the server to say.
-            let unbounded = FrameLimits { bytes: usize::MAX, commands: usize::MAX, depth: usize::MAX };
+            let unbounded = FrameLimits { bytes: 1 << 30, commands: 1 << 30, depth: 1 << 10 };
             let commands = decode_frame(lines.as_bytes(), Format::Json, &unbounded).unwrap();
             let encode = |command: Result<Command, _>| command.unwrap().encode_length_delimited_to_vec();
             Message::binary(commands.flat_map(encode).collect::<Vec<_>>())

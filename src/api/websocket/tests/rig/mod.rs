@@ -15,7 +15,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Request;
 
-pub use self::client::{Client, Stream};
+pub use self::client::{Client, Stream, frame};
 pub use self::paced::{Pace, Paced, narrow};
 use crate::actors::gateway::frames::{Answer, ToGateway};
 use crate::actors::gateway::hub::{Hub, Overload};
@@ -115,11 +115,23 @@ pub struct Rig {
     pub env: Env,
     pub address: SocketAddr,
     stop: Shutdown,
+    /// Of the clients that are made from now on.
+    pub format: Format,
 }
+
+/// Both of them.
+pub const FORMATS: [Format; 2] = [Format::Json, Format::Protobuf];
 
 impl Rig {
     pub async fn start() -> Self {
         Self::with(Env::system(), |_| ()).await
+    }
+
+    /// The same, and its clients speak this format.
+    pub async fn start_as(format: Format) -> Self {
+        let mut rig = Self::start().await;
+        rig.format = format;
+        rig
     }
 
     /// With open channels "" (and namespaces `token`, `quiet`), and whatever `change` changes.
@@ -181,7 +193,7 @@ impl Rig {
         let stop = Shutdown::new();
         let http = HttpOptions::public(&config.limits);
         tokio::spawn(listener.serve(routes(server, origins), http, metrics.clone(), stop.clone()));
-        Self { node, hub, metrics, shutdown, env, address, stop }
+        Self { node, hub, metrics, shutdown, env, address, stop, format: Format::Json }
     }
 
     /// A group room with these members; the first one made it.
@@ -227,38 +239,24 @@ impl Rig {
 
     /// A socket that has said nothing yet.
     pub async fn open(&self) -> Client {
-        self.open_as(Format::Json).await
-    }
-
-    /// The same in this format.
-    pub async fn open_as(&self, format: Format) -> Client {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        self.over_as(format, stream).await
+        self.over(TcpStream::connect(self.address).await.unwrap()).await
     }
 
     /// A socket over this stream.
     pub async fn over(&self, stream: impl Stream + 'static) -> Client {
-        self.over_as(Format::Json, stream).await
-    }
-
-    async fn over_as(&self, format: Format, stream: impl Stream + 'static) -> Client {
         let mut request = self.request();
-        if format == Format::Protobuf {
+        if self.format == Format::Protobuf {
             request.headers_mut().insert("sec-websocket-protocol", PROTOBUF_SUBPROTOCOL.parse().unwrap());
         }
         let stream: Pin<Box<dyn Stream>> = Box::pin(stream);
-        let (socket, response) = client_async(request, stream).await.unwrap();
-        Client::new(socket, response, format)
+        // It checks the answer, and that it names the sub-protocol.
+        let (socket, _) = client_async(request, stream).await.unwrap();
+        Client::new(socket, self.format)
     }
 
     /// A connected client.
     pub async fn client(&self, name: &str) -> Client {
-        self.client_as(Format::Json, name).await
-    }
-
-    /// The same in this format.
-    pub async fn client_as(&self, format: Format, name: &str) -> Client {
-        self.open_as(format).await.connected(self, name).await
+        self.open().await.connected(self, name).await
     }
 
     /// How many connections the server has ended with this code.
