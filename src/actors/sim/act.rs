@@ -131,7 +131,12 @@ impl World<'_> {
     /// Mostly between the two sides of a direct chat, and mostly taken back.
     fn block(&mut self, client: usize) {
         let own = self.clients[client].user;
-        let other = if own < 4 && self.rng.chance(700) { own ^ 1 } else { self.rng.index(self.cast.users.len()) };
+        // What a block concerns is the direct chat of the two, which may be none of the cast's and never made.
+        let others = self.cast.neighbours(own);
+        if others.is_empty() {
+            return;
+        }
+        let other = if own < 4 && self.rng.chance(700) { own ^ 1 } else { self.rng.pick(&others) };
         let user = self.cast.users[other].clone();
         let body = match self.rng.chance(350) {
             true => UserCommandBody::Block { user },

@@ -83,6 +83,12 @@ impl Cast {
         rooms.chain(self.users.iter().cloned().map(Entity::User))
     }
 
+    /// Users whose direct chat with this one lies in the partitions of the cast.
+    pub fn neighbours(&self, user: usize) -> Vec<usize> {
+        let others = (0..self.users.len()).filter(|other| *other != user);
+        others.filter(|other| self.has(RoomId::direct(&self.users[user], &self.users[*other]).partition())).collect()
+    }
+
     /// The room's place in the cast.
     pub fn room(&self, id: RoomId) -> Option<&RoomCast> {
         self.rooms.iter().find(|room| room.id == id)

@@ -66,7 +66,7 @@ impl World<'_> {
         }
         for client in 0..self.clients.len() {
             for n in 0..self.clients[client].streams.len() {
-                let (stream, _) = self.key_of(client, n);
+                let stream = self.key_of(client, n).stream;
                 let head = self.truth.stream(&Entity::of(&stream)).head();
                 let listening = &self.clients[client].streams[n];
                 let there = listening.begun && listening.at.is_some_and(|(_, at)| at == head);
@@ -168,10 +168,14 @@ impl World<'_> {
                 return Err(format!("P1: {client_id} was acknowledged as {seq} of {entity:?}, there is {event:?}"));
             }
         }
-        match self.unwritten.iter().find(|command| self.truth.is_in(**command)) {
-            Some(command) => Err(format!("command {command} was said not to be written, and is")),
-            None => Ok(()),
+        for (command, copies) in &self.copies {
+            let there = self.truth.times(command);
+            if there + copies.refused > copies.came {
+                let (id, _) = command;
+                return Err(format!("command {id} is there {there} times, {copies:?}"));
+            }
         }
+        Ok(())
     }
 
     /// What was relayed arrived: room lists are memberships, blocks of users are blocks of their direct chats.

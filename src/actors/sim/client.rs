@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::event::{Down, FeedKey, Link, Up, What, Wish};
+use super::event::{Down, Link, Up, What, Wish};
 use super::world::World;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, StreamId};
+use crate::actors::gateway::hub::StreamKey;
 use crate::actors::partition::item::NodeId;
 use crate::actors::room::Reject;
 use crate::actors::room::command::{Content, RoomCommand, RoomKind, Send};
@@ -112,10 +113,10 @@ impl World<'_> {
     }
 
     /// What a client listens to in its `n`th place.
-    pub fn key_of(&self, client: usize, n: usize) -> FeedKey {
+    pub fn key_of(&self, client: usize, n: usize) -> StreamKey {
         match self.cast.rooms.get(n) {
-            Some(room) => (StreamId::Room(room.id), room.kind == RoomKind::Open),
-            None => (StreamId::User(self.user_of(client).clone()), false),
+            Some(room) => StreamKey { stream: StreamId::Room(room.id), open: room.kind == RoomKind::Open },
+            None => StreamKey { stream: StreamId::User(self.user_of(client).clone()), open: false },
         }
     }
 
@@ -155,7 +156,6 @@ impl World<'_> {
 
     /// Asks for a stream that is wanted and not asked for.
     pub fn subscribe(&mut self, client: usize, n: usize) {
-        let key = self.key_of(client, n);
         let this = &mut self.clients[client];
         if this.link.is_none() || !this.streams[n].wanted || this.streams[n].token.is_some() {
             return;
@@ -164,7 +164,7 @@ impl World<'_> {
         let recover = this.streams[n].at.map(|(generation, offset)| Position { generation: Some(generation), offset });
         this.streams[n].token = Some(token);
         this.streams[n].begun = false;
-        self.send_up(client, Up::Subscribe(token, key, recover));
+        self.send_up(client, Up::Subscribe(token, n, recover));
     }
 
     /// Does not want a stream any more.
@@ -256,14 +256,12 @@ impl World<'_> {
 
     /// A message of the gateway.
     pub fn client_hears(&mut self, client: usize, message: Down) {
+        self.tell(|| format!("client {client} hears {message:?}"));
         match message {
             Down::Subscribed(token, reply) => self.begun(client, token, &reply),
-            Down::Events(token, events) => {
-                let of_token = |listening: &Listening| listening.token == Some(token);
-                if let Some(n) = self.clients[client].streams.iter().position(of_token) {
-                    self.apply(client, n, &events);
-                }
-            }
+            // Else they belong to a subscription that the client has ended.
+            Down::Events(n, events) if self.clients[client].streams[n].begun => self.apply(client, n, &events),
+            Down::Events(..) => {}
             Down::Refused(token, reason) => {
                 if let Some(listening) = self.listening(client, token) {
                     listening.token = None;
@@ -316,7 +314,7 @@ impl World<'_> {
 
     /// I5: exactly the next ones, and (P6) none that the user may not see.
     fn apply(&mut self, client: usize, n: usize, events: &[StreamEvent]) {
-        let (stream, _) = self.key_of(client, n);
+        let stream = self.key_of(client, n).stream;
         let entity = Entity::of(&stream);
         for event in events {
             let seq = event.seq();

@@ -2,13 +2,15 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::actors::fold::Entity;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
-use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, ToGateway, ToOwner};
 use crate::actors::partition::core::Ticket;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::item::{NodeId, Origin};
@@ -29,9 +31,6 @@ pub struct OwnerId {
     /// Which life.
     pub life: u32,
 }
-
-/// A stream and the kind of name that it is listened to by.
-pub type FeedKey = (StreamId, bool);
 
 /// A connection of a client to one life of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -59,8 +58,8 @@ pub enum Up {
         /// Whose.
         client: usize,
     },
-    /// Named by a token of the client's.
-    Subscribe(u32, FeedKey, Option<Position>),
+    /// To what stands in the client's `n`th place, from a position on. Named by a token of the client's.
+    Subscribe(u32, usize, Option<Position>),
     /// No more.
     Unsubscribe(u32),
     /// Named by a token of the client's.
@@ -78,8 +77,8 @@ pub enum Down {
     Refused(u32, Denial),
     /// It ends.
     Ended(u32, Ending),
-    /// The next events.
-    Events(u32, Arc<[StreamEvent]>),
+    /// The next events of what stands in the client's `n`th place.
+    Events(usize, Arc<[StreamEvent]>),
     /// What became of a command.
     Answer(u32, Answer),
     /// The connection is over.
@@ -122,6 +121,8 @@ pub enum What {
     Fetch { owner: OwnerId, entity: Entity, origin: Origin, from: Seq, to: Seq, below: Seq, rest: Vec<StreamEvent> },
     /// A node begins to own a partition.
     Begin { node: NodeId, partition: Partition },
+    /// A gateway hears that a partition's owner has begun anew.
+    Began { node: NodeId, partition: Partition },
     /// Once a second on each node.
     NodeTick { node: NodeId },
     /// Some times a second on each node.
@@ -144,13 +145,16 @@ pub enum What {
     Settled,
 }
 
-/// A command on its way, by the number that its gateway gave it.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    /// The record's own id.
-    pub command: Uuid,
-    /// Whether the frame came twice: then each of its records has an outcome of its own.
-    pub doubled: bool,
+/// A command: its record's id and whom it concerns. What one record means for several users has one id.
+pub type CommandKey = (Uuid, Bytes);
+
+/// How often a command reached an owner, and how often an owner said that it is certainly not written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Copies {
+    /// Copies that came to an owner.
+    pub came: usize,
+    /// Answers that there is none of one.
+    pub refused: usize,
 }
 
 struct Entry {
@@ -193,9 +197,52 @@ impl Queue {
         self.heap.push(Reverse(Entry { at, serial: self.serial, what }));
     }
 
-    /// The next one and its time.
-    pub fn pop(&mut self) -> Option<(u64, What)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+    /// Later after all, and before what was asked for after it: what keeps its order does so behind a pause, too.
+    pub fn put_off(&mut self, at: u64, serial: u64, what: What) {
+        self.heap.push(Reverse(Entry { at, serial, what }));
+    }
+
+    /// The next one, its time and its number.
+    pub fn pop(&mut self) -> Option<(u64, u64, What)> {
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.serial, entry.what))
+    }
+}
+
+impl fmt::Display for What {
+    /// A line of the story.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToOwner { from, to, frame } => write!(f, "{from:?} to the owner at {to:?}: {frame:?}"),
+            Self::ToGateway { to, frame } => write!(f, "to gateway {to:?}: {frame:?}"),
+            Self::Up { link, message } => write!(f, "to {link:?}: {message:?}"),
+            Self::Flush { link } => write!(f, "{link:?} takes more"),
+            Self::Gone { link } => write!(f, "{link:?} is gone"),
+            Self::Expose { ticket } => write!(f, "{ticket:?} is seen"),
+            Self::Settle { ticket } => write!(f, "{ticket:?} is decided"),
+            Self::Report { owner, ticket, report } => write!(f, "{owner:?} hears of {ticket:?}: {report:?}"),
+            Self::Read { owner, from, .. } => write!(f, "{owner:?} reads from {from}"),
+            Self::Records { owner, records, .. } => write!(f, "{owner:?} gets {} records", records.len()),
+            Self::Look { owner } => write!(f, "{owner:?} looks"),
+            Self::Load { owner, entity, replay_to } => write!(f, "{owner:?} loads {entity:?} up to {replay_to}"),
+            Self::Loaded { owner, entity, core } => write!(f, "{owner:?} has {entity:?}: {}", core.is_some()),
+            Self::Resident { owner, entity } => write!(f, "{entity:?} works at {owner:?}"),
+            Self::Died { owner, entity } => write!(f, "{entity:?} has died at {owner:?}"),
+            Self::Fetch { owner, entity, from, to, .. } => {
+                write!(f, "{owner:?} fetches {from} to {to} of {entity:?} from the store")
+            }
+            Self::Begin { node, partition } => write!(f, "{node:?} begins to own {partition}"),
+            Self::Began { node, partition } => write!(f, "{node:?} hears that the owner of {partition} begins"),
+            Self::NodeTick { node } => write!(f, "{node:?} ticks"),
+            Self::GatewayTick { node } => write!(f, "gateway {node:?} ticks"),
+            Self::Project { node } => write!(f, "{node:?} projects"),
+            Self::Commit { node, partitions, .. } => write!(f, "{node:?} commits {partitions:?}"),
+            Self::Relay { node } => write!(f, "{node:?} relays"),
+            Self::Expiry { node } => write!(f, "{node:?} looks for what expires"),
+            Self::Return { node } => write!(f, "node {node} comes back"),
+            Self::Act { client } => write!(f, "client {client} acts"),
+            Self::Fault => write!(f, "a fault"),
+            Self::Settled => write!(f, "is all settled?"),
+        }
     }
 }
 
@@ -215,6 +262,7 @@ impl What {
             | Self::Died { owner, .. }
             | Self::Fetch { owner, .. } => Some(owner.node),
             Self::Begin { node, .. }
+            | Self::Began { node, .. }
             | Self::NodeTick { node }
             | Self::GatewayTick { node }
             | Self::Project { node }
@@ -261,6 +309,7 @@ impl What {
             Self::Act { .. } => 25,
             Self::Fault => 26,
             Self::Settled => 27,
+            Self::Began { .. } => 28,
         }
     }
 }

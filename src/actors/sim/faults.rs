@@ -16,11 +16,14 @@ impl World<'_> {
         let fault = self.plan.faults[self.rng.index(self.plan.faults.len())];
         let node = self.rng.index(NODES);
         let partition = self.rng.pick(&self.cast.partitions);
+        self.tell(|| format!("{fault:?} of node {node} or {partition}"));
         match fault {
             Fault::Crash => self.crash(node),
             Fault::Pause => {
                 let most = self.rng.pick(&[50, 1_000, 6_000]);
-                self.nodes[node].paused_until = self.now + self.rng.between(1, most);
+                // Never shorter than one that has begun: what is put off comes in its order.
+                let until = self.now + self.rng.between(1, most);
+                self.nodes[node].paused_until = until.max(self.nodes[node].paused_until);
             }
             Fault::Move => self.move_partition(partition, node),
             Fault::DropOwner => {
@@ -91,7 +94,7 @@ impl World<'_> {
         if self.nodes[node].up {
             return;
         }
-        self.nodes[node].revive();
+        self.nodes[node].revive(&self.shared);
         self.start_node(node);
     }
 
@@ -151,6 +154,7 @@ impl World<'_> {
             &mut plan.slow,
             &mut plan.commit_unknown,
             &mut plan.slow_readers,
+            &mut plan.overload,
         ] {
             *rate = 0;
         }
@@ -162,7 +166,6 @@ impl World<'_> {
         self.journal_offset = 0;
         for node in 0..NODES {
             self.nodes[node].clock_offset = 0;
-            self.nodes[node].paused_until = 0;
             self.come_back(node);
         }
         let zombies = self.rng.chance(300);

@@ -12,7 +12,7 @@
 //! | [`world`] | the state of it all, the queue, the clocks |
 //! | `cast`, `plan`, `rng`, `event` | who takes part, what may go wrong, chance, what happens |
 //! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
-//! | `gateway`, `net` | sessions around the feeds; frames that are lost, doubled and late |
+//! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
 //! | `client`, `act` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |
 //! | `faults` | crashes, pauses, moves; and how all is mended |
@@ -32,6 +32,7 @@ mod plan;
 mod projection;
 mod resident;
 mod rng;
+mod session;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -60,8 +61,23 @@ pub struct Failure {
 /// # Errors
 /// [`Failure`]: the product is wrong, or the planted bug was found.
 pub fn run(cast: &Cast, seed: u64, bug: Option<Bug>) -> Result<(Trace, Stats), Failure> {
+    start(&mut World::new(cast, seed), seed, bug)
+}
+
+/// As [`run`], and tells all that happened, in words.
+///
+/// # Errors
+/// As [`run`].
+pub fn tell(cast: &Cast, seed: u64, bug: Option<Bug>) -> (Result<(Trace, Stats), Failure>, Vec<String>) {
+    let mut world = World::new(cast, seed);
+    world.story = Some(Vec::new());
+    let result = start(&mut world, seed, bug);
+    (result, world.story.unwrap_or_default())
+}
+
+fn start(world: &mut World<'_>, seed: u64, bug: Option<Bug>) -> Result<(Trace, Stats), Failure> {
     bugs::plant(bug);
-    let result = World::new(cast, seed).run().map_err(|(step, why)| Failure { seed, step, why });
+    let result = world.run().map_err(|(step, why)| Failure { seed, step, why });
     bugs::plant(None);
     result
 }

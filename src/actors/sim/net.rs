@@ -4,6 +4,7 @@ use super::event::What;
 use super::world::World;
 use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
 use crate::actors::partition::item::NodeId;
+use crate::storage::journal::record::Envelope;
 
 impl World<'_> {
     /// A gateway's frame to whomever it takes for the owner.
@@ -18,14 +19,12 @@ impl World<'_> {
         let here = self.index(from);
         let Some(there) = self.nodes[here].routes.get(&partition).copied() else { return };
         let to = self.nodes[there].id;
-        let times = self.fates(here, there);
-        if times.len() > 1
-            && let ToOwner::Command { request, .. } = &frame
-            && let Some(asked) = self.asked.get_mut(&(from, *request))
+        if let ToOwner::Command { request, record, .. } = &frame
+            && let Ok(envelope) = Envelope::decode_record(record)
         {
-            asked.doubled = true;
+            self.asked.insert((from, *request), (envelope.id(), envelope.key.clone()));
         }
-        for at in times {
+        for at in self.fates(here, there) {
             self.queue.push(at, What::ToOwner { from, to, frame: frame.clone() });
         }
     }
@@ -33,13 +32,13 @@ impl World<'_> {
     /// An owner's frame to a gateway.
     pub fn send_to_gateway(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
         let checked = match &frame {
-            ToGateway::Answer { request, answer } => match self.asked.get(&(to, *request)).copied() {
+            ToGateway::Answer { request, answer } => match self.asked.get(&(to, *request)) {
                 None => Err(format!("an answer to {request:?}, which {to:?} never asked")),
-                Some(asked) => {
-                    if matches!(answer, Answer::Unavailable { .. }) && !asked.doubled {
-                        self.unwritten.push(asked.command);
+                Some(command) => {
+                    if matches!(answer, Answer::Unavailable { .. }) {
+                        self.copies.entry(command.clone()).or_default().refused += 1;
                     }
-                    self.truth.check_answer(asked.command, answer)
+                    self.truth.check_answer(command, answer)
                 }
             },
             frame => self.truth.check_frame(frame),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::event::{OwnerId, What};
 use super::resident::{Held, Message, Resident};
-use super::world::World;
+use super::world::{NODES, World};
 use crate::actors::bugs::{self, Bug};
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityState, FoldClock};
@@ -81,7 +81,19 @@ impl World<'_> {
             counted: BTreeMap::new(),
         };
         at.owners.insert(partition, owner);
+        self.owner_began(index, partition);
         self.look(id);
+    }
+
+    /// What another owner folded meanwhile, this one never told its listeners: whoever takes this node for the owner is
+    /// told that it begins, and asks again.
+    fn owner_began(&mut self, index: usize, partition: Partition) {
+        for gateway in 0..NODES {
+            let node = self.nodes[gateway].id;
+            if self.nodes[gateway].routes.get(&partition) == Some(&index) && (self.healing || self.rng.chance(700)) {
+                self.after(20, What::Began { node, partition });
+            }
+        }
     }
 
     /// An owner looks where the journal ends.
@@ -98,7 +110,7 @@ impl World<'_> {
             return;
         }
         let Some(mut owner) = node.owners.remove(&id.partition) else { return };
-        let now = self.ticks(index);
+        let now = self.ticks();
         let mut actions = Vec::new();
         self.notice_truncation(&mut owner, &mut actions);
         act(&mut owner, now, &mut actions);
@@ -204,6 +216,11 @@ impl World<'_> {
             | ToOwner::Fetch { stream, .. }
             | ToOwner::Ephemeral { stream, .. } => stream.partition(),
         };
+        if let ToOwner::Command { request, .. } = &frame
+            && let Some(command) = self.asked.get(&(from, *request))
+        {
+            self.copies.entry(command.clone()).or_default().came += 1;
+        }
         let Some(id) = self.nodes[index].owners.get(&partition).map(|owner| owner.id) else {
             self.nobody_owns(from, to, frame);
             return;

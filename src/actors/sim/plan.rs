@@ -84,6 +84,10 @@ pub struct Plan {
     pub snapshot_every_ms: u64,
     /// Connections that take little at a time.
     pub slow_readers: u64,
+    /// A write of theirs takes so many milliseconds at most.
+    pub slow_write_ms: u64,
+    /// Frames that a gateway can't get rid of, as a partition's queue is full.
+    pub overload: u64,
     /// Between two actions of a client at most.
     pub act_every_ms: u64,
     /// Milliseconds without work after which an entity is let go.
@@ -111,6 +115,8 @@ impl Plan {
             slow: rate(500, 200),
             commit_unknown: rate(400, 150),
             slow_readers: rate(400, 400),
+            overload: rate(300, 30),
+            slow_write_ms: rng.pick(&[400, 2_000, 20_000]),
             late_ms: rng.pick(&[50, 400, 3_000]),
             fault_every_ms: rng.pick(&[300, 700, 1_500]),
             project_every_ms: rng.pick(&[40, 200, 1_500]),

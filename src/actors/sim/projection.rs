@@ -17,7 +17,6 @@ use crate::actors::workers::relay::expiry::{self, Scanner};
 use crate::actors::workers::relay::step::{self, Place, Step, Then, Told};
 use crate::ids::{Partition, RoomId};
 use crate::limits;
-use crate::storage::journal::record::Envelope;
 use crate::storage::store::Commit;
 use crate::storage::store::memory::Core as Rows;
 use crate::storage::store::rows::{OutboxRow, WatermarkRow};
@@ -285,8 +284,7 @@ impl World<'_> {
             self.step_is_through(node, source);
         }
         for (source, target, place, record) in commands {
-            let id = Envelope::decode_record(&record).map(|envelope| envelope.id()).unwrap_or_default();
-            self.command(node, Asker::Relay(source, place), id, target, record);
+            self.command(node, Asker::Relay(source, place), target, record);
         }
     }
 
@@ -343,7 +341,7 @@ impl World<'_> {
         for room in due {
             let id = self.fresh_id();
             let addressed = expiry::record(room, id, now);
-            self.command(node, Asker::Expiry(room), id, addressed.partition, addressed.record);
+            self.command(node, Asker::Expiry(room), addressed.partition, addressed.record);
         }
     }
 

@@ -31,3 +31,43 @@ fn the_same_seed_is_the_same_run() {
         assert_eq!(one, run(&cast, seed, None));
     }
 }
+
+#[test]
+fn print_traces() {
+    let cast = Cast::new();
+    let count: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(20);
+    if let Ok(seed) = std::env::var("KERVAN_SIM_SEED") {
+        let (result, story) = tell(&cast, seed.parse().unwrap(), None);
+        for line in story {
+            println!("{line}");
+        }
+        println!("{result:?}");
+        return;
+    }
+    for seed in 1..=count {
+        println!("TRACE {seed} {:?}", run(&cast, seed, None).map(|(trace, _)| trace).map_err(|f| f.to_string()));
+    }
+}
+
+#[test]
+fn hunt() {
+    let cast = Cast::new();
+    let count: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(20);
+    for bug in Bug::ALL {
+        let mut found = 0;
+        for seed in 1..=count {
+            let result = std::panic::catch_unwind(|| run(&cast, seed, Some(bug)));
+            let why = match result {
+                Ok(Ok(_)) => continue,
+                Ok(Err(failure)) => failure.to_string(),
+                Err(_) => format!("seed {seed} PANIC"),
+            };
+            found += 1;
+            println!("BUG {bug:?} {}", &why[..why.len().min(200)]);
+            if found == 4 {
+                break;
+            }
+        }
+        println!("BUG {bug:?} found {found}");
+    }
+}

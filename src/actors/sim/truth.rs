@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::cast::Cast;
+use super::event::CommandKey;
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
 use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
@@ -44,7 +43,7 @@ struct Log {
 pub struct Truth {
     logs: BTreeMap<Partition, Log>,
     streams: BTreeMap<Entity, Stream>,
-    decided: HashMap<Uuid, Vec<EntityOutcome>>,
+    decided: HashMap<CommandKey, Vec<EntityOutcome>>,
     /// Messages whose senders were told that they are refused for good: their place in the sender's order is free.
     pub forgiven: BTreeSet<(DeviceId, RoomId, u64)>,
 }
@@ -54,14 +53,7 @@ impl Truth {
     pub fn new(cast: &Cast) -> Self {
         let log = || Log { next: Offset::ZERO, clock: FoldClock::default(), chains: vec![Chain::START] };
         let stream = |entity: Entity| {
-            let stream = Stream {
-                state: EntityState::absent(&entity),
-                events: Vec::new(),
-                deleted: BTreeSet::new(),
-                spans: BTreeMap::new(),
-                sent: BTreeMap::new(),
-                last_of_device: BTreeMap::new(),
-            };
+            let stream = Stream::of(&entity);
             (entity, stream)
         };
         Self {
@@ -89,9 +81,8 @@ impl Truth {
         let outcome = match fold::entity_in(partition, &envelope) {
             None => None,
             Some(entity) => {
-                let Some(stream) = self.streams.get_mut(&entity) else {
-                    return Err(format!("a record of {entity:?}, which is nobody"));
-                };
+                // A block may concern a direct chat that nobody has made.
+                let stream = self.streams.entry(entity.clone()).or_insert_with(|| Stream::of(&entity));
                 let outcome = stream.state.fold(now, &envelope);
                 stream.note(now, &envelope, &outcome, &self.forgiven).map_err(|why| format!("{entity:?}: {why}"))?;
                 Some(outcome)
@@ -102,7 +93,7 @@ impl Truth {
         log.chains.push(last.next(record.offset, digest));
         log.next = record.offset.next();
         if let Some(outcome) = outcome {
-            self.decided.entry(envelope.id()).or_default().push(outcome);
+            self.decided.entry((envelope.id(), envelope.key.clone())).or_default().push(outcome);
         }
         Ok(())
     }
@@ -127,21 +118,21 @@ impl Truth {
         self.streams.iter()
     }
 
-    /// Whether any record of this command is in.
-    pub fn is_in(&self, command: Uuid) -> bool {
-        self.decided.contains_key(&command)
+    /// How many records of this command are in.
+    pub fn times(&self, command: &CommandKey) -> usize {
+        self.decided.get(command).map_or(0, Vec::len)
     }
 
     /// I2, I3: an answer says what the fold of the durable log says of that command.
-    pub fn check_answer(&self, command: Uuid, answer: &Answer) -> Result<(), String> {
+    pub fn check_answer(&self, command: &CommandKey, answer: &Answer) -> Result<(), String> {
         if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
             return Ok(());
         }
-        let decided = self.decided.get(&command).map_or(&[][..], Vec::as_slice);
+        let decided = self.decided.get(command).map_or(&[][..], Vec::as_slice);
         if decided.iter().any(|outcome| fits(outcome, answer)) {
             return Ok(());
         }
-        Err(format!("I2: command {command} is answered {answer:?}, the durable log says {decided:?}"))
+        Err(format!("I2: command {} is answered {answer:?}, the durable log says {decided:?}", command.0))
     }
 
     /// I4: a frame says nothing that is not durable.
@@ -179,6 +170,17 @@ impl Truth {
 }
 
 impl Stream {
+    fn of(entity: &Entity) -> Self {
+        Self {
+            state: EntityState::absent(entity),
+            events: Vec::new(),
+            deleted: BTreeSet::new(),
+            spans: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            last_of_device: BTreeMap::new(),
+        }
+    }
+
     /// The last seq.
     pub fn head(&self) -> Seq {
         Seq(self.events.len() as u64)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::cast::{CLIENTS, Cast};
 use super::client::Client;
-use super::event::{Asked, Link, OwnerId, Queue, Up, What};
+use super::event::{CommandKey, Copies, Link, OwnerId, Queue, Up, What};
 use super::gateway::Gateway;
 use super::journal::Append;
 use super::owner::Owner;
@@ -20,7 +20,9 @@ use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::RequestId;
 use crate::actors::partition::item::NodeId;
 use crate::actors::partition::listeners::ListenerTable;
+use crate::env::ManualClock;
 use crate::ids::{ClientId, Offset, Partition, Seq, Timestamp};
+use crate::metrics::Metrics;
 use crate::storage::journal::memory::{MemoryLog, Ticket, Truncation};
 
 /// Nodes.
@@ -31,6 +33,15 @@ const STEPS: u64 = 2_000;
 pub const HEALING_MS: u64 = 60_000;
 /// What every clock shows at the beginning.
 const BASE: u64 = 1_700_000_000_000;
+
+/// What all nodes have in common.
+#[derive(Default)]
+pub struct Shared {
+    /// The clock that never jumps.
+    steady: Arc<ManualClock>,
+    /// Nobody looks at them.
+    metrics: Arc<Metrics>,
+}
 
 /// A node.
 pub struct Node {
@@ -60,7 +71,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn new(index: usize) -> Self {
+    fn new(index: usize, shared: &Shared) -> Self {
         Self {
             id: NodeId(index as u32),
             up: true,
@@ -72,14 +83,14 @@ impl Node {
             listeners: BTreeMap::new(),
             applied: BTreeMap::new(),
             stored: BTreeMap::new(),
-            gateway: Gateway::new(),
+            gateway: Gateway::new(&shared.steady, &shared.metrics),
             workers: Workers::new(),
         }
     }
 
     /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
-    pub fn revive(&mut self) {
-        let fresh = Self::new(0);
+    pub fn revive(&mut self, shared: &Shared) {
+        let fresh = Self::new(0, shared);
         let old = std::mem::replace(self, fresh);
         self.id = NodeId(old.id.0 + NODES as u32);
         self.clock_offset = old.clock_offset;
@@ -136,6 +147,8 @@ pub struct Stats {
     pub lost_records: u64,
     /// Times that the store fell back.
     pub rollbacks: u64,
+    /// Connections that were closed as slow.
+    pub slow_closed: u64,
     /// Simulated milliseconds.
     pub ms: u64,
 }
@@ -165,6 +178,8 @@ pub struct World<'a> {
     pub queue: Queue,
     /// What has happened.
     pub trace: Trace,
+    /// The same in words, if somebody wants to read it.
+    pub story: Option<Vec<String>>,
     /// And how often.
     pub stats: Stats,
     /// The journal.
@@ -182,6 +197,8 @@ pub struct World<'a> {
     /// The store.
     pub store: Store,
     next_snapshot: u64,
+    /// What they have in common.
+    pub shared: Shared,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// The clients.
@@ -192,10 +209,10 @@ pub struct World<'a> {
     pub last_up: BTreeMap<Link, u64>,
     /// What is true.
     pub truth: Truth,
-    /// Commands under way or done.
-    pub asked: HashMap<(NodeId, RequestId), Asked>,
-    /// Commands that were certainly not written, as somebody was told.
-    pub unwritten: Vec<Uuid>,
+    /// Commands under way or done, by gateway and its number for them.
+    pub asked: HashMap<(NodeId, RequestId), CommandKey>,
+    /// What became of the copies of each.
+    pub copies: BTreeMap<CommandKey, Copies>,
     /// Acknowledged: stream, seq, id, client id.
     pub acks: Vec<(Entity, Seq, Uuid, ClientId)>,
     /// Connections so far.
@@ -219,6 +236,7 @@ impl<'a> World<'a> {
         let clients = (0..CLIENTS)
             .map(|index| Client::new(index, cast.rooms.len(), rng.chance(names_prev), rng.chance(timed)))
             .collect();
+        let shared = Shared::default();
         let mut world = Self {
             cast,
             plan,
@@ -226,6 +244,7 @@ impl<'a> World<'a> {
             now: 0,
             queue: Queue::default(),
             trace: Trace(seed),
+            story: None,
             stats: Stats::default(),
             log: MemoryLog::new(),
             appends: BTreeMap::new(),
@@ -235,13 +254,14 @@ impl<'a> World<'a> {
             clock_shift: 0,
             store: Store::new(),
             next_snapshot: 0,
-            nodes: (0..NODES).map(Node::new).collect(),
+            nodes: (0..NODES).map(|index| Node::new(index, &shared)).collect(),
+            shared,
             clients,
             cuts: BTreeMap::new(),
             last_up: BTreeMap::new(),
             truth: Truth::new(cast),
             asked: HashMap::new(),
-            unwritten: Vec::new(),
+            copies: BTreeMap::new(),
             acks: Vec::new(),
             connections: 0,
             lives: 0,
@@ -277,12 +297,12 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// What is wrong, and at which step.
-    pub fn run(mut self) -> Result<(Trace, Stats), (u64, String)> {
+    pub fn run(&mut self) -> Result<(Trace, Stats), (u64, String)> {
         while !self.done {
-            let Some((at, what)) = self.queue.pop() else {
+            let Some((at, serial, what)) = self.queue.pop() else {
                 return Err((self.stats.steps, "nothing happens any more".to_owned()));
             };
-            self.step(at, what);
+            self.step(at, serial, what);
             if let Some(why) = self.failure.take() {
                 return Err((self.stats.steps, why));
             }
@@ -291,9 +311,10 @@ impl<'a> World<'a> {
         Ok((self.trace, self.stats))
     }
 
-    fn step(&mut self, at: u64, what: What) {
+    fn step(&mut self, at: u64, serial: u64, what: What) {
         self.now = at;
         self.store.now = at;
+        self.shared.steady.set(self.ticks());
         if let Some(id) = what.node() {
             let index = self.index(id);
             let node = &self.nodes[index];
@@ -302,12 +323,13 @@ impl<'a> World<'a> {
             }
             if node.paused_until > at {
                 let later = node.paused_until;
-                self.queue.push(later, what);
+                self.queue.put_off(later, serial, what);
                 return;
             }
             bugs::set_wall_clock(self.clock(index));
         }
         self.stats.steps += 1;
+        self.tell(|| what.to_string());
         self.trace.mix(at << 8 ^ what.number());
         if at >= self.next_snapshot
             && (self.plan.faults.contains(&Fault::Rollback) || bugs::planted(Bug::StaleSnapshot))
@@ -347,6 +369,7 @@ impl<'a> World<'a> {
                 self.fetch_stored(owner, &entity, origin, from, to, below, rest);
             }
             What::Begin { node, partition } => self.begin_owner(node, partition),
+            What::Began { node, partition } => self.owner_changed(node, partition),
             What::NodeTick { node } => {
                 self.after_exactly(1_000, What::NodeTick { node });
                 let index = self.index(node);
@@ -377,6 +400,14 @@ impl<'a> World<'a> {
             }
             Some(why) if self.now > self.healed_at + HEALING_MS => self.fail(format!("liveness: {why}")),
             Some(_) => self.after_exactly(500, What::Settled),
+        }
+    }
+
+    /// Adds a line to the story.
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+        let (step, now) = (self.stats.steps, self.now);
+        if let Some(story) = &mut self.story {
+            story.push(format!("{step} {now} ms: {}", line()));
         }
     }
 
@@ -411,9 +442,9 @@ impl<'a> World<'a> {
         Timestamp((self.clock_base() + self.now).saturating_add_signed(self.nodes[node].clock_offset))
     }
 
-    /// What a node measures waiting by.
-    pub fn ticks(&self, node: usize) -> Timestamp {
-        self.clock(node)
+    /// What nodes measure waiting by: it never jumps.
+    pub fn ticks(&self) -> Timestamp {
+        Timestamp(self.now)
     }
 
     /// What the journal's clock shows.

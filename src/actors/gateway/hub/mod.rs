@@ -74,7 +74,7 @@ pub trait Encode: Send + Sync + 'static {
 }
 
 /// What is listened to, and by which kind of name.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamKey {
     /// The stream.
     pub stream: StreamId,
@@ -243,8 +243,10 @@ impl Hub {
     /// The owners of these partitions may have forgotten that this node listens (they moved or restarted).
     pub fn owners_changed(&self, changed: impl Fn(Partition) -> bool) {
         for shard in &self.shards {
-            let cells: Vec<_> =
+            let mut cells: Vec<_> =
                 lock(shard).iter().filter(|(k, _)| changed(k.stream.partition())).map(|(_, c)| c.clone()).collect();
+            // What is asked for goes out in one order, whatever the map's is.
+            cells.sort_unstable_by(|one, other| one.key().cmp(other.key()));
             for cell in cells {
                 cell.owner_changed(self);
             }

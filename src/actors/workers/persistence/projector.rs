@@ -259,7 +259,8 @@ impl Projector {
         let mut draft = Draft::default();
         let mut moved: BTreeSet<Partition> = BTreeSet::new();
         let mut failed: BTreeMap<Partition, Halt> = BTreeMap::new();
-        let mut used: HashSet<Entity> = HashSet::new();
+        // In order: who was used last must not depend on chance, as the cache lets go by it.
+        let mut used: BTreeSet<Entity> = BTreeSet::new();
         self.pending_bytes = 0;
         for pending in std::mem::take(&mut self.pending) {
             if failed.contains_key(&pending.partition) {
