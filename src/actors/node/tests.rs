@@ -329,6 +329,23 @@ async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_room_that_was_let_go_at_once_is_announced_all_the_same() {
+    let mut it = Fixture::new().await;
+    let room = it.direct().await;
+    it.listen(room, "bob");
+    it.frame().await;
+    it.say(room, "alice", "m1").await;
+    let end = it.journal.bounds(room.partition()).end;
+    it.node.stored().reach(room.partition(), end).await;
+    it.node.passivate_all();
+    assert_eq!(it.node.residents(room.partition()).await, 0);
+    while it.frames.try_recv().is_ok() {}
+    let frame = tokio::time::timeout(Duration::from_secs(10), it.frames.recv()).await.unwrap().unwrap();
+    assert!(matches!(frame, ToGateway::Head { head: Seq(2), .. }), "{frame:?}");
+    assert_eq!(it.node.residents(room.partition()).await, 0, "and nobody was woken for it");
+}
+
+#[tokio::test]
 async fn a_node_that_stops_has_stored_everything_that_it_answered() {
     let it = Fixture::new().await;
     let room = it.direct().await;

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use super::item::{Batch, Item, NodeId, Origin};
 use super::listeners::Listeners;
 use super::ring::Ring;
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::{Entity, EntityOutcome, EntityState};
 use crate::actors::gateway::frames::{
     Answer, Denial, Ephemeral, FetchError, ReceiptStatus, RequestId, StreamEvent, StreamId, ToGateway,
@@ -127,6 +125,7 @@ impl EntityCore {
             return;
         }
         let events: Arc<[StreamEvent]> = events.into();
+        self.listeners.note_head(self.state.generation(), self.state.head());
         for to in self.listeners.nodes() {
             let frame = ToGateway::Events {
                 stream: self.stream(),
@@ -205,16 +204,11 @@ impl EntityCore {
         self.state.generation()
     }
 
-    /// Tells every listening node where the head is: the only way to notice that the last events were lost.
+    /// Tells every listening node where the head is.
     pub fn announce(&self, out: &mut Vec<Emit>) {
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::LastMessageNeverAnnounced) {
-            return;
-        }
-        for to in self.listeners.nodes() {
-            let (generation, head) = (self.state.generation(), self.state.head());
-            out.push(Emit::Frame { to, frame: ToGateway::Head { stream: self.stream(), generation, head } });
-        }
+        self.listeners.note_head(self.state.generation(), self.state.head());
+        let frames = self.listeners.announcements(&self.stream());
+        out.extend(frames.into_iter().map(|(to, frame)| Emit::Frame { to, frame }));
     }
 
     /// The answer to a fetch as a frame.

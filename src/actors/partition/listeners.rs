@@ -2,21 +2,54 @@
 //! partition that is started again: an idle listener must not keep an actor alive, nor be forgotten with one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::item::NodeId;
+#[cfg(any(test, feature = "sim"))]
+use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::RequestId;
+use crate::actors::gateway::frames::{RequestId, StreamId, ToGateway};
+use crate::ids::{Generation, Seq};
 
-/// The nodes that listen to an entity's stream, each with its latest request. Shared with the partition, which keeps it
-/// while the entity is not resident: an idle listener must not keep an actor alive.
+/// The nodes that listen to an entity's stream, each with its latest request, and the stream's head as they were told it.
+/// Shared with the partition, which keeps it while the entity is not resident: an idle listener must not keep an actor
+/// alive.
 #[derive(Debug, Default)]
-pub struct Listeners(Mutex<Vec<(NodeId, RequestId)>>);
+pub struct Listeners(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    nodes: Vec<(NodeId, RequestId)>,
+    head: Option<(Generation, Seq)>,
+}
 
 impl Listeners {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where the stream's head is; never one that is not verified and folded.
+    pub fn note_head(&self, generation: Generation, head: Seq) {
+        self.lock().head = Some((generation, head));
+    }
+
+    /// What tells every node where the head is: the only way to notice that the last events were lost. Nothing before the
+    /// first [`Self::note_head`].
+    #[must_use]
+    pub fn announcements(&self, stream: &StreamId) -> Vec<(NodeId, ToGateway)> {
+        #[cfg(any(test, feature = "sim"))]
+        if bugs::planted(Bug::LastMessageNeverAnnounced) {
+            return Vec::new();
+        }
+        let inner = self.lock();
+        let Some((generation, head)) = inner.head else { return Vec::new() };
+        let frame = || ToGateway::Head { stream: stream.clone(), generation, head };
+        inner.nodes.iter().map(|(node, _)| (*node, frame())).collect()
+    }
+
     /// Adds a node, or notes its later request.
     pub fn add(&self, node: NodeId, request: RequestId) {
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = &mut self.lock().nodes;
         match nodes.iter_mut().find(|(other, _)| *other == node) {
             Some((_, latest)) => *latest = request.max(*latest),
             None => nodes.push((node, request)),
@@ -25,7 +58,7 @@ impl Listeners {
 
     /// Takes a node away, unless it has asked again since. Says whether none is left.
     pub fn remove(&self, node: NodeId, request: RequestId) -> bool {
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let nodes = &mut self.lock().nodes;
         nodes.retain(|(other, latest)| *other != node || *latest > request);
         nodes.is_empty()
     }
@@ -33,13 +66,13 @@ impl Listeners {
     /// Whether no node listens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.lock().nodes.is_empty()
     }
 
     /// The nodes at present.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(node, _)| *node).collect()
+        self.lock().nodes.iter().map(|(node, _)| *node).collect()
     }
 }
 
@@ -62,6 +95,13 @@ impl ListenerTable {
         table.get(entity).map(|listeners| listeners.nodes()).unwrap_or_default()
     }
 
+    /// What tells the nodes that listen to an entity where its head is, also while it is not resident.
+    #[must_use]
+    pub fn announcements(&self, entity: &Entity) -> Vec<(NodeId, ToGateway)> {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(entity).map(|listeners| listeners.announcements(&entity.stream())).unwrap_or_default()
+    }
+
     /// A node listens no more.
     pub fn remove(&self, entity: &Entity, node: NodeId, request: RequestId) {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,5 +118,28 @@ impl ListenerTable {
         if table.get(entity).is_some_and(|l| l.is_empty() && Arc::strong_count(l) == 1) {
             table.remove(entity);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::UserId;
+
+    #[test]
+    fn every_node_that_listens_is_told_the_last_head_that_was_noted() {
+        let (table, entity) = (ListenerTable::default(), Entity::User(UserId::new("ann").unwrap()));
+        let listeners = table.of(&entity);
+        listeners.add(NodeId(1), RequestId(1));
+        listeners.add(NodeId(2), RequestId(1));
+        assert_eq!(table.announcements(&entity), [], "nobody knows where the head is");
+        listeners.note_head(Generation::FIRST, Seq(3));
+        listeners.note_head(Generation::FIRST, Seq(4));
+        drop(listeners);
+        let head =
+            |node| (node, ToGateway::Head { stream: entity.stream(), generation: Generation::FIRST, head: Seq(4) });
+        assert_eq!(table.announcements(&entity), [head(NodeId(1)), head(NodeId(2))]);
+        table.remove(&entity, NodeId(1), RequestId(2));
+        assert_eq!(table.announcements(&entity), [head(NodeId(2))]);
     }
 }

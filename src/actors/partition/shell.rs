@@ -364,7 +364,6 @@ impl PartitionState {
                 if let Some(resident) = self.residents.remove(&entity) {
                     resident.drain()?;
                 }
-                self.hot.remove(&entity);
                 self.deaths.remove(&entity);
                 self.listeners.forget_unused(&entity);
             }
@@ -420,10 +419,15 @@ impl PartitionState {
         let stored = self.ties.context.stored.get(self.ties.partition);
         let env = &self.ties.context.env;
         self.core.tick(env.steady(), stored, || fold::barrier(env.ids.next(), env.now()), &mut self.actions);
-        let residents = &self.residents;
+        let (residents, listeners, context) = (&self.residents, &self.listeners, &self.ties.context);
         self.hot.retain(|entity, left| {
-            if let Some(resident) = residents.get(entity) {
-                let _ = resident.cast(Message::Announce);
+            match residents.get(entity) {
+                Some(resident) => _ = resident.cast(Message::Announce),
+                // It was let go at once: its last event may be lost all the same.
+                None => {
+                    let frames = listeners.announcements(entity);
+                    frames.into_iter().for_each(|(node, frame)| (context.to_gateway)(node, frame));
+                }
             }
             *left -= 1;
             *left > 0

@@ -89,6 +89,10 @@ impl World<'_> {
             self.fail(why);
         }
         self.stats.records = self.cast.partitions.iter().map(|partition| self.log.bounds(*partition).end.0).sum();
+        for (_, stream) in self.truth.streams() {
+            self.stats.expired += stream.expired();
+            self.stats.trimmed += u64::from(stream.state.floor() > Seq(1));
+        }
         let hashes: Vec<u64> = self.truth.streams().map(|(_, stream)| stream.state.hash()).collect();
         hashes.into_iter().for_each(|hash| self.trace.mix(hash));
     }
@@ -172,7 +176,7 @@ impl World<'_> {
             let there = self.truth.times(command);
             if there + copies.refused > copies.came {
                 let (id, _) = command;
-                return Err(format!("command {id} is there {there} times, {copies:?}"));
+                return Err(format!("P1: command {id} was said not to be written, and is: {there} times, {copies:?}"));
             }
         }
         Ok(())

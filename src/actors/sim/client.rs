@@ -201,7 +201,7 @@ impl World<'_> {
         let token = self.clients[client].token();
         let request = Request { wish: wish.clone(), sent_at: self.now };
         self.clients[client].requests.insert(token, request);
-        self.send_up(client, Up::Command(token, wish));
+        self.send_up(client, Up::Command(token, Box::new(wish)));
     }
 
     /// Sends what was never sent, or not answered for long.
@@ -250,7 +250,7 @@ impl World<'_> {
             }
         }
         for (token, wish) in out {
-            self.send_up(client, Up::Command(token, wish));
+            self.send_up(client, Up::Command(token, Box::new(wish)));
         }
     }
 
@@ -270,6 +270,7 @@ impl World<'_> {
                 }
             }
             Down::Ended(token, why) => {
+                self.stats.removed += u64::from(why == Ending::Removed);
                 if let Some(listening) = self.listening(client, token) {
                     listening.token = None;
                     listening.begun = false;

@@ -63,7 +63,7 @@ pub enum Up {
     /// No more.
     Unsubscribe(u32),
     /// Named by a token of the client's.
-    Command(u32, Wish),
+    Command(u32, Box<Wish>),
     /// Types in a room.
     Typing(RoomId),
 }
@@ -95,12 +95,16 @@ pub enum What {
     Up { link: Link, message: Up },
     /// A gateway empties an outbox.
     Flush { link: Link },
+    /// A connection that had no room: has it taken enough since?
+    Judge { link: Link },
     /// A gateway notices that a client is gone.
     Gone { link: Link },
     /// An append is seen before it is durable.
     Expose { ticket: memory::Ticket },
     /// The journal decides an append.
     Settle { ticket: memory::Ticket },
+    /// The journal's leader of a partition is lost.
+    LeaderLoss { partition: Partition },
     /// The owner hears of it.
     Report { owner: OwnerId, ticket: Ticket, report: Result<Appended, AppendError> },
     /// A read is done.
@@ -216,9 +220,11 @@ impl fmt::Display for What {
             Self::ToGateway { to, frame } => write!(f, "to gateway {to:?}: {frame:?}"),
             Self::Up { link, message } => write!(f, "to {link:?}: {message:?}"),
             Self::Flush { link } => write!(f, "{link:?} takes more"),
+            Self::Judge { link } => write!(f, "is {link:?} slow?"),
             Self::Gone { link } => write!(f, "{link:?} is gone"),
             Self::Expose { ticket } => write!(f, "{ticket:?} is seen"),
             Self::Settle { ticket } => write!(f, "{ticket:?} is decided"),
+            Self::LeaderLoss { partition } => write!(f, "the leader of {partition} is lost"),
             Self::Report { owner, ticket, report } => write!(f, "{owner:?} hears of {ticket:?}: {report:?}"),
             Self::Read { owner, from, .. } => write!(f, "{owner:?} reads from {from}"),
             Self::Records { owner, records, .. } => write!(f, "{owner:?} gets {} records", records.len()),
@@ -251,7 +257,9 @@ impl What {
     pub fn node(&self) -> Option<NodeId> {
         match self {
             Self::ToOwner { to, .. } | Self::ToGateway { to, .. } => Some(*to),
-            Self::Up { link, .. } | Self::Flush { link } | Self::Gone { link } => Some(link.node),
+            Self::Up { link, .. } | Self::Flush { link } | Self::Judge { link } | Self::Gone { link } => {
+                Some(link.node)
+            }
             Self::Report { owner, .. }
             | Self::Read { owner, .. }
             | Self::Records { owner, .. }
@@ -272,6 +280,7 @@ impl What {
             Self::Commit { .. }
             | Self::Expose { .. }
             | Self::Settle { .. }
+            | Self::LeaderLoss { .. }
             | Self::Return { .. }
             | Self::Act { .. }
             | Self::Fault
@@ -310,6 +319,8 @@ impl What {
             Self::Fault => 26,
             Self::Settled => 27,
             Self::Began { .. } => 28,
+            Self::LeaderLoss { .. } => 29,
+            Self::Judge { .. } => 30,
         }
     }
 }

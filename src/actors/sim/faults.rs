@@ -42,9 +42,11 @@ impl World<'_> {
                 }
             }
             Fault::LeaderLoss => {
-                let truncation = self.log.leader_loss(partition);
-                self.stats.lost_records += truncation.lost;
-                self.truncations.push((partition, truncation));
+                // Mostly where there is something to lose.
+                let at_risk = |p: &Partition| self.log.bounds(*p).end > self.log.durable_end(*p);
+                let risky = self.cast.partitions.iter().copied().find(at_risk);
+                let partition = risky.filter(|_| self.rng.chance(800)).unwrap_or(partition);
+                self.lose_leader(partition);
             }
             Fault::Cut => {
                 let other = self.rng.index(NODES);
@@ -63,6 +65,13 @@ impl World<'_> {
                 self.disconnect(client);
             }
         }
+    }
+
+    /// The journal's leader of a partition is lost, and what only it had.
+    pub fn lose_leader(&mut self, partition: Partition) {
+        let truncation = self.log.leader_loss(partition);
+        self.stats.lost_records += truncation.lost;
+        self.truncations.push((partition, truncation));
     }
 
     fn jump(&mut self, sizes: &[i64]) -> i64 {
@@ -170,7 +179,10 @@ impl World<'_> {
         }
         let zombies = self.rng.chance(300);
         for partition in self.cast.partitions.clone() {
-            let to = self.rng.index(NODES);
+            // Mostly it stays where somebody takes it to be: then nobody asks again, and what was lost must come to light.
+            let believer = self.rng.index(NODES);
+            let believed = self.nodes[believer].routes.get(&partition).copied();
+            let to = believed.filter(|_| self.rng.chance(700)).unwrap_or_else(|| self.rng.index(NODES));
             let id = self.nodes[to].id;
             if !self.nodes[to].owners.contains_key(&partition) {
                 self.after(20, What::Begin { node: id, partition });
@@ -180,7 +192,9 @@ impl World<'_> {
                     self.nodes[node].owners.remove(&partition);
                     self.nodes[node].assigned.remove(&partition);
                 }
-                self.route(node, partition, to);
+                if self.nodes[node].routes.get(&partition) != Some(&to) {
+                    self.route(node, partition, to);
+                }
             }
         }
         for client in 0..self.clients.len() {

@@ -213,6 +213,7 @@ impl World<'_> {
             None
         });
         if let Some((asker, answer)) = refused {
+            self.stats.overloads += 1;
             self.answered(node, asker, answer);
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::event::{OwnerId, What};
+use super::plan::Fault;
 use super::world::World;
 use crate::actors::partition::core;
 use crate::ids::{Offset, Partition};
@@ -45,6 +46,10 @@ impl World<'_> {
             let now = self.journal_clock();
             self.log.expose(ticket, now);
             self.moved(append.owner.partition);
+            if !self.healing && self.plan.faults.contains(&Fault::LeaderLoss) && self.rng.chance(50) {
+                // The moment at which there is something to lose.
+                self.after(5, What::LeaderLoss { partition: append.owner.partition });
+            }
         }
     }
 

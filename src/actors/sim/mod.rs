@@ -10,7 +10,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`world`] | the state of it all, the queue, the clocks |
-//! | `cast`, `plan`, `rng`, `event` | who takes part, what may go wrong, chance, what happens |
+//! | `cast`, `plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
 //! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
 //! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
 //! | `client`, `act` | what clients do, and that they get exact order |
@@ -33,13 +33,15 @@ mod projection;
 mod resident;
 mod rng;
 mod session;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod truth;
 pub mod world;
 
 pub use cast::Cast;
-pub use world::{Stats, Trace};
+pub use stats::Stats;
+pub use world::Trace;
 
 use self::world::World;
 use crate::actors::bugs::{self, Bug};

@@ -85,13 +85,13 @@ impl World<'_> {
         self.look(id);
     }
 
-    /// What another owner folded meanwhile, this one never told its listeners: whoever takes this node for the owner is
-    /// told that it begins, and asks again.
+    /// What another owner folded meanwhile, this one never told its listeners: whoever takes this node for the owner hears
+    /// sooner or later that it has begun, and asks again.
     fn owner_began(&mut self, index: usize, partition: Partition) {
         for gateway in 0..NODES {
             let node = self.nodes[gateway].id;
-            if self.nodes[gateway].routes.get(&partition) == Some(&index) && (self.healing || self.rng.chance(700)) {
-                self.after(20, What::Began { node, partition });
+            if self.nodes[gateway].routes.get(&partition) == Some(&index) {
+                self.after(1_000, What::Began { node, partition });
             }
         }
     }
@@ -161,7 +161,7 @@ impl World<'_> {
                     self.run_resident(owner, &entity);
                 }
                 owner.residents.remove(&entity);
-                owner.hot.remove(&entity);
+                self.stats.passivated += 1;
                 owner.listeners.forget_unused(&entity);
             }
             Action::Restart { .. } => {
@@ -305,7 +305,13 @@ impl World<'_> {
         let Some(mut owner) = self.take_owner(id) else { return };
         let hot: Vec<_> = owner.hot.keys().cloned().collect();
         for entity in hot {
-            self.post(&mut owner, &entity, Message::Announce);
+            if owner.residents.contains_key(&entity) {
+                self.post(&mut owner, &entity, Message::Announce);
+                continue;
+            }
+            for (node, frame) in owner.listeners.announcements(&entity) {
+                self.send_to_gateway(id.node, node, frame);
+            }
         }
         owner.hot.retain(|_, left| {
             *left -= 1;

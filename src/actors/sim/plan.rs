@@ -122,7 +122,7 @@ impl Plan {
             project_every_ms: rng.pick(&[40, 200, 1_500]),
             cache_bytes: rng.pick(&[1, 6_000, 1 << 20]),
             snapshot_every_ms: rng.pick(&[500, 2_000]),
-            act_every_ms: rng.pick(&[1_200, 2_500]),
+            act_every_ms: rng.pick(&[300, 1_200, 2_500]),
             idle_ms: rng.pick(&[1, 800, 5_000]),
             resident: rng.pick(&[1, 4, 100]),
             faults,

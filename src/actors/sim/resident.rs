@@ -167,6 +167,7 @@ impl World<'_> {
         let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
         let events = match self.stored_events(entity, from, last_stored) {
             Ok(mut events) => {
+                self.stats.fetched += 1;
                 let next = events.last().map_or(from, |event| event.seq().next());
                 if next == below {
                     events.extend(rest.into_iter().take_while(|event| event.seq() <= to));
@@ -222,6 +223,7 @@ impl World<'_> {
         let stored = self.nodes[self.index(id.node)].stored(id.partition);
         let mut clock = FoldClock::new(watermark.fold_time);
         if watermark.next_offset < replay_to {
+            self.stats.replayed += 1;
             let records = match self.log.read(id.partition, watermark.next_offset, usize::MAX) {
                 Ok(records) => records,
                 Err(error) => {

@@ -17,7 +17,7 @@ use crate::ids::UserId;
 /// Bytes that wait for an ordinary connection at most.
 const OUTBOX: usize = 64 * 1024;
 /// Bytes that wait for a slow one.
-const SLOW_OUTBOX: usize = 2_400;
+const SLOW_OUTBOX: usize = 1_000;
 /// Milliseconds without room after which a connection's pace is judged.
 const SLOW_GRACE_MS: u64 = 5_000;
 /// Bytes of an answer.
@@ -121,7 +121,7 @@ impl World<'_> {
                     place.end(&gateway.hub);
                 }
             }),
-            Up::Command(token, wish) => self.admit(node, Asker::Client(connection, token), user, wish),
+            Up::Command(token, wish) => self.admit(node, Asker::Client(connection, token), user, *wish),
             Up::Typing(room) => {
                 let event = Ephemeral::Typing { user };
                 self.with_gateway(node, |gateway| gateway.hub.ephemeral(StreamId::Room(room), event));
@@ -143,23 +143,24 @@ impl World<'_> {
     pub fn rings(&mut self, node: NodeId, connection: u32) {
         let index = self.index(node);
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&connection) else { return };
+        let link = Link { node, connection };
         if !std::mem::replace(&mut session.flushing, true) {
-            self.after(10, What::Flush { link: Link { node, connection } });
+            self.after(10, What::Flush { link });
+        } else if session.watch() && session.slow.is_none() {
+            session.slow = Some((self.now + SLOW_GRACE_MS, session.written));
+            self.after_exactly(SLOW_GRACE_MS, What::Judge { link });
         }
     }
 
     /// A connection's socket takes more.
     pub fn flush_outbox(&mut self, link: Link) {
-        let now = self.now;
+        let mut resumed = 0;
         let items = self.with_gateway(link.node, |gateway| {
             let Gateway { hub, sessions, lines, .. } = gateway;
             let session = sessions.get_mut(&link.connection)?;
             let mut cx = Context::from_waker(&session.waker);
             let mut written = std::mem::take(&mut session.leaving);
             session.written += written as u64;
-            if session.connection.outbox.watch(&mut cx) && session.slow.is_none() {
-                session.slow = Some((now + SLOW_GRACE_MS, session.written));
-            }
             loop {
                 match session.connection.outbox.take(std::mem::take(&mut written), &mut cx) {
                     Taken::Items(items) => {
@@ -176,6 +177,8 @@ impl World<'_> {
                                 Item::Signal(signal) => session.signal(*signal, &mut out),
                             };
                         }
+                        // While the socket is busy, each push wakes it to look whether there was room.
+                        session.watch();
                         return Some(out);
                     }
                     Taken::Nothing => {
@@ -184,10 +187,12 @@ impl World<'_> {
                             session.flushing = false;
                             return Some(Vec::new());
                         }
+                        resumed += 1;
                     }
                 }
             }
         });
+        self.stats.resumed += resumed;
         let Some(items) = items else { return };
         let index = self.index(link.node);
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
@@ -199,17 +204,17 @@ impl World<'_> {
         if self.clients[client].link == Some(link) {
             items.into_iter().for_each(|item| self.client_hears(client, item));
         }
-        self.judge(link);
         self.work(link);
     }
 
     /// Who took less than an outbox in all that time is too slow: he comes back and recovers.
-    fn judge(&mut self, link: Link) {
+    pub fn judge(&mut self, link: Link) {
         let (now, index) = (self.now, self.index(link.node));
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
         let Some((_, before)) = session.slow.filter(|(at, _)| *at <= now) else { return };
         if session.written - before >= SLOW_OUTBOX as u64 {
             session.slow = Some((now + SLOW_GRACE_MS, session.written));
+            self.after_exactly(SLOW_GRACE_MS, What::Judge { link });
             return;
         }
         self.stats.slow_closed += 1;
@@ -234,6 +239,11 @@ impl World<'_> {
 }
 
 impl Session {
+    /// Whether something found no room; if not, the next push rings.
+    fn watch(&self) -> bool {
+        self.connection.outbox.watch(&mut Context::from_waker(&self.waker))
+    }
+
     /// What a signal says to the client, and the bytes that it counted.
     fn signal(&mut self, signal: Signal, out: &mut Vec<Down>) -> usize {
         match signal {

@@ -15,6 +15,7 @@ use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
 use crate::actors::room::command::{Command, RoomCommand, RoomKind, Send};
 use crate::actors::room::{Event, EventBody, Outcome, payload};
 use crate::actors::user::event::UserOutcome;
+use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::ids::{ClientId, DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
@@ -31,6 +32,8 @@ pub struct Stream {
     spans: BTreeMap<UserId, Vec<(Seq, Option<Seq>)>>,
     sent: BTreeMap<(UserId, ClientId), Seq>,
     last_of_device: BTreeMap<DeviceId, u64>,
+    /// The last of the facts that were relayed from each source.
+    sources: BTreeMap<Partition, Offset>,
 }
 
 struct Log {
@@ -178,12 +181,20 @@ impl Stream {
             spans: BTreeMap::new(),
             sent: BTreeMap::new(),
             last_of_device: BTreeMap::new(),
+            sources: BTreeMap::new(),
         }
     }
 
     /// The last seq.
     pub fn head(&self) -> Seq {
         Seq(self.events.len() as u64)
+    }
+
+    /// How often its time was over.
+    pub fn expired(&self) -> u64 {
+        let expired =
+            |event: &&StreamEvent| matches!(event, StreamEvent::Room(event) if event.body == EventBody::Expired);
+        self.events.iter().filter(expired).count() as u64
     }
 
     /// Whether the event is `there` without its content, and that was deleted.
@@ -219,6 +230,7 @@ impl Stream {
                 if event.seq != self.head().next() {
                     return Err(format!("event {} comes after {}", event.seq, self.head()));
                 }
+                self.told(envelope)?;
                 self.events.push(StreamEvent::User(Arc::clone(event)));
             }
             EntityOutcome::Room(Outcome::Accepted(event)) => {
@@ -245,6 +257,19 @@ impl Stream {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What the relay repeats is told once, and never the older after the newer.
+    fn told(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let Ok(UserCommand { body: UserCommandBody::Room(fact), .. }) = user::payload::decode(envelope) else {
+            return Ok(());
+        };
+        match self.sources.insert(fact.source, fact.source_offset) {
+            Some(before) if before >= fact.source_offset => {
+                Err(format!("{fact:?} is told after what {before} of its source says"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn message(

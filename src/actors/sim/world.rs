@@ -14,6 +14,7 @@ use super::owner::Owner;
 use super::plan::{Fault, Plan};
 use super::projection::{Store, Workers};
 use super::rng::Rng;
+use super::stats::Stats;
 use super::truth::Truth;
 use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
@@ -114,43 +115,6 @@ impl Node {
         let applied = self.applied.entry(partition).or_default();
         *applied = to.max(*applied);
     }
-}
-
-/// What a run did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Events of the world.
-    pub steps: u64,
-    /// Messages acknowledged.
-    pub acked: u64,
-    /// Messages refused for good.
-    pub rejected: u64,
-    /// Events that clients applied.
-    pub delivered: u64,
-    /// Subscriptions that recovered.
-    pub recovered: u64,
-    /// Subscriptions that did not.
-    pub not_recovered: u64,
-    /// Records in the journal at the end.
-    pub records: u64,
-    /// Commits of projectors.
-    pub commits: u64,
-    /// Steps of the relay.
-    pub relayed: u64,
-    /// Nodes that crashed.
-    pub crashes: u64,
-    /// Residents that died.
-    pub deaths: u64,
-    /// Owners that had to begin anew.
-    pub restarts: u64,
-    /// Records that a lost leader took along.
-    pub lost_records: u64,
-    /// Times that the store fell back.
-    pub rollbacks: u64,
-    /// Connections that were closed as slow.
-    pub slow_closed: u64,
-    /// Simulated milliseconds.
-    pub ms: u64,
 }
 
 /// A running hash of everything that happens: the same seed gives the same one.
@@ -285,8 +249,14 @@ impl<'a> World<'a> {
             self.start_node(node);
         }
         for client in 0..self.clients.len() {
-            let node = self.nodes[self.rng.index(NODES)].id;
-            self.connect(client, node);
+            // Two in three come now, and want to listen to half of what there is; all else comes with time.
+            for n in 0..self.clients[client].streams.len() {
+                self.clients[client].streams[n].wanted = self.rng.chance(500);
+            }
+            if self.rng.chance(660) || self.cast.rooms.iter().any(|room| 2 * room.creator == client) {
+                let node = self.nodes[self.rng.index(NODES)].id;
+                self.connect(client, node);
+            }
             self.after(self.plan.act_every_ms, What::Act { client });
         }
         self.make_rooms();
@@ -350,9 +320,11 @@ impl<'a> World<'a> {
             What::ToGateway { to, frame } => self.gateway_receives(to, frame),
             What::Up { link, message } => self.gateway_hears(link, message),
             What::Flush { link } => self.flush_outbox(link),
+            What::Judge { link } => self.judge(link),
             What::Gone { link } => self.session_gone(link),
             What::Expose { ticket } => self.expose(ticket),
             What::Settle { ticket } => self.settle(ticket),
+            What::LeaderLoss { partition } => self.lose_leader(partition),
             What::Report { owner, ticket, report } => {
                 self.with_owner(owner, |owner, now, out| owner.core.appended(ticket, report, now, out));
             }

@@ -386,6 +386,27 @@ fn a_moved_partition_is_listened_to_again() {
     assert_eq!(told(&ann).0[1], "Json:room:7:1");
 }
 
+#[test]
+fn what_is_listened_to_again_is_asked_for_in_one_order() {
+    let world = world(&["ann"]);
+    let ann = connection("ann", Wire::Json, 10_000);
+    // So many that some share a shard.
+    for n in 0..300_u128 {
+        let key = StreamKey { stream: StreamId::Room(crate::ids::RoomId(Uuid::from_u128(n))), open: false };
+        world.hub.subscribe(key, CHANNEL, &ann, 5, Wishes::default());
+    }
+    lock(&world.sent).clear();
+    world.hub.owners_changed(|_| true);
+    let asked = std::mem::take(&mut *lock(&world.sent)).into_iter().map(|frame| match frame {
+        ToOwner::Listen { stream: StreamId::Room(room), .. } => room.0.as_u128(),
+        other => panic!("{other:?}"),
+    });
+    let rooms: Vec<u128> = asked.collect();
+    let mut sorted = rooms.clone();
+    sorted.sort_by_key(|room| (room % SHARDS as u128, *room));
+    assert_eq!(rooms, sorted);
+}
+
 #[tokio::test(start_paused = true)]
 async fn users_and_everybody_can_be_sent_away() {
     let world = world(&[]);

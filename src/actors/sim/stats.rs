@@ -1,0 +1,76 @@
+//! What a run did, counted: what never happens is not tested.
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// See the module.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Adds another run's.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Names of what did not happen.
+            #[must_use]
+            pub fn never(&self) -> Vec<&'static str> {
+                let counts = [$((stringify!($name), self.$name)),*];
+                counts.into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+            }
+        }
+    };
+}
+
+stats! {
+    /// Events of the world.
+    steps,
+    /// Messages acknowledged.
+    acked,
+    /// Messages refused for good.
+    rejected,
+    /// Events that clients applied.
+    delivered,
+    /// Subscriptions that recovered.
+    recovered,
+    /// Subscriptions that did not.
+    not_recovered,
+    /// Records in the journal at the end.
+    records,
+    /// Commits of projectors.
+    commits,
+    /// Steps of the relay.
+    relayed,
+    /// Nodes that crashed.
+    crashes,
+    /// Residents that died.
+    deaths,
+    /// Residents that were let go.
+    passivated,
+    /// Residents that were made of the store's rows and the journal's tail.
+    replayed,
+    /// Questions for older events that the store answered.
+    fetched,
+    /// Subscriptions that ended with a removal.
+    removed,
+    /// Direct chats and groups whose time was over.
+    expired,
+    /// Open channels that had forgotten their first events in the end.
+    trimmed,
+    /// Commands for which a partition's queue had no room.
+    overloads,
+    /// Owners that had to begin anew.
+    restarts,
+    /// Records that a lost leader took along.
+    lost_records,
+    /// Times that the store fell back.
+    rollbacks,
+    /// Times that a connection had room again for who waited for it.
+    resumed,
+    /// Connections that were closed as slow.
+    slow_closed,
+    /// Simulated milliseconds.
+    ms,
+}
