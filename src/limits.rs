@@ -92,6 +92,12 @@ pub const HEAD_ANNOUNCE_MS: u64 = 1_000;
 /// Bytes of recent events that a room keeps while the store does not have them. Beyond it a reader waits for the store.
 pub const ROOM_RING_UNSTORED_BYTES: usize = 4 * 1024 * 1024;
 
+/// Bytes of a partition's records that are folded anew to tell a stream while the store is down: a journal of 8 GB, or some
+/// 100 ms of work.
+pub const RETOLD_BYTES: usize = 32 * 1024 * 1024;
+/// Streams that are told so at a time.
+pub const RETELLINGS: usize = 2;
+
 /// Dead letters kept of each partition: enough to find the client that sends them.
 pub const DEAD_LETTERS: usize = 100;
 

@@ -11,10 +11,12 @@
 //!   as `Rejected(Invalid)` in the chain. A program that gives a new kind a meaning must write it under a new record
 //!   version, or programs of this version would decide differently.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::gateway::frames::StreamId;
+use super::gateway::frames::{StreamEvent, StreamId};
 use super::room::{self, Outcome, Reject, RoomState};
 use super::user::{self, UserOutcome, UserState};
 use super::{chain, codec, kinds};
@@ -118,6 +120,16 @@ pub enum EntityOutcome {
 }
 
 impl EntityOutcome {
+    /// The event that it made, if it made one.
+    #[must_use]
+    pub fn event(&self) -> Option<StreamEvent> {
+        match self {
+            Self::Room(Outcome::Accepted(event)) => Some(StreamEvent::Room(Arc::clone(event))),
+            Self::User(UserOutcome::Event(event)) => Some(StreamEvent::User(Arc::clone(event))),
+            _ => None,
+        }
+    }
+
     /// The outcome's digest for the chain.
     #[must_use]
     pub fn digest(&self) -> u64 {

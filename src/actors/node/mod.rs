@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
@@ -22,6 +22,7 @@ use crate::actors::partition::shell::{Context, PartitionMessage};
 use crate::env::Env;
 use crate::health::Health;
 use crate::ids::{Offset, Partition};
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::{Store, StoreError};
@@ -136,6 +137,7 @@ impl Node {
             }),
             to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
             halted: Halted::default(),
+            retelling: Semaphore::new(limits::RETELLINGS),
             metrics: parts.metrics,
             health: health.clone(),
             options: parts.options,

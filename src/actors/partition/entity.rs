@@ -94,8 +94,7 @@ impl EntityCore {
 
     /// Folds a record again that had its effects already, while the entity is rebuilt.
     pub fn replay(&mut self, item: &Item, stored: Offset) {
-        let outcome = self.state.fold(item.now, &item.envelope);
-        if let Some(event) = event_of(&outcome) {
+        if let Some(event) = self.state.fold(item.now, &item.envelope).event() {
             self.ring.push(item.offset, event, stored);
         }
     }
@@ -106,7 +105,7 @@ impl EntityCore {
         for item in batch.items() {
             let item = item.get();
             let outcome = self.state.fold(item.now, &item.envelope);
-            if let Some(event) = event_of(&outcome) {
+            if let Some(event) = outcome.event() {
                 self.ring.push(item.offset, event.clone(), stored);
                 events.push(event);
             }
@@ -220,14 +219,6 @@ impl EntityCore {
     /// The store has everything below `stored` now.
     pub fn stored(&mut self, stored: Offset) {
         self.ring.shrink(stored);
-    }
-}
-
-fn event_of(outcome: &EntityOutcome) -> Option<StreamEvent> {
-    match outcome {
-        EntityOutcome::Room(Outcome::Accepted(event)) => Some(StreamEvent::Room(Arc::clone(event))),
-        EntityOutcome::User(UserOutcome::Event(event)) => Some(StreamEvent::User(Arc::clone(event))),
-        _ => None,
     }
 }
 

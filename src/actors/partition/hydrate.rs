@@ -90,41 +90,50 @@ pub async fn load(
 }
 
 impl Context {
-    /// Events of an entity from the store, `from` to `to`, both included, a page at most.
+    /// Events of an entity from the store, `from` to `to`, both included, a page at most. If the store does not give them
+    /// they are told from the journal.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// The store does not answer, and the journal does not reach back to the first record.
     pub async fn stored_events(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
         if from > to {
             return Ok(Vec::new());
         }
-        let unavailable = |error: StoreError| {
-            tracing::warn!(%error, "reading events from the store failed");
-            FetchError::Unavailable
+        let error = match self.events_of_rows(entity, SeqRange::new(from, to)).await {
+            Ok(Ok(events)) => return Ok(events),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store holds events that can't be");
+                return Err(FetchError::Unavailable);
+            }
+            Err(error) => error,
         };
-        let events: Result<Vec<_>, RowsError> = match entity {
+        match self.retold(entity, from, to).await {
+            Ok(mut events) => {
+                tracing::warn!(%error, "reading events from the store failed: they are told from the journal");
+                events.truncate(limits::HISTORY_PAGE);
+                Ok(events)
+            }
+            Err(untold) => {
+                tracing::warn!(%error, %untold, "reading events from the store failed");
+                Err(FetchError::Unavailable)
+            }
+        }
+    }
+
+    async fn events_of_rows(
+        &self,
+        entity: &Entity,
+        range: SeqRange,
+    ) -> Result<Result<Vec<StreamEvent>, RowsError>, StoreError> {
+        Ok(match entity {
             Entity::Room(room) => {
-                let rows = self
-                    .store
-                    .events(*room, SeqRange::new(from, to), limits::HISTORY_PAGE)
-                    .await
-                    .map_err(unavailable)?;
-                rows.into_iter()
-                    .map(|row| rows::event(row).map(|e| StreamEvent::Room(Arc::new(e))))
-                    .collect::<Result<_, _>>()
+                let rows = self.store.events(*room, range, limits::HISTORY_PAGE).await?;
+                rows.into_iter().map(|row| rows::event(row).map(|e| StreamEvent::Room(Arc::new(e)))).collect()
             }
             Entity::User(user) => {
-                let rows = self
-                    .store
-                    .user_events(user, SeqRange::new(from, to), limits::HISTORY_PAGE)
-                    .await
-                    .map_err(unavailable)?;
+                let rows = self.store.user_events(user, range, limits::HISTORY_PAGE).await?;
                 rows.into_iter().map(|row| rows::user_event(row).map(|e| StreamEvent::User(Arc::new(e)))).collect()
             }
-        };
-        events.map_err(|error| {
-            tracing::error!(%error, "the store holds events that can't be");
-            FetchError::Unavailable
         })
     }
 }

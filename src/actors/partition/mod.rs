@@ -13,6 +13,7 @@ pub mod item;
 pub mod listeners;
 pub mod progress;
 pub mod resident;
+pub mod retell;
 pub mod ring;
 pub mod shell;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use super::budget::Budget;
@@ -55,6 +56,8 @@ pub struct Context {
     pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
     /// Partitions that go no further.
     pub halted: Halted,
+    /// Streams that may be told from the journal at a time.
+    pub retelling: Semaphore,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.

@@ -3,7 +3,8 @@
 //! The store is read first and the room afterwards: the room is then never behind the rows, so its events in memory from
 //! the rows' end on make them present (`merge`). If memory does not reach back to the rows' end, the store is behind by
 //! more than memory holds; the handler waits for it a moment and tries again. If it does not come, or is down, a page comes
-//! from memory alone, as far as that reaches, and says that there is more.
+//! from memory alone, as far as that reaches, and says that there is more. Where memory does not reach, the room's records
+//! are folded anew from the journal, if that goes back to the first one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::input::{self, History};
 use super::merge::{Want, merge};
 use super::view::{HistoryPage, MessageView};
 use super::{Caller, Error, Handlers, stored};
+use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::StreamEvent;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::{Event, RoomState};
@@ -36,10 +38,7 @@ struct Look {
 
 impl Look {
     fn new(room: &RoomState, core: &EntityCore, from: Seq, now: Timestamp) -> Self {
-        let recent = core.recent(from).into_iter().filter_map(|event| match event {
-            StreamEvent::Room(event) => Some(event),
-            StreamEvent::User(_) => None,
-        });
+        let recent = core.recent(from).into_iter().filter_map(room_event);
         Self { head: room.head(), floor: room.floor_at(now), recent: recent.collect() }
     }
 
@@ -65,6 +64,13 @@ impl Look {
         let mut page = reaches.then(|| self.page(Vec::new(), want, limit))?;
         page.more |= !all;
         Some(page)
+    }
+}
+
+fn room_event(event: StreamEvent) -> Option<Arc<Event>> {
+    match event {
+        StreamEvent::Room(event) => Some(event),
+        StreamEvent::User(_) => None,
     }
 }
 
@@ -97,8 +103,30 @@ impl Handlers {
                 Err(error) => return Err(error),
             };
             let look = self.look(caller, room, Seq(1)).await?;
-            return look.page_without_store(want, limit).ok_or(without_store);
+            if let Some(page) = look.page_without_store(want, limit) {
+                return Ok(page);
+            }
+            let Some((head, rows)) = self.retold_messages(room, want, look.floor, limit).await else {
+                return Err(without_store);
+            };
+            let look = self.look(caller, room, head.next()).await?;
+            return if look.first() <= head.next() { Ok(look.page(rows, want, limit)) } else { Err(without_store) };
         }
+    }
+
+    /// As [`Self::stored_messages`], from the journal. `None` if that does not reach back.
+    async fn retold_messages(
+        &self,
+        room: RoomId,
+        want: Want,
+        floor: Seq,
+        limit: usize,
+    ) -> Option<(Seq, Vec<MessageView>)> {
+        let retold = self.node.context().retold(&Entity::Room(room), Seq(1), Seq(i64::MAX as u64)).await;
+        let events = retold.inspect_err(|why| tracing::debug!(%why, "history is not told from the journal")).ok()?;
+        let events: Vec<Arc<Event>> = events.into_iter().filter_map(room_event).collect();
+        let (messages, _) = merge(Vec::new(), &events, want, floor, limit + 1);
+        Some((events.last().map_or(Seq::ZERO, |event| event.seq), messages))
     }
 
     async fn look(&self, caller: &Caller, room: RoomId, from: Seq) -> Result<Look, Error> {

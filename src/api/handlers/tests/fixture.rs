@@ -9,14 +9,14 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::store::Gated;
-use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway, ToOwner};
+use crate::actors::gateway::frames::{Ephemeral, FetchError, RequestId, StreamId, ToGateway, ToOwner};
 use crate::actors::node::{Node, Parts};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
 use crate::api::handlers::{Caller, Handlers, Options};
 use crate::env::{Env, ManualClock, SystemIds};
 use crate::health::Health;
-use crate::ids::{Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
@@ -141,6 +141,19 @@ impl Fixture {
                 ToGateway::Granted { .. } => return,
                 ToGateway::Denied { reason, .. } => panic!("{who} is denied: {reason:?}"),
                 _ => {}
+            }
+        }
+    }
+
+    /// Events of a room as a gateway fetches them, in their whole shape.
+    pub async fn fetch(&mut self, room: &str, from: u64, to: u64) -> Result<Vec<String>, FetchError> {
+        self.next += 1;
+        let stream = StreamId::Room(RoomId(room.parse().unwrap()));
+        let fetch = ToOwner::Fetch { request: RequestId(self.next), stream, from: Seq(from), to: Seq(to) };
+        self.node.to_owner(fetch).unwrap();
+        loop {
+            if let ToGateway::Fetched { events, .. } = self.frame().await {
+                return events.map(|events| events.iter().map(|event| format!("{event:?}")).collect());
             }
         }
     }

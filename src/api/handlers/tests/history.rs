@@ -5,7 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, bodies};
+use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
+use crate::storage::journal::Journal as _;
+
+fn partition(room: &str) -> Partition {
+    RoomId(room.parse().unwrap()).partition()
+}
 
 fn seqs(page: &Value) -> Vec<u64> {
     page["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect()
@@ -96,7 +102,7 @@ async fn without_a_store_a_page_comes_from_memory() {
 }
 
 #[tokio::test]
-async fn without_a_store_memory_says_how_far_it_reaches() {
+async fn without_a_store_and_with_a_trimmed_journal_memory_says_how_far_it_reaches() {
     let f = Fixture::new().await;
     let room = f.group(&["alice", "bob"]).await;
     // More than a room keeps in memory of what is stored.
@@ -107,6 +113,7 @@ async fn without_a_store_memory_says_how_far_it_reaches() {
     f.settle().await;
     f.say("alice", &room, "last").await;
     f.settle().await;
+    f.journal.trim(&[(partition(&room), Offset(1))]).await.unwrap();
     f.store.set_down(true);
     let page = f.ok("bob", "message.history", json!({ "room": room })).await;
     let seqs = seqs(&page);
@@ -122,6 +129,43 @@ async fn without_a_store_memory_says_how_far_it_reaches() {
 }
 
 #[tokio::test]
+async fn without_a_store_what_memory_let_go_is_told_from_the_journal() {
+    let mut f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    let long = "x".repeat(20_000);
+    for n in 0..8 {
+        f.say("alice", &room, &format!("{n}{long}")).await;
+    }
+    f.ok("alice", "message.edit", json!({ "room": room, "target": 3, "body": "better" })).await;
+    f.ok("alice", "message.delete", json!({ "room": room, "target": 4 })).await;
+    f.settle().await;
+    f.say("alice", &room, "last").await;
+    f.settle().await;
+    let asks = [
+        json!({ "room": room, "after": 0, "limit": 4 }),
+        json!({ "room": room, "before": 5, "limit": 2 }),
+        json!({ "room": room, "after": 2 }),
+        json!({ "room": room, "before": 2 }),
+    ];
+    let mut pages = Vec::new();
+    for ask in &asks {
+        pages.push(f.ok("bob", "message.history", ask.clone()).await);
+    }
+    assert_eq!(seqs(&pages[0]), [2, 3, 4, 5]);
+    f.store.set_down(true);
+    for (ask, page) in asks.iter().zip(&pages) {
+        assert_eq!(&f.ok("bob", "message.history", ask.clone()).await, page, "{ask}: the same as from rows");
+    }
+    assert_eq!(f.code("eve", "message.history", asks[0].clone()).await, 412, "members only, from wherever it comes");
+    // So does whoever fetches what he missed, and gets nothing of what was deleted.
+    let events = f.fetch(&room, 1, 5).await.unwrap();
+    assert_eq!(events.len(), 5);
+    assert!(events[3].contains("redacted: true") && !events[3].contains("2xxx"), "{:.300}", events[3]);
+    f.store.set_down(false);
+    assert_eq!(f.fetch(&room, 1, 5).await.unwrap(), events, "the same as from rows");
+}
+
+#[tokio::test]
 async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
     let f = Arc::new(Fixture::new().await);
     let room = f.group(&["alice", "bob"]).await;
@@ -133,6 +177,7 @@ async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
         last = f.say("alice", &room, &long).await;
     }
     // The newest are in memory, the oldest nowhere that can be read now.
+    f.journal.trim(&[(partition(&room), Offset(1))]).await.unwrap();
     let newest = f.ok("bob", "message.history", json!({ "room": room, "limit": 5 })).await;
     assert_eq!((seqs(&newest), &newest["more"]), (((last - 4)..=last).collect(), &json!(true)));
     let oldest = json!({ "room": room, "after": 0, "limit": 3 });

@@ -1,0 +1,90 @@
+//! A stream told again from the journal, for when the store does not give its rows: the partition's records are folded anew
+//! from the very first one, by the same code and so to the same events. Only as long as the journal has that first record
+//! (nothing is trimmed), and bounded: it reads what belongs to the partition's other rooms and users, too.
+
+use std::time::Duration;
+
+use super::ring::Ring;
+use super::shell::Context;
+use crate::actors::fold::{self, Entity, EntityState, FoldClock};
+use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::room::RoomState;
+use crate::actors::user::UserState;
+use crate::ids::{Offset, Seq};
+use crate::limits;
+use crate::storage::journal::ReadError;
+use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::store::rows::WatermarkRow;
+
+/// How long to wait for one's turn.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Why a stream can't be told again.
+#[derive(Debug, thiserror::Error)]
+pub enum Untold {
+    /// The journal is trimmed: nobody knows what the entity was like at its first record.
+    #[error("the journal begins at offset {0}")]
+    Trimmed(Offset),
+    /// The partition holds more than is read at once.
+    #[error("more than {} bytes of records", limits::RETOLD_BYTES)]
+    TooLong,
+    /// Others are being told.
+    #[error("too many at a time")]
+    Busy,
+    /// The journal does not answer.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// It holds what can't be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl Context {
+    /// Events of an entity from `from` to `to`, both included, as they are now: deleted messages without content. Up to
+    /// what its owner has applied.
+    ///
+    /// # Errors
+    /// See [`Untold`].
+    pub async fn retold(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, Untold> {
+        let turn = tokio::time::timeout(TURN, self.retelling.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(Untold::Busy) };
+        let partition = entity.partition();
+        let start = self.journal.bounds(partition).start;
+        if start > Offset::ZERO {
+            return Err(Untold::Trimmed(start));
+        }
+        let mut state = match entity {
+            Entity::Room(room) => EntityState::room(RoomState::absent(*room)),
+            Entity::User(user) => EntityState::user(UserState::new(user.clone())),
+        };
+        let mut ring = Ring::new(limits::RETOLD_BYTES, limits::RETOLD_BYTES);
+        let mut clock = FoldClock::new(WatermarkRow::start(partition).fold_time);
+        let (end, mut next, mut bytes) = (self.applied.get(partition), Offset::ZERO, 0);
+        while next < end {
+            let records = self.journal.read(partition, next, limits::APPEND_BYTES).await?;
+            if records.is_empty() {
+                break;
+            }
+            for record in records.into_iter().take_while(|record| record.offset < end) {
+                bytes += record.bytes.len();
+                if bytes > limits::RETOLD_BYTES {
+                    return Err(Untold::TooLong);
+                }
+                next = record.offset.next();
+                let now = clock.advance(record.time);
+                let envelope = Envelope::decode_record(&record.bytes)?;
+                if fold::entity_in(partition, &envelope).as_ref() != Some(entity) {
+                    continue;
+                }
+                if let Some(event) = state.fold(now, &envelope).event() {
+                    ring.push(record.offset, event, Offset::ZERO);
+                }
+            }
+        }
+        // An entity without events is told in full. One whose first ones the ring let go is not.
+        if ring.first().is_some_and(|first| first > Seq(1)) {
+            return Err(Untold::TooLong);
+        }
+        Ok(ring.range(from.max(Seq(1)), to).unwrap_or_default())
+    }
+}
