@@ -43,19 +43,26 @@ pub fn main(args: &[String]) -> Result<()> {
     done
 }
 
-async fn run(dir: &Path, duration: Duration) -> Result<()> {
-    let env = Env::system();
+/// A whole engine with its data under `dir`.
+///
+/// # Errors
+/// It does not start.
+pub async fn engine(dir: &Path) -> Result<Engine> {
     let mut config = Config::default();
     config.data.dir = dir.join("data");
     let shutdown = Shutdown::new();
     let given = Given {
         config: Arc::new(config),
-        env: env.clone(),
+        env: Env::system(),
         health: Health::new(shutdown.clone()),
         metrics: Arc::new(Metrics::new()),
         shutdown,
     };
-    let engine = Arc::new(Engine::start(given).await?);
+    Ok(Engine::start(given).await?)
+}
+
+async fn run(dir: &Path, duration: Duration) -> Result<()> {
+    let (env, engine) = (Env::system(), Arc::new(engine(dir).await?));
     let bare = Arc::new(bare::create(&dir.join("bare.dat"), Layout::Growing)?);
     let rooms = rooms(&engine, &env).await?;
     println!("{ROOMS} rooms, bodies of {BODY} bytes, {ROUNDS} rounds of {duration:?}, medians");
@@ -153,7 +160,11 @@ async fn messages(
     .await
 }
 
-async fn appends(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
+/// So many appenders at the bare one, with records about as long as a message's.
+///
+/// # Errors
+/// The disk failed.
+pub async fn appends(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
     let record = Bytes::from(vec![7u8; 300]);
     measure(appenders, duration, |_| {
         let (bare, record) = (Arc::clone(bare), record.clone());

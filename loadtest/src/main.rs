@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that prints what it measured")]
 
 mod acks;
+mod activation;
 mod journal;
 mod restart;
+mod sendacks;
 mod server;
 mod socket;
 mod sockets;
@@ -15,6 +17,8 @@ const USAGE: &str = "\
 usage: kervan-loadtest SUBCOMMAND
   journal [DIR] [SECONDS] [APPENDERS]   durable appends: the embedded journal beside a bare group-commit appender
   acks [SECONDS]                        acknowledged messages: a whole engine in this process beside the same
+  sendacks [PROGRAM] [SENDERS]          the same through real sockets, with the CPU time of a server in a process of its own
+  activation [ROOMS] [TOUCHES]          a command to a room that is not in memory, and to one that is
   idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
   restart [MESSAGES] [PROGRAM]          after kill -9: from the start of the process to an answered page of history
   fanout [PROGRAM] [ROOMS] [LISTENERS] [SECONDS]
@@ -26,6 +30,8 @@ fn main() -> Result<()> {
         Some("journal") => journal::main(&args[1..]),
         Some("acks") => acks::main(&args[1..]),
         Some("restart") => restart::main(&args[1..]),
+        Some("sendacks") => sendacks::main(&args[1..]),
+        Some("activation") => activation::main(&args[1..]),
         Some("idle") => sockets::idle(&args[1..]),
         Some("fanout") => sockets::fanout(&args[1..]),
         _ => bail!("{USAGE}"),

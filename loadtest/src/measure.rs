@@ -13,7 +13,7 @@ pub struct Run {
     pub p50: Duration,
     /// 99 of 100 took no longer.
     pub p99: Duration,
-    /// CPU time of this process for each, in microseconds.
+    /// CPU time of the process that works for each, in microseconds.
     pub cpu_micros: f64,
 }
 
@@ -32,7 +32,24 @@ where
     A: Fn() -> F + Send + 'static,
     F: Future<Output = Result<()>> + Send,
 {
-    let (begun, cpu) = (Instant::now(), cpu_time(std::process::id())?);
+    measure_process(std::process::id(), appenders, duration, appender).await
+}
+
+/// The same with the CPU time of the process `pid`, which does the work.
+///
+/// # Errors
+/// What the first failing one says; or there is no such process.
+pub async fn measure_process<A, F>(
+    pid: u32,
+    appenders: usize,
+    duration: Duration,
+    appender: impl Fn(usize) -> A,
+) -> Result<Run>
+where
+    A: Fn() -> F + Send + 'static,
+    F: Future<Output = Result<()>> + Send,
+{
+    let (begun, cpu) = (Instant::now(), cpu_time(pid)?);
     let tasks: Vec<_> = (0..appenders)
         .map(|n| {
             let append = appender(n);
@@ -51,15 +68,21 @@ where
     for task in tasks {
         latencies.extend(task.await??);
     }
-    let (elapsed, cpu) = (begun.elapsed(), cpu_time(std::process::id())?.saturating_sub(cpu));
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[(share * (latencies.len() - 1) as f64) as usize];
+    let (elapsed, cpu) = (begun.elapsed(), cpu_time(pid)?.saturating_sub(cpu));
+    let (p50, p99) = percentiles(&mut latencies);
     Ok(Run {
         per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
-        p50: at(0.5),
-        p99: at(0.99),
+        p50,
+        p99,
         cpu_micros: cpu.as_secs_f64() * 1e6 / latencies.len() as f64,
     })
+}
+
+/// p50 and p99 of times, at least one.
+pub fn percentiles(times: &mut [Duration]) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |share: f64| times[(share * (times.len() - 1) as f64) as usize];
+    (at(0.5), at(0.99))
 }
 
 /// User and system time of a process, in steps of 10 ms.

@@ -1,6 +1,8 @@
 //! A child `kervan serve` with a folder of its own, and tokens for it. Killed when it is dropped, and the folder removed if
 //! it was made for it.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +20,8 @@ pub struct Server {
     dir: Option<PathBuf>,
     /// Host and port of the public listener.
     pub address: String,
+    /// Of the admin listener.
+    admin: String,
 }
 
 impl Server {
@@ -31,7 +35,7 @@ impl Server {
         let mut server = Self::spawn(program, &dir)?;
         server.dir = Some(dir);
         let begun = Instant::now();
-        while std::net::TcpStream::connect(&server.address).is_err() {
+        while TcpStream::connect(&server.address).is_err() {
             ensure!(begun.elapsed() < Duration::from_secs(30), "the server is not up after 30 s");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -43,19 +47,35 @@ impl Server {
     /// # Errors
     /// There is no such program.
     pub fn spawn(program: &str, dir: &Path) -> Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Both at once, so that they differ.
+        let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let [port, admin] = [free[0].local_addr()?.port(), free[1].local_addr()?.port()];
+        drop(free);
         let child = Command::new(program)
             .args(["serve", "--data-dir"])
             .arg(dir)
             .args(["--port", &port.to_string()])
-            .env("KERVAN_SERVER__ADMIN_PORT", "0")
+            .env("KERVAN_SERVER__ADMIN_PORT", admin.to_string())
             .env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0")
             .env("KERVAN_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
             .env("RUST_LOG", "error")
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("{program} does not start; cargo build --release first"))?;
-        Ok(Self { child, dir: None, address: format!("127.0.0.1:{port}") })
+        Ok(Self { child, dir: None, address: format!("127.0.0.1:{port}"), admin: format!("127.0.0.1:{admin}") })
+    }
+
+    /// A counter of its metrics.
+    ///
+    /// # Errors
+    /// It has none of that name.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let mut stream = TcpStream::connect(&self.admin)?;
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin)?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.with_context(|| format!("no metric {name}"))?.trim().parse().context(name.to_owned())
     }
 
     /// The child's process id.

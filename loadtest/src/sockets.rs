@@ -17,11 +17,16 @@ const WINDOW: usize = 32;
 /// Connections that publish, at most.
 const PUBLISHERS: usize = 16;
 
-fn number(args: &[String], at: usize, otherwise: usize) -> Result<usize> {
+/// Argument `at`, a number.
+///
+/// # Errors
+/// It is none.
+pub fn number(args: &[String], at: usize, otherwise: usize) -> Result<usize> {
     args.get(at).map_or(Ok(otherwise), |text| text.parse()).with_context(|| format!("argument {} is a number", at + 1))
 }
 
-fn program(args: &[String]) -> &str {
+/// The first argument: the program that is measured.
+pub fn program(args: &[String]) -> &str {
     args.first().map_or(PROGRAM, String::as_str)
 }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{EncodingKey, Header};
+use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::json;
 
 /// Signs the tokens of the run; goes into the server's configuration.
@@ -148,10 +149,8 @@ impl Server {
 
     /// Forbids the running child to write beyond `bytes` in any file, or allows it again.
     pub fn limit_files(&self, bytes: Option<u64>) {
-        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        let pid = self.pid().as_raw_nonzero().to_string();
-        let status = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
-        assert!(status.as_ref().is_ok_and(ExitStatus::success), "prlimit: {status:?}");
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
     }
 
     /// The last lines of the child's log.
