@@ -30,7 +30,7 @@ use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::sqlite::SqliteStore;
 use crate::storage::store::{Store, StoreError};
-use crate::storage::upkeep::Upkeep;
+use crate::storage::upkeep::{self, Upkeep};
 
 /// The folder of the journal in the data folder.
 pub const JOURNAL_DIR: &str = "journal";
@@ -114,6 +114,7 @@ impl Engine {
         );
         let journal = Arc::new(journal);
         let store = open_store(&config).await?;
+        upkeep::same_journal(&*store, journal.id()).await?;
         let slot: Arc<OnceLock<Weak<Hub>>> = Arc::default();
         let hub_of_node = Arc::clone(&slot);
         let parts = node::Parts {
@@ -151,7 +152,7 @@ impl Engine {
         let sessions = Server::new(Arc::clone(&hub), verifier, Arc::new(handlers), env, metrics, options, shutdown);
         look(&node, &journal, &checks).await;
         let watcher = tokio::spawn(watch(Arc::clone(&node), Arc::clone(&journal), checks));
-        let upkeep = Arc::new(upkeep(&config, journal, store, clocks));
+        let upkeep = Arc::new(upkeep_of(&config, journal, store, clocks));
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
         Ok(Self { config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
@@ -203,7 +204,8 @@ pub async fn backup_at_rest(config: &Config, to: &Path) -> Result<Manifest, AtRe
     let env = Env::system();
     let (journal, _) = open_journal(config, &env, &Arc::new(Metrics::new())).await?;
     let (journal, store) = (Arc::new(journal), open_store(config).await?);
-    let done = upkeep(config, Arc::clone(&journal), Arc::clone(&store), env).backup(to).await;
+    upkeep::same_journal(&*store, journal.id()).await.map_err(StartError::Store)?;
+    let done = upkeep_of(config, Arc::clone(&journal), Arc::clone(&store), env).backup(to).await;
     journal.close().await.map_err(BackupError::Journal)?;
     store.close().await;
     Ok(done?)
@@ -220,7 +222,7 @@ pub enum AtRestError {
     Backup(#[from] BackupError),
 }
 
-fn upkeep(config: &Config, journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env) -> Upkeep {
+fn upkeep_of(config: &Config, journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env) -> Upkeep {
     let retention = config.data.journal_retention;
     Upkeep::new(journal, store, env, (!retention.is_zero()).then_some(retention))
 }

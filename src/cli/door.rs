@@ -31,14 +31,19 @@ pub(super) fn key() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
+/// Takes away what a server that was killed has left. The caller holds the folder.
+pub(super) fn clear(data: &Path) -> io::Result<()> {
+    match std::fs::remove_file(data.join(FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Says where the server of this folder listens. The caller holds the folder.
 pub(super) fn announce(data: &Path, admin: SocketAddr, key: &str) -> io::Result<Announced> {
     let path = data.join(FILE);
     // One that was left behind may have other rights.
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    clear(data)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     writeln!(file, "{}\n{key}", reachable(admin))?;
     Ok(Announced { path })

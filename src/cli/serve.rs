@@ -36,6 +36,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     // From here on a signal is a wish to drain, also while starting.
     let mut signals = Signals::new().context("signal handlers")?;
     let lock = DataLock::acquire(&config.data.dir).map_err(|error| Refused(error.to_string()))?;
+    door::clear(&config.data.dir).context("the address of the server before")?;
     let public = bind(config.server.public_address(), "port", "--port or PORT").await?;
     let admin = bind(config.server.admin_address(), "admin port", "KERVAN_SERVER__ADMIN_PORT").await?;
     let (public_address, admin_address) = (public.address(), admin.address());

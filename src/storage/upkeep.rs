@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
 use super::journal::embedded::EmbeddedJournal;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp};
 
 /// The store's note of the last finished backup.
 const NOTE: &str = "backup";
+/// The store's note of the journal that it is made from.
+const JOURNAL: &str = "journal";
 
 /// See the module.
 pub struct Upkeep {
@@ -29,6 +32,25 @@ pub struct Upkeep {
     retention: Option<Duration>,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
     turn: Mutex<()>,
+}
+
+/// Checks that the store is made from this journal and from no other one, whose offsets may fit by chance; a store that does
+/// not know yet learns it.
+///
+/// # Errors
+/// [`StoreError::Incompatible`] if it is made from another one; or the store does not answer.
+pub async fn same_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
+    let own = journal.to_string();
+    match store.meta(JOURNAL).await? {
+        Some(known) if known == own => Ok(()),
+        Some(other) => {
+            let why = format!(
+                "it is made from the journal {other}, and here lies {own}: bring back the one that belongs to it"
+            );
+            Err(StoreError::Incompatible(why))
+        }
+        None => store.set_meta(JOURNAL, &own).await,
+    }
 }
 
 /// What the note says.
@@ -99,5 +121,104 @@ impl Upkeep {
             );
         }
         Ok(trimmed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::env::{ManualClock, SystemIds};
+    use crate::storage::journal::Journal as _;
+    use crate::storage::journal::embedded::Options;
+    use crate::storage::store::contract::moved;
+    use crate::storage::store::sqlite::SqliteStore;
+
+    struct Rig {
+        folder: tempfile::TempDir,
+        journal: Arc<EmbeddedJournal>,
+        clock: Arc<ManualClock>,
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn partition() -> Partition {
+        Partition::FIRST
+    }
+
+    impl Rig {
+        /// A journal of 200 records in small segments.
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let clock = Arc::new(ManualClock::new(Timestamp(1_000)));
+            let mut options = Options::new(Env { clock: clock.clone(), ids: Arc::new(SystemIds) });
+            (options.segment_bytes, options.prepare_ahead) = (16 * 1024, false);
+            let (journal, _) = EmbeddedJournal::open(&folder.path().join("journal"), options).unwrap();
+            for _ in 0..200 {
+                journal.append(partition(), vec![Bytes::from(vec![7; 300])]).await.unwrap();
+            }
+            Self { folder, journal: Arc::new(journal), clock }
+        }
+
+        async fn store(&self, name: &str, stored: u64) -> Arc<SqliteStore> {
+            let store = SqliteStore::open_file(&self.folder.path().join(name)).await.unwrap();
+            store.commit(moved(partition(), 0, stored)).await.unwrap();
+            Arc::new(store)
+        }
+
+        fn upkeep(&self, store: &Arc<SqliteStore>, retention: Option<Duration>) -> Upkeep {
+            let env = Env { clock: self.clock.clone(), ids: Arc::new(SystemIds) };
+            Upkeep::new(Arc::clone(&self.journal), Arc::clone(store) as _, env, retention)
+        }
+
+        fn start(&self) -> u64 {
+            self.journal.bounds(partition()).start.0
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_trimmed_without_a_wish_a_backup_and_age() {
+        let rig = Rig::new().await;
+        let store = rig.store("a.db", 200).await;
+        let (keeps, trims) = (rig.upkeep(&store, None), rig.upkeep(&store, Some(DAY)));
+        rig.clock.advance(2 * 24 * 60 * 60 * 1000);
+        assert_eq!(trims.trim().await.unwrap(), 0, "no backup");
+        let failed = trims.backup(rig.folder.path()).await.unwrap_err();
+        assert!(matches!(failed, BackupError::NotEmpty { .. }) && trims.trim().await.unwrap() == 0, "none was made");
+        keeps.backup(&rig.folder.path().join("backup")).await.unwrap();
+        assert_eq!(keeps.trim().await.unwrap(), 0, "not asked for");
+        rig.clock.set(Timestamp(1_001));
+        assert_eq!((trims.trim().await.unwrap(), rig.start()), (0, 0), "too young");
+        rig.clock.advance(24 * 60 * 60 * 1000);
+        assert!(trims.trim().await.unwrap() > 3 && rig.start() > 150);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_trim_goes_no_further_than_the_backup_and_no_further_than_the_live_store() {
+        let rig = Rig::new().await;
+        rig.clock.advance(1);
+        let store = rig.store("a.db", 100).await;
+        let upkeep = rig.upkeep(&store, Some(Duration::ZERO));
+        upkeep.backup(&rig.folder.path().join("backup")).await.unwrap();
+        store.commit(moved(partition(), 100, 200)).await.unwrap();
+        // After a power cut the database may stand before its own backup.
+        let fallen = rig.store("b.db", 50).await;
+        fallen.set_meta(NOTE, &store.meta(NOTE).await.unwrap().unwrap()).await.unwrap();
+        rig.upkeep(&fallen, Some(Duration::ZERO)).trim().await.unwrap();
+        assert!((17..=50).contains(&rig.start()), "{}", rig.start());
+        upkeep.trim().await.unwrap();
+        assert!((67..=100).contains(&rig.start()), "{}", rig.start());
+    }
+
+    #[tokio::test]
+    async fn a_store_knows_its_journal() {
+        let rig = Rig::new().await;
+        let store = rig.store("a.db", 100).await;
+        for _ in 0..2 {
+            same_journal(&*store, rig.journal.id()).await.unwrap();
+        }
+        let other = same_journal(&*store, Uuid::from_u128(7)).await.unwrap_err().to_string();
+        assert!(other.contains(&rig.journal.id().to_string()) && other.contains("0007"), "{other}");
     }
 }

@@ -191,6 +191,18 @@ async fn a_lost_database_is_built_anew_from_the_journal_with_the_same_rows() {
     }
     assert_eq!(before.len(), after.len());
 
+    // Somebody else's database is no database of this journal, however well its offsets fit.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = start(elsewhere.path(), "");
+    other.terminate();
+    assert_eq!(other.wait_end(kit::START).code(), Some(0));
+    fs::rename(server.data.join("kervan.db"), folder.path().join("own.db")).unwrap();
+    fs::copy(other.data.join("kervan.db"), server.data.join("kervan.db")).unwrap();
+    let (code, out) = kervan(&["serve", "--port", "0"], &[], Some(&server.data));
+    assert!(code != 0 && out.contains("it is made from the journal"), "exit code {code}: {out}");
+    rows::lose(&server.data);
+    fs::rename(folder.path().join("own.db"), server.data.join("kervan.db")).unwrap();
+
     // A journal with a hole builds nothing: neither with the rows nor without.
     fs::rename(server.data.join("journal/segment-0000000001.log"), folder.path().join("aside")).unwrap();
     for _ in 0..2 {
