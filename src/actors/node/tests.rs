@@ -1,7 +1,7 @@
 //! Whole nodes in one process, over the memory journal and the memory store.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -188,8 +188,9 @@ async fn a_room_that_panics_is_made_anew_and_others_notice_nothing() {
     assert_eq!(it.seqs().await, [3]);
     let again = it.say(room, "alice", "m1").await;
     assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
-    let restarts = it.node.context().metrics.actor_restarts.get();
-    assert_eq!(restarts, 1);
+    let metrics = &it.node.context().metrics;
+    assert_eq!(metrics.actor_restarts.get(), 1);
+    resident_rooms(metrics, 1).await;
 }
 
 #[tokio::test]
@@ -304,6 +305,22 @@ async fn a_newer_record_halts_its_partition_and_health_says_so() {
     assert!(reason.contains("version 99"), "{reason}");
 }
 
+/// Waits until the metrics tell of so many rooms in memory.
+async fn resident_rooms(metrics: &Metrics, count: i64) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while metrics.resident_rooms.get() != count {
+        assert!(Instant::now() < end, "{} rooms are counted", metrics.resident_rooms.get());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Rooms and users that were made from the store, as the metrics tell.
+fn activations(metrics: &Metrics) -> u64 {
+    let text = metrics.encode().unwrap();
+    let count = text.lines().find_map(|line| line.strip_prefix("kervan_activation_seconds_count "));
+    count.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
     let mut it = Fixture::new().await;
@@ -318,7 +335,12 @@ async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
     it.node.stored().reach(room.partition(), end).await;
     it.node.passivate_all();
     assert_eq!(it.node.residents(room.partition()).await, 0);
+    let metrics = Arc::clone(&it.node.context().metrics);
+    resident_rooms(&metrics, 0).await;
+    let activated = activations(&metrics);
     assert_eq!(seq_of(it.say(room, "bob", "m9").await), 5);
+    assert!(activations(&metrics) > activated);
+    resident_rooms(&metrics, 1).await;
     assert_eq!(it.seqs().await, [5], "a listener outlives the actor");
     let again = it.say(room, "alice", "m0").await;
     assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");

@@ -14,6 +14,7 @@ use super::shell::Context;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
 use crate::ids::{Generation, Partition, Seq, UserId};
+use crate::metrics::Counted;
 
 /// A question to a resident entity, answered by running it there.
 pub type Question = Box<dyn FnOnce(Option<&EntityCore>) + Send>;
@@ -77,6 +78,7 @@ pub struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
+    _counted: Counted,
 }
 
 impl Actor for Resident {
@@ -89,7 +91,12 @@ impl Actor for Resident {
         _: ActorRef<Message>,
         (entity, core, ties): Self::Arguments,
     ) -> Result<ResidentState, ActorProcessingErr> {
-        Ok(ResidentState { entity, core, ties, emits: Vec::new() })
+        let metrics = &ties.context.metrics;
+        let counted = Counted::new(match entity {
+            Entity::Room(_) => &metrics.resident_rooms,
+            Entity::User(_) => &metrics.resident_users,
+        });
+        Ok(ResidentState { entity, core, ties, emits: Vec::new(), _counted: counted })
     }
 
     async fn handle(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -328,10 +328,14 @@ impl PartitionState {
             }
             Action::Load { entity, replay_to } => {
                 let listeners = self.listeners.of(&entity);
+                let asked = Instant::now();
                 tokio::spawn(async move {
                     let core = hydrate::load(&context, partition, &entity, listeners, replay_to).await;
                     let core = match core {
-                        Ok(core) => Some(Box::new(core)),
+                        Ok(core) => {
+                            context.metrics.activation_seconds.observe(asked.elapsed().as_secs_f64());
+                            Some(Box::new(core))
+                        }
                         Err(error) => {
                             warn!(%partition, %error, "a room or user can't be loaded now");
                             tokio::time::sleep(RETRY).await;
