@@ -304,5 +304,5 @@ async fn look(node: &Node, journal: &EmbeddedJournal, (journal_check, store_chec
         Ok(()) => store_check.up(),
         Err(error) => store_check.down(error.to_string()),
     }
-    node.measure();
+    node.measure().await;
 }

@@ -279,12 +279,24 @@ impl Node {
     }
 
     /// Brings the gauges up to date.
-    pub fn measure(&self) {
-        let lag = |partition: Partition| {
-            self.context.applied.get(partition).0.saturating_sub(self.context.stored.get(partition).0)
-        };
-        let behind: u64 = Partition::all().map(lag).sum();
-        self.context.metrics.projector_lag_records.set(i64::try_from(behind).unwrap_or(i64::MAX));
+    pub async fn measure(&self) {
+        let Context { journal, applied, stored, metrics, env, .. } = &*self.context;
+        let (mut behind, mut oldest) = (0, None);
+        for partition in Partition::all() {
+            let next = stored.get(partition);
+            let lag = applied.get(partition).0.saturating_sub(next.0);
+            behind += lag;
+            if lag == 0 {
+                continue;
+            }
+            match journal.read(partition, next, 1).await {
+                Ok(records) => oldest = oldest.into_iter().chain(records.first().map(|record| record.time)).min(),
+                Err(error) => tracing::debug!(%partition, %error, "the first record that the store lacks"),
+            }
+        }
+        let age = oldest.map_or(0, |time| env.now().since(time) / 1_000);
+        metrics.projector_lag_records.set(i64::try_from(behind).unwrap_or(i64::MAX));
+        metrics.watermark_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
     /// Lets every idle entity go now that the store has.

@@ -14,9 +14,9 @@ use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
 use crate::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
 use crate::actors::room::{Command, Reject, payload};
-use crate::env::Env;
+use crate::env::{Env, ManualClock};
 use crate::health::{Health, State};
-use crate::ids::{ClientId, Offset, RoomId, Seq, UserId};
+use crate::ids::{ClientId, Offset, RoomId, Seq, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
@@ -242,6 +242,31 @@ async fn while_the_store_is_down_warm_rooms_take_messages_and_cold_ones_refuse_b
     let before = it.journal.bounds(cold.partition()).end;
     assert!(matches!(it.say(cold, "alice", "m1").await, Answer::Unavailable { .. }));
     assert_eq!(it.journal.bounds(cold.partition()).end, before);
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_far_the_store_is_behind_and_since_when() {
+    let clock = Arc::new(ManualClock::new(Timestamp(1_700_000_000_000)));
+    let env = Env { clock: clock.clone(), ids: Env::system().ids };
+    let it = Fixture::over(MemoryJournal::new(clock.clone()), Arc::new(MemoryStore::new()), env).await;
+    let room = it.direct().await;
+    let end = it.journal.bounds(room.partition()).end;
+    it.node.stored().reach(room.partition(), end).await;
+    it.store.set_down(true);
+    it.say(room, "alice", "m1").await;
+    clock.advance(3_000);
+    it.say(room, "alice", "m2").await;
+    it.node.measure().await;
+    let metrics = Arc::clone(&it.node.context().metrics);
+    let told = || (metrics.projector_lag_records.get(), metrics.watermark_age_seconds.get());
+    assert!(told().0 >= 2 && told().1 == 3, "{:?}", told());
+    it.store.set_down(false);
+    let end = Instant::now() + Duration::from_secs(10);
+    while told() != (0, 0) {
+        assert!(Instant::now() < end, "{:?}", told());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        it.node.measure().await;
+    }
 }
 
 #[tokio::test]
