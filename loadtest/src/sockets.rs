@@ -14,6 +14,8 @@ use crate::socket::Socket;
 const PROGRAM: &str = "target/release/kervan";
 /// Publishes of one publisher that wait for their replies.
 const WINDOW: usize = 32;
+/// Between two looks at the memory of an idle server.
+const SETTLE: Duration = Duration::from_secs(10);
 /// Connections that publish, at most.
 const PUBLISHERS: usize = 16;
 
@@ -44,13 +46,23 @@ pub fn idle(args: &[String]) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let before = pss(server.pid())?;
         let all = open(&server.address, 200, connections).await?;
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let after = pss(server.pid())?;
+        let after = settled(server.pid()).await?;
         let each = (after.saturating_sub(before)) as f64 / all.len() as f64 / 1024.0;
         println!("{} idle authenticated connections: {each:.2} KiB PSS each ({} MiB in all)", all.len(), after >> 20);
         drop((warm, all));
         Ok(())
     })
+}
+
+/// What the process has once it gives nothing back any more: rooms and users leave memory when nobody needs them, and
+/// the allocator returns pages some seconds later.
+async fn settled(pid: u32) -> Result<u64> {
+    let mut least = pss(pid)?;
+    for _ in 0..6 {
+        tokio::time::sleep(SETTLE).await;
+        least = least.min(pss(pid)?);
+    }
+    Ok(least)
 }
 
 async fn open(address: &str, from: usize, count: usize) -> Result<Vec<Socket>> {
