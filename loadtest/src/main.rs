@@ -13,6 +13,10 @@ mod sockets;
 use anyhow::{Result, bail};
 use kervan_loadtest::{bare, group, measure};
 
+/// The product's: the engine runs in this process, too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const USAGE: &str = "\
 usage: kervan-loadtest SUBCOMMAND
   journal [DIR] [SECONDS] [APPENDERS]   durable appends: the embedded journal beside a bare group-commit appender
