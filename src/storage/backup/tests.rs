@@ -74,13 +74,18 @@ impl Live {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     let live = Live::new().await;
+    live.store.commit(moved(p(3), 60, 100)).await.unwrap();
+    // The store is at the journal's end again and again: copied the other way round, it would be ahead of the copy.
     let writes = async {
-        for n in 60..90 {
-            live.append(3).await;
+        for n in 100.. {
+            live.append(1).await;
             live.store.commit(moved(p(3), n, n + 1)).await.unwrap();
         }
     };
-    let ((), (from, made)) = tokio::join!(writes, live.backup());
+    let (from, made) = tokio::select! {
+        made = live.backup() => made,
+        () = writes => unreachable!("it writes for ever"),
+    };
     let made = made.unwrap();
     assert_eq!((made.taken_at, made.journal), (Timestamp(5), live.journal.id()));
     std::fs::write(live.data().join("LOCK"), "1").unwrap();
@@ -91,7 +96,7 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     let stored = store.watermarks().await.unwrap();
     let (at, end) = (stored[3].next_offset, journal.bounds(p(3)).end);
     assert_eq!((made.watermarks[3], made.records), (at, report.records));
-    assert!(at >= Offset(60) && end >= Offset(100) && at <= end, "{at} {end}");
+    assert!(at >= Offset(100) && at <= end, "{at} {end}");
     // It goes on, and the backup stays what it was.
     journal.append(p(3), vec![Bytes::from_static(b"more")]).await.unwrap();
     journal.close().await.unwrap();
