@@ -362,6 +362,8 @@ async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
     assert_eq!(it.node.residents(room.partition()).await, 0);
     let metrics = Arc::clone(&it.node.context().metrics);
     resident_rooms(&metrics, 0).await;
+    // The room and three messages, at least.
+    assert!(metrics.appended_records.get() >= 4 && metrics.appended_bytes.get() > 100, "appends are counted");
     let activated = activations(&metrics);
     assert_eq!(seq_of(it.say(room, "bob", "m9").await), 5);
     assert!(activations(&metrics) > activated);

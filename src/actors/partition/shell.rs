@@ -67,6 +67,29 @@ pub struct Context {
 }
 
 impl Context {
+    /// Appends to the journal, and counts what came of it.
+    async fn append(&self, partition: Partition, records: Vec<Bytes>) -> Result<Appended, AppendError> {
+        let (begun, count) = (Instant::now(), records.len() as u64);
+        let bytes = records.iter().map(|record| record.len() as u64).sum();
+        let report = self.journal.append(partition, records).await;
+        match &report {
+            Ok(_) => {
+                self.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+                self.metrics.appended_records.inc_by(count);
+                self.metrics.appended_bytes.inc_by(bytes);
+            }
+            Err(error) => {
+                let reason = match error {
+                    AppendError::Refused(_) => "refused",
+                    AppendError::Unknown(_) => "unknown",
+                    AppendError::Closed(_) => "closed",
+                };
+                self.metrics.append_errors.get_or_create_owned(&Reason { reason }).inc();
+            }
+        }
+        report
+    }
+
     /// Counts a decision.
     pub fn count(&self, verdict: Verdict) {
         match verdict {
@@ -316,7 +339,7 @@ impl PartitionState {
         match action {
             Action::Append { ticket, records } => {
                 tokio::spawn(async move {
-                    let report = context.journal.append(partition, records).await;
+                    let report = context.append(partition, records).await;
                     let _ = myself.cast(PartitionMessage::Appended(ticket, report));
                 });
             }

@@ -116,6 +116,8 @@ fn other_operations(index: &Index<'_>, findings: &mut Findings) {
         let fits = match (attempt.what, &event.body) {
             // It had been so before: the answer names the event that made it so, whoever asked for that.
             (What::Join, Body::Created { members }) if *duplicate => members.iter().any(|user| user == attempt.user),
+            (What::Invite { user: asked }, Body::Created { members }) if *duplicate => members.contains(asked),
+            (What::Invite { user: asked }, Body::Joined) if *duplicate => event.actor.as_ref() == Some(asked),
             (What::Send { .. }, _) | (What::Join, Body::Joined) | (What::Leave, Body::Left) => true,
             (What::Edit { target: asked }, Body::Edited { target }) => asked == target,
             (What::Delete { target: asked }, Body::Deleted { target }) => asked == target,

@@ -188,3 +188,21 @@ fn a_wrong_unread_count_is_found() {
     assert_eq!(kinds("ann", 0, 0), []);
     assert_eq!(kinds("ann", 0, 1), [Kind::Unread]);
 }
+
+#[test]
+fn an_invitation_of_somebody_who_is_in_names_the_event_that_let_them_in() {
+    let events = [created(&["ann", "bob"]), event(2, "cid", Body::Joined)];
+    for (asked, seq, found) in [
+        ("bob", 1, vec![]),
+        ("cid", 2, vec![]),
+        ("cid", 1, vec![Kind::WrongSeq]),
+        ("bob", 2, vec![Kind::WrongSeq]),
+    ] {
+        let mut story = Story::default();
+        let join = story.invoke("cid", What::Join);
+        story.ok(join, 2, "");
+        let op = story.invoke("ann", What::Invite { user: asked.into() });
+        story.add(Entry::Ok { op, seq, id: String::new(), duplicate: true }).last(&events);
+        assert_eq!(story.kinds(), found, "{asked} at {seq}");
+    }
+}
