@@ -192,12 +192,9 @@ fn a_wrong_unread_count_is_found() {
 #[test]
 fn an_invitation_of_somebody_who_is_in_names_the_event_that_let_them_in() {
     let events = [created(&["ann", "bob"]), event(2, "cid", Body::Joined)];
-    for (asked, seq, found) in [
-        ("bob", 1, vec![]),
-        ("cid", 2, vec![]),
-        ("cid", 1, vec![Kind::WrongSeq]),
-        ("bob", 2, vec![Kind::WrongSeq]),
-    ] {
+    for (asked, seq, found) in
+        [("bob", 1, vec![]), ("cid", 2, vec![]), ("cid", 1, vec![Kind::WrongSeq]), ("bob", 2, vec![Kind::WrongSeq])]
+    {
         let mut story = Story::default();
         let join = story.invoke("cid", What::Join);
         story.ok(join, 2, "");
