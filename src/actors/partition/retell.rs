@@ -8,12 +8,10 @@ use super::ring::Ring;
 use super::shell::Context;
 use crate::actors::fold::{self, Entity, EntityState, FoldClock};
 use crate::actors::gateway::frames::StreamEvent;
-use crate::actors::room::RoomState;
-use crate::actors::user::UserState;
 use crate::ids::{Offset, Seq};
 use crate::limits;
-use crate::storage::journal::ReadError;
 use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::journal::{ReadError, StoredRecord};
 use crate::storage::store::rows::WatermarkRow;
 
 /// How long to wait for one's turn.
@@ -53,38 +51,69 @@ impl Context {
         if start > Offset::ZERO {
             return Err(Untold::Trimmed(start));
         }
-        let mut state = match entity {
-            Entity::Room(room) => EntityState::room(RoomState::absent(*room)),
-            Entity::User(user) => EntityState::user(UserState::new(user.clone())),
-        };
-        let mut ring = Ring::new(limits::RETOLD_BYTES, limits::RETOLD_BYTES);
-        let mut clock = FoldClock::new(WatermarkRow::start(partition).fold_time);
-        let (end, mut next, mut bytes) = (self.applied.get(partition), Offset::ZERO, 0);
+        let mut story = Retelling::new(entity.clone());
+        let (end, mut next) = (self.applied.get(partition), Offset::ZERO);
         while next < end {
             let records = self.journal.read(partition, next, limits::APPEND_BYTES).await?;
-            if records.is_empty() {
-                break;
-            }
-            for record in records.into_iter().take_while(|record| record.offset < end) {
-                bytes += record.bytes.len();
-                if bytes > limits::RETOLD_BYTES {
-                    return Err(Untold::TooLong);
-                }
-                next = record.offset.next();
-                let now = clock.advance(record.time);
-                let envelope = Envelope::decode_record(&record.bytes)?;
-                if fold::entity_in(partition, &envelope).as_ref() != Some(entity) {
-                    continue;
-                }
-                if let Some(event) = state.fold(now, &envelope).event() {
-                    ring.push(record.offset, event, Offset::ZERO);
-                }
-            }
+            let Some(last) = records.last().map(|record| record.offset) else { break };
+            next = last.next();
+            records.iter().take_while(|record| record.offset < end).try_for_each(|record| story.take(record))?;
         }
-        // An entity without events is told in full. One whose first ones the ring let go is not.
-        if ring.first().is_some_and(|first| first > Seq(1)) {
+        story.events(from, to)
+    }
+}
+
+/// The pure part: takes the partition's records from the first one on. Whoever reads them sees to it that all of them are
+/// verified.
+pub struct Retelling {
+    entity: Entity,
+    state: EntityState,
+    clock: FoldClock,
+    ring: Ring,
+    bytes: usize,
+}
+
+impl Retelling {
+    /// Before the first record.
+    #[must_use]
+    pub fn new(entity: Entity) -> Self {
+        Self {
+            state: EntityState::absent(&entity),
+            clock: FoldClock::new(WatermarkRow::start(entity.partition()).fold_time),
+            ring: Ring::new(limits::RETOLD_BYTES, limits::RETOLD_BYTES),
+            bytes: 0,
+            entity,
+        }
+    }
+
+    /// Takes the next record of the partition.
+    ///
+    /// # Errors
+    /// [`Untold::TooLong`], [`Untold::Record`].
+    pub fn take(&mut self, record: &StoredRecord) -> Result<(), Untold> {
+        self.bytes += record.bytes.len();
+        if self.bytes > limits::RETOLD_BYTES {
             return Err(Untold::TooLong);
         }
-        Ok(ring.range(from.max(Seq(1)), to).unwrap_or_default())
+        let now = self.clock.advance(record.time);
+        let envelope = Envelope::decode_record(&record.bytes)?;
+        if fold::entity_in(self.entity.partition(), &envelope).as_ref() == Some(&self.entity)
+            && let Some(event) = self.state.fold(now, &envelope).event()
+        {
+            self.ring.push(record.offset, event, Offset::ZERO);
+        }
+        Ok(())
+    }
+
+    /// The events from `from` to `to`, both included, as far as there are any.
+    ///
+    /// # Errors
+    /// [`Untold::TooLong`].
+    pub fn events(&self, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, Untold> {
+        // An entity without events is told in full. One whose first ones the ring let go is not.
+        if self.ring.first().is_some_and(|first| first > Seq(1)) {
+            return Err(Untold::TooLong);
+        }
+        Ok(self.ring.range(from.max(Seq(1)), to).unwrap_or_default())
     }
 }

@@ -53,7 +53,14 @@ impl World<'_> {
                 let until = self.now + self.rng.between(100, 4_000);
                 self.cuts.insert((node, other), until);
             }
-            Fault::StoreDown => self.store.down_until = self.now + self.rng.between(100, 4_000),
+            Fault::StoreDown => {
+                self.store.down_until = self.now + self.rng.between(500, 5_000);
+                // Some come back meanwhile, and ask for what they missed.
+                for _ in 0..self.rng.below(6) {
+                    let client = self.rng.index(self.clients.len());
+                    self.disconnect(client);
+                }
+            }
             Fault::Rollback => {
                 let which = self.rng.next() as usize;
                 self.stats.rollbacks += u64::from(self.store.fall_back(which));

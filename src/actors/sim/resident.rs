@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::event::{OwnerId, What};
 use super::owner::Owner;
+use super::plan::Fault;
 use super::world::World;
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{FetchError, StreamEvent, ToGateway, ToOwner};
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::{Batch, Item, Origin};
+use crate::actors::partition::retell::{Retelling, Untold};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Seq, UserId};
 use crate::limits;
@@ -164,8 +166,12 @@ impl World<'_> {
         below: Seq,
         rest: Vec<StreamEvent>,
     ) {
+        if !self.healing && self.plan.faults.contains(&Fault::StoreDown) && self.rng.chance(300) {
+            // Of all moments at this one.
+            self.store.down_until = self.now + self.rng.between(100, 2_000);
+        }
         let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
-        let events = match self.stored_events(entity, from, last_stored) {
+        let events = match self.stored_events(id, entity, from, last_stored) {
             Ok(mut events) => {
                 self.stats.fetched += 1;
                 let next = events.last().map_or(from, |event| event.seq().next());
@@ -181,11 +187,17 @@ impl World<'_> {
         self.send_to_gateway(id.node, origin.node, frame);
     }
 
-    fn stored_events(&mut self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+    fn stored_events(
+        &mut self,
+        id: OwnerId,
+        entity: &Entity,
+        from: Seq,
+        to: Seq,
+    ) -> Result<Vec<StreamEvent>, FetchError> {
         if from > to {
             return Ok(Vec::new());
         }
-        let store = self.store.get().ok_or(FetchError::Unavailable)?;
+        let Some(store) = self.store.get() else { return self.retold(id, entity, from, to) };
         let range = SeqRange::new(from, to);
         let events: Result<Vec<_>, _> = match entity {
             Entity::Room(room) => {
@@ -199,6 +211,21 @@ impl World<'_> {
         };
         events.map_err(|error| {
             self.fail(format!("the store holds events that can't be: {error}"));
+            FetchError::Unavailable
+        })
+    }
+
+    /// While the store is down: from the journal, up to what is folded here.
+    fn retold(&mut self, id: OwnerId, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+        self.stats.retold += 1;
+        let applied = self.nodes[self.index(id.node)].applied.get(&id.partition).copied().unwrap_or_default();
+        let mut story = Retelling::new(entity.clone());
+        let told = self.log.read(id.partition, Offset::ZERO, usize::MAX).map_err(Untold::from).and_then(|records| {
+            records.iter().take_while(|record| record.offset < applied).try_for_each(|record| story.take(record))?;
+            story.events(from, to)
+        });
+        told.map_err(|why| {
+            self.fail(format!("{entity:?} can't be told from the journal: {why}"));
             FetchError::Unavailable
         })
     }

@@ -53,6 +53,8 @@ stats! {
     replayed,
     /// Questions for older events that the store answered.
     fetched,
+    /// Questions for older events that the journal answered, as the store was down.
+    retold,
     /// Subscriptions that ended with a removal.
     removed,
     /// Direct chats and groups whose time was over.
