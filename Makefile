@@ -21,6 +21,15 @@ quick:
 sim:
 	@scripts/sim $(SEEDS)
 
-# The figures of docs/performance.md.
+# The figures of docs/performance.md: some ten minutes.
 bench:
-	cargo run --release --locked -p kervan-loadtest
+	cargo build --release --locked -p kervan -p kervan-loadtest --bins --examples
+	target/release/kervan-loadtest journal
+	target/release/kervan-loadtest acks
+	target/release/kervan-loadtest sendacks
+	target/release/kervan-loadtest activation
+	target/release/kervan-loadtest idle
+	target/release/kervan-loadtest fanout target/release/kervan 1 1000
+	target/release/kervan-loadtest fanout target/release/kervan 500 20
+	target/release/kervan-loadtest restart
+	target/release/examples/projector
