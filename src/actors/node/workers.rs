@@ -19,6 +19,7 @@ use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
 use crate::actors::workers::relay::{Append, expiry, worker as relay};
 use crate::ids::Partition;
+use crate::metrics::Metrics;
 use crate::storage::journal::AppendError;
 
 /// How often the workers are looked after.
@@ -158,6 +159,20 @@ impl Deps {
     }
 }
 
+/// Starts a worker again if it died.
+fn revive<S>(
+    name: &'static str,
+    running: &mut workers::Running<S>,
+    metrics: &Metrics,
+    start: impl FnOnce() -> workers::Running<S>,
+) {
+    if running.is_finished() {
+        error!("the {name} died and is started again");
+        metrics.actor_restarts.inc();
+        *running = start();
+    }
+}
+
 impl WorkersState {
     fn look(&mut self) {
         let Some(running) = &mut self.running else { return };
@@ -165,21 +180,9 @@ impl WorkersState {
             self.context.halted.mark(*partition);
             self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
         }
-        let restarts = &self.context.metrics.actor_restarts;
-        if running.projector.is_finished() {
-            error!("the projector died and is started again");
-            restarts.inc();
-            running.projector = projector::spawn(self.deps.projector.clone());
-        }
-        if running.relay.is_finished() {
-            error!("the relay died and is started again");
-            restarts.inc();
-            running.relay = relay::spawn(self.deps.relay.clone());
-        }
-        if running.expiry.is_finished() {
-            error!("the expiry scanner died and is started again");
-            restarts.inc();
-            running.expiry = expiry::spawn(self.deps.expiry.clone());
-        }
+        let (deps, metrics) = (&self.deps, &self.context.metrics);
+        revive("projector", &mut running.projector, metrics, || projector::spawn(deps.projector.clone()));
+        revive("relay", &mut running.relay, metrics, || relay::spawn(deps.relay.clone()));
+        revive("expiry scanner", &mut running.expiry, metrics, || expiry::spawn(deps.expiry.clone()));
     }
 }
