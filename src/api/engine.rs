@@ -94,6 +94,18 @@ pub enum StartError {
     Unsupported(String),
 }
 
+impl StartError {
+    /// Whether it can't work as asked, however often it is tried: what was given does not fit, and nothing is broken.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
+            Self::Auth(_) | Self::Unrestored(_) | Self::Unsupported(_) => true,
+            Self::Journal { .. } | Self::Node(_) => false,
+        }
+    }
+}
+
 impl Engine {
     /// Opens journal and store and starts everything. Returns when all that the journal held is folded.
     ///

@@ -1,7 +1,8 @@
 //! The command line: its words, and what each exit code means.
 //!
 //! 0: done. 1: it failed while running. 2: asked for in a way that can't work (unknown flag, bad configuration, data
-//! folder or port held by another process, a bad backup); nothing was changed. 130, 143: a second Ctrl-C or SIGTERM cut a drain short.
+//! folder or port held by another process, a bad backup, a store of another journal); nothing was changed. 130, 143: a
+//! second Ctrl-C or SIGTERM cut a drain short.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

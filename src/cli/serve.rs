@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kervan::api::engine::{Engine, Given};
+use kervan::api::engine::{Engine, Given, StartError};
 use kervan::api::http::{self, Backups, Listener, Options};
 use kervan::config::{Config, Loaded};
 use kervan::env::Env;
@@ -66,7 +66,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
         shutdown: shutdown.clone(),
     };
     let engine = tokio::select! {
-        engine = Engine::start(given) => engine?,
+        engine = Engine::start(given) => engine.map_err(start_error)?,
         (signal, code) = signals.next() => {
             tracing::info!(signal, "stopped while starting");
             return Ok(ExitCode::from(code));
@@ -102,6 +102,10 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     drop((door, lock));
     tracing::info!("drained");
     Ok(ExitCode::SUCCESS)
+}
+
+fn start_error(error: StartError) -> anyhow::Error {
+    if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
 }
 
 async fn drain(config: &Config, shutdown: &Shutdown, engine: Engine) -> anyhow::Result<()> {

@@ -147,6 +147,20 @@ fn a_second_start_on_the_same_folder_says_which_process_holds_it() {
 }
 
 #[test]
+fn a_store_of_another_journal_is_refused_with_exit_code_2() {
+    let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [&own, &other] {
+        let server = Running::start(dir.path(), &["--port", "0"]);
+        server.signal(Signal::TERM);
+        assert_eq!(server.exit_code(), Some(0));
+    }
+    std::fs::copy(other.path().join("data/kervan.db"), own.path().join("data/kervan.db")).unwrap();
+    let (code, error) = code_and_error(&run(own.path(), &["--port", "0"]));
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("it is made from the journal"), "{error}");
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let server = Running::start(one.path(), &["--port", "0"]);
