@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use kervan::config::template;
+use kervan::config::{reference, template};
 
 use super::{Settings, print, sources};
 
@@ -24,6 +24,8 @@ pub(super) enum What {
     },
     /// Write a cluster.toml with every key and its default to stdout.
     Template,
+    /// Write the reference of every setting as Markdown to stdout.
+    Reference,
 }
 
 pub(super) fn run(what: &What) -> anyhow::Result<ExitCode> {
@@ -38,6 +40,7 @@ pub(super) fn run(what: &What) -> anyhow::Result<ExitCode> {
             print("the configuration is good\n")?;
         }
         What::Template => print(&template())?,
+        What::Reference => print(&reference())?,
     }
     Ok(ExitCode::SUCCESS)
 }

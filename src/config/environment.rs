@@ -165,6 +165,20 @@ pub(super) fn variable_of(section: &str, key: &str) -> String {
     format!("{PREFIX}{}__{}", section.to_ascii_uppercase(), key.to_ascii_uppercase())
 }
 
+/// Every variable that sets a key, in code quotes: the short name first, then the general one, each with its `_FILE`.
+pub(super) fn names_of(section: &str, key: &str) -> Vec<String> {
+    let secret = SECRETS.contains(&(section, key));
+    let short = KNOWN.iter().filter(|(_, of, named)| (*of, *named) == (section, key)).map(|(name, ..)| (*name).to_owned());
+    let mut names = Vec::new();
+    for name in short.chain([variable_of(section, key)]) {
+        names.push(format!("`{name}`"));
+        if secret {
+            names.push(format!("`{name}{FILE_SUFFIX}`"));
+        }
+    }
+    names
+}
+
 /// Kubernetes gives every pod variables about the services of its namespace: `KERVAN_SERVICE_HOST`, `REDIS_PORT` with
 /// `tcp://…` and so on. They are not meant for us.
 fn from_kubernetes(name: &str, value: &str) -> bool {
