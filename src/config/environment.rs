@@ -168,7 +168,8 @@ pub(super) fn variable_of(section: &str, key: &str) -> String {
 /// Every variable that sets a key, in code quotes: the short name first, then the general one, each with its `_FILE`.
 pub(super) fn names_of(section: &str, key: &str) -> Vec<String> {
     let secret = SECRETS.contains(&(section, key));
-    let short = KNOWN.iter().filter(|(_, of, named)| (*of, *named) == (section, key)).map(|(name, ..)| (*name).to_owned());
+    let short =
+        KNOWN.iter().filter(|(_, of, named)| (*of, *named) == (section, key)).map(|(name, ..)| (*name).to_owned());
     let mut names = Vec::new();
     for name in short.chain([variable_of(section, key)]) {
         names.push(format!("`{name}`"));

@@ -23,7 +23,9 @@ pub fn reference() -> String {
         push(&mut out, section, &format!("[{name}]"), &|key| names_of(name, key));
         if name == "auth" {
             let heading = format!("[[{}]]", Namespace::SCHEMA.name);
-            push(&mut out, &Namespace::default(), &heading, &|_| vec!["in `KERVAN_CHANNELS`, as a TOML list".to_owned()]);
+            push(&mut out, &Namespace::default(), &heading, &|_| {
+                vec!["in `KERVAN_CHANNELS`, as a TOML list".to_owned()]
+            });
         }
     }
     out

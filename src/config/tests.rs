@@ -73,7 +73,8 @@ fn the_checked_in_cluster_toml_is_the_template() {
 fn the_checked_in_reference_is_what_the_settings_say() {
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
     assert_eq!(file, reference(), "write it again: kervan config reference > docs/configuration.md");
-    let secret = "Environment: `JWT_SECRET`, `JWT_SECRET_FILE`, `KERVAN_AUTH__HMAC_SECRET`, `KERVAN_AUTH__HMAC_SECRET_FILE`.";
+    let secret =
+        "Environment: `JWT_SECRET`, `JWT_SECRET_FILE`, `KERVAN_AUTH__HMAC_SECRET`, `KERVAN_AUTH__HMAC_SECRET_FILE`.";
     assert!(file.contains(secret), "{file}");
 }
 
