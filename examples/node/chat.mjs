@@ -1,0 +1,52 @@
+// A direct chat in a terminal: TOKEN=… node chat.mjs USER [URL]. Lines that you type are sent; Ctrl-D leaves.
+//
+// What to copy from here: every message has a client id and stays in `outbox` until the server has answered, and what
+// is left there after a lost connection is sent again. So nothing is lost and nothing appears twice.
+
+import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { Centrifuge } from 'centrifuge';
+import WebSocket from 'ws';
+
+const [peer, url = 'ws://127.0.0.1:3000/connection/websocket'] = process.argv.slice(2);
+const client = new Centrifuge(url, { token: process.env.TOKEN, websocket: WebSocket });
+const outbox = new Map(); // client id -> body
+
+const show = ({ seq, sender, body }) => console.log(`${seq}\t${sender}: ${body}`);
+
+async function flush() {
+  for (const [client_id, body] of outbox) {
+    try {
+      await client.rpc('message.send', { room: room.room, client_id, body });
+    } catch (error) {
+      // Perhaps it is in, perhaps not: it stays in the outbox, and the same client id makes the repetition harmless.
+      // Codes that are not temporary do not get better by trying again.
+      if (error.code >= 100 && !error.temporary) console.error(`not sent: ${error.message}`);
+      else return;
+    }
+    outbox.delete(client_id);
+  }
+}
+
+client.connect();
+await client.ready();
+const { data: room } = await client.rpc('room.create', { kind: 'direct', user: peer });
+
+const chat = client.newSubscription(room.channel, { recoverable: true });
+chat.on('publication', ({ data }) => data.type === 'message' && show(data));
+chat.on('subscribed', async ({ wasRecovering, recovered }) => {
+  // The first time, and whenever the server could not give everything that was missed.
+  if (!wasRecovering || !recovered) {
+    const { data } = await client.rpc('message.history', { room: room.room, limit: 20 });
+    data.messages.forEach(show);
+  }
+  await flush();
+});
+chat.subscribe();
+await chat.ready();
+
+for await (const body of createInterface({ input: process.stdin })) {
+  outbox.set(randomUUID(), body);
+  await flush();
+}
+client.disconnect();

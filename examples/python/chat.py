@@ -1,0 +1,56 @@
+"""A direct chat in a terminal: TOKEN=… python chat.py USER [URL]. Lines that you type are sent; Ctrl-D leaves."""
+
+import asyncio
+import os
+import sys
+import uuid
+
+from centrifuge import CentrifugeError, Client, ReplyError, SubscriptionEventHandler
+
+
+def show(message):
+    print(f"{message['seq']}\t{message['sender']}: {message['body']}", flush=True)
+
+
+class Room(SubscriptionEventHandler):
+    """Shows what happens in the room."""
+
+    async def on_publication(self, ctx):
+        if ctx.pub.data["type"] == "message":
+            show(ctx.pub.data)
+
+
+async def send(client, room, body):
+    """Sends until the server has answered. The client id makes the repetitions harmless."""
+    message = {"room": room, "client_id": str(uuid.uuid4()), "body": body}
+    while True:
+        try:
+            return await client.rpc("message.send", message)
+        except ReplyError as error:
+            if not error.temporary:
+                raise
+        except CentrifugeError:
+            pass  # Not connected, or no answer in time: perhaps it is in.
+        await asyncio.sleep(0.5)
+
+
+async def main():
+    peer = sys.argv[1]
+    url = sys.argv[2] if len(sys.argv) > 2 else "ws://127.0.0.1:3000/connection/websocket"
+    client = Client(url, token=os.environ["TOKEN"])
+    await client.connect()
+    await client.ready()
+    room = (await client.rpc("room.create", {"kind": "direct", "user": peer})).data
+    history = await client.rpc("message.history", {"room": room["room"], "limit": 20})
+    for message in history.data["messages"]:
+        show(message)
+    chat = client.new_subscription(room["channel"], events=Room(), recoverable=True)
+    await chat.subscribe()
+    await chat.ready()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        await send(client, room["room"], line.rstrip("\n"))
+    await client.disconnect()
+
+
+asyncio.run(main())

@@ -1,0 +1,84 @@
+// Every example does what its first lines say, against the real server.
+
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { Server, token } from '../sdk/node/server.mjs';
+import { Program, examples } from './program.mjs';
+
+let server;
+before(async () => { server = await Server.start(); });
+after(() => server.stop());
+
+const node = (context, file, user, args = []) =>
+  new Program(context, process.execPath, [file, ...args, server.url], { TOKEN: token(user) });
+const python = (context, user, args) =>
+  new Program(context, process.env.PYTHON, ['python/chat.py', ...args, server.url], { TOKEN: token(user) });
+const says = (sender, body) => line => line.endsWith(`\t${sender}: ${body}`);
+
+test('two people chat, one in Node and one in Python, and a killed server costs no line and doubles none', async context => {
+  const ann = node(context, 'node/chat.mjs', 'ann', ['ben']);
+  const ben = python(context, 'ben', ['ann']);
+  ann.type('hello ben');
+  await ben.line(says('ann', 'hello ben'), 'ben sees the line');
+  ben.type('hello ann');
+  await ann.line(says('ben', 'hello ann'), 'ann sees the answer');
+
+  await server.end('SIGKILL');
+  ann.type('are you there?');
+  ben.type('I am');
+  await server.restart();
+  await ann.line(says('ben', 'I am'), 'ann sees what was said meanwhile');
+  await ben.line(says('ann', 'are you there?'), 'ben likewise');
+  for (const one of [ann, ben]) {
+    // The first page of history may repeat what came live: a line is doubled only if it has two seqs.
+    const bodies = [...new Set(one.lines)].map(line => line.split('\t')[1]);
+    assert.equal(new Set(bodies).size, bodies.length, one.lines.join('\n'));
+  }
+});
+
+test('the bot joins the room that it is invited to and answers once, also after it was started again', async context => {
+  const first = node(context, 'bot/bot.mjs', 'bot');
+  await first.line(line => line === 'listening as bot', 'the bot is ready');
+  const host = node(context, 'node/chat.mjs', 'host', ['bot']);
+  host.type('!echo one');
+  await host.line(says('bot', 'one'), 'the bot answers');
+  first.child.kill('SIGKILL');
+  await first.ended;
+  const second = node(context, 'bot/bot.mjs', 'bot');
+  await second.line(line => line === 'listening as bot', 'the bot is back');
+  host.type('!echo two');
+  await host.line(says('bot', 'two'), 'the bot answers again');
+  assert.equal(host.lines.filter(says('bot', 'one')).length, 1);
+});
+
+test('two tabs of the page without a build step hear each other', async context => {
+  const files = { '/': ['text/html', 'browser/index.html'],
+    '/centrifuge.js': ['text/javascript', 'node_modules/centrifuge/dist/centrifuge.js'] };
+  const pages = createServer((request, response) => {
+    const [type, file] = files[request.url.split('?')[0]] ?? [];
+    response.writeHead(file ? 200 : 404, { 'content-type': type ?? 'text/plain' });
+    response.end(file && readFileSync(join(examples, file)));
+  });
+  await new Promise(resolve => pages.listen(0, '127.0.0.1', resolve));
+  context.after(() => pages.close());
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'] });
+  context.after(() => browser.close());
+  const open = async user => {
+    const page = await browser.newPage();
+    const query = new URLSearchParams({ token: token(user), url: server.url });
+    await page.goto(`http://127.0.0.1:${pages.address().port}/?${query}`);
+    return page;
+  };
+  const [ann, ben] = [await open('ann'), await open('ben')];
+  const say = async (page, text) => { await page.fill('#text', text); await page.press('#text', 'Enter'); };
+  await say(ann, 'is anybody here?');
+  await ben.getByText('ann: is anybody here?').waitFor();
+  await say(ben, 'I am');
+  await ann.getByText('ben: I am').waitFor();
+});
