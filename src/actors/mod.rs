@@ -15,6 +15,7 @@ pub mod bugs;
 mod canon;
 pub mod chain;
 mod codec;
+pub mod directory;
 pub mod fold;
 pub mod gateway;
 pub mod halted;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::actors::directory::Directory;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
 use crate::actors::gateway::hub::Overload;
@@ -120,7 +121,8 @@ impl Node {
             applied.raise(row.partition, row.next_offset);
             stored.raise(row.partition, row.next_offset);
         }
-        let partitions = Arc::new(Partitions::new());
+        let directory = Arc::new(Directory::new(Arc::clone(&parts.env.clock)));
+        let partitions = Arc::new(Partitions::new(&directory));
         let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
         let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
         let answers = Arc::clone(&commands);
@@ -140,6 +142,7 @@ impl Node {
             retelling: Semaphore::new(limits::RETELLINGS),
             metrics: parts.metrics,
             health: health.clone(),
+            directory,
             options: parts.options,
         });
         // Before the actors: one that halts at once has the last word.
@@ -270,6 +273,12 @@ impl Node {
     #[must_use]
     pub fn halted(&self) -> &Halted {
         &self.context.halted
+    }
+
+    /// What its actors publish.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.context.directory
     }
 
     /// What all partitions share.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ractor::ActorRef;
 
+use crate::actors::directory::{Directory, Vitals};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
 use crate::actors::gateway::hub::Overload;
@@ -28,15 +29,17 @@ struct Slot {
     actor: RwLock<Option<ActorRef<PartitionMessage>>>,
     budget: Arc<Budget>,
     listeners: Arc<ListenerTable>,
+    vitals: Arc<Vitals>,
 }
 
 impl Partitions {
     /// No actors yet.
-    pub fn new() -> Self {
-        let slot = |_| Slot {
+    pub fn new(directory: &Directory) -> Self {
+        let slot = |partition| Slot {
             actor: RwLock::new(None),
             budget: Arc::new(Budget::new(limits::PARTITION_QUEUE_BYTES)),
             listeners: Arc::default(),
+            vitals: Arc::clone(directory.partition(partition)),
         };
         Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false) }
     }
@@ -58,8 +61,12 @@ impl Partitions {
 
     /// Tells a partition something. Says whether it has an actor that takes it.
     pub fn cast(&self, partition: Partition, message: PartitionMessage) -> bool {
-        let actor = self.slots[partition.index()].actor.read().unwrap_or_else(PoisonError::into_inner);
-        actor.as_ref().is_some_and(|actor| actor.cast(message).is_ok())
+        let slot = &self.slots[partition.index()];
+        let actor = slot.actor.read().unwrap_or_else(PoisonError::into_inner);
+        actor.as_ref().is_some_and(|actor| {
+            slot.vitals.sent();
+            actor.cast(message).is_ok()
+        })
     }
 
     /// A command, if the partition has room for it.

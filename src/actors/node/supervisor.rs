@@ -12,6 +12,7 @@ use super::commands::Commands;
 use super::partitions::Partitions;
 use super::workers::{Workers, WorkersMessage};
 use crate::actors::chain::Chain;
+use crate::actors::directory::{Part, State};
 use crate::actors::partition::shell::{Context, PartitionActor, PartitionMessage, Start};
 use crate::ids::Partition;
 use crate::limits;
@@ -91,6 +92,7 @@ impl Actor for Root {
         arguments: RootArguments,
     ) -> Result<RootState, ActorProcessingErr> {
         let RootArguments { context, partitions, commands, watermarks } = arguments;
+        context.directory.part(Part::Root).started(context.directory.now());
         let mut state = RootState { context, partitions, commands, names: HashMap::new(), workers: None };
         for row in watermarks {
             state.start(&myself, row).await?;
@@ -107,6 +109,8 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMessage::Tick => {
+                state.context.directory.beat();
+                state.context.directory.part(Part::Root).worked(state.context.directory.now());
                 for partition in Partition::all() {
                     state.partitions.cast(partition, PartitionMessage::Tick);
                 }
@@ -142,10 +146,12 @@ impl Actor for Root {
         match state.names.remove(&cell.get_id()) {
             Some(partition) => {
                 error!(%partition, %reason, "a partition died and is started again");
+                state.context.directory.partition(partition).becomes(State::Restarting);
                 myself.cast(RootMessage::Restart(partition))?;
             }
             None => {
                 error!(%reason, "the workers died and are started again");
+                state.context.directory.part(Part::Workers).becomes(State::Restarting);
                 myself.cast(RootMessage::RestartWorkers)?;
             }
         }

@@ -13,6 +13,7 @@ use tracing::error;
 use super::commands::Commands;
 use super::partitions::Partitions;
 use crate::actors::chain::Chain;
+use crate::actors::directory::{Directory, Part};
 use crate::actors::gateway::frames::Answer;
 use crate::actors::partition::shell::{Context, PartitionMessage};
 use crate::actors::workers;
@@ -56,7 +57,7 @@ struct Deps {
 struct Running {
     projector: workers::Running<projector::Status>,
     relay: workers::Running<relay::Status>,
-    expiry: workers::Running<()>,
+    expiry: workers::Running<expiry::Status>,
 }
 
 impl Actor for Workers {
@@ -99,6 +100,9 @@ impl Actor for Workers {
         };
         myself.send_interval(LOOK, || WorkersMessage::Look);
         let running = Some(deps.start());
+        for part in [Part::Workers, Part::Projector, Part::Relay, Part::Expiry] {
+            context.directory.part(part).started(context.directory.now());
+        }
         Ok(WorkersState { context, deps, running })
     }
 
@@ -161,15 +165,17 @@ impl Deps {
 
 /// Starts a worker again if it died.
 fn revive<S>(
-    name: &'static str,
+    part: Part,
     running: &mut workers::Running<S>,
     metrics: &Metrics,
+    directory: &Directory,
     start: impl FnOnce() -> workers::Running<S>,
 ) {
     if running.is_finished() {
-        error!("the {name} died and is started again");
+        error!(worker = ?part, "a worker died and is started again");
         metrics.actor_restarts.inc();
         *running = start();
+        directory.part(part).started(directory.now());
     }
 }
 
@@ -180,9 +186,16 @@ impl WorkersState {
             self.context.halted.mark(*partition);
             self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
         }
-        let (deps, metrics) = (&self.deps, &self.context.metrics);
-        revive("projector", &mut running.projector, metrics, || projector::spawn(deps.projector.clone()));
-        revive("relay", &mut running.relay, metrics, || relay::spawn(deps.relay.clone()));
-        revive("expiry scanner", &mut running.expiry, metrics, || expiry::spawn(deps.expiry.clone()));
+        let (deps, metrics, directory) = (&self.deps, &self.context.metrics, &*self.context.directory);
+        let now = directory.now();
+        directory.part(Part::Workers).worked(now);
+        directory.part(Part::Projector).has_done(running.projector.status().borrow().records, now);
+        directory.part(Part::Relay).has_done(running.relay.status().borrow().delivered, now);
+        directory.part(Part::Expiry).has_done(running.expiry.status().borrow().scans, now);
+        revive(Part::Projector, &mut running.projector, metrics, directory, || {
+            projector::spawn(deps.projector.clone())
+        });
+        revive(Part::Relay, &mut running.relay, metrics, directory, || relay::spawn(deps.relay.clone()));
+        revive(Part::Expiry, &mut running.expiry, metrics, directory, || expiry::spawn(deps.expiry.clone()));
     }
 }

@@ -4,13 +4,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 
 use super::budget::Budget;
 use super::entity::{Emit, EntityCore};
 use super::item::{Batch, NodeId, Origin};
 use super::progress::Progress;
 use super::shell::Context;
+use crate::actors::directory::Vitals;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
 use crate::ids::{Generation, Partition, Seq, UserId};
@@ -69,6 +70,39 @@ pub struct Ties {
     pub budget: Arc<Budget>,
 }
 
+/// A resident, as its partition knows it.
+pub struct ResidentRef {
+    /// The actor.
+    pub actor: ActorRef<Message>,
+    /// What it publishes.
+    pub vitals: Arc<Vitals>,
+}
+
+impl ResidentRef {
+    /// Which one it is.
+    #[must_use]
+    pub fn get_id(&self) -> ActorId {
+        self.actor.get_id()
+    }
+
+    /// Tells it something.
+    ///
+    /// # Errors
+    /// It is dead.
+    pub fn cast(&self, message: Message) -> Result<(), MessagingErr<Message>> {
+        self.vitals.sent();
+        self.actor.cast(message)
+    }
+
+    /// Lets it end behind what it has been told.
+    ///
+    /// # Errors
+    /// It is dead.
+    pub fn drain(&self) -> Result<(), MessagingErr<()>> {
+        self.actor.drain()
+    }
+}
+
 /// The actor.
 pub struct Resident;
 
@@ -78,25 +112,26 @@ pub struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
+    vitals: Arc<Vitals>,
     _counted: Counted,
 }
 
 impl Actor for Resident {
     type Msg = Message;
     type State = ResidentState;
-    type Arguments = (Entity, EntityCore, Ties);
+    type Arguments = (Entity, EntityCore, Ties, Arc<Vitals>);
 
     async fn pre_start(
         &self,
         _: ActorRef<Message>,
-        (entity, core, ties): Self::Arguments,
+        (entity, core, ties, vitals): Self::Arguments,
     ) -> Result<ResidentState, ActorProcessingErr> {
         let metrics = &ties.context.metrics;
         let counted = Counted::new(match entity {
             Entity::Room(_) => &metrics.resident_rooms,
             Entity::User(_) => &metrics.resident_users,
         });
-        Ok(ResidentState { entity, core, ties, emits: Vec::new(), _counted: counted })
+        Ok(ResidentState { entity, core, ties, emits: Vec::new(), vitals, _counted: counted })
     }
 
     async fn handle(
@@ -105,6 +140,7 @@ impl Actor for Resident {
         message: Message,
         state: &mut ResidentState,
     ) -> Result<(), ActorProcessingErr> {
+        state.vitals.handled(state.ties.context.directory.now());
         match message {
             Message::Deliver(batch) => state.deliver(&batch),
             Message::Hand(held) => state.hand(held),

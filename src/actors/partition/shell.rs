@@ -16,8 +16,9 @@ use super::hydrate::{self, Hydrated};
 use super::item::{NodeId, Origin};
 use super::listeners::ListenerTable;
 use super::progress::Progress;
-use super::resident::{Held, Message, Resident, Ties, refuse};
+use super::resident::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use crate::actors::chain::Chain;
+use crate::actors::directory::{Directory, State, Vitals};
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway};
 use crate::actors::halted::Halted;
@@ -62,6 +63,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.
     pub health: Check,
+    /// What actors publish.
+    pub directory: Arc<Directory>,
     /// Rules and bounds.
     pub options: Options,
 }
@@ -184,7 +187,8 @@ pub struct PartitionActor;
 pub struct PartitionState {
     ties: Ties,
     core: Core<Held>,
-    residents: HashMap<Entity, ActorRef<Message>>,
+    vitals: Arc<Vitals>,
+    residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
     loaded: HashMap<Entity, Box<EntityCore>>,
     listeners: Arc<ListenerTable>,
@@ -206,7 +210,9 @@ impl Actor for PartitionActor {
         let Start { partition, watermark, chain, time, context, budget, listeners } = start;
         let progress = Arc::new(Mutex::new(Progress::new(watermark, chain)));
         let core = Core::new(partition, watermark, FoldClock::new(time), context.options.clone());
+        let vitals = context.directory.begin(partition);
         let mut state = PartitionState {
+            vitals,
             ties: Ties { context, partition, progress, budget },
             core,
             residents: HashMap::new(),
@@ -231,6 +237,7 @@ impl Actor for PartitionActor {
         state: &mut PartitionState,
     ) -> Result<(), ActorProcessingErr> {
         let now = state.now();
+        state.note(&message);
         let out = &mut state.actions;
         match message {
             PartitionMessage::Submit { origin, record } => state.core.submit(origin, record, now, out),
@@ -306,7 +313,7 @@ impl Actor for PartitionActor {
 }
 
 /// Tells a resident something. If it has just died, the supervision event is on its way to us, and brings all of it again.
-fn tell(resident: &ActorRef<Message>, message: Message) {
+fn tell(resident: &ResidentRef, message: Message) {
     if resident.cast(message).is_err() {
         tracing::debug!("a resident actor died before it could be told");
     }
@@ -316,6 +323,17 @@ impl PartitionState {
     /// For waiting: a clock that is set back must not keep unknown outcomes unanswered.
     fn now(&self) -> Timestamp {
         self.ties.context.env.steady()
+    }
+
+    /// Counts a message. What it tells itself was in nobody's way.
+    fn note(&self, message: &PartitionMessage) {
+        let now = self.ties.context.directory.now();
+        match message {
+            PartitionMessage::Appended(..) | PartitionMessage::Read(..) | PartitionMessage::Loaded(..) => {
+                self.vitals.worked(now);
+            }
+            _ => self.vitals.handled(now),
+        }
     }
 
     async fn carry_out(&mut self, myself: &ActorRef<PartitionMessage>) -> Result<(), ActorProcessingErr> {
@@ -393,6 +411,7 @@ impl PartitionState {
             Action::Passivate { entity } => {
                 if let Some(resident) = self.residents.remove(&entity) {
                     resident.drain()?;
+                    context.directory.leave(&entity);
                 }
                 self.deaths.remove(&entity);
                 self.listeners.forget_unused(&entity);
@@ -404,6 +423,7 @@ impl PartitionState {
             Action::Halt { reason } => {
                 error!(%partition, %reason, "the partition is halted; an operator has to look");
                 context.halted.mark(partition);
+                self.vitals.becomes(State::Halted);
                 context.health.down(format!("partition {partition} is halted: {reason}"));
             }
         }
@@ -412,10 +432,11 @@ impl PartitionState {
 
     async fn spawn(&mut self, myself: &ActorRef<PartitionMessage>, entity: &Entity) -> Result<(), ActorProcessingErr> {
         let Some(core) = self.loaded.remove(entity) else { return Ok(()) };
-        let arguments = (entity.clone(), *core, self.ties.clone());
-        let (resident, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
-        self.names.insert(resident.get_id(), entity.clone());
-        self.residents.insert(entity.clone(), resident);
+        let vitals = self.ties.context.directory.enter(entity);
+        let arguments = (entity.clone(), *core, self.ties.clone(), Arc::clone(&vitals));
+        let (actor, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
+        self.names.insert(actor.get_id(), entity.clone());
+        self.residents.insert(entity.clone(), ResidentRef { actor, vitals });
         Ok(())
     }
 
@@ -423,7 +444,9 @@ impl PartitionState {
     fn died(&mut self, entity: &Entity, reason: &str) {
         self.ties.context.metrics.actor_restarts.inc();
         warn!(partition = %self.ties.partition, %reason, "a resident actor died and is made anew");
-        self.residents.remove(entity);
+        if let Some(resident) = self.residents.remove(entity) {
+            resident.vitals.becomes(State::Restarting);
+        }
         let at = self.core.unfinished(entity);
         if let Some(at) = at {
             let (place, times) = self.deaths.entry(entity.clone()).or_insert((at, 0));

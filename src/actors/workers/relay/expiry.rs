@@ -62,16 +62,24 @@ pub struct Deps {
     pub every: Duration,
 }
 
-/// Starts it. It has no status: the next scan does again what failed.
-#[must_use]
-pub fn spawn(deps: Deps) -> Running<()> {
-    Running::start(|_, stopping| run(deps, stopping))
+/// How it is, for operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Scans so far.
+    pub scans: u64,
 }
 
-async fn run(deps: Deps, mut stopping: watch::Receiver<bool>) {
+/// Starts it. The next scan does again what failed.
+#[must_use]
+pub fn spawn(deps: Deps) -> Running<Status> {
+    Running::start(|status, stopping| run(deps, status, stopping))
+}
+
+async fn run(deps: Deps, status: watch::Sender<Status>, mut stopping: watch::Receiver<bool>) {
     let mut scanner = Scanner::default();
     while !*stopping.borrow() {
         scan(&deps, &mut scanner).await;
+        status.send_modify(|status| status.scans += 1);
         tokio::select! {
             () = tokio::time::sleep(deps.every) => {}
             _ = stopping.wait_for(|stop| *stop) => {}
