@@ -32,7 +32,7 @@ const ONLY: [(&str, &[&str]); 12] = [
     ("sqlx", &["src/storage/store/sqlite/", "src/storage/store/postgres/", "src/storage/store/migrate.rs"]),
     ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
-    ("axum", &["src/api/http/", "src/api/websocket/", "src/api/engine.rs"]),
+    ("axum", &["src/api/admin/", "src/api/http/", "src/api/websocket/", "src/api/engine.rs"]),
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),

@@ -1,7 +1,9 @@
 //! Partitions that are not folded or not stored any further until an operator has looked. What waits for all partitions
 //! must not wait for these.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -11,21 +13,32 @@ use crate::ids::Partition;
 #[derive(Debug)]
 pub struct Halted {
     flags: Box<[AtomicBool]>,
+    reasons: Mutex<BTreeMap<Partition, String>>,
     changed: watch::Sender<u64>,
 }
 
 impl Default for Halted {
     fn default() -> Self {
-        Self { flags: Partition::all().map(|_| AtomicBool::new(false)).collect(), changed: watch::Sender::new(0) }
+        let flags = Partition::all().map(|_| AtomicBool::new(false)).collect();
+        Self { flags, reasons: Mutex::default(), changed: watch::Sender::new(0) }
     }
 }
 
 impl Halted {
-    /// The partition is halted. Wakes who waits for it.
-    pub fn mark(&self, partition: Partition) {
+    /// The partition is halted, for a reason that is for operators. Wakes who waits for it. The first reason stays.
+    pub fn mark(&self, partition: Partition, reason: &str) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.entry(partition).or_insert_with(|| reason.to_owned());
+        drop(reasons);
         if !self.flags[partition.index()].swap(true, Ordering::AcqRel) {
             self.changed.send_modify(|version| *version += 1);
         }
+    }
+
+    /// Why it is, if it is.
+    #[must_use]
+    pub fn reason(&self, partition: Partition) -> Option<String> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
     }
 
     /// Whether it is.

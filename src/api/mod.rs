@@ -1,5 +1,6 @@
 //! What the outside speaks to: socket, protocol, tokens, REST, admin.
 
+pub mod admin;
 pub mod answer;
 pub mod auth;
 pub mod engine;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kervan::api::admin::{self, Admin};
 use kervan::api::engine::{Engine, Given, StartError};
 use kervan::api::http::{self, Backups, Listener, Options};
 use kervan::config::{Config, Loaded};
@@ -54,7 +55,15 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let starting = health.check("engine");
     let key = door::key();
     let backups = Arc::new(Backups::new(key.clone()));
+    let operators = Arc::new(Admin::new(admin::Given {
+        loaded: loaded.clone(),
+        key: key.clone(),
+        env: Env::system(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    }));
     let admin_routes = http::admin(health.clone(), metrics.clone(), Arc::clone(&backups));
+    let admin_routes = admin_routes.merge(admin::routes(Arc::clone(&operators)));
     let options = Options::admin(&config.limits);
     let admin = tokio::spawn(admin.serve(admin_routes, options, metrics.clone(), stop.clone()));
 
@@ -73,6 +82,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
         }
     };
     backups.open(Arc::clone(engine.upkeep()));
+    operators.open(admin::Live { node: Arc::clone(engine.node()), hub: Arc::clone(engine.hub()) });
     let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
     starting.up();
     let routes = http::public(health, metrics.clone()).merge(engine.routes());

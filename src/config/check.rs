@@ -20,6 +20,9 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     server(config, &mut wrong);
     bounds(config, &mut wrong);
     channels(&config.channels, &mut wrong);
+    if config.admin.token.as_ref().is_some_and(|token| token.expose().len() < SECRET_BYTES) {
+        wrong("admin.token", "expected at least 32 bytes: it opens everything");
+    }
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")

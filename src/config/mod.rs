@@ -30,8 +30,8 @@ pub use layer::{Flag, Origin, Sources};
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};
-pub use sections::{Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
-pub use show::template;
+pub use sections::{Admin, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
+pub use show::{Setting, template};
 pub use value::{ByteSize, Pem, Secret, parse_duration};
 
 /// The secret that signs tokens in development mode when no key is set. Published: it protects nothing.
@@ -53,6 +53,8 @@ pub struct Config {
     pub server: Server,
     /// Data folder and journal.
     pub data: Data,
+    /// The operator's API.
+    pub admin: Admin,
     /// Tokens.
     pub auth: Auth,
     /// Open channel namespaces.
@@ -81,6 +83,7 @@ impl Config {
         Self {
             server: Server::default(),
             data: Data::default(),
+            admin: Admin::default(),
             auth: Auth::default(),
             channels: Vec::new(),
             limits: Limits::default(),
@@ -105,14 +108,15 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 7] {
-        [&self.server, &self.data, &self.auth, &self.limits, &self.rooms, &self.store, &self.log]
+    fn sections(&self) -> [&dyn Section; 8] {
+        [&self.server, &self.data, &self.admin, &self.auth, &self.limits, &self.rooms, &self.store, &self.log]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 7] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 8] {
         [
             &mut self.server,
             &mut self.data,
+            &mut self.admin,
             &mut self.auth,
             &mut self.limits,
             &mut self.rooms,

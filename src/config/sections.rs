@@ -51,6 +51,15 @@ section! {
 }
 
 section! {
+    /// The operator's API on the admin port.
+    Admin "admin" {
+        /// Bearer token of the admin API, at least 32 bytes. "": only who can read the data folder may ask it, and in
+        /// development everybody on this machine.
+        token: Option<Secret> = "",
+    }
+}
+
+section! {
     /// Who may connect. Tokens are JWTs: HS256, RS256, ES256, EdDSA; `sub` is the user id.
     Auth "auth" {
         /// Connect without a token, as a user that is new each time.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::environment::variable_of;
 use super::layer::Origin;
 use super::schema::{Schema, Section};
@@ -46,7 +48,45 @@ fn comment(out: &mut String, doc: &[&str]) {
     }
 }
 
+/// A setting in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Setting {
+    /// Its place: `server`, or `channels[0]`.
+    pub section: String,
+    /// Its name there.
+    pub key: &'static str,
+    /// As TOML; a secret is `"***"`.
+    pub value: String,
+    /// Where it comes from: `default`, `cluster.toml:12`, `environment variable PORT`.
+    pub origin: String,
+    /// What it means.
+    pub doc: String,
+}
+
 impl Loaded {
+    /// Every setting, secrets masked, in the order of the template.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        for section in self.config.sections() {
+            self.settings_of(section, section.schema().name, &mut settings);
+        }
+        for (index, namespace) in self.config.channels.iter().enumerate() {
+            self.settings_of(namespace, &format!("{}[{index}]", Namespace::SCHEMA.name), &mut settings);
+        }
+        settings
+    }
+
+    fn settings_of(&self, section: &dyn Section, path: &str, settings: &mut Vec<Setting>) {
+        settings.extend(section.schema().keys.iter().map(|key| Setting {
+            section: path.to_owned(),
+            key: key.name,
+            value: section.show(key.name).unwrap_or_default(),
+            origin: self.origins.get(&format!("{path}.{}", key.name)).unwrap_or(&Origin::Default).to_string(),
+            doc: key.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "),
+        }));
+    }
+
     /// The effective configuration as TOML, secrets masked; with the origin of each setting if asked for.
     #[must_use]
     pub fn show(&self, with_origin: bool) -> String {

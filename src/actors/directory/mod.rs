@@ -14,7 +14,7 @@ pub use vitals::{Figures, State, Vitals};
 
 use super::fold::Entity;
 use crate::env::Clock;
-use crate::ids::{Partition, Timestamp};
+use crate::ids::{Offset, Partition, Timestamp};
 
 /// Milliseconds between two samples of the rates, at least: pollers share one.
 const SAMPLE_MS: u64 = 1_000;
@@ -54,6 +54,7 @@ struct Place {
     residents: Mutex<HashMap<Entity, Arc<Vitals>>>,
     depth: AtomicU64,
     rate_milli: AtomicU64,
+    verified: AtomicU64,
 }
 
 /// See the module.
@@ -145,6 +146,17 @@ impl Directory {
         for (entity, vitals) in &*self.lock(partition) {
             look(entity, vitals.figures(now));
         }
+    }
+
+    /// A partition's owner has verified it up to here.
+    pub fn verified(&self, partition: Partition, end: Offset) {
+        self.places[partition.index()].verified.store(end.0, Relaxed);
+    }
+
+    /// One past the last verified record of a partition.
+    #[must_use]
+    pub fn verified_end(&self, partition: Partition) -> Offset {
+        Offset(self.places[partition.index()].verified.load(Relaxed))
     }
 
     /// What its residents added up to at the last sample.

@@ -177,6 +177,13 @@ impl Outbox {
         self.lock().bytes
     }
 
+    /// Things that wait, and their bytes with those that were taken and are not written yet; for operators.
+    #[must_use]
+    pub fn waits(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.items.len(), inner.bytes)
+    }
+
     /// Takes all that waits. `written` bytes of what was taken before have left.
     pub fn take(&self, written: usize, cx: &mut Context<'_>) -> Taken {
         let mut inner = self.lock();

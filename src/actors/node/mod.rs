@@ -315,6 +315,39 @@ impl Node {
         }
     }
 
+    /// Lets a room or user go, if it has nothing to do and the store has all of it. Says whether it went.
+    pub async fn let_go(&self, entity: Entity) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.partitions.cast(entity.partition(), PartitionMessage::LetGo(entity, answer));
+        tokio::time::timeout(ASK_DEADLINE, answered).await.is_ok_and(|went| went.unwrap_or(false))
+    }
+
+    /// Lets every idle entity of a partition go now that the store has. Says whether the partition was told.
+    pub fn passivate(&self, partition: Partition) -> bool {
+        self.partitions.cast(partition, PartitionMessage::Passivate)
+    }
+
+    /// Has a partition made anew at the store's watermark, as if it had died. Says whether it was told.
+    pub fn restart(&self, partition: Partition) -> bool {
+        self.partitions.cast(partition, PartitionMessage::Restart(None))
+    }
+
+    /// Has a resident room or user made anew, as if it had died. Says whether its partition was told.
+    pub fn restart_resident(&self, entity: Entity) -> bool {
+        self.partitions.cast(entity.partition(), PartitionMessage::Restart(Some(entity)))
+    }
+
+    /// Has the workers made anew.
+    pub fn restart_workers(&self) {
+        self.tree.restart_workers();
+    }
+
+    /// Bytes of commands that a partition holds.
+    #[must_use]
+    pub fn queued_bytes(&self, partition: Partition) -> usize {
+        self.partitions.budget(partition).used()
+    }
+
     /// Rooms and users resident in a partition. 0 if it does not answer.
     pub async fn residents(&self, partition: Partition) -> usize {
         let (answer, answered) = oneshot::channel();

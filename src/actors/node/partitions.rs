@@ -64,7 +64,9 @@ impl Partitions {
         let slot = &self.slots[partition.index()];
         let actor = slot.actor.read().unwrap_or_else(PoisonError::into_inner);
         actor.as_ref().is_some_and(|actor| {
-            slot.vitals.sent();
+            if !matches!(message, PartitionMessage::Tick) {
+                slot.vitals.sent();
+            }
             actor.cast(message).is_ok()
         })
     }

@@ -34,6 +34,8 @@ pub enum RootMessage {
     Restart(Partition),
     /// Start the workers again.
     RestartWorkers,
+    /// End the workers, and start them again when they have ended.
+    ReplaceWorkers,
     /// Let the workers end; answered when they have.
     Finish(RpcReplyPort<()>),
 }
@@ -68,6 +70,13 @@ impl Tree {
             Actor::spawn(None, Root, arguments).await.map_err(|error| StartError::Actor(error.to_string()))?;
         root.send_interval(Duration::from_millis(limits::HEAD_ANNOUNCE_MS), || RootMessage::Tick);
         Ok(Self { root })
+    }
+
+    /// Has the workers made anew, in order: what they were doing is finished or done again.
+    pub fn restart_workers(&self) {
+        if self.root.cast(RootMessage::ReplaceWorkers).is_err() {
+            tracing::debug!("the tree is down: there are no workers");
+        }
     }
 
     /// Ends the workers and stops everything below the root.
@@ -110,12 +119,17 @@ impl Actor for Root {
         match message {
             RootMessage::Tick => {
                 state.context.directory.beat();
-                state.context.directory.part(Part::Root).worked(state.context.directory.now());
+                state.context.directory.part(Part::Root).ticked(state.context.directory.now());
                 for partition in Partition::all() {
                     state.partitions.cast(partition, PartitionMessage::Tick);
                 }
             }
             RootMessage::RestartWorkers => state.start_workers(&myself).await?,
+            RootMessage::ReplaceWorkers => {
+                if let Some(workers) = &state.workers {
+                    workers.cast(WorkersMessage::Replace)?;
+                }
+            }
             RootMessage::Finish(done) => match &state.workers {
                 Some(workers) => workers.cast(WorkersMessage::Finish(done))?,
                 None => drop(done),

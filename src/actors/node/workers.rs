@@ -37,6 +37,8 @@ pub struct Workers;
 pub enum WorkersMessage {
     /// See whether all are alive.
     Look,
+    /// End, and start again.
+    Replace,
     /// Bring the store up to date and end; answered when that is done.
     Finish(RpcReplyPort<()>),
 }
@@ -100,10 +102,9 @@ impl Actor for Workers {
         };
         myself.send_interval(LOOK, || WorkersMessage::Look);
         let running = Some(deps.start());
-        for part in [Part::Workers, Part::Projector, Part::Relay, Part::Expiry] {
-            context.directory.part(part).started(context.directory.now());
-        }
-        Ok(WorkersState { context, deps, running })
+        let state = WorkersState { context, deps, running };
+        state.started();
+        Ok(state)
     }
 
     async fn handle(
@@ -114,13 +115,15 @@ impl Actor for Workers {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             WorkersMessage::Look => state.look(),
-            WorkersMessage::Finish(done) => {
-                if let Some(Running { projector, relay, expiry }) = state.running.take() {
-                    // The projector last: it stores what the others have still appended.
-                    note("expiry scanner", expiry.stop().await);
-                    note("relay", relay.stop().await);
-                    note("projector", projector.stop().await);
+            WorkersMessage::Replace => {
+                if state.running.is_some() {
+                    state.end().await;
+                    state.running = Some(state.deps.start());
+                    state.started();
                 }
+            }
+            WorkersMessage::Finish(done) => {
+                state.end().await;
                 if done.send(()).is_err() {
                     tracing::debug!("nobody waited for the workers to end");
                 }
@@ -180,15 +183,32 @@ fn revive<S>(
 }
 
 impl WorkersState {
+    /// Says to operators that all of them run.
+    fn started(&self) {
+        let directory = &self.context.directory;
+        for part in [Part::Workers, Part::Projector, Part::Relay, Part::Expiry] {
+            directory.part(part).started(directory.now());
+        }
+    }
+
+    async fn end(&mut self) {
+        if let Some(Running { projector, relay, expiry }) = self.running.take() {
+            // The projector last: it stores what the others have still appended.
+            note("expiry scanner", expiry.stop().await);
+            note("relay", relay.stop().await);
+            note("projector", projector.stop().await);
+        }
+    }
+
     fn look(&mut self) {
         let Some(running) = &mut self.running else { return };
         for (partition, reason) in &running.projector.status().borrow().halted {
-            self.context.halted.mark(*partition);
+            self.context.halted.mark(*partition, reason);
             self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
         }
         let (deps, metrics, directory) = (&self.deps, &self.context.metrics, &*self.context.directory);
         let now = directory.now();
-        directory.part(Part::Workers).worked(now);
+        directory.part(Part::Workers).ticked(now);
         directory.part(Part::Projector).has_done(running.projector.status().borrow().records, now);
         directory.part(Part::Relay).has_done(running.relay.status().borrow().delivered, now);
         directory.part(Part::Expiry).has_done(running.expiry.status().borrow().scans, now);

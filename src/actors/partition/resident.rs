@@ -52,6 +52,8 @@ pub enum Message {
     Hand(Held),
     /// Tell the listeners where the head is.
     Announce,
+    /// An operator wants it made anew: it ends as if it had failed, behind what it has been told.
+    Restart,
     /// For tests: die here.
     #[cfg(any(test, feature = "sim"))]
     Panic,
@@ -149,6 +151,7 @@ impl Actor for Resident {
                 state.core.stored(state.ties.context.stored.get(state.ties.partition));
                 state.flush();
             }
+            Message::Restart => return Err("an operator wants it made anew".into()),
             #[cfg(any(test, feature = "sim"))]
             Message::Panic => panic!("asked to"),
         }

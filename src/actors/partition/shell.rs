@@ -158,6 +158,10 @@ pub enum PartitionMessage {
     Kill(Entity),
     /// Let every idle entity go now that the store has; for tests and operators.
     Passivate,
+    /// Let this one go, if it has nothing to do and the store has all of it; says whether it went.
+    LetGo(Entity, tokio::sync::oneshot::Sender<bool>),
+    /// An operator wants this partition, or this resident of it, made anew.
+    Restart(Option<Entity>),
     /// How many entities are resident?
     Residents(tokio::sync::oneshot::Sender<usize>),
 }
@@ -275,6 +279,18 @@ impl Actor for PartitionActor {
                 let stored = state.ties.context.stored.get(state.ties.partition);
                 state.core.let_go(now, stored, out);
             }
+            PartitionMessage::LetGo(entity, answer) => {
+                let stored = state.ties.context.stored.get(state.ties.partition);
+                let went = state.core.let_one_go(&entity, stored, out);
+                // Who asked may have gone, too.
+                let _ = answer.send(went);
+            }
+            PartitionMessage::Restart(None) => return Err("an operator wants it made anew".into()),
+            PartitionMessage::Restart(Some(entity)) => {
+                if let Some(resident) = state.residents.get(&entity) {
+                    resident.cast(Message::Restart)?;
+                }
+            }
             PartitionMessage::Residents(answer) => {
                 let _ = answer.send(state.core.residents());
             }
@@ -332,6 +348,7 @@ impl PartitionState {
             PartitionMessage::Appended(..) | PartitionMessage::Read(..) | PartitionMessage::Loaded(..) => {
                 self.vitals.worked(now);
             }
+            PartitionMessage::Tick => self.vitals.ticked(now),
             _ => self.vitals.handled(now),
         }
     }
@@ -347,6 +364,7 @@ impl PartitionState {
                 self.actions = actions;
             }
         }
+        self.ties.context.directory.verified(self.ties.partition, self.core.verified());
         Ok(())
     }
 
@@ -422,7 +440,7 @@ impl PartitionState {
             }
             Action::Halt { reason } => {
                 error!(%partition, %reason, "the partition is halted; an operator has to look");
-                context.halted.mark(partition);
+                context.halted.mark(partition, &reason);
                 self.vitals.becomes(State::Halted);
                 context.health.down(format!("partition {partition} is halted: {reason}"));
             }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::task::{Context, Waker};
 
 use super::event::{Down, Link, Up, What};
@@ -12,7 +13,7 @@ use crate::actors::gateway::frames::{Answer, Ephemeral, StreamEvent, StreamId};
 use crate::actors::gateway::hub::{Connection, Subscription, Wire, Wishes};
 use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
 use crate::actors::partition::item::NodeId;
-use crate::ids::UserId;
+use crate::ids::{Timestamp, UserId};
 
 /// Bytes that wait for an ordinary connection at most.
 const OUTBOX: usize = 64 * 1024;
@@ -65,6 +66,8 @@ impl World<'_> {
             wire: Wire::Json,
             info: None,
             outbox: Outbox::new(if slow { SLOW_OUTBOX } else { OUTBOX }),
+            since: Timestamp::ZERO,
+            commands: AtomicU32::new(0),
         });
         let index = self.index(link.node);
         let gateway = &mut self.nodes[index].gateway;

@@ -143,7 +143,7 @@ mod tests {
         let own = OwnWrites::new([(here, Offset(5))]);
         assert_eq!(own.read(&user("b"), &stored, &halted).await, Err(Behind), "it may still come");
         assert!(!own.is_cut(here, &stored, &halted));
-        halted.mark(here);
+        halted.mark(here, "a test");
         assert_eq!(own.read(&user("b"), &stored, &halted).await, Ok(()));
         assert_eq!(own.read(&user("a"), &stored, &halted).await, Err(Behind), "his own stream is in it");
         own.wrote(&user("b"), here, Offset(6), &stored);

@@ -18,6 +18,12 @@ impl HttpError {
         Self { status, code, message: message.into() }
     }
 
+    /// Its code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Something of ours is wrong; the log says what.
     #[must_use]
     pub fn internal() -> Self {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,7 +80,15 @@ impl Session {
         let device = serde_json::from_slice::<About>(&request.data).unwrap_or_default().device;
         self.asker = Some(Arc::new(Asker { user: user.clone(), device }));
         let outbox = Outbox::new(self.server.options.outbox_bytes);
-        let connection = Arc::new(Connection { client, user: user.clone(), wire: wire(self.format), info, outbox });
+        let connection = Arc::new(Connection {
+            client,
+            user: user.clone(),
+            wire: wire(self.format),
+            info,
+            outbox,
+            since: self.server.env.now(),
+            commands: AtomicU32::new(0),
+        });
         self.server.hub.sessions().add(&connection);
         self.server.metrics.clients.inc();
         self.connection = Some(connection.clone());

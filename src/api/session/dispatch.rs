@@ -1,6 +1,7 @@
 //! From frames to commands, in their order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -102,6 +103,9 @@ impl Session {
             Request::Rpc(RpcRequest { method, .. }) => self.server.methods.known(method).unwrap_or("unknown"),
             other => other.name(),
         };
+        if let Some(connection) = &self.connection {
+            connection.commands.fetch_add(1, Ordering::Relaxed);
+        }
         self.server.metrics.commands.get_or_create_owned(&Method { method }).inc();
     }
 }

@@ -36,7 +36,7 @@ pub mod sqlite;
 pub use commit::Commit;
 use rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -59,6 +59,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// A room's row.
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError>;
+
+    /// All rooms by id, after `after`, at most `limit`; for operators.
+    async fn rooms(&self, after: Option<RoomId>, limit: usize) -> Result<Vec<ChatRow>, StoreError>;
+
+    /// All users that the journal ever named by id, after `after`, at most `limit`; for operators.
+    async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserRow>, StoreError>;
 
     /// A user's place in a room.
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError>;

@@ -1,6 +1,7 @@
 //! The connections of this node, by user.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::lock;
 use crate::actors::gateway::outbox::{Outbox, Signal};
-use crate::ids::UserId;
+use crate::ids::{Timestamp, UserId};
 
 const SHARDS: usize = 64;
 
@@ -40,6 +41,10 @@ pub struct Connection {
     pub info: Option<Bytes>,
     /// What waits for its socket.
     pub outbox: Outbox,
+    /// Since when it is authenticated.
+    pub since: Timestamp,
+    /// Commands that it has given.
+    pub commands: AtomicU32,
 }
 
 /// See the module.
@@ -82,6 +87,22 @@ impl Sessions {
     #[must_use]
     pub fn is_online(&self, user: &UserId) -> bool {
         lock(self.shard(user)).contains_key(user)
+    }
+
+    /// Looks at each connection of this node, in no order. Holds up who comes or goes: `look` must be quick.
+    pub fn each(&self, mut look: impl FnMut(&Arc<Connection>)) {
+        for shard in &self.shards {
+            lock(shard).values().flatten().for_each(&mut look);
+        }
+    }
+
+    /// The connection with this id. Looks at all of them: for operators.
+    #[must_use]
+    pub fn find(&self, client: Uuid) -> Option<Arc<Connection>> {
+        let of = |shard: &Mutex<HashMap<UserId, Vec<Arc<Connection>>>>| {
+            lock(shard).values().flatten().find(|connection| connection.client == client).cloned()
+        };
+        self.shards.iter().find_map(of)
     }
 
     /// Connections of this node.

@@ -1,7 +1,7 @@
 //! The hub with an owner that answers when the test says so.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::task::{Context, Waker};
 
 use super::*;
@@ -64,7 +64,15 @@ fn world(members: &[&str]) -> World {
 
 fn connection(name: &str, wire: Wire, most: usize) -> Arc<Connection> {
     let client = Uuid::from_u128(u128::from(name.as_bytes()[0]));
-    Arc::new(Connection { client, user: user(name), wire, info: None, outbox: Outbox::new(most) })
+    Arc::new(Connection {
+        client,
+        user: user(name),
+        wire,
+        info: None,
+        outbox: Outbox::new(most),
+        since: Timestamp::ZERO,
+        commands: AtomicU32::new(0),
+    })
 }
 
 use uuid::Uuid;

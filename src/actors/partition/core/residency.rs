@@ -183,6 +183,18 @@ impl<H> Core<H> {
         self.passivate(now, stored, 0, out);
     }
 
+    /// Lets one entity go, if it has nothing to do and all that it applied is stored. Says whether it went.
+    pub fn let_one_go(&mut self, entity: &Entity, stored: Offset, out: &mut Vec<Action<H>>) -> bool {
+        let Some(Residency::Ready { applied, batches, .. }) = self.residents.get(entity) else { return false };
+        if *applied > stored || batches.iter().any(|batch| !batch.is_finished()) {
+            return false;
+        }
+        self.settled = self.settled.max(*applied);
+        self.residents.remove(entity);
+        out.push(Action::Passivate { entity: entity.clone() });
+        true
+    }
+
     pub(super) fn passivate(&mut self, now: Timestamp, stored: Offset, idle_ms: u64, out: &mut Vec<Action<H>>) {
         let mut idle: Vec<(Timestamp, Entity)> = Vec::new();
         for (entity, residency) in &mut self.residents {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use crate::storage::store::{Commit, SeqRange, Store, StoreError};
 
@@ -67,6 +67,14 @@ impl Store for Gated {
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>> {
         self.inner()?.chat(room).await
+    }
+
+    async fn rooms(&self, after: Option<RoomId>, limit: usize) -> Result<Vec<ChatRow>> {
+        self.inner()?.rooms(after, limit).await
+    }
+
+    async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserRow>> {
+        self.inner()?.users(after, limit).await
     }
 
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>> {

@@ -81,6 +81,34 @@ pub(crate) async fn members_and_read_marks_are_paged(store: &dyn Store) {
     assert!(store.members(room, members.last(), 10).await.unwrap().is_empty());
 }
 
+pub(crate) async fn all_rooms_and_users_are_paged(store: &dyn Store) {
+    let mut commit = moved(Partition::FIRST, 0, 1);
+    let names: Vec<String> = (10..35).map(|n| format!("user{n}")).collect();
+    commit.chats = (1..=25).rev().map(|n| chat_row(room_id(n))).collect();
+    let row = |name: &String| UserRow {
+        user: user_id(name),
+        push_token: String::new(),
+        preferences: String::new(),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+        head: Seq(0),
+        applied: Offset(0),
+    };
+    commit.users = names.iter().rev().map(row).collect();
+    store.commit(commit).await.unwrap();
+    let (mut rooms, mut users) = (Vec::new(), Vec::new());
+    for expected in [10, 10, 5, 0] {
+        let page = store.rooms(rooms.last().copied(), 10).await.unwrap();
+        assert_eq!(page.len(), expected);
+        rooms.extend(page.into_iter().map(|row| row.room));
+        let page = store.users(users.last(), 10).await.unwrap();
+        assert_eq!(page.len(), expected);
+        users.extend(page.into_iter().map(|row| row.user));
+    }
+    assert_eq!(rooms, (1..=25).map(room_id).collect::<Vec<_>>());
+    assert_eq!(users, names.iter().map(|name| user_id(name)).collect::<Vec<_>>());
+}
+
 pub(crate) async fn only_active_rooms_expire_the_longest_overdue_first(store: &dyn Store) {
     let mut commit = moved(room_id(1).partition(), 0, 1);
     for (n, expires_at, status) in

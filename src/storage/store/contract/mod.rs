@@ -45,6 +45,7 @@ macro_rules! store_contract {
             the_room_list_is_sorted_and_counts_what_is_unread
             the_room_list_is_paged_without_holes
             members_and_read_marks_are_paged
+            all_rooms_and_users_are_paged
             only_active_rooms_expire_the_longest_overdue_first
             the_outbox_keeps_its_order_until_it_is_delivered
             dead_letters_are_bounded

@@ -250,6 +250,20 @@ impl Core {
         self.chats.get(&room).cloned()
     }
 
+    /// All rooms.
+    #[must_use]
+    pub fn rooms(&self, after: Option<RoomId>, limit: usize) -> Vec<ChatRow> {
+        let after = Bound::Excluded(after.unwrap_or(FIRST_ROOM));
+        self.chats.range((after, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
+    /// All users.
+    #[must_use]
+    pub fn users(&self, after: Option<&UserId>, limit: usize) -> Vec<UserRow> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.users.range::<UserId, _>((after, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+    }
+
     /// A user's place in a room.
     #[must_use]
     pub fn member(&self, room: RoomId, user: &UserId) -> Option<MemberRow> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -88,6 +88,14 @@ impl Store for MemoryStore {
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
         self.core(|core| core.chat(room))
+    }
+
+    async fn rooms(&self, after: Option<RoomId>, limit: usize) -> Result<Vec<ChatRow>, StoreError> {
+        self.core(|core| core.rooms(after, limit))
+    }
+
+    async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserRow>, StoreError> {
+        self.core(|core| core.users(after, limit))
     }
 
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {

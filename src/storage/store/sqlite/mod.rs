@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserSnapshot, WatermarkRow,
+    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -214,6 +214,18 @@ impl Store for SqliteStore {
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
         read::one(conn, sql::CHAT, |b| _ = b.room(room), read::chat).await
+    }
+
+    async fn rooms(&self, after: Option<RoomId>, limit: usize) -> Result<Vec<ChatRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let after = after.unwrap_or(RoomId(uuid::Uuid::nil()));
+        read::list(conn, sql::ROOMS, |b| _ = b.room(after).int(count(limit)), read::chat).await
+    }
+
+    async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let after = after.map_or("", UserId::as_str);
+        read::list(conn, sql::USERS, |b| _ = b.text(after).int(count(limit)), read::user_row).await
     }
 
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {

@@ -308,7 +308,7 @@ pub(super) async fn user(conn: &mut SqliteConnection, id: &UserId) -> Result<Use
     })
 }
 
-fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
+pub(super) fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
     Ok(UserRow {
         user: c.user()?,
         push_token: c.opt_text()?.unwrap_or_default(),

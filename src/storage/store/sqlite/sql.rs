@@ -260,6 +260,9 @@ statements! {
     );
     USER = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset \
          FROM users WHERE id = ?";
+    USERS = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset \
+         FROM users WHERE id > ? ORDER BY id LIMIT ?";
+    ROOMS = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid > ? ORDER BY uuid LIMIT ?");
     DEVICES = "SELECT user_id, device, platform, push_token, seen_at FROM devices WHERE user_id = ? ORDER BY device";
     BLOCKS = "SELECT user_id, blocked, created_at FROM blocks WHERE user_id = ? ORDER BY blocked";
     USER_ROOMS = "SELECT user_id, chat, kind, state, seq FROM user_rooms WHERE user_id = ? ORDER BY chat";

@@ -1,0 +1,276 @@
+//! `GET /admin/actors` and `/admin/actors/{path}`: pages of the tree, and one actor.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::asked::{Params, bad, not_found, page_size};
+use super::partitions;
+use super::tree::{ActorId, KINDS, Scope, Seen, look, walk};
+use super::{Admin, Live, Shared};
+use crate::actors::directory;
+use crate::actors::fold::EntityState;
+use crate::actors::gateway::hub::Wire;
+use crate::api::http::HttpError;
+
+/// An actor as operators see it.
+#[derive(Serialize)]
+pub(super) struct Row {
+    path: String,
+    kind: &'static str,
+    state: &'static str,
+    depth: u32,
+    handled: u64,
+    rate: f64,
+    quiet_ms: u64,
+    age_ms: u64,
+    restarts: u16,
+    children: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    below: Option<Below>,
+    acts: &'static [&'static str],
+}
+
+/// What stands below an actor adds up to.
+#[derive(Serialize)]
+struct Below {
+    depth: u64,
+    rate: f64,
+}
+
+impl Row {
+    fn of(seen: &Seen) -> Self {
+        let Seen { id, figures, children, below } = seen;
+        let per_second = |milli: u64| milli as f64 / 1_000.0;
+        Self {
+            path: id.to_string(),
+            kind: id.kind(),
+            state: figures.state.name(),
+            depth: figures.depth,
+            handled: figures.handled,
+            rate: per_second(u64::from(figures.rate_milli)),
+            quiet_ms: u64::from(figures.quiet_s) * 1_000,
+            age_ms: u64::from(figures.age_s) * 1_000,
+            restarts: figures.restarts,
+            children: *children,
+            below: (*children > 0).then(|| Below { depth: below.0, rate: per_second(below.1) }),
+            acts: id.acts(),
+        }
+    }
+}
+
+/// What a list is sorted by: paths upwards, numbers downwards.
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    #[default]
+    Path,
+    Depth,
+    Handled,
+    Rate,
+    Quiet,
+    Age,
+    Restarts,
+    Children,
+}
+
+impl Sort {
+    fn key(self, seen: &Seen) -> u64 {
+        match self {
+            Self::Path => 0,
+            Self::Depth => u64::from(seen.figures.depth) + seen.below.0,
+            Self::Handled => seen.figures.handled,
+            Self::Rate => u64::from(seen.figures.rate_milli) + seen.below.1,
+            Self::Quiet => u64::from(seen.figures.quiet_s),
+            Self::Age => u64::from(seen.figures.age_s),
+            Self::Restarts => u64::from(seen.figures.restarts),
+            Self::Children => seen.children as u64,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// Below this one; the node.
+    parent: Option<String>,
+    /// So many levels; 1, the children. With `text`, `kind` or `state` all of them.
+    depth: Option<usize>,
+    kind: Option<String>,
+    state: Option<String>,
+    /// A part of the path.
+    text: Option<String>,
+    #[serde(default)]
+    sort: Sort,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// A page of actors.
+#[derive(Serialize)]
+pub(super) struct Found {
+    items: Vec<Row>,
+    next: Option<String>,
+    /// How many fit, on all pages.
+    total: usize,
+}
+
+/// A line that is kept: sorted as the page is.
+struct Line {
+    place: (Reverse<u64>, ActorId),
+    seen: Seen,
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+impl Eq for Line {}
+impl PartialOrd for Line {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Line {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+/// `GET /admin/actors`.
+pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Found>, HttpError> {
+    find(admin.live()?, &admin, &wanted).map(Json)
+}
+
+/// Walks over the scope and keeps the page only: of 100,000 actors no more than a page is ever held or written.
+fn find(live: &Live, admin: &Admin, wanted: &Wanted) -> Result<Found, HttpError> {
+    let limit = page_size(wanted.limit)?;
+    let parent = wanted.parent.as_deref().unwrap_or("node").parse().map_err(|_| not_found("actor"))?;
+    let filtered = wanted.kind.is_some() || wanted.state.is_some() || wanted.text.is_some();
+    let depth = wanted.depth.unwrap_or(if filtered { usize::MAX } else { 1 });
+    check(wanted)?;
+    let after = wanted.after.as_deref().map(place).transpose()?;
+    live.node.directory().sample();
+    let (mut kept, mut total, mut path) = (BinaryHeap::new(), 0, String::new());
+    walk(live, &admin.env, Scope { parent: &parent, depth }, &mut |seen| {
+        if !fits(wanted, &seen, &mut path) {
+            return;
+        }
+        total += 1;
+        let place = (Reverse(wanted.sort.key(&seen)), seen.id.clone());
+        if after.as_ref().is_none_or(|after| place > *after) {
+            kept.push(Line { place, seen });
+            if kept.len() > limit + 1 {
+                kept.pop();
+            }
+        }
+    });
+    let mut lines = kept.into_sorted_vec();
+    let more = lines.len() > limit;
+    lines.truncate(limit);
+    let next = lines.last().filter(|_| more).map(|line| format!("{}~{}", line.place.0.0, line.place.1));
+    Ok(Found { items: lines.iter().map(|line| Row::of(&line.seen)).collect(), next, total })
+}
+
+fn check(wanted: &Wanted) -> Result<(), HttpError> {
+    if let Some(kind) = wanted.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
+        return Err(bad(format!("kind: expected one of {}, found {kind:?}", KINDS.join(", "))));
+    }
+    let states = directory::State::ALL.map(directory::State::name);
+    if let Some(state) = wanted.state.as_deref().filter(|state| !states.contains(state)) {
+        return Err(bad(format!("state: expected one of {}, found {state:?}", states.join(", "))));
+    }
+    Ok(())
+}
+
+fn fits(wanted: &Wanted, seen: &Seen, path: &mut String) -> bool {
+    if wanted.kind.as_deref().is_some_and(|kind| seen.id.kind() != kind)
+        || wanted.state.as_deref().is_some_and(|state| seen.figures.state.name() != state)
+    {
+        return false;
+    }
+    let Some(text) = &wanted.text else { return true };
+    path.clear();
+    // Writing to a string does not fail.
+    let _ = write!(path, "{}", seen.id);
+    path.contains(text.as_str())
+}
+
+/// The place of the last line of the page before.
+fn place(after: &str) -> Result<(Reverse<u64>, ActorId), HttpError> {
+    let read = after.split_once('~').and_then(|(key, path)| Some((Reverse(key.parse().ok()?), path.parse().ok()?)));
+    read.ok_or_else(|| bad("after: expected what `next` of the page before says"))
+}
+
+/// `GET /admin/actors/{path}`.
+pub(super) async fn detail(State(admin): Shared, Path(path): Path<String>) -> Result<Json<Value>, HttpError> {
+    let live = admin.live()?;
+    let id: ActorId = path.parse().map_err(|_| not_found("actor"))?;
+    live.node.directory().sample();
+    let seen = look(live, &admin.env, &id).ok_or_else(|| not_found("actor"))?;
+    let summary = summary(&admin, live, &id).await;
+    Ok(Json(json!({ "actor": Row::of(&seen), "summary": summary })))
+}
+
+/// What an actor holds, in a few words; null if it can't say now.
+async fn summary(admin: &Admin, live: &Live, id: &ActorId) -> Value {
+    match id {
+        ActorId::Room(_) | ActorId::User(_) => match id.entity() {
+            Some(entity) => live.node.ask(entity, |core| of_state(core.state(), core.ring_bytes())).await.ok().into(),
+            None => Value::Null,
+        },
+        ActorId::Partition(partition) => json!(partitions::row(live, *partition)),
+        ActorId::Hub => json!({
+            "feeds": live.hub.feeds(),
+            "sessions": live.hub.sessions().count(),
+            "deliveries": admin.metrics.deliveries.get(),
+            "outbox_dropped": admin.metrics.outbox_dropped.get(),
+            "slow_readers_closed": admin.metrics.slow_readers_closed.get(),
+        }),
+        ActorId::Session(client) => match live.hub.sessions().find(*client) {
+            Some(connection) => json!({
+                "user": connection.user,
+                "format": match connection.wire { Wire::Json => "json", Wire::Protobuf => "protobuf" },
+                "since": connection.since,
+                "outbox_items": connection.outbox.waits().0,
+                "outbox_bytes": connection.outbox.waits().1,
+            }),
+            None => Value::Null,
+        },
+        ActorId::Workers | ActorId::Worker(_) => json!({
+            "lag_records": admin.metrics.projector_lag_records.get(),
+            "watermark_age_seconds": admin.metrics.watermark_age_seconds.get(),
+        }),
+        ActorId::Node | ActorId::Partitions | ActorId::Sessions => Value::Null,
+    }
+}
+
+fn of_state(state: &EntityState, ring_bytes: usize) -> Value {
+    match state {
+        EntityState::Room(room) => json!({
+            "exists": room.exists(),
+            "status": format!("{:?}", room.status()).to_lowercase(),
+            "kind": room.kind().map(|kind| format!("{kind:?}").to_lowercase()),
+            "members": room.members().len(),
+            "invited": room.invited().len(),
+            "head": room.head(),
+            "floor": room.floor(),
+            "messages": room.last_no(),
+            "generation": room.generation(),
+            "ring_bytes": ring_bytes,
+        }),
+        EntityState::User(user) => json!({
+            "head": user.head(),
+            "rooms": user.rooms().len(),
+            "devices": user.devices().len(),
+            "blocks": user.blocks().len(),
+            "ring_bytes": ring_bytes,
+        }),
+    }
+}

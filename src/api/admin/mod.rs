@@ -1,0 +1,133 @@
+//! The operator's REST API on the admin port: what actors publish, rooms, users, sessions, partitions, settings; and the few
+//! things that an operator may do, each of which is written to the audit log.
+//!
+//! It decides nothing that a fold decides, and reads no message body unless it is asked to in as many words. Its JSON is
+//! in `docs/admin.md`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | what the routes share, and the list of routes |
+//! | [`guard`] | who may ask |
+//! | `asked` | parameters, pages and errors |
+//! | [`audit`] | who did what |
+//! | `tree` | the names of actors, and the walk over them |
+//! | `actors`, `acts` | actors: list, detail, stop and the like |
+//! | `rooms`, `people`, `sessions` | what they are named after |
+//! | `partitions`, `overview`, `settings` | the node's state and its configuration |
+//!
+mod actors;
+mod acts;
+mod asked;
+pub mod audit;
+pub mod guard;
+mod overview;
+mod partitions;
+mod people;
+mod rooms;
+mod sessions;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use self::audit::Audit;
+use self::guard::Guard;
+use crate::actors::gateway::hub::Hub;
+use crate::actors::node::Node;
+use crate::api::http::HttpError;
+use crate::config::Loaded;
+use crate::env::Env;
+use crate::health::Health;
+use crate::ids::Timestamp;
+use crate::metrics::Metrics;
+
+/// What the routes are given before the engine starts.
+pub struct Given {
+    /// The configuration with its origins.
+    pub loaded: Loaded,
+    /// The key of the data folder: who can read it may do everything.
+    pub key: String,
+    /// Clock and ids.
+    pub env: Env,
+    /// Whether the node is ready.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running engine, as the routes see it.
+pub struct Live {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The hub.
+    pub hub: Arc<Hub>,
+}
+
+/// What all routes share.
+pub struct Admin {
+    loaded: Loaded,
+    env: Env,
+    health: Health,
+    metrics: Arc<Metrics>,
+    guard: Guard,
+    audit: Arc<Audit>,
+    started: Timestamp,
+    live: OnceLock<Live>,
+}
+
+type Shared = axum::extract::State<Arc<Admin>>;
+
+impl Admin {
+    /// The engine is still starting.
+    #[must_use]
+    pub fn new(given: Given) -> Self {
+        let Given { loaded, key, env, health, metrics } = given;
+        let config = &loaded.config;
+        let guard = Guard::new(key, config.admin.token.as_ref(), config.server.production);
+        let audit = Arc::new(Audit::new(&config.data.dir));
+        Self { guard, audit, started: env.steady(), loaded, env, health, metrics, live: OnceLock::new() }
+    }
+
+    /// From now on there is an engine to look at.
+    pub fn open(&self, live: Live) {
+        // A second one would be the same engine.
+        let _ = self.live.set(live);
+    }
+
+    fn live(&self) -> Result<&Live, HttpError> {
+        let starting = || HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "the server is starting");
+        self.live.get().ok_or_else(starting)
+    }
+}
+
+/// The routes, to be merged into those of the admin listener.
+pub fn routes(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/admin/overview", get(overview::overview))
+        .route("/admin/actors", get(actors::list))
+        .route("/admin/actors/{*path}", get(actors::detail).post(acts::act))
+        .route("/admin/partitions", get(partitions::list))
+        .route("/admin/partitions/{number}", get(partitions::detail))
+        .route("/admin/rooms", get(rooms::list))
+        .route("/admin/rooms/{room}", get(rooms::detail))
+        .route("/admin/rooms/{room}/members", get(rooms::members))
+        .route("/admin/rooms/{room}/messages", get(rooms::messages))
+        .route("/admin/users", get(people::list))
+        .route("/admin/users/{user}", get(people::detail))
+        .route("/admin/users/{user}/disconnect", post(people::disconnect))
+        .route("/admin/sessions", get(sessions::list))
+        .route("/admin/sessions/{client}", get(sessions::detail))
+        .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))
+        .route("/admin/limits", get(settings::limits))
+        .route("/admin/config", get(settings::config))
+        .route("/admin/audit", get(audit::list))
+        .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
+        .with_state(admin)
+}

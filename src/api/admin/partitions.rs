@@ -1,0 +1,89 @@
+//! `GET /admin/partitions`: how far each one is.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+
+use super::asked::not_found;
+use super::{Live, Shared};
+use crate::actors::node::THIS_NODE;
+use crate::api::http::HttpError;
+use crate::ids::{Offset, Partition, SLOTS_PER_PARTITION};
+use crate::limits;
+
+/// A partition. `start` to `head` is what the journal holds; `verified`, `applied` and `watermark` are how far the owner
+/// knows it to be final, has folded it, and the store has it.
+#[derive(Serialize)]
+pub(super) struct Row {
+    partition: u16,
+    slots: [u16; 2],
+    /// The node that owns it.
+    owner: String,
+    /// Counts its owners; 0 while there is one node.
+    epoch: u64,
+    state: &'static str,
+    halted: Option<String>,
+    start: Offset,
+    head: Offset,
+    verified: Offset,
+    applied: Offset,
+    watermark: Offset,
+    /// Records that the store does not have yet.
+    lag: u64,
+    depth: u32,
+    rate: f64,
+    restarts: u16,
+    residents: usize,
+    queued_bytes: usize,
+    queue_bytes: usize,
+}
+
+pub(super) fn row(live: &Live, partition: Partition) -> Row {
+    let (node, directory) = (&live.node, live.node.directory());
+    let bounds = node.journal().bounds(partition);
+    let figures = directory.partition(partition).figures(directory.now());
+    let watermark = node.stored().get(partition);
+    let first = partition.get() * SLOTS_PER_PARTITION;
+    let halted = node.halted().reason(partition);
+    Row {
+        partition: partition.get(),
+        slots: [first, first + SLOTS_PER_PARTITION - 1],
+        owner: format!("node-{}", THIS_NODE.0),
+        epoch: 0,
+        state: if halted.is_some() { "halted" } else { figures.state.name() },
+        halted,
+        start: bounds.start,
+        head: bounds.end,
+        verified: directory.verified_end(partition),
+        applied: node.applied().get(partition),
+        watermark,
+        lag: bounds.end.0.saturating_sub(watermark.0),
+        depth: figures.depth,
+        rate: f64::from(figures.rate_milli) / 1_000.0,
+        restarts: figures.restarts,
+        residents: directory.residents(partition),
+        queued_bytes: node.queued_bytes(partition),
+        queue_bytes: limits::PARTITION_QUEUE_BYTES,
+    }
+}
+
+/// All of them.
+#[derive(Serialize)]
+pub(super) struct All {
+    items: Vec<Row>,
+}
+
+/// `GET /admin/partitions`.
+pub(super) async fn list(State(admin): Shared) -> Result<Json<All>, HttpError> {
+    let live = admin.live()?;
+    live.node.directory().sample();
+    Ok(Json(All { items: Partition::all().map(|partition| row(live, partition)).collect() }))
+}
+
+/// `GET /admin/partitions/{number}`.
+pub(super) async fn detail(State(admin): Shared, Path(number): Path<String>) -> Result<Json<Row>, HttpError> {
+    let live = admin.live()?;
+    let partition = number.parse().ok().and_then(Partition::new).ok_or_else(|| not_found("partition"))?;
+    live.node.directory().sample();
+    Ok(Json(row(live, partition)))
+}

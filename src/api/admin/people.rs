@@ -1,0 +1,164 @@
+//! Users as the store has them: list, detail; and sending one's connections away.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use serde::{Deserialize, Serialize};
+
+use super::asked::{Body, Page, Params, bad, not_found, page_size, stored};
+use super::guard::Who;
+use super::sessions::Session;
+use super::{Live, Shared};
+use crate::actors::fold::Entity;
+use crate::api::http::HttpError;
+use crate::api::protocol::codes::Disconnect;
+use crate::ids::{DeviceId, RoomId, Seq, Timestamp, UserId};
+use crate::storage::store::rows::UserRow;
+
+/// Rooms that a detail names at most.
+const ROOMS: usize = 100;
+
+/// A line of the list.
+#[derive(Serialize)]
+pub(super) struct Row {
+    id: UserId,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    head: Seq,
+    partition: u16,
+    resident: bool,
+    sessions: usize,
+}
+
+impl Row {
+    fn of(live: &Live, row: UserRow) -> Self {
+        Self {
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            head: row.head,
+            partition: row.user.partition().get(),
+            sessions: live.hub.sessions().of(&row.user).len(),
+            resident: live.node.directory().resident(&Entity::User(row.user.clone())).is_some(),
+            id: row.user,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /admin/users`: by id.
+pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Page<Row>>, HttpError> {
+    let live = admin.live()?;
+    let limit = page_size(wanted.limit)?;
+    let after = wanted.after.as_deref().map(UserId::new).transpose().map_err(|_| bad("after: expected a user's id"))?;
+    let rows = live.node.store().users(after.as_ref(), limit + 1).await.map_err(stored)?;
+    let rows = rows.into_iter().map(|row| Row::of(live, row)).collect();
+    Ok(Json(Page::new(rows, limit, |row: &Row| row.id.to_string())))
+}
+
+/// One user.
+#[derive(Serialize)]
+pub(super) struct Detail {
+    #[serde(flatten)]
+    row: Row,
+    /// In how many rooms he is.
+    room_count: usize,
+    /// Some of them.
+    rooms: Vec<InRoom>,
+    devices: Vec<Device>,
+    blocks: usize,
+    connections: Vec<Session>,
+}
+
+#[derive(Serialize)]
+struct InRoom {
+    room: RoomId,
+    state: u8,
+    seq: Seq,
+}
+
+#[derive(Serialize)]
+struct Device {
+    device: DeviceId,
+    platform: String,
+    seen_at: Timestamp,
+}
+
+fn user_of(text: &str) -> Result<UserId, HttpError> {
+    UserId::new(text).map_err(|_| not_found("user"))
+}
+
+/// `GET /admin/users/{user}`.
+pub(super) async fn detail(State(admin): Shared, Path(user): Path<String>) -> Result<Json<Detail>, HttpError> {
+    let live = admin.live()?;
+    let user = user_of(&user)?;
+    let found = live.node.store().user(&user).await.map_err(stored)?;
+    let connections: Vec<_> =
+        live.hub.sessions().of(&user).iter().map(|connection| Session::of(&admin.env, connection)).collect();
+    let row = match found.user {
+        Some(row) => row,
+        // Connected, and nothing of him in the journal yet.
+        None if !connections.is_empty() => UserRow {
+            user: user.clone(),
+            push_token: String::new(),
+            preferences: String::new(),
+            created_at: Timestamp::ZERO,
+            updated_at: Timestamp::ZERO,
+            head: Seq::ZERO,
+            applied: crate::ids::Offset::ZERO,
+        },
+        None => return Err(not_found("user")),
+    };
+    let rooms = found.rooms.iter().take(ROOMS);
+    Ok(Json(Detail {
+        row: Row::of(live, row),
+        room_count: found.rooms.len(),
+        rooms: rooms.map(|known| InRoom { room: known.room, state: known.state, seq: known.seq }).collect(),
+        devices: found
+            .devices
+            .into_iter()
+            .map(|device| Device { device: device.device, platform: device.platform, seen_at: device.seen_at })
+            .collect(),
+        blocks: found.blocks.len(),
+        connections,
+    }))
+}
+
+/// How connections are closed.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Farewell {
+    /// The client is told to stay away; else to come back.
+    #[serde(default)]
+    pub stay_away: bool,
+}
+
+impl Farewell {
+    pub fn code(&self) -> u16 {
+        if self.stay_away { Disconnect::FORCE_NO_RECONNECT.code } else { Disconnect::FORCE_RECONNECT.code }
+    }
+}
+
+/// What came of it.
+#[derive(Serialize)]
+pub(super) struct Closed {
+    closed: usize,
+}
+
+/// `POST /admin/users/{user}/disconnect`.
+pub(super) async fn disconnect(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(user): Path<String>,
+    Body(farewell): Body<Farewell>,
+) -> Result<Json<Closed>, HttpError> {
+    let live = admin.live()?;
+    let user = user_of(&user)?;
+    let closed = live.hub.sessions().disconnect(&user, farewell.code());
+    admin.note(&who, "user.disconnect", user.as_str(), None).await?;
+    Ok(Json(Closed { closed }))
+}

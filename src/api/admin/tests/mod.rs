@@ -1,0 +1,6 @@
+//! The routes over a real admin listener and a real engine.
+
+mod actors;
+mod rig;
+mod rooms;
+mod settings;

@@ -1,0 +1,73 @@
+//! The node as a whole: figures, settings, bounds, and bad parameters.
+
+use serde_json::json;
+
+use super::rig::Rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_tell_where_they_come_from() {
+    let rig = Rig::with(&[("KERVAN_LIMITS__RESIDENT_ROOMS", "77")]).await;
+    let config = rig.ok("/admin/config").await;
+    let of = |section: &str, key: &str| {
+        let items = config["items"].as_array().unwrap();
+        items.iter().find(|item| item["section"] == section && item["key"] == key).unwrap().clone()
+    };
+    let rooms = of("limits", "resident_rooms");
+    assert_eq!(rooms["value"], "77");
+    assert_eq!(rooms["origin"], "environment variable KERVAN_LIMITS__RESIDENT_ROOMS");
+    assert_eq!(of("auth", "hmac_secret")["value"], "\"***\"");
+    assert_eq!(of("channels[0]", "open")["value"], "true");
+    let limits = rig.ok("/admin/limits").await;
+    let limit = limits["items"].as_array().unwrap().iter().find(|limit| limit["name"] == "resident_rooms").unwrap();
+    assert_eq!((&limit["value"], &limit["used"]), (&json!(77), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overview_and_the_partitions_follow_what_happens() {
+    let rig = Rig::start().await;
+    let room = rig.group(&["ann"]).await;
+    rig.call("ann", "message.send", json!({ "room": room, "body": "x" })).await;
+    rig.settle().await;
+    let overview = rig.ok("/admin/overview").await;
+    assert_eq!((&overview["status"], &overview["production"]), (&json!("ok"), &json!(false)));
+    assert!(overview["messages_accepted"].as_u64() > Some(0), "{overview}");
+    assert_eq!(overview["resident_rooms"], 1);
+    assert_eq!((&overview["halted_partitions"], &overview["mailbox_depth"]), (&json!(0), &json!(0)));
+    let all = rig.ok("/admin/partitions").await;
+    let items = all["items"].as_array().unwrap();
+    assert_eq!(items.len(), 256);
+    let written: Vec<_> = items.iter().filter(|item| item["head"].as_u64() > Some(0)).collect();
+    assert!(!written.is_empty());
+    for item in written {
+        for mark in ["verified", "applied", "watermark"] {
+            assert_eq!(item[mark], item["head"], "{mark} of {item}");
+        }
+        assert_eq!(item["lag"], 0);
+    }
+    assert_eq!(items[255]["slots"], json!([16_320, 16_383]));
+    assert_eq!(rig.get("/admin/partitions/256").await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_parameters_are_named() {
+    let rig = Rig::start().await;
+    for (path, hint) in [
+        ("actors?limit=0", "limit"),
+        ("actors?limit=1001", "limit"),
+        ("actors?limit=x", "limit"),
+        ("actors?kind=cow", "kind"),
+        ("actors?state=tired", "state"),
+        ("actors?sort=colour", "sort"),
+        ("actors?colour=blue", "colour"),
+        ("actors?after=x", "after"),
+        ("sessions?after=x", "after"),
+        ("users?after=", "after"),
+        ("audit?after=x", "after"),
+        ("rooms?limit=-1", "limit"),
+    ] {
+        let (status, json) = rig.get(&format!("/admin/{path}")).await;
+        assert_eq!((status, &json["error"]["code"]), (400, &json!("bad_request")), "{path}");
+        assert!(json["error"]["message"].as_str().unwrap().contains(hint), "{path}: {json}");
+    }
+    assert_eq!(rig.get("/admin/actors?parent=nobody").await.0, 404);
+}
