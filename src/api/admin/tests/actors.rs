@@ -90,6 +90,8 @@ async fn a_restarted_room_goes_on_where_it_was_and_the_act_is_noted() {
     assert_eq!((&line["what"], &line["target"]), (&json!("actor.restart"), &json!(path)));
     assert_eq!((&line["who"], &line["outcome"]), (&json!("loopback"), &json!("done")));
     assert!(line["from"].as_str().unwrap().starts_with("127.0.0.1:"));
+    let file = std::fs::read_to_string(rig.dir.path().join("audit.jsonl")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&file).unwrap(), *line);
 }
 
 #[tokio::test(flavor = "multi_thread")]
