@@ -10,24 +10,25 @@ use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use super::budget::Budget;
-use super::core::{Action, Core, Options, Ticket};
+use super::core::{Action, Core, Options};
 use super::entity::{EntityCore, Verdict};
-use super::hydrate::{self, Hydrated};
-use super::item::{NodeId, Origin};
+use super::hydrate;
+use super::item::NodeId;
 use super::listeners::ListenerTable;
+pub use super::message::PartitionMessage;
 use super::progress::Progress;
 use super::resident::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use crate::actors::chain::Chain;
 use crate::actors::directory::{Directory, State, Vitals};
 use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId, ToGateway};
+use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
 use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
 use crate::env::Env;
 use crate::health::Check;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::metrics::{Metrics, Reason};
-use crate::storage::journal::{AppendError, Appended, Journal, ReadError, StoredRecord};
+use crate::storage::journal::{AppendError, Appended, Journal, ReadError};
 use crate::storage::store::Store;
 
 /// Bytes of one read of the journal.
@@ -109,61 +110,6 @@ impl Context {
             Verdict::Ignored => {}
         }
     }
-}
-
-/// What a partition is told.
-pub enum PartitionMessage {
-    /// A command from a gateway. Its weight has been taken from the budget.
-    Submit {
-        /// Whom to answer.
-        origin: Origin,
-        /// The encoded envelope.
-        record: Bytes,
-    },
-    /// Something for an entity beside records.
-    Pass {
-        /// The entity.
-        entity: Entity,
-        /// What.
-        held: Held,
-    },
-    /// Something without a place in the stream, for whoever listens. Wakes no entity.
-    Ephemeral {
-        /// The stream.
-        stream: StreamId,
-        /// What.
-        event: Ephemeral,
-    },
-    /// A node listens no more.
-    Unlisten {
-        /// To what.
-        entity: Entity,
-        /// Which node.
-        node: NodeId,
-        /// An older request than one of a later listen does nothing.
-        request: RequestId,
-    },
-    /// The report on an append.
-    Appended(Ticket, Result<Appended, AppendError>),
-    /// What a read brought.
-    Read(Ticket, Result<Vec<StoredRecord>, ReadError>),
-    /// What a load brought.
-    Loaded(Entity, Option<Box<Hydrated>>),
-    /// Once a second.
-    Tick,
-    /// Another folder's chain at an offset, for comparison (I10).
-    Compare(Offset, Chain),
-    /// For tests: let this resident die.
-    #[cfg(any(test, feature = "sim"))]
-    Kill(Entity),
-    /// Let every idle entity go now that the store has; for tests and operators.
-    Passivate,
-    /// Let this one go, if it has nothing to do and the store has all of it; says whether it went.
-    LetGo(Entity, tokio::sync::oneshot::Sender<bool>),
-    /// An operator wants this partition, or this resident of it, made anew.
-    Restart(Option<Entity>),
-    /// How many entities are resident?
-    Residents(tokio::sync::oneshot::Sender<usize>),
 }
 
 /// Where a partition goes on.

@@ -1,0 +1,69 @@
+//! What a partition is told: by gateways, by its supervisor, by operators, and by itself when something is done.
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::core::Ticket;
+use super::hydrate::Hydrated;
+use super::item::{NodeId, Origin};
+use super::resident::Held;
+use crate::actors::chain::Chain;
+use crate::actors::fold::Entity;
+use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
+use crate::ids::Offset;
+use crate::storage::journal::{AppendError, Appended, ReadError, StoredRecord};
+
+/// What a partition is told.
+pub enum PartitionMessage {
+    /// A command from a gateway. Its weight has been taken from the budget.
+    Submit {
+        /// Whom to answer.
+        origin: Origin,
+        /// The encoded envelope.
+        record: Bytes,
+    },
+    /// Something for an entity beside records.
+    Pass {
+        /// The entity.
+        entity: Entity,
+        /// What.
+        held: Held,
+    },
+    /// Something without a place in the stream, for whoever listens. Wakes no entity.
+    Ephemeral {
+        /// The stream.
+        stream: StreamId,
+        /// What.
+        event: Ephemeral,
+    },
+    /// A node listens no more.
+    Unlisten {
+        /// To what.
+        entity: Entity,
+        /// Which node.
+        node: NodeId,
+        /// An older request than one of a later listen does nothing.
+        request: RequestId,
+    },
+    /// The report on an append.
+    Appended(Ticket, Result<Appended, AppendError>),
+    /// What a read brought.
+    Read(Ticket, Result<Vec<StoredRecord>, ReadError>),
+    /// What a load brought.
+    Loaded(Entity, Option<Box<Hydrated>>),
+    /// Once a second.
+    Tick,
+    /// Another folder's chain at an offset, for comparison (I10).
+    Compare(Offset, Chain),
+    /// For tests: let this resident die.
+    #[cfg(any(test, feature = "sim"))]
+    Kill(Entity),
+    /// Let every idle entity go now that the store has; for tests and operators.
+    Passivate,
+    /// Let this one go, if it has nothing to do and the store has all of it; says whether it went.
+    LetGo(Entity, oneshot::Sender<bool>),
+    /// An operator wants this partition, or this resident of it, made anew.
+    Restart(Option<Entity>),
+    /// How many entities are resident?
+    Residents(oneshot::Sender<usize>),
+}
