@@ -163,8 +163,9 @@ impl Engine {
         let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
         let sessions = Server::new(Arc::clone(&hub), verifier, Arc::new(handlers), env, metrics, options, shutdown);
         look(&node, &journal, &checks).await;
-        let watcher = tokio::spawn(watch(Arc::clone(&node), Arc::clone(&journal), checks));
-        let upkeep = Arc::new(upkeep_of(&config, journal, store, clocks));
+        let upkeep = Arc::new(upkeep_of(&config, Arc::clone(&journal), store, clocks));
+        upkeep.remember().await?;
+        let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks, Arc::clone(&upkeep)));
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
         Ok(Self { config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
@@ -261,8 +262,11 @@ async fn open_journal(
     let dir = config.data.dir.join(JOURNAL_DIR);
     let mut options = embedded::Options::new(env.clone());
     options.segment_bytes = config.data.segment_size.0 as u64;
-    let synced = metrics.fsync_seconds.clone();
-    options.on_sync = Some(Arc::new(move |took| synced.observe(took.as_secs_f64())));
+    let synced = Arc::clone(metrics);
+    options.on_sync = Some(Arc::new(move |took| {
+        synced.fsync_seconds.observe(took.as_secs_f64());
+        synced.fsync_recent.observe(took);
+    }));
     let name = dir.display().to_string();
     let opened = tokio::task::spawn_blocking(move || EmbeddedJournal::open(&dir, options)).await;
     let opened = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string())));
@@ -299,11 +303,13 @@ async fn say_goodbye(hub: Arc<Hub>, shutdown: Shutdown, spread: Duration) {
 }
 
 /// Keeps health and gauges up to date, once a second.
-async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: (Check, Check)) {
+async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: (Check, Check), upkeep: Arc<Upkeep>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
         look(&node, &journal, &checks).await;
+        let taken = upkeep.last_backup().map_or(0, |at| at.0 / 1_000);
+        node.context().metrics.backup_last_seconds.set(i64::try_from(taken).unwrap_or(i64::MAX));
     }
 }
 

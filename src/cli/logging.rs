@@ -1,20 +1,29 @@
-//! Log lines: to stderr, as text or JSON, filtered as configured. Set once, for the whole process.
+//! Log lines: to stderr, as text or JSON, filtered as configured; and into a ring for operators. Set once, for the whole
+//! process.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
+use kervan::api::admin::log::{LogRing, RingLayer};
 use kervan::config::{Log, LogFormat};
-use tracing_subscriber::EnvFilter;
+use kervan::env::Env;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
-/// Starts logging.
+/// Starts logging. The ring holds the last lines.
 ///
 /// # Errors
 /// If it was started before, or the filter is none; the configuration has checked that.
-pub(super) fn start(log: &Log) -> anyhow::Result<()> {
+pub(super) fn start(log: &Log) -> anyhow::Result<Arc<LogRing>> {
     let filter = EnvFilter::builder().parse(&log.filter.0)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match log.format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let ring = Arc::new(LogRing::new(Env::system().clock));
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| anyhow::anyhow!("logging: {error}"))
+    let started = registry().with(filter).with(lines).with(RingLayer(Arc::clone(&ring))).try_init();
+    started.map_err(|error| anyhow::anyhow!("logging: {error}"))?;
+    Ok(ring)
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kervan::api::admin::log::LogRing;
 use kervan::api::admin::{self, Admin};
 use kervan::api::engine::{Engine, Given, StartError};
 use kervan::api::http::{self, Backups, Listener, Options};
@@ -26,13 +27,13 @@ use super::{Refused, Settings, banner, door, logging, open_files, print, sources
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load(settings)?;
     loaded.for_serve()?;
-    logging::start(&loaded.config.log)?;
+    let log = logging::start(&loaded.config.log)?;
     open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-    runtime.block_on(serve(loaded))
+    runtime.block_on(serve(loaded, log))
 }
 
-async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
+async fn serve(loaded: Loaded, log: Arc<LogRing>) -> anyhow::Result<ExitCode> {
     let config = Arc::new(loaded.config.clone());
     // From here on a signal is a wish to drain, also while starting.
     let mut signals = Signals::new().context("signal handlers")?;
@@ -61,6 +62,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
         env: Env::system(),
         health: health.clone(),
         metrics: metrics.clone(),
+        log,
     }));
     let admin_routes = http::admin(health.clone(), metrics.clone(), Arc::clone(&backups));
     let admin_routes = admin_routes.merge(admin::routes(Arc::clone(&operators)));
@@ -82,7 +84,7 @@ async fn serve(loaded: Loaded) -> anyhow::Result<ExitCode> {
         }
     };
     backups.open(Arc::clone(engine.upkeep()));
-    operators.open(admin::Live { node: Arc::clone(engine.node()), hub: Arc::clone(engine.hub()) });
+    operators.open(admin::Live::of(&engine));
     let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
     starting.up();
     let routes = http::public(health, metrics.clone()).merge(engine.routes());

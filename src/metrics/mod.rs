@@ -12,6 +12,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 mod process;
+mod recent;
+
+pub use recent::Recent;
 
 /// Buckets in seconds, from 100 µs to about 26 s: a group commit takes about 1 ms, a bad one seconds.
 const SECONDS: [f64; 16] =
@@ -57,6 +60,10 @@ pub struct Metrics {
     pub commands: Family<Method, Counter>,
     /// Error replies by code.
     pub reply_errors: Family<Code, Counter>,
+    /// Connections that could not be accepted: too few open files, most likely.
+    pub accept_errors: Counter,
+    /// When the last backup was finished, in seconds since the epoch; 0 if there is none.
+    pub backup_last_seconds: Gauge,
     /// Messages accepted by the fold.
     pub messages_accepted: Counter,
     /// Messages sent again and answered with the first one's place.
@@ -67,6 +74,8 @@ pub struct Metrics {
     pub append_seconds: Histogram,
     /// A sync of the journal's file.
     pub fsync_seconds: Histogram,
+    /// The same, as one number for now.
+    pub fsync_recent: Recent,
     /// Records appended.
     pub appended_records: Counter,
     /// Bytes appended.
@@ -117,11 +126,14 @@ impl Metrics {
             disconnects: add(r, "disconnects", "Disconnects decided by the server, by code"),
             commands: add(r, "commands", "Commands of clients, by method"),
             reply_errors: add(r, "reply_errors", "Error replies, by code"),
+            accept_errors: add(r, "accept_errors", "Connections that could not be accepted"),
+            backup_last_seconds: add(r, "backup_last_timestamp_seconds", "When the last backup was taken; 0: never"),
             messages_accepted: add(r, "messages_accepted", "Messages accepted"),
             messages_duplicate: add(r, "messages_duplicate", "Messages sent again"),
             messages_rejected: add(r, "messages_rejected", "Messages refused, by reason"),
             append_seconds: seconds(r, "journal_append", "From an append's call to durable"),
             fsync_seconds: seconds(r, "journal_fsync", "A sync of the journal's file"),
+            fsync_recent: Recent::default(),
             appended_records: add(r, "journal_appended_records", "Records appended"),
             appended_bytes: add(r, "journal_appended_bytes", "Bytes appended"),
             append_errors: add(r, "journal_append_errors", "Appends that failed, by reason"),

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Upkeep {
     store: Arc<dyn Store>,
     env: Env,
     retention: Option<Duration>,
+    /// When the last backup was taken; 0 if there is none.
+    last: AtomicU64,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
     turn: Mutex<()>,
 }
@@ -64,7 +67,25 @@ impl Upkeep {
     /// `retention`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
     pub fn new(journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env, retention: Option<Duration>) -> Self {
-        Self { journal, store, env, retention, turn: Mutex::default() }
+        Self { journal, store, env, retention, last: AtomicU64::new(0), turn: Mutex::default() }
+    }
+
+    /// Looks up what the store knows of the last backup.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn remember(&self) -> Result<(), StoreError> {
+        let note = self.store.meta(NOTE).await?;
+        if let Some(note) = note.and_then(|text| serde_json::from_str::<Note>(&text).ok()) {
+            self.last.fetch_max(note.taken_at.0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// When the last backup was taken, as far as the store knows.
+    #[must_use]
+    pub fn last_backup(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.last.load(Ordering::Relaxed))).filter(|at| *at > Timestamp::ZERO)
     }
 
     /// Writes a backup into `dir`, which must be empty or not there, and notes that it covers the journal. One at a time.
@@ -83,6 +104,7 @@ impl Upkeep {
             // The backup is good all the same; only the journal stays longer.
             tracing::warn!(error, "the backup could not be noted: nothing is trimmed for it");
         }
+        self.last.fetch_max(manifest.taken_at.0, Ordering::Relaxed);
         Ok(manifest)
     }
 
@@ -209,6 +231,19 @@ mod tests {
         assert!((17..=50).contains(&rig.start()), "{}", rig.start());
         upkeep.trim().await.unwrap();
         assert!((67..=100).contains(&rig.start()), "{}", rig.start());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_last_backup_is_remembered_by_the_store() {
+        let rig = Rig::new().await;
+        let store = rig.store("a.db", 100).await;
+        let (before, after) = (rig.upkeep(&store, None), rig.upkeep(&store, None));
+        before.remember().await.unwrap();
+        assert_eq!(before.last_backup(), None);
+        before.backup(&rig.folder.path().join("backup")).await.unwrap();
+        assert_eq!((before.last_backup(), after.last_backup()), (Some(Timestamp(1_000)), None));
+        after.remember().await.unwrap();
+        assert_eq!(after.last_backup(), Some(Timestamp(1_000)));
     }
 
     #[tokio::test]

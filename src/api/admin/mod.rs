@@ -14,12 +14,14 @@
 //! | `actors`, `acts` | actors: list, detail, stop and the like |
 //! | `rooms`, `people`, `sessions` | what they are named after |
 //! | `partitions`, `overview`, `settings` | the node's state and its configuration |
+//! | [`log`], `warnings` | log lines, and what deserves a look |
 //!
 mod actors;
 mod acts;
 mod asked;
 pub mod audit;
 pub mod guard;
+pub mod log;
 mod overview;
 mod partitions;
 mod people;
@@ -29,8 +31,9 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod warnings;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -39,14 +42,18 @@ use axum::routing::{get, post};
 
 use self::audit::Audit;
 use self::guard::Guard;
+use self::log::LogRing;
+use self::warnings::Accepts;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
+use crate::api::engine::Engine;
 use crate::api::http::HttpError;
 use crate::config::Loaded;
 use crate::env::Env;
 use crate::health::Health;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
+use crate::storage::upkeep::Upkeep;
 
 /// What the routes are given before the engine starts.
 pub struct Given {
@@ -60,6 +67,8 @@ pub struct Given {
     pub health: Health,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is logged.
+    pub log: Arc<LogRing>,
 }
 
 /// The running engine, as the routes see it.
@@ -68,6 +77,17 @@ pub struct Live {
     pub node: Arc<Node>,
     /// The hub.
     pub hub: Arc<Hub>,
+    /// Backups and trimming.
+    pub upkeep: Arc<Upkeep>,
+}
+
+impl Live {
+    /// Of a running engine.
+    #[must_use]
+    pub fn of(engine: &Engine) -> Self {
+        let (node, hub, upkeep) = (engine.node(), engine.hub(), engine.upkeep());
+        Self { node: Arc::clone(node), hub: Arc::clone(hub), upkeep: Arc::clone(upkeep) }
+    }
 }
 
 /// What all routes share.
@@ -78,6 +98,8 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     guard: Guard,
     audit: Arc<Audit>,
+    log: Arc<LogRing>,
+    accepts: Mutex<Accepts>,
     started: Timestamp,
     live: OnceLock<Live>,
 }
@@ -88,11 +110,12 @@ impl Admin {
     /// The engine is still starting.
     #[must_use]
     pub fn new(given: Given) -> Self {
-        let Given { loaded, key, env, health, metrics } = given;
+        let Given { loaded, key, env, health, metrics, log } = given;
         let config = &loaded.config;
         let guard = Guard::new(key, config.admin.token.as_ref(), config.server.production);
         let audit = Arc::new(Audit::new(&config.data.dir));
-        Self { guard, audit, started: env.steady(), loaded, env, health, metrics, live: OnceLock::new() }
+        let (started, accepts) = (env.steady(), Mutex::default());
+        Self { guard, audit, log, accepts, started, loaded, env, health, metrics, live: OnceLock::new() }
     }
 
     /// From now on there is an engine to look at.
@@ -127,6 +150,8 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))
         .route("/admin/limits", get(settings::limits))
         .route("/admin/config", get(settings::config))
+        .route("/admin/log", get(log::tail))
+        .route("/admin/warnings", get(warnings::list))
         .route("/admin/audit", get(audit::list))
         .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
         .with_state(admin)

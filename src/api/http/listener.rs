@@ -103,6 +103,7 @@ impl Listener {
     /// Serves `router` until `stop` begins; then takes no more connections and gives answers under way a second.
     /// Upgraded connections are not its own any more. Each request carries a [`Peer`].
     pub async fn serve(self, router: Router, options: Options, metrics: Arc<Metrics>, stop: Shutdown) {
+        let accept_errors = metrics.accept_errors.clone();
         let metrics = if options.counted { metrics } else { Arc::default() };
         let open = metrics.connections.clone();
         let connections = Connections::new(options.per_address, options.total, open);
@@ -113,6 +114,7 @@ impl Listener {
                 accepted = self.socket.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
+                        accept_errors.inc();
                         tracing::warn!(%error, "a connection can't be accepted");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                         continue;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::outbox::Outbox;
+use crate::api::admin::log::LogRing;
 use crate::api::admin::{Admin, Given, Live, routes};
 use crate::api::engine::{self, Engine};
 use crate::api::handlers::{Caller, Handlers, Options as HandlerOptions};
@@ -55,6 +56,7 @@ impl Rig {
             env: Env::system(),
             health: health.clone(),
             metrics: Arc::clone(&metrics),
+            log: Arc::new(LogRing::new(Env::system().clock)),
         };
         let admin = Arc::new(Admin::new(given));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -63,7 +65,7 @@ impl Rig {
         tokio::spawn(listener.serve(routes(Arc::clone(&admin)), options, Arc::clone(&metrics), stop.clone()));
         let given = engine::Given { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
         let engine = Engine::start(given).await.unwrap();
-        admin.open(Live { node: Arc::clone(engine.node()), hub: Arc::clone(engine.hub()) });
+        admin.open(Live::of(&engine));
         let handlers = Handlers::new(Arc::clone(engine.node()), HandlerOptions::default(), Arc::new(|_| false));
         Self { engine, address, dir, handlers, stop }
     }

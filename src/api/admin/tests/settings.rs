@@ -71,3 +71,23 @@ async fn bad_parameters_are_named() {
     }
     assert_eq!(rig.get("/admin/actors?parent=nobody").await.0, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_deserves_a_look_is_warned_of() {
+    let rig = Rig::with(&[("KERVAN_DATA__JOURNAL_RETENTION", "1h")]).await;
+    let codes = async || {
+        let found = rig.ok("/admin/warnings").await;
+        let items = found["items"].as_array().unwrap().clone();
+        items.into_iter().map(|item| item["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes().await, ["backup_age"]);
+    rig.engine.upkeep().backup(&rig.dir.path().join("backup")).await.unwrap();
+    assert_eq!(codes().await, [""; 0]);
+    rig.engine.node().halted().mark(crate::ids::Partition::FIRST, "it can't be read");
+    let metrics = &rig.engine.node().context().metrics;
+    metrics.accept_errors.inc();
+    (0..100).for_each(|_| metrics.fsync_recent.observe(std::time::Duration::from_secs(1)));
+    assert_eq!(codes().await, ["halted_partition", "slow_disk", "accept_errors"]);
+    let partition = rig.ok("/admin/partitions/0").await;
+    assert_eq!((&partition["state"], &partition["halted"]), (&json!("halted"), &json!("it can't be read")));
+}
