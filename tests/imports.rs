@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 12] = [
+const ONLY: [(&str, &[&str]); 15] = [
     (
         "ractor",
         &[
@@ -32,11 +32,14 @@ const ONLY: [(&str, &[&str]); 12] = [
     ("sqlx", &["src/storage/store/sqlite/", "src/storage/store/postgres/", "src/storage/store/migrate.rs"]),
     ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
-    ("axum", &["src/api/admin/", "src/api/http/", "src/api/websocket/", "src/api/engine.rs"]),
+    ("axum", &["src/api/admin/", "src/api/http/", "src/api/websocket/", "src/api/rest/", "src/api/engine.rs"]),
+    ("tower_http", &["src/api/rest/"]),
+    ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/handlers/input.rs", "src/api/handlers/view.rs"]),
+    ("utoipa_axum", &["src/api/rest/"]),
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),
-    ("ureq", &["src/api/auth/jwks.rs", "src/cli/health.rs", "src/cli/backup.rs"]),
+    ("ureq", &["src/api/auth/jwks.rs", "src/api/rest/tests/", "src/cli/health.rs", "src/cli/backup.rs"]),
     ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
     ("clap", &["src/cli/"]),
     ("anyhow", &["src/cli/"]),

@@ -17,6 +17,7 @@ use crate::actors::partition::verified::Rule;
 use crate::api::auth::{AuthOptions, Verifier};
 use crate::api::handlers::{self, Handlers};
 use crate::api::protocol::codes::Disconnect;
+use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
 use crate::api::websocket::{self, Origins};
 use crate::config::{Config, Database};
@@ -57,6 +58,7 @@ pub struct Engine {
     node: Arc<Node>,
     hub: Arc<Hub>,
     sessions: Arc<Server>,
+    rest: Rest,
     ticker: JoinHandle<()>,
     goodbye: JoinHandle<()>,
     watcher: JoinHandle<()>,
@@ -157,24 +159,26 @@ impl Engine {
         let online = Arc::clone(&hub);
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
+        let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
         let options = session::Options::new(&config);
         let clocks = env.clone();
         let spread = config.server.shutdown_grace / 10;
         let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
-        let sessions = Server::new(Arc::clone(&hub), verifier, Arc::new(handlers), env, metrics, options, shutdown);
+        let sessions = Server::new(Arc::clone(&hub), verifier, methods, env, metrics, options, shutdown);
         look(&node, &journal, &checks).await;
         let upkeep = Arc::new(upkeep_of(&config, Arc::clone(&journal), store, clocks));
         upkeep.remember().await?;
         let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks, Arc::clone(&upkeep)));
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
-        Ok(Self { config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
+        let rest = Rest::new(handlers, keys, Arc::clone(&sessions), Arc::clone(&config));
+        Ok(Self { rest, config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
     }
 
     /// The routes of the public listener.
     pub fn routes(&self) -> Router {
         let origins = Origins::new(&self.config.server.allowed_origins, self.config.server.production);
-        websocket::routes(Arc::clone(&self.sessions), origins)
+        websocket::routes(Arc::clone(&self.sessions), origins).merge(rest::routes(self.rest.clone()))
     }
 
     /// The node.

@@ -9,5 +9,7 @@ pub mod http;
 pub mod protocol;
 pub mod publication;
 pub mod publish_data;
+pub mod rest;
+mod schema;
 pub mod session;
 pub mod websocket;

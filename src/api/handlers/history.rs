@@ -75,7 +75,7 @@ fn room_event(event: StreamEvent) -> Option<Arc<Event>> {
 }
 
 impl Handlers {
-    pub(super) async fn history(&self, caller: &Caller, input: History) -> Result<HistoryPage, Error> {
+    pub(in crate::api) async fn history(&self, caller: &Caller, input: History) -> Result<HistoryPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let want = match (input.before, input.after) {
             (Some(_), Some(_)) => return Err(Error::bad("either before or after")),

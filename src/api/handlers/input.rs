@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer, Unexpected, Visitor};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::Error;
@@ -191,7 +192,7 @@ pub struct Create {
 }
 
 /// The kinds of room that can be asked for.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Two users.
@@ -204,7 +205,7 @@ pub enum Kind {
 }
 
 /// Who may send.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Senders {
     /// Every member.

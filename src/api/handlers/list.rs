@@ -16,7 +16,7 @@ use crate::storage::store::rows::{ChatRow, MEMBER, RoomListCursor, RoomListRow};
 const PAGE: usize = 50;
 
 impl Handlers {
-    pub(super) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
+    pub(in crate::api) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let after = input.cursor.as_deref().map(cursor).transpose()?;
         let (stored_to, halted) = (self.node.stored(), self.node.halted());

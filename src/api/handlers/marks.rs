@@ -23,7 +23,7 @@ impl Wish for Reading {
 }
 
 impl Handlers {
-    pub(super) async fn mark_read(&self, caller: &Caller, input: AtSeq) -> Result<Marked, Error> {
+    pub(in crate::api) async fn mark_read(&self, caller: &Caller, input: AtSeq) -> Result<Marked, Error> {
         let (room, seq) = (input.room.0, seq(input.seq)?);
         let user = caller.user.clone();
         let read = self.inside(caller, room, move |state, _| {
@@ -55,7 +55,7 @@ impl Handlers {
         Ok(rows.first().map_or(MessageNo::ZERO, |row| row.message.no))
     }
 
-    pub(super) async fn mark_delivered(&self, caller: &Caller, input: AtSeq) -> Result<Done, Error> {
+    pub(in crate::api) async fn mark_delivered(&self, caller: &Caller, input: AtSeq) -> Result<Done, Error> {
         let (room, seq) = (input.room.0, seq(input.seq)?);
         let seq = self.inside(caller, room, move |state, _| seq.min(state.head())).await?;
         if self.delivered.advance(&caller.user, room, seq) {
@@ -65,7 +65,7 @@ impl Handlers {
         Ok(Done {})
     }
 
-    pub(super) async fn typing(&self, caller: &Caller, input: InRoom) -> Result<Done, Error> {
+    pub(in crate::api) async fn typing(&self, caller: &Caller, input: InRoom) -> Result<Done, Error> {
         let room = input.room.0;
         self.inside(caller, room, |_, _| ()).await?;
         if self.typing.allow(&caller.user, room, self.node.env().now()) {

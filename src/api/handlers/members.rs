@@ -13,29 +13,29 @@ use crate::limits;
 const PAGE: usize = 100;
 
 impl Handlers {
-    pub(super) async fn join(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn join(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
         let join = RoomCommand::Join { user: caller.user.clone() };
         self.room_command(caller, input.room.0, join).await.map(Happened::from)
     }
 
-    pub(super) async fn leave(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn leave(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
         let leave = RoomCommand::Leave { user: caller.user.clone() };
         self.room_command(caller, input.room.0, leave).await.map(Happened::from)
     }
 
-    pub(super) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
         let invite = RoomCommand::Invite { by: caller.user.clone(), user: input.user };
         self.room_command(caller, input.room.0, invite).await.map(Happened::from)
     }
 
-    pub(super) async fn kick(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn kick(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
         let kick = RoomCommand::Kick { by: caller.user.clone(), user: input.user };
         self.room_command(caller, input.room.0, kick).await.map(Happened::from)
     }
 
     /// From the folded state, so it includes what was acknowledged a moment ago. The read marks come from the store and
     /// may be older by as much as the store is behind.
-    pub(super) async fn members(&self, caller: &Caller, input: Members) -> Result<MemberPage, Error> {
+    pub(in crate::api) async fn members(&self, caller: &Caller, input: Members) -> Result<MemberPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let Members { room, limit: _, after, marks } = input;
         let from = after.clone();

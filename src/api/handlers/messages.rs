@@ -148,12 +148,12 @@ impl Handlers {
         Ok(sent)
     }
 
-    pub(super) async fn send(&self, caller: &Caller, message: Message) -> Result<Sent, Error> {
+    pub(in crate::api) async fn send(&self, caller: &Caller, message: Message) -> Result<Sent, Error> {
         let (room, send) = send_command(caller, &self.options, message)?;
         self.room_command(caller, room, RoomCommand::Send(send)).await.map(result)
     }
 
-    pub(super) async fn edit(&self, caller: &Caller, input: Edit) -> Result<Happened, Error> {
+    pub(in crate::api) async fn edit(&self, caller: &Caller, input: Edit) -> Result<Happened, Error> {
         let Edit { room, target, body, metadata } = input;
         let target = seq(target)?;
         input::text("body", &body, self.options.body_bytes)?;
@@ -168,7 +168,7 @@ impl Handlers {
         self.room_command(caller, room.0, RoomCommand::Edit(edit)).await.map(Happened::from)
     }
 
-    pub(super) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {
+    pub(in crate::api) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {
         let (room, target) = (input.room.0, seq(input.target)?);
         let known = self.inside(caller, room, move |state, _| match target {
             target if target > state.head() => Err(Error::Rejected(Reject::NoMessage)),

@@ -12,7 +12,7 @@ use crate::ids::{ClientId, RoomId, Timestamp, UserId};
 use crate::limits;
 
 impl Handlers {
-    pub(super) async fn create(&self, caller: &Caller, input: Create) -> Result<Created, Error> {
+    pub(in crate::api) async fn create(&self, caller: &Caller, input: Create) -> Result<Created, Error> {
         input::count("members", input.members.len(), limits::CREATE_MEMBERS)?;
         input::text("title", &input.title, limits::TITLE_BYTES)?;
         let (room, create) = match input.kind {
@@ -80,7 +80,7 @@ impl Handlers {
         Ok((RoomId::group(&caller.user, &client_id), create))
     }
 
-    pub(super) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
+    pub(in crate::api) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
         let (user, now) = (caller.user.clone(), self.node.env().now());
         let view = self.node.ask(Entity::Room(input.room.0), move |core| match core.state() {
             EntityState::Room(room) => view_of(room, &user, now),
@@ -89,7 +89,7 @@ impl Handlers {
         view.await?.ok_or(Error::Rejected(Reject::NotMember))
     }
 
-    pub(super) async fn update(&self, caller: &Caller, input: Update) -> Result<Happened, Error> {
+    pub(in crate::api) async fn update(&self, caller: &Caller, input: Update) -> Result<Happened, Error> {
         let Update { room, title, ttl, may_send, public } = input;
         input::text("title", title.as_deref().unwrap_or_default(), limits::TITLE_BYTES)?;
         if title.is_none() && ttl.is_none() && may_send.is_none() && public.is_none() {
@@ -105,7 +105,7 @@ impl Handlers {
         self.room_command(caller, room.0, RoomCommand::Update(update)).await.map(Happened::from)
     }
 
-    pub(super) async fn end(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn end(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
         let end = RoomCommand::End { by: caller.user.clone() };
         self.room_command(caller, input.room.0, end).await.map(Happened::from)
     }

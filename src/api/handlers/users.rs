@@ -13,7 +13,7 @@ const PRESENCE_USERS: usize = 100;
 impl Handlers {
     /// Whom one may ask about is not checked: users share rooms in too many partitions for that to be cheap. Only callers
     /// with an id of their own get here.
-    pub(super) fn presence(&self, input: Presence) -> Result<PresencePage, Error> {
+    pub(in crate::api) fn presence(&self, input: Presence) -> Result<PresencePage, Error> {
         input::count("users", input.users.len(), PRESENCE_USERS)?;
         let view = |user: UserId| {
             let online = (self.online)(&user);
@@ -23,7 +23,7 @@ impl Handlers {
     }
 
     /// The direct chat of the two hears of it through the relay: a moment later, not with the answer.
-    pub(super) async fn block(&self, caller: &Caller, input: Whom, block: bool) -> Result<Done, Error> {
+    pub(in crate::api) async fn block(&self, caller: &Caller, input: Whom, block: bool) -> Result<Done, Error> {
         let user = input.user;
         if user == caller.user {
             return Err(Error::bad("nobody blocks himself"));
@@ -36,7 +36,7 @@ impl Handlers {
         Ok(Done {})
     }
 
-    pub(super) async fn device(&self, caller: &Caller, input: Device) -> Result<Done, Error> {
+    pub(in crate::api) async fn device(&self, caller: &Caller, input: Device) -> Result<Done, Error> {
         let Device { device, platform, push_token, remove } = input;
         input::text("platform", &platform, limits::MESSAGE_TYPE_BYTES)?;
         input::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
@@ -48,7 +48,11 @@ impl Handlers {
         Ok(Done {})
     }
 
-    pub(super) async fn preferences(&self, caller: &Caller, input: Preferences) -> Result<PreferencesView, Error> {
+    pub(in crate::api) async fn preferences(
+        &self,
+        caller: &Caller,
+        input: Preferences,
+    ) -> Result<PreferencesView, Error> {
         if let Some(preferences) = input.preferences {
             let text = preferences.get();
             if !text.starts_with('{') {

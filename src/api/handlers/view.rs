@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::actors::room::command::Content;
@@ -13,11 +14,11 @@ use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::MessageRow;
 
 /// Nothing to say but that it is done: `{}`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct Done {}
 
 /// What came of a command on a room.
-#[derive(Serialize, PartialEq, Eq, Debug)]
+#[derive(Serialize, PartialEq, Eq, Debug, ToSchema)]
 pub struct Happened {
     /// The place of its event.
     pub seq: Seq,
@@ -30,7 +31,7 @@ pub struct Happened {
 }
 
 /// What came of `message.send`.
-#[derive(Serialize, PartialEq, Eq, Debug)]
+#[derive(Serialize, PartialEq, Eq, Debug, ToSchema)]
 pub struct Sent {
     /// The message's id.
     pub id: Uuid,
@@ -48,7 +49,7 @@ fn is_zero(at: &Timestamp) -> bool {
 }
 
 /// A message in its present form.
-#[derive(Serialize, Clone, Debug)]
+#[derive(Serialize, Clone, Debug, ToSchema)]
 pub struct MessageView {
     /// Its place in the room.
     pub seq: Seq,
@@ -65,6 +66,7 @@ pub struct MessageView {
     pub message_type: String,
     /// The sender's JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub metadata: Option<Box<RawValue>>,
     /// The seq of the message that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,7 +166,7 @@ pub fn json(text: String) -> Option<Box<RawValue>> {
 }
 
 /// A page of `message.history`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct HistoryPage {
     /// By seq, upwards.
     pub messages: Vec<MessageView>,
@@ -187,7 +189,7 @@ pub fn status(status: Status) -> &'static str {
 }
 
 /// What came of `room.create`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct Created {
     /// The room.
     pub room: RoomId,
@@ -203,7 +205,7 @@ pub struct Created {
 }
 
 /// What every view of a room starts with.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct RoomHead {
     /// The room.
     pub room: RoomId,
@@ -235,7 +237,7 @@ pub struct RoomHead {
 }
 
 /// A line of `room.list`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct RoomLine {
     /// The room.
     #[serde(flatten)]
@@ -255,7 +257,7 @@ pub struct RoomLine {
 }
 
 /// A page of `room.list`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct RoomPage {
     /// The latest activity first.
     pub rooms: Vec<RoomLine>,
@@ -265,7 +267,7 @@ pub struct RoomPage {
 }
 
 /// The result of `room.get`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct RoomView {
     /// The room.
     #[serde(flatten)]
@@ -278,7 +280,7 @@ pub struct RoomView {
 }
 
 /// What only members are told of a room.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct Inside {
     /// The last seq.
     pub head: Seq,
@@ -296,7 +298,7 @@ pub struct Inside {
 }
 
 /// A line of `room.members`.
-#[derive(Serialize, PartialEq, Eq, Debug)]
+#[derive(Serialize, PartialEq, Eq, Debug, ToSchema)]
 pub struct MemberView {
     /// Who.
     pub user: UserId,
@@ -310,7 +312,7 @@ pub struct MemberView {
 }
 
 /// A page of `room.members`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct MemberPage {
     /// By user id.
     pub members: Vec<MemberView>,
@@ -322,7 +324,7 @@ pub struct MemberPage {
 }
 
 /// The result of `read.mark`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct Marked {
     /// The mark is here now, or further on another device.
     pub seq: Seq,
@@ -333,23 +335,24 @@ pub struct Marked {
 }
 
 /// The result of `presence.get`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct PresencePage {
     /// Everybody who was asked for.
     pub users: BTreeMap<UserId, PresenceView>,
 }
 
 /// A user's presence.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct PresenceView {
     /// Whether the user has a connection.
     pub online: bool,
 }
 
 /// The result of `user.preferences`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
 pub struct PreferencesView {
     /// As they are now; nothing if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub preferences: Option<Box<RawValue>>,
 }

@@ -1,6 +1,7 @@
-//! The one shape of an error over HTTP: `{"error":{"code":"not_found","message":"…"}}`.
+//! The one shape of an error over HTTP: `{"error":{"code":"not_found","message":"…","retry_after_ms":…}}`. The last is there
+//! if the same request has a chance after that time, and then there is a `Retry-After` header, in seconds, too.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -10,12 +11,31 @@ pub struct HttpError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry_after_ms: Option<u64>,
 }
 
 impl HttpError {
     /// `code` is for programs and stays as it is; `message` is for people and tells nothing about other users.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after_ms: None }
+    }
+
+    /// The same, and when it may be tried again.
+    #[must_use]
+    pub fn retry_after(self, ms: u64) -> Self {
+        Self { retry_after_ms: Some(ms), ..self }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Its code.
@@ -33,7 +53,15 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let body = json!({ "error": { "code": self.code, "message": self.message } });
-        (self.status, axum::Json(body)).into_response()
+        let mut error = json!({ "code": self.code, "message": self.message });
+        let seconds = self.retry_after_ms.map(|ms| {
+            error["retry_after_ms"] = ms.into();
+            ms.div_ceil(1000)
+        });
+        let mut response = (self.status, axum::Json(json!({ "error": error }))).into_response();
+        if let Some(seconds) = seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

@@ -137,7 +137,7 @@ async fn unknown_path() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; / names what there is")
 }
 
-async fn wrong_method() -> HttpError {
+pub(in crate::api) async fn wrong_method() -> HttpError {
     HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
 }
 

@@ -10,6 +10,7 @@ use crate::api::auth::Verifier;
 use crate::api::protocol::FrameLimits;
 use crate::config::Config;
 use crate::env::Env;
+use crate::ids::UserId;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -80,6 +81,14 @@ impl Server {
     ) -> Self {
         let limiter = Limiter::new(options.rate, env.clock.clone());
         Self { hub, verifier, methods, limiter, env, metrics, options, shutdown }
+    }
+
+    /// Counts a message of this user, however it came.
+    ///
+    /// # Errors
+    /// It is one too many and does not count; milliseconds until the next one will pass.
+    pub fn admit_message(&self, user: &UserId) -> Result<(), u64> {
+        self.limiter.admit(user)
     }
 
     /// Bytes of a frame from a client.

@@ -1,0 +1,42 @@
+//! What a client wants to know before it signs in, and the document of it all.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Rest;
+
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new().routes(routes!(config)).routes(routes!(openapi))
+}
+
+/// What a client wants to know before it signs in.
+#[derive(Serialize, ToSchema)]
+pub(super) struct About {
+    /// The server's version.
+    version: &'static str,
+    /// Whether it is in development mode.
+    development: bool,
+    /// Bytes of a message's body at most.
+    body_bytes: usize,
+}
+
+/// What a client wants to know before it signs in
+#[utoipa::path(get, path = "/api/config", tag = "about", responses((status = 200, body = About)))]
+async fn config(State(rest): State<Rest>) -> Json<About> {
+    Json(About {
+        version: env!("CARGO_PKG_VERSION"),
+        development: rest.config.auth.is_development(),
+        body_bytes: rest.config.limits.body.0,
+    })
+}
+
+/// This document
+#[utoipa::path(get, path = "/api/openapi.json", tag = "about",
+    responses((status = 200, description = "OpenAPI", body = serde_json::Value)))]
+async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(super::document())
+}

@@ -1,0 +1,142 @@
+//! The one match that turns a refusal into a status and a stable code.
+//!
+//! As on the socket, a stranger learns nothing: "no such chat" and "not a member" are one answer.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
+use utoipa::openapi::{Content, Ref, RefOr};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::actors::room::Reject;
+use crate::api::handlers;
+use crate::api::http::HttpError;
+
+/// Why a request has no result.
+#[derive(Debug)]
+pub struct Refused(HttpError);
+
+/// The JSON of every error.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "a picture of what HttpError writes, for the document")]
+pub struct ErrorBody {
+    /// The error.
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "likewise")]
+pub struct ErrorDetail {
+    /// Stable, for programs.
+    code: String,
+    /// For people.
+    message: String,
+    /// The same request has a chance after so many milliseconds.
+    #[schema(required = false, nullable = false)]
+    retry_after_ms: Option<u64>,
+}
+
+impl From<HttpError> for Refused {
+    fn from(error: HttpError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl From<handlers::Error> for Refused {
+    fn from(error: handlers::Error) -> Self {
+        use handlers::Error;
+        let (status, code) = status_and_code(&error);
+        let message = match &error {
+            Error::Rejected(Reject::NoRoom | Reject::NotMember) => {
+                "there is no such chat, or you are not in it".to_owned()
+            }
+            Error::Data(error) => error.message.clone(),
+            error => error.to_string(),
+        };
+        let refused = HttpError::new(status, code, message);
+        Self(match error {
+            Error::Unavailable { retry_after_ms } => refused.retry_after(retry_after_ms.into()),
+            _ => refused,
+        })
+    }
+}
+
+fn status_and_code(error: &handlers::Error) -> (StatusCode, &'static str) {
+    use handlers::Error;
+    match error {
+        Error::UnknownMethod => (StatusCode::NOT_FOUND, "not_found"),
+        Error::BadRequest(_) | Error::Data(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Error::TooMany { .. } => (StatusCode::BAD_REQUEST, "limit_exceeded"),
+        Error::Anonymous => (StatusCode::FORBIDDEN, "permission_denied"),
+        Error::Rejected(reject) => of_reject(*reject),
+        Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Error::UnknownOutcome => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+        Error::Damaged => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+fn of_reject(reject: Reject) -> (StatusCode, &'static str) {
+    match reject {
+        Reject::NoRoom | Reject::NotMember => (StatusCode::NOT_FOUND, "not_found"),
+        Reject::NoMessage | Reject::Deleted => (StatusCode::NOT_FOUND, "no_message"),
+        Reject::Exists => (StatusCode::CONFLICT, "exists"),
+        Reject::Ended => (StatusCode::GONE, "ended"),
+        Reject::Expired => (StatusCode::GONE, "expired"),
+        Reject::NotInvited => (StatusCode::FORBIDDEN, "not_invited"),
+        Reject::NotAllowed | Reject::NotAuthor => (StatusCode::FORBIDDEN, "permission_denied"),
+        Reject::Blocked => (StatusCode::FORBIDDEN, "blocked"),
+        Reject::NeedPrev => (StatusCode::CONFLICT, "need_prev"),
+        Reject::TooOld => (StatusCode::CONFLICT, "too_old"),
+        Reject::EditTooLate => (StatusCode::CONFLICT, "edit_too_late"),
+        Reject::Full => (StatusCode::CONFLICT, "full"),
+        Reject::WrongKind => (StatusCode::CONFLICT, "wrong_kind"),
+        Reject::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Reject::Stale => (StatusCode::SERVICE_UNAVAILABLE, "stale"),
+        Reject::Invalid => (StatusCode::BAD_REQUEST, "bad_request"),
+    }
+}
+
+/// What any route may answer beside its own results.
+impl IntoResponses for Refused {
+    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::response::Response>> {
+        let error = || Content::new(Some(Ref::from_schema_name("ErrorBody")));
+        let known = [
+            (400, "malformed: `bad_request`, `limit_exceeded`"),
+            (401, "no token, or one that is not good: `unauthorized`, `token_expired`"),
+            (403, "not allowed: `permission_denied`, `not_invited`, `blocked`"),
+            (404, "there is none, or it is not yours: `not_found`, `no_message`"),
+            (409, "not as things stand: `exists`, `wrong_kind`, `full`, `too_old`, …"),
+            (410, "it is over: `ended`, `expired`"),
+            (413, "`too_large`"),
+            (415, "the body is no JSON: `unsupported_media_type`"),
+            (429, "`too_many_requests`; says when to come again"),
+            (503, "try again: `unavailable`, `outcome_unknown` (with the same client id), `stale`"),
+        ];
+        let responses = known.into_iter().fold(ResponsesBuilder::new(), |all, (status, about)| {
+            let one = ResponseBuilder::new().description(about).content("application/json", error()).build();
+            all.response(status.to_string(), one)
+        });
+        responses.build().responses.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_cannot_tell_a_missing_chat_from_one_he_is_not_in() {
+        let of = |reject| Refused::from(handlers::Error::Rejected(reject)).0;
+        let (missing, foreign) = (of(Reject::NoRoom), of(Reject::NotMember));
+        assert_eq!(format!("{missing:?}"), format!("{foreign:?}"));
+        assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    }
+}

@@ -1,0 +1,106 @@
+//! What a request brings: who asks, and what, each refused in the one shape of errors.
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::{Refused, Rest};
+use crate::api::auth::TokenError;
+use crate::api::handlers::Caller;
+use crate::api::handlers::input;
+use crate::api::http::HttpError;
+
+/// The user whom the bearer token names.
+pub struct Me(pub Caller);
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+/// Parts of the path.
+pub struct At<T>(pub T);
+
+/// The query.
+pub struct Asked<T>(pub T);
+
+/// The token of `Authorization: Bearer …`.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn token_refused(error: TokenError) -> HttpError {
+    // Which key is missing or which claim is wrong is for the log.
+    tracing::debug!(%error, "a token over REST");
+    match error {
+        TokenError::Missing => HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", "this takes a bearer token"),
+        TokenError::Expired => HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is over"),
+        TokenError::KeysUnavailable => {
+            HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "keys can't be fetched now")
+                .retry_after(1000)
+        }
+        _ => HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not good"),
+    }
+}
+
+impl FromRequestParts<Rest> for Me {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let token = bearer(&parts.headers).unwrap_or_default();
+        if token.is_empty() {
+            return Err(token_refused(TokenError::Missing).into());
+        }
+        let verified = rest.verifier.connection(token).await.map_err(token_refused)?;
+        match verified.user {
+            Some(user) => Ok(Self(Caller { user, device: None })),
+            None => Err(crate::api::handlers::Error::Anonymous.into()),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Rest> for Body<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        let bytes = Bytes::from_request(request, rest).await.map_err(body_refused)?;
+        if !is_json && !bytes.is_empty() {
+            let why = "the body is JSON: say content-type: application/json";
+            return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why).into());
+        }
+        Ok(Self(input::parse(&bytes)?))
+    }
+}
+
+fn body_refused(rejection: BytesRejection) -> HttpError {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")
+        }
+        _ => HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "the body did not arrive whole"),
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Rest> for At<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let refused = |why: PathRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
+        let Path(at) = Path::from_request_parts(parts, rest).await.map_err(refused)?;
+        Ok(Self(at))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Rest> for Asked<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let refused = |why: QueryRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
+        let Query(asked) = Query::from_request_parts(parts, rest).await.map_err(refused)?;
+        Ok(Self(asked))
+    }
+}

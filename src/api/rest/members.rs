@@ -1,0 +1,77 @@
+//! `/api/chats/{chat}/members`: who is in.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Asked, At, Body, Me, Refused, Rest};
+use crate::api::handlers::input::{Members, RoomRef, UserInRoom};
+use crate::api::handlers::view::{Happened, MemberPage};
+use crate::ids::{RoomId, UserId};
+
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new().routes(routes!(list, invite)).routes(routes!(kick))
+}
+
+/// A page of members.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// How many, 100 unless said otherwise.
+    #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
+    limit: Option<u64>,
+    /// The last user of the last page.
+    #[param(required = false, nullable = false)]
+    after: Option<UserId>,
+    /// With each one's read mark.
+    #[serde(default)]
+    #[param(required = false)]
+    marks: bool,
+}
+
+/// Somebody to be asked in.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Invitation {
+    /// Who.
+    user: UserId,
+}
+
+/// Members, by user id
+#[utoipa::path(get, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,), Page),
+    security(("bearer" = [])), responses((status = 200, body = MemberPage), Refused))]
+async fn list(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    At(room): At<RoomRef>,
+    Asked(page): Asked<Page>,
+) -> Result<Json<MemberPage>, Refused> {
+    let Page { limit, after, marks } = page;
+    Ok(Json(rest.handlers.members(&me, Members { room, limit, after, marks }).await?))
+}
+
+/// Invite a user
+#[utoipa::path(post, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,)),
+    request_body = Invitation, security(("bearer" = [])), responses((status = 200, body = Happened), Refused))]
+async fn invite(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    At(room): At<RoomRef>,
+    Body(Invitation { user }): Body<Invitation>,
+) -> Result<Json<Happened>, Refused> {
+    Ok(Json(rest.handlers.invite(&me, UserInRoom { room, user }).await?))
+}
+
+/// Remove a member, or take an invitation back
+#[utoipa::path(delete, path = "/api/chats/{chat}/members/{user}", tag = "members",
+    params(("chat" = RoomId,), ("user" = UserId,)), security(("bearer" = [])),
+    responses((status = 200, body = Happened), Refused))]
+async fn kick(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    At((room, user)): At<(RoomRef, UserId)>,
+) -> Result<Json<Happened>, Refused> {
+    Ok(Json(rest.handlers.kick(&me, UserInRoom { room, user }).await?))
+}

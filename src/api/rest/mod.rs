@@ -1,0 +1,120 @@
+//! REST under `/api`: JSON over the same handlers as the socket's rpc methods.
+//!
+//! A route reads its request ([`extract`]), calls one handler, and says what came of it; a refusal becomes a status and a
+//! stable code in one place ([`error`]). Nothing is decided here. The OpenAPI document is made from the same code
+//! ([`document`]); a test holds routes and document together.
+//!
+//! | file | routes |
+//! |---|---|
+//! | `chats` | `/api/chats`, one chat, joining and leaving |
+//! | `members` | `/api/chats/{chat}/members` |
+//! | `messages` | `/api/chats/{chat}/messages`, marks, typing |
+//! | `users` | presence, blocks, devices |
+//! | `about` | `/api/config`, `/api/openapi.json` |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::api::auth::Verifier;
+use crate::api::handlers::Handlers;
+use crate::api::http::{self, HttpError};
+use crate::api::session::Server;
+use crate::config::Config;
+use crate::ids::UserId;
+
+mod about;
+mod chats;
+mod cors;
+mod document;
+mod error;
+mod extract;
+mod members;
+mod messages;
+#[cfg(test)]
+mod tests;
+mod users;
+
+pub use document::document;
+pub use error::{ErrorBody, Refused};
+pub use extract::{Asked, At, Body, Me};
+
+/// Bytes of a body, where a route does not say otherwise: a message with its metadata and some air.
+const BODY_BYTES: usize = 64 * 1024;
+/// How long a request may take, its body included.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Rest(Arc<Shared>);
+
+/// See [`Rest`].
+pub struct Shared {
+    handlers: Arc<Handlers>,
+    verifier: Arc<Verifier>,
+    sessions: Arc<Server>,
+    config: Arc<Config>,
+}
+
+impl std::ops::Deref for Rest {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Rest {
+    /// Over the same handlers, keys and limits as the sockets.
+    #[must_use]
+    pub fn new(handlers: Arc<Handlers>, verifier: Arc<Verifier>, sessions: Arc<Server>, config: Arc<Config>) -> Self {
+        Self(Arc::new(Shared { handlers, verifier, sessions, config }))
+    }
+
+    /// Counts a message of this user, in the same account as those over sockets.
+    ///
+    /// # Errors
+    /// It is one too many: 429.
+    fn admit(&self, user: &UserId) -> Result<(), Refused> {
+        self.sessions.admit_message(user).map_err(|ms| {
+            let why = "above the rate limit of messages";
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
+        })
+    }
+}
+
+/// The routes with what the document says of them.
+fn described() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new()
+        .merge(about::routes())
+        .merge(chats::routes())
+        .merge(members::routes())
+        .merge(messages::routes())
+        .merge(users::routes())
+}
+
+/// The routes.
+pub fn routes(rest: Rest) -> Router {
+    let cors = cors::layer(&rest.config.server.allowed_origins);
+    let (router, _) = described().split_for_parts();
+    let router = router.method_not_allowed_fallback(http::wrong_method).layer(axum::middleware::from_fn(deadline)).layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(rest);
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
+}
+
+/// Cuts off what takes too long: a body that trickles in, or a handler.
+async fn deadline(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+    match tokio::time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let why = "it took too long; what it was to do may have happened";
+            HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", why).into_response()
+        }
+    }
+}

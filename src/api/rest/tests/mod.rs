@@ -1,0 +1,5 @@
+//! REST over a real listener and a whole engine.
+
+mod chat;
+mod document;
+pub mod rig;

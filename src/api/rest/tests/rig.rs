@@ -1,0 +1,127 @@
+//! A whole engine behind a real listener, and a client of another implementation.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::api::auth::{TokenRequest, issue_token};
+use crate::api::engine::{Engine, Given};
+use crate::api::http::{self, Listener, Options};
+use crate::config::{Config, Secret};
+use crate::env::{Env, SystemClock};
+use crate::health::Health;
+use crate::ids::UserId;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+
+/// The secret of the tests' tokens.
+pub const SECRET: &str = "a secret of the tests, long enough for HS256";
+
+/// See the module.
+pub struct Rig {
+    pub address: SocketAddr,
+    pub engine: Option<Engine>,
+    dir: Arc<TempDir>,
+    stop: Shutdown,
+    served: JoinHandle<()>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The status, and the word of its error (or nothing).
+    pub fn refusal(&self) -> (u16, &str) {
+        (self.status, self.body["error"]["code"].as_str().unwrap_or_default())
+    }
+}
+
+impl Rig {
+    pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With whatever `change` changes.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::at(Arc::new(tempfile::tempdir().unwrap()), change).await
+    }
+
+    async fn at(dir: Arc<TempDir>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.data.dir = dir.path().to_owned();
+        config.auth.hmac_secret = Some(Secret::new(SECRET));
+        change(&mut config);
+        let (config, shutdown, metrics) = (Arc::new(config), Shutdown::new(), Arc::new(Metrics::new()));
+        let health = Health::new(shutdown.clone());
+        let given = Given {
+            config: Arc::clone(&config),
+            env: Env::system(),
+            health: health.clone(),
+            metrics: Arc::clone(&metrics),
+            shutdown,
+        };
+        let engine = Engine::start(given).await.unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (listener.address(), Shutdown::new());
+        let router = http::public(health, Arc::clone(&metrics)).merge(engine.routes());
+        let served = tokio::spawn(listener.serve(router, Options::public(&config.limits), metrics, stop.clone()));
+        Self { address, engine: Some(engine), dir, stop, served }
+    }
+
+    /// Drains it and starts it again over the same folder.
+    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.stop.begin();
+        self.engine.take().unwrap().drain().await.unwrap();
+        self.served.await.unwrap();
+        Self::at(self.dir, change).await
+    }
+
+    /// A token of this user.
+    pub fn token(&self, user: &str) -> String {
+        let user = UserId::new(user).unwrap();
+        let request = TokenRequest { user: Some(&user), ..TokenRequest::default() };
+        issue_token(&Secret::new(SECRET), &request, &SystemClock::default()).unwrap()
+    }
+
+    /// A request with this user's token.
+    pub async fn call(&self, user: &str, method: &str, path: &str, body: Value) -> Answer {
+        let token = format!("Bearer {}", self.token(user));
+        self.send(method, path, &[("authorization", &token)], body).await
+    }
+
+    /// A request with these headers; `null` is no body.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        self.raw(method, path, &all, text.into_bytes()).await
+    }
+
+    /// A request as it is.
+    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).unwrap();
+        tokio::task::spawn_blocking(move || {
+            let agent = ureq::Agent::new_with_config(
+                ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build(),
+            );
+            let mut response = agent.run(request).unwrap();
+            let text = response.body_mut().read_to_string().unwrap();
+            let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        })
+        .await
+        .unwrap()
+    }
+}

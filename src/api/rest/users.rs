@@ -1,0 +1,91 @@
+//! Users as others see them: presence, blocks; and one's own devices.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Asked, At, Body, Me, Refused, Rest};
+use crate::api::handlers::input::{Device, Presence, Whom};
+use crate::api::handlers::view::{Done, PresencePage};
+use crate::api::http::HttpError;
+use crate::ids::{DeviceId, UserId};
+
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new()
+        .routes(routes!(presence))
+        .routes(routes!(block, unblock))
+        .routes(routes!(device, forget_device))
+}
+
+/// Whose presence.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Whose {
+    /// User ids with commas between them, at most 100.
+    ids: String,
+}
+
+/// A device.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct DeviceFacts {
+    /// `web`, `ios`, `android`, …
+    #[serde(default)]
+    #[schema(required = false)]
+    platform: String,
+    /// Where pushes go, at most 512 bytes.
+    #[serde(default)]
+    #[schema(required = false)]
+    push_token: String,
+}
+
+/// Who is online
+#[utoipa::path(get, path = "/api/users/presence", tag = "users", params(Whose), security(("bearer" = [])),
+    responses((status = 200, body = PresencePage), Refused))]
+async fn presence(
+    State(rest): State<Rest>,
+    Me(_): Me,
+    Asked(Whose { ids }): Asked<Whose>,
+) -> Result<Json<PresencePage>, Refused> {
+    let bad = |why: crate::ids::IdError| {
+        HttpError::new(axum::http::StatusCode::BAD_REQUEST, "bad_request", format!("ids: {why}"))
+    };
+    let users: Result<Vec<_>, _> = ids.split(',').filter(|id| !id.is_empty()).map(UserId::new).collect();
+    Ok(Json(rest.handlers.presence(Presence { users: users.map_err(bad)? })?))
+}
+
+/// Block a user
+#[utoipa::path(put, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
+    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+async fn block(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
+    Ok(Json(rest.handlers.block(&me, Whom { user }, true).await?))
+}
+
+/// Take a block back
+#[utoipa::path(delete, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
+    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+async fn unblock(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
+    Ok(Json(rest.handlers.block(&me, Whom { user }, false).await?))
+}
+
+/// Make one of one's devices known
+#[utoipa::path(put, path = "/api/users/me/devices/{device}", tag = "users", params(("device" = DeviceId,)),
+    request_body = DeviceFacts, security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+async fn device(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    At(device): At<DeviceId>,
+    Body(DeviceFacts { platform, push_token }): Body<DeviceFacts>,
+) -> Result<Json<Done>, Refused> {
+    Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: false }).await?))
+}
+
+/// Forget one
+#[utoipa::path(delete, path = "/api/users/me/devices/{device}", tag = "users", params(("device" = DeviceId,)),
+    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+async fn forget_device(State(rest): State<Rest>, Me(me): Me, At(device): At<DeviceId>) -> Result<Json<Done>, Refused> {
+    let (platform, push_token) = (String::new(), String::new());
+    Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: true }).await?))
+}
