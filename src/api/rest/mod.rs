@@ -101,7 +101,11 @@ fn described() -> OpenApiRouter<Rest> {
 pub fn routes(rest: Rest) -> Router {
     let cors = cors::layer(&rest.config.server.allowed_origins);
     let (router, _) = described().split_for_parts();
-    let router = router.method_not_allowed_fallback(http::wrong_method).layer(axum::middleware::from_fn(deadline)).layer(DefaultBodyLimit::max(BODY_BYTES)).with_state(rest);
+    let router = router
+        .method_not_allowed_fallback(http::wrong_method)
+        .layer(axum::middleware::from_fn(deadline))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(rest);
     match cors {
         Some(cors) => router.layer(cors),
         None => router,
