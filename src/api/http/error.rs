@@ -32,12 +32,6 @@ impl HttpError {
         self.status
     }
 
-    /// The word for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        self.code
-    }
-
     /// Its code.
     #[must_use]
     pub fn code(&self) -> &'static str {
