@@ -116,7 +116,8 @@ async fn bad_input_is_named() {
     let token = format!("Bearer {}", rig.token("alice"));
     let json_type = ("content-type", "application/json");
     let auth = ("authorization", &token[..]);
-    let cases: Vec<(&str, Vec<u8>, Vec<(&str, &str)>, (u16, &str))> = vec![
+    type Case<'a> = (&'a str, Vec<u8>, Vec<(&'a str, &'a str)>, (u16, &'a str));
+    let cases: Vec<Case<'_>> = vec![
         (&messages, b"{".to_vec(), vec![json_type, auth], (400, "bad_request")),
         (&messages, deep.into_bytes(), vec![json_type, auth], (400, "bad_request")),
         (&messages, br#"{"body": 7}"#.to_vec(), vec![json_type, auth], (400, "bad_request")),
@@ -144,6 +145,18 @@ async fn bad_input_is_named() {
         let answer = rig.raw("POST", path, &headers, body).await;
         assert_eq!(answer.refusal(), expected, "{path} {text}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let rig = Rig::start().await;
+    let messages = format!("/api/chats/{}/messages", group(&rig).await);
+    let sent = rig.call("alice", "POST", &messages, json!({"client_id": "m-1", "body": "hello"})).await;
+    let rig = rig.restart(|_| ()).await;
+    let page = rig.call("bob", "GET", &messages, Value::Null).await;
+    assert_eq!(page.body["messages"][0]["id"], sent.body["id"]);
+    let again = rig.call("alice", "POST", &messages, json!({"client_id": "m-1", "body": "hello"})).await;
+    assert_eq!((again.status, &again.body["seq"]), (200, &sent.body["seq"]));
 }
 
 #[tokio::test]

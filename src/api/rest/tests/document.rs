@@ -13,7 +13,7 @@ async fn every_route_of_the_document_is_served_and_described() {
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["summary"].is_string(), "{method} {path} does not say what it is for");
-            let concrete = path.replace("{chat}", &uuid::Uuid::nil().to_string()).replace('{', "").replace('}', "");
+            let concrete = path.replace("{chat}", &uuid::Uuid::nil().to_string()).replace(['{', '}'], "");
             let answer = rig.send(&method.to_uppercase(), &concrete, &[], Value::Null).await;
             assert_ne!(answer.status, 405, "{method} {path}");
             let open = operation["security"].is_null();
