@@ -57,3 +57,31 @@ pub fn is_room(kind: u32) -> bool {
 pub fn is_user(kind: u32) -> bool {
     (1000..2000).contains(&kind)
 }
+
+/// Its name for operators; `other` of a number without a meaning.
+#[must_use]
+pub fn name(kind: u32) -> &'static str {
+    match kind {
+        ROOM_CREATE => "room.create",
+        ROOM_SEND => "room.send",
+        ROOM_EDIT => "room.edit",
+        ROOM_DELETE => "room.delete",
+        ROOM_JOIN => "room.join",
+        ROOM_LEAVE => "room.leave",
+        ROOM_INVITE => "room.invite",
+        ROOM_KICK => "room.kick",
+        ROOM_UPDATE => "room.update",
+        ROOM_END => "room.end",
+        ROOM_EXPIRE => "room.expire",
+        ROOM_BLOCK => "room.block",
+        USER_READ => "user.read",
+        USER_BLOCK => "user.block",
+        USER_UNBLOCK => "user.unblock",
+        USER_DEVICE => "user.device",
+        USER_DEVICE_REMOVE => "user.device_remove",
+        USER_PREFERENCES => "user.preferences",
+        USER_ROOM => "user.room",
+        CONTROL_BARRIER => "barrier",
+        _ => "other",
+    }
+}

@@ -26,5 +26,6 @@ pub mod partition;
 pub mod room;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+pub mod trail;
 pub mod user;
 pub mod workers;

@@ -145,6 +145,7 @@ impl Engine {
             }),
         };
         let node = Arc::new(Node::start(parts).await?);
+        node.context().trails.follow_one_in(config.admin.trace_every);
         let owners = Arc::downgrade(&node);
         let owners = move |frame: ToOwner| owners.upgrade().map_or(Err(Overload), |node| node.to_owner(frame));
         let hub = Arc::new(Hub::new(

@@ -56,6 +56,8 @@ section! {
         /// Bearer token of the admin API, at least 32 bytes. "": only who can read the data folder may ask it, and in
         /// development everybody on this machine.
         token: Option<Secret> = "",
+        /// The way of one command in so many is kept with its times, for operators. 0: only of those asked for.
+        trace_every: u32 = "1000",
     }
 }
 

@@ -20,6 +20,7 @@ use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::{Context, PartitionMessage};
+use crate::actors::trail::Trails;
 use crate::env::Env;
 use crate::health::Health;
 use crate::ids::{Offset, Partition};
@@ -122,10 +123,11 @@ impl Node {
             stored.raise(row.partition, row.next_offset);
         }
         let directory = Arc::new(Directory::new(Arc::clone(&parts.env.clock)));
-        let partitions = Arc::new(Partitions::new(&directory));
+        let trails: Arc<Trails> = Arc::default();
+        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails)));
         let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
         let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
-        let answers = Arc::clone(&commands);
+        let (answers, answered) = (Arc::clone(&commands), Arc::clone(&trails));
         let health = parts.health.check("partitions");
         let context = Arc::new(Context {
             env: parts.env.clone(),
@@ -133,9 +135,14 @@ impl Node {
             store: parts.store,
             applied,
             stored,
-            to_gateway: Box::new(move |to, frame| match frame {
-                ToGateway::Answer { request, answer } if to == OWN_COMMANDS => answers.answer(request, answer),
-                frame => gateway(frame),
+            to_gateway: Box::new(move |to, frame| {
+                if let ToGateway::Answer { request, answer } = &frame {
+                    answered.answered(to, *request, answer);
+                }
+                match frame {
+                    ToGateway::Answer { request, answer } if to == OWN_COMMANDS => answers.answer(request, answer),
+                    frame => gateway(frame),
+                }
             }),
             to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
             halted: Halted::default(),
@@ -143,6 +150,7 @@ impl Node {
             metrics: parts.metrics,
             health: health.clone(),
             directory,
+            trails,
             options: parts.options,
         });
         // Before the actors: one that halts at once has the last word.

@@ -16,6 +16,7 @@ use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::PartitionMessage;
+use crate::actors::trail::Trails;
 use crate::ids::Partition;
 use crate::limits;
 
@@ -23,6 +24,7 @@ use crate::limits;
 pub struct Partitions {
     slots: Box<[Slot]>,
     closed: AtomicBool,
+    trails: Arc<Trails>,
 }
 
 struct Slot {
@@ -34,14 +36,14 @@ struct Slot {
 
 impl Partitions {
     /// No actors yet.
-    pub fn new(directory: &Directory) -> Self {
+    pub fn new(directory: &Directory, trails: Arc<Trails>) -> Self {
         let slot = |partition| Slot {
             actor: RwLock::new(None),
             budget: Arc::new(Budget::new(limits::PARTITION_QUEUE_BYTES)),
             listeners: Arc::default(),
             vitals: Arc::clone(directory.partition(partition)),
         };
-        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false) }
+        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false), trails }
     }
 
     /// The bytes that may wait in a partition.
@@ -80,6 +82,7 @@ impl Partitions {
         if !budget.take(origin.weight) {
             return Err(Overload);
         }
+        self.trails.received(partition, origin, &record);
         if self.cast(partition, PartitionMessage::Submit { origin, record }) {
             return Ok(());
         }

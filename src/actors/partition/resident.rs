@@ -14,6 +14,7 @@ use super::shell::Context;
 use crate::actors::directory::Vitals;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
+use crate::actors::trail::Stage;
 use crate::ids::{Generation, Partition, Seq, UserId};
 use crate::metrics::Counted;
 
@@ -164,7 +165,9 @@ impl ResidentState {
         let stored = self.ties.context.stored.get(self.ties.partition);
         self.emits.clear();
         self.core.apply(batch, stored, &mut self.emits);
+        self.ties.context.trails.reached(Stage::Folded, batch);
         self.flush();
+        self.ties.context.trails.reached(Stage::Delivered, batch);
         batch.finish();
         let weight = batch.items().iter().filter_map(|item| item.get().origin).map(|origin| origin.weight).sum();
         self.ties.budget.give(weight);

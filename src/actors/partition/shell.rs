@@ -24,6 +24,7 @@ use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
 use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
+use crate::actors::trail::{Stage, Trails};
 use crate::env::Env;
 use crate::health::Check;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -66,6 +67,8 @@ pub struct Context {
     pub health: Check,
     /// What actors publish.
     pub directory: Arc<Directory>,
+    /// The way of a few commands.
+    pub trails: Arc<Trails>,
     /// Rules and bounds.
     pub options: Options,
 }
@@ -75,9 +78,11 @@ impl Context {
     async fn append(&self, partition: Partition, records: Vec<Bytes>) -> Result<Appended, AppendError> {
         let (begun, count) = (Instant::now(), records.len() as u64);
         let bytes = records.iter().map(|record| record.len() as u64).sum();
+        let followed = self.trails.among(&records);
         let report = self.journal.append(partition, records).await;
         match &report {
             Ok(_) => {
+                self.trails.appended(&followed);
                 self.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
                 self.metrics.appended_records.inc_by(count);
                 self.metrics.appended_bytes.inc_by(bytes);
@@ -352,6 +357,7 @@ impl PartitionState {
             }
             Action::Deliver { entity, batch } => {
                 if let Some(resident) = self.residents.get(&entity) {
+                    context.trails.reached(Stage::Verified, &batch);
                     tell(resident, Message::Deliver(batch));
                     self.hot.insert(entity, ANNOUNCEMENTS);
                 }

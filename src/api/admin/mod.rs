@@ -14,7 +14,7 @@
 //! | `actors`, `acts` | actors: list, detail, stop and the like |
 //! | `rooms`, `people`, `sessions` | what they are named after |
 //! | `partitions`, `overview`, `settings` | the node's state and its configuration |
-//! | [`log`], `warnings` | log lines, and what deserves a look |
+//! | [`log`], `warnings`, `traces` | log lines, what deserves a look, the way of a few commands |
 //!
 mod actors;
 mod acts;
@@ -30,6 +30,7 @@ mod sessions;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod tree;
 mod warnings;
 
@@ -150,6 +151,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))
         .route("/admin/limits", get(settings::limits))
         .route("/admin/config", get(settings::config))
+        .route("/admin/traces", get(traces::list).post(traces::follow))
         .route("/admin/log", get(log::tail))
         .route("/admin/warnings", get(warnings::list))
         .route("/admin/audit", get(audit::list))

@@ -71,3 +71,48 @@ async fn users_are_listed_with_where_they_are() {
     assert!(!ann.to_string().contains("hidden"), "push tokens are nobody's matter: {ann}");
     assert_eq!(rig.get("/admin/users/nobody").await.0, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_of_a_message_is_told_stage_by_stage_without_what_it_says() {
+    let rig = Rig::with(&[("KERVAN_ADMIN__TRACE_EVERY", "0")]).await;
+    let (room, other) = (rig.group(&["ann"]).await, rig.group(&["ann"]).await);
+    let path = format!("/admin/traces?room={room}");
+    assert_eq!(rig.ok(&path).await, json!({ "every": 0, "items": [] }));
+    let wish = json!({ "room": room, "messages": 2 }).to_string();
+    assert_eq!(rig.post("/admin/traces", &wish).await.0, 204);
+    for n in 0..4 {
+        for room in [&room, &other] {
+            rig.call("ann", "message.send", json!({ "room": room, "body": format!("hidden {n}") })).await;
+        }
+    }
+    // A trail ends a moment after the answer.
+    let ended = async {
+        loop {
+            let found = rig.ok(&path).await;
+            if found["items"].as_array().unwrap().len() == 2 {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.unwrap();
+    let items = found["items"].as_array().unwrap();
+    assert_eq!(rig.ok("/admin/traces").await["items"].as_array().unwrap().len(), 2, "nobody else was followed");
+    let seqs: Vec<_> = items.iter().map(|item| item["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, [3, 2]);
+    for item in items {
+        assert_eq!((&item["kind"], &item["outcome"]), (&json!("room.send"), &json!("accepted")));
+        let spans = item["spans"].as_array().unwrap();
+        let way = ["received", "appended", "verified", "folded", "acknowledged", "delivered"];
+        assert_eq!(texts(spans, "name"), way);
+        assert!(spans.is_sorted_by_key(|span| span["us"].as_u64()), "{spans:?}");
+        assert!(item["offset"].is_u64());
+    }
+    assert!(!found.to_string().contains("hidden"));
+    assert_eq!(rig.ok("/admin/audit").await["items"][0]["what"], "traces.follow");
+    for wish in
+        [json!({ "room": room, "messages": 0 }), json!({ "room": "x", "messages": 1 }), json!({ "messages": 1 })]
+    {
+        assert_eq!(rig.post("/admin/traces", &wish.to_string()).await.0, 400, "{wish}");
+    }
+}
