@@ -3,6 +3,7 @@
 
 mod acks;
 mod activation;
+mod actors;
 mod journal;
 mod restart;
 mod sendacks;
@@ -23,6 +24,7 @@ usage: kervan-loadtest SUBCOMMAND
   acks [SECONDS]                        acknowledged messages: a whole engine in this process beside the same
   sendacks [PROGRAM] [SENDERS]          the same through real sockets, with the CPU time of a server in a process of its own
   activation [ROOMS] [TOUCHES]          a command to a room that is not in memory, and to one that is
+  actors [ACTORS] [CHILDREN]            polling what actors publish: CPU, memory, the page of a node with many children
   idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
   restart [MESSAGES] [PROGRAM]          after kill -9: from the start of the process to an answered page of history
   fanout [PROGRAM] [ROOMS] [LISTENERS] [SECONDS]
@@ -36,6 +38,7 @@ fn main() -> Result<()> {
         Some("restart") => restart::main(&args[1..]),
         Some("sendacks") => sendacks::main(&args[1..]),
         Some("activation") => activation::main(&args[1..]),
+        Some("actors") => actors::main(&args[1..]),
         Some("idle") => sockets::idle(&args[1..]),
         Some("fanout") => sockets::fanout(&args[1..]),
         _ => bail!("{USAGE}"),
