@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 15] = [
+const ONLY: [(&str, &[&str]); 16] = [
     (
         "ractor",
         &[
@@ -39,9 +39,19 @@ const ONLY: [(&str, &[&str]); 15] = [
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),
-    ("ureq", &["src/api/auth/jwks.rs", "src/api/rest/tests/", "src/cli/health.rs", "src/cli/backup.rs"]),
+    (
+        "ureq",
+        &[
+            "src/api/auth/jwks.rs",
+            "src/api/rest/tests/",
+            "src/cli/health.rs",
+            "src/cli/backup.rs",
+            "src/cli/operator/ask.rs",
+        ],
+    ),
     ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/operator/completions.rs"]),
     ("anyhow", &["src/cli/"]),
 ];
 

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use kervan::config::Problems;
+use operator::Run as _;
 
 mod backup;
 mod banner;
@@ -19,6 +20,7 @@ mod health;
 mod logging;
 mod migrate;
 mod open_files;
+mod operator;
 mod restore;
 mod serve;
 mod signals;
@@ -69,6 +71,22 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    #[command(about = "Look at the actors of the running server, and act on one")]
+    Actors(operator::Actors),
+    #[command(about = "Look at rooms: list, show, messages")]
+    Room(operator::Room),
+    #[command(about = "Look at users, and send them away")]
+    User(operator::User),
+    #[command(about = "List authenticated connections")]
+    Sessions(operator::Sessions),
+    #[command(about = "How far each partition is")]
+    Partitions(operator::Partitions),
+    #[command(about = "Check what the server rests on, a line each: exit code 1 if something is wrong")]
+    Doctor(operator::Doctor),
+    #[command(about = "Measure this machine in a few seconds")]
+    Bench(operator::Bench),
+    #[command(about = "Write a shell's completions")]
+    Completions(operator::Completions),
     /// Show, check or write a configuration.
     Config {
         #[command(subcommand)]
@@ -91,6 +109,14 @@ pub(crate) fn run() -> ExitCode {
         Command::Restore(request) => restore::run(&request),
         Command::Token(request) => token::run(&request),
         Command::Health { settings } => health::run(&settings),
+        Command::Actors(request) => request.run(),
+        Command::Room(request) => request.run(),
+        Command::User(request) => request.run(),
+        Command::Sessions(request) => request.run(),
+        Command::Partitions(request) => request.run(),
+        Command::Doctor(request) => request.run(),
+        Command::Bench(request) => request.run(),
+        Command::Completions(request) => request.run(),
         Command::Config { what } => config::run(&what),
     };
     result.unwrap_or_else(|error| {

@@ -20,7 +20,8 @@ section! {
         host: Option<IpAddr> = "",
         /// Port of the public listener: WebSocket, health. 0: any free one.
         port: u16 = "3000",
-        /// Address of the admin listener: metrics, health. It asks for no password: keep it off the internet.
+        /// Address of the admin listener: metrics, health, the operator's API. Metrics take no password: keep it off the
+        /// internet.
         admin_host: IpAddr = "127.0.0.1",
         /// Port of the admin listener. "": the public port + 1 (0 if that is 0).
         admin_port: Option<u16> = "",

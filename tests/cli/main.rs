@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod drain;
+mod operator;
 mod running;
 
 use std::process::{Command, Stdio};

@@ -35,7 +35,7 @@ pub(super) async fn act(
 async fn carry_out(admin: &Admin, live: &Live, id: &ActorId, act: &'static str) -> Result<(), HttpError> {
     if !id.acts().contains(&act) {
         let known = if id.acts().is_empty() { "nothing".to_owned() } else { id.acts().join(", ") };
-        return Err(conflict("not_possible", format!("{act} is not possible with {id}: {known} is")));
+        return Err(conflict("not_possible", format!("{id} takes no {act}; it takes: {known}")));
     }
     look(live, &admin.env, id).ok_or_else(|| not_found("actor"))?;
     let told = match (id, act) {

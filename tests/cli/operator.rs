@@ -1,0 +1,156 @@
+//! The commands of an operator against a running server.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, code_and_error, kervan, run, stdout};
+
+fn json_of(dir: &Path, arguments: &[&str]) -> Value {
+    let output = run(dir, &[arguments, &["-o", "json"]].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The answer's status to a request of anybody on this machine.
+fn status(address: &str, head: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn the_tree_is_shown_as_a_table_and_as_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let _server = Running::start(dir.path(), &["--port", "0"]);
+    let shown = stdout(&run(dir.path(), &["actors", "tree"]));
+    assert!(shown.starts_with("PATH "), "{shown}");
+    assert_eq!(shown.lines().count(), 5, "{shown}");
+    let page = json_of(dir.path(), &["actors", "tree", "partitions", "--limit", "2"]);
+    let paths: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| &item["path"]).collect();
+    assert_eq!(paths, ["partitions/0", "partitions/1"]);
+    let after = page["next"].as_str().unwrap();
+    let page = json_of(dir.path(), &["actors", "tree", "partitions", "--limit", "2", "--after", after]);
+    assert_eq!(page["items"][0]["path"], "partitions/2");
+    assert_eq!(json_of(dir.path(), &["actors", "show", "hub"])["summary"]["sessions"], 0);
+    assert_eq!(json_of(dir.path(), &["partitions", "255"])["items"][0]["slots"], json!([16_320, 16_383]));
+    for list in [&["room", "list"][..], &["user", "list"], &["sessions"]] {
+        assert_eq!(json_of(dir.path(), list)["items"], json!([]));
+        assert_eq!(stdout(&run(dir.path(), list)), "nothing\n");
+    }
+}
+
+#[test]
+fn an_act_is_done_and_stands_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    assert_eq!(stdout(&run(dir.path(), &["actors", "restart", "partitions/3"])), "restart: partitions/3\n");
+    let (code, error) = code_and_error(&run(dir.path(), &["actors", "restart", "hub"]));
+    assert_eq!((code, error.as_str()), (2, "error: hub takes no restart; it takes: nothing\n"));
+    assert_eq!(json_of(dir.path(), &["user", "disconnect", "a/b c"]), json!({ "closed": 0 }));
+    let audit = std::fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap();
+    let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = lines.iter().map(|line| (&line["who"], &line["target"], &line["outcome"])).collect();
+    let key = json!("key");
+    assert_eq!(said[0], (&key, &json!("partitions/3"), &json!("done")));
+    assert_eq!(said[1], (&key, &json!("hub"), &json!("not_possible")));
+    assert_eq!(said[2], (&key, &json!("a/b c"), &json!("done")));
+    // What the command can do, a page of another origin can't.
+    let path = "POST /admin/actors/partitions/3/restart HTTP/1.1";
+    let foreign = format!("{path}\r\nhost: {}\r\nx-kervan-admin: 1\r\norigin: http://evil.test", server.admin);
+    assert_eq!(status(&server.admin, &foreign), "403");
+    assert_eq!(status(&server.admin, &format!("{path}\r\nhost: {}", server.admin)), "403");
+    assert_eq!(status(&server.public, &format!("{path}\r\nhost: x\r\nx-kervan-admin: 1")), "404");
+}
+
+#[test]
+fn bad_input_is_exit_code_2_and_no_server_is_exit_code_1_each_with_a_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    for (arguments, hint) in [
+        (&["actors", "tree", "nobody"][..], "error: there is no such actor"),
+        (&["actors", "tree", "--kind", "cow"], "error: kind: expected one of node, family, partition"),
+        (&["actors", "tree", "--limit", "0"], "error: limit: expected 1 to 1000, found 0"),
+        (&["actors", "tree", "--limit", "x"], "invalid value 'x' for '--limit <N>'"),
+        (&["actors", "explode", "hub"], "unrecognized subcommand 'explode'"),
+        (&["actors", "show", "-o", "yaml", "hub"], "possible values: json, table"),
+        (&["room", "show", "x"], "error: there is no such room"),
+        (&["room", "messages", "00000000-0000-0000-0000-000000000001"], "error: there is no such room"),
+        (&["user", "show", "nobody"], "error: there is no such user"),
+        (&["partitions", "256"], "error: there is no such partition"),
+        (&["completions", "basch"], "a similar value exists: 'bash'"),
+        (&["bench"], "Usage: kervan bench"),
+    ] {
+        let (code, error) = code_and_error(&run(dir.path(), arguments));
+        assert!(code == 2 && error.contains(hint), "{arguments:?}: {code} {error}");
+    }
+    server.signal(rustix::process::Signal::KILL);
+    assert_eq!(server.exit_code(), None);
+    let (code, error) = code_and_error(&run(dir.path(), &["sessions"]));
+    assert!(code == 1 && error.contains("does not answer: is it running?"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["sessions", "--data-dir", "nowhere"]));
+    assert_eq!(
+        (code, error.as_str()),
+        (1, "error: no server serves the data folder nowhere; --data-dir names another\n")
+    );
+    assert!(!dir.path().join("nowhere").exists());
+}
+
+#[test]
+fn the_doctor_tells_what_is_well_and_what_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let verdicts = |arguments: &[&str], change: &dyn Fn(&mut std::process::Command)| {
+        let mut command = kervan(dir.path());
+        command.args([&["doctor", "-o", "json"], arguments].concat());
+        change(&mut command);
+        let output = command.output().unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let items = found["items"].as_array().unwrap().clone();
+        let of = move |check: &str| {
+            let item = items.iter().find(|item| item["check"] == check).unwrap();
+            (item["verdict"].as_str().unwrap().to_owned(), item["message"].as_str().unwrap().to_owned())
+        };
+        (output.status.code().unwrap(), of)
+    };
+    let (code, of) = verdicts(&["--port", "0"], &|_| ());
+    assert_eq!(code, 0);
+    assert_eq!(of("server"), ("ok".to_owned(), "none runs with this data folder".to_owned()));
+    assert!(of("data folder").1.contains("will be made by the first start") && of("keys").0 == "warn");
+    for check in ["disk space", "fsync", "open files", "public port", "admin port", "clock", "store", "journal"] {
+        assert_ne!(of(check).0, "fail", "{check}: {}", of(check).1);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    let (code, of) = verdicts(&["--port", "0"], &|_| ());
+    assert!(code == 0 && of("server").1.starts_with("ready, for "), "{}", of("server").1);
+    let port = server.public.rsplit_once(':').unwrap().1.to_owned();
+    let (code, of) = verdicts(&["--port", &port, "--data-dir", "elsewhere"], &|_| ());
+    assert_eq!((code, of("public port").0.as_str()), (1, "fail"));
+    drop(server);
+    std::fs::write(dir.path().join("data/kervan.db"), "these are not the rows that you are looking for").unwrap();
+    let (code, of) = verdicts(&["--port", "0"], &|_| ());
+    assert_eq!((code, of("store").0.as_str()), (1, "fail"));
+}
+
+#[test]
+fn a_quick_measurement_tells_figures_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let figures = json_of(dir.path(), &["bench", "quick"]);
+    for name in ["fsync_us", "durable_acks_per_second", "ack_p50_us", "ack_p99_us", "deliveries_per_second"] {
+        assert!(figures[name].as_f64() > Some(0.0), "{name} of {figures}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn shells_get_their_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    for (shell, sign) in [("bash", "_kervan()"), ("zsh", "#compdef kervan"), ("fish", "complete -c kervan")] {
+        let script = stdout(&run(dir.path(), &["completions", shell]));
+        assert!(script.contains(sign) && script.contains("passivate"), "{shell}: {script}");
+    }
+}
