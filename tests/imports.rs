@@ -29,7 +29,15 @@ const ONLY: [(&str, &[&str]); 16] = [
             "src/actors/partition/budget.rs",
         ],
     ),
-    ("sqlx", &["src/storage/store/sqlite/", "src/storage/store/postgres/", "src/storage/store/migrate.rs"]),
+    (
+        "sqlx",
+        &[
+            "src/storage/accounts/",
+            "src/storage/store/sqlite/",
+            "src/storage/store/postgres/",
+            "src/storage/store/migrate.rs",
+        ],
+    ),
     ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
     ("axum", &["src/api/admin/", "src/api/http/", "src/api/websocket/", "src/api/rest/", "src/api/engine.rs"]),
@@ -37,8 +45,8 @@ const ONLY: [(&str, &[&str]); 16] = [
     ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/handlers/input.rs", "src/api/handlers/view.rs"]),
     ("utoipa_axum", &["src/api/rest/"]),
     ("tower", &["src/api/http/"]),
-    ("tokio_tungstenite", &["src/api/websocket/tests/"]),
-    ("jsonwebtoken", &["src/api/auth/", "src/api/websocket/tests/"]),
+    ("tokio_tungstenite", &["src/api/rest/tests/", "src/api/websocket/tests/"]),
+    ("jsonwebtoken", &["src/api/auth/", "src/api/rest/tests/", "src/api/websocket/tests/"]),
     (
         "ureq",
         &[

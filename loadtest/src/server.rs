@@ -109,6 +109,7 @@ pub fn token(user: &str) -> Result<String> {
         ttl: Some(Duration::from_secs(3600)),
         audience: None,
         issuer: None,
+        sign_in: None,
     };
     Ok(issue_token(&secret, &request, &SystemClock::default())?)
 }

@@ -14,22 +14,25 @@ use crate::actors::gateway::hub::{Hub, Overload};
 use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
-use crate::api::auth::{AuthOptions, Verifier};
+use crate::api::accounts::{self, Accounts};
+use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
+use crate::api::development;
 use crate::api::handlers::{self, Handlers};
 use crate::api::protocol::codes::Disconnect;
 use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
 use crate::api::websocket::{self, Origins};
-use crate::config::{Config, Database};
+use crate::config::{self, Config, Database};
 use crate::env::Env;
 use crate::health::{Check, Health};
 use crate::ids::{PARTITIONS, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::storage::accounts::{AccountError, SqliteAccounts};
 use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
-use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::sqlite::{SqliteStore, url_of};
 use crate::storage::store::{Store, StoreError};
 use crate::storage::upkeep::{self, Upkeep};
 
@@ -37,6 +40,8 @@ use crate::storage::upkeep::{self, Upkeep};
 pub const JOURNAL_DIR: &str = "journal";
 /// How often it is looked whether the journal can be trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether the signing keys have changed.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// What the engine is given.
 pub struct Given {
@@ -58,7 +63,9 @@ pub struct Engine {
     node: Arc<Node>,
     hub: Arc<Hub>,
     sessions: Arc<Server>,
+    accounts: Arc<Accounts>,
     rest: Rest,
+    keeper: JoinHandle<()>,
     ticker: JoinHandle<()>,
     goodbye: JoinHandle<()>,
     watcher: JoinHandle<()>,
@@ -115,8 +122,10 @@ impl Engine {
     /// See [`StartError`].
     pub async fn start(given: Given) -> Result<Self, StartError> {
         let Given { config, env, health, metrics, shutdown } = given;
+        let (keyring, revoked) = (Arc::new(keyring(&config.auth)?), Arc::new(Revoked::default()));
         let verifier = Verifier::new(AuthOptions::from(&config.auth), Arc::clone(&env.clock));
-        let verifier = Arc::new(verifier.map_err(|error| StartError::Auth(error.to_string()))?);
+        let verifier = verifier.map_err(|error| StartError::Auth(error.to_string()))?;
+        let verifier = Arc::new(verifier.with(Arc::clone(&keyring), Arc::clone(&revoked)));
         let checks = (health.check("journal"), health.check("store"));
         let (journal, opened) = open_journal(&config, &env, &metrics).await?;
         tracing::info!(
@@ -160,6 +169,7 @@ impl Engine {
         let online = Arc::clone(&hub);
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
+        let accounts = open_accounts(&config, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
         let options = session::Options::new(&config);
         let clocks = env.clone();
@@ -172,14 +182,43 @@ impl Engine {
         let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks, Arc::clone(&upkeep)));
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
-        let rest = Rest::new(handlers, keys, Arc::clone(&sessions), Arc::clone(&config));
-        Ok(Self { rest, config, node, hub, sessions, ticker, goodbye, watcher, trimmer, upkeep, opened })
+        let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
+        let rest = Rest::new(handlers, keys, Arc::clone(&sessions), Arc::clone(&accounts), Arc::clone(&config));
+        Ok(Self {
+            rest,
+            accounts,
+            keeper,
+            config,
+            node,
+            hub,
+            sessions,
+            ticker,
+            goodbye,
+            watcher,
+            trimmer,
+            upkeep,
+            opened,
+        })
     }
 
     /// The routes of the public listener.
     pub fn routes(&self) -> Router {
         let origins = Origins::new(&self.config.server.allowed_origins, self.config.server.production);
         websocket::routes(Arc::clone(&self.sessions), origins).merge(rest::routes(self.rest.clone()))
+    }
+
+    /// Accounts and sign-ins.
+    #[must_use]
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// Users of the development mode with a room and something in it, if there are none yet.
+    ///
+    /// # Errors
+    /// What was to be made could not be made now.
+    pub async fn provide_development(&self) -> Result<(), development::NotMade> {
+        development::provide(&self.accounts, self.rest.handlers()).await
     }
 
     /// The node.
@@ -207,6 +246,7 @@ impl Engine {
     pub async fn drain(self) -> Result<(), JournalError> {
         self.watcher.abort();
         self.trimmer.abort();
+        self.keeper.abort();
         self.goodbye.abort();
         let done = self.node.stop(self.config.server.shutdown_grace).await;
         self.ticker.abort();
@@ -278,12 +318,47 @@ async fn open_journal(
     opened.map_err(|error| StartError::Journal { dir: name, error })
 }
 
+fn keyring(auth: &config::Auth) -> Result<Keyring, StartError> {
+    let ring = Keyring::open(auth.keys_file.as_deref(), auth.hmac_secret.clone());
+    ring.map_err(|error| StartError::Auth(error.to_string()))
+}
+
+async fn open_accounts(
+    config: &Config,
+    keyring: Arc<Keyring>,
+    revoked: Arc<Revoked>,
+    hub: Arc<Hub>,
+    env: Env,
+) -> Result<Arc<Accounts>, StartError> {
+    let rows = match config.database() {
+        Database::Sqlite(path) => SqliteAccounts::open(&url_of(&path)?)?,
+        Database::Postgres(_) => return Err(no_postgres()),
+    };
+    let options = accounts::Options::from(&config.auth);
+    let opened = Accounts::open(rows, keyring, revoked, hub, env, options).await;
+    Ok(Arc::new(opened.map_err(|error| match error {
+        AccountError::Store(error) => StartError::Store(error),
+        other => StartError::Auth(other.to_string()),
+    })?))
+}
+
+/// Looks after keys and sign-ins.
+async fn keep(accounts: Arc<Accounts>) {
+    let mut ticks = tokio::time::interval(KEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        accounts.upkeep().await;
+    }
+}
+
+fn no_postgres() -> StartError {
+    StartError::Unsupported("PostgreSQL comes with the cluster; this version stores in SQLite".to_owned())
+}
+
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     match config.database() {
         Database::Sqlite(path) => Ok(Arc::new(SqliteStore::open_file(&path).await?)),
-        Database::Postgres(_) => {
-            Err(StartError::Unsupported("PostgreSQL comes with the cluster; this version stores in SQLite".to_owned()))
-        }
+        Database::Postgres(_) => Err(no_postgres()),
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the outside speaks to: socket, protocol, tokens, REST, admin.
 
+pub mod accounts;
 pub mod admin;
 pub mod answer;
 pub mod auth;
+pub mod development;
 pub mod engine;
 pub mod handlers;
 pub mod http;

@@ -86,6 +86,11 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>) -> anyhow::Result<ExitCode> {
     backups.open(Arc::clone(engine.upkeep()));
     operators.open(admin::Live::of(&engine));
     let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
+    if config.auth.is_development()
+        && let Err(error) = engine.provide_development().await
+    {
+        tracing::warn!(%error, "alice and bob were not made; the next start tries again");
+    }
     starting.up();
     let routes = http::public(health, metrics.clone()).merge(engine.routes());
     let options = Options::public(&config.limits);

@@ -52,6 +52,7 @@ pub(super) fn issue(auth: &Auth, user: &str, channel: Option<&str>, ttl: Duratio
         ttl: (!ttl.is_zero()).then_some(ttl),
         audience: auth.audience.as_deref(),
         issuer: auth.issuer.as_deref(),
+        sign_in: None,
     };
     Ok(issue_token(secret, &request, &SystemClock::default())?)
 }

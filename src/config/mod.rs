@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod hint;
 mod layer;
+mod network;
 mod origin;
 mod problem;
 mod reference;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use choice::{Database, LogFilter, LogFormat, Publish};
 pub use layer::{Flag, Origin, Sources};
+pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};

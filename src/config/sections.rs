@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::choice::{Database, LogFilter, LogFormat, Publish};
+use super::network::Network;
 use super::schema::section;
 use super::value::{ByteSize, Pem, Secret};
 
@@ -28,6 +29,9 @@ section! {
         /// Web pages that may connect, as "https://chat.example.com"; "*" is every page. Empty: every page in
         /// development, pages of the same host in production. Clients that are no browsers send no Origin.
         allowed_origins: Vec<String> = "",
+        /// Proxies in front, as "10.0.0.0/8": the client's address is what they say in X-Forwarded-For. Nobody else is
+        /// believed.
+        trusted_proxies: Vec<Network> = "",
         /// How often a client is pinged. "0": never.
         ping_interval: Duration = "25s",
         /// How long a client may take to answer a ping before it is closed.
@@ -70,6 +74,15 @@ section! {
         /// Secret of HS256 tokens, at least 32 bytes. Environment: JWT_SECRET. In development, if no key is set at
         /// all, a published one.
         hmac_secret: Option<Secret> = "",
+        /// File with the secrets that sign and check Kervan's own tokens, by `kid`; read again when it changes, so that keys
+        /// are rotated without a restart. "": hmac_secret does it. See docs/security.md.
+        keys_file: Option<PathBuf> = "",
+        /// Whether people may make accounts by themselves (POST /api/auth/register).
+        registration: bool = "true",
+        /// How long an access token is good.
+        access_ttl: Duration = "15m",
+        /// How long a sign-in lasts that is not used.
+        refresh_ttl: Duration = "30d",
         /// Public key of RS256 tokens: PEM text or the path of a file.
         rsa_public_key: Option<Pem> = "",
         /// Public key of ES256 tokens: PEM text or the path of a file.
@@ -123,6 +136,8 @@ section! {
         burst: u32 = "20",
         /// Connections from one address (IPv6: one /64). 0: no bound, as behind a proxy.
         connections_per_address: u32 = "200",
+        /// Attempts to sign in or register from one address in a minute, as many at once. 0: no bound.
+        sign_ins_per_minute: u32 = "20",
         /// Connections in all. 0: no bound but that of the operating system.
         connections: u32 = "0",
         /// One WebSocket message from a client.

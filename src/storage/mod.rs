@@ -1,6 +1,7 @@
 //! Durable bytes ([`journal`]) and durable rows ([`store`]), and copies of both together ([`backup`]). Knows no room: what a
 //! record means is the folds' matter.
 
+pub mod accounts;
 pub mod backup;
 pub mod disk;
 pub mod journal;

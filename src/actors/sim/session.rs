@@ -67,6 +67,7 @@ impl World<'_> {
             info: None,
             outbox: Outbox::new(if slow { SLOW_OUTBOX } else { OUTBOX }),
             since: Timestamp::ZERO,
+            sign_in: None,
             commands: AtomicU32::new(0),
         });
         let index = self.index(link.node);

@@ -11,7 +11,7 @@ use crate::api::protocol::payload::depth_within;
 use crate::ids::{Timestamp, UserId};
 use crate::limits;
 
-/// What is read of a token's payload. Other claims (`iat`, `jti`, `meta`, …) are skipped.
+/// What is read of a token's payload. Other claims (`jti`, `meta`, …) are skipped.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
@@ -25,6 +25,10 @@ pub(super) struct Claims {
     #[serde(default, deserialize_with = "numeric_date")]
     expire_at: Option<Timestamp>,
     info: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "numeric_date")]
+    pub(super) iat: Option<Timestamp>,
+    /// The sign-in that the token belongs to; of Kervan's own tokens only.
+    pub(super) sid: Option<uuid::Uuid>,
     pub(super) channel: Option<String>,
     #[serde(default)]
     pub(super) channels: Vec<String>,

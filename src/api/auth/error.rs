@@ -41,6 +41,9 @@ pub enum TokenError {
     /// `exp` is over.
     #[error("token is expired")]
     Expired,
+    /// It was taken back, or its user was: signed out, banned, another password.
+    #[error("token was taken back")]
+    Revoked,
     /// A subscription token where a connection token must be, or the other way round.
     #[error("token is of the other kind")]
     WrongKind,

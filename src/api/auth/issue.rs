@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::config::Secret;
 use crate::env::Clock;
@@ -22,6 +23,8 @@ pub struct TokenRequest<'a> {
     pub audience: Option<&'a str>,
     /// `iss`, if the server checks it.
     pub issuer: Option<&'a str>,
+    /// `sid`: the sign-in that it belongs to.
+    pub sign_in: Option<Uuid>,
 }
 
 /// The token could not be signed.
@@ -42,6 +45,8 @@ struct Claims<'a> {
     aud: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
 }
 
 /// Makes a token signed with HS256.
@@ -49,6 +54,16 @@ struct Claims<'a> {
 /// # Errors
 /// The signature could not be made.
 pub fn issue_token(secret: &Secret, request: &TokenRequest<'_>, clock: &dyn Clock) -> Result<String, IssueError> {
+    sign(secret, None, request, clock)
+}
+
+/// The same, and the header names the key.
+pub(super) fn sign(
+    secret: &Secret,
+    kid: Option<String>,
+    request: &TokenRequest<'_>,
+    clock: &dyn Clock,
+) -> Result<String, IssueError> {
     let iat = clock.now().0 / 1000;
     let claims = Claims {
         sub: request.user.map(UserId::as_str),
@@ -57,7 +72,9 @@ pub fn issue_token(secret: &Secret, request: &TokenRequest<'_>, clock: &dyn Cloc
         iat,
         aud: request.audience,
         iss: request.issuer,
+        sid: request.sign_in,
     };
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
-    Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+    let header = Header { kid, ..Header::new(Algorithm::HS256) };
+    Ok(encode(&header, &claims, &key)?)
 }

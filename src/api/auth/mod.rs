@@ -13,14 +13,18 @@ mod claims;
 mod error;
 mod issue;
 mod jwks;
+mod keyring;
 mod keys;
+mod revoked;
 mod verify;
 
 use std::time::Duration;
 
 pub use error::{TokenError, TokenOutcome};
 pub use issue::{IssueError, TokenRequest, issue_token};
+pub use keyring::{Keyring, KeyringError};
 pub use keys::KeyError;
+pub use revoked::Revoked;
 pub use verify::{Grant, Verified, Verifier};
 
 use crate::config::{self, Secret};

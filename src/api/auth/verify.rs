@@ -5,12 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use uuid::Uuid;
 
 use super::AuthOptions;
 use super::claims::Claims;
 use super::error::TokenError;
 use super::jwks::Jwks;
+use super::keyring::Keyring;
 use super::keys::{Key, KeyError, configured};
+use super::revoked::Revoked;
 use crate::env::Clock;
 use crate::ids::{Timestamp, UserId};
 use crate::limits;
@@ -20,6 +23,8 @@ pub struct Verifier {
     options: AuthOptions,
     keys: Vec<Key>,
     jwks: Option<Arc<Jwks>>,
+    keyring: Arc<Keyring>,
+    revoked: Arc<Revoked>,
     clock: Arc<dyn Clock>,
 }
 
@@ -34,6 +39,10 @@ pub struct Verified {
     pub info: Option<Bytes>,
     /// Channels to subscribe the connection to (`channels`), at most [`limits::SESSION_SUBSCRIPTIONS`].
     pub channels: Vec<String>,
+    /// The sign-in that the token belongs to; of Kervan's own tokens only.
+    pub sign_in: Option<Uuid>,
+    /// When the token was made, if it says so.
+    pub issued_at: Option<Timestamp>,
 }
 
 /// What a subscription token grants.
@@ -56,7 +65,14 @@ impl Verifier {
             Some(url) => Some(Jwks::new(url, options.jwks_refresh, clock.clone())?),
             None => None,
         };
-        Ok(Self { options, keys, jwks, clock })
+        let (keyring, revoked) = Default::default();
+        Ok(Self { options, keys, jwks, keyring, revoked, clock })
+    }
+
+    /// Takes tokens of the ring's keys, too, and refuses what is taken back.
+    #[must_use]
+    pub fn with(self, keyring: Arc<Keyring>, revoked: Arc<Revoked>) -> Self {
+        Self { keyring, revoked, ..self }
     }
 
     /// Checks the token of `connect` or `refresh`. The empty token is an anonymous user where that is allowed.
@@ -75,11 +91,21 @@ impl Verifier {
             return Err(TokenError::WrongKind);
         }
         let (user, expires_at, info) = (claims.user()?, claims.expires_at(), claims.info()?);
+        let (sign_in, issued_at) = (claims.sid, claims.iat);
+        if user.as_ref().is_some_and(|user| self.is_revoked(user, sign_in, issued_at)) {
+            return Err(TokenError::Revoked);
+        }
         let channels = claims.channels;
         if channels.len() > limits::SESSION_SUBSCRIPTIONS {
             return Err(TokenError::Malformed);
         }
-        Ok(Verified { user, expires_at, info, channels })
+        Ok(Verified { user, expires_at, info, channels, sign_in, issued_at })
+    }
+
+    /// Whether a token that was good is not any more.
+    #[must_use]
+    pub fn is_revoked(&self, user: &UserId, sign_in: Option<Uuid>, issued_at: Option<Timestamp>) -> bool {
+        self.revoked.refuses(user, sign_in, issued_at)
     }
 
     /// Checks the token of `subscribe` or `sub_refresh` for this channel. `user` is the connection's, none for an
@@ -115,7 +141,8 @@ impl Verifier {
         }
         // The set goes first: its keys have names, and a token that names one means it.
         let from_set = self.jwks_key(header.kid.as_deref(), header.alg).await;
-        let claims = match (from_set, self.configured_key(header.alg)) {
+        let of_ring = header.kid.as_deref().and_then(|kid| self.keyring.verifying(kid, header.alg));
+        let claims = match (of_ring.map(Ok).or(from_set), self.configured_key(header.alg)) {
             (Some(Ok(key)), _) => signed(token, &key)?,
             (_, Some(key)) => signed(token, key)?,
             (Some(Err(error)), None) => return Err(error),

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 mod address;
 mod backup;
 mod error;
+mod forwarded;
 mod listener;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 pub use address::Peer;
 pub use backup::Backups;
 pub use error::HttpError;
+pub use forwarded::client_address;
 pub use listener::{Listener, Options};
 
 /// The page at `/`. Endpoints stand here as they come to exist.

@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Rest;
+use crate::api::development::USERS;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(config)).routes(routes!(openapi))
@@ -20,6 +21,10 @@ pub(super) struct About {
     version: &'static str,
     /// Whether it is in development mode.
     development: bool,
+    /// Whether people may make accounts by themselves.
+    registration: bool,
+    /// Users that one may sign in as without a password, in development mode.
+    development_users: &'static [&'static str],
     /// Bytes of a message's body at most.
     body_bytes: usize,
 }
@@ -27,9 +32,12 @@ pub(super) struct About {
 /// What a client wants to know before it signs in
 #[utoipa::path(get, path = "/api/config", tag = "about", responses((status = 200, body = About)))]
 async fn config(State(rest): State<Rest>) -> Json<About> {
+    let development = rest.config.auth.is_development();
     Json(About {
         version: env!("CARGO_PKG_VERSION"),
-        development: rest.config.auth.is_development(),
+        development,
+        registration: rest.accounts.registration(),
+        development_users: if development { &USERS } else { &[] },
         body_bytes: rest.config.limits.body.0,
     })
 }

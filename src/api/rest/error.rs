@@ -9,8 +9,10 @@ use utoipa::openapi::{Content, Ref, RefOr};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::actors::room::Reject;
+use crate::api::accounts::Refusal;
 use crate::api::handlers;
 use crate::api::http::HttpError;
+use crate::storage::accounts::AccountError;
 
 /// Why a request has no result.
 #[derive(Debug)]
@@ -65,6 +67,36 @@ impl From<handlers::Error> for Refused {
             Error::Unavailable { retry_after_ms } => refused.retry_after(retry_after_ms.into()),
             _ => refused,
         })
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match &refusal {
+            Refusal::NoKey => (StatusCode::NOT_IMPLEMENTED, "no_key"),
+            Refusal::Closed => (StatusCode::FORBIDDEN, "registration_closed"),
+            Refusal::Name(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Refusal::Wrong => (StatusCode::UNAUTHORIZED, "wrong_credentials"),
+            Refusal::Over => (StatusCode::UNAUTHORIZED, "signed_out"),
+            Refusal::Banned => (StatusCode::FORBIDDEN, "banned"),
+            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refusal::Account(error) => return error.clone().into(),
+            Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        let refused = HttpError::new(status, code, refusal.to_string());
+        Self(if matches!(refusal, Refusal::Busy) { refused.retry_after(1000) } else { refused })
+    }
+}
+
+impl From<AccountError> for Refused {
+    fn from(error: AccountError) -> Self {
+        let (status, code) = match &error {
+            AccountError::UsernameTaken => (StatusCode::CONFLICT, "username_taken"),
+            AccountError::EmailTaken => (StatusCode::CONFLICT, "email_taken"),
+            AccountError::Unknown => (StatusCode::NOT_FOUND, "not_found"),
+            AccountError::Store(store) => return handlers::Error::from(store.clone()).into(),
+        };
+        Self(HttpError::new(status, code, error.to_string()))
     }
 }
 

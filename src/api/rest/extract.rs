@@ -1,20 +1,32 @@
 //! What a request brings: who asks, and what, each refused in the one shape of errors.
 
+use std::net::IpAddr;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::{Refused, Rest};
 use crate::api::auth::TokenError;
 use crate::api::handlers::Caller;
 use crate::api::handlers::input;
-use crate::api::http::HttpError;
+use crate::api::http::{self, HttpError};
+use crate::ids::UserId;
 
 /// The user whom the bearer token names.
 pub struct Me(pub Caller);
+
+/// The same, with the sign-in that the token belongs to, if it is one of Kervan's own.
+pub struct SignedIn {
+    /// Who.
+    pub user: UserId,
+    /// The sign-in.
+    pub sign_in: Option<Uuid>,
+}
 
 /// A JSON body.
 pub struct Body<T>(pub T);
@@ -49,13 +61,22 @@ impl FromRequestParts<Rest> for Me {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let SignedIn { user, .. } = SignedIn::from_request_parts(parts, rest).await?;
+        Ok(Self(Caller { user, device: None }))
+    }
+}
+
+impl FromRequestParts<Rest> for SignedIn {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
         let token = bearer(&parts.headers).unwrap_or_default();
         if token.is_empty() {
             return Err(token_refused(TokenError::Missing).into());
         }
         let verified = rest.verifier.connection(token).await.map_err(token_refused)?;
         match verified.user {
-            Some(user) => Ok(Self(Caller { user, device: None })),
+            Some(user) => Ok(Self { user, sign_in: verified.sign_in }),
             None => Err(crate::api::handlers::Error::Anonymous.into()),
         }
     }
@@ -102,5 +123,20 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for Asked<T> {
         let refused = |why: QueryRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
         let Query(asked) = Query::from_request_parts(parts, rest).await.map_err(refused)?;
         Ok(Self(asked))
+    }
+}
+
+/// Where a request comes from: the connection's other end, or whom a trusted proxy names.
+pub struct From(pub IpAddr);
+
+impl FromRequestParts<Rest> for From {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let Some(peer) = parts.extensions.get::<http::Peer>() else {
+            tracing::error!("a request without its peer");
+            return Err(HttpError::internal().into());
+        };
+        Ok(Self(http::client_address(peer.address.ip(), &parts.headers, &rest.config.server.trusted_proxies)))
     }
 }

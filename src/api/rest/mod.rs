@@ -9,9 +9,12 @@
 //! | `chats` | `/api/chats`, one chat, joining and leaving |
 //! | `members` | `/api/chats/{chat}/members` |
 //! | `messages` | `/api/chats/{chat}/messages`, marks, typing |
+//! | `sign_in` | `/api/auth` |
+//! | `profiles` | one's own account, finding others |
 //! | `users` | presence, blocks, devices |
 //! | `about` | `/api/config`, `/api/openapi.json` |
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::actors::gateway::hub::{Limiter, Rate};
+use crate::api::accounts::Accounts;
 use crate::api::auth::Verifier;
 use crate::api::handlers::Handlers;
 use crate::api::http::{self, HttpError};
@@ -36,6 +41,8 @@ mod error;
 mod extract;
 mod members;
 mod messages;
+mod profiles;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -58,6 +65,8 @@ pub struct Shared {
     handlers: Arc<Handlers>,
     verifier: Arc<Verifier>,
     sessions: Arc<Server>,
+    accounts: Arc<Accounts>,
+    attempts: Limiter<IpAddr>,
     config: Arc<Config>,
 }
 
@@ -71,8 +80,33 @@ impl std::ops::Deref for Rest {
 impl Rest {
     /// Over the same handlers, keys and limits as the sockets.
     #[must_use]
-    pub fn new(handlers: Arc<Handlers>, verifier: Arc<Verifier>, sessions: Arc<Server>, config: Arc<Config>) -> Self {
-        Self(Arc::new(Shared { handlers, verifier, sessions, config }))
+    pub fn new(
+        handlers: Arc<Handlers>,
+        verifier: Arc<Verifier>,
+        sessions: Arc<Server>,
+        accounts: Arc<Accounts>,
+        config: Arc<Config>,
+    ) -> Self {
+        let rate = config.limits.sign_ins_per_minute;
+        let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
+        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, attempts, config }))
+    }
+
+    /// The handlers.
+    #[must_use]
+    pub fn handlers(&self) -> &Arc<Handlers> {
+        &self.handlers
+    }
+
+    /// Counts an attempt to sign in or register from this address.
+    ///
+    /// # Errors
+    /// It is one too many: 429.
+    fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
+        self.attempts.admit(&address).map_err(|ms| {
+            let why = "too many attempts from this address";
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
+        })
     }
 
     /// Counts a message of this user, in the same account as those over sockets.
@@ -94,13 +128,18 @@ fn described() -> OpenApiRouter<Rest> {
         .merge(chats::routes())
         .merge(members::routes())
         .merge(messages::routes())
+        .merge(profiles::routes())
+        .merge(sign_in::routes())
         .merge(users::routes())
 }
 
 /// The routes.
 pub fn routes(rest: Rest) -> Router {
     let cors = cors::layer(&rest.config.server.allowed_origins);
-    let (router, _) = described().split_for_parts();
+    let (mut router, _) = described().split_for_parts();
+    if rest.config.auth.is_development() {
+        router = router.merge(sign_in::development());
+    }
     let router = router
         .method_not_allowed_fallback(http::wrong_method)
         .layer(axum::middleware::from_fn(deadline))

@@ -68,7 +68,7 @@ impl Session {
     }
 
     fn admit(&mut self, id: u32, request: &ConnectRequest, verified: Verified) {
-        let Verified { user, expires_at, info, channels } = verified;
+        let Verified { user, expires_at, info, channels, sign_in, issued_at } = verified;
         if self.server.shutdown.is_draining() {
             return self.close(Disconnect::SHUTDOWN);
         }
@@ -87,9 +87,15 @@ impl Session {
             info,
             outbox,
             since: self.server.env.now(),
+            sign_in,
             commands: AtomicU32::new(0),
         });
         self.server.hub.sessions().add(&connection);
+        // Taken back while it was looked at: whoever took it back did not find this connection yet.
+        if self.server.verifier.is_revoked(&user, sign_in, issued_at) {
+            self.server.hub.sessions().remove(&connection);
+            return self.close(Disconnect::INVALID_TOKEN);
+        }
         self.server.metrics.clients.inc();
         self.connection = Some(connection.clone());
         self.connecting =

@@ -29,6 +29,10 @@ impl Session {
         if verified.user.as_ref() != mine {
             return Err(TokenError::OtherUser);
         }
+        // With the token of another sign-in it comes back by a new connection: that one can be told apart and taken back.
+        if verified.sign_in != connection.sign_in {
+            return Err(TokenError::Expired);
+        }
         if verified.expires_at.is_some_and(|at| at <= self.server.env.now()) {
             return Err(TokenError::Expired);
         }

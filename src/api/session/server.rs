@@ -9,7 +9,7 @@ use crate::actors::gateway::hub::{Hub, Limiter, Rate};
 use crate::api::auth::Verifier;
 use crate::api::protocol::FrameLimits;
 use crate::config::Config;
-use crate::env::Env;
+use crate::env::{Clock, Env};
 use crate::ids::UserId;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -89,6 +89,12 @@ impl Server {
     /// It is one too many and does not count; milliseconds until the next one will pass.
     pub fn admit_message(&self, user: &UserId) -> Result<(), u64> {
         self.limiter.admit(user)
+    }
+
+    /// The clock that limits go by.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.env.clock)
     }
 
     /// Bytes of a frame from a client.

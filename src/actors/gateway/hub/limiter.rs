@@ -1,10 +1,11 @@
-//! Messages in a minute for each user, by the generic cell rate algorithm (ITU-T I.371): one number for each user who
-//! sent lately, exact, and it tells when the next message will pass.
+//! Messages in a minute for each user (or whatever is counted: attempts from an address), by the generic cell rate
+//! algorithm (ITU-T I.371): one number for each user who sent lately, exact, and it tells when the next message will pass.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Arc, Mutex};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::lock;
 use crate::env::Clock;
@@ -24,23 +25,28 @@ pub struct Rate {
 }
 
 /// See the module.
-pub struct Limiter {
+pub struct Limiter<K = UserId> {
     /// Microseconds between two messages in the long run; 0 for no bound.
     interval: u64,
     /// Microseconds by which a user may be ahead.
     tolerance: u64,
     clock: Arc<dyn Clock>,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Shard<K>>; SHARDS],
 }
 
-#[derive(Default)]
-struct Shard {
+struct Shard<K> {
     /// By user: when a message would come if all came evenly, in microseconds.
-    due: HashMap<UserId, u64>,
+    due: HashMap<K, u64>,
     sweep_above: usize,
 }
 
-impl Limiter {
+impl<K> Default for Shard<K> {
+    fn default() -> Self {
+        Self { due: HashMap::new(), sweep_above: 0 }
+    }
+}
+
+impl<K: Hash + Eq + Clone> Limiter<K> {
     /// A limiter that has seen nobody.
     #[must_use]
     pub fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
@@ -53,12 +59,13 @@ impl Limiter {
     ///
     /// # Errors
     /// It is one too many and does not count; milliseconds until the next one will pass.
-    pub fn admit(&self, user: &UserId) -> Result<(), u64> {
+    pub fn admit(&self, user: &K) -> Result<(), u64> {
         if self.interval == 0 {
             return Ok(());
         }
         let now = self.clock.steady().0 * 1_000;
-        let mut shard = lock(&self.shards[(xxh3_64(user.as_str().as_bytes()) % SHARDS as u64) as usize]);
+        let place = Xxh3DefaultBuilder::new().hash_one(user) % SHARDS as u64;
+        let mut shard = lock(&self.shards[place as usize]);
         let due = shard.due.get(user).copied().unwrap_or(0);
         // Nobody is ever further ahead than one interval beyond the tolerance: if he is, the clock went back.
         let due = due.clamp(now, now + self.tolerance + self.interval);

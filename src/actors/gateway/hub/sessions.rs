@@ -43,6 +43,8 @@ pub struct Connection {
     pub outbox: Outbox,
     /// Since when it is authenticated.
     pub since: Timestamp,
+    /// The sign-in that its token belongs to, if it is one of Kervan's own.
+    pub sign_in: Option<Uuid>,
     /// Commands that it has given.
     pub commands: AtomicU32,
 }
@@ -113,7 +115,13 @@ impl Sessions {
 
     /// Closes all connections of a user with this code. Returns how many there were.
     pub fn disconnect(&self, user: &UserId, code: u16) -> usize {
-        let connections = self.of(user);
+        self.disconnect_where(user, code, |_| true)
+    }
+
+    /// Closes those connections of a user that are meant. Returns how many there were.
+    pub fn disconnect_where(&self, user: &UserId, code: u16, meant: impl Fn(&Connection) -> bool) -> usize {
+        let mut connections = self.of(user);
+        connections.retain(|connection| meant(connection));
         for connection in &connections {
             connection.outbox.signal(Signal::Close(code));
         }

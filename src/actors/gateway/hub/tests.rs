@@ -71,6 +71,7 @@ fn connection(name: &str, wire: Wire, most: usize) -> Arc<Connection> {
         info: None,
         outbox: Outbox::new(most),
         since: Timestamp::ZERO,
+        sign_in: None,
         commands: AtomicU32::new(0),
     })
 }

@@ -147,6 +147,7 @@ impl Rig {
             info: None,
             outbox: Outbox::new(1_000),
             since: env.now(),
+            sign_in: None,
             commands: AtomicU32::new(0),
         });
         self.engine.hub().sessions().add(&connection);

@@ -294,6 +294,7 @@ async fn an_issued_token_is_taken() {
         ttl: Some(Duration::from_secs(60)),
         audience: options.audience.as_deref(),
         issuer: options.issuer.as_deref(),
+        sign_in: None,
     };
     let secret = Secret::new(SECRET);
     let token = issue_token(&secret, &request, bench.clock.as_ref()).unwrap();

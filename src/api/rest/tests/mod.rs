@@ -3,3 +3,4 @@
 mod chat;
 mod document;
 pub mod rig;
+mod sign_in;

@@ -25,6 +25,7 @@ pub struct Rig {
     pub address: SocketAddr,
     pub engine: Option<Engine>,
     dir: Arc<TempDir>,
+    shutdown: Shutdown,
     stop: Shutdown,
     served: JoinHandle<()>,
 }
@@ -66,18 +67,20 @@ impl Rig {
             env: Env::system(),
             health: health.clone(),
             metrics: Arc::clone(&metrics),
-            shutdown,
+            shutdown: shutdown.clone(),
         };
         let engine = Engine::start(given).await.unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address(), Shutdown::new());
         let router = http::public(health, Arc::clone(&metrics)).merge(engine.routes());
         let served = tokio::spawn(listener.serve(router, Options::public(&config.limits), metrics, stop.clone()));
-        Self { address, engine: Some(engine), dir, stop, served }
+        Self { address, engine: Some(engine), dir, shutdown, stop, served }
     }
 
     /// Drains it and starts it again over the same folder.
     pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        self.shutdown.begin();
+        self.shutdown.all_gone().await;
         self.stop.begin();
         self.engine.take().unwrap().drain().await.unwrap();
         self.served.await.unwrap();

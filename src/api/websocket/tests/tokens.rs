@@ -120,7 +120,14 @@ async fn a_token_channel_takes_its_own_token() {
     ann.send(json!({ "subscribe": { "channel": "token:y", "token": token } })).await;
     assert_eq!(ann.closed().await, 3500, "made for another channel");
     let user = UserId::new("bob").unwrap();
-    let request = TokenRequest { user: Some(&user), channel: Some("token:x"), ttl: None, audience: None, issuer: None };
+    let request = TokenRequest {
+        user: Some(&user),
+        channel: Some("token:x"),
+        ttl: None,
+        audience: None,
+        issuer: None,
+        sign_in: None,
+    };
     let of_bob = issue_token(&Secret::new(SECRET), &request, &*rig.env.clock).unwrap();
     let mut ann = rig.client("ann").await;
     ann.send(subscribe(&of_bob)).await;

@@ -18,7 +18,7 @@ const TRANSIENT: [i32; 11] = [
 ];
 
 /// Sorts an error of sqlx into the errors of the contract. Never carries values of rows.
-pub(in crate::storage::store) fn classify(error: sqlx::Error) -> StoreError {
+pub(in crate::storage) fn classify(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(db) => {
             let code: i32 = db.code().and_then(|code| code.parse().ok()).unwrap_or(0);

@@ -36,7 +36,7 @@ mod sql;
 mod tests;
 mod write;
 
-pub(super) use error::classify;
+pub(in crate::storage) use error::classify;
 use write::Binder;
 
 /// Connections that read. SQLite reads are short; more of them only cost memory.
@@ -65,7 +65,8 @@ pub struct SqliteStore {
     bulks: sql::Bulks,
 }
 
-fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+/// How the file at `url` is opened.
+pub(in crate::storage) fn options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     let parsed = SqliteConnectOptions::from_str(url)
         .map_err(|error| StoreError::Incompatible(format!("not the address of an SQLite file: {error}")))?;
     Ok(parsed

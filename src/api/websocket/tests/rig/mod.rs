@@ -229,7 +229,7 @@ impl Rig {
 
     pub fn token_for(&self, name: Option<&str>, channel: Option<&str>, ttl: Option<Duration>) -> String {
         let user = name.map(user);
-        let request = TokenRequest { user: user.as_ref(), channel, ttl, audience: None, issuer: None };
+        let request = TokenRequest { user: user.as_ref(), channel, ttl, audience: None, issuer: None, sign_in: None };
         issue_token(&Secret::new(SECRET), &request, &*self.env.clock).unwrap()
     }
 
