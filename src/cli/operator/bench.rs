@@ -169,6 +169,7 @@ async fn fan_out(engine: &Engine, handlers: &Handlers, env: &Env, metrics: &Metr
             info: None,
             outbox: Outbox::new(OUTBOX),
             since: env.now(),
+            sign_in: None,
             commands: AtomicU32::new(0),
         });
         let place = engine.hub().subscribe(stream.clone(), &room.channel(), &connection, 1, Wishes::default());

@@ -90,7 +90,7 @@ async fn a_ban_needs_no_account() {
     let (accounts, _store, _dir) = fresh().await;
     let user = UserId::new("of a back end").unwrap();
     accounts.set_ban(&user, true, Timestamp(5)).await.unwrap();
-    assert_eq!(accounts.refusals(Timestamp::ZERO).await.unwrap().banned, [user.clone()]);
+    assert_eq!(accounts.refusals(Timestamp::ZERO).await.unwrap().banned, std::slice::from_ref(&user));
     accounts.set_ban(&user, false, Timestamp(6)).await.unwrap();
     assert!(accounts.refusals(Timestamp::ZERO).await.unwrap().banned.is_empty());
     accounts.set_tokens_from(&user, Timestamp(8)).await.unwrap();
