@@ -158,6 +158,8 @@ pub(super) struct Seen {
     pub children: usize,
     /// What stands anywhere below it adds up to: depth, thousandths of a message in a second.
     pub below: (u64, u64),
+    /// The partition that a room or user is resident in.
+    pub home: Option<Partition>,
 }
 
 /// What a walk shows.
@@ -190,7 +192,9 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
             }
         }
         ActorId::Partition(partition) => {
-            live.node.directory().each(*partition, |entity, figures| see(leaf(ActorId::of(entity), figures)));
+            live.node.directory().each(*partition, |entity, figures| {
+                see(Seen { home: Some(*partition), ..leaf(ActorId::of(entity), figures) });
+            });
         }
         ActorId::Sessions => live.hub.sessions().each(|connection| see(of_session(env, connection))),
         ActorId::Hub | ActorId::Worker(_) | ActorId::Room(_) | ActorId::User(_) | ActorId::Session(_) => {}
@@ -213,7 +217,7 @@ pub(super) fn look(live: &Live, env: &Env, id: &ActorId) -> Option<Seen> {
 }
 
 fn leaf(id: ActorId, figures: Figures) -> Seen {
-    Seen { id, figures, children: 0, below: (0, 0) }
+    Seen { id, figures, children: 0, below: (0, 0), home: None }
 }
 
 fn of_part(live: &Live, part: Part, id: ActorId) -> Seen {
@@ -240,6 +244,7 @@ fn of_partition(live: &Live, partition: Partition) -> Seen {
         figures: directory.partition(partition).figures(directory.now()),
         children: directory.residents(partition),
         below: (sums.depth, sums.rate_milli),
+        home: None,
     }
 }
 

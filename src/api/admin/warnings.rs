@@ -167,7 +167,7 @@ mod tests {
 
     fn code(depth: u32, quiet_s: u32, state: ActorState) -> Option<&'static str> {
         let figures = Figures { state, depth, handled: 9, rate_milli: 0, quiet_s, age_s: 99, restarts: 0 };
-        let seen = Seen { id: ActorId::Partition(Partition::FIRST), figures, children: 0, below: (0, 0) };
+        let seen = Seen { id: ActorId::Partition(Partition::FIRST), figures, children: 0, below: (0, 0), home: None };
         mailbox(&seen).map(|warning| warning.code)
     }
 
