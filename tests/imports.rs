@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 16] = [
+const ONLY: [(&str, &[&str]); 20] = [
     (
         "ractor",
         &[
@@ -61,6 +61,10 @@ const ONLY: [(&str, &[&str]); 16] = [
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/operator/completions.rs"]),
     ("anyhow", &["src/cli/"]),
+    ("opentelemetry", &["src/cli/telemetry.rs"]),
+    ("opentelemetry_http", &["src/cli/telemetry.rs"]),
+    ("opentelemetry_otlp", &["src/cli/telemetry.rs"]),
+    ("opentelemetry_sdk", &["src/cli/telemetry.rs"]),
 ];
 
 /// What the pure folds must not name (I1): nothing that waits, nothing that tells time or makes chance, no storage but

@@ -1,10 +1,11 @@
 //! The way of a few commands through the node, with times: one in so many, and the next ones of a room that an operator asked
-//! for. No bodies: who reads it learns what was slow, not what was said.
+//! for. No bodies: who reads it learns what was slow, not what was said. What ends can be told to an exporter as well.
 //!
 //! A command that is not followed costs a relaxed add, and a relaxed load at each stage.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -103,11 +104,18 @@ struct Inner {
     open: Vec<Open>,
     done: VecDeque<Trail>,
     wanted: BTreeMap<Entity, u32>,
+    /// Who hears of each trail that ends.
+    outlet: Option<SyncSender<Trail>>,
 }
 
 impl Inner {
     fn close(&mut self, at: usize) {
         let Open { trail, .. } = self.open.swap_remove(at);
+        if let Some(outlet) = &self.outlet
+            && outlet.try_send(trail.clone()).is_err()
+        {
+            tracing::debug!("a trail is not exported: the collector is slow");
+        }
         if self.done.len() == KEPT {
             self.done.pop_front();
         }
@@ -154,6 +162,11 @@ impl Trails {
         }
         self.wishes.store(u32::try_from(inner.wanted.len()).unwrap_or(u32::MAX), Relaxed);
         fits
+    }
+
+    /// Tells each trail that ends; one that finds no room is not told. A later outlet takes the place of an earlier one.
+    pub fn send_to(&self, outlet: SyncSender<Trail>) {
+        self.lock().outlet = Some(outlet);
     }
 
     /// The last trails, the newest first: of this room or user, if one is named.

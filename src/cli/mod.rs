@@ -25,6 +25,7 @@ mod restore;
 mod serve;
 mod signals;
 mod sources;
+mod telemetry;
 mod token;
 
 /// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.

@@ -22,18 +22,24 @@ use kervan::shutdown::Shutdown;
 use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
+use super::telemetry::Telemetry;
 use super::{Refused, Settings, banner, door, logging, open_files, print, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load(settings)?;
     loaded.for_serve()?;
     let log = logging::start(&loaded.config.log)?;
+    let telemetry = Telemetry::from_environment()?;
     open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-    runtime.block_on(serve(loaded, log))
+    let served = runtime.block_on(serve(loaded, log, telemetry.as_ref()));
+    if let Some(telemetry) = telemetry {
+        telemetry.finish();
+    }
+    served
 }
 
-async fn serve(loaded: Loaded, log: Arc<LogRing>) -> anyhow::Result<ExitCode> {
+async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>) -> anyhow::Result<ExitCode> {
     let config = Arc::new(loaded.config.clone());
     // From here on a signal is a wish to drain, also while starting.
     let mut signals = Signals::new().context("signal handlers")?;
@@ -85,6 +91,9 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>) -> anyhow::Result<ExitCode> {
     };
     backups.open(Arc::clone(engine.upkeep()));
     operators.open(admin::Live::of(&engine));
+    if let Some(telemetry) = telemetry {
+        telemetry.follow(&engine.node().context().trails);
+    }
     let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
     if config.auth.is_development()
         && let Err(error) = engine.provide_development().await

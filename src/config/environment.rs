@@ -50,7 +50,7 @@ pub(super) fn read(variables: &[(OsString, OsString)]) -> (Layer, Vec<String>) {
         if value.is_empty() && !name.starts_with(PREFIX) {
             continue;
         }
-        if LATER.contains(&name.as_str()) || name.starts_with("OTEL_") {
+        if LATER.contains(&name.as_str()) {
             not_used_yet.push(name.clone());
             continue;
         }

@@ -5,6 +5,7 @@
 mod drain;
 mod operator;
 mod running;
+mod telemetry;
 
 use std::process::{Command, Stdio};
 
