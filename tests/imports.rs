@@ -55,6 +55,7 @@ const ONLY: [(&str, &[&str]); 20] = [
             "src/cli/health.rs",
             "src/cli/backup.rs",
             "src/cli/operator/ask.rs",
+            "src/cli/telemetry.rs",
         ],
     ),
     ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
