@@ -4,14 +4,16 @@
 //! Actors write into their own [`Vitals`]; the maps here change only when a room or user comes or goes. Nothing here is
 //! asked by an actor, and nothing decides by it.
 
+mod residents;
 mod vitals;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use residents::Published;
 pub use vitals::{Figures, State, Vitals};
 
+use self::residents::Residents;
 use super::fold::Entity;
 use crate::env::Clock;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -51,7 +53,7 @@ pub struct Sums {
 #[derive(Default)]
 struct Place {
     vitals: Arc<Vitals>,
-    residents: Mutex<HashMap<Entity, Arc<Vitals>>>,
+    residents: Mutex<Residents>,
     depth: AtomicU64,
     rate_milli: AtomicU64,
     verified: AtomicU64,
@@ -108,20 +110,20 @@ impl Directory {
 
     /// A room or user is resident from now on, or was made anew.
     #[must_use]
-    pub fn enter(&self, entity: &Entity) -> Arc<Vitals> {
-        let vitals = Arc::clone(self.lock(entity.partition()).entry(entity.clone()).or_default());
+    pub fn enter(&self, entity: &Entity) -> Published {
+        let vitals = self.lock(entity.partition()).enter(entity);
         vitals.started(self.now());
         vitals
     }
 
     /// It is resident no more.
     pub fn leave(&self, entity: &Entity) {
-        self.lock(entity.partition()).remove(entity);
+        self.lock(entity.partition()).leave(entity);
     }
 
     /// The partition starts, with nobody in it.
     pub fn begin(&self, partition: Partition) -> Arc<Vitals> {
-        self.lock(partition).clear();
+        *self.lock(partition) = Residents::default();
         let vitals = Arc::clone(self.partition(partition));
         vitals.started(self.now());
         vitals
@@ -143,9 +145,7 @@ impl Directory {
     /// Looks at each room and user of a partition, in no order. Holds up who comes or goes there: `look` must be quick.
     pub fn each(&self, partition: Partition, mut look: impl FnMut(&Entity, Figures)) {
         let now = self.now();
-        for (entity, vitals) in &*self.lock(partition) {
-            look(entity, vitals.figures(now));
-        }
+        self.lock(partition).iter().for_each(|(entity, vitals)| look(entity, vitals.figures(now)));
     }
 
     /// A partition's owner has verified it up to here.
@@ -182,7 +182,7 @@ impl Directory {
         for place in &self.places {
             place.vitals.sample(now, over_ms);
             let mut sums = Sums::default();
-            for vitals in place.residents.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            for (_, vitals) in place.residents.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 vitals.sample(now, over_ms);
                 let figures = vitals.figures(now);
                 sums.depth += u64::from(figures.depth);
@@ -193,7 +193,7 @@ impl Directory {
         }
     }
 
-    fn lock(&self, partition: Partition) -> MutexGuard<'_, HashMap<Entity, Arc<Vitals>>> {
+    fn lock(&self, partition: Partition) -> MutexGuard<'_, Residents> {
         self.places[partition.index()].residents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

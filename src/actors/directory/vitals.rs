@@ -1,7 +1,10 @@
 //! What one actor publishes about itself: a few atomics, 32 bytes. Each is stored by one writer, so nothing needs more than
 //! relaxed loads and stores; whoever reads gets numbers that were true a moment ago, not all at the same moment.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// How an actor is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,6 +52,8 @@ pub struct Vitals {
     born: AtomicU32,
     restarts: AtomicU16,
     state: AtomicU8,
+    /// Who may write here yet.
+    holders: AtomicU8,
 }
 
 /// A look at an actor.
@@ -115,6 +120,29 @@ impl Vitals {
             self.last.store(now, Relaxed);
         }
         self.sent.store(pieces as u32, Relaxed);
+    }
+
+    pub(super) fn hold(&self) {
+        self.holders.fetch_add(1, Relaxed);
+    }
+
+    /// What was written before is seen by whoever finds the place free.
+    pub(super) fn release(&self) {
+        self.holders.fetch_sub(1, Release);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.holders.load(Acquire) > 0
+    }
+
+    /// As new, for another actor. Nobody holds it.
+    pub(super) fn reset(&self) {
+        self.handled.store(0, Relaxed);
+        for number in [&self.sent, &self.seen, &self.rate, &self.last, &self.born] {
+            number.store(0, Relaxed);
+        }
+        self.restarts.store(0, Relaxed);
+        self.state.store(State::Starting as u8, Relaxed);
     }
 
     /// How it is at the time `now`.

@@ -11,7 +11,7 @@ use super::entity::{Emit, EntityCore};
 use super::item::{Batch, NodeId, Origin};
 use super::progress::Progress;
 use super::shell::Context;
-use crate::actors::directory::Vitals;
+use crate::actors::directory::Published;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
 use crate::actors::trail::Stage;
@@ -78,7 +78,7 @@ pub struct ResidentRef {
     /// The actor.
     pub actor: ActorRef<Message>,
     /// What it publishes.
-    pub vitals: Arc<Vitals>,
+    pub vitals: Published,
 }
 
 impl ResidentRef {
@@ -115,14 +115,14 @@ pub struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
-    vitals: Arc<Vitals>,
+    vitals: Published,
     _counted: Counted,
 }
 
 impl Actor for Resident {
     type Msg = Message;
     type State = ResidentState;
-    type Arguments = (Entity, EntityCore, Ties, Arc<Vitals>);
+    type Arguments = (Entity, EntityCore, Ties, Published);
 
     async fn pre_start(
         &self,

@@ -403,7 +403,7 @@ impl PartitionState {
     async fn spawn(&mut self, myself: &ActorRef<PartitionMessage>, entity: &Entity) -> Result<(), ActorProcessingErr> {
         let Some(core) = self.loaded.remove(entity) else { return Ok(()) };
         let vitals = self.ties.context.directory.enter(entity);
-        let arguments = (entity.clone(), *core, self.ties.clone(), Arc::clone(&vitals));
+        let arguments = (entity.clone(), *core, self.ties.clone(), vitals.clone());
         let (actor, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
         self.names.insert(actor.get_id(), entity.clone());
         self.residents.insert(entity.clone(), ResidentRef { actor, vitals });
