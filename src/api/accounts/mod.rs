@@ -365,6 +365,12 @@ impl Accounts {
         Ok(if banned { self.hub.sessions().disconnect(user, Disconnect::FORCE_NO_RECONNECT.code) } else { 0 })
     }
 
+    /// Whether a user is banned.
+    #[must_use]
+    pub fn is_banned(&self, user: &UserId) -> bool {
+        self.revoked.is_banned(user)
+    }
+
     /// All tokens of a user that were made until now are refused, a back end's too, and all sockets closed.
     pub async fn revoke_tokens(&self, user: &UserId) -> Result<usize, Refusal> {
         // Tokens tell their time in whole seconds.

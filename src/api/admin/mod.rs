@@ -47,6 +47,7 @@ use self::log::LogRing;
 use self::warnings::Accepts;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
+use crate::api::accounts::Accounts;
 use crate::api::engine::Engine;
 use crate::api::http::HttpError;
 use crate::config::Loaded;
@@ -80,14 +81,20 @@ pub struct Live {
     pub hub: Arc<Hub>,
     /// Backups and trimming.
     pub upkeep: Arc<Upkeep>,
+    /// Accounts and bans.
+    pub accounts: Arc<Accounts>,
 }
 
 impl Live {
     /// Of a running engine.
     #[must_use]
     pub fn of(engine: &Engine) -> Self {
-        let (node, hub, upkeep) = (engine.node(), engine.hub(), engine.upkeep());
-        Self { node: Arc::clone(node), hub: Arc::clone(hub), upkeep: Arc::clone(upkeep) }
+        Self {
+            node: Arc::clone(engine.node()),
+            hub: Arc::clone(engine.hub()),
+            upkeep: Arc::clone(engine.upkeep()),
+            accounts: Arc::clone(engine.accounts()),
+        }
     }
 }
 
@@ -146,6 +153,8 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/users", get(people::list))
         .route("/admin/users/{user}", get(people::detail))
         .route("/admin/users/{user}/disconnect", post(people::disconnect))
+        .route("/admin/users/{user}/ban", post(people::ban))
+        .route("/admin/users/{user}/unban", post(people::unban))
         .route("/admin/sessions", get(sessions::list))
         .route("/admin/sessions/{client}", get(sessions::detail))
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))

@@ -1,14 +1,18 @@
-//! Users as the store has them: list, detail; and sending one's connections away.
+//! Users as the store has them: list, detail; sending one's connections away, and banning.
+//!
+//! A ban goes the way of the accounts: all tokens are refused, a back end's too, and it outlasts a restart.
 
 use axum::Json;
 use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Body, Page, Params, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::sessions::Session;
-use super::{Live, Shared};
+use super::{Admin, Live, Shared};
 use crate::actors::fold::Entity;
+use crate::api::accounts::Refusal;
 use crate::api::http::HttpError;
 use crate::api::protocol::codes::Disconnect;
 use crate::ids::{DeviceId, RoomId, Seq, Timestamp, UserId};
@@ -27,6 +31,7 @@ pub(super) struct Row {
     partition: u16,
     resident: bool,
     sessions: usize,
+    banned: bool,
 }
 
 impl Row {
@@ -37,6 +42,7 @@ impl Row {
             head: row.head,
             partition: row.user.partition().get(),
             sessions: live.hub.sessions().of(&row.user).len(),
+            banned: live.accounts.is_banned(&row.user),
             resident: live.node.directory().resident(&Entity::User(row.user.clone())).is_some(),
             id: row.user,
         }
@@ -65,6 +71,8 @@ pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -
 pub(super) struct Detail {
     #[serde(flatten)]
     row: Row,
+    /// What he signs in with; none of a user who comes with a back end's token.
+    username: Option<String>,
     /// In how many rooms he is.
     room_count: usize,
     /// Some of them.
@@ -113,9 +121,11 @@ pub(super) async fn detail(State(admin): Shared, Path(user): Path<String>) -> Re
         },
         None => return Err(not_found("user")),
     };
+    let account = live.accounts.account(&user).await.map_err(|error| refused(&error))?;
     let rooms = found.rooms.iter().take(ROOMS);
     Ok(Json(Detail {
         row: Row::of(live, row),
+        username: account.map(|account| account.username).filter(|name| !name.is_empty()),
         room_count: found.rooms.len(),
         rooms: rooms.map(|known| InRoom { room: known.room, state: known.state, seq: known.seq }).collect(),
         devices: found
@@ -161,4 +171,35 @@ pub(super) async fn disconnect(
     let closed = live.hub.sessions().disconnect(&user, farewell.code());
     admin.note(&who, "user.disconnect", user.as_str(), None).await?;
     Ok(Json(Closed { closed }))
+}
+
+/// `POST /admin/users/{user}/ban`: whether there is an account or not.
+pub(super) async fn ban(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(user): Path<String>,
+) -> Result<Json<Closed>, HttpError> {
+    set_ban(&admin, &who, &user, true).await
+}
+
+/// `POST /admin/users/{user}/unban`.
+pub(super) async fn unban(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(user): Path<String>,
+) -> Result<Json<Closed>, HttpError> {
+    set_ban(&admin, &who, &user, false).await
+}
+
+async fn set_ban(admin: &Admin, who: &Who, user: &str, banned: bool) -> Result<Json<Closed>, HttpError> {
+    let user = user_of(user)?;
+    let done = admin.live()?.accounts.ban(&user, banned).await.map_err(|error| refused(&error));
+    let what = if banned { "user.ban" } else { "user.unban" };
+    admin.note(who, what, user.as_str(), done.as_ref().err()).await?;
+    done.map(|closed| Json(Closed { closed }))
+}
+
+fn refused(error: &Refusal) -> HttpError {
+    tracing::warn!(%error, "the accounts, asked by an operator");
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", error.to_string())
 }

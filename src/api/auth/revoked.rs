@@ -31,6 +31,12 @@ impl Revoked {
             || known.tokens_from.get(user).is_some_and(|from| made.unwrap_or(Timestamp::ZERO) < *from)
     }
 
+    /// Whether a user is banned.
+    #[must_use]
+    pub fn is_banned(&self, user: &UserId) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).banned.contains(user)
+    }
+
     /// What the rows say.
     pub fn load(&self, rows: Refusals) {
         self.change(|known| {

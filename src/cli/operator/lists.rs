@@ -59,6 +59,18 @@ impl One {
     }
 }
 
+impl One {
+    /// Has something done with a user.
+    fn act(&self, act: &str, done: &str) -> anyhow::Result<()> {
+        let path = format!("users/{}/{act}", encoded(&self.id));
+        let answer = Server::of(&self.asking.settings)?.post(&path, &Value::Null)?;
+        match self.asking.output {
+            Output::Json => write_json(&answer),
+            Output::Table => print(&format!("{} is {done}; {} connections closed\n", self.id, answer["closed"])),
+        }
+    }
+}
+
 fn of_name(name: &str) -> As {
     match name {
         "since" => As::Date,
@@ -139,6 +151,10 @@ enum UserWhat {
     List(Page),
     /// One user.
     Show(One),
+    /// Refuse all tokens of a user, and close the connections.
+    Ban(One),
+    /// Take a ban back.
+    Unban(One),
     /// Close a user's connections.
     Disconnect {
         /// The user's id.
@@ -151,9 +167,10 @@ enum UserWhat {
     },
 }
 
-const USERS: [Column; 5] = [
+const USERS: [Column; 6] = [
     ("id", "/id", As::Plain),
     ("sessions", "/sessions", As::Plain),
+    ("banned", "/banned", As::Plain),
     ("resident", "/resident", As::Plain),
     ("partition", "/partition", As::Plain),
     ("changed", "/updated_at", As::Date),
@@ -164,6 +181,8 @@ impl Run for User {
         match &self.what {
             UserWhat::List(page) => page.show("users", "after", &USERS)?,
             UserWhat::Show(one) => one.show("users")?,
+            UserWhat::Ban(one) => one.act("ban", "banned")?,
+            UserWhat::Unban(one) => one.act("unban", "not banned any more")?,
             UserWhat::Disconnect { id, stay_away, asking } => {
                 let server = Server::of(&asking.settings)?;
                 let path = format!("users/{}/disconnect", encoded(id));

@@ -73,6 +73,25 @@ async fn users_are_listed_with_where_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_banned_user_is_sent_away_until_the_ban_is_taken_back() {
+    let rig = Rig::start().await;
+    rig.connect("ann");
+    assert_eq!(rig.post("/admin/users/ann/ban", "").await, (200, json!({ "closed": 1 })));
+    assert_eq!(rig.post("/admin/users/nobody%20yet/ban", "").await, (200, json!({ "closed": 0 })));
+    let banned = async || {
+        let users = rig.all("/admin/users?", 10).await;
+        let users = users.iter().filter(|user| user["banned"] == true);
+        users.map(|user| user["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(banned().await, ["ann", "nobody yet"]);
+    assert_eq!(rig.post("/admin/users/ann/unban", "").await, (200, json!({ "closed": 0 })));
+    assert_eq!(banned().await, ["nobody yet"]);
+    assert_eq!(rig.ok("/admin/users/ann").await["banned"], false);
+    let audit = rig.ok("/admin/audit").await;
+    assert_eq!(texts(audit["items"].as_array().unwrap(), "what"), ["user.unban", "user.ban", "user.ban"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_way_of_a_message_is_told_stage_by_stage_without_what_it_says() {
     let rig = Rig::with(&[("KERVAN_ADMIN__TRACE_EVERY", "0")]).await;
     let (room, other) = (rig.group(&["ann"]).await, rig.group(&["ann"]).await);

@@ -32,7 +32,14 @@ async fn the_overview_and_the_partitions_follow_what_happens() {
     assert_eq!((&overview["status"], &overview["production"]), (&json!("ok"), &json!(false)));
     assert!(overview["messages_accepted"].as_u64() > Some(0), "{overview}");
     assert_eq!(overview["resident_rooms"], 1);
-    assert_eq!((&overview["halted_partitions"], &overview["mailbox_depth"]), (&json!(0), &json!(0)));
+    assert_eq!(overview["halted_partitions"], 0);
+    // Somebody may have something at this moment; nothing stays.
+    let empty = async {
+        while rig.ok("/admin/overview").await["mailbox_depth"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), empty).await.unwrap();
     let all = rig.ok("/admin/partitions").await;
     let items = all["items"].as_array().unwrap();
     assert_eq!(items.len(), 256);
