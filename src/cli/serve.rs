@@ -70,6 +70,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
         metrics: metrics.clone(),
         log,
     }));
+    backups.note_in(Arc::clone(operators.audit()));
     let admin_routes = http::admin(health.clone(), metrics.clone(), Arc::clone(&backups));
     let admin_routes = admin_routes.merge(admin::routes(Arc::clone(&operators)));
     let options = Options::admin(&config.limits);

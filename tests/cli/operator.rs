@@ -162,3 +162,40 @@ fn shells_get_their_completions() {
         assert!(script.contains(sign) && script.contains("passivate"), "{shell}: {script}");
     }
 }
+
+#[test]
+fn no_log_line_has_a_body_a_title_or_a_token_and_a_backup_is_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut command = kervan(dir.path());
+    command.args(["--port", "0"]).env("KERVAN_LOG__FILTER", "info,kervan=trace");
+    let server = Running::start_with(command, std::fs::File::create(&path).unwrap().into());
+    let token = server.banner.lines().find(|line| line.starts_with("eyJ")).unwrap().to_owned();
+    let ask = |path: &str, body: &str| {
+        let mut stream = TcpStream::connect(&server.public).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close");
+        let kind = "content-type: application/json";
+        write!(stream, "{head}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{path}: {answer}");
+        serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let made = ask("/api/chats", r#"{"kind":"group","title":"hidden title"}"#);
+    let room = made["room"].as_str().unwrap();
+    ask(&format!("/api/chats/{room}/messages"), r#"{"client_id":"one","body":"hidden body"}"#);
+    let shown = stdout(&run(dir.path(), &["room", "messages", room, "--bodies"]));
+    assert!(shown.contains("hidden body"), "{shown}");
+    assert!(run(dir.path(), &["backup", "copy"]).status.success());
+    let audit = std::fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap();
+    assert!(audit.contains("room.bodies") && audit.contains("\"backup\"") && !audit.contains("hidden"), "{audit}");
+    let mut stream = TcpStream::connect(&server.admin).unwrap();
+    write!(stream, "GET /admin/log?limit=1000 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut tail = String::new();
+    stream.read_to_string(&mut tail).unwrap();
+    let log = std::fs::read_to_string(&path).unwrap();
+    for text in [&tail, &log] {
+        assert!(text.contains("the journal is open") && text.contains("an operator's act"), "{text}");
+        assert!(!text.contains("hidden") && !text.contains(&token), "{text}");
+    }
+}

@@ -126,6 +126,12 @@ impl Admin {
         Self { guard, audit, log, accepts, started, loaded, env, health, metrics, live: OnceLock::new() }
     }
 
+    /// Where changes are noted.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+
     /// From now on there is an engine to look at.
     pub fn open(&self, live: Live) {
         // A second one would be the same engine.

@@ -3,10 +3,11 @@
 //! The admin port asks for no password, and a page in a browser can post to it: so this needs the key that the server
 //! left in its data folder. Whoever can read that can read everything anyway.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -14,20 +15,47 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::address::Peer;
 use super::error::HttpError;
+use crate::api::admin::audit::{Audit, Line};
+use crate::env::Env;
 use crate::storage::upkeep::Upkeep;
 
 /// What the route works with. Clones of the `Arc` share it.
 pub struct Backups {
     key: String,
     upkeep: OnceLock<Arc<Upkeep>>,
+    audit: OnceLock<Arc<Audit>>,
 }
 
 impl Backups {
     /// Not open yet: the engine is starting. `key` is what a request must show.
     #[must_use]
     pub fn new(key: String) -> Self {
-        Self { key, upkeep: OnceLock::new() }
+        Self { key, upkeep: OnceLock::new(), audit: OnceLock::new() }
+    }
+
+    /// From now on each backup that is asked for is noted here.
+    pub fn note_in(&self, audit: Arc<Audit>) {
+        // A second one would be that of the same folder.
+        let _ = self.audit.set(audit);
+    }
+
+    /// Notes what came of a request. That it can't be noted takes nothing back.
+    async fn note(&self, from: Option<SocketAddr>, dir: &Path, outcome: &str) {
+        let Some(audit) = self.audit.get().cloned() else { return };
+        let line = Line {
+            at: Env::system().now(),
+            who: "key".to_owned(),
+            from: from.map(|from| from.to_string()),
+            what: "backup".to_owned(),
+            target: dir.display().to_string(),
+            outcome: outcome.to_owned(),
+        };
+        let written = tokio::task::spawn_blocking(move || audit.write(&line)).await;
+        if let Err(error) = written.map_err(std::io::Error::other).and_then(|written| written) {
+            tracing::error!(%error, "the audit log can't be written");
+        }
     }
 
     /// From now on backups are made.
@@ -53,7 +81,12 @@ pub(super) fn routes(backups: Arc<Backups>) -> Router {
     Router::new().route("/admin/backup", post(backup)).with_state(backups)
 }
 
-async fn backup(State(backups): State<Arc<Backups>>, headers: HeaderMap, wanted: Json<Wanted>) -> Response {
+async fn backup(
+    State(backups): State<Arc<Backups>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    wanted: Json<Wanted>,
+) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !shown.is_some_and(|shown| backups.is_key(shown)) {
         let why = "a backup takes the key in the data folder; `kervan backup` has it";
@@ -69,8 +102,11 @@ async fn backup(State(backups): State<Arc<Backups>>, headers: HeaderMap, wanted:
         return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();
     }
     // A task of its own: it is finished also if the asker goes away.
+    let from = peer.map(|peer| peer.address);
     let task = tokio::spawn(async move {
-        let made = upkeep.backup(&dir).await?;
+        let made = upkeep.backup(&dir).await;
+        backups.note(from, &dir, if made.is_ok() { "done" } else { "failed" }).await;
+        let made = made?;
         match upkeep.trim().await {
             Ok(trimmed) => Ok((made, trimmed)),
             Err(error) => {
