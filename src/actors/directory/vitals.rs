@@ -168,7 +168,9 @@ impl Vitals {
         let handled = self.handled.load(Relaxed) as u32;
         let seen = self.seen.swap(handled, Relaxed);
         let age_ms = u64::from(now.saturating_sub(self.born.load(Relaxed)) + 1) * 1_000;
-        let rate = u64::from(handled.wrapping_sub(seen)) * 1_000_000 / over_ms.min(age_ms).max(1);
+        // A worker that was started again counts from 0: less than before is nothing, and no rate of thousands of millions.
+        let new = u32::try_from(handled.wrapping_sub(seen) as i32).unwrap_or(0);
+        let rate = u64::from(new) * 1_000_000 / over_ms.min(age_ms).max(1);
         self.rate.store(u32::try_from(rate).unwrap_or(u32::MAX), Relaxed);
     }
 }
@@ -209,5 +211,19 @@ mod tests {
         assert_eq!(vitals.figures(12).rate_milli, 500);
         vitals.sample(13, 1_000);
         assert_eq!(vitals.figures(13).rate_milli, 0);
+    }
+
+    #[test]
+    fn a_worker_that_counts_anew_has_no_wild_rate() {
+        let vitals = Vitals::default();
+        vitals.started(0);
+        vitals.has_done(500, 1);
+        vitals.sample(10, 10_000);
+        vitals.has_done(20, 11);
+        vitals.sample(11, 1_000);
+        assert_eq!((vitals.figures(11).rate_milli, vitals.figures(11).depth), (0, 0));
+        vitals.has_done(30, 12);
+        vitals.sample(12, 1_000);
+        assert_eq!(vitals.figures(12).rate_milli, 10_000);
     }
 }

@@ -239,9 +239,14 @@ fn of_workers(live: &Live) -> Seen {
 fn of_partition(live: &Live, partition: Partition) -> Seen {
     let directory = live.node.directory();
     let sums = directory.sums(partition);
+    let mut figures = directory.partition(partition).figures(directory.now());
+    // A projector halts one, too, and its owner goes on.
+    if live.node.halted().is(partition) {
+        figures.state = State::Halted;
+    }
     Seen {
         id: ActorId::Partition(partition),
-        figures: directory.partition(partition).figures(directory.now()),
+        figures,
         children: directory.residents(partition),
         below: (sums.depth, sums.rate_milli),
         home: None,

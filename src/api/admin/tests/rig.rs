@@ -31,6 +31,8 @@ pub struct Rig {
     pub engine: Engine,
     pub address: SocketAddr,
     pub dir: TempDir,
+    /// What the list of actors was answered with before there was an engine.
+    pub early: Answer,
     pub handlers: Handlers,
     stop: Shutdown,
 }
@@ -63,27 +65,17 @@ impl Rig {
         let address = listener.address();
         let options = Options::admin(&config.limits);
         tokio::spawn(listener.serve(routes(Arc::clone(&admin)), options, Arc::clone(&metrics), stop.clone()));
+        let early = ask(address, "GET", "/admin/actors", &[("host", "localhost"), bearer()], "").await;
         let given = engine::Given { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
         let engine = Engine::start(given).await.unwrap();
         admin.open(Live::of(&engine));
         let handlers = Handlers::new(Arc::clone(engine.node()), HandlerOptions::default(), Arc::new(|_| false));
-        Self { engine, address, dir, handlers, stop }
+        Self { engine, address, dir, handlers, early, stop }
     }
 
     /// Says the lines of a request's head, and a body.
     pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer);
-        tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        ask(self.address, method, path, headers, body).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -177,4 +169,24 @@ pub fn path_of(room: &str) -> String {
 /// What these fields of lines say.
 pub fn texts(items: &[Value], field: &str) -> Vec<String> {
     items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+}
+
+/// The key of the data folder, as a header.
+pub fn bearer() -> (&'static str, &'static str) {
+    ("authorization", "Bearer the key of the data folder")
+}
+
+async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }

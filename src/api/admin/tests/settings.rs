@@ -56,6 +56,12 @@ async fn the_overview_and_the_partitions_follow_what_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_there_is_an_engine_the_answer_is_that_it_starts() {
+    let rig = Rig::start().await;
+    assert_eq!((rig.early.0, &rig.early.1["error"]["code"]), (503, &json!("starting")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_parameters_are_named() {
     let rig = Rig::start().await;
     for (path, hint) in [
@@ -97,4 +103,6 @@ async fn what_deserves_a_look_is_warned_of() {
     assert_eq!(codes().await, ["halted_partition", "slow_disk", "accept_errors"]);
     let partition = rig.ok("/admin/partitions/0").await;
     assert_eq!((&partition["state"], &partition["halted"]), (&json!("halted"), &json!("it can't be read")));
+    let halted = rig.all("/admin/actors?state=halted&", 10).await;
+    assert_eq!(super::rig::texts(&halted, "path"), ["partitions/0"]);
 }
