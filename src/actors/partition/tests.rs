@@ -309,6 +309,28 @@ fn a_store_that_fell_back_behind_what_was_let_go_is_never_folded_upon() {
 }
 
 #[test]
+fn an_operator_lets_an_entity_go_only_if_it_is_idle_and_the_store_has_all_of_it() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(1), NOW, &mut out);
+    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
+    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
+    out.clear();
+    assert!(!core.let_one_go(&entity(), Offset(1), &mut out), "it has something to do");
+    batch.finish();
+    assert!(!core.let_one_go(&entity(), Offset(0), &mut out), "the store lacks offset 0");
+    assert!(out.is_empty());
+    assert!(core.let_one_go(&entity(), Offset(1), &mut out));
+    assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
+    assert!(!core.let_one_go(&entity(), Offset(1), &mut out), "it is gone");
+    // What it had applied is remembered: a store that falls back behind it is not folded upon.
+    core.pass(entity(), "hello", NOW, &mut out);
+    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
+    assert!(matches!(out.last(), Some(Action::Restart { reason: "the store has fallen back" })), "{out:?}");
+}
+
+#[test]
 fn what_one_record_means_for_two_users_of_a_partition_is_answered_twice() {
     let fact = |user: &str| {
         let key = Bytes::copy_from_slice(user.as_bytes());
