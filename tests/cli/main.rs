@@ -35,7 +35,7 @@ fn a_start_without_configuration_serves_and_says_where_in_at_most_ten_lines() {
 fn bad_usage_is_exit_code_2_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     for (arguments, hint) in [
-        (&["serv"][..], "a similar subcommand exists: 'serve'"),
+        (&["serv"][..], "'serve'"),
         (&["serve", "--prot", "1"][..], "a similar argument exists: '--port'"),
         (&["config"][..], "Usage: kervan config <COMMAND>"),
     ] {
