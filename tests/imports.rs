@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 20] = [
+const ONLY: [(&str, &[&str]); 21] = [
     (
         "ractor",
         &[
@@ -44,6 +44,7 @@ const ONLY: [(&str, &[&str]); 20] = [
     ("tower_http", &["src/api/rest/"]),
     ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/handlers/input.rs", "src/api/handlers/view.rs"]),
     ("utoipa_axum", &["src/api/rest/"]),
+    ("rust_embed", &["src/api/http/pages.rs"]),
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/rest/tests/", "src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/rest/tests/", "src/api/websocket/tests/"]),

@@ -17,6 +17,8 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     let mode = if facts.config.server.production { "production" } else { "development mode" };
     let mut out = format!("Kervan {}, {mode}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| out.push_str(&format!("  {name:<10} {value}\n"));
+    let hint = if facts.config.auth.is_development() { "  in two tabs: alice and bob are there" } else { "" };
+    line("Open", &format!("http://{}/{hint}", facts.public));
     line("WebSocket", &format!("ws://{}/connection/websocket", facts.public));
     line("Health", &format!("http://{}/readyz?verbose", facts.public));
     line("Metrics", &format!("http://{}/metrics", facts.admin));

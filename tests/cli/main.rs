@@ -26,6 +26,7 @@ fn a_start_without_configuration_serves_and_says_where_in_at_most_ten_lines() {
     assert!(server.banner.contains("DEVELOPMENT ONLY"));
     assert!(get(&server.public, "/readyz").starts_with("HTTP/1.1 200 "));
     assert!(get(&server.public, "/").contains("/connection/websocket"));
+    assert!(server.banner.contains(&format!("http://{}/", server.public)), "{}", server.banner);
     assert!(get(&server.public, "/metrics").starts_with("HTTP/1.1 404 "));
     assert!(get(&server.admin, "/metrics").contains("kervan_build_info{"));
     assert!(dir.path().join("data/LOCK").exists());

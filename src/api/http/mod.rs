@@ -20,6 +20,7 @@ mod backup;
 mod error;
 mod forwarded;
 mod listener;
+mod pages;
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +31,11 @@ pub use error::HttpError;
 pub use forwarded::client_address;
 pub use listener::{Listener, Options};
 
-/// The page at `/`. Endpoints stand here as they come to exist.
-const WELCOME: &str = "Kervan, a chat engine.
+/// What `/` says to who wants no page.
+const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for the demo.
 
   /connection/websocket   the Centrifuge client protocol, version 2 (JSON, Protobuf)
+  /api/openapi.json       the REST API: sign-in, chats, messages, users
   /api/health             health as JSON
   /livez  /readyz         for probes; /readyz?verbose says why
 ";
@@ -49,7 +51,7 @@ struct Shared {
 pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
-        .route("/", get(|| async { text(StatusCode::OK, WELCOME) }))
+        .merge(pages::demo(WELCOME))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/api/health", get(status))

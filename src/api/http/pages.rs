@@ -1,0 +1,77 @@
+//! The pages that lie in the program: made from `ui/`, committed in `ui/dist`, served with nothing from anywhere else.
+//!
+//! A hashed file never changes and is kept for a year; the page itself is asked for each time, and is mostly "not
+//! modified".
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use rust_embed::{Embed, EmbeddedFile};
+
+use super::HttpError;
+
+/// The demo.
+#[derive(Embed)]
+#[folder = "ui/dist/demo"]
+struct Demo;
+
+/// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+                      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The demo at `/`. Who asks for no page (curl) gets `plain`.
+pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+    pages::<Demo, S>(plain)
+}
+
+fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+    let root = move |headers: HeaderMap| async move {
+        let wants_page = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+        if wants_page { file(Files::get("index.html"), "index.html", &headers) } else { super::text(StatusCode::OK, plain) }
+    };
+    let asset = |Path(name): Path<String>, headers: HeaderMap| async move {
+        let path = format!("assets/{name}");
+        file(Files::get(&path), &path, &headers)
+    };
+    Router::new().route("/", get(root)).route("/assets/{name}", get(asset))
+}
+
+fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response {
+    let Some(file) = found else {
+        return HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is no such file").into_response();
+    };
+    let hash = file.metadata.sha256_hash();
+    let tag: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{tag}\"");
+    let keep = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let mut headers = HeaderMap::new();
+    let mut say = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    say(header::CONTENT_TYPE, kind(path));
+    say(header::ETAG, &tag);
+    say(header::CACHE_CONTROL, keep);
+    say(header::CONTENT_SECURITY_POLICY, POLICY);
+    say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    say(header::REFERRER_POLICY, "no-referrer");
+    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    if known.is_some_and(|tags| tags.split(',').any(|known| known.trim() == tag)) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, file.data.into_owned()).into_response()
+}
+
+/// By the end of the name: these are our own files.
+fn kind(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, end)| end) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}

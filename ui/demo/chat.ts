@@ -1,0 +1,375 @@
+// The chat as this tab knows it: the connection, the rooms, their messages. Views read signals and call methods; nothing
+// here touches the page.
+
+import { computed, signal } from '@preact/signals';
+import { Centrifuge, type Subscription, UnauthorizedError } from 'centrifuge';
+import { ApiError, type Person, people, token } from './api';
+import { Outbox, type Waiting } from './outbox';
+
+export interface Message {
+  seq: number; no: number; sender: string; body: string; ts: number;
+  client_id?: string; edited_at?: number; deleted?: boolean; reply_to?: number;
+}
+export interface Room {
+  room: string; channel: string; kind: 'direct' | 'group' | 'broadcast'; title?: string; status: string; state?: string;
+  creator?: string; peer?: string; may_send: string; read_seq: number; unread: number; activity: number; head?: number;
+  last_message?: Message;
+}
+type Marks = Record<string, { read?: number; delivered?: number }>;
+
+const PAGE = 50;
+const TYPING_MS = 5_000;
+
+export const name = (person: Person | undefined, id: string) =>
+  [person?.first_name, person?.last_name].filter(Boolean).join(' ') || person?.username || id;
+
+export class Chat {
+  readonly state = signal<'connecting' | 'connected' | 'over'>('connecting');
+  readonly rooms = signal<Room[]>([]);
+  readonly open = signal<string | undefined>(undefined);
+  readonly messages = signal<Record<string, Message[]>>({});
+  readonly older = signal<Record<string, boolean>>({});
+  readonly waiting = signal<Waiting[]>([]);
+  readonly persons = signal<Record<string, Person>>({});
+  readonly online = signal<Record<string, boolean>>({});
+  readonly marks = signal<Record<string, Marks>>({});
+  readonly members = signal<Record<string, string[]>>({});
+  readonly typing = signal<Record<string, Record<string, number>>>({});
+  readonly notice = signal('');
+  readonly room = computed(() => this.rooms.value.find(room => room.room === this.open.value));
+
+  private readonly client: Centrifuge;
+  private readonly outbox: Outbox;
+  private readonly asked = new Set<string>();
+  private flushing = false;
+  private typed = 0;
+  private readonly delivered: Record<string, number> = {};
+  private readonly timers: ReturnType<typeof setInterval>[] = [];
+
+  constructor(readonly me: Person) {
+    this.outbox = new Outbox(me.id);
+    this.waiting.value = this.outbox.all();
+    const url = new URL('connection/websocket', location.href);
+    url.protocol = url.protocol.replace('http', 'ws');
+    url.hash = '';
+    this.client = new Centrifuge(url.href, { getToken: () => this.token(), maxReconnectDelay: 5_000 });
+    this.client.on('connected', () => { this.state.value = 'connected'; void this.refresh(); });
+    this.client.on('connecting', () => { this.state.value = 'connecting'; });
+    this.client.on('disconnected', () => { this.state.value = 'over'; });
+    this.client.on('publication', ({ data }) => this.personal(data));
+    this.client.connect();
+    this.timers.push(setInterval(() => void this.presence(), 20_000), setInterval(() => this.forgetTyping(), 1_000));
+  }
+
+  stop() {
+    this.timers.forEach(clearInterval);
+    this.client.disconnect();
+  }
+
+  private async token(): Promise<string> {
+    try {
+      return await token(this.me.id);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) throw new UnauthorizedError('signed out');
+      throw error;
+    }
+  }
+
+  private rpc<T>(method: string, data: object): Promise<T> {
+    return this.client.rpc(method, data).then(result => result.data);
+  }
+
+  // --- rooms
+
+  async refresh() {
+    const rooms: Room[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page: { rooms: Room[]; cursor?: string } = await this.rpc('room.list', { limit: 100, cursor });
+      rooms.push(...page.rooms);
+      if (!(cursor = page.cursor) || rooms.length >= 1_000) break;
+    }
+    this.rooms.value = rooms;
+    rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
+    void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
+    void this.presence();
+    void this.flush();
+  }
+
+  private listen(room: Room) {
+    if (this.client.getSubscription(room.channel)) return;
+    const subscription = this.client.newSubscription(room.channel, { recoverable: true });
+    subscription.on('publication', ({ data }) => this.event(room.room, data));
+    subscription.on('subscribed', ({ wasRecovering, recovered }) => {
+      // The first time, or when not all that was missed could be given: begin with the newest page.
+      if (!(wasRecovering && recovered)) void this.latest(room.room);
+    });
+    subscription.on('unsubscribed', ({ code }) => { if (code >= 2_000 && code < 2_500) this.left(room.room, subscription); });
+    subscription.subscribe();
+  }
+
+  private left(id: string, subscription: Subscription) {
+    this.client.removeSubscription(subscription);
+    this.rooms.value = this.rooms.value.filter(room => room.room !== id);
+    if (this.open.value === id) this.select(undefined);
+  }
+
+  private change(id: string, change: (room: Room) => Partial<Room>) {
+    const rooms = this.rooms.value.map(room => room.room === id ? { ...room, ...change(room) } : room);
+    this.rooms.value = rooms.sort((a, b) => b.activity - a.activity);
+  }
+
+  async select(id: string | undefined) {
+    this.open.value = id;
+    if (!id) return;
+    const page = await this.rpc<{ members: { user: string; read_seq?: number }[] }>('room.members',
+      { room: id, limit: 300, marks: true });
+    this.members.value = { ...this.members.value, [id]: page.members.map(member => member.user) };
+    for (const { user, read_seq } of page.members) this.mark(id, user, 'read', read_seq ?? 0);
+    void this.know(page.members.map(member => member.user));
+    void this.presence();
+  }
+
+  async direct(user: string) { await this.enter(await this.rpc('room.create', { kind: 'direct', user })); }
+
+  async group(title: string, members: string[]) {
+    await this.enter(await this.rpc('room.create', { kind: 'group', title, members }));
+  }
+
+  async join(id: string) {
+    await this.rpc('room.join', { room: id });
+    await this.refresh();
+  }
+
+  async leave(id: string) { await this.rpc('room.leave', { room: id }); }
+
+  async end(id: string) { await this.rpc('room.end', { room: id }); }
+
+  private async enter(made: { room: string }) {
+    await this.refresh();
+    await this.select(made.room);
+  }
+
+  // --- messages
+
+  private put(id: string, more: Message[]) {
+    const known = new Map((this.messages.value[id] ?? []).map(message => [message.seq, message]));
+    more.forEach(message => known.set(message.seq, { ...known.get(message.seq), ...message }));
+    const sorted = [...known.values()].sort((a, b) => a.seq - b.seq);
+    this.messages.value = { ...this.messages.value, [id]: sorted };
+  }
+
+  private async latest(id: string) {
+    const page = await this.rpc<{ messages: Message[]; more: boolean }>('message.history', { room: id, limit: PAGE });
+    const known = this.messages.value[id] ?? [];
+    // A page that does not reach what is known leaves a gap: then only the page is known.
+    const first = page.messages[0]?.no ?? 0;
+    if (known.length && first > known.at(-1)!.no + 1) this.messages.value = { ...this.messages.value, [id]: [] };
+    if (!known.length || first <= (known[0]?.no ?? 0) || first > known.at(-1)!.no + 1) {
+      this.older.value = { ...this.older.value, [id]: page.more };
+    }
+    this.put(id, page.messages);
+    this.settle(id, page.messages);
+    void this.know(page.messages.map(message => message.sender));
+  }
+
+  // Loads the page before the first known message. Says whether there was one.
+  async more(id: string): Promise<boolean> {
+    const first = this.messages.value[id]?.[0];
+    if (!first || !this.older.value[id]) return false;
+    const page = await this.rpc<{ messages: Message[]; more: boolean }>('message.history',
+      { room: id, before: first.seq, limit: 100 });
+    this.older.value = { ...this.older.value, [id]: page.more };
+    this.put(id, page.messages);
+    void this.know(page.messages.map(message => message.sender));
+    return page.messages.length > 0;
+  }
+
+  // What is known to be in needs no place in the outbox any more.
+  private settle(id: string, messages: Message[]) {
+    const mine = new Set(messages.filter(message => message.sender === this.me.id).map(message => message.client_id));
+    const settled = this.waiting.value.filter(waiting => waiting.room === id && mine.has(waiting.client_id));
+    settled.forEach(waiting => this.outbox.remove(waiting.client_id));
+    if (settled.length) this.waiting.value = this.outbox.all();
+  }
+
+  private event(id: string, data: any) {
+    switch (data.type) {
+      case 'message': {
+        const message: Message = data;
+        this.put(id, [message]);
+        this.settle(id, [message]);
+        void this.know([message.sender]);
+        const mine = message.sender === this.me.id;
+        this.change(id, room => ({ last_message: message, activity: message.ts, head: message.seq,
+          unread: mine ? 0 : room.unread + 1, read_seq: mine ? message.seq : room.read_seq }));
+        this.untype(id, message.sender);
+        if (!mine) this.arrived(id, message.seq);
+        return;
+      }
+      case 'message.edited': return this.edited(id, data.target, { body: data.body, edited_at: data.ts });
+      case 'message.deleted': return this.edited(id, data.target, { body: '', deleted: true });
+      case 'room.updated': return this.change(id, () => ({ title: data.title, may_send: data.may_send }));
+      case 'room.ended': return this.change(id, () => ({ status: 'ended' }));
+      case 'room.expired': return this.change(id, () => ({ status: 'expired' }));
+      case 'room.reopened': return this.change(id, () => ({ status: 'active' }));
+      case 'member.joined': case 'member.left': case 'member.kicked': {
+        const members = new Set(this.members.value[id] ?? []);
+        data.type === 'member.joined' ? members.add(data.user) : members.delete(data.user);
+        this.members.value = { ...this.members.value, [id]: [...members] };
+        void this.know([data.user]);
+        return;
+      }
+      case 'typing':
+        if (data.user === this.me.id) return;
+        this.typing.value = { ...this.typing.value, [id]: { ...this.typing.value[id], [data.user]: Date.now() } };
+        void this.know([data.user]);
+        return;
+      case 'receipt': return this.mark(id, data.user, data.status, data.seq);
+    }
+  }
+
+  private edited(id: string, seq: number, change: Partial<Message>) {
+    const known = this.messages.value[id]?.find(message => message.seq === seq);
+    if (known) this.put(id, [{ ...known, ...change }]);
+    this.change(id, room => room.last_message?.seq === seq ? { last_message: { ...room.last_message, ...change } } : {});
+  }
+
+  private personal(data: any) {
+    if (data.type === 'read') return this.change(data.room, room => ({ read_seq: Math.max(room.read_seq, data.seq), unread: 0 }));
+    if (typeof data.type === 'string' && data.type.startsWith('room.')) void this.refresh();
+  }
+
+  private mark(id: string, user: string, what: 'read' | 'delivered', seq: number) {
+    const marks = this.marks.value[id] ?? {};
+    const old = marks[user] ?? {};
+    if ((old[what] ?? 0) >= seq) return;
+    this.marks.value = { ...this.marks.value, [id]: { ...marks, [user]: { ...old, [what]: seq } } };
+  }
+
+  private arrived(id: string, seq: number) {
+    if ((this.delivered[id] ?? 0) >= seq) return;
+    this.delivered[id] = seq;
+    void this.rpc('message.delivered', { room: id, seq }).catch(() => undefined);
+  }
+
+  // The newest message of the open room is on the screen.
+  seen() {
+    const room = this.room.value;
+    const newest = room && this.messages.value[room.room]?.at(-1);
+    if (!room || !newest || document.hidden || newest.seq <= room.read_seq) return;
+    this.change(room.room, () => ({ read_seq: newest.seq, unread: 0 }));
+    void this.rpc('read.mark', { room: room.room, seq: newest.seq }).catch(() => undefined);
+  }
+
+  // How far a message of one's own came.
+  fate(id: string, seq: number): 'sent' | 'delivered' | 'read' {
+    const others = (this.members.value[id] ?? []).filter(user => user !== this.me.id);
+    const marks = this.marks.value[id] ?? {};
+    const came = (what: 'read' | 'delivered') => others.some(user =>
+      Math.max(marks[user]?.read ?? 0, what === 'delivered' ? marks[user]?.delivered ?? 0 : 0) >= seq);
+    return came('read') ? 'read' : came('delivered') ? 'delivered' : 'sent';
+  }
+
+  send(id: string, body: string) {
+    this.outbox.add(id, body);
+    this.waiting.value = this.outbox.all();
+    void this.flush();
+  }
+
+  retry(client_id: string) {
+    this.outbox.fail(client_id, undefined);
+    this.waiting.value = this.outbox.all();
+    void this.flush();
+  }
+
+  discard(client_id: string) {
+    this.outbox.remove(client_id);
+    this.waiting.value = this.outbox.all();
+  }
+
+  // Sends what waits, one after the other, so that it appears in the order in which it was written.
+  private async flush() {
+    if (this.flushing) return;
+    this.flushing = true;
+    try {
+      for (;;) {
+        const next = this.outbox.all().find(waiting => !waiting.failed);
+        if (!next || this.state.value !== 'connected') return;
+        const { room, client_id, body } = next;
+        try {
+          await this.rpc('message.send', { room, client_id, body });
+          this.outbox.remove(client_id);
+        } catch (error: any) {
+          if (error.code < 100 || error.temporary) {
+            // Perhaps it is in, perhaps not: it is sent again, and its client id makes that harmless.
+            const wait = Number(/retry after (\d+) ms/.exec(error.message ?? '')?.[1] ?? 1_000);
+            setTimeout(() => void this.flush(), Math.min(wait, 30_000) + 50);
+            return;
+          }
+          this.outbox.fail(client_id, error.message ?? 'not sent');
+        }
+        this.waiting.value = this.outbox.all();
+      }
+    } finally {
+      this.flushing = false;
+    }
+  }
+
+  edit(id: string, target: number, body: string) { return this.act('message.edit', { room: id, target, body }); }
+  remove(id: string, target: number) { return this.act('message.delete', { room: id, target }); }
+
+  private async act(method: string, data: object) {
+    try {
+      await this.rpc(method, data);
+    } catch (error: any) {
+      this.notice.value = error.message ?? 'that did not work';
+    }
+  }
+
+  isTyping(id: string) {
+    if (Date.now() - this.typed < 2_000 || this.state.value !== 'connected') return;
+    this.typed = Date.now();
+    void this.rpc('typing', { room: id }).catch(() => undefined);
+  }
+
+  private untype(id: string, user: string) {
+    const { [user]: _, ...rest } = this.typing.value[id] ?? {};
+    this.typing.value = { ...this.typing.value, [id]: rest };
+  }
+
+  private forgetTyping() {
+    const over = Date.now() - TYPING_MS;
+    for (const [id, users] of Object.entries(this.typing.value)) {
+      for (const [user, at] of Object.entries(users)) if (at < over) this.untype(id, user);
+    }
+  }
+
+  // --- people
+
+  private async know(ids: (string | undefined)[]) {
+    const wanted = [...new Set(ids)].filter((id): id is string => !!id && !this.asked.has(id));
+    wanted.forEach(id => this.asked.add(id));
+    for (let i = 0; i < wanted.length; i += 50) {
+      try {
+        const found = await people(this.me.id, wanted.slice(i, i + 50));
+        this.persons.value = { ...this.persons.value, ...Object.fromEntries(found.map(person => [person.id, person])) };
+      } catch {
+        wanted.slice(i, i + 50).forEach(id => this.asked.delete(id));
+      }
+    }
+  }
+
+  private async presence() {
+    const peers = this.rooms.value.map(room => room.peer);
+    const wanted = [...new Set([...peers, ...(this.members.value[this.open.value ?? ''] ?? [])])].filter(Boolean).slice(0, 100);
+    if (!wanted.length || this.state.value !== 'connected') return;
+    const page = await this.rpc<{ users: Record<string, { online: boolean }> }>('presence.get', { users: wanted }).catch(() => undefined);
+    if (!page) return;
+    this.online.value = Object.fromEntries(Object.entries(page.users).map(([id, { online }]) => [id, online]));
+  }
+
+  titleOf(room: Room): string {
+    if (room.kind === 'direct') return name(this.persons.value[room.peer ?? ''], room.peer ?? '');
+    return room.title || 'Group';
+  }
+}

@@ -1,0 +1,68 @@
+// One room: who is in it, what was said, and a place to write.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { type Chat, type Room, name } from './chat';
+import { Avatar, Back, Send } from './parts';
+import { Timeline } from './timeline';
+
+export function Conversation({ chat }: { chat: Chat }) {
+  const room = chat.room.value;
+  if (!room) return <main class="conversation none"><p>Choose a chat, or begin a new one.</p></main>;
+  return (
+    <main class="conversation" key={room.room}>
+      <Head chat={chat} room={room} />
+      <Timeline chat={chat} room={room} key={room.room} />
+      <Composer chat={chat} room={room} />
+    </main>
+  );
+}
+
+function Head({ chat, room }: { chat: Chat; room: Room }) {
+  const title = chat.titleOf(room);
+  const typing = Object.keys(chat.typing.value[room.room] ?? {}).map(user => name(chat.persons.value[user], user));
+  const members = chat.members.value[room.room] ?? [];
+  const there = members.filter(user => user !== chat.me.id && chat.online.value[user]).length;
+  const state = typing.length ? `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`
+    : room.kind === 'direct' ? (chat.online.value[room.peer ?? ''] ? 'online' : 'offline')
+    : `${members.length} members${there ? `, ${there} online` : ''}`;
+  return (
+    <header class="head">
+      <button class="icon back" onClick={() => void chat.select(undefined)} aria-label="Back to the chats"><Back /></button>
+      <Avatar id={room.peer ?? room.room} label={title} online={room.peer ? chat.online.value[room.peer] : false} />
+      <div class="words"><h1>{title}</h1><p class={typing.length ? 'live' : ''} aria-live="polite">{state}</p></div>
+      {chat.state.value !== 'connected' && <span class="badge" role="status">Reconnecting…</span>}
+    </header>
+  );
+}
+
+function Composer({ chat, room }: { chat: Chat; room: Room }) {
+  const [text, setText] = useState('');
+  const field = useRef<HTMLTextAreaElement>(null);
+  const closed = room.status !== 'active' ? `This chat has ${room.status === 'ended' ? 'ended' : 'expired'}.`
+    : room.may_send === 'creator' && room.creator !== chat.me.id ? 'Only its creator writes here.' : '';
+
+  useEffect(() => { if (innerWidth > 720) field.current?.focus(); }, [room.room]);
+  useEffect(() => {
+    const area = field.current;
+    if (!area) return;
+    area.rows = Math.min(6, Math.max(1, text.split('\n').length));
+  }, [text]);
+
+  function submit(event?: Event) {
+    event?.preventDefault();
+    const body = text.trim();
+    if (!body) return;
+    chat.send(room.room, body);
+    setText('');
+  }
+
+  if (closed) return <p class="closed">{closed}</p>;
+  return (
+    <form class="composer" onSubmit={submit}>
+      <textarea id="compose" ref={field} value={text} rows={1} aria-label={`Message to ${chat.titleOf(room)}`} placeholder="Write a message"
+        onInput={event => { setText(event.currentTarget.value); chat.isTyping(room.room); }}
+        onKeyDown={event => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event); }} />
+      <button class="primary icon" aria-label="Send" disabled={!text.trim()}><Send /></button>
+    </form>
+  );
+}
