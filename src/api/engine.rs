@@ -247,6 +247,7 @@ impl Engine {
         self.watcher.abort();
         self.trimmer.abort();
         self.keeper.abort();
+        self.accounts.close().await;
         self.goodbye.abort();
         let done = self.node.stop(self.config.server.shutdown_grace).await;
         self.ticker.abort();

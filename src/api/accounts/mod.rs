@@ -149,6 +149,11 @@ impl Accounts {
         Timestamp(self.env.now().0.saturating_sub(ttl.saturating_add(60_000)))
     }
 
+    /// Before the store is closed; later questions are refused.
+    pub async fn close(&self) {
+        self.rows.close().await;
+    }
+
     /// Whether people may make accounts by themselves, and get tokens.
     #[must_use]
     pub fn registration(&self) -> bool {

@@ -35,6 +35,11 @@ impl SqliteAccounts {
         Ok(Self { pool: pool.connect_lazy_with(options(url)?) })
     }
 
+    /// Closes its connections. Until then the store's file can't be folded into one.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Makes an account. A user who only ever came with tokens gets one this way, too; one with an account does not.
     ///
     /// # Errors
