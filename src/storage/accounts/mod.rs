@@ -14,6 +14,9 @@ mod sqlite;
 mod tests;
 
 pub use sqlite::SqliteAccounts;
+/// Every statement, for the test of indexes.
+#[cfg(test)]
+pub(super) use sql::ALL as SQL;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]

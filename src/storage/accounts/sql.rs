@@ -61,7 +61,7 @@ pub(super) const TOKENS: &str = "SELECT id, tokens_from FROM users WHERE tokens_
 
 /// All of them, for the test of plans.
 #[cfg(test)]
-pub(super) const ALL: [&str; 20] = [
+pub(in crate::storage) const ALL: [&str; 20] = [
     CREATE,
     BY_ID,
     BY_USERNAME,
