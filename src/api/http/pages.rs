@@ -28,8 +28,15 @@ pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Rou
 
 fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
     let root = move |headers: HeaderMap| async move {
-        let wants_page = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
-        if wants_page { file(Files::get("index.html"), "index.html", &headers) } else { super::text(StatusCode::OK, plain) }
+        let wants_page = headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"));
+        if wants_page {
+            file(Files::get("index.html"), "index.html", &headers)
+        } else {
+            super::text(StatusCode::OK, plain)
+        }
     };
     let asset = |Path(name): Path<String>, headers: HeaderMap| async move {
         let path = format!("assets/{name}");

@@ -13,10 +13,10 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-pub use sqlite::SqliteAccounts;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
 pub(super) use sql::ALL as SQL;
+pub use sqlite::SqliteAccounts;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
