@@ -1,5 +1,6 @@
 //! REST over a real listener and a whole engine.
 
+mod attack;
 mod chat;
 mod document;
 pub mod rig;

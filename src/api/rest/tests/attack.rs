@@ -1,0 +1,155 @@
+//! Bad input over every route that the document names: whatever comes, the answer is a refusal in the one shape or a
+//! result, never a fault of the server, and what was there before is there afterwards. A new route is in it by itself,
+//! because the rows are made for each operation of the document; what it takes a body or a parameter for, it is sent.
+
+use serde_json::{Value, json};
+
+use super::rig::{Answer, Rig};
+
+/// Values that no field expects, or that try to be more than a value.
+fn hostile() -> Vec<Value> {
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    vec![
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1.5e300),
+        json!(u64::MAX),
+        json!(""),
+        json!("' OR 1=1; DROP TABLE users; --"),
+        json!("\" UNION SELECT password_hash FROM users --"),
+        json!("../../../../etc/passwd"),
+        json!("%00\u{0}"),
+        json!("line\r\nset-cookie: x=y"),
+        json!("<script>alert(1)</script>"),
+        json!("\u{202e}\u{feff}\u{1f468}\u{200d}\u{1f469}"),
+        json!("x".repeat(40_000)),
+        json!([]),
+        json!([{"a": [1, 2, {"b": null}]}]),
+        json!({"$ne": null, "__proto__": {"admin": true}}),
+        deep,
+    ]
+}
+
+/// What stands in a path for a parameter, percent-encoded.
+const PATHS: [&str; 8] = [
+    "00000000-0000-0000-0000-000000000007",
+    "..%2F..%2Fetc%2Fpasswd",
+    "%00",
+    "%27%20OR%201%3D1--",
+    "%0d%0aset-cookie:x=y",
+    "-1",
+    "99999999999999999999999999",
+    "%F0%9F%90%AA",
+];
+
+fn assert_refused_well(answer: &Answer, what: &str) {
+    assert!(answer.status < 500 || answer.status == 503, "{what}: {answer:?}");
+    if answer.status >= 400 {
+        assert!(answer.body["error"]["code"].is_string(), "{what}: {answer:?}");
+    }
+    assert!(!answer.headers.contains_key("set-cookie"), "{what}: {answer:?}");
+}
+
+#[tokio::test]
+async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
+    let rig = Rig::with(|config| {
+        config.limits.messages_per_minute = 0;
+        config.limits.sign_ins_per_minute = 0;
+        config.limits.connections_per_address = 0;
+    })
+    .await;
+    let made = rig.call("alice", "POST", "/api/chats", json!({"members": ["bob"], "title": "Caravan"})).await;
+    let chat = made.body["room"].as_str().unwrap().to_owned();
+    let messages = format!("/api/chats/{chat}/messages");
+    let kept = rig.call("alice", "POST", &messages, json!({"client_id": "kept", "body": "kept"})).await;
+    assert_eq!(kept.status, 201, "{kept:?}");
+
+    let document = serde_json::to_value(super::super::document()).unwrap();
+    let mut rows = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let mut concrete: Vec<String> = PATHS
+                .iter()
+                .map(|bad| {
+                    path.split('/')
+                        .map(|part| if part.starts_with('{') { bad } else { part })
+                        .collect::<Vec<_>>()
+                        .join("/")
+                })
+                .collect();
+            // Of a chat that is there as well; mallory is a stranger to it.
+            concrete.push(
+                path.replace("{chat}", &chat).replace("{seq}", "2").replace("{user}", "bob").replace(['{', '}'], ""),
+            );
+            concrete.dedup();
+            for path in &concrete {
+                for query in ["", "?limit=0", "?limit=x&before=-1&after=%00", "?q=%27--&ids=,,&cursor=%7B"] {
+                    let what = format!("{method} {path}{query}");
+                    assert_refused_well(
+                        &rig.call("mallory", &method, &format!("{path}{query}"), Value::Null).await,
+                        &what,
+                    );
+                    rows += 1;
+                }
+            }
+            let Some(schema) = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()
+            else {
+                continue;
+            };
+            let schema = document.pointer(&schema[1..]).unwrap();
+            let target = concrete.last().unwrap();
+            for value in hostile() {
+                let mut bodies = vec![value.clone()];
+                // Each field on its own, and all of them at once.
+                let fields: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+                bodies.extend(fields.iter().map(|field| json!({ field.as_str(): value })));
+                bodies.push(
+                    fields
+                        .iter()
+                        .map(|field| ((*field).clone(), value.clone()))
+                        .collect::<serde_json::Map<_, _>>()
+                        .into(),
+                );
+                for body in bodies {
+                    let shown: String = body.to_string().chars().take(120).collect();
+                    assert_refused_well(
+                        &rig.call("mallory", &method, target, body).await,
+                        &format!("{method} {target} {shown}"),
+                    );
+                    rows += 1;
+                }
+            }
+        }
+    }
+    assert!(rows > 1_000, "{rows} rows");
+
+    let page = rig.call("bob", "GET", &messages, Value::Null).await;
+    assert_eq!(page.body["messages"], json!([page.body["messages"][0]]), "mallory has left nothing: {page:?}");
+    assert_eq!(page.body["messages"][0]["body"], "kept");
+    let members = rig.call("bob", "GET", &format!("/api/chats/{chat}/members"), Value::Null).await;
+    assert_eq!(members.body["total"], 2, "{members:?}");
+    let rig = rig.restart(|_| ()).await;
+    assert_eq!(rig.call("bob", "GET", &messages, Value::Null).await.body["messages"][0]["body"], "kept");
+}
+
+#[tokio::test]
+async fn what_is_the_operators_is_not_on_the_public_port() {
+    let rig = Rig::start().await;
+    for path in [
+        "/metrics",
+        "/admin/backup",
+        "/admin/actors",
+        "/admin/rooms",
+        "/admin/users",
+        "/admin/config",
+        "/admin/audit",
+        "/admin/log",
+    ] {
+        for method in ["GET", "POST"] {
+            let answer = rig.call("alice", method, path, Value::Null).await;
+            assert_eq!(answer.refusal(), (404, "not_found"), "{method} {path}");
+        }
+    }
+}
