@@ -36,9 +36,8 @@ pub(super) fn development() -> axum::Router<Rest> {
 }
 
 /// A password on its way in: never shown.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(transparent)]
-#[schema(value_type = String, format = Password, min_length = 8, max_length = 256)]
 pub(super) struct Password(String);
 
 impl Password {
@@ -53,7 +52,7 @@ pub(super) struct NewAccount {
     /// To sign in with: 3 to 32 letters a-z, digits, `_` `.` `-`; kept in lower case.
     username: String,
     /// 8 to 256 bytes.
-    #[schema(inline)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 256)]
     password: Password,
     /// To sign in with, too.
     #[schema(required = false, nullable = false)]
@@ -78,7 +77,7 @@ pub(super) struct Login {
     #[schema(required = false, nullable = false)]
     email: Option<String>,
     /// The password.
-    #[schema(inline)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 256)]
     password: Password,
 }
 
@@ -102,10 +101,10 @@ pub(super) struct LogOut {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewPassword {
     /// As it is.
-    #[schema(inline)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 256)]
     current_password: Password,
     /// As it shall be.
-    #[schema(inline)]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 256)]
     new_password: Password,
 }
 
