@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { Server, token } from '../sdk/node/server.mjs';
+import { SECRET, Server, token } from '../sdk/node/server.mjs';
 import { Program, examples } from './program.mjs';
 
 let server;
@@ -53,6 +53,26 @@ test('the bot joins the room that it is invited to and answers once, also after 
   host.type('!echo two');
   await host.line(says('bot', 'two'), 'the bot answers again');
   assert.equal(host.lines.filter(says('bot', 'one')).length, 1);
+});
+
+test('a chat with nothing but curl is one with Node', async context => {
+  const ann = node(context, 'node/chat.mjs', 'ann', ['cur']);
+  const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
+  const curl = new Program(context, 'curl/chat.sh', ['ann', 'hello from curl', base], { TOKEN: token('cur') });
+  await ann.line(says('cur', 'hello from curl'), 'ann sees it');
+  assert.equal(await curl.ended, 0, curl.errors);
+  assert.match(curl.lines.join(), /"messages":\[.*hello from curl/);
+});
+
+test('a back end tells a user something once, however often it is asked to', async context => {
+  const dan = node(context, 'node/chat.mjs', 'dan', ['shop']);
+  const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
+  for (const said of ['2 told', '2 was told before']) {
+    const shop = new Program(context, process.execPath, ['backend/notify.mjs', 'dan', 'on its way', base], { JWT_SECRET: SECRET });
+    await shop.line(line => line === said, said);
+  }
+  await dan.line(says('shop', 'on its way'), 'dan reads it');
+  assert.equal(dan.lines.filter(says('shop', 'on its way')).length, 1);
 });
 
 test('two tabs of the page without a build step hear each other', async context => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SECRET = 'the secret of a test run, long enough for HS256';
+export const SECRET = 'the secret of a test run, long enough for HS256';
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const binary = process.env.KERVAN_BIN || join(root, 'target/release/kervan');
 
