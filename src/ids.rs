@@ -351,6 +351,18 @@ impl UserId {
         Self(Arc::from(format!("{}{client}", limits::ANONYMOUS_PREFIX)))
     }
 
+    /// Who publishes over the server API without naming a user: nobody who can connect.
+    #[must_use]
+    pub fn server() -> Self {
+        Self(Arc::from(limits::SERVER_USER))
+    }
+
+    /// Whether this is [`Self::server`].
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        &*self.0 == limits::SERVER_USER
+    }
+
     /// Whether this is an anonymous user.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {

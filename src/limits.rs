@@ -9,6 +9,8 @@ pub const CLIENT_ID_BYTES: usize = 64;
 pub const DEVICE_ID_BYTES: usize = 64;
 /// What an anonymous user's id starts with. No token may carry a `sub` that starts so.
 pub const ANONYMOUS_PREFIX: &str = "anon:";
+/// The user behind a publish of a back end: starts as the ids that no token may carry.
+pub const SERVER_USER: &str = "anon:server";
 /// What a room's channel name starts with.
 pub const ROOM_CHANNEL_PREFIX: &str = "room:";
 /// Bytes of a channel name (Centrifugo's default is 255).

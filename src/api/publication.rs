@@ -29,7 +29,7 @@ pub fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
 pub fn room_publication(event: &Event, open: bool) -> Publication {
     let (data, info) = match &event.body {
         EventBody::Message { content, redacted: false, .. } if open => {
-            (content.data.clone(), event.actor.as_ref().map(publisher))
+            (content.data.clone(), event.actor.as_ref().filter(|user| !user.is_server()).map(publisher))
         }
         _ => (room_json(event), None),
     };
@@ -92,7 +92,7 @@ pub fn may_send_name(may_send: MaySend) -> &'static str {
     }
 }
 
-/// Who published into an open channel. The connection is not told: it is not kept.
+/// Who published into an open channel; nobody, if a back end did. The connection is not told: it is not kept.
 fn publisher(user: &UserId) -> ClientInfo {
     ClientInfo { user: user.as_str().to_owned(), ..ClientInfo::default() }
 }

@@ -23,6 +23,9 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     if config.admin.token.as_ref().is_some_and(|token| token.expose().len() < SECRET_BYTES) {
         wrong("admin.token", "expected at least 32 bytes: it opens everything");
     }
+    if config.api.key.as_ref().is_some_and(|key| key.expose().len() < SECRET_BYTES) {
+        wrong("api.key", "expected at least 32 bytes: who has it writes as anybody");
+    }
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")

@@ -32,7 +32,7 @@ pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};
-pub use sections::{Admin, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
+pub use sections::{Admin, Api, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
 pub use show::{Setting, template};
 pub use value::{ByteSize, Pem, Secret, parse_duration};
 
@@ -59,6 +59,8 @@ pub struct Config {
     pub admin: Admin,
     /// Tokens.
     pub auth: Auth,
+    /// The API of back ends.
+    pub api: Api,
     /// Open channel namespaces.
     pub channels: Vec<Namespace>,
     /// Bounds.
@@ -87,6 +89,7 @@ impl Config {
             data: Data::default(),
             admin: Admin::default(),
             auth: Auth::default(),
+            api: Api::default(),
             channels: Vec::new(),
             limits: Limits::default(),
             rooms: Rooms::default(),
@@ -110,16 +113,27 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 8] {
-        [&self.server, &self.data, &self.admin, &self.auth, &self.limits, &self.rooms, &self.store, &self.log]
+    fn sections(&self) -> [&dyn Section; 9] {
+        [
+            &self.server,
+            &self.data,
+            &self.admin,
+            &self.auth,
+            &self.api,
+            &self.limits,
+            &self.rooms,
+            &self.store,
+            &self.log,
+        ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 8] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 9] {
         [
             &mut self.server,
             &mut self.data,
             &mut self.admin,
             &mut self.auth,
+            &mut self.api,
             &mut self.limits,
             &mut self.rooms,
             &mut self.store,

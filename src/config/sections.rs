@@ -103,6 +103,14 @@ section! {
 }
 
 section! {
+    /// The API of back ends: Centrifugo's server API, see docs/server-api.md.
+    Api "api" {
+        /// What a back end shows in the header X-API-Key, at least 32 bytes. "": there is no such API.
+        key: Option<Secret> = "",
+    }
+}
+
+section! {
     /// An open channel namespace: what stands before the first ":" of a channel's name. Without any [[channels]],
     /// development has this one, and production has none.
     Namespace "channels" {

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { SECRET, Server, token } from '../sdk/node/server.mjs';
+import { KEY, SECRET, Server, token } from '../sdk/node/server.mjs';
 import { Program, examples } from './program.mjs';
 
 let server;
@@ -73,6 +73,18 @@ test('a back end tells a user something once, however often it is asked to', asy
   }
   await dan.line(says('shop', 'on its way'), 'dan reads it');
   assert.equal(dan.lines.filter(says('shop', 'on its way')).length, 1);
+});
+
+test('a back end publishes by the server API, in the name of a member', async context => {
+  const eve = node(context, 'node/chat.mjs', 'eve', ['desk']);
+  const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
+  const answer = await fetch(`${base}/api/chats`, { method: 'POST', body: JSON.stringify({ kind: 'direct', user: 'eve' }),
+    headers: { authorization: `Bearer ${token('desk')}`, 'content-type': 'application/json' } });
+  const { channel } = await answer.json();
+  const desk = new Program(context, process.execPath, ['backend/publish.mjs', channel, 'you are next', base],
+    { API_KEY: KEY, USER_ID: 'desk' });
+  await desk.line(line => line.startsWith('published at '), 'it is published');
+  await eve.line(says('desk', 'you are next'), 'eve reads it');
 });
 
 test('two tabs of the page without a build step hear each other', async context => {

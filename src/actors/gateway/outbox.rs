@@ -11,9 +11,10 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 
-use super::feed::{Ending, Subscribed, SubscriberId};
+use super::feed::{Ending, Position, Subscribed, SubscriberId};
 use super::frames::Denial;
 use super::hub::Cell;
+use crate::ids::Timestamp;
 
 /// One thing for the connection's task.
 #[derive(Debug)]
@@ -48,8 +49,39 @@ pub enum Signal {
         /// Why.
         why: Ending,
     },
+    /// The connection shall be closed.
+    Close {
+        /// With this code.
+        code: u16,
+        /// With this reason instead of the code's own.
+        reason: Option<Box<str>>,
+    },
+    /// The connection shall be subscribed, as a back end wishes.
+    Subscribe {
+        /// To what.
+        channel: Box<str>,
+        /// What others see of it there, JSON text.
+        info: Option<Bytes>,
+        /// For the client's program.
+        data: Bytes,
+        /// Where it stood.
+        recover: Option<Position>,
+    },
+    /// The connection shall be unsubscribed, as a back end wishes.
+    Unsubscribe {
+        /// From what.
+        channel: Box<str>,
+    },
+    /// The connection is good until then; for ever without a time.
+    Expire(Option<Timestamp>),
+}
+
+impl Signal {
     /// The connection shall be closed with this code.
-    Close(u16),
+    #[must_use]
+    pub fn close(code: u16) -> Self {
+        Self::Close { code, reason: None }
+    }
 }
 
 /// What [`Outbox::take`] found.

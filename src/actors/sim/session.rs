@@ -266,10 +266,12 @@ impl Session {
                 out.push(Down::Ended(key, why));
                 0
             }
-            Signal::Close(_) => {
+            Signal::Close { .. } => {
                 out.push(Down::Close);
                 0
             }
+            // Wishes of a back end: there is none here.
+            Signal::Subscribe { .. } | Signal::Unsubscribe { .. } | Signal::Expire(_) => 0,
         }
     }
 }

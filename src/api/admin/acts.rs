@@ -47,7 +47,7 @@ async fn carry_out(admin: &Admin, live: &Live, id: &ActorId, act: &'static str) 
         (ActorId::Partition(partition), "restart") => live.node.restart(*partition),
         (ActorId::Partition(partition), _) => live.node.passivate(*partition),
         (ActorId::Session(client), _) => live.hub.sessions().find(*client).is_some_and(|connection| {
-            connection.outbox.signal(Signal::Close(Disconnect::FORCE_RECONNECT.code));
+            connection.outbox.signal(Signal::close(Disconnect::FORCE_RECONNECT.code));
             true
         }),
         (id, act) => match id.entity() {

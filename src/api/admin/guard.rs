@@ -30,22 +30,22 @@ pub struct Who {
 
 /// What is known of whom to let in.
 pub(super) struct Guard {
-    key: String,
-    token: Option<String>,
+    key: Secret,
+    token: Option<Secret>,
     production: bool,
 }
 
 impl Guard {
     pub fn new(key: String, token: Option<&Secret>, production: bool) -> Self {
-        Self { key, token: token.map(|token| token.expose().to_owned()), production }
+        Self { key: Secret::new(key), token: token.cloned(), production }
     }
 
     /// Judges a request by its method, its headers and where it comes from.
     fn judge(&self, method: &Method, headers: &HeaderMap, from: Option<SocketAddr>) -> Result<Who, HttpError> {
         of_this_page(headers)?;
         let by = match bearer(headers)? {
-            Some(shown) if same(shown, &self.key) => "key",
-            Some(shown) if self.token.as_deref().is_some_and(|token| same(shown, token)) => "token",
+            Some(shown) if self.key.is(shown) => "key",
+            Some(shown) if self.token.as_ref().is_some_and(|token| token.is(shown)) => "token",
             Some(_) => return Err(unauthorized("the bearer token is not the one of [admin] token")),
             None if self.production => return Err(unauthorized("the admin API takes a bearer token: [admin] token")),
             None if !from.is_some_and(|from| from.ip().to_canonical().is_loopback()) => {
@@ -112,12 +112,6 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Takes as long whatever of it is right.
-fn same(shown: &str, expected: &str) -> bool {
-    let differing = shown.bytes().zip(expected.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
-    shown.len() == expected.len() && differing == 0
 }
 
 #[cfg(test)]

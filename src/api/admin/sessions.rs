@@ -111,7 +111,7 @@ pub(super) async fn disconnect(
     let live = admin.live()?;
     let found = client.parse().ok().and_then(|client| live.hub.sessions().find(client));
     let connection = found.ok_or_else(|| not_found("session"))?;
-    connection.outbox.signal(Signal::Close(farewell.code()));
+    connection.outbox.signal(Signal::close(farewell.code()));
     admin.note(&who, "session.disconnect", &client, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use crate::actors::room::command::{self, Content, HistoryBound, OpenChannel};
 use crate::actors::room::{Reject, RoomCommand};
 use crate::api::publish_data::{Published, TEXT, open_data, room_data};
 use crate::env::Env;
-use crate::ids::{Partition, RoomId, Seq, UserId};
+use crate::ids::{ClientId, Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::SeqRange;
@@ -28,7 +28,7 @@ pub fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) 
     Ok(room_record(env, room, RoomCommand::Send(send)))
 }
 
-/// A `publish` to `room:<uuid>` as a record: see [`room_data`].
+/// A `publish` to `room:<uuid>` as a record: see [`room_data`]. `key` is the message's client id if the data has none.
 ///
 /// # Errors
 /// Malformed, too large, or the caller is anonymous.
@@ -38,9 +38,11 @@ pub fn prepare_publish(
     options: &Options,
     room: RoomId,
     data: &[u8],
+    key: Option<ClientId>,
 ) -> Result<Addressed, Error> {
     no_anonymous(caller)?;
     let Published { content, client_id } = room_data(data).map_err(Error::Data)?;
+    let client_id = client_id.or(key);
     check(options, &content)?;
     let (sender, device) = (caller.user.clone(), caller.device.clone());
     let send = command::Send { sender, client_id, device, prev: None, content, open: None };
@@ -59,6 +61,7 @@ pub fn prepare_open_publish(
     channel: &str,
     history: HistoryBound,
     data: Bytes,
+    client_id: Option<ClientId>,
 ) -> Result<Addressed, Error> {
     let content = open_data(data).map_err(Error::Data)?;
     if content.data.len() > options.body_bytes {
@@ -66,7 +69,7 @@ pub fn prepare_open_publish(
     }
     let sender = caller.user.clone();
     let open = Some(OpenChannel { channel: channel.to_owned(), history });
-    let send = command::Send { sender, client_id: None, device: None, prev: None, content, open };
+    let send = command::Send { sender, client_id, device: None, prev: None, content, open };
     Ok(room_record(env, RoomId::open(channel), RoomCommand::Send(send)))
 }
 
@@ -120,8 +123,14 @@ impl Handlers {
     ///
     /// # Errors
     /// The same.
-    pub fn prepare_publish(&self, caller: &Caller, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
-        prepare_publish(caller, self.node.env(), &self.options, room, data)
+    pub fn prepare_publish(
+        &self,
+        caller: &Caller,
+        room: RoomId,
+        data: &[u8],
+        key: Option<ClientId>,
+    ) -> Result<Addressed, Error> {
+        prepare_publish(caller, self.node.env(), &self.options, room, data, key)
     }
 
     /// See [`prepare_open_publish`].
@@ -134,8 +143,9 @@ impl Handlers {
         channel: &str,
         history: HistoryBound,
         data: Bytes,
+        client_id: Option<ClientId>,
     ) -> Result<Addressed, Error> {
-        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, data)
+        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, data, client_id)
     }
 
     /// What to tell the sender of a prepared record, and to remember that he was told.

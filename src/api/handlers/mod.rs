@@ -38,13 +38,14 @@ use self::marks::Reading;
 use self::own::OwnWrites;
 use self::pace::{Delivered, Pace};
 use crate::actors::fold::{Entity, EntityState};
+use crate::actors::gateway::frames::StreamId;
 use crate::actors::node::Node;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::{self, Reject, RoomCommand, RoomState};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
 use crate::config::Config;
 use crate::env::Env;
-use crate::ids::{DeviceId, Partition, RoomId, UserId};
+use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
@@ -253,6 +254,18 @@ impl Handlers {
             Method::UserDevice => reply(&self.device(caller, input::parse(data)?).await?),
             Method::UserPreferences => reply(&self.preferences(caller, input::parse(data)?).await?),
         }
+    }
+
+    /// Where a stream stands, whoever asks: for operators and back ends.
+    ///
+    /// # Errors
+    /// Its owner can't say now.
+    pub async fn position(&self, stream: &StreamId) -> Result<(Generation, Seq), Error> {
+        let entity = match stream {
+            StreamId::Room(room) => Entity::Room(*room),
+            StreamId::User(user) => Entity::User(user.clone()),
+        };
+        Ok(self.node.ask(entity, |core| (core.state().generation(), core.state().head())).await?)
     }
 
     /// Gives a room command and waits for the decision.

@@ -22,7 +22,7 @@ impl Methods for Arc<Handlers> {
     }
 
     fn prepare_publish(&self, asker: &Asker, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
-        Handlers::prepare_publish(self, &caller(asker), room, data).map_err(|error| error.to_protocol())
+        Handlers::prepare_publish(self, &caller(asker), room, data, None).map_err(|error| error.to_protocol())
     }
 
     fn prepare_open_publish(
@@ -32,7 +32,7 @@ impl Methods for Arc<Handlers> {
         history: HistoryBound,
         data: Bytes,
     ) -> Result<Addressed, Error> {
-        Handlers::prepare_open_publish(self, &caller(asker), channel, history, data)
+        Handlers::prepare_open_publish(self, &caller(asker), channel, history, data, None)
             .map_err(|error| error.to_protocol())
     }
 

@@ -1,6 +1,6 @@
 //! The OpenAPI document, from the routes themselves.
 
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
@@ -23,6 +23,8 @@ pub fn document() -> OpenApi {
     ErrorBody::schemas(&mut errors);
     components.schemas.extend(errors);
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let key = ApiKeyValue::with_description(super::backend::KEY, "`[api] key` of the configuration");
+    components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
     api
 }
 

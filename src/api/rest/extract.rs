@@ -97,7 +97,7 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Body<T> {
     }
 }
 
-fn body_refused(rejection: BytesRejection) -> HttpError {
+pub(super) fn body_refused(rejection: BytesRejection) -> HttpError {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")

@@ -12,6 +12,7 @@
 //! | `sign_in` | `/api/auth` |
 //! | `profiles` | one's own account, finding others |
 //! | `users` | presence, blocks, devices |
+//! | [`backend`] | the server API: `/api/publish` and its kin |
 //! | `about` | `/api/config`, `/api/openapi.json` |
 
 use std::net::IpAddr;
@@ -34,6 +35,7 @@ use crate::config::Config;
 use crate::ids::UserId;
 
 mod about;
+pub mod backend;
 mod chats;
 mod cors;
 mod document;
@@ -121,8 +123,12 @@ impl Rest {
     }
 }
 
-/// The routes with what the document says of them.
+/// The routes with what the document says of them, also of those that are off.
 fn described() -> OpenApiRouter<Rest> {
+    of_clients().merge(backend::routes())
+}
+
+fn of_clients() -> OpenApiRouter<Rest> {
     OpenApiRouter::new()
         .merge(about::routes())
         .merge(chats::routes())
@@ -136,7 +142,8 @@ fn described() -> OpenApiRouter<Rest> {
 /// The routes.
 pub fn routes(rest: Rest) -> Router {
     let cors = cors::layer(&rest.config.server.allowed_origins);
-    let (mut router, _) = described().split_for_parts();
+    let served = if rest.config.api.key.is_some() { described() } else { of_clients() };
+    let (mut router, _) = served.split_for_parts();
     if rest.config.auth.is_development() {
         router = router.merge(sign_in::development());
     }

@@ -91,15 +91,25 @@ impl Channels {
     /// # Errors
     /// 107 for what can't be a name, 102 for what is none here, 103 for the personal stream of somebody else.
     pub fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
+        let channel = self.named(name)?;
+        match &channel.key.stream {
+            StreamId::User(owner) if owner != user || user.is_anonymous() => Err(ErrorCode::PERMISSION_DENIED.into()),
+            _ => Ok(channel),
+        }
+    }
+
+    /// What `name` means, whoever asks: for back ends.
+    ///
+    /// # Errors
+    /// 107 for what can't be a name, 102 for what is none here.
+    pub fn named(&self, name: &str) -> Result<Channel, Error> {
         if name.is_empty() || name.len() > limits::CHANNEL_BYTES || name.contains(char::is_control) {
             return Err(ErrorCode::BAD_REQUEST.because("channel name"));
         }
         if let Some(owner) = name.strip_prefix('#') {
-            if owner != user.as_str() || user.is_anonymous() {
-                return Err(ErrorCode::PERMISSION_DENIED.into());
-            }
-            let key = StreamKey { stream: StreamId::User(user.clone()), open: false };
-            return Ok(Channel { key, rules: PERSONAL });
+            // Nobody's: no user has such an id.
+            let owner = UserId::new(owner).map_err(|_| ErrorCode::PERMISSION_DENIED)?;
+            return Ok(Channel { key: StreamKey { stream: StreamId::User(owner), open: false }, rules: PERSONAL });
         }
         if let Some(uuid) = name.strip_prefix(limits::ROOM_CHANNEL_PREFIX) {
             // One room has one name: what it is called in pushes.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::methods::Asker;
 use super::push::{seconds, wire};
-use super::subscribe::{Asked, position};
+use super::subscribe::{Asked, By, position};
 use super::{Connection, Session};
 use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::Wishes;
@@ -123,7 +123,7 @@ impl Session {
             info: None,
             recover: from.map(position),
         };
-        let asked = Asked::server_side(from.is_some(), channel.rules.recover);
+        let asked = Asked::server_side(By::Connect, from.is_some(), channel.rules.recover);
         self.begin(name, channel.key, asked, wishes, connection, None);
         if let Some(connecting) = &mut self.connecting {
             connecting.waiting += 1;

@@ -17,11 +17,15 @@ use crate::limits;
 const REPLY_BYTES: usize = 256 * 1024;
 
 /// The events asked for: `from` to `to`, both included, in one direction.
-struct Range {
-    from: Seq,
-    to: Seq,
-    limit: usize,
-    reverse: bool,
+pub struct Range {
+    /// The first.
+    pub from: Seq,
+    /// The last.
+    pub to: Seq,
+    /// How many at most.
+    pub limit: usize,
+    /// From the last to the first.
+    pub reverse: bool,
 }
 
 impl Session {
@@ -59,23 +63,34 @@ impl Session {
         let Some((generation, head)) = sub.place.position().filter(|_| !sub.is_pending()) else {
             return Err(ErrorCode::UNAVAILABLE.into());
         };
-        let since = request.since.as_ref();
-        if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != generation.to_string()) {
-            return Err(ErrorCode::UNRECOVERABLE_POSITION.into());
-        }
-        let limit = usize::try_from(request.limit).unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE);
-        let (from, to) = match (since, request.reverse) {
-            (None, _) => (Seq(1), head),
-            (Some(since), false) => (Seq(since.offset.saturating_add(1)), head),
-            (Some(since), true) => (Seq(1), Seq(since.offset.saturating_sub(1)).min(head)),
-        };
-        let range = Range { from, to, limit, reverse: request.reverse };
+        let range = range(request, generation, head)?;
         Ok((sub.place.key().clone(), generation, head, range))
     }
 }
 
-/// The events of a range, in the order asked for; what is gone is left out.
-async fn fetch(
+/// What a request means for a stream that stands at `head`.
+///
+/// # Errors
+/// 112 for a position of another generation.
+pub fn range(request: &HistoryRequest, generation: Generation, head: Seq) -> Result<Range, Error> {
+    let since = request.since.as_ref();
+    if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != generation.to_string()) {
+        return Err(ErrorCode::UNRECOVERABLE_POSITION.into());
+    }
+    let limit = usize::try_from(request.limit).unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE);
+    let (from, to) = match (since, request.reverse) {
+        (None, _) => (Seq(1), head),
+        (Some(since), false) => (Seq(since.offset.saturating_add(1)), head),
+        (Some(since), true) => (Seq(1), Seq(since.offset.saturating_sub(1)).min(head)),
+    };
+    Ok(Range { from, to, limit, reverse: request.reverse })
+}
+
+/// The events of a range, in the order asked for; what is gone is left out. Who may see them, the caller has checked.
+///
+/// # Errors
+/// The owner can't give them now.
+pub async fn fetch(
     server: &Arc<Server>,
     key: &StreamKey,
     generation: Generation,

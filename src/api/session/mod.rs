@@ -11,14 +11,15 @@
 //! | `dispatch` | from frames to commands; what is refused before |
 //! | `connect`, `refresh` | tokens, server-side subscriptions, expiry |
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
-//! | `publish`, `history`, `presence` | commands about a channel |
+//! | `publish`, [`history`], `presence` | commands about a channel |
+//! | `told` | what a back end wishes of this connection |
 //! | [`methods`] | the seam to the chat's operations |
 //! | `push` | how the hub's events look on the wire |
 
 pub mod channels;
 mod connect;
 mod dispatch;
-mod history;
+pub mod history;
 pub mod methods;
 mod presence;
 mod publish;
@@ -26,6 +27,7 @@ mod push;
 mod refresh;
 mod server;
 mod subscribe;
+mod told;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -39,7 +41,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-pub use push::{ProtocolEncoder, wire};
+pub use push::{ProtocolEncoder, client_info, wire};
 pub use server::{Options, Server};
 
 use self::connect::Connecting;
@@ -112,6 +114,8 @@ pub struct Session {
     /// Bytes that the socket took, ever.
     written: u64,
     closing: Option<Disconnect>,
+    /// A reason of its own for it.
+    farewell: Option<Box<str>>,
     clocks: Clocks,
 }
 
@@ -157,6 +161,7 @@ impl Session {
             leaving: 0,
             written: 0,
             closing: None,
+            farewell: None,
             clocks: Clocks {
                 expires,
                 ping: None,
@@ -175,6 +180,12 @@ impl Session {
     #[must_use]
     pub fn closing(&self) -> Option<Disconnect> {
         self.closing
+    }
+
+    /// What is said of it, if it is more than its code says.
+    #[must_use]
+    pub fn farewell(&self) -> Option<&str> {
+        self.farewell.as_deref()
     }
 
     /// Whether the client has authenticated.

@@ -1,7 +1,9 @@
 //! What all sessions of a node share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::channels::Channels;
 use super::methods::Methods;
@@ -65,6 +67,9 @@ pub struct Server {
     pub(super) metrics: Arc<Metrics>,
     pub(super) options: Options,
     pub(super) shutdown: Shutdown,
+    /// Names this start of this node.
+    node: Uuid,
+    started: Instant,
 }
 
 impl Server {
@@ -80,7 +85,8 @@ impl Server {
         shutdown: Shutdown,
     ) -> Self {
         let limiter = Limiter::new(options.rate, env.clock.clone());
-        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown }
+        let (node, started) = (env.ids.next(), Instant::now());
+        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown, node, started }
     }
 
     /// Counts a message of this user, however it came.
@@ -89,6 +95,30 @@ impl Server {
     /// It is one too many and does not count; milliseconds until the next one will pass.
     pub fn admit_message(&self, user: &UserId) -> Result<(), u64> {
         self.limiter.admit(user)
+    }
+
+    /// Names this start of this node.
+    #[must_use]
+    pub fn node(&self) -> Uuid {
+        self.node
+    }
+
+    /// Since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The hub of the node.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The channels that there are.
+    #[must_use]
+    pub fn channels(&self) -> &Channels {
+        &self.options.channels
     }
 
     /// The clock that limits go by.

@@ -39,23 +39,48 @@ pub(super) struct Sub {
 
 /// What a subscribe asked for.
 pub(super) struct Asked {
-    /// The command; none for a server-side subscription.
-    id: Option<u32>,
+    by: By,
     recovering: bool,
     recoverable: bool,
     reject_unrecovered: bool,
     expires_at: Option<Timestamp>,
 }
 
+/// Who asked for a subscription.
+pub(super) enum By {
+    /// The client, with this command.
+    Command(u32),
+    /// Its token, or its being who it is.
+    Connect,
+    /// A back end, with this for the client's program.
+    BackEnd(Bytes),
+}
+
 impl Asked {
-    pub fn server_side(recovering: bool, recoverable: bool) -> Self {
-        Self { id: None, recovering, recoverable, reject_unrecovered: false, expires_at: None }
+    pub fn server_side(by: By, recovering: bool, recoverable: bool) -> Self {
+        Self { by, recovering, recoverable, reject_unrecovered: false, expires_at: None }
+    }
+
+    pub fn command(&self) -> Option<u32> {
+        match self.by {
+            By::Command(id) => Some(id),
+            By::Connect | By::BackEnd(_) => None,
+        }
+    }
+
+    /// Whether the reply to `connect` waits for it.
+    pub fn is_of_connect(&self) -> bool {
+        matches!(self.by, By::Connect)
     }
 }
 
 impl Sub {
     pub fn is_pending(&self) -> bool {
         self.asked.is_some()
+    }
+
+    pub fn take_asked(&mut self) -> Option<Box<Asked>> {
+        self.asked.take()
     }
 }
 
@@ -111,7 +136,7 @@ impl Session {
             recover: (request.recover && rules.recover).then(|| position(&request)),
         };
         let asked = Asked {
-            id: Some(id),
+            by: By::Command(id),
             recovering: request.recover,
             recoverable: rules.recover,
             reject_unrecovered: request.flag & subscription_flag::REJECT_UNRECOVERED != 0,
@@ -131,7 +156,7 @@ impl Session {
     ) {
         let key = self.next_key;
         self.next_key = self.next_key.wrapping_add(1);
-        let server_side = asked.id.is_none();
+        let server_side = asked.command().is_none();
         let place = self.server.hub.subscribe(stream, &name, connection, key, wishes);
         let asked = Some(Box::new(asked));
         if self.subs.is_empty() {
@@ -149,7 +174,7 @@ impl Session {
         };
         let sub = self.subs.remove(at);
         sub.place.end(&self.server.hub);
-        if let Some(asked) = sub.asked.and_then(|asked| asked.id) {
+        if let Some(asked) = sub.asked.and_then(|asked| asked.command()) {
             // Its subscribe will not be answered any more otherwise.
             self.refuse(asked, ErrorCode::UNAVAILABLE);
         }
@@ -162,7 +187,10 @@ impl Session {
             Signal::Subscribed { key, reply } => self.begun(key, reply, now, out),
             Signal::Refused { key, reason } => self.refused(key, reason, now, out),
             Signal::Ended { key, why } => self.ended(key, why, out),
-            Signal::Close(code) => self.close(disconnect(code)),
+            Signal::Close { code, reason } => self.told_to_close(code, reason),
+            Signal::Subscribe { channel, info, data, recover } => self.told_to_subscribe(&channel, info, data, recover),
+            Signal::Unsubscribe { channel } => self.told_to_unsubscribe(&channel, now, out),
+            Signal::Expire(at) => self.told_when_it_expires(at, now),
         }
     }
 
@@ -171,7 +199,7 @@ impl Session {
         let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
         let Some(asked) = self.subs[at].asked.take() else { return };
         let sub = &self.subs[at];
-        if let (Some(id), true) = (asked.id, asked.reject_unrecovered && asked.recovering && !reply.recovered) {
+        if let (Some(id), true) = (asked.command(), asked.reject_unrecovered && asked.recovering && !reply.recovered) {
             let sub = self.subs.remove(at);
             sub.place.end(&self.server.hub);
             out.push(self.encode(&Reply::error(id, ErrorCode::UNRECOVERABLE_POSITION)));
@@ -191,21 +219,23 @@ impl Session {
             was_recovering: asked.recovering,
             ..SubscribeResult::default()
         };
-        match asked.id {
-            Some(id) => out.push(self.encode(&Reply::new(id, ReplyBody::Subscribe(result)))),
-            None => {
-                let channel = sub.channel.clone();
-                self.server_side_begun(&channel, result, now, out);
-            }
+        let channel = sub.channel.clone();
+        let asked = *asked;
+        match asked.by {
+            By::Command(id) => out.push(self.encode(&Reply::new(id, ReplyBody::Subscribe(result)))),
+            By::Connect => self.server_side_begun(&channel, result, now, out),
+            By::BackEnd(data) => self.told_subscription_begun(&channel, result, data, out),
         }
     }
 
     fn refused(&mut self, key: u32, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
         let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
         let sub = self.subs.remove(at);
-        match sub.asked.and_then(|asked| asked.id) {
-            Some(id) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
-            None => self.server_side_refused(reason, now, out),
+        match sub.asked.map(|asked| asked.by) {
+            Some(By::Command(id)) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
+            Some(By::Connect) => self.server_side_refused(reason, now, out),
+            Some(By::BackEnd(_)) => tracing::debug!(?reason, "a subscription that a back end wished is refused"),
+            None => {}
         }
     }
 
@@ -219,7 +249,7 @@ impl Session {
         }
     }
 
-    fn unsubscribe_push(&self, sub: &Sub, why: Unsubscribe) -> Bytes {
+    pub(super) fn unsubscribe_push(&self, sub: &Sub, why: Unsubscribe) -> Bytes {
         encode_push(&Push::new(&*sub.channel, PushBody::Unsubscribe(why.into())), self.format)
     }
 
@@ -254,9 +284,4 @@ impl Session {
         let code = Code { code: disconnect.code.into() };
         self.server.metrics.disconnects.get_or_create_owned(&code).inc();
     }
-}
-
-/// The published disconnect with this code.
-fn disconnect(code: u16) -> Disconnect {
-    Disconnect::ALL.iter().copied().find(|known| known.code == code).unwrap_or(Disconnect::FORCE_RECONNECT)
 }

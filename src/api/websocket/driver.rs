@@ -28,8 +28,8 @@ const PROTOCOL_ERROR: u16 = 1002;
 
 /// How a connection ended.
 enum End {
-    /// By us, with this code.
-    Disconnect(Disconnect),
+    /// By us, with this code, and a reason of its own if there is one.
+    Disconnect(Disconnect, Option<Box<str>>),
     /// By us: what came is no WebSocket.
     NoWebSocket,
     /// By the client.
@@ -78,7 +78,7 @@ impl Driver {
         let end = poll_fn(|cx| self.poll(cx)).await;
         // Others learn of it now, not when the last byte is gone.
         self.session.end();
-        if let End::Disconnect(disconnect) = &end {
+        if let End::Disconnect(disconnect, _) = &end {
             tracing::debug!(code = disconnect.code, reason = disconnect.reason, "disconnect");
             self.session.count_close(*disconnect);
         }
@@ -99,7 +99,7 @@ impl Driver {
                 }
             }
             if let Some(disconnect) = self.session.closing() {
-                return Poll::Ready(End::Disconnect(disconnect));
+                return Poll::Ready(End::Disconnect(disconnect, self.session.farewell().map(Into::into)));
             }
             match self.read(now, cx) {
                 Ok(read) => progress |= read,
@@ -215,7 +215,7 @@ impl Driver {
 /// Says goodbye, and lets the other side read it: closing with unread bytes would reset the connection under it.
 async fn finish(mut stream: TcpStream, mut writer: Writer, end: &End) -> io::Result<()> {
     match end {
-        End::Disconnect(Disconnect { code, reason }) => writer.close(*code, reason),
+        End::Disconnect(Disconnect { code, reason }, said) => writer.close(*code, said.as_deref().unwrap_or(reason)),
         End::NoWebSocket => writer.close(PROTOCOL_ERROR, "bad frame"),
         End::ByClient => writer.close(NORMAL, ""),
         End::Lost => return Ok(()),

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+export const KEY = 'the key of a back end, long enough for a test';
 export const SECRET = 'the secret of a test run, long enough for HS256';
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const binary = process.env.KERVAN_BIN || join(root, 'target/release/kervan');
@@ -22,6 +23,8 @@ ping_interval = "1s"
 pong_timeout = "500ms"
 [auth]
 hmac_secret = "${SECRET}"
+[api]
+key = "${KEY}"
 [limits]
 messages_per_minute = 0
 connections_per_address = 0

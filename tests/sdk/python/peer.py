@@ -93,6 +93,9 @@ class Peer(_Log):
             async def on_subscribed(self, ctx):
                 log.keep("subscribed", ctx)
 
+            async def on_unsubscribed(self, ctx):
+                log.keep("unsubscribed", ctx)
+
             async def on_publication(self, ctx):
                 log.personal.append(log.decoded(ctx.pub))
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.request
 
+KEY = "the key of a back end, long enough for a test"
 SECRET = "the secret of a test run, long enough for HS256"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("KERVAN_BIN") or str(ROOT / "target/release/kervan")
@@ -26,6 +27,8 @@ ping_interval = "1s"
 pong_timeout = "500ms"
 [auth]
 hmac_secret = "{SECRET}"
+[api]
+key = "{KEY}"
 [limits]
 messages_per_minute = 0
 connections_per_address = 0

@@ -74,7 +74,7 @@ impl Subscription {
     /// Connections of this node that are subscribed.
     #[must_use]
     pub fn presence(&self) -> Vec<Presence> {
-        lock(&self.cell.inner).feed.subscribers().map(|(_, listener)| listener.presence()).collect()
+        self.cell.presence()
     }
 }
 
@@ -91,6 +91,14 @@ impl Cell {
 
     pub(super) fn channel(&self) -> &str {
         &self.channel
+    }
+
+    pub(super) fn presence(&self) -> Vec<Presence> {
+        lock(&self.inner).feed.subscribers().map(|(_, listener)| listener.presence()).collect()
+    }
+
+    pub(super) fn subscribers(&self) -> usize {
+        lock(&self.inner).feed.subscribers().count()
     }
 
     /// None if the cell is closed.

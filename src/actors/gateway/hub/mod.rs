@@ -145,6 +145,20 @@ impl Hub {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
+    /// The channels that connections of this node are subscribed to, by name, and how many are.
+    #[must_use]
+    pub fn channels(&self) -> Vec<(Box<str>, usize)> {
+        let cells: Vec<_> = self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect();
+        let counted = cells.iter().map(|cell| (cell.channel().into(), cell.subscribers()));
+        counted.filter(|(_, subscribers)| *subscribers > 0).collect()
+    }
+
+    /// Connections of this node that are subscribed.
+    #[must_use]
+    pub fn presence(&self, key: &StreamKey) -> Vec<Presence> {
+        self.cell(key).map(|cell| cell.presence()).unwrap_or_default()
+    }
+
     /// Appends a record to its partition. The frame has gone out, or not, when this returns: two calls of one caller
     /// reach the partition in their order. The answer comes within twice [`TIMEOUT_MS`] or is
     /// [`super::frames::Answer::Unknown`].

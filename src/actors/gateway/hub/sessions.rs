@@ -113,6 +113,12 @@ impl Sessions {
         self.shards.iter().map(|shard| lock(shard).values().map(Vec::len).sum::<usize>()).sum()
     }
 
+    /// Users with a connection of this node.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
     /// Closes all connections of a user with this code. Returns how many there were.
     pub fn disconnect(&self, user: &UserId, code: u16) -> usize {
         self.disconnect_where(user, code, |_| true)
@@ -123,7 +129,7 @@ impl Sessions {
         let mut connections = self.of(user);
         connections.retain(|connection| meant(connection));
         for connection in &connections {
-            connection.outbox.signal(Signal::Close(code));
+            connection.outbox.signal(Signal::close(code));
         }
         connections.len()
     }
@@ -137,7 +143,7 @@ impl Sessions {
                 continue;
             }
             for connection in connections {
-                connection.outbox.signal(Signal::Close(code));
+                connection.outbox.signal(Signal::close(code));
             }
             tokio::time::sleep(pause).await;
         }

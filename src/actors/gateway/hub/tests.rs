@@ -141,7 +141,8 @@ fn told(connection: &Connection) -> (Vec<String>, usize) {
             }
             Signal::Refused { key, reason } => format!("refused {key} {reason:?}"),
             Signal::Ended { key, why } => format!("ended {key} {why:?}"),
-            Signal::Close(code) => format!("close {code}"),
+            Signal::Close { code, .. } => format!("close {code}"),
+            other => format!("{other:?}"),
         },
     };
     let told = items(connection, 0).into_iter().map(text).collect();

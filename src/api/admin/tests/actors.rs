@@ -156,7 +156,7 @@ async fn sessions_are_listed_and_closed() {
         match all[n].outbox.take(0, &mut cx) {
             Taken::Items(items) => items.into_iter().find_map(|item| match item {
                 Item::Signal(signal) => match *signal {
-                    Signal::Close(code) => Some(code),
+                    Signal::Close { code, .. } => Some(code),
                     _ => None,
                 },
                 Item::Bytes(_) => None,

@@ -96,9 +96,9 @@ fn a_smaller_bound_for_bodies_counts_everywhere() {
     let options = Options { body_bytes: 4, ..Options::default() };
     let data = format!(r#"{{"room":"{}","body":"12345"}}"#, room());
     assert_eq!(code(prepare_send(&alice(), &env(), &options, data.as_bytes())), 430);
-    assert_eq!(code(prepare_publish(&alice(), &env(), &options, room(), b"\"12345\"")), 430);
+    assert_eq!(code(prepare_publish(&alice(), &env(), &options, room(), b"\"12345\"", None)), 430);
     let data = Bytes::from_static(b"12345");
-    assert_eq!(code(prepare_open_publish(&alice(), &env(), &options, "c", HistoryBound::default(), data)), 430);
+    assert_eq!(code(prepare_open_publish(&alice(), &env(), &options, "c", HistoryBound::default(), data, None)), 430);
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn an_anonymous_user_sends_to_open_channels_only() {
     let options = Options::default();
     let data = format!(r#"{{"room":"{}","body":"x"}}"#, room());
     assert_eq!(code(prepare_send(&anonymous, &env(), &options, data.as_bytes())), 103);
-    assert_eq!(code(prepare_publish(&anonymous, &env(), &options, room(), b"\"x\"")), 103);
+    assert_eq!(code(prepare_publish(&anonymous, &env(), &options, room(), b"\"x\"", None)), 103);
     let data = Bytes::from_static(b"{\"a\": 1}");
     let history = HistoryBound { events: 5, age_ms: 9 };
-    let record = prepare_open_publish(&anonymous, &env(), &options, "news", history, data.clone()).unwrap();
+    let record = prepare_open_publish(&anonymous, &env(), &options, "news", history, data.clone(), None).unwrap();
     let send = sent(&record);
     assert_eq!((send.content.data, send.sender), (data, anonymous.user));
     let open = send.open.unwrap();
@@ -120,7 +120,7 @@ fn an_anonymous_user_sends_to_open_channels_only() {
 
 #[test]
 fn what_is_published_into_a_room_is_a_message() {
-    let publish = |data: &[u8]| prepare_publish(&alice(), &env(), &Options::default(), room(), data);
+    let publish = |data: &[u8]| prepare_publish(&alice(), &env(), &Options::default(), room(), data, None);
     assert_eq!(sent(&publish(b"\"hi\"").unwrap()).content.body, "hi");
     let send = sent(&publish(br#"{"body":"hi","client_id":"m"}"#).unwrap());
     assert_eq!((send.content.body.as_str(), send.client_id), ("hi", Some(ClientId::new("m").unwrap())));

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Answer, Rig};
+use super::rig::{Answer, KEY, Rig};
 
 /// Values that no field expects, or that try to be more than a value.
 fn hostile() -> Vec<Value> {
@@ -51,6 +51,12 @@ fn assert_refused_well(answer: &Answer, what: &str) {
     assert!(!answer.headers.contains_key("set-cookie"), "{what}: {answer:?}");
 }
 
+/// As somebody with an account, and as a back end at the same time: whichever the route asks for.
+async fn call(rig: &Rig, method: &str, path: &str, body: Value) -> Answer {
+    let token = format!("Bearer {}", rig.token("mallory"));
+    rig.send(method, path, &[("authorization", &token), ("x-api-key", KEY)], body).await
+}
+
 #[tokio::test]
 async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
     let rig = Rig::with(|config| {
@@ -88,7 +94,7 @@ async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
                 for query in ["", "?limit=0", "?limit=x&before=-1&after=%00", "?q=%27--&ids=,,&cursor=%7B"] {
                     let what = format!("{method} {path}{query}");
                     assert_refused_well(
-                        &rig.call("mallory", &method, &format!("{path}{query}"), Value::Null).await,
+                        &call(&rig, &method, &format!("{path}{query}"), Value::Null).await,
                         &what,
                     );
                     rows += 1;
@@ -103,7 +109,7 @@ async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
             for value in hostile() {
                 let mut bodies = vec![value.clone()];
                 // Each field on its own, and all of them at once.
-                let fields: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+                let fields: Vec<_> = schema["properties"].as_object().into_iter().flat_map(|all| all.keys()).collect();
                 bodies.extend(fields.iter().map(|field| json!({ field.as_str(): value })));
                 bodies.push(
                     fields
@@ -115,7 +121,7 @@ async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
                 for body in bodies {
                     let shown: String = body.to_string().chars().take(120).collect();
                     assert_refused_well(
-                        &rig.call("mallory", &method, target, body).await,
+                        &call(&rig, &method, target, body).await,
                         &format!("{method} {target} {shown}"),
                     );
                     rows += 1;

@@ -1,6 +1,7 @@
 //! REST over a real listener and a whole engine.
 
 mod attack;
+mod backend;
 mod chat;
 mod document;
 pub mod rig;

@@ -20,6 +20,9 @@ use crate::shutdown::Shutdown;
 /// The secret of the tests' tokens.
 pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 
+/// The key of the tests' back end.
+pub const KEY: &str = "a key of a back end, long enough too";
+
 /// See the module.
 pub struct Rig {
     pub address: SocketAddr,
@@ -59,6 +62,7 @@ impl Rig {
         let mut config = Config::default();
         config.data.dir = dir.path().to_owned();
         config.auth.hmac_secret = Some(Secret::new(SECRET));
+        config.api.key = Some(Secret::new(KEY));
         change(&mut config);
         let (config, shutdown, metrics) = (Arc::new(config), Shutdown::new(), Arc::new(Metrics::new()));
         let health = Health::new(shutdown.clone());
@@ -98,6 +102,16 @@ impl Rig {
     pub async fn call(&self, user: &str, method: &str, path: &str, body: Value) -> Answer {
         let token = format!("Bearer {}", self.token(user));
         self.send(method, path, &[("authorization", &token)], body).await
+    }
+
+    /// A call of a back end; its result, or its error.
+    pub async fn back_end(&self, method: &str, body: Value) -> Result<Value, u64> {
+        let answer = self.send("POST", &format!("/api/{method}"), &[("x-api-key", KEY)], body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        match answer.body.get("error") {
+            None => Ok(answer.body["result"].clone()),
+            Some(error) => Err(error["code"].as_u64().unwrap()),
+        }
     }
 
     /// A request with these headers; `null` is no body.

@@ -1,0 +1,105 @@
+//! What a back end may know of channels: who is there, what was said, which there are.
+
+use std::collections::HashSet;
+
+use super::Done;
+use super::input::{Channel, History, Pattern, Unasked};
+use super::output::{Client, Names, Node, Nodes, Nothing, Numbers, Page, Past, Present, Subscribers};
+use crate::api::protocol::codes::ErrorCode;
+use crate::api::protocol::{HistoryRequest, StreamPosition};
+use crate::api::publication::stream_publication;
+use crate::api::rest::Rest;
+use crate::api::session::{client_info, history};
+
+impl Rest {
+    pub(super) async fn presence(&self, asked: Channel) -> Done<Present> {
+        let present = self.sessions.hub().presence(&self.sessions.channels().named(&asked.channel)?.key);
+        let presence = present.iter().map(|who| (who.client.to_string(), Client::from(client_info(who))));
+        Ok(Present { presence: presence.collect() })
+    }
+
+    pub(super) async fn presence_stats(&self, asked: Channel) -> Done<Numbers> {
+        let present = self.sessions.hub().presence(&self.sessions.channels().named(&asked.channel)?.key);
+        let users: HashSet<_> = present.iter().map(|who| &who.user).collect();
+        Ok(Numbers { num_clients: present.len(), num_users: users.len() })
+    }
+
+    pub(super) async fn history(&self, asked: History) -> Done<Page> {
+        let History { channel, limit, since, reverse } = asked;
+        let known = self.sessions.channels().named(&channel)?;
+        if !known.rules.history {
+            return Err(ErrorCode::NOT_AVAILABLE.into());
+        }
+        let position = self.handlers.position(&known.key.stream).await;
+        let (generation, head) = position.map_err(|error| error.to_protocol())?;
+        let since = since.map(|since| StreamPosition { offset: since.offset, epoch: since.epoch });
+        let request = HistoryRequest { channel, limit, since, reverse };
+        let range = history::range(&request, generation, head)?;
+        let events = history::fetch(&self.sessions, &known.key, generation, range).await?;
+        let open = known.key.open;
+        let publications = events.iter().map(|event| Past::from(stream_publication(event, open))).collect();
+        Ok(Page { publications, epoch: generation.to_string(), offset: head.0 })
+    }
+
+    pub(super) async fn history_remove(&self, asked: Channel) -> Done<Nothing> {
+        self.sessions.channels().named(&asked.channel)?;
+        let why = "what was acknowledged is kept as long as the namespace says; a message can be deleted";
+        Err(ErrorCode::NOT_AVAILABLE.because(why))
+    }
+
+    pub(super) async fn info(&self, _: Unasked) -> Done<Nodes> {
+        let (hub, channels) = (self.sessions.hub(), self.sessions.hub().channels());
+        let node = Node {
+            uid: self.sessions.node().to_string(),
+            name: "kervan".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            num_clients: hub.sessions().count(),
+            num_users: hub.sessions().users(),
+            num_channels: channels.len(),
+            num_subs: channels.iter().map(|(_, subscribers)| subscribers).sum(),
+            uptime: self.sessions.uptime().as_secs(),
+        };
+        Ok(Nodes { nodes: vec![node] })
+    }
+
+    pub(super) async fn channels(&self, asked: Pattern) -> Done<Names> {
+        let all = self.sessions.hub().channels();
+        let named = all.into_iter().filter(|(name, _)| matches(&asked.pattern, name));
+        let channels = named.map(|(name, num_clients)| (name.into(), Subscribers { num_clients })).collect();
+        Ok(Names { channels })
+    }
+}
+
+/// Whether a name is of this pattern: `*` stands for anything, and an empty pattern for every name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern.is_empty() || pattern == name };
+    let Some(mut left) = name.strip_prefix(start) else { return false };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_is_anything() {
+        for (pattern, name) in
+            [("", "a"), ("a", "a"), ("*", "a"), ("room:*", "room:1"), ("*:x", "a:x"), ("a*b*c", "a1b2c"), ("a*", "a")]
+        {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("a", "ab"), ("room:*", "news"), ("*:x", "a:y"), ("a*b*c", "acb"), ("ab*b", "ab")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `subscribe`, `unsubscribe`, `disconnect`, `refresh`: wishes that each connection is told of, at its place between the
+//! messages. Who has no connection now is told nothing: that is no error.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Done;
+use super::input::{Disconnect, Refresh, Subscribe, Unsubscribe, Whose, payload};
+use super::output::Nothing;
+use crate::actors::gateway::feed::Position;
+use crate::actors::gateway::hub::Connection;
+use crate::actors::gateway::outbox::Signal;
+use crate::api::protocol::codes::{self, ErrorCode};
+use crate::api::rest::Rest;
+use crate::ids::{Generation, Seq, Timestamp};
+use crate::limits;
+
+/// Bytes of the reason in a WebSocket close frame.
+const REASON_BYTES: usize = 123;
+
+impl Rest {
+    pub(super) async fn subscribe(&self, asked: Subscribe) -> Done<Nothing> {
+        let Subscribe { whose, channel, info, data, b64data, recover_since } = asked;
+        self.sessions.channels().find(&channel, &whose.user)?;
+        let data = payload(data.as_deref(), b64data.as_deref())?;
+        let info = info.map(|json| Bytes::copy_from_slice(json.get().as_bytes()));
+        if data.len().max(info.as_ref().map_or(0, Bytes::len)) > limits::METADATA_BYTES {
+            return Err(ErrorCode::TOO_LARGE.because(&format!("at most {} bytes", limits::METADATA_BYTES)));
+        }
+        let recover = recover_since
+            .map(|since| Position { generation: since.epoch.parse().ok().map(Generation), offset: Seq(since.offset) });
+        for connection in self.connections(&whose) {
+            let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover.clone());
+            connection.outbox.signal(Signal::Subscribe { channel, info, data, recover });
+        }
+        Ok(Nothing {})
+    }
+
+    pub(super) async fn unsubscribe(&self, asked: Unsubscribe) -> Done<Nothing> {
+        let Unsubscribe { whose, channel } = asked;
+        self.sessions.channels().named(&channel)?;
+        for connection in self.connections(&whose) {
+            connection.outbox.signal(Signal::Unsubscribe { channel: channel.as_str().into() });
+        }
+        Ok(Nothing {})
+    }
+
+    pub(super) async fn disconnect(&self, asked: Disconnect) -> Done<Nothing> {
+        let Disconnect { whose, whitelist, disconnect } = asked;
+        let farewell = disconnect.unwrap_or_default();
+        let code = match farewell.code {
+            0 => codes::Disconnect::FORCE_NO_RECONNECT.code,
+            code @ 3000..=4999 => code,
+            code => return Err(ErrorCode::BAD_REQUEST.because(&format!("code {code} is not in 3000 to 4999"))),
+        };
+        if farewell.reason.len() > REASON_BYTES {
+            return Err(ErrorCode::TOO_LARGE.because(&format!("the reason has at most {REASON_BYTES} bytes")));
+        }
+        let spared = |connection: &Connection| whitelist.contains(&connection.client.to_string());
+        for connection in self.connections(&whose).into_iter().filter(|connection| !spared(connection)) {
+            let reason = Some(farewell.reason.as_str()).filter(|reason| !reason.is_empty());
+            connection.outbox.signal(Signal::Close { code, reason: reason.map(Into::into) });
+        }
+        Ok(Nothing {})
+    }
+
+    pub(super) async fn refresh(&self, asked: Refresh) -> Done<Nothing> {
+        let Refresh { whose, expired, expire_at } = asked;
+        let at = expire_at.filter(|seconds| *seconds > 0).map(|seconds| Timestamp(seconds.saturating_mul(1_000)));
+        let over = expired || at.is_some_and(|at| at <= Timestamp(self.sessions.clock().now().0));
+        for connection in self.connections(&whose) {
+            connection.outbox.signal(match over {
+                true => Signal::close(codes::Disconnect::EXPIRED.code),
+                false => Signal::Expire(at),
+            });
+        }
+        Ok(Nothing {})
+    }
+
+    fn connections(&self, whose: &Whose) -> Vec<Arc<Connection>> {
+        let mut all = self.sessions.hub().sessions().of(&whose.user);
+        all.retain(|connection| whose.client.is_none_or(|client| client == connection.client));
+        all
+    }
+}

@@ -1,0 +1,106 @@
+//! `publish` and `broadcast`: what is published goes the way of a client's publish, and is answered when it is durable.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde_json::value::RawValue;
+
+use super::input::{Broadcast, Publish, payload};
+use super::output::{Broadcasted, Published};
+use super::{Done, MOST};
+use crate::actors::gateway::frames::StreamId;
+use crate::actors::gateway::hub::PendingAnswer;
+use crate::api::handlers::Caller;
+use crate::api::protocol::codes::ErrorCode;
+use crate::api::rest::Rest;
+use crate::ids::{ClientId, Partition, UserId};
+use crate::storage::journal::record::Addressed;
+
+/// What is to be published, wherever.
+#[derive(Clone)]
+struct What {
+    data: Bytes,
+    key: Option<ClientId>,
+    user: Option<UserId>,
+}
+
+impl What {
+    fn new(
+        data: Option<&RawValue>,
+        coded: Option<&str>,
+        key: Option<ClientId>,
+        user: Option<UserId>,
+        tags: Option<&BTreeMap<String, String>>,
+    ) -> Done<Self> {
+        if tags.is_some_and(|tags| !tags.is_empty()) {
+            return Err(ErrorCode::NOT_AVAILABLE.because("tags are not kept: put them into the data"));
+        }
+        Ok(Self { data: payload(data, coded)?, key, user })
+    }
+}
+
+/// A publication that is on its way.
+struct Sent {
+    caller: Caller,
+    stream: StreamId,
+    partition: Partition,
+    answer: PendingAnswer,
+}
+
+impl Rest {
+    pub(super) async fn publish(&self, asked: Publish) -> Done<Published> {
+        let Publish { channel, data, b64data, idempotency_key, user, tags } = asked;
+        let what = What::new(data.as_deref(), b64data.as_deref(), idempotency_key, user, tags.as_ref())?;
+        self.published(self.hand_over(&channel, &what)?).await
+    }
+
+    pub(super) async fn broadcast(&self, asked: Broadcast) -> Done<Broadcasted> {
+        let Broadcast { channels, data, b64data, idempotency_key, user, tags } = asked;
+        if channels.len() > MOST {
+            return Err(ErrorCode::LIMIT_EXCEEDED.because(&format!("at most {MOST} channels")));
+        }
+        let what = What::new(data.as_deref(), b64data.as_deref(), idempotency_key, user, tags.as_ref())?;
+        // All are handed over, in their order, before the first answer is waited for.
+        let sent: Vec<_> = channels.iter().map(|channel| self.hand_over(channel, &what)).collect();
+        let responses = join_all(sent.into_iter().map(|sent| async { self.published(sent?).await.into() }));
+        Ok(Broadcasted {
+            responses: responses.await.into_iter().map(|done: Done<Published>| done.into()).collect(),
+        })
+    }
+
+    fn hand_over(&self, name: &str, what: &What) -> Done<Sent> {
+        let channel = self.sessions.channels().named(name)?;
+        let What { data, key, user } = what.clone();
+        let (caller, prepared) = match (channel.room(), user) {
+            (Some(room), Some(user)) => {
+                let caller = Caller { user, device: None };
+                let prepared = self.handlers.prepare_publish(&caller, room, &data, key);
+                (caller, prepared)
+            }
+            (Some(_), None) => {
+                return Err(ErrorCode::BAD_REQUEST.because("in a room somebody speaks: name the `user`, a member"));
+            }
+            (None, _) if channel.is_personal() => {
+                return Err(ErrorCode::NOT_AVAILABLE.because("a personal channel tells of rooms; write into one"));
+            }
+            (None, user) => {
+                let caller = Caller { user: user.unwrap_or_else(UserId::server), device: None };
+                let prepared = self.handlers.prepare_open_publish(&caller, name, channel.rules.bound, data, key);
+                (caller, prepared)
+            }
+        };
+        let Addressed { partition, record } = prepared.map_err(|error| error.to_protocol())?;
+        let answer = self.sessions.hub().command(partition, record);
+        Ok(Sent { caller, stream: channel.key.stream, partition, answer })
+    }
+
+    async fn published(&self, sent: Sent) -> Done<Published> {
+        let Sent { caller, stream, partition, answer } = sent;
+        let answer = answer.get().await;
+        let sent = self.handlers.sent(&caller, partition, answer).map_err(|error| error.to_protocol())?;
+        // It is in, whatever becomes of the epoch's name.
+        let epoch = self.handlers.position(&stream).await.map(|(generation, _)| generation.to_string());
+        Ok(Published { offset: sent.seq.0, epoch: epoch.unwrap_or_default() })
+    }
+}

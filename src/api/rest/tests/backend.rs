@@ -1,0 +1,298 @@
+//! The server API: what back ends do, and what clients see of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::rig::{KEY, Rig};
+
+/// A client that speaks JSON, with what came in one frame and is not read yet.
+struct Client(WebSocketStream<TcpStream>, VecDeque<Value>);
+
+/// How a connection ended: code and reason.
+type End = (u16, String);
+
+impl Client {
+    async fn connect(rig: &Rig, user: &str) -> (Self, Value) {
+        let stream = TcpStream::connect(rig.address).await.unwrap();
+        let (socket, _) = client_async(format!("ws://{}/connection/websocket", rig.address), stream).await.unwrap();
+        let mut client = Self(socket, VecDeque::new());
+        let reply = client.ask(json!({"id": 1, "connect": {"token": rig.token(user)}})).await;
+        (client, reply)
+    }
+
+    /// The reply to a command; pushes before it are skipped.
+    async fn ask(&mut self, command: Value) -> Value {
+        let id = command["id"].clone();
+        self.0.send(Message::text(command.to_string())).await.unwrap();
+        self.until(move |message| message["id"] == id).await
+    }
+
+    /// The next message like this.
+    async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.next().await.expect("still connected");
+            if wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    async fn push(&mut self, kind: &str) -> Value {
+        self.until(|message| message["push"].get(kind).is_some()).await["push"].clone()
+    }
+
+    async fn closed(mut self) -> End {
+        loop {
+            if let Err(end) = self.next().await {
+                return end;
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Value, End> {
+        if let Some(message) = self.1.pop_front() {
+            return Ok(message);
+        }
+        let wait = tokio::time::timeout(Duration::from_secs(5), self.0.next());
+        match wait.await.expect("within five seconds").unwrap().unwrap() {
+            Message::Text(text) => {
+                self.1.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+                Ok(self.1.pop_front().unwrap())
+            }
+            Message::Close(frame) => {
+                let frame = frame.unwrap();
+                Err((frame.code.into(), frame.reason.to_string()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn room_of(rig: &Rig, members: &[&str]) -> String {
+    let made = rig.call("alice", "POST", "/api/chats", json!({"members": members, "title": "Caravan"})).await;
+    made.body["room"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn without_its_key_nobody_is_a_back_end_and_without_one_at_all_there_is_no_such_api() {
+    let rig = Rig::start().await;
+    let body = json!({"channel": "news", "data": 1});
+    let bearer = format!("Bearer {}", rig.token("alice"));
+    for headers in
+        [vec![], vec![("x-api-key", "a key")], vec![("x-api-key", "")], vec![("authorization", bearer.as_str())]]
+    {
+        let answer = rig.send("POST", "/api/publish", &headers, body.clone()).await;
+        assert_eq!(answer.refusal(), (401, "unauthorized"), "{headers:?}");
+    }
+    let shown = format!("apikey {KEY}");
+    let answer = rig.send("POST", "/api/publish", &[("authorization", &shown)], body.clone()).await;
+    assert_eq!(answer.body["result"]["offset"], 1, "{answer:?}");
+    let rig = rig.restart(|config| config.api.key = None).await;
+    for key in [KEY, ""] {
+        let answer = rig.send("POST", "/api/publish", &[("x-api-key", key)], body.clone()).await;
+        assert_eq!(answer.refusal(), (404, "not_found"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_back_end_publishes_reaches_subscribers_and_stands_in_history() {
+    let rig = Rig::start().await;
+    let (mut alice, _) = Client::connect(&rig, "alice").await;
+    alice.ask(json!({"id": 2, "subscribe": {"channel": "news"}})).await;
+    let first = rig.back_end("publish", json!({"channel": "news", "data": {"n": 1}, "idempotency_key": "n-1"})).await;
+    let first = first.unwrap();
+    assert_eq!(first["offset"], 1);
+    let again = rig.back_end("publish", json!({"channel": "news", "data": {"n": 1}, "idempotency_key": "n-1"})).await;
+    assert_eq!(again.unwrap(), first, "asked for again, it is the same publication");
+    let coded = json!({"channel": "news", "b64data": "eyJuIjoyfQ=="});
+    assert_eq!(rig.back_end("publish", coded).await.unwrap()["offset"], 2);
+    for n in [1, 2] {
+        let push = alice.push("pub").await;
+        assert_eq!(push["pub"], json!({"data": {"n": n}, "offset": n, "time": push["pub"]["time"]}), "nobody's info");
+    }
+    let page = rig.back_end("history", json!({"channel": "news", "limit": 10})).await.unwrap();
+    assert_eq!(page["publications"], json!([{"offset": 1, "data": {"n": 1}}, {"offset": 2, "data": {"n": 2}}]));
+    assert_eq!((&page["offset"], &page["epoch"]), (&json!(2), &first["epoch"]));
+    let page = rig.back_end("history", json!({"channel": "news", "limit": 1, "reverse": true})).await.unwrap();
+    assert_eq!(page["publications"], json!([{"offset": 2, "data": {"n": 2}}]));
+    let since = json!({"channel": "news", "limit": -1, "since": {"offset": 1, "epoch": first["epoch"]}});
+    assert_eq!(rig.back_end("history", since).await.unwrap()["publications"][0]["offset"], 2);
+    let none = rig.back_end("history", json!({"channel": "news"})).await.unwrap();
+    assert_eq!((&none["publications"], &none["offset"]), (&json!([]), &json!(2)));
+    let lost = json!({"channel": "news", "limit": 1, "since": {"offset": 1, "epoch": "other"}});
+    assert_eq!(rig.back_end("history", lost).await, Err(112));
+    let rig = rig.restart(|_| ()).await;
+    let page = rig.back_end("history", json!({"channel": "news", "limit": 10})).await.unwrap();
+    assert_eq!(page["offset"], 2, "as durable as a client's");
+}
+
+#[tokio::test]
+async fn in_a_room_a_back_end_speaks_as_a_member() {
+    let rig = Rig::start().await;
+    let room = room_of(&rig, &["bob"]).await;
+    let channel = format!("room:{room}");
+    let said = |user: &str| json!({"channel": channel, "data": {"body": "sold"}, "user": user, "idempotency_key": "s"});
+    assert_eq!(rig.back_end("publish", json!({"channel": channel, "data": "sold"})).await, Err(107));
+    assert_eq!(rig.back_end("publish", said("mallory")).await, Err(412));
+    let offset = rig.back_end("publish", said("bob")).await.unwrap()["offset"].clone();
+    assert_eq!(rig.back_end("publish", said("bob")).await.unwrap()["offset"], offset);
+    let page = rig.call("alice", "GET", &format!("/api/chats/{room}/messages"), Value::Null).await;
+    let messages = page.body["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 1);
+    assert_eq!((&messages[0]["sender"], &messages[0]["body"]), (&json!("bob"), &json!("sold")));
+}
+
+#[tokio::test]
+async fn a_broadcast_answers_for_each_channel() {
+    let rig = Rig::start().await;
+    let asked = json!({"channels": ["a", "b", "#bob", "off:x", "a"], "data": 7});
+    let done = rig.back_end("broadcast", asked).await.unwrap();
+    let codes: Vec<_> = done["responses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|response| (response["result"]["offset"].as_u64(), response["error"]["code"].as_u64()))
+        .collect();
+    assert_eq!(codes, [(Some(1), None), (Some(1), None), (None, Some(108)), (None, Some(102)), (Some(2), None)]);
+    let many: Vec<_> = (0..1_001).map(|n| format!("c{n}")).collect();
+    assert_eq!(rig.back_end("broadcast", json!({"channels": many, "data": 1})).await, Err(106));
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_why_with_a_number() {
+    let rig = Rig::start().await;
+    for (method, body, code) in [
+        ("publish", json!({"channel": "", "data": 1}), 107),
+        ("publish", json!({"channel": "a\nb", "data": 1}), 107),
+        ("publish", json!({"channel": "off:x", "data": 1}), 102),
+        ("publish", json!({"channel": "#bob", "data": 1}), 108),
+        ("publish", json!({"channel": "news"}), 107),
+        ("publish", json!({"channel": "news", "b64data": "%%"}), 107),
+        ("publish", json!({"channel": "news", "b64data": "/w=="}), 107),
+        ("publish", json!({"channel": "news", "data": 1, "tags": {"a": "b"}}), 108),
+        ("publish", json!({"channel": "news", "data": "x".repeat(40_000)}), 430),
+        ("subscribe", json!({"user": "bob", "channel": "#alice"}), 103),
+        ("subscribe", json!({"user": "bob", "channel": "off:x"}), 102),
+        ("disconnect", json!({"user": "bob", "disconnect": {"code": 1000}}), 107),
+        ("disconnect", json!({"user": "bob", "disconnect": {"code": 4000, "reason": "x".repeat(124)}}), 430),
+        ("history_remove", json!({"channel": "news"}), 108),
+        ("presence", json!({"channel": "off:x"}), 102),
+    ] {
+        assert_eq!(rig.back_end(method, body.clone()).await, Err(code), "{method} {body}");
+    }
+    // No call at all: a status of its own.
+    for (body, status) in [(json!({"data": 1}), 400), (json!({"channel": 5}), 400), (json!([1]), 400)] {
+        let answer = rig.send("POST", "/api/publish", &[("x-api-key", KEY)], body).await;
+        assert_eq!(answer.refusal(), (status, "bad_request"));
+    }
+    let huge = json!({"channel": "news", "data": "x".repeat(5_000_000)});
+    assert_eq!(rig.send("POST", "/api/publish", &[("x-api-key", KEY)], huge).await.refusal(), (413, "too_large"));
+}
+
+#[tokio::test]
+async fn a_connection_is_subscribed_and_unsubscribed_from_outside() {
+    let rig = Rig::start().await;
+    let (mut bob, _) = Client::connect(&rig, "bob").await;
+    rig.back_end("publish", json!({"channel": "news", "data": 1})).await.unwrap();
+    let epoch = rig.back_end("publish", json!({"channel": "news", "data": 2})).await.unwrap()["epoch"].clone();
+    let asked = json!({"user": "bob", "channel": "news", "data": {"for": "you"}, "info": {"role": "guest"},
+        "recover_since": {"offset": 1, "epoch": epoch}});
+    rig.back_end("subscribe", asked.clone()).await.unwrap();
+    let begun = bob.push("subscribe").await;
+    assert_eq!((&begun["channel"], &begun["subscribe"]["data"]), (&json!("news"), &json!({"for": "you"})));
+    assert_eq!((&begun["subscribe"]["offset"], &begun["subscribe"]["recoverable"]), (&json!(1), &json!(true)));
+    assert_eq!(bob.push("pub").await["pub"]["data"], 2, "what it missed");
+    rig.back_end("publish", json!({"channel": "news", "data": 3})).await.unwrap();
+    assert_eq!(bob.push("pub").await["pub"]["data"], 3, "and what comes");
+    rig.back_end("subscribe", asked).await.unwrap();
+
+    let present = rig.back_end("presence", json!({"channel": "news"})).await.unwrap();
+    let (_, who) = present["presence"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!((&who["user"], &who["chan_info"]), (&json!("bob"), &json!({"role": "guest"})));
+    let stats = rig.back_end("presence_stats", json!({"channel": "news"})).await.unwrap();
+    assert_eq!(stats, json!({"num_clients": 1, "num_users": 1}), "subscribed once, however often it was asked for");
+    let names = rig.back_end("channels", json!({"pattern": "n*s"})).await.unwrap();
+    assert_eq!(names, json!({"channels": {"news": {"num_clients": 1}}}));
+    let all = rig.back_end("channels", json!({})).await.unwrap();
+    assert_eq!(all["channels"].as_object().unwrap().keys().collect::<Vec<_>>(), ["#bob", "news"]);
+    let node = rig.back_end("info", json!({})).await.unwrap()["nodes"][0].clone();
+    assert_eq!((&node["num_clients"], &node["num_channels"], &node["num_subs"]), (&json!(1), &json!(2), &json!(2)));
+
+    rig.back_end("unsubscribe", json!({"user": "bob", "channel": "news"})).await.unwrap();
+    assert_eq!(bob.push("unsubscribe").await["unsubscribe"]["code"], 2000);
+    let names = rig.back_end("channels", json!({"pattern": "news"})).await.unwrap();
+    assert_eq!(names, json!({"channels": {}}));
+}
+
+#[tokio::test]
+async fn who_is_no_member_is_not_subscribed_to_a_room_by_anybody() {
+    let rig = Rig::start().await;
+    let room = room_of(&rig, &["bob"]).await;
+    let channel = format!("room:{room}");
+    let (mut mallory, _) = Client::connect(&rig, "mallory").await;
+    rig.back_end("subscribe", json!({"user": "mallory", "channel": channel})).await.unwrap();
+    rig.back_end("publish", json!({"channel": channel, "data": "secret", "user": "bob"})).await.unwrap();
+    rig.back_end("subscribe", json!({"user": "mallory", "channel": "news"})).await.unwrap();
+    let next = mallory.next().await.unwrap();
+    assert_eq!(next["push"]["channel"], "news", "nothing of the room came before: {next}");
+}
+
+#[tokio::test]
+async fn connections_are_closed_with_the_code_and_reason_asked_for() {
+    let rig = Rig::start().await;
+    let (one, _) = Client::connect(&rig, "bob").await;
+    let (mut two, reply) = Client::connect(&rig, "bob").await;
+    let spared = reply["connect"]["client"].clone();
+    let asked = json!({"user": "bob", "whitelist": [spared], "disconnect": {"code": 4501, "reason": "moved house"}});
+    rig.back_end("disconnect", asked).await.unwrap();
+    assert_eq!(one.closed().await, (4501, "moved house".to_owned()));
+    assert!(two.ask(json!({"id": 2, "ping": {}})).await["error"].is_null(), "spared");
+    rig.back_end("disconnect", json!({"user": "bob", "client": uuid::Uuid::nil()})).await.unwrap();
+    rig.back_end("disconnect", json!({"user": "bob", "client": spared})).await.unwrap();
+    assert_eq!(two.closed().await, (3503, "force disconnect".to_owned()));
+    rig.back_end("disconnect", json!({"user": "nobody"})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_expires_when_a_back_end_says_so() {
+    let rig = Rig::start().await;
+    let (one, _) = Client::connect(&rig, "bob").await;
+    rig.back_end("refresh", json!({"user": "bob", "expired": true})).await.unwrap();
+    assert_eq!(one.closed().await.0, 3005);
+    let (two, _) = Client::connect(&rig, "bob").await;
+    rig.back_end("refresh", json!({"user": "bob", "expire_at": 4_000_000_000_u64})).await.unwrap();
+    rig.back_end("refresh", json!({"user": "bob", "expire_at": 1_000_000_000})).await.unwrap();
+    assert_eq!(two.closed().await.0, 3005, "that time is over");
+}
+
+#[tokio::test]
+async fn a_batch_answers_each_call_in_its_place() {
+    let rig = Rig::start().await;
+    let commands = json!([
+        {"publish": {"channel": "news", "data": {"n": 1}}},
+        {"publish": {"channel": "off:x", "data": 1}},
+        {"history": {"channel": "news", "limit": 5}},
+        {"presence_stats": {"channel": "news"}},
+    ]);
+    for parallel in [false, true] {
+        let asked = json!({"commands": commands, "parallel": parallel});
+        let answer = rig.send("POST", "/api/batch", &[("x-api-key", KEY)], asked).await;
+        let replies = answer.body["replies"].as_array().unwrap();
+        assert!(replies[0]["publish"]["offset"].is_u64(), "{answer:?}");
+        assert_eq!(replies[1]["error"]["code"], 102);
+        assert_eq!(replies[3]["presence_stats"], json!({"num_clients": 0, "num_users": 0}));
+        if !parallel {
+            assert_eq!(replies[2]["history"]["publications"][0]["data"]["n"], 1, "one after the other");
+        }
+    }
+    for bad in [json!({"commands": [{"nonsense": {}}]}), json!({"commands": {}}), json!({})] {
+        let answer = rig.send("POST", "/api/batch", &[("x-api-key", KEY)], bad).await;
+        assert_eq!(answer.refusal(), (400, "bad_request"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What a back end wishes of a connection, over the server API: subscriptions, expiry, a goodbye. It comes as a signal in the
+//! outbox, at its place between the messages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Session;
+use super::subscribe::{Asked, By};
+use crate::actors::gateway::feed::Position;
+use crate::actors::gateway::frames::Denial;
+use crate::actors::gateway::hub::Wishes;
+use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
+use crate::api::protocol::{Push, PushBody, Reply, SubscribePush, SubscribeResult, encode_push};
+use crate::ids::Timestamp;
+use crate::limits;
+
+impl Session {
+    /// Closes with a published code, or with one that the back end's own clients know.
+    pub(super) fn told_to_close(&mut self, code: u16, reason: Option<Box<str>>) {
+        let known = Disconnect::ALL.iter().copied().find(|known| known.code == code);
+        let unknown = Disconnect { code, reason: "disconnected by the server" };
+        if self.closing.is_none() {
+            self.farewell = reason;
+        }
+        self.close(known.unwrap_or(unknown));
+    }
+
+    /// Subscribes as a token's `channels` do. Who is subscribed stays so; in a room the fold says whether he may.
+    pub(super) fn told_to_subscribe(
+        &mut self,
+        name: &str,
+        info: Option<Bytes>,
+        data: Bytes,
+        recover: Option<Position>,
+    ) {
+        let Some(connection) = self.connection.clone() else { return };
+        let Ok(channel) = self.server.options.channels.find(name, &connection.user) else { return };
+        if self.sub(name).is_some() || self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
+            return;
+        }
+        let rules = &channel.rules;
+        let recover = recover.filter(|_| rules.recover);
+        let asked = Asked::server_side(By::BackEnd(data), recover.is_some(), rules.recover);
+        let wishes = Wishes {
+            announced: rules.join_leave,
+            join_leave: rules.join_leave,
+            info: info.map(Box::new),
+            recover,
+        };
+        self.begin(name.to_owned(), channel.key, asked, wishes, &connection, None);
+    }
+
+    /// A subscription that a back end wished begins: the client is told, then gets what it missed.
+    pub(super) fn told_subscription_begun(
+        &mut self,
+        channel: &str,
+        result: SubscribeResult,
+        data: Bytes,
+        out: &mut Vec<Bytes>,
+    ) {
+        let SubscribeResult { recoverable, epoch, offset, positioned, publications, .. } = result;
+        let first = publications.first().map_or(offset, |publication| publication.offset.saturating_sub(1));
+        let begun = SubscribePush { recoverable, epoch, offset: first, positioned, data };
+        let pushes = std::iter::once(PushBody::Subscribe(begun)).chain(publications.into_iter().map(PushBody::Pub));
+        for body in pushes {
+            let push = encode_push(&Push::new(channel, body), self.format);
+            match &mut self.connecting {
+                // SDKs take nothing before the reply to `connect`.
+                Some(connecting) => connecting.hold(push),
+                None => out.push(push),
+            }
+        }
+    }
+
+    /// Ends a subscription, whoever made it.
+    pub(super) fn told_to_unsubscribe(&mut self, channel: &str, now: Instant, out: &mut Vec<Bytes>) {
+        let Some(at) = self.sub_index(channel) else { return };
+        let mut sub = self.subs.remove(at);
+        sub.place.end(&self.server.hub);
+        match sub.take_asked() {
+            Some(asked) if asked.is_of_connect() => self.server_side_refused(Denial::NotMember, now, out),
+            Some(asked) => {
+                if let Some(id) = asked.command() {
+                    out.push(self.encode(&Reply::error(id, ErrorCode::PERMISSION_DENIED)));
+                }
+            }
+            None => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+        }
+    }
+
+    /// Moves the time at which the connection is over unless its token is refreshed.
+    pub(super) fn told_when_it_expires(&mut self, at: Option<Timestamp>, now: Instant) {
+        if self.connecting.is_some() {
+            // Its token is newer than what the back end knew.
+            return;
+        }
+        let grace = self.server.options.refresh_grace;
+        self.clocks.expires = self.expires_in(at).map(|left| now + left + if left.is_zero() { Duration::ZERO } else { grace });
+    }
+}
