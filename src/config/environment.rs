@@ -19,7 +19,8 @@ const KNOWN: [(&str, &str, &str); 5] = [
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 4] = [("admin", "token"), ("api", "key"), ("auth", "hmac_secret"), ("store", "database_url")];
+const SECRETS: [(&str, &str); 4] =
+    [("admin", "token"), ("api", "key"), ("auth", "hmac_secret"), ("store", "database_url")];
 /// Names of the cluster's settings: an error for now, so that nobody believes to run one.
 const OF_THE_CLUSTER: [&str; 8] = [
     "KAFKA_BROKERS",

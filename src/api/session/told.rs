@@ -43,12 +43,8 @@ impl Session {
         let rules = &channel.rules;
         let recover = recover.filter(|_| rules.recover);
         let asked = Asked::server_side(By::BackEnd(data), recover.is_some(), rules.recover);
-        let wishes = Wishes {
-            announced: rules.join_leave,
-            join_leave: rules.join_leave,
-            info: info.map(Box::new),
-            recover,
-        };
+        let wishes =
+            Wishes { announced: rules.join_leave, join_leave: rules.join_leave, info: info.map(Box::new), recover };
         self.begin(name.to_owned(), channel.key, asked, wishes, &connection, None);
     }
 
@@ -97,6 +93,7 @@ impl Session {
             return;
         }
         let grace = self.server.options.refresh_grace;
-        self.clocks.expires = self.expires_in(at).map(|left| now + left + if left.is_zero() { Duration::ZERO } else { grace });
+        self.clocks.expires =
+            self.expires_in(at).map(|left| now + left + if left.is_zero() { Duration::ZERO } else { grace });
     }
 }

@@ -148,7 +148,8 @@ impl Hub {
     /// The channels that connections of this node are subscribed to, by name, and how many are.
     #[must_use]
     pub fn channels(&self) -> Vec<(Box<str>, usize)> {
-        let cells: Vec<_> = self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect();
+        let cells: Vec<_> =
+            self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect();
         let counted = cells.iter().map(|cell| (cell.channel().into(), cell.subscribers()));
         counted.filter(|(_, subscribers)| *subscribers > 0).collect()
     }

@@ -64,9 +64,7 @@ impl Rest {
         // All are handed over, in their order, before the first answer is waited for.
         let sent: Vec<_> = channels.iter().map(|channel| self.hand_over(channel, &what)).collect();
         let responses = join_all(sent.into_iter().map(|sent| async { self.published(sent?).await.into() }));
-        Ok(Broadcasted {
-            responses: responses.await.into_iter().map(|done: Done<Published>| done.into()).collect(),
-        })
+        Ok(Broadcasted { responses: responses.await.into_iter().map(|done: Done<Published>| done.into()).collect() })
     }
 
     fn hand_over(&self, name: &str, what: &What) -> Done<Sent> {

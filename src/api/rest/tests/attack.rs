@@ -93,10 +93,7 @@ async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
             for path in &concrete {
                 for query in ["", "?limit=0", "?limit=x&before=-1&after=%00", "?q=%27--&ids=,,&cursor=%7B"] {
                     let what = format!("{method} {path}{query}");
-                    assert_refused_well(
-                        &call(&rig, &method, &format!("{path}{query}"), Value::Null).await,
-                        &what,
-                    );
+                    assert_refused_well(&call(&rig, &method, &format!("{path}{query}"), Value::Null).await, &what);
                     rows += 1;
                 }
             }
