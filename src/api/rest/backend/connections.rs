@@ -31,7 +31,7 @@ impl Rest {
         let recover = recover_since
             .map(|since| Position { generation: since.epoch.parse().ok().map(Generation), offset: Seq(since.offset) });
         for connection in self.connections(&whose) {
-            let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover.clone());
+            let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover);
             connection.outbox.signal(Signal::Subscribe { channel, info, data, recover });
         }
         Ok(Nothing {})
