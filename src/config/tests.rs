@@ -282,7 +282,9 @@ fn a_key_of_ones_own_takes_the_published_secret_out_of_force() {
 
 #[test]
 fn a_key_of_back_ends_can_t_be_guessed() {
-    assert!(refused("[api]\nkey = \"short\"\n", &[]).starts_with("cluster.toml:2: api.key: expected at least 32 bytes"));
+    assert!(
+        refused("[api]\nkey = \"short\"\n", &[]).starts_with("cluster.toml:2: api.key: expected at least 32 bytes")
+    );
     let long = "k".repeat(32);
     assert!(loaded("", &[("KERVAN_API__KEY", &long)]).config.api.key.is_some_and(|key| key.is(&long) && !key.is("k")));
 }
