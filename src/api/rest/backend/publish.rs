@@ -63,8 +63,8 @@ impl Rest {
         let what = What::new(data.as_deref(), b64data.as_deref(), idempotency_key, user, tags.as_ref())?;
         // All are handed over, in their order, before the first answer is waited for.
         let sent: Vec<_> = channels.iter().map(|channel| self.hand_over(channel, &what)).collect();
-        let responses = join_all(sent.into_iter().map(|sent| async { self.published(sent?).await.into() }));
-        Ok(Broadcasted { responses: responses.await.into_iter().map(|done: Done<Published>| done.into()).collect() })
+        let responses = join_all(sent.into_iter().map(|sent| async { self.published(sent?).await }));
+        Ok(Broadcasted { responses: responses.await.into_iter().map(Into::into).collect() })
     }
 
     fn hand_over(&self, name: &str, what: &What) -> Done<Sent> {
