@@ -21,6 +21,7 @@ use crate::api::handlers::{self, Handlers};
 use crate::api::protocol::codes::Disconnect;
 use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
+use crate::api::streams;
 use crate::api::websocket::{self, Origins};
 use crate::config::{self, Config, Database};
 use crate::env::Env;
@@ -204,7 +205,10 @@ impl Engine {
     /// The routes of the public listener.
     pub fn routes(&self) -> Router {
         let origins = Origins::new(&self.config.server.allowed_origins, self.config.server.production);
-        websocket::routes(Arc::clone(&self.sessions), origins).merge(rest::routes(self.rest.clone()))
+        let streams = streams::routes(Arc::clone(&self.sessions), origins.clone());
+        websocket::routes(Arc::clone(&self.sessions), origins)
+            .merge(rest::allowing(streams, &self.config.server.allowed_origins))
+            .merge(rest::routes(self.rest.clone()))
     }
 
     /// Accounts and sign-ins.

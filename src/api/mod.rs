@@ -14,4 +14,5 @@ pub mod publish_data;
 pub mod rest;
 mod schema;
 pub mod session;
+pub mod streams;
 pub mod websocket;

@@ -35,6 +35,7 @@ pub use listener::{Listener, Options};
 const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for the demo.
 
   /connection/websocket   the Centrifuge client protocol, version 2 (JSON, Protobuf)
+  /connection/http_stream, /connection/sse with /emulation: the same without WebSocket
   /api/openapi.json       the REST API: sign-in, chats, messages, users
   /api/health             health as JSON
   /livez  /readyz         for probes; /readyz?verbose says why

@@ -46,7 +46,7 @@ mod messages;
 mod profiles;
 mod sign_in;
 #[cfg(test)]
-mod tests;
+pub(in crate::api) mod tests;
 mod users;
 
 pub use document::document;
@@ -141,18 +141,23 @@ fn of_clients() -> OpenApiRouter<Rest> {
 
 /// The routes.
 pub fn routes(rest: Rest) -> Router {
-    let cors = cors::layer(&rest.config.server.allowed_origins);
     let served = if rest.config.api.key.is_some() { described() } else { of_clients() };
     let (mut router, _) = served.split_for_parts();
     if rest.config.auth.is_development() {
         router = router.merge(sign_in::development());
     }
+    let origins = rest.config.server.allowed_origins.clone();
     let router = router
         .method_not_allowed_fallback(http::wrong_method)
         .layer(axum::middleware::from_fn(deadline))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(rest);
-    match cors {
+    allowing(router, &origins)
+}
+
+/// The same routes, for pages of these origins as well.
+pub fn allowing(router: Router, origins: &[String]) -> Router {
+    match cors::layer(origins) {
         Some(cors) => router.layer(cors),
         None => router,
     }

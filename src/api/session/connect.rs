@@ -178,6 +178,8 @@ impl Session {
             subs,
             ping: if interval.is_zero() { 0 } else { seconds(interval) },
             pong: !interval.is_zero(),
+            session: self.stream.as_deref().unwrap_or_default().to_owned(),
+            node: self.stream.as_ref().map_or_else(String::new, |_| self.server.node().to_string()),
             ..ConnectResult::default()
         };
         let reply = self.encode(&Reply::new(id, ReplyBody::Connect(result)));

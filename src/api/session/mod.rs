@@ -12,12 +12,14 @@
 //! | `connect`, `refresh` | tokens, server-side subscriptions, expiry |
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
 //! | `publish`, [`history`], `presence` | commands about a channel |
+//! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
 //! | `told` | what a back end wishes of this connection |
 //! | [`methods`] | the seam to the chat's operations |
 //! | `push` | how the hub's events look on the wire |
 
 pub mod channels;
 mod connect;
+mod deadlines;
 mod dispatch;
 pub mod history;
 pub mod methods;
@@ -41,6 +43,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+pub use deadlines::Deadlines;
 pub use push::{ProtocolEncoder, client_info, wire};
 pub use server::{Options, Server};
 
@@ -91,6 +94,8 @@ pub enum Outgoing {
 pub struct Session {
     server: Arc<Server>,
     format: Format,
+    /// What its commands come by, if they come in requests of their own: told in the reply to `connect`.
+    stream: Option<Box<str>>,
     /// Once the client has authenticated.
     connection: Option<Arc<Connection>>,
     asker: Option<Arc<Asker>>,
@@ -146,6 +151,7 @@ impl Session {
         Self {
             server,
             format,
+            stream: None,
             connection: None,
             asker: None,
             connecting: None,
@@ -174,6 +180,13 @@ impl Session {
                 controls: 0,
             },
         }
+    }
+
+    /// The same over a stream in one direction: its commands come by this name.
+    #[must_use]
+    pub fn named(mut self, stream: &str) -> Self {
+        self.stream = Some(stream.into());
+        self
     }
 
     /// How the connection shall end, if it shall.

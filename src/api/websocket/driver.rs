@@ -1,6 +1,6 @@
 //! The one task of a connection: reads, lets the session work, writes, and ends the connection as it must end.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::reader::{Message, ReadError, Reader};
 use super::writer::Writer;
 use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;
-use crate::api::session::{Outgoing, Server, Session};
+use crate::api::session::{Deadlines, Outgoing, Server, Session};
 
 /// Bytes of one read. They lie on the stack of the thread, not in the connection.
 const READ_BYTES: usize = 8 * 1024;
@@ -45,12 +45,7 @@ pub(super) struct Driver {
     writer: Writer,
     session: Session,
     server: Arc<Server>,
-    timer: Pin<Box<Sleep>>,
-    timer_at: Instant,
-    /// Since when the socket takes nothing.
-    stalled: Option<Instant>,
-    /// Until the client has authenticated: hears of the drain. Afterwards the gateway tells.
-    drain: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    deadlines: Deadlines,
 }
 
 impl Driver {
@@ -58,17 +53,12 @@ impl Driver {
     pub fn new(stream: TcpStream, begun: Vec<u8>, server: Arc<Server>, format: Format) -> Self {
         let now = Instant::now();
         let session = Session::new(server.clone(), format, now);
-        let timer_at = session.deadline().unwrap_or(now);
-        let shutdown = server.shutdown().clone();
         Self {
             stream,
             reader: Reader::new(server.frame_bytes(), begun),
             writer: Writer::default(),
+            deadlines: Deadlines::new(&session, &server, now),
             session,
-            timer: Box::pin(tokio::time::sleep_until(timer_at)),
-            timer_at,
-            stalled: None,
-            drain: Some(Box::pin(async move { shutdown.draining().await })),
             server,
         }
     }
@@ -105,37 +95,11 @@ impl Driver {
                 Ok(read) => progress |= read,
                 Err(end) => return Poll::Ready(end),
             }
-            // Last: what was done may have set a nearer deadline, and nothing else would wake the task for it.
-            progress |= self.poll_timer(now, cx);
+            progress |= self.deadlines.poll(&mut self.session, &self.server, now, cx);
             if !progress {
                 return Poll::Pending;
             }
         }
-    }
-
-    fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        if self.session.is_connected() {
-            self.drain = None;
-        } else if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
-            self.drain = None;
-            self.session.close(Disconnect::SHUTDOWN);
-            return true;
-        }
-        let stalled = self.stalled.map(|since| since + self.server.stall_timeout());
-        let Some(at) = self.session.deadline().into_iter().chain(stalled).min() else { return false };
-        // A timer that fires too early costs less than one that is set anew each time.
-        if at < self.timer_at || self.timer.is_elapsed() {
-            self.timer_at = at;
-            self.timer.as_mut().reset(at);
-        }
-        if self.timer.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        if stalled.is_some_and(|at| at <= now) {
-            self.session.close(Disconnect::NO_PONG);
-        }
-        self.session.timer(now);
-        true
     }
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) -> io::Result<bool> {
@@ -152,11 +116,11 @@ impl Driver {
             match self.writer.poll_write(&mut self.stream, cx) {
                 Poll::Ready(written) => {
                     self.session.wrote(written?);
-                    self.stalled = None;
+                    self.deadlines.moving();
                     progress = true;
                 }
                 Poll::Pending => {
-                    self.stalled.get_or_insert(now);
+                    self.deadlines.stalled(now);
                     self.session.watch(now, cx);
                     return Ok(progress);
                 }

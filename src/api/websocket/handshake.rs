@@ -38,7 +38,7 @@ impl Origins {
     }
 
     /// Whether a page of this origin may connect to this host. Clients that are no browsers name no origin.
-    fn allow(&self, headers: &HeaderMap) -> bool {
+    pub(in crate::api) fn allow(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
         let Ok(origin) = origin.to_str() else { return *self == Self::Any };
         match self {

@@ -1,0 +1,51 @@
+//! Streams by the secret names that their clients send commands with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Frames that wait for a session that is busy; the requests that bring more wait with them.
+const FRAMES: usize = 4;
+
+type Inboxes = Mutex<HashMap<Box<str>, mpsc::Sender<Bytes>>>;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Registry(Arc<Inboxes>);
+
+/// A stream's place in it; given up when it is dropped.
+pub(super) struct Entry {
+    registry: Arc<Inboxes>,
+    /// Nobody else can guess it: who knows it speaks for the client.
+    pub name: Box<str>,
+    /// What the client sends.
+    pub inbox: mpsc::Receiver<Bytes>,
+}
+
+impl Registry {
+    /// A place for a new stream.
+    pub fn enter(&self) -> Entry {
+        let name: Box<str> = Uuid::new_v4().to_string().into();
+        let (sender, inbox) = mpsc::channel(FRAMES);
+        lock(&self.0).insert(name.clone(), sender);
+        Entry { registry: Arc::clone(&self.0), name, inbox }
+    }
+
+    /// Where the stream of this name hears, if it is one of this node.
+    pub fn find(&self, name: &str) -> Option<mpsc::Sender<Bytes>> {
+        lock(&self.0).get(name).cloned()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        lock(&self.registry).remove(&self.name);
+    }
+}
+
+fn lock(inboxes: &Inboxes) -> MutexGuard<'_, HashMap<Box<str>, mpsc::Sender<Bytes>>> {
+    inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+}
