@@ -40,7 +40,17 @@ const ONLY: [(&str, &[&str]); 21] = [
     ),
     ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
-    ("axum", &["src/api/admin/", "src/api/http/", "src/api/websocket/", "src/api/streams/", "src/api/rest/", "src/api/engine.rs"]),
+    (
+        "axum",
+        &[
+            "src/api/admin/",
+            "src/api/http/",
+            "src/api/websocket/",
+            "src/api/streams/",
+            "src/api/rest/",
+            "src/api/engine.rs",
+        ],
+    ),
     ("tower_http", &["src/api/rest/"]),
     ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/handlers/input.rs", "src/api/handlers/view.rs"]),
     ("utoipa_axum", &["src/api/rest/"]),

@@ -93,7 +93,11 @@ async fn messages_come_in_the_stream_and_commands_go_beside_it() {
     let session: Value = serde_json::from_str::<Value>(line).unwrap()["connect"]["session"].clone();
     assert!(bob.text.contains("content-type: text/event-stream"));
     // Two commands in one request, a line each.
-    let both = format!("{}\n{}", json!({"id": 2, "subscribe": {"channel": "news"}}), json!({"id": 3, "publish": {"channel": "news", "data": "hi"}}));
+    let both = format!(
+        "{}\n{}",
+        json!({"id": 2, "subscribe": {"channel": "news"}}),
+        json!({"id": 3, "publish": {"channel": "news", "data": "hi"}})
+    );
     let body = json!({"session": session, "data": both});
     assert_eq!(rig.send("POST", "/emulation", &[], body).await.status, 204);
     bob.until("\"data\":\"hi\"").await;
