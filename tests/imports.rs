@@ -19,7 +19,10 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 21] = [
+const ONLY: [(&str, &[&str]); 24] = [
+    ("object_store", &["src/storage/uploads/objects.rs"]),
+    ("image", &["src/api/uploads/", "src/api/rest/tests/"]),
+    ("infer", &["src/api/uploads/"]),
     (
         "ractor",
         &[
@@ -33,6 +36,7 @@ const ONLY: [(&str, &[&str]); 21] = [
         "sqlx",
         &[
             "src/storage/accounts/",
+            "src/storage/uploads/",
             "src/storage/store/sqlite/",
             "src/storage/store/postgres/",
             "src/storage/store/migrate.rs",

@@ -22,6 +22,7 @@ use crate::api::protocol::codes::Disconnect;
 use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
 use crate::api::streams;
+use crate::api::uploads::{self, Uploads};
 use crate::api::websocket::{self, Origins};
 use crate::config::{self, Config, Database};
 use crate::env::Env;
@@ -36,6 +37,7 @@ use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::sqlite::{SqliteStore, url_of};
 use crate::storage::store::{Store, StoreError};
 use crate::storage::upkeep::{self, Upkeep};
+use crate::storage::uploads::{Objects, SqliteUploads};
 
 /// The folder of the journal in the data folder.
 pub const JOURNAL_DIR: &str = "journal";
@@ -66,6 +68,7 @@ pub struct Engine {
     sessions: Arc<Server>,
     accounts: Arc<Accounts>,
     rest: Rest,
+    sweeper: JoinHandle<()>,
     keeper: JoinHandle<()>,
     ticker: JoinHandle<()>,
     goodbye: JoinHandle<()>,
@@ -96,6 +99,9 @@ pub enum StartError {
     /// A key or an address of [auth] can't be used.
     #[error("[auth]: {0}")]
     Auth(String),
+    /// The folder or bucket of uploads can't be used.
+    #[error("[uploads]: {0}")]
+    Uploads(String),
     /// A restore was cut short.
     #[error("a restore into {0} did not finish: empty the folder, and restore again")]
     Unrestored(String),
@@ -110,7 +116,7 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_) | Self::Unrestored(_) | Self::Unsupported(_) => true,
+            Self::Auth(_) | Self::Uploads(_) | Self::Unrestored(_) | Self::Unsupported(_) => true,
             Self::Journal { .. } | Self::Node(_) => false,
         }
     }
@@ -170,7 +176,9 @@ impl Engine {
         let online = Arc::clone(&hub);
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
-        let accounts = open_accounts(&config, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
+        let rows = account_rows(&config)?;
+        let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);
+        let accounts = open_accounts(&config, rows, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
         let options = session::Options::new(&config);
         let clocks = env.clone();
@@ -184,10 +192,13 @@ impl Engine {
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
         let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
-        let rest = Rest::new(handlers, keys, Arc::clone(&sessions), Arc::clone(&accounts), Arc::clone(&config));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&uploads)));
+        let shared = (Arc::clone(&sessions), Arc::clone(&accounts));
+        let rest = Rest::new(handlers, keys, shared.0, shared.1, uploads, Arc::clone(&config));
         Ok(Self {
             rest,
             accounts,
+            sweeper,
             keeper,
             config,
             node,
@@ -251,6 +262,7 @@ impl Engine {
         self.watcher.abort();
         self.trimmer.abort();
         self.keeper.abort();
+        self.sweeper.abort();
         self.accounts.close().await;
         self.goodbye.abort();
         let done = self.node.stop(self.config.server.shutdown_grace).await;
@@ -330,21 +342,44 @@ fn keyring(auth: &config::Auth) -> Result<Keyring, StartError> {
 
 async fn open_accounts(
     config: &Config,
+    rows: SqliteAccounts,
     keyring: Arc<Keyring>,
     revoked: Arc<Revoked>,
     hub: Arc<Hub>,
     env: Env,
 ) -> Result<Arc<Accounts>, StartError> {
-    let rows = match config.database() {
-        Database::Sqlite(path) => SqliteAccounts::open(&url_of(&path)?)?,
-        Database::Postgres(_) => return Err(no_postgres()),
-    };
     let options = accounts::Options::from(&config.auth);
     let opened = Accounts::open(rows, keyring, revoked, hub, env, options).await;
     Ok(Arc::new(opened.map_err(|error| match error {
         AccountError::Store(error) => StartError::Store(error),
         other => StartError::Auth(other.to_string()),
     })?))
+}
+
+fn account_rows(config: &Config) -> Result<SqliteAccounts, StartError> {
+    match config.database() {
+        Database::Sqlite(path) => Ok(SqliteAccounts::open(&url_of(&path)?)?),
+        Database::Postgres(_) => Err(no_postgres()),
+    }
+}
+
+fn open_uploads(config: &Config, rows: &SqliteAccounts, env: Env) -> Result<Uploads, StartError> {
+    let objects = Objects::open(&config.uploads, &config.upload_folder());
+    let objects = objects.map_err(|error| StartError::Uploads(error.to_string()))?;
+    Ok(Uploads::new(SqliteUploads::beside(rows), objects, env, config))
+}
+
+/// Deletes bytes that have no row, now and then.
+async fn sweep(uploads: Arc<Uploads>) {
+    let mut ticks = tokio::time::interval(uploads::SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        match uploads.sweep().await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "uploads that a crash left half done are swept"),
+            Err(error) => tracing::warn!(%error, "uploads can't be swept; the next try is in a day"),
+        }
+    }
 }
 
 /// Looks after keys and sign-ins.

@@ -15,4 +15,5 @@ pub mod rest;
 mod schema;
 pub mod session;
 pub mod streams;
+pub mod uploads;
 pub mod websocket;

@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     if config.api.key.as_ref().is_some_and(|key| key.expose().len() < SECRET_BYTES) {
         wrong("api.key", "expected at least 32 bytes: who has it writes as anybody");
     }
+    uploads(config, &mut wrong);
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")
@@ -61,6 +62,19 @@ fn production(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     }
     if config.auth.is_development() {
         wrong("auth.hmac_secret", "this is the published development secret: make one of your own");
+    }
+}
+
+fn uploads(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    let uploads = &config.uploads;
+    if uploads.max_file_size.0 == 0 {
+        wrong("uploads.max_file_size", "expected more than 0");
+    }
+    if uploads.s3_access_key.is_some() != uploads.s3_secret_key.is_some() {
+        wrong("uploads.s3_secret_key", "goes with uploads.s3_access_key: set both or none");
+    }
+    if uploads.s3_endpoint.as_deref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+        wrong("uploads.s3_endpoint", "expected an address that starts with https:// or http://");
     }
 }
 

@@ -11,16 +11,24 @@ use super::value::Raw;
 use super::{Config, Namespace};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
-const KNOWN: [(&str, &str, &str); 5] = [
+const KNOWN: [(&str, &str, &str); 7] = [
     ("PORT", "server", "port"),
     ("ALLOWED_ORIGINS", "server", "allowed_origins"),
     ("JWT_SECRET", "auth", "hmac_secret"),
+    ("UPLOAD_PATH", "uploads", "path"),
+    ("MAX_FILE_SIZE", "uploads", "max_file_size"),
     ("DATABASE_URL", "store", "database_url"),
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 4] =
-    [("admin", "token"), ("api", "key"), ("auth", "hmac_secret"), ("store", "database_url")];
+const SECRETS: [(&str, &str); 6] = [
+    ("admin", "token"),
+    ("api", "key"),
+    ("auth", "hmac_secret"),
+    ("uploads", "s3_access_key"),
+    ("uploads", "s3_secret_key"),
+    ("store", "database_url"),
+];
 /// Names of the cluster's settings: an error for now, so that nobody believes to run one.
 const OF_THE_CLUSTER: [&str; 8] = [
     "KAFKA_BROKERS",
@@ -33,7 +41,7 @@ const OF_THE_CLUSTER: [&str; 8] = [
     "KAFKA_BROKERS_FILE",
 ];
 /// Names of settings of later versions that do no harm when they are ignored.
-const LATER: [&str; 4] = ["UPLOAD_PATH", "MAX_FILE_SIZE", "PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
+const LATER: [&str; 2] = ["PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
 
 const PREFIX: &str = "KERVAN_";
 const FILE_SUFFIX: &str = "_FILE";

@@ -32,7 +32,7 @@ pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};
-pub use sections::{Admin, Api, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store};
+pub use sections::{Admin, Api, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store, Uploads};
 pub use show::{Setting, template};
 pub use value::{ByteSize, Pem, Secret, parse_duration};
 
@@ -67,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// Rooms.
     pub rooms: Rooms,
+    /// Files in chats.
+    pub uploads: Uploads,
     /// Database.
     pub store: Store,
     /// Logs.
@@ -93,6 +95,7 @@ impl Config {
             channels: Vec::new(),
             limits: Limits::default(),
             rooms: Rooms::default(),
+            uploads: Uploads::default(),
             store: Store::default(),
             log: Log::default(),
         }
@@ -113,7 +116,7 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 9] {
+    fn sections(&self) -> [&dyn Section; 10] {
         [
             &self.server,
             &self.data,
@@ -122,12 +125,13 @@ impl Config {
             &self.api,
             &self.limits,
             &self.rooms,
+            &self.uploads,
             &self.store,
             &self.log,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 9] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 10] {
         [
             &mut self.server,
             &mut self.data,
@@ -136,6 +140,7 @@ impl Config {
             &mut self.api,
             &mut self.limits,
             &mut self.rooms,
+            &mut self.uploads,
             &mut self.store,
             &mut self.log,
         ]
@@ -147,6 +152,12 @@ impl Config {
     pub fn namespace_of(&self, channel: &str) -> Option<&Namespace> {
         let namespace = channel.split_once(':').map_or("", |(namespace, _)| namespace);
         self.channels.iter().find(|n| n.namespace == namespace)
+    }
+
+    /// Where files are kept unless it is S3: as configured, else `uploads` in the data folder.
+    #[must_use]
+    pub fn upload_folder(&self) -> PathBuf {
+        self.uploads.path.clone().unwrap_or_else(|| self.data.dir.join("uploads"))
     }
 
     /// Where rows are kept: as configured, else `kervan.db` in the data folder.

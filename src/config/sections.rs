@@ -178,6 +178,30 @@ section! {
 }
 
 section! {
+    /// Files that users upload into chats. They are kept in a folder, or in S3 if a bucket is named.
+    Uploads "uploads" {
+        /// The folder. "": uploads in the data folder. Environment: UPLOAD_PATH.
+        path: Option<PathBuf> = "",
+        /// One file. Environment: MAX_FILE_SIZE.
+        max_file_size: ByteSize = "10MiB",
+        /// All files of one user.
+        quota: ByteSize = "1GiB",
+        /// Pixels of an image, width times height, of which a thumbnail is made. Above it the image is a file like others.
+        pixels: u32 = "40000000",
+        /// The bucket. "": files are kept in the folder.
+        s3_bucket: Option<String> = "",
+        /// Its region.
+        s3_region: String = "us-east-1",
+        /// Where S3 is, if it is not Amazon's: "https://…", or "http://…" without TLS.
+        s3_endpoint: Option<String> = "",
+        /// The key's id. "": what the machine's role gives.
+        s3_access_key: Option<Secret> = "",
+        /// The key's secret.
+        s3_secret_key: Option<Secret> = "",
+    }
+}
+
+section! {
     /// The database that holds what the journal says, as rows.
     Store "store" {
         /// "sqlite:FILE" or a path. "": kervan.db in the data folder. Environment: DATABASE_URL.

@@ -252,9 +252,18 @@ fn what_kubernetes_says_about_services_is_not_for_us() {
 
 #[test]
 fn names_of_later_versions_are_accepted_and_listed() {
-    let loaded = loaded("", &[("UPLOAD_PATH", "/x"), ("MAX_FILE_SIZE", "1"), ("OTEL_SERVICE_NAME", "k")]);
-    assert_eq!(loaded.not_used_yet, ["MAX_FILE_SIZE", "UPLOAD_PATH"]);
-    assert!(loaded.show(false).contains("# UPLOAD_PATH is set and not used yet"));
+    let loaded = loaded("", &[("PUSH_NOTIFICATION_KEY", "x"), ("OTEL_SERVICE_NAME", "k")]);
+    assert_eq!(loaded.not_used_yet, ["PUSH_NOTIFICATION_KEY"]);
+    assert!(loaded.show(false).contains("# PUSH_NOTIFICATION_KEY is set and not used yet"));
+}
+
+#[test]
+fn uploads_are_set_by_the_names_that_people_know() {
+    let uploads = loaded("", &[("UPLOAD_PATH", "/x"), ("MAX_FILE_SIZE", "10485760")]).config.uploads;
+    assert_eq!((uploads.path, uploads.max_file_size), (Some("/x".into()), ByteSize(10 << 20)));
+    assert!(refused("", &[("MAX_FILE_SIZE", "0")]).contains("uploads.max_file_size"));
+    assert!(refused("[uploads]\ns3_access_key = \"a\"\n", &[]).contains("uploads.s3_secret_key: goes with"));
+    assert!(refused("[uploads]\ns3_endpoint = \"s3.example.com\"\n", &[]).contains("cluster.toml:2"));
 }
 
 #[test]

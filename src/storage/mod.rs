@@ -8,3 +8,4 @@ pub mod journal;
 pub mod lock;
 pub mod store;
 pub mod upkeep;
+pub mod uploads;

@@ -256,6 +256,15 @@ impl Handlers {
         }
     }
 
+    /// Whether the caller is in a room.
+    ///
+    /// # Errors
+    /// He is not, or there is no such room: a stranger can't tell.
+    pub async fn require_member(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
+        no_anonymous(caller)?;
+        self.inside(caller, room, |_, _| ()).await
+    }
+
     /// Where a stream stands, whoever asks: for operators and back ends.
     ///
     /// # Errors

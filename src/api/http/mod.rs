@@ -19,6 +19,7 @@ mod address;
 mod backup;
 mod error;
 mod forwarded;
+mod linger;
 mod listener;
 mod pages;
 
@@ -29,6 +30,7 @@ pub use address::Peer;
 pub use backup::Backups;
 pub use error::HttpError;
 pub use forwarded::client_address;
+pub use linger::linger;
 pub use listener::{Listener, Options};
 
 /// What `/` says to who wants no page.

@@ -11,6 +11,7 @@
 //! | `messages` | `/api/chats/{chat}/messages`, marks, typing |
 //! | `sign_in` | `/api/auth` |
 //! | `profiles` | one's own account, finding others |
+//! | `uploads` | `/api/uploads` |
 //! | `users` | presence, blocks, devices |
 //! | [`backend`] | the server API: `/api/publish` and its kin |
 //! | `about` | `/api/config`, `/api/openapi.json` |
@@ -31,6 +32,7 @@ use crate::api::auth::Verifier;
 use crate::api::handlers::Handlers;
 use crate::api::http::{self, HttpError};
 use crate::api::session::Server;
+use crate::api::uploads::Uploads;
 use crate::config::Config;
 use crate::ids::UserId;
 
@@ -47,6 +49,7 @@ mod profiles;
 mod sign_in;
 #[cfg(test)]
 pub(in crate::api) mod tests;
+mod uploads;
 mod users;
 
 pub use document::document;
@@ -68,6 +71,7 @@ pub struct Shared {
     verifier: Arc<Verifier>,
     sessions: Arc<Server>,
     accounts: Arc<Accounts>,
+    uploads: Arc<Uploads>,
     attempts: Limiter<IpAddr>,
     config: Arc<Config>,
 }
@@ -87,11 +91,12 @@ impl Rest {
         verifier: Arc<Verifier>,
         sessions: Arc<Server>,
         accounts: Arc<Accounts>,
+        uploads: Arc<Uploads>,
         config: Arc<Config>,
     ) -> Self {
         let rate = config.limits.sign_ins_per_minute;
         let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
-        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, attempts, config }))
+        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, uploads, attempts, config }))
     }
 
     /// The handlers.
@@ -125,7 +130,7 @@ impl Rest {
 
 /// The routes with what the document says of them, also of those that are off.
 fn described() -> OpenApiRouter<Rest> {
-    of_clients().merge(backend::routes())
+    of_clients().merge(backend::routes()).merge(uploads::routes(0))
 }
 
 fn of_clients() -> OpenApiRouter<Rest> {
@@ -141,16 +146,21 @@ fn of_clients() -> OpenApiRouter<Rest> {
 
 /// The routes.
 pub fn routes(rest: Rest) -> Router {
-    let served = if rest.config.api.key.is_some() { described() } else { of_clients() };
-    let (mut router, _) = served.split_for_parts();
+    let (mut router, _) = of_clients().split_for_parts();
+    if rest.config.api.key.is_some() {
+        router = router.merge(backend::routes().split_for_parts().0);
+    }
+    let (uploads, _) = uploads::routes(rest.uploads.most()).split_for_parts();
     if rest.config.auth.is_development() {
         router = router.merge(sign_in::development());
     }
     let origins = rest.config.server.allowed_origins.clone();
     let router = router
-        .method_not_allowed_fallback(http::wrong_method)
         .layer(axum::middleware::from_fn(deadline))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .merge(uploads)
+        .layer(axum::middleware::from_fn(http::linger))
+        .method_not_allowed_fallback(http::wrong_method)
         .with_state(rest);
     allowing(router, &origins)
 }

@@ -35,6 +35,11 @@ impl SqliteAccounts {
         Ok(Self { pool: pool.connect_lazy_with(options(url)?) })
     }
 
+    /// Its connections, for other rows that are written directly.
+    pub(in crate::storage) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     /// Closes its connections. Until then the store's file can't be folded into one.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -6,3 +6,4 @@ mod chat;
 mod document;
 pub mod rig;
 mod sign_in;
+mod uploads;

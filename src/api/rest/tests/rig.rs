@@ -27,7 +27,7 @@ pub const KEY: &str = "a key of a back end, long enough too";
 pub struct Rig {
     pub address: SocketAddr,
     pub engine: Option<Engine>,
-    dir: Arc<TempDir>,
+    pub dir: Arc<TempDir>,
     shutdown: Shutdown,
     stop: Shutdown,
     served: JoinHandle<()>,
@@ -39,6 +39,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
     pub body: Value,
+    /// The same as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -134,9 +136,10 @@ impl Rig {
                 ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build(),
             );
             let mut response = agent.run(request).unwrap();
-            let text = response.body_mut().read_to_string().unwrap();
-            let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-            Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+            let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
+            let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+            let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+            Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, bytes }
         })
         .await
         .unwrap()

@@ -1,0 +1,96 @@
+//! Images: how large they are, and a small one to show in their place. Work for a thread that may block, two at a time, with
+//! bounds on what an image may ask for.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
+use tokio::sync::Semaphore;
+
+/// Longest side of a thumbnail.
+const SIDE: u32 = 480;
+/// JPEG quality of one, of 100.
+const QUALITY: u8 = 80;
+/// Images that are looked at at one time.
+const AT_ONCE: usize = 2;
+/// Bytes that a pixel takes while it is decoded, at most.
+const PIXEL_BYTES: u64 = 8;
+
+/// See the module.
+pub(super) struct Images {
+    pixels: u64,
+    turns: Arc<Semaphore>,
+}
+
+/// What was seen.
+#[derive(Default, Debug)]
+pub(super) struct Seen {
+    /// Width and height, as it is to be shown.
+    pub pixels: Option<(u32, u32)>,
+    /// A small one: PNG if it is transparent, else JPEG. Without what the original says of camera and place.
+    pub thumbnail: Option<Bytes>,
+}
+
+impl Images {
+    pub fn new(pixels: u32) -> Self {
+        Self { pixels: pixels.into(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Looks at a file that may be an image. What can't be read, or is too large, is a file like any other.
+    pub async fn look(&self, media_type: &str, bytes: &Bytes) -> Seen {
+        let Some(format) = shown(media_type) else { return Seen::default() };
+        let Ok(_turn) = self.turns.acquire().await else { return Seen::default() };
+        let (bytes, most) = (bytes.clone(), self.pixels);
+        let looked = tokio::task::spawn_blocking(move || look(&bytes, format, most)).await;
+        match looked {
+            Ok(Ok(seen)) => seen,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "an image can't be read");
+                Seen::default()
+            }
+            Err(panic) => {
+                tracing::warn!(%panic, "an image broke its reader");
+                Seen::default()
+            }
+        }
+    }
+}
+
+/// The format of a type that browsers show and that is read here.
+pub(super) fn shown(media_type: &str) -> Option<ImageFormat> {
+    match media_type {
+        "image/png" => Some(ImageFormat::Png),
+        "image/jpeg" => Some(ImageFormat::Jpeg),
+        "image/gif" => Some(ImageFormat::Gif),
+        "image/webp" => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+fn look(bytes: &[u8], format: ImageFormat, most: u64) -> image::ImageResult<Seen> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(most.saturating_mul(PIXEL_BYTES));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > most {
+        return Ok(Seen::default());
+    }
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    let pixels = Some((image.width(), image.height()));
+    if image.width().max(image.height()) > SIDE {
+        image = image.thumbnail(SIDE, SIDE);
+    }
+    let mut small = Vec::new();
+    if image.color().has_alpha() {
+        image.write_to(&mut Cursor::new(&mut small), ImageFormat::Png)?;
+    } else {
+        image.to_rgb8().write_with_encoder(JpegEncoder::new_with_quality(&mut small, QUALITY))?;
+    }
+    Ok(Seen { pixels, thumbnail: Some(small.into()) })
+}

@@ -1,0 +1,182 @@
+//! Files in chats: what is taken, what is made of it, and in which order it is written.
+//!
+//! A file is read whole, within a budget of bytes that all uploads share, so the size that is allowed bounds the memory.
+//! What it is follows from its bytes, never from its name. Who may see it is asked by the route.
+
+mod image;
+mod name;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use self::image::Images;
+use crate::config::Config;
+use crate::env::Env;
+use crate::ids::{RoomId, Timestamp, UserId};
+use crate::storage::uploads::{Objects, Part, SqliteUploads, Stream, Upload, UploadError};
+
+pub use name::{clean, disposition};
+
+/// Bytes of all files that are being taken at one time; one may always be.
+const BUDGET_BYTES: usize = 64 * 1024 * 1024;
+/// How old an object without a row must be to be swept: its row may be about to come.
+const ORPHAN_MS: u64 = 60 * 60 * 1000;
+/// Time between two sweeps.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// See the module.
+pub struct Uploads {
+    rows: SqliteUploads,
+    objects: Objects,
+    images: Images,
+    env: Env,
+    budget: Arc<Semaphore>,
+    most: usize,
+    quota: u64,
+}
+
+/// A file that has come whole.
+pub struct Incoming {
+    /// For whose members.
+    pub chat: RoomId,
+    /// Whose.
+    pub user: UserId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it says.
+    pub bytes: Bytes,
+}
+
+impl Uploads {
+    /// Over these rows and bytes.
+    #[must_use]
+    pub fn new(rows: SqliteUploads, objects: Objects, env: Env, config: &Config) -> Self {
+        let most = config.uploads.max_file_size.0;
+        Self {
+            rows,
+            objects,
+            images: Images::new(config.uploads.pixels),
+            env,
+            budget: Arc::new(Semaphore::new((BUDGET_BYTES / most).max(1))),
+            most,
+            quota: config.uploads.quota.0 as u64,
+        }
+    }
+
+    /// Bytes of one file.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// A place in the budget: to be held while a file is read and taken. Waits for one.
+    pub async fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.budget).acquire_owned().await.ok()
+    }
+
+    /// Whether the user's quota is used up: asked before anything is read.
+    ///
+    /// # Errors
+    /// It is; or the rows.
+    pub async fn has_room(&self, user: &UserId) -> Result<(), UploadError> {
+        if self.rows.used(user).await? >= self.quota { Err(UploadError::Quota) } else { Ok(()) }
+    }
+
+    /// Takes a file: bytes first, then the row.
+    ///
+    /// # Errors
+    /// The quota, the rows, the object store: nothing is there afterwards.
+    pub async fn take(&self, file: Incoming) -> Result<Upload, UploadError> {
+        let Incoming { chat, user, name, bytes } = file;
+        let id = self.env.ids.next();
+        let media_type = media_type(&bytes).to_owned();
+        let seen = self.images.look(&media_type, &bytes).await;
+        let upload = Upload {
+            id,
+            chat,
+            user,
+            name: clean(&name),
+            media_type,
+            size: bytes.len() as u64,
+            pixels: seen.pixels,
+            thumbnail: seen.thumbnail.is_some(),
+            created_at: self.env.now(),
+        };
+        let written = self.write(&upload, bytes, seen.thumbnail).await;
+        if written.is_err()
+            && let Err(error) = self.objects.delete(chat, id).await
+        {
+            tracing::warn!(%error, "bytes of a refused upload stay until they are swept");
+        }
+        written.map(|()| upload)
+    }
+
+    async fn write(&self, upload: &Upload, bytes: Bytes, thumbnail: Option<Bytes>) -> Result<(), UploadError> {
+        self.objects.put(upload.chat, upload.id, Part::File, bytes).await?;
+        if let Some(small) = thumbnail {
+            self.objects.put(upload.chat, upload.id, Part::Thumbnail, small).await?;
+        }
+        self.rows.add(upload, self.quota).await
+    }
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// The rows.
+    pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
+        self.rows.get(id).await
+    }
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// The object store.
+    pub async fn read(&self, upload: &Upload, part: Part) -> Result<(u64, Stream), UploadError> {
+        self.objects.get(upload, part).await
+    }
+
+    /// Removes a file: the row first, then the bytes.
+    ///
+    /// # Errors
+    /// The rows. Bytes that can't be deleted now are swept later.
+    pub async fn remove(&self, upload: &Upload) -> Result<(), UploadError> {
+        self.rows.remove(upload.id).await?;
+        if let Err(error) = self.objects.delete(upload.chat, upload.id).await {
+            tracing::warn!(%error, "bytes of a removed upload stay until they are swept");
+        }
+        Ok(())
+    }
+
+    /// Deletes bytes that have no row: a crash came between the two. Returns how many files.
+    ///
+    /// # Errors
+    /// Rows or object store.
+    pub async fn sweep(&self) -> Result<usize, UploadError> {
+        let before = Timestamp(self.env.now().0.saturating_sub(ORPHAN_MS));
+        let mut old = self.objects.older(before);
+        let mut swept = 0;
+        while let Some((chat, id)) = old.try_next().await? {
+            if self.rows.get(id).await?.is_none() {
+                self.objects.delete(chat, id).await?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// What bytes are, by what they begin with.
+fn media_type(bytes: &[u8]) -> &'static str {
+    match infer::get(bytes) {
+        Some(known) => known.mime_type(),
+        None if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) => "text/plain",
+        None => "application/octet-stream",
+    }
+}

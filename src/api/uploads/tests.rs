@@ -1,0 +1,29 @@
+//! What a crash leaves is swept, and nothing else.
+
+use super::*;
+use crate::env::{ManualClock, SystemIds};
+use crate::storage::accounts::SqliteAccounts;
+use crate::storage::store::sqlite::{SqliteStore, url_of};
+
+#[tokio::test]
+async fn bytes_without_a_row_are_swept_once_they_are_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kervan.db");
+    SqliteStore::open_file(&path).await.unwrap();
+    let rows = SqliteUploads::beside(&SqliteAccounts::open(&url_of(&path).unwrap()).unwrap());
+    let config = Config::default();
+    let objects = Objects::open(&config.uploads, &dir.path().join("uploads")).unwrap();
+    let clock = Arc::new(ManualClock::new(Env::system().now()));
+    let env = Env { clock: clock.clone(), ids: Arc::new(SystemIds) };
+    let uploads = Uploads::new(rows, objects.clone(), env, &config);
+
+    let (chat, user) = (RoomId(Uuid::from_u128(7)), UserId::new("ann").unwrap());
+    let file = Incoming { chat, user, name: "a".to_owned(), bytes: Bytes::from_static(b"kept") };
+    let kept = uploads.take(file).await.unwrap();
+    objects.put(chat, Uuid::from_u128(9), Part::File, Bytes::from_static(b"half done")).await.unwrap();
+    assert_eq!(uploads.sweep().await.unwrap(), 0, "its row may be about to come");
+    clock.advance(2 * ORPHAN_MS);
+    assert_eq!(uploads.sweep().await.unwrap(), 1);
+    assert_eq!(uploads.sweep().await.unwrap(), 0);
+    assert_eq!(uploads.read(&kept, Part::File).await.unwrap().0, 4);
+}

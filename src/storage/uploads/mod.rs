@@ -1,0 +1,58 @@
+//! Files that users upload into chats: a row for each, and its bytes in an object store (a folder, or S3).
+//!
+//! Bytes are written before the row and deleted after it, so a row always has its bytes; what a crash leaves is an object
+//! without a row, which the sweep removes. Who may see a file is not known here.
+
+mod objects;
+mod rows;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use uuid::Uuid;
+
+use crate::ids::{RoomId, Timestamp, UserId};
+use crate::storage::store::StoreError;
+
+pub use objects::{Objects, Part, Stream};
+pub use rows::SqliteUploads;
+/// Every statement, for the test of indexes.
+#[cfg(test)]
+pub(super) use sql::ALL as SQL;
+
+/// An uploaded file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upload {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose members may see it.
+    pub chat: RoomId,
+    /// Who uploaded it.
+    pub user: UserId,
+    /// As its owner called it, without folders and control characters.
+    pub name: String,
+    /// What it is, by its content.
+    pub media_type: String,
+    /// Bytes.
+    pub size: u64,
+    /// Width and height of an image.
+    pub pixels: Option<(u32, u32)>,
+    /// Whether there is a thumbnail.
+    pub thumbnail: bool,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Why a file is not there, or not written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UploadError {
+    /// With it the user would have more bytes than he may.
+    #[error("your uploads are as large as they may be")]
+    Quota,
+    /// The object store does not take or give it now.
+    #[error("the files can't be reached: {0}")]
+    Objects(String),
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

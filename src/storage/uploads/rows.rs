@@ -1,0 +1,92 @@
+//! The rows of uploads in SQLite, beside the accounts.
+
+use sqlx::Row as _;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use uuid::Uuid;
+
+use super::{Upload, UploadError, sql};
+use crate::ids::{RoomId, Timestamp, UserId};
+use crate::storage::accounts::SqliteAccounts;
+use crate::storage::store::sqlite::classify;
+
+/// See the module.
+#[derive(Clone)]
+pub struct SqliteUploads {
+    pool: SqlitePool,
+}
+
+impl SqliteUploads {
+    /// Over the same connections as the accounts.
+    #[must_use]
+    pub fn beside(accounts: &SqliteAccounts) -> Self {
+        Self { pool: accounts.pool().clone() }
+    }
+
+    /// Writes a row, unless the user's files are above `quota` bytes with it.
+    ///
+    /// # Errors
+    /// The quota, or the store; so for each of the following.
+    pub async fn add(&self, upload: &Upload, quota: u64) -> Result<(), UploadError> {
+        let (width, height) = upload.pixels.unzip();
+        let done = sqlx::query(sql::ADD)
+            .bind(upload.id.as_bytes().as_slice())
+            .bind(upload.chat.0.as_bytes().as_slice())
+            .bind(upload.user.as_str())
+            .bind(&upload.name)
+            .bind(&upload.media_type)
+            .bind(signed(upload.size))
+            .bind(width.map(i64::from))
+            .bind(height.map(i64::from))
+            .bind(upload.thumbnail)
+            .bind(upload.created_at.as_i64())
+            .bind(upload.user.as_str())
+            .bind(signed(upload.size))
+            .bind(signed(quota))
+            .execute(&self.pool)
+            .await
+            .map_err(classify)?;
+        if done.rows_affected() == 0 { Err(UploadError::Quota) } else { Ok(()) }
+    }
+
+    /// Bytes of a user's files.
+    pub async fn used(&self, user: &UserId) -> Result<u64, UploadError> {
+        let used: i64 =
+            sqlx::query_scalar(sql::USED).bind(user.as_str()).fetch_one(&self.pool).await.map_err(classify)?;
+        Ok(u64::try_from(used).unwrap_or(0))
+    }
+
+    /// The row of a file.
+    pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
+        let row = sqlx::query(sql::GET).bind(id.as_bytes().as_slice()).fetch_optional(&self.pool).await.map_err(classify)?;
+        Ok(row.map(|row| upload(&row)).transpose().map_err(classify)?)
+    }
+
+    /// Removes a row. Whether there was one.
+    pub async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
+        let done = sqlx::query(sql::REMOVE).bind(id.as_bytes().as_slice()).execute(&self.pool).await.map_err(classify)?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn upload(row: &SqliteRow) -> Result<Upload, sqlx::Error> {
+    let pixel = |name| row.try_get::<Option<i64>, _>(name).map(|side| side.and_then(|side| u32::try_from(side).ok()));
+    let uuid = |name| -> Result<Uuid, sqlx::Error> {
+        Uuid::from_slice(row.try_get(name)?).map_err(|error| sqlx::Error::Decode(error.into()))
+    };
+    let user: String = row.try_get("user_id")?;
+    Ok(Upload {
+        id: uuid("id")?,
+        chat: RoomId(uuid("chat")?),
+        user: UserId::new(&user).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        name: row.try_get("name")?,
+        media_type: row.try_get("media_type")?,
+        size: u64::try_from(row.try_get::<i64, _>("size")?).unwrap_or(0),
+        pixels: pixel("width")?.zip(pixel("height")?),
+        thumbnail: row.try_get("thumbnail")?,
+        created_at: Timestamp(u64::try_from(row.try_get::<i64, _>("created_at")?).unwrap_or(0)),
+    })
+}

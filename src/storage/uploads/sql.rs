@@ -1,0 +1,22 @@
+//! Every SQL text of the uploads, so that one test can look at the plan of each.
+
+macro_rules! columns {
+    () => {
+        "id, chat, user_id, name, media_type, size, width, height, thumbnail, created_at"
+    };
+}
+
+/// Only if the user's files are not above the quota with it: of two at once, one is too many.
+pub(super) const ADD: &str = concat!(
+    "INSERT INTO uploads (",
+    columns!(),
+    ") SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? \
+     WHERE (SELECT COALESCE(SUM(size), 0) FROM uploads WHERE user_id = ?) + ? <= ?"
+);
+pub(super) const USED: &str = "SELECT COALESCE(SUM(size), 0) FROM uploads WHERE user_id = ?";
+pub(super) const GET: &str = concat!("SELECT ", columns!(), " FROM uploads WHERE id = ?");
+pub(super) const REMOVE: &str = "DELETE FROM uploads WHERE id = ?";
+
+/// All of them, for the test of plans.
+#[cfg(test)]
+pub(in crate::storage) const ALL: [&str; 4] = [ADD, USED, GET, REMOVE];
