@@ -57,13 +57,15 @@ impl SqliteUploads {
 
     /// The row of a file.
     pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
-        let row = sqlx::query(sql::GET).bind(id.as_bytes().as_slice()).fetch_optional(&self.pool).await.map_err(classify)?;
+        let row =
+            sqlx::query(sql::GET).bind(id.as_bytes().as_slice()).fetch_optional(&self.pool).await.map_err(classify)?;
         Ok(row.map(|row| upload(&row)).transpose().map_err(classify)?)
     }
 
     /// Removes a row. Whether there was one.
     pub async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
-        let done = sqlx::query(sql::REMOVE).bind(id.as_bytes().as_slice()).execute(&self.pool).await.map_err(classify)?;
+        let done =
+            sqlx::query(sql::REMOVE).bind(id.as_bytes().as_slice()).execute(&self.pool).await.map_err(classify)?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -213,7 +213,8 @@ async fn a_form_that_is_none_or_for_another_chat_is_refused() {
     let rig = Rig::start().await;
     let chat = rig.group().await;
     let missing = uuid::Uuid::from_u128(9).to_string();
-    let [hidden, absent] = [rig.upload("mallory", &chat, "a", b"x").await, rig.upload("mallory", &missing, "a", b"x").await];
+    let [hidden, absent] =
+        [rig.upload("mallory", &chat, "a", b"x").await, rig.upload("mallory", &missing, "a", b"x").await];
     assert_eq!(hidden.refusal(), (404, "not_found"));
     assert_eq!(hidden.body, absent.body);
     let file: (&str, Option<&str>, &[u8]) = ("file", Some("a"), b"x");
