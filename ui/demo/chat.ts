@@ -4,17 +4,20 @@
 import { computed, signal } from '@preact/signals';
 import { Centrifuge, type Subscription, UnauthorizedError } from 'centrifuge';
 import { ApiError, type Person, people, token } from './api';
-import { Outbox, type Waiting } from './outbox';
+import { upload } from './files';
+import { Outbox, type Waiting, uuidv7 } from './outbox';
 
 export interface Message {
   seq: number; no: number; sender: string; body: string; ts: number;
-  client_id?: string; edited_at?: number; deleted?: boolean; reply_to?: number;
+  client_id?: string; edited_at?: number; deleted?: boolean; reply_to?: number; metadata?: unknown;
 }
 export interface Room {
   room: string; channel: string; kind: 'direct' | 'group' | 'broadcast'; title?: string; status: string; state?: string;
   creator?: string; peer?: string; may_send: string; read_seq: number; unread: number; activity: number; head?: number;
   last_message?: Message;
 }
+// A file on its way, or one that was refused.
+export interface Uploading { key: string; room: string; name: string; part: number; failed?: string }
 type Marks = Record<string, { read?: number; delivered?: number }>;
 
 const PAGE = 50;
@@ -36,6 +39,7 @@ export class Chat {
   readonly members = signal<Record<string, string[]>>({});
   readonly typing = signal<Record<string, Record<string, number>>>({});
   readonly notice = signal('');
+  readonly uploading = signal<Uploading[]>([]);
   readonly room = computed(() => this.rooms.value.find(room => room.room === this.open.value));
 
   private readonly client: Centrifuge;
@@ -270,10 +274,37 @@ export class Chat {
     return came('read') ? 'read' : came('delivered') ? 'delivered' : 'sent';
   }
 
-  send(id: string, body: string) {
-    this.outbox.add(id, body);
+  send(id: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}) {
+    this.outbox.add(id, body, more);
     this.waiting.value = this.outbox.all();
     void this.flush();
+  }
+
+  // Sends a file, then the message that brings it: that one waits in the outbox like any other.
+  async attach(room: string, file: File) {
+    const key = uuidv7();
+    const note = (change: Partial<Uploading>) => {
+      this.uploading.value = this.uploading.value.map(one => one.key === key ? { ...one, ...change } : one);
+    };
+    this.uploading.value = [...this.uploading.value, { key, room, name: file.name || 'picture', part: 0 }];
+    try {
+      const done = await upload(room, file, await token(this.me.id), part => note({ part }));
+      this.forget(key);
+      this.send(room, done.name, { type: done.thumbnail_url ? 'image' : 'file', metadata: { upload: done } });
+    } catch (error) {
+      note({ failed: error instanceof ApiError ? error.message : 'The file could not be sent.' });
+    }
+  }
+
+  forget(key: string) {
+    this.uploading.value = this.uploading.value.filter(one => one.key !== key);
+  }
+
+  // The bytes of a file that this user may see.
+  async file(url: string): Promise<Blob> {
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${await token(this.me.id)}` } });
+    if (!answer.ok) throw new ApiError(answer.status, 'file', answer.statusText);
+    return answer.blob();
   }
 
   retry(client_id: string) {
@@ -295,9 +326,9 @@ export class Chat {
       for (;;) {
         const next = this.outbox.all().find(waiting => !waiting.failed);
         if (!next || this.state.value !== 'connected') return;
-        const { room, client_id, body } = next;
+        const { room, client_id, body, type, metadata } = next;
         try {
-          await this.rpc('message.send', { room, client_id, body });
+          await this.rpc('message.send', { room, client_id, body, type, metadata });
           this.outbox.remove(client_id);
         } catch (error: any) {
           if (error.code < 100 || error.temporary) {

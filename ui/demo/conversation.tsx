@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type Chat, type Room, name } from './chat';
+import { Attach } from './files';
 import { Avatar, Back, Send } from './parts';
 import { Timeline } from './timeline';
 
@@ -59,6 +60,7 @@ function Composer({ chat, room }: { chat: Chat; room: Room }) {
   if (closed) return <p class="closed">{closed}</p>;
   return (
     <form class="composer" onSubmit={submit}>
+      <Attach chat={chat} room={room.room} />
       <textarea id="compose" ref={field} value={text} rows={1} aria-label={`Message to ${chat.titleOf(room)}`} placeholder="Write a message"
         onInput={event => { setText(event.currentTarget.value); chat.isTyping(room.room); }}
         onKeyDown={event => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event); }} />

@@ -1,7 +1,9 @@
 // Messages that the server has not answered yet, kept through reloads. Each has a client id, so sending it again is
 // harmless: an answer that was lost with the connection is given again.
 
-export interface Waiting { room: string; client_id: string; body: string; at: number; failed?: string }
+export interface Waiting {
+  room: string; client_id: string; body: string; at: number; failed?: string; type?: string; metadata?: unknown;
+}
 
 // A UUIDv7: its time lets the server refuse it when it is too old to be told apart from a new message.
 export function uuidv7(now = Date.now()): string {
@@ -26,8 +28,8 @@ export class Outbox {
     localStorage.setItem(this.key, JSON.stringify(all));
   }
 
-  add(room: string, body: string): Waiting {
-    const waiting = { room, body, client_id: uuidv7(), at: Date.now() };
+  add(room: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}): Waiting {
+    const waiting = { ...more, room, body, client_id: uuidv7(), at: Date.now() };
     this.write([...this.all(), waiting]);
     return waiting;
   }

@@ -5,6 +5,7 @@ import { Fragment } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { type Chat, type Message, type Room, name } from './chat';
 import type { Waiting } from './outbox';
+import { Attachment, uploadOf } from './files';
 import { Avatar, Bin, Pen, day, time } from './parts';
 
 // Messages in the page at most, and by how many the window moves.
@@ -129,6 +130,7 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
   const [editing, setEditing] = useState<string>();
   const mine = message.sender === chat.me.id;
   const who = name(chat.persons.value[message.sender], message.sender);
+  const file = message.deleted ? undefined : uploadOf(message.metadata);
   const fate = mine ? chat.fate(room.room, message.seq) : undefined;
 
   function save(event: Event) {
@@ -153,7 +155,7 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
               }} />
             <footer><button type="button" onClick={() => setEditing(undefined)}>Cancel</button><button class="primary">Save</button></footer>
           </form>
-        ) : (
+        ) : file ? <Attachment chat={chat} upload={file} /> : (
           <p class={message.deleted ? 'gone' : ''}>{message.deleted ? 'This message was deleted.' : message.body}</p>
         )}
         <span class="meta">
@@ -163,7 +165,7 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
         </span>
         {mine && !message.deleted && editing === undefined && (
           <span class="acts">
-            <button class="icon" aria-label="Edit" title="Edit" onClick={() => setEditing(message.body)}><Pen /></button>
+            {!file && <button class="icon" aria-label="Edit" title="Edit" onClick={() => setEditing(message.body)}><Pen /></button>}
             <button class="icon" aria-label="Delete" title="Delete" onClick={() => {
               if (confirm('Delete this message for everybody?')) void chat.remove(room.room, message.seq);
             }}><Bin /></button>
