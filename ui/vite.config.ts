@@ -1,11 +1,14 @@
 // One build for each page: its files go into the program, so they must be the same bytes wherever they are built.
 import { defineConfig } from 'vite';
 
+// demo, or inspector.
+const page = process.env.PAGE ?? 'demo';
+
 export default defineConfig({
-  root: 'demo',
+  root: page,
   base: './',
   build: {
-    outDir: '../dist/demo',
+    outDir: `../dist/${page}`,
     emptyOutDir: true,
     target: 'es2022',
     // Inlined data: URLs would need a hole in the page's Content-Security-Policy.

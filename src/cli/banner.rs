@@ -21,6 +21,7 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     line("Open", &format!("http://{}/{hint}", facts.public));
     line("WebSocket", &format!("ws://{}/connection/websocket", facts.public));
     line("Health", &format!("http://{}/readyz?verbose", facts.public));
+    line("Inspector", &format!("http://{}/", facts.admin));
     line("Metrics", &format!("http://{}/metrics", facts.admin));
     line("Data", &facts.config.data.dir.display().to_string());
     if let Some((user, token)) = &facts.token {

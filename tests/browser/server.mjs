@@ -18,6 +18,7 @@ export class Server {
     const server = new Server();
     server.folder = mkdtempSync(join(tmpdir(), 'kervan-browser-'));
     server.port = await freePort();
+    server.adminPort = await freePort();
     server.settings = settings;
     await server.restart();
     return server;
@@ -25,10 +26,12 @@ export class Server {
 
   get url() { return `http://127.0.0.1:${this.port}/`; }
 
+  get adminUrl() { return `http://127.0.0.1:${this.adminPort}/`; }
+
   async restart() {
     const log = openSync(join(this.folder, 'log'), 'a');
     // Only what is said here configures the child.
-    const env = { PATH: process.env.PATH, KERVAN_SERVER__ADMIN_PORT: '0', KERVAN_LIMITS__MESSAGES_PER_MINUTE: '0', ...this.settings };
+    const env = { PATH: process.env.PATH, KERVAN_SERVER__ADMIN_PORT: String(this.adminPort), KERVAN_LIMITS__MESSAGES_PER_MINUTE: '0', ...this.settings };
     this.child = spawn(process.env.KERVAN_BIN, ['serve', '--port', String(this.port)],
       { cwd: this.folder, env, stdio: ['ignore', log, log] });
     for (const end = Date.now() + 20_000; ;) {

@@ -43,6 +43,14 @@ const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for
   /livez  /readyz         for probes; /readyz?verbose says why
 ";
 
+/// The same on the admin port.
+const WELCOME_OPERATOR: &str = "Kervan, the operator's port. Open this address in a browser for the inspector.
+
+  /admin                  the operator's API, see docs/admin.md
+  /metrics                for Prometheus
+  /livez  /readyz         for probes; /readyz?verbose says why
+";
+
 #[derive(Clone)]
 struct Shared {
     health: Health,
@@ -67,6 +75,7 @@ pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
 pub fn admin(health: Health, metrics: Arc<Metrics>, backups: Arc<Backups>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
+        .merge(pages::inspector(WELCOME_OPERATOR))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))

@@ -17,6 +17,11 @@ use super::HttpError;
 #[folder = "ui/dist/demo"]
 struct Demo;
 
+/// The operator's.
+#[derive(Embed)]
+#[folder = "ui/dist/inspector"]
+struct Inspector;
+
 /// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -24,6 +29,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The demo at `/`. Who asks for no page (curl) gets `plain`.
 pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
     pages::<Demo, S>(plain)
+}
+
+/// The operator's page at `/` of the admin port: what it shows, it asks the admin API for.
+pub(super) fn inspector<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+    pages::<Inspector, S>(plain)
 }
 
 fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
