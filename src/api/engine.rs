@@ -25,12 +25,13 @@ use crate::api::streams;
 use crate::api::uploads::{self, Uploads};
 use crate::api::websocket::{self, Origins};
 use crate::config::{self, Config, Database};
-use crate::env::Env;
+use crate::env::{Clock, Env};
 use crate::health::{Check, Health};
-use crate::ids::{PARTITIONS, UserId};
+use crate::ids::{PARTITIONS, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, SqliteAccounts};
+use crate::storage::aside::SqliteAside;
 use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
@@ -45,6 +46,9 @@ pub const JOURNAL_DIR: &str = "journal";
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether the signing keys have changed.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// How long events for analysis are kept.
+const EVENTS_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// What the engine is given.
 pub struct Given {
@@ -177,6 +181,7 @@ impl Engine {
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
         let rows = account_rows(&config)?;
+        let aside = SqliteAside::beside(&rows);
         let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);
         let accounts = open_accounts(&config, rows, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
@@ -192,9 +197,9 @@ impl Engine {
         let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
         let sessions = Arc::new(sessions);
         let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
-        let sweeper = tokio::spawn(sweep(Arc::clone(&uploads)));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&uploads), aside.clone(), sessions.clock()));
         let shared = (Arc::clone(&sessions), Arc::clone(&accounts));
-        let rest = Rest::new(handlers, keys, shared.0, shared.1, uploads, Arc::clone(&config));
+        let rest = Rest::new(handlers, keys, shared.0, shared.1, uploads, aside, Arc::clone(&config));
         Ok(Self {
             rest,
             accounts,
@@ -369,8 +374,8 @@ fn open_uploads(config: &Config, rows: &SqliteAccounts, env: Env) -> Result<Uplo
     Ok(Uploads::new(SqliteUploads::beside(rows), objects, env, config))
 }
 
-/// Deletes bytes that have no row, now and then.
-async fn sweep(uploads: Arc<Uploads>) {
+/// Deletes bytes that have no row, and events that are old, now and then.
+async fn sweep(uploads: Arc<Uploads>, aside: SqliteAside, clock: Arc<dyn Clock>) {
     let mut ticks = tokio::time::interval(uploads::SWEEP_EVERY);
     loop {
         ticks.tick().await;
@@ -378,6 +383,10 @@ async fn sweep(uploads: Arc<Uploads>) {
             Ok(0) => {}
             Ok(files) => tracing::info!(files, "uploads that a crash left half done are swept"),
             Err(error) => tracing::warn!(%error, "uploads can't be swept; the next try is in a day"),
+        }
+        let before = Timestamp(clock.now().0.saturating_sub(EVENTS_KEPT_MS));
+        if let Err(error) = aside.sweep_events(before).await {
+            tracing::warn!(%error, "old events can't be swept; the next try is in a day");
         }
     }
 }

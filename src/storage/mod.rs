@@ -2,6 +2,7 @@
 //! record means is the folds' matter.
 
 pub mod accounts;
+pub mod aside;
 pub mod backup;
 pub mod disk;
 pub mod journal;

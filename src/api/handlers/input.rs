@@ -283,7 +283,7 @@ pub struct Preferences {
 }
 
 /// A text inside its bound. No NUL: databases can't hold one in a text.
-pub(super) fn text(what: &'static str, text: &str, max: usize) -> Result<(), Error> {
+pub(in crate::api) fn text(what: &'static str, text: &str, max: usize) -> Result<(), Error> {
     if text.len() > max {
         return Err(Error::TooLarge { what, max });
     }

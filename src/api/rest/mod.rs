@@ -11,6 +11,7 @@
 //! | `messages` | `/api/chats/{chat}/messages`, marks, typing |
 //! | `sign_in` | `/api/auth` |
 //! | `profiles` | one's own account, finding others |
+//! | `notifications` | `/api/notifications`, `/api/events` |
 //! | `uploads` | `/api/uploads` |
 //! | `users` | presence, blocks, devices |
 //! | [`backend`] | the server API: `/api/publish` and its kin |
@@ -35,6 +36,7 @@ use crate::api::session::Server;
 use crate::api::uploads::Uploads;
 use crate::config::Config;
 use crate::ids::UserId;
+use crate::storage::aside::SqliteAside;
 
 mod about;
 pub mod backend;
@@ -45,6 +47,7 @@ mod error;
 mod extract;
 mod members;
 mod messages;
+mod notifications;
 mod profiles;
 mod sign_in;
 #[cfg(test)]
@@ -58,6 +61,8 @@ pub use extract::{Asked, At, Body, Me};
 
 /// Bytes of a body, where a route does not say otherwise: a message with its metadata and some air.
 const BODY_BYTES: usize = 64 * 1024;
+/// Requests with events for analysis that a user may make in a minute.
+const EVENTS_PER_MINUTE: u32 = 60;
 /// How long a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -72,7 +77,9 @@ pub struct Shared {
     sessions: Arc<Server>,
     accounts: Arc<Accounts>,
     uploads: Arc<Uploads>,
+    aside: SqliteAside,
     attempts: Limiter<IpAddr>,
+    events: Limiter<UserId>,
     config: Arc<Config>,
 }
 
@@ -92,11 +99,14 @@ impl Rest {
         sessions: Arc<Server>,
         accounts: Arc<Accounts>,
         uploads: Arc<Uploads>,
+        aside: SqliteAside,
         config: Arc<Config>,
     ) -> Self {
         let rate = config.limits.sign_ins_per_minute;
         let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
-        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, uploads, attempts, config }))
+        let rate = Rate { per_minute: EVENTS_PER_MINUTE, burst: EVENTS_PER_MINUTE };
+        let events = Limiter::new(rate, sessions.clock());
+        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, uploads, aside, attempts, events, config }))
     }
 
     /// The handlers.
@@ -112,6 +122,17 @@ impl Rest {
     fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
         self.attempts.admit(&address).map_err(|ms| {
             let why = "too many attempts from this address";
+            HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
+        })
+    }
+
+    /// Counts a request with events for analysis.
+    ///
+    /// # Errors
+    /// It is one too many: 429.
+    fn attempt_events(&self, user: &UserId) -> Result<(), Refused> {
+        self.events.admit(user).map_err(|ms| {
+            let why = "above the rate limit of events";
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
         })
     }
@@ -139,6 +160,7 @@ fn of_clients() -> OpenApiRouter<Rest> {
         .merge(chats::routes())
         .merge(members::routes())
         .merge(messages::routes())
+        .merge(notifications::routes())
         .merge(profiles::routes())
         .merge(sign_in::routes())
         .merge(users::routes())

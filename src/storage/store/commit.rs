@@ -2,7 +2,7 @@
 //! over them.
 
 use super::rows::{
-    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, OutboxRow, ReadMarkRow, RoomEventRow,
+    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReadMarkRow, RoomEventRow,
     UserEventRow, UserRoomRow, UserRow, WatermarkRow,
 };
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, UserId};
@@ -37,6 +37,8 @@ pub struct Commit {
     pub users: Vec<UserRow>,
     /// New events of personal streams.
     pub user_events: Vec<UserEventRow>,
+    /// What users should notice. One that is there already stays as it is, read or not.
+    pub notifications: Vec<NotificationRow>,
     /// What users know of rooms, as it is now.
     pub user_rooms: Vec<UserRoomChange>,
     /// Read marks as they are now.

@@ -327,6 +327,25 @@ pub struct UserEventRow {
     pub subject: Option<UserId>,
 }
 
+/// Something that a user should notice, beside its place in his stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotificationRow {
+    /// The user.
+    pub user: UserId,
+    /// Its id: the same for the same event, however often it is written; in the order of time.
+    pub id: Uuid,
+    /// What it is, for programs.
+    pub kind: &'static str,
+    /// For people, in a few words.
+    pub title: &'static str,
+    /// For people, in a sentence.
+    pub message: String,
+    /// JSON text.
+    pub data: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// How far a user has read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadMarkRow {

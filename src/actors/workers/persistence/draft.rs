@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cache::{CachedRoom, CachedUser};
 use super::facts::{self, Source};
-use super::rows;
+use super::{notify, rows};
 use crate::actors::room::command::RoomKind;
 use crate::actors::room::{Event, EventBody, Outcome};
 use crate::actors::user::event::Quiet;
@@ -118,6 +118,7 @@ impl Draft {
                 }
                 self.commit.outbox.extend(facts::of_user(source, id, event));
                 self.commit.user_events.push(rows::user_event_row(id, event));
+                self.commit.notifications.extend(notify::notification(id, event));
             }
             UserOutcome::Quiet(Quiet::Read { room, .. }) => _ = dirty.reads.insert(*room),
             UserOutcome::Quiet(Quiet::Device(body)) => {

@@ -12,6 +12,7 @@
 
 mod cache;
 mod draft;
+mod notify;
 pub mod facts;
 pub mod projector;
 pub mod rows;

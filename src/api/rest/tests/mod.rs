@@ -5,5 +5,6 @@ mod backend;
 mod chat;
 mod document;
 pub mod rig;
+mod notifications;
 mod sign_in;
 mod uploads;

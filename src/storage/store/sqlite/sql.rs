@@ -26,6 +26,12 @@ impl Bulk {
         Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), "")
     }
 
+    /// An insert that leaves what is there.
+    fn once(table: &str, columns: &str, key: &str) -> Self {
+        let tail = format!(" ON CONFLICT ({key}) DO NOTHING");
+        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), &tail)
+    }
+
     /// An insert that replaces what is there, except for the key and what `keep` names.
     fn upsert(table: &str, columns: &str, key: &str, keep: &[&str]) -> Self {
         let names = |list: &str| list.split(',').map(|c| c.trim().to_owned()).collect::<Vec<_>>();
@@ -68,6 +74,7 @@ pub(super) struct Bulks {
     pub room_sources: Bulk,
     pub users: Bulk,
     pub user_events: Bulk,
+    pub notifications: Bulk,
     pub user_rooms: Bulk,
     pub read_marks: Bulk,
     pub blocks: Bulk,
@@ -149,6 +156,11 @@ impl Bulks {
                 &["created_at"],
             ),
             user_events: Bulk::insert("user_events", user_event_columns!()),
+            notifications: Bulk::once(
+                "notifications",
+                "user_id, uuid, type, title, message, data, is_read, created_at",
+                "user_id, uuid",
+            ),
             user_rooms: Bulk::upsert("user_rooms", "user_id, chat, kind, state, seq", "user_id, chat", &[]),
             read_marks: Bulk::upsert("read_marks", "user_id, chat, seq, message_no", "user_id, chat", &[]),
             blocks: Bulk::upsert("blocks", "user_id, blocked, created_at", "user_id, blocked", &[]),
@@ -181,6 +193,7 @@ impl Bulks {
             &self.room_sources,
             &self.users,
             &self.user_events,
+            &self.notifications,
             &self.user_rooms,
             &self.read_marks,
             &self.blocks,

@@ -170,6 +170,11 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
             .opt_text(row.subject.as_ref().map(|user| user.as_str()));
     })
     .await?;
+    bulk(conn, &bulks.notifications, commit.notifications, |b, row| {
+        b.text(row.user.as_str()).blob(row.id.as_bytes()).text(row.kind).text(row.title);
+        b.text(&row.message).text(&row.data).int(0).int(row.at.as_i64());
+    })
+    .await?;
     user_parts(conn, bulks, commit.user_rooms, commit.blocks, commit.devices).await?;
     bulk(conn, &bulks.read_marks, commit.read_marks, |b, row| {
         b.text(row.user.as_str()).room(row.room).int(row.seq.as_i64()).int(row.no.as_i64());

@@ -1,0 +1,204 @@
+//! `/api/notifications`: what others did that concerns the user. And `/api/events`: what an application wants to be counted.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{Asked, Body, Me, Refused, Rest};
+use crate::api::handlers::view::json;
+use crate::api::handlers::{self, input};
+use crate::api::http::HttpError;
+use crate::ids::{RoomId, Timestamp};
+use crate::storage::aside::{AnalyticsEvent, Notification};
+
+/// Of a page, and of ids in one request.
+const MOST: u32 = 100;
+/// Bytes of an event's type.
+const TYPE_BYTES: usize = 64;
+/// Bytes of what it says.
+const DATA_BYTES: usize = 4 * 1024;
+
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(take))
+}
+
+/// Which notifications.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only those that are unread.
+    #[serde(default)]
+    #[param(required = false)]
+    unread: bool,
+    /// Older than this one.
+    #[param(required = false, nullable = false)]
+    before: Option<Uuid>,
+    /// 1 to 100; 50.
+    #[param(required = false, nullable = false)]
+    limit: Option<u32>,
+}
+
+/// Something that the user should notice.
+#[derive(Serialize, ToSchema)]
+struct NotificationView {
+    /// Its id.
+    id: Uuid,
+    /// `room.invited`, `room.joined`, `room.kicked`, `room.ended`, `room.reopened`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// In a few words.
+    title: String,
+    /// In a sentence.
+    message: String,
+    /// The room, and who did it.
+    #[schema(value_type = serde_json::Value)]
+    data: Option<Box<RawValue>>,
+    /// Whether the user has seen it.
+    is_read: bool,
+    /// When.
+    created_at: Timestamp,
+}
+
+impl From<Notification> for NotificationView {
+    fn from(one: Notification) -> Self {
+        let Notification { id, kind, title, message, data, read, at } = one;
+        Self { id, kind, title, message, data: json(data), is_read: read, created_at: at }
+    }
+}
+
+/// A page of notifications.
+#[derive(Serialize, ToSchema)]
+struct NotificationPage {
+    /// The newest first.
+    notifications: Vec<NotificationView>,
+    /// How many are unread in all; 1,000 for more.
+    unread: u64,
+    /// Whether there are older ones.
+    more: bool,
+}
+
+/// What has been seen: `ids`, or everything.
+#[derive(Deserialize, ToSchema)]
+struct Seen {
+    /// These, at most 100.
+    #[serde(default)]
+    #[schema(required = false)]
+    ids: Vec<Uuid>,
+    /// All; with `up_to`, all that are not newer than that one.
+    #[serde(default)]
+    #[schema(required = false)]
+    all: bool,
+    /// See `all`.
+    #[schema(required = false, nullable = false)]
+    up_to: Option<Uuid>,
+}
+
+/// What an application saw.
+#[derive(Deserialize, ToSchema)]
+struct NewEvent {
+    /// What, in the application's words: at most 64 bytes.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The chat that it is about.
+    #[schema(required = false, nullable = false)]
+    chat: Option<RoomId>,
+    /// JSON of at most 4 KiB.
+    #[schema(value_type = serde_json::Value, required = false, nullable = false)]
+    data: Option<Box<RawValue>>,
+}
+
+/// Events.
+#[derive(Deserialize, ToSchema)]
+struct NewEvents {
+    /// At most 100.
+    events: Vec<NewEvent>,
+}
+
+/// What came of them.
+#[derive(Serialize, ToSchema)]
+struct Taken {
+    /// How many were taken.
+    accepted: usize,
+}
+
+/// What others did that concerns me
+#[utoipa::path(get, path = "/api/notifications", tag = "notifications", params(Which), security(("bearer" = [])),
+    responses((status = 200, body = NotificationPage), Refused))]
+async fn list(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    Asked(which): Asked<Which>,
+) -> Result<Json<NotificationPage>, Refused> {
+    let Which { unread, before, limit } = which;
+    let limit = limit.unwrap_or(50);
+    if !(1..=MOST).contains(&limit) {
+        return Err(bad(format!("limit is 1 to {MOST}")));
+    }
+    let stored = handlers::Error::from;
+    let mut found = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let unread = rest.aside.unread(&me.user).await.map_err(stored)?;
+    Ok(Json(NotificationPage { notifications: found.into_iter().map(Into::into).collect(), unread, more }))
+}
+
+/// Mark notifications as read
+#[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = Seen,
+    security(("bearer" = [])), responses((status = 204, description = "marked"), Refused))]
+async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> Result<StatusCode, Refused> {
+    let Seen { ids, all, up_to } = seen;
+    if ids.len() > MOST as usize {
+        return Err(handlers::Error::TooMany { what: "ids", max: MOST as usize }.into());
+    }
+    match (all, ids.is_empty()) {
+        (true, true) => rest.aside.read_all(&me.user, up_to).await.map_err(handlers::Error::from)?,
+        (false, false) => rest.aside.read(&me.user, &ids).await.map_err(handlers::Error::from)?,
+        (true, false) => return Err(bad("ids or all, not both".to_owned())),
+        (false, true) => return Err(bad("say which: ids, or all".to_owned())),
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Hand in events for analysis
+#[utoipa::path(post, path = "/api/events", tag = "events", request_body = NewEvents, security(("bearer" = [])),
+    responses((status = 202, body = Taken), Refused))]
+async fn take(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    Body(NewEvents { events }): Body<NewEvents>,
+) -> Result<(StatusCode, Json<Taken>), Refused> {
+    if events.len() > MOST as usize {
+        return Err(handlers::Error::TooMany { what: "events", max: MOST as usize }.into());
+    }
+    rest.attempt_events(&me.user)?;
+    let now = rest.sessions.clock().now();
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        input::text("type", &event.kind, TYPE_BYTES)?;
+        if event.kind.is_empty() {
+            return Err(bad("type must not be empty".to_owned()));
+        }
+        let data = event.data.map_or_else(|| "null".to_owned(), |json| json.get().to_owned());
+        input::text("data", &data, DATA_BYTES)?;
+        rows.push(AnalyticsEvent {
+            id: Uuid::now_v7(),
+            kind: event.kind,
+            user: me.user.clone(),
+            chat: event.chat,
+            data,
+            at: now,
+        });
+    }
+    rest.aside.take_events(&rows).await.map_err(handlers::Error::from)?;
+    Ok((StatusCode::ACCEPTED, Json(Taken { accepted: rows.len() })))
+}
+
+fn bad(why: String) -> Refused {
+    HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into()
+}
