@@ -15,8 +15,7 @@ const LIST: &str = "SELECT uuid, type, title, message, data, is_read, created_at
 const LIST_UNREAD: &str = "SELECT uuid, type, title, message, data, is_read, created_at FROM notifications \
      WHERE user_id = ? AND uuid < ? AND is_read = 0 ORDER BY uuid DESC LIMIT ?";
 /// Beyond the bound nobody counts.
-const UNREAD: &str =
-    "SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = ? AND is_read = 0 LIMIT 1000)";
+const UNREAD: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notifications WHERE user_id = ? AND is_read = 0 LIMIT 1000)";
 const READ: &str = "UPDATE notifications SET is_read = 1 WHERE user_id = ? AND uuid = ?";
 const READ_ALL: &str = "UPDATE notifications SET is_read = 1 WHERE user_id = ? AND is_read = 0 AND uuid <= ?";
 const EVENT: &str =

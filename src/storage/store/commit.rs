@@ -2,8 +2,8 @@
 //! over them.
 
 use super::rows::{
-    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReadMarkRow, RoomEventRow,
-    UserEventRow, UserRoomRow, UserRow, WatermarkRow,
+    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReadMarkRow,
+    RoomEventRow, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
 };
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, UserId};
 

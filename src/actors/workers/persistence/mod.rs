@@ -12,8 +12,8 @@
 
 mod cache;
 mod draft;
-mod notify;
 pub mod facts;
+mod notify;
 pub mod projector;
 pub mod rows;
 #[cfg(test)]

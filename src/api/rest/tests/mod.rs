@@ -4,7 +4,7 @@ mod attack;
 mod backend;
 mod chat;
 mod document;
-pub mod rig;
 mod notifications;
+pub mod rig;
 mod sign_in;
 mod uploads;

@@ -59,7 +59,9 @@ async fn what_others_do_is_noticed_once_and_stays_read() {
     let page = rig.noticed("bob", "").await;
     assert_eq!((&page.body["unread"], types(&page).len()), (&json!(0), 3), "{page:?}");
 
-    for bad in [json!({}), json!({"all": true, "ids": [before]}), json!({"ids": ["x"]}), json!({"ids": vec![before; 101]})] {
+    for bad in
+        [json!({}), json!({"all": true, "ids": [before]}), json!({"ids": ["x"]}), json!({"ids": vec![before; 101]})]
+    {
         let answer = rig.call("bob", "POST", read, bad).await;
         assert_eq!(answer.status, 400, "{answer:?}");
     }

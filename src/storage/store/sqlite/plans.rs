@@ -57,7 +57,12 @@ async fn the_check_of_plans_sees_a_scan_and_a_sort() {
 async fn every_index_is_used_by_a_statement() {
     let mut conn = fresh().await;
     let mut plans = String::new();
-    for text in sql::ALL.iter().chain(&crate::storage::accounts::SQL).chain(&crate::storage::uploads::SQL).chain(&crate::storage::aside::SQL) {
+    for text in sql::ALL
+        .iter()
+        .chain(&crate::storage::accounts::SQL)
+        .chain(&crate::storage::uploads::SQL)
+        .chain(&crate::storage::aside::SQL)
+    {
         plans.push_str(&plan(&mut conn, text).await.join("\n"));
         plans.push('\n');
     }
