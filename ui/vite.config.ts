@@ -1,12 +1,13 @@
 // One build for each page: its files go into the program, so they must be the same bytes wherever they are built.
 import { defineConfig } from 'vite';
 
-// demo, or inspector.
+// demo, inspector, or docs.
 const page = process.env.PAGE ?? 'demo';
 
 export default defineConfig({
   root: page,
-  base: './',
+  // The viewer lies below a path of its own.
+  base: page === 'docs' ? '/docs/' : './',
   build: {
     outDir: `../dist/${page}`,
     emptyOutDir: true,

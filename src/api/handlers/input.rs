@@ -38,7 +38,8 @@ pub fn parse<T: DeserializeOwned>(data: &[u8]) -> Result<T, Error> {
 }
 
 /// A room by its uuid or by its channel, `room:<uuid>`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ToSchema)]
+#[schema(value_type = String)]
 pub struct RoomRef(pub RoomId);
 
 impl<'de> Deserialize<'de> for RoomRef {
@@ -53,7 +54,8 @@ impl<'de> Deserialize<'de> for RoomRef {
 }
 
 /// A time to live in milliseconds, 0 for ever: a number, or a text such as "24h".
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ToSchema)]
+#[schema(value_type = u64)]
 pub struct Ttl(pub u64);
 
 impl<'de> Deserialize<'de> for Ttl {
@@ -77,14 +79,14 @@ impl<'de> Deserialize<'de> for Ttl {
 }
 
 /// A room and nothing else: `room.get`, `room.join`, `room.leave`, `room.end`, `typing`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct InRoom {
     /// Which.
     pub room: RoomRef,
 }
 
 /// A user in a room: `room.invite`, `room.kick`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct UserInRoom {
     /// Which.
     pub room: RoomRef,
@@ -93,14 +95,14 @@ pub struct UserInRoom {
 }
 
 /// A user: `user.block`, `user.unblock`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Whom {
     /// Who.
     pub user: UserId,
 }
 
 /// A message: `message.delete`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Delete {
     /// Which room.
     pub room: RoomRef,
@@ -109,7 +111,7 @@ pub struct Delete {
 }
 
 /// Up to an event of a room: `message.delivered`, `read.mark`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct AtSeq {
     /// Which room.
     pub room: RoomRef,
@@ -118,7 +120,7 @@ pub struct AtSeq {
 }
 
 /// `message.send`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Message {
     /// Where.
     pub room: RoomRef,
@@ -135,13 +137,14 @@ pub struct Message {
     #[serde(rename = "type", alias = "message_type")]
     pub message_type: Option<String>,
     /// Any JSON.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub metadata: Option<Box<RawValue>>,
     /// The seq of the message that this one answers.
     pub reply_to: Option<u64>,
 }
 
 /// `message.edit`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Edit {
     /// Where.
     pub room: RoomRef,
@@ -150,11 +153,12 @@ pub struct Edit {
     /// The new text.
     pub body: String,
     /// The new metadata; without it the old one stays.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub metadata: Option<Box<RawValue>>,
 }
 
 /// `message.history`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct History {
     /// Where.
     pub room: RoomRef,
@@ -167,7 +171,7 @@ pub struct History {
 }
 
 /// `room.create`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Create {
     /// `direct`, `group` or `broadcast`.
     #[serde(default)]
@@ -215,7 +219,7 @@ pub enum Senders {
 }
 
 /// `room.update`: what is not named stays.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Update {
     /// Which.
     pub room: RoomRef,
@@ -230,7 +234,7 @@ pub struct Update {
 }
 
 /// `room.list`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct List {
     /// How many.
     pub limit: Option<u64>,
@@ -239,7 +243,7 @@ pub struct List {
 }
 
 /// `room.members`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Members {
     /// Which.
     pub room: RoomRef,
@@ -253,14 +257,14 @@ pub struct Members {
 }
 
 /// `presence.get`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Presence {
     /// Of whom.
     pub users: Vec<UserId>,
 }
 
 /// `user.device`.
-#[derive(Deserialize, Debug)]
+#[derive(Deserialize, Debug, ToSchema)]
 pub struct Device {
     /// Which.
     pub device: DeviceId,
@@ -276,9 +280,10 @@ pub struct Device {
 }
 
 /// `user.preferences`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 pub struct Preferences {
     /// What they shall be; without it they are only asked for.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub preferences: Option<Box<RawValue>>,
 }
 

@@ -38,7 +38,7 @@ const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for
 
   /connection/websocket   the Centrifuge client protocol, version 2 (JSON, Protobuf)
   /connection/http_stream, /connection/sse with /emulation: the same without WebSocket
-  /api/openapi.json       the REST API: sign-in, chats, messages, users
+  /api/openapi.json       the REST API: sign-in, chats, messages, users; /docs shows it, and /api/asyncapi.json
   /api/health             health as JSON
   /livez  /readyz         for probes; /readyz?verbose says why
 ";
@@ -63,6 +63,7 @@ pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
         .merge(pages::demo(WELCOME))
+        .merge(pages::viewer())
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/api/health", get(status))

@@ -22,6 +22,11 @@ struct Demo;
 #[folder = "ui/dist/inspector"]
 struct Inspector;
 
+/// The viewer of the documents.
+#[derive(Embed)]
+#[folder = "ui/dist/docs"]
+struct Viewer;
+
 /// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -34,6 +39,16 @@ pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Rou
 /// The operator's page at `/` of the admin port: what it shows, it asks the admin API for.
 pub(super) fn inspector<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
     pages::<Inspector, S>(plain)
+}
+
+/// The viewer of the API's documents at `/docs`.
+pub(super) fn viewer<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let page = |headers: HeaderMap| async move { file(Viewer::get("index.html"), "index.html", &headers) };
+    let asset = |Path(name): Path<String>, headers: HeaderMap| async move {
+        let path = format!("assets/{name}");
+        file(Viewer::get(&path), &path, &headers)
+    };
+    Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset))
 }
 
 fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {

@@ -11,7 +11,7 @@ use super::Rest;
 use crate::api::development::USERS;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(config)).routes(routes!(openapi))
+    OpenApiRouter::new().routes(routes!(config)).routes(routes!(openapi)).routes(routes!(asyncapi))
 }
 
 /// What a client wants to know before it signs in.
@@ -47,4 +47,11 @@ async fn config(State(rest): State<Rest>) -> Json<About> {
     responses((status = 200, description = "OpenAPI", body = serde_json::Value)))]
 async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(super::document())
+}
+
+/// The document of the socket
+#[utoipa::path(get, path = "/api/asyncapi.json", tag = "about",
+    responses((status = 200, description = "AsyncAPI", body = serde_json::Value)))]
+async fn asyncapi() -> Json<serde_json::Value> {
+    Json(super::asyncapi::document())
 }

@@ -15,7 +15,7 @@
 //! | `uploads` | `/api/uploads` |
 //! | `users` | presence, blocks, devices |
 //! | [`backend`] | the server API: `/api/publish` and its kin |
-//! | `about` | `/api/config`, `/api/openapi.json` |
+//! | `about` | `/api/config`, `/api/openapi.json`, `/api/asyncapi.json` |
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ use crate::ids::UserId;
 use crate::storage::aside::SqliteAside;
 
 mod about;
+mod asyncapi;
 pub mod backend;
 mod chats;
 mod cors;
