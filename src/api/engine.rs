@@ -247,6 +247,12 @@ impl Engine {
         &self.node
     }
 
+    /// The handlers, as sessions and REST call them.
+    #[cfg(test)]
+    pub fn handlers(&self) -> &Arc<Handlers> {
+        self.rest.handlers()
+    }
+
     /// The hub.
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {

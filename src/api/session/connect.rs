@@ -37,6 +37,11 @@ pub(super) struct Connecting {
 }
 
 impl Connecting {
+    /// A subscription has ended before the reply could tell of it.
+    pub fn forget(&mut self, channel: &str) {
+        self.subs.remove(channel);
+    }
+
     pub fn hold(&mut self, message: Bytes) {
         self.held.push(message);
     }

@@ -82,7 +82,10 @@ impl Session {
                     out.push(self.encode(&Reply::error(id, ErrorCode::PERMISSION_DENIED)));
                 }
             }
-            None => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+            None => match &mut self.connecting {
+                Some(connecting) => connecting.forget(channel),
+                None => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+            },
         }
     }
 

@@ -5,6 +5,9 @@
 use serde_json::{Value, json};
 
 use super::rig::{Answer, KEY, Rig};
+use crate::api::handlers::{Caller, Method};
+use crate::api::protocol::codes::ErrorCode;
+use crate::ids::UserId;
 
 /// Values that no field expects, or that try to be more than a value.
 fn hostile() -> Vec<Value> {
@@ -135,6 +138,51 @@ async fn no_route_has_a_fault_for_any_input_and_nothing_is_lost_by_it() {
     assert_eq!(members.body["total"], 2, "{members:?}");
     let rig = rig.restart(|_| ()).await;
     assert_eq!(rig.call("bob", "GET", &messages, Value::Null).await.body["messages"][0]["body"], "kept");
+}
+
+#[tokio::test]
+async fn no_method_has_a_fault_for_any_input_and_a_stranger_learns_nothing() {
+    let rig = Rig::start().await;
+    let made = rig.call("alice", "POST", "/api/chats", json!({"members": ["bob"], "title": "Caravan"})).await;
+    let room = made.body["room"].clone();
+    let handlers = rig.engine.as_ref().unwrap().handlers();
+    let mallory = Caller { user: UserId::new("mallory").unwrap(), device: None };
+    let document = super::super::asyncapi::document();
+    let mut rows = 0;
+    // A new method is in it by itself: its fields are those of its type.
+    for method in Method::ALL {
+        let payload = &document["channels"]["socket"]["messages"][method.name()]["payload"]["$ref"];
+        let schema = document.pointer(&payload.as_str().unwrap()[1..]).unwrap();
+        let fields: Vec<_> = schema["properties"].as_object().into_iter().flat_map(|all| all.keys()).collect();
+        for value in hostile() {
+            let mut inputs = vec![value.clone()];
+            for field in &fields {
+                inputs.push(json!({ field.as_str(): value }));
+                // With the other fields as they should be.
+                inputs.push(json!({"room": room, "seq": 1, "user": "bob", "target": 1, "body": "x", field.as_str(): value}));
+            }
+            for input in inputs {
+                let shown: String = input.to_string().chars().take(120).collect();
+                let done = handlers.run(&mallory, *method, input.to_string().as_bytes()).await;
+                let code = done.as_ref().map_or_else(|error| error.to_protocol().code, |_| 0);
+                assert_ne!(code, ErrorCode::INTERNAL.code, "{}: {shown}", method.name());
+                rows += 1;
+            }
+        }
+        // Somebody else's room, and none: the same answer.
+        let of = |room: Value| {
+            json!({"room": room, "user": "bob", "seq": 1, "target": 1, "body": "x", "title": "mine", "client_id": "m-1"})
+                .to_string()
+        };
+        let theirs = handlers.run(&mallory, *method, of(room.clone()).as_bytes()).await;
+        let none = handlers.run(&mallory, *method, of(json!(uuid::Uuid::from_u128(9))).as_bytes()).await;
+        if method.name() != "room.create" && !method.name().ends_with("list") {
+            assert_eq!(theirs, none, "{}", method.name());
+        }
+    }
+    assert!(rows > 1_500, "{rows} rows");
+    let page = rig.call("bob", "GET", &format!("/api/chats/{}", room.as_str().unwrap()), Value::Null).await;
+    assert_eq!((&page.body["title"], &page.body["members"]), (&json!("Caravan"), &json!(2)), "{page:?}");
 }
 
 #[tokio::test]
