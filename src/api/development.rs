@@ -19,7 +19,7 @@ const LINES: [(&str, &str); 5] = [
         "alice",
         "Messages are acknowledged when they are on disk. Kill the server with kill -9 while you write, start it again: nothing is missing, doubled or out of order.",
     ),
-    ("bob", "You can edit and delete what you wrote, make groups, and scroll up as far as you like."),
+    ("bob", "You can edit and delete what you wrote, send pictures, make groups, and scroll up as far as you like."),
     ("alice", "What an operator sees of all this is on the admin port."),
 ];
 

@@ -168,22 +168,29 @@ fn no_log_line_has_a_body_a_title_a_password_or_a_token_and_a_backup_is_noted() 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log");
     let mut command = kervan(dir.path());
-    command.args(["--port", "0"]).env("KERVAN_LOG__FILTER", "trace");
+    let key = "hidden key of a back end, long enough";
+    command.args(["--port", "0"]).env("KERVAN_LOG__FILTER", "trace").env("KERVAN_API__KEY", key);
     let server = Running::start_with(command, std::fs::File::create(&path).unwrap().into());
     let token = server.banner.lines().find(|line| line.starts_with("eyJ")).unwrap().to_owned();
-    let ask = |path: &str, body: &str| {
+    let post = |path: &str, kind: &str, body: &str| {
         let mut stream = TcpStream::connect(&server.public).unwrap();
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close");
-        let kind = "content-type: application/json";
-        write!(stream, "{head}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let head = format!("{head}\r\nx-api-key: {key}\r\ncontent-type: {kind}");
+        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 20"), "{path}: {answer}");
         serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
     };
+    let ask = |path: &str, body: &str| post(path, "application/json", body);
     let made = ask("/api/chats", r#"{"kind":"group","title":"hidden title"}"#);
     let room = made["room"].as_str().unwrap();
     ask(&format!("/api/chats/{room}/messages"), r#"{"client_id":"one","body":"hidden body"}"#);
+    let published = ask("/api/publish", r#"{"channel":"news","data":"hidden data"}"#);
+    assert_eq!(published["result"]["offset"], 1);
+    let part = |name: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n{value}\r\n");
+    let form = part("chat", room) + &part("file; filename=hidden.txt", "hidden file") + "--b--\r\n";
+    assert_eq!(post("/api/uploads", "multipart/form-data; boundary=b", &form)["name"], "hidden.txt");
     let new = r#"{"username":"carol","password":"hidden password","email":"hidden@example.com"}"#;
     let tokens = ask("/api/auth/register", new);
     ask("/api/auth/login", r#"{"username":"carol","password":"hidden password"}"#);
