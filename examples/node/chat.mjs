@@ -12,7 +12,13 @@ const [peer, url = 'ws://127.0.0.1:3000/connection/websocket'] = process.argv.sl
 const client = new Centrifuge(url, { token: process.env.TOKEN, websocket: WebSocket });
 const outbox = new Map(); // client id -> body
 
-const show = ({ seq, sender, body }) => console.log(`${seq}\t${sender}: ${body}`);
+// A page of history may hold what came live in the meantime: the seq tells.
+const shown = new Set();
+const show = ({ seq, sender, body }) => {
+  if (shown.has(seq)) return;
+  shown.add(seq);
+  console.log(`${seq}\t${sender}: ${body}`);
+};
 
 async function flush() {
   for (const [client_id, body] of outbox) {

@@ -8,7 +8,14 @@ import uuid
 from centrifuge import CentrifugeError, Client, ReplyError, SubscriptionEventHandler
 
 
+# A page of history may hold what came live in the meantime: the seq tells.
+shown = set()
+
+
 def show(message):
+    if message["seq"] in shown:
+        return
+    shown.add(message["seq"])
     print(f"{message['seq']}\t{message['sender']}: {message['body']}", flush=True)
 
 
@@ -41,12 +48,13 @@ async def main():
     await client.connect()
     await client.ready()
     room = (await client.rpc("room.create", {"kind": "direct", "user": peer})).data
-    history = await client.rpc("message.history", {"room": room["room"], "limit": 20})
-    for message in history.data["messages"]:
-        show(message)
     chat = client.new_subscription(room["channel"], events=Room(), recoverable=True)
     await chat.subscribe()
     await chat.ready()
+    # After the subscription has begun, so that nothing falls between the two.
+    history = await client.rpc("message.history", {"room": room["room"], "limit": 20})
+    for message in history.data["messages"]:
+        show(message)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         await send(client, room["room"], line.rstrip("\n"))
