@@ -188,7 +188,8 @@ fn no_log_line_has_a_body_a_title_a_password_or_a_token_and_a_backup_is_noted() 
     ask(&format!("/api/chats/{room}/messages"), r#"{"client_id":"one","body":"hidden body"}"#);
     let published = ask("/api/publish", r#"{"channel":"news","data":"hidden data"}"#);
     assert_eq!(published["result"]["offset"], 1);
-    let part = |name: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n{value}\r\n");
+    let part =
+        |name: &str, value: &str| format!("--b\r\ncontent-disposition: form-data; name={name}\r\n\r\n{value}\r\n");
     let form = part("chat", room) + &part("file; filename=hidden.txt", "hidden file") + "--b--\r\n";
     assert_eq!(post("/api/uploads", "multipart/form-data; boundary=b", &form)["name"], "hidden.txt");
     let new = r#"{"username":"carol","password":"hidden password","email":"hidden@example.com"}"#;

@@ -159,7 +159,9 @@ async fn no_method_has_a_fault_for_any_input_and_a_stranger_learns_nothing() {
             for field in &fields {
                 inputs.push(json!({ field.as_str(): value }));
                 // With the other fields as they should be.
-                inputs.push(json!({"room": room, "seq": 1, "user": "bob", "target": 1, "body": "x", field.as_str(): value}));
+                inputs.push(
+                    json!({"room": room, "seq": 1, "user": "bob", "target": 1, "body": "x", field.as_str(): value}),
+                );
             }
             for input in inputs {
                 let shown: String = input.to_string().chars().take(120).collect();
