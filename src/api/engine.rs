@@ -198,8 +198,8 @@ impl Engine {
         let sessions = Arc::new(sessions);
         let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&uploads), aside.clone(), sessions.clock()));
-        let shared = (Arc::clone(&sessions), Arc::clone(&accounts));
-        let rest = Rest::new(handlers, keys, shared.0, shared.1, uploads, aside, Arc::clone(&config));
+        let (served, known) = (Arc::clone(&sessions), Arc::clone(&accounts));
+        let rest = Rest::new(handlers, keys, served, known, uploads, aside, Arc::clone(&config));
         Ok(Self {
             rest,
             accounts,

@@ -44,11 +44,7 @@ pub(super) fn inspector<S: Clone + Send + Sync + 'static>(plain: &'static str) -
 /// The viewer of the API's documents at `/docs`.
 pub(super) fn viewer<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let page = |headers: HeaderMap| async move { file(Viewer::get("index.html"), "index.html", &headers) };
-    let asset = |Path(name): Path<String>, headers: HeaderMap| async move {
-        let path = format!("assets/{name}");
-        file(Viewer::get(&path), &path, &headers)
-    };
-    Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset))
+    Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset::<Viewer>))
 }
 
 fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
@@ -63,11 +59,12 @@ fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'stat
             super::text(StatusCode::OK, plain)
         }
     };
-    let asset = |Path(name): Path<String>, headers: HeaderMap| async move {
-        let path = format!("assets/{name}");
-        file(Files::get(&path), &path, &headers)
-    };
-    Router::new().route("/", get(root)).route("/assets/{name}", get(asset))
+    Router::new().route("/", get(root)).route("/assets/{name}", get(asset::<Files>))
+}
+
+async fn asset<Files: Embed>(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let path = format!("assets/{name}");
+    file(Files::get(&path), &path, &headers)
 }
 
 fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response {

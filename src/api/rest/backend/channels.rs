@@ -48,7 +48,8 @@ impl Rest {
     }
 
     pub(super) async fn info(&self, _: Unasked) -> Done<Nodes> {
-        let (hub, channels) = (self.sessions.hub(), self.sessions.hub().channels());
+        let hub = self.sessions.hub();
+        let channels = hub.channels();
         let node = Node {
             uid: self.sessions.node().to_string(),
             name: "kervan".to_owned(),

@@ -68,7 +68,7 @@ impl Rest {
     pub(super) async fn refresh(&self, asked: Refresh) -> Done<Nothing> {
         let Refresh { whose, expired, expire_at } = asked;
         let at = expire_at.filter(|seconds| *seconds > 0).map(|seconds| Timestamp(seconds.saturating_mul(1_000)));
-        let over = expired || at.is_some_and(|at| at <= Timestamp(self.sessions.clock().now().0));
+        let over = expired || at.is_some_and(|at| at <= self.sessions.clock().now());
         for connection in self.connections(&whose) {
             connection.outbox.signal(match over {
                 true => Signal::close(codes::Disconnect::EXPIRED.code),
