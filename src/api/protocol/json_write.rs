@@ -145,12 +145,13 @@ pub(in crate::api) fn number(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Writes JSON text as it is, but for line breaks: they are white space there, and would end the message's line.
+/// Writes JSON text as it is, but for line breaks: they are white space there, and would end the message's line. A
+/// carriage return is one, too: an event stream (SSE) ends lines at either.
 pub(in crate::api) fn payload(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.extend_from_slice(value);
     for byte in &mut out[start..] {
-        if *byte == b'\n' {
+        if matches!(*byte, b'\n' | b'\r') {
             *byte = b' ';
         }
     }

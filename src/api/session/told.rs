@@ -57,8 +57,7 @@ impl Session {
         out: &mut Vec<Bytes>,
     ) {
         let SubscribeResult { recoverable, epoch, offset, positioned, publications, .. } = result;
-        let first = publications.first().map_or(offset, |publication| publication.offset.saturating_sub(1));
-        let begun = SubscribePush { recoverable, epoch, offset: first, positioned, data };
+        let begun = SubscribePush { recoverable, epoch, offset, positioned, data };
         let pushes = std::iter::once(PushBody::Subscribe(begun)).chain(publications.into_iter().map(PushBody::Pub));
         for body in pushes {
             let push = encode_push(&Push::new(channel, body), self.format);

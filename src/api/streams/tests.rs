@@ -104,6 +104,38 @@ async fn messages_come_in_the_stream_and_commands_go_beside_it() {
     alice.until("\"data\":\"hi\"").await;
 }
 
+/// White space between the tokens of JSON may be a carriage return, and ends a line of an event stream.
+#[tokio::test]
+async fn a_carriage_return_in_what_somebody_says_breaks_no_event() {
+    let rig = Rig::start().await;
+    let made = rig.call("ann", "POST", "/api/chats", json!({"members": ["bob"]})).await;
+    let room = made.body["room"].as_str().unwrap();
+    let path = format!("/api/chats/{room}/messages");
+    let message = b"{\"body\":\"hi\",\"metadata\":{\"a\":\r\"in metadata\"}}".to_vec();
+    let headers =
+        [("content-type", "application/json"), ("authorization", &format!("Bearer {}", rig.token("ann"))[..])];
+    assert_eq!(rig.raw("POST", &path, &headers, message).await.status, 201);
+    let mut bob = Open::events(&rig, &connect(&rig, "bob")).await;
+    bob.until("}\n\n").await;
+    let start = bob.text.find("data: ").unwrap() + 6;
+    let reply: Value = serde_json::from_str(bob.text[start..].lines().next().unwrap()).unwrap();
+    let session = &reply["connect"]["session"];
+    let channel = format!("room:{room}");
+    for (id, command) in [
+        (2, json!({"id": 2, "subscribe": {"channel": "news"}}).to_string()),
+        (3, json!({"id": 3, "subscribe": {"channel": channel}}).to_string()),
+        (4, json!({"id": 4, "history": {"channel": channel, "limit": -1}}).to_string()),
+        (5, "{\"id\":5,\"publish\":{\"channel\":\"news\",\"data\":{\"a\":\r\"live\"}}}".to_owned()),
+    ] {
+        let body = json!({"session": session, "data": command});
+        assert_eq!(rig.send("POST", "/emulation", &[], body).await.status, 204);
+        bob.until(&format!("\"id\":{id},")).await;
+    }
+    for whole in ["\"a\": \"live\"", "\"a\": \"in metadata\""] {
+        bob.until(whole).await;
+    }
+}
+
 #[tokio::test]
 async fn a_goodbye_is_said_in_the_stream_and_then_it_ends() {
     let rig = Rig::with(|config| config.limits.handshake_timeout = Duration::from_millis(300)).await;

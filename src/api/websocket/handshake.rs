@@ -109,21 +109,28 @@ pub(super) fn agree<B>(request: &Request<B>, origins: &Origins) -> Result<Agreed
     Ok(Agreed { format, protocol, accept })
 }
 
-/// The format asked for, and the sub-protocol to be named.
+/// The format asked for, and the sub-protocol to be named: the first one in the client's order of preference that is known.
 fn format(headers: &HeaderMap, uri: &Uri) -> (Format, Option<&'static str>) {
-    if names(headers, header::SEC_WEBSOCKET_PROTOCOL, PROTOBUF_SUBPROTOCOL) {
-        return (Format::Protobuf, Some(PROTOBUF_SUBPROTOCOL));
+    let known = |name: &str| {
+        let known = [(Format::Json, JSON_SUBPROTOCOL), (Format::Protobuf, PROTOBUF_SUBPROTOCOL)];
+        known.into_iter().find(|(_, protocol)| name.eq_ignore_ascii_case(protocol))
+    };
+    if let Some((format, protocol)) = tokens(headers, header::SEC_WEBSOCKET_PROTOCOL).find_map(known) {
+        return (format, Some(protocol));
     }
-    let json = names(headers, header::SEC_WEBSOCKET_PROTOCOL, JSON_SUBPROTOCOL).then_some(JSON_SUBPROTOCOL);
-    let query = uri.query().unwrap_or_default();
-    let protobuf = json.is_none() && query.split('&').any(|pair| pair == "cf_protocol=protobuf");
-    (if protobuf { Format::Protobuf } else { Format::Json }, json)
+    let protobuf = uri.query().unwrap_or_default().split('&').any(|pair| pair == "cf_protocol=protobuf");
+    (if protobuf { Format::Protobuf } else { Format::Json }, None)
 }
 
 /// Whether a header's list of tokens has this one.
 fn names(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+/// A header's list of tokens, in its order, over all lines of that name.
+fn tokens(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 fn is_key(key: &[u8]) -> bool {
@@ -176,6 +183,21 @@ mod tests {
         assert_eq!((named.format, named.protocol), (Format::Protobuf, Some("centrifuge-protobuf")));
         let json = agree(&request(&[("sec-websocket-protocol", "centrifuge-json")]), &Origins::Any).unwrap();
         assert_eq!((json.format, json.protocol), (Format::Json, Some("centrifuge-json")));
+    }
+
+    #[test]
+    fn of_several_sub_protocols_the_first_one_that_is_known_counts() {
+        let both = "centrifuge-json, centrifuge-protobuf";
+        for (lines, expected) in [
+            (&[both][..], (Format::Json, Some("centrifuge-json"))),
+            (&["centrifuge-protobuf,centrifuge-json"], (Format::Protobuf, Some("centrifuge-protobuf"))),
+            (&["x", "Centrifuge-JSON", "centrifuge-protobuf"], (Format::Json, Some("centrifuge-json"))),
+            (&["x, y"], (Format::Protobuf, None)),
+        ] {
+            let headers: Vec<_> = lines.iter().map(|line| ("sec-websocket-protocol", *line)).collect();
+            let agreed = agree(&request(&headers), &Origins::Any).unwrap();
+            assert_eq!((agreed.format, agreed.protocol), expected, "{lines:?}");
+        }
     }
 
     #[test]

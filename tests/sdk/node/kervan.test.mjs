@@ -457,6 +457,23 @@ for (const format of ['json', 'protobuf']) {
         assert.deepEqual([wasRecovering, recovered], [true, false]);
       });
 
+      test('who unsubscribes before the missed messages are handed on gets them the next time', async () => {
+        const cable = await relay();
+        const [ann, bob] = [await connected(someone('ann')), await connected(someone('bob'), {}, cable.url)];
+        const { room, name } = await group(ann, bob.user);
+        const channel = await bob.channel(name, { recoverable: true }).ready();
+        cable.cut();
+        await until(() => bob.client.state === 'connecting', 'the cut');
+        for (const n of numbers(1, 4)) await ann.rpc('message.send', { room, client_id: `m-${n}`, body: `${n}` });
+        channel.sub.once('subscribed', () => channel.sub.unsubscribe());
+        cable.mend();
+        await until(() => channel.of('unsubscribed').length === 1, 'unsubscribed');
+        await channel.ready();
+        assert.equal(channel.last('subscribed').recovered, true);
+        await until(() => channel.publications.length >= 4, 'all four');
+        assert.deepEqual(channel.publications.map(pub => pub.data.body), numbers(1, 4).map(String));
+      });
+
       test('one may recover from the very first event', async () => {
         const ann = await connected(someone('ann'));
         const { room, name } = await group(ann);

@@ -158,12 +158,12 @@ fn serve<S>(
     }
     let events = &events[..taken];
     let Some(last) = events.last() else { return Served::Full };
-    behind.at = last.seq();
+    let offset = std::mem::replace(&mut behind.at, last.seq());
     if behind.replied {
         out.catch_up(to, events);
     } else {
         behind.replied = true;
-        out.subscribed(to, Subscribed { generation, offset: behind.at, recovered: true, events: events.to_vec() });
+        out.subscribed(to, Subscribed { generation, offset, recovered: true, events: events.to_vec() });
     }
     if removed { Served::Removed } else { Served::Some }
 }

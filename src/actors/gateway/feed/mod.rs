@@ -48,7 +48,8 @@ pub struct Position {
 pub struct Subscribed {
     /// The stream's generation.
     pub generation: Generation,
-    /// The subscriber's place: that of the last of `events`, or where he enters if there are none.
+    /// The place from which `events` go on, dense: where he stood, if he recovers; where he enters otherwise. A client
+    /// moves forward from it with each event that it hands on, so it must not name one that it has not handed on yet.
     pub offset: Seq,
     /// Whether everything since the position he named is here or comes before anything newer.
     pub recovered: bool,

@@ -113,6 +113,7 @@ async fn who_comes_back_gets_what_he_missed_and_only_that() {
         assert_eq!((&result["recovered"], &result["was_recovering"]), (&json!(true), &json!(true)), "{reply}");
         let offsets: Vec<_> = result["publications"].as_array().unwrap().iter().map(|p| p["offset"].clone()).collect();
         assert_eq!(offsets, [5, 6, 7, 8, 9]);
+        assert_eq!(result["offset"], 4, "a client moves on from here with each publication: {reply}");
         ann.ask(publish(&channel, json!("live"))).await;
         assert_eq!(bob.offsets(&channel, 10).await, [10]);
         bob.ask(json!({ "unsubscribe": { "channel": channel } })).await;
@@ -143,7 +144,7 @@ async fn a_long_absence_recovers_across_the_reply_and_the_stream() {
         let result = &reply["subscribe"];
         let in_reply = result["publications"].as_array().unwrap().len() as u64;
         assert_eq!(result["recovered"], true);
-        assert_eq!(result["offset"], 1 + in_reply);
+        assert_eq!(result["offset"], 1);
         assert!(in_reply > 0 && in_reply < 300, "{in_reply}");
         ann.ask(publish(&channel, json!("live"))).await;
         let rest = bob.offsets(&channel, 802).await;

@@ -138,7 +138,7 @@ fn good() -> (Story, Vec<Event>) {
     story.deliver(ann, &events[2..3]);
     let lost = story.send("ann", "a2");
     story.add(Entry::Unknown { op: lost });
-    let again = story.subscribe("bob", Some(2), 4, true, 2);
+    let again = story.subscribe("bob", Some(2), 2, true, 2);
     story.deliver(again, &events[2..4]);
     story.deliver(ann, &events[3..4]);
     let retry = story.send("ann", "a2");

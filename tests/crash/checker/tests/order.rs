@@ -160,11 +160,11 @@ fn a_resume_with_a_hole_is_found() {
 }
 
 #[test]
-fn a_position_beyond_the_recovered_publications_is_found() {
+fn a_position_beyond_the_one_recovered_from_is_found() {
     let events = [message(1, 1, "ann", "a1"), message(2, 2, "ann", "a2")];
     let mut story = Story::default();
     story.sent("ann", "a1", 1).sent("ann", "a2", 2);
-    let sub = story.subscribe("bob", Some(0), 2, true, 1);
+    let sub = story.subscribe("bob", Some(0), 1, true, 1);
     story.deliver(sub, &events).last(&events);
     assert_eq!(story.kinds(), [Kind::WrongPosition]);
 }

@@ -27,7 +27,7 @@ fn what_a_kicked_member_sees_after_the_kick_is_found() {
     let join = story.invoke("bob", What::Join);
     story.ok(join, 4, "");
     story.sent("ann", "a2", 5);
-    let again = story.subscribe("bob", Some(2), 5, true, 3);
+    let again = story.subscribe("bob", Some(2), 2, true, 3);
     story.deliver(again, &events[2..]).last(&events);
     assert_eq!(story.kinds(), []);
 }

@@ -146,6 +146,8 @@ impl Owner {
 #[derive(Default, Debug)]
 pub struct Seen {
     pub begun: Option<(Seq, bool)>,
+    /// Events in the reply.
+    pub in_reply: usize,
     pub events: Vec<StreamEvent>,
     pub refused: Option<Denial>,
     pub ended: Option<Ending>,
@@ -232,10 +234,15 @@ impl Output<u32> for Recorder {
     fn subscribed(&mut self, to: &u32, reply: Subscribed) {
         let seen = self.seen(*to);
         assert!(seen.begun.is_none() && !seen.is_over(), "{to} gets two answers");
-        if let Some(last) = reply.events.last() {
-            assert_eq!(last.seq(), reply.offset, "the reply's offset is that of its last publication");
+        if let Some(first) = reply.events.first() {
+            assert_eq!(
+                first.seq(),
+                reply.offset.next(),
+                "the reply's offset is the place that its publications go on from"
+            );
         }
         seen.begun = Some((reply.offset, reply.recovered));
+        seen.in_reply = reply.events.len();
         seen.events.extend(reply.events);
     }
 

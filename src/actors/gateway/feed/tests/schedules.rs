@@ -260,6 +260,7 @@ impl World {
                 assert!(sub.gone || seen.refused.is_some(), "{who} waits for ever");
                 continue;
             };
+            assert!(!recovered || sub.asked_from == Some(offset.0), "{who} is told to go on from {offset}");
             // Dense from his position on.
             let first = if recovered { sub.asked_from.unwrap() + 1 } else { offset.0 + 1 };
             let expected: Vec<u64> = (first..first + seen.events.len() as u64).collect();
