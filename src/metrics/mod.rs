@@ -82,6 +82,8 @@ pub struct Metrics {
     pub appended_bytes: Counter,
     /// Appends that failed, by reason.
     pub append_errors: Family<Reason, Counter>,
+    /// Reads of the journal that failed and are tried again.
+    pub read_errors: Counter,
     /// From a send's arrival to its acknowledgement leaving.
     pub send_ack_seconds: Histogram,
     /// Publications put into outboxes.
@@ -137,6 +139,7 @@ impl Metrics {
             appended_records: add(r, "journal_appended_records", "Records appended"),
             appended_bytes: add(r, "journal_appended_bytes", "Bytes appended"),
             append_errors: add(r, "journal_append_errors", "Appends that failed, by reason"),
+            read_errors: add(r, "journal_read_errors", "Reads of the journal that failed and are tried again"),
             send_ack_seconds: seconds(r, "send_ack", "From a send's arrival to its acknowledgement"),
             deliveries: add(r, "deliveries", "Publications put into outboxes"),
             outbox_dropped: add(r, "outbox_dropped", "Ephemeral publications dropped, outbox full"),

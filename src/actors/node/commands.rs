@@ -42,17 +42,14 @@ impl Commands {
         };
         let (answer, answered) = oneshot::channel();
         self.lock().insert(request, answer);
+        let _place = Place { commands: self, request };
         let origin = Origin { node: OWN_COMMANDS, request, weight };
         if self.partitions.submit(partition, origin, record).is_err() {
-            self.lock().remove(&request);
             return Answer::Unavailable { retry_after_ms: RETRY_AFTER_MS };
         }
         match tokio::time::timeout(DEADLINE, answered).await {
             Ok(Ok(answer)) => answer,
-            _ => {
-                self.lock().remove(&request);
-                Answer::Unknown
-            }
+            _ => Answer::Unknown,
         }
     }
 
@@ -63,7 +60,24 @@ impl Commands {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, oneshot::Sender<Answer>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller's place among those who wait: it goes with him, also when he is dropped in the middle of waiting.
+struct Place<'a> {
+    commands: &'a Commands,
+    request: RequestId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.commands.lock().remove(&self.request);
     }
 }

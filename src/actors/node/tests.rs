@@ -1,5 +1,7 @@
 //! Whole nodes in one process, over the memory journal and the memory store.
 
+mod disturbed;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

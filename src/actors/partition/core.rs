@@ -196,6 +196,9 @@ impl<H> Core<H> {
         now: Timestamp,
         out: &mut Vec<Action<H>>,
     ) {
+        if self.halted {
+            return;
+        }
         let Some((expected, batch)) = self.inflight.take() else { return };
         if expected != ticket {
             self.inflight = Some((expected, batch));
@@ -261,6 +264,9 @@ impl<H> Core<H> {
 
     /// The journal's readable end moved.
     pub fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            return;
+        }
         self.visible = self.visible.max(end);
         self.verified.sees(end);
         self.dispatch(now, out);
@@ -269,6 +275,9 @@ impl<H> Core<H> {
 
     /// The journal lost records that nobody had confirmed: forget what was read of them.
     pub fn truncated(&mut self, end: Offset, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            return;
+        }
         self.verified.truncated(end);
         let keep = end.max(self.verified.end());
         self.visible = keep;
@@ -291,7 +300,7 @@ impl<H> Core<H> {
 
     /// What a read brought. If that is nothing, the next [`Self::sees`] or [`Self::tick`] asks again.
     pub fn records(&mut self, ticket: Ticket, records: Vec<StoredRecord>, now: Timestamp, out: &mut Vec<Action<H>>) {
-        if self.reading != Some(ticket) {
+        if self.halted || self.reading != Some(ticket) {
             return;
         }
         self.reading = None;
@@ -313,8 +322,10 @@ impl<H> Core<H> {
         Ticket(self.next_ticket)
     }
 
-    /// Hands every verified record to its entity, in offset order.
+    /// Hands every verified record to its entity, in offset order. A record that can't be read halts the partition behind
+    /// those before it: each entity gets all of its own up to there, and then nothing any more.
     fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action<H>>) {
+        let mut unreadable = None;
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
         while let Some((record, decoded)) = self.pending.pop_front() {
             let record = match self.admit(record) {
@@ -328,7 +339,7 @@ impl<H> Core<H> {
             let envelope = match decoded.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok) {
                 Ok(envelope) => envelope,
                 Err(error) => {
-                    self.halt(format!("partition {} offset {offset}: {error}", self.partition), out);
+                    unreadable = Some(format!("partition {} offset {offset}: {error}", self.partition));
                     break;
                 }
             };
@@ -348,6 +359,9 @@ impl<H> Core<H> {
         for (entity, items) in groups {
             self.deliver(entity, Arc::new(Batch::new(items)), now, out);
         }
+        if let Some(reason) = unreadable {
+            self.halt(reason, out);
+        }
     }
 
     fn admit(&self, record: StoredRecord) -> Result<Verified<StoredRecord>, StoredRecord> {
@@ -358,7 +372,8 @@ impl<H> Core<H> {
         self.verified.admit(record.offset, record)
     }
 
-    /// Stops for good: an operator has to look. What waits is answered: it may be written.
+    /// Stops for good: an operator has to look. What waits is answered: it may be written. Whatever comes in afterwards, late
+    /// reports, reads and loads above all, has no effect: there is no state any more that it could be applied to.
     pub fn halt(&mut self, reason: String, out: &mut Vec<Action<H>>) {
         if !self.halted {
             self.stop(out);
@@ -369,6 +384,9 @@ impl<H> Core<H> {
     /// Answers everybody who waits, and does nothing any more.
     fn stop(&mut self, out: &mut Vec<Action<H>>) {
         self.halted = true;
+        self.inflight = None;
+        self.reading = None;
+        self.unknown.clear();
         for queued in std::mem::take(&mut self.queue) {
             self.refuse(&queued, out);
         }

@@ -76,7 +76,8 @@ impl Listeners {
     }
 }
 
-/// The listeners of each stream of a partition that has any.
+/// The listeners of each stream of a partition that has any, and of what is in memory: an entry for everything else that
+/// was ever asked for would stay for ever.
 #[derive(Debug, Default)]
 pub struct ListenerTable(Mutex<HashMap<Entity, Arc<Listeners>>>);
 
@@ -118,6 +119,23 @@ impl ListenerTable {
         if table.get(entity).is_some_and(|l| l.is_empty() && Arc::strong_count(l) == 1) {
             table.remove(entity);
         }
+    }
+
+    /// Forgets all that no node listens to: there are no residents (any more).
+    pub fn forget_empty(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, listeners| !listeners.is_empty());
+    }
+
+    /// How many entities it has an entry for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

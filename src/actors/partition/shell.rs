@@ -29,12 +29,12 @@ use crate::env::Env;
 use crate::health::Check;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::metrics::{Metrics, Reason};
-use crate::storage::journal::{AppendError, Appended, Journal, ReadError};
+use crate::storage::journal::{AppendError, Appended, Journal};
 use crate::storage::store::Store;
 
 /// Bytes of one read of the journal.
 const READ_BYTES: usize = 1024 * 1024;
-/// How long a failed load or read waits before the next try.
+/// How long a failed load waits before the next try.
 const RETRY: Duration = Duration::from_millis(200);
 /// Head announcements after the last event of an entity, one each tick.
 const ANNOUNCEMENTS: u8 = 4;
@@ -164,6 +164,8 @@ impl Actor for PartitionActor {
     ) -> Result<PartitionState, ActorProcessingErr> {
         let Start { partition, watermark, chain, time, context, budget, listeners } = start;
         let progress = Arc::new(Mutex::new(Progress::new(watermark, chain)));
+        // What the last one of this partition kept for its residents, which are gone.
+        listeners.forget_empty();
         let core = Core::new(partition, watermark, FoldClock::new(time), context.options.clone());
         let vitals = context.directory.begin(partition);
         let mut state = PartitionState {
@@ -203,20 +205,24 @@ impl Actor for PartitionActor {
             }
             PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
             PartitionMessage::Read(ticket, Ok(records)) => state.core.records(ticket, records, now, out),
-            PartitionMessage::Read(_, Err(ReadError::Journal(error))) => {
-                warn!(partition = %state.ties.partition, %error, "reading the journal failed");
-                state.core.halt(error.to_string(), out);
+            PartitionMessage::Read(ticket, Err(error)) if error.is_transient() => {
+                // As if there had been nothing: the next tick asks again, once a second.
+                warn!(partition = %state.ties.partition, %error, "reading the journal failed; it is tried again");
+                state.ties.context.metrics.read_errors.inc();
+                state.core.records(ticket, Vec::new(), now, out);
             }
-            PartitionMessage::Read(_, Err(error @ ReadError::Trimmed { .. })) => {
-                state.core.halt(error.to_string(), out);
-            }
+            PartitionMessage::Read(_, Err(error)) => state.core.halt(error.to_string(), out),
             PartitionMessage::Loaded(entity, hydrated) => {
                 let snapshot = hydrated.as_ref().map(|hydrated| hydrated.watermark);
-                if let Some(hydrated) = hydrated {
+                // One that comes after a halt is nobody's.
+                if let Some(hydrated) = hydrated
+                    && state.core.is_loading(&entity)
+                {
                     state.loaded.insert(entity.clone(), Box::new(hydrated.core));
                     state.spawn(&myself, &entity).await?;
                 }
                 state.core.loaded(&entity, snapshot, now, &mut state.actions);
+                state.forget_listeners(&entity);
             }
             PartitionMessage::Compare(at, there) => {
                 let progress = state.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -262,15 +268,20 @@ impl Actor for PartitionActor {
         state: &mut PartitionState,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(cell, ..) => {
-                state.names.remove(&cell.get_id());
+            SupervisionEvent::ActorTerminated(cell, last_state, _) => {
+                // The state holds the list of listeners, too.
+                drop(last_state);
+                if let Some(entity) = state.names.remove(&cell.get_id()) {
+                    state.forget_listeners(&entity);
+                }
             }
             SupervisionEvent::ActorFailed(cell, reason) => {
                 // One that was let go may still die over what was left in its mailbox: that is nobody's loss.
-                if let Some(entity) = state.names.remove(&cell.get_id())
-                    && state.residents.get(&entity).is_some_and(|resident| resident.get_id() == cell.get_id())
-                {
-                    state.died(&entity, &reason.to_string());
+                if let Some(entity) = state.names.remove(&cell.get_id()) {
+                    if state.residents.get(&entity).is_some_and(|resident| resident.get_id() == cell.get_id()) {
+                        state.died(&entity, &reason.to_string());
+                    }
+                    state.forget_listeners(&entity);
                 }
             }
             _ => {}
@@ -383,8 +394,8 @@ impl PartitionState {
                     resident.drain()?;
                     context.directory.leave(&entity);
                 }
+                // Who listens to it is forgotten, if nobody does, once the actor has ended: until then it may be told.
                 self.deaths.remove(&entity);
-                self.listeners.forget_unused(&entity);
             }
             Action::Restart { reason } => {
                 // The supervisor begins a new one at the store's watermark.
@@ -392,12 +403,32 @@ impl PartitionState {
             }
             Action::Halt { reason } => {
                 error!(%partition, %reason, "the partition is halted; an operator has to look");
+                self.let_all_go();
                 context.halted.mark(partition, &reason);
                 self.vitals.becomes(State::Halted);
                 context.health.down(format!("partition {partition} is halted: {reason}"));
             }
         }
         Ok(())
+    }
+
+    /// Keeps no list of listeners for what is neither in memory, nor about to be, nor listened to.
+    fn forget_listeners(&self, entity: &Entity) {
+        if !self.residents.contains_key(entity) && !self.core.is_loading(entity) {
+            self.listeners.forget_unused(entity);
+        }
+    }
+
+    /// The partition is halted: its residents end behind what they were told before, and nothing is announced any more.
+    fn let_all_go(&mut self) {
+        for (entity, resident) in self.residents.drain() {
+            // One that has died meanwhile has nothing left to do.
+            let _ = resident.drain();
+            self.ties.context.directory.leave(&entity);
+        }
+        self.loaded.clear();
+        self.hot.clear();
+        self.deaths.clear();
     }
 
     async fn spawn(&mut self, myself: &ActorRef<PartitionMessage>, entity: &Entity) -> Result<(), ActorProcessingErr> {

@@ -1,5 +1,7 @@
 //! The partition's pure core, driven by hand.
 
+mod halts;
+
 use bytes::Bytes;
 use uuid::Uuid;
 

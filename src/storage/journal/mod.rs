@@ -132,6 +132,15 @@ pub enum ReadError {
     Journal(#[from] JournalError),
 }
 
+impl ReadError {
+    /// Whether the same read may succeed later (too few open files, a disk that stumbles). What is trimmed, damaged or of
+    /// another version stays so.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::Io(_)))
+    }
+}
+
 /// A failure of the journal itself.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JournalError {

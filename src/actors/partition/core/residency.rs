@@ -55,6 +55,12 @@ impl<H> Core<H> {
         self.residents.insert(entity, Residency::Loading { held: VecDeque::from([first]), must, replay_to });
     }
 
+    /// Whether this entity was asked for and is not there yet. Whatever else a load brings is of no use to anybody.
+    #[must_use]
+    pub fn is_loading(&self, entity: &Entity) -> bool {
+        matches!(self.residents.get(entity), Some(Residency::Loading { .. }))
+    }
+
     /// The entity's state is there, made of the store's rows at this watermark; or it can't be had now (`None`). In the
     /// latter case what may be refused is refused; an entity with records to fold is asked for again by the shell.
     ///
@@ -62,6 +68,9 @@ impl<H> Core<H> {
     /// Where others own the partition, too, the store may be ahead of this core; where it was restored from a backup it may
     /// have fallen back. In both cases this core is over, and the next one begins where the store is.
     pub fn loaded(&mut self, entity: &Entity, snapshot: Option<Offset>, now: Timestamp, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            return;
+        }
         let Some(Residency::Loading { held, must, replay_to }) = self.residents.remove(entity) else { return };
         let Some(snapshot) = snapshot else {
             self.not_loaded(entity, held, must, replay_to, out);
@@ -131,6 +140,9 @@ impl<H> Core<H> {
 
     /// The entity died and is made anew from the store. Batches that it had not finished are given to it again.
     pub fn died(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+        if self.halted {
+            return;
+        }
         let (batches, applied) = match self.residents.remove(entity) {
             Some(Residency::Ready { batches, applied, .. }) => (batches, applied),
             // It was let go and is being loaded again: what died is nobody any more.

@@ -138,8 +138,11 @@ impl Shell {
                 if self.is_stopping() {
                     return;
                 }
+                // What could not be read may be readable later, also if nothing new comes.
+                let unread = self.status.borrow().failing.is_some();
                 tokio::select! {
                     _ = changes.changed() => {}
+                    () = tokio::time::sleep(self.deps.options.retry_most), if unread => {}
                     _ = self.stopping.changed() => {}
                 }
                 self.pause(self.deps.options.gather).await;

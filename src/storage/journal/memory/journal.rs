@@ -17,6 +17,7 @@ type Answer = oneshot::Sender<Result<Appended, AppendError>>;
 struct State {
     log: MemoryLog,
     fates: VecDeque<Fate>,
+    reads: VecDeque<ReadError>,
     holding: bool,
     held: VecDeque<(Ticket, Fate, Answer)>,
 }
@@ -38,7 +39,8 @@ impl MemoryJournal {
     /// An empty journal whose append times come from `clock`; the handle is node 0's.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let state = State { log: MemoryLog::new(), fates: VecDeque::new(), holding: false, held: VecDeque::new() };
+        let (fates, reads, held) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        let state = State { log: MemoryLog::new(), fates, reads, holding: false, held };
         let shared = Shared { state: Mutex::new(state), clock, changes: watch::Sender::new(0) };
         Self { shared: Arc::new(shared), node: 0 }
     }
@@ -52,6 +54,11 @@ impl MemoryJournal {
     /// The next appends, of whatever node, get these fates; those after them are delivered again.
     pub fn next_fates(&self, fates: impl IntoIterator<Item = Fate>) {
         self.state().fates.extend(fates);
+    }
+
+    /// The next reads, of whatever node, fail like this; those after them succeed again.
+    pub fn fail_reads(&self, errors: impl IntoIterator<Item = ReadError>) {
+        self.state().reads.extend(errors);
     }
 
     /// From now on appends stay in flight, in order, until [`MemoryJournal::release`].
@@ -124,7 +131,11 @@ impl Journal for MemoryJournal {
     }
 
     async fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
-        self.state().log.read(partition, from, max_bytes)
+        let mut state = self.state();
+        match state.reads.pop_front() {
+            Some(error) => Err(error),
+            None => state.log.read(partition, from, max_bytes),
+        }
     }
 
     fn bounds(&self, partition: Partition) -> Bounds {

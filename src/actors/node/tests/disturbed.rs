@@ -1,0 +1,127 @@
+//! A node whose journal stumbles, whose partitions halt, and that is asked for much that does not exist.
+
+use super::*;
+use crate::actors::node::partitions::Partitions;
+use crate::storage::journal::{JournalError, ReadError};
+
+fn io(what: &str) -> ReadError {
+    JournalError::Io(what.to_owned()).into()
+}
+
+/// A room that the store has: no worker reads the journal for it any more.
+async fn stored_direct(it: &Fixture) -> RoomId {
+    let room = it.direct().await;
+    let end = it.journal.bounds(room.partition()).end;
+    it.node.stored().reach(room.partition(), end).await;
+    room
+}
+
+/// A second node's record in the partition, so that this one has to read.
+async fn written_by_another(it: &Fixture, room: RoomId, id: &str) {
+    let other = it.journal.for_node(1);
+    other.append(room.partition(), vec![it.record(room, message("bob", id))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_that_fails_for_a_moment_is_tried_again_and_halts_nothing() {
+    let it = Fixture::new().await;
+    let room = stored_direct(&it).await;
+    written_by_another(&it, room, "m1").await;
+    it.journal.fail_reads([io("Too many open files"), io("Too many open files")]);
+    assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3, "behind the other's");
+    assert!(it.node.context.metrics.read_errors.get() > 0);
+    assert_eq!(it.health.report().checks["partitions"], State::Up);
+}
+
+#[tokio::test]
+async fn a_read_that_finds_damage_halts_the_partition() {
+    let it = Fixture::new().await;
+    let room = stored_direct(&it).await;
+    written_by_another(&it, room, "m1").await;
+    it.journal.fail_reads([JournalError::Damaged("segment 3, byte 7".to_owned()).into()]);
+    assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
+    let report = it.health.report();
+    let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
+    assert!(reason.contains("segment 3"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_halted_partition_lets_its_rooms_go_and_refuses_what_comes() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    let mut newer = it.record(room, message("alice", "m1")).to_vec();
+    newer[1] = 99;
+    it.journal.append(room.partition(), vec![newer.into()]).await.unwrap();
+    assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
+    assert!(matches!(it.say(room, "alice", "m3").await, Answer::Unavailable { .. }));
+    resident_rooms(&it.node.context.metrics, 0).await;
+    entries(&it.node.partitions, room.partition(), 0).await;
+}
+
+/// Waits until a partition keeps so many lists of listeners.
+async fn entries(partitions: &Partitions, partition: crate::ids::Partition, count: usize) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while partitions.listeners(partition).len() != count {
+        assert!(Instant::now() < end, "{} lists of listeners", partitions.listeners(partition).len());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Rooms of one partition that nobody has made.
+fn strange_rooms(of: RoomId, count: usize) -> Vec<RoomId> {
+    let rooms = (1..).map(|n| RoomId(Uuid::from_u128(n << 64))).filter(|room| room.partition() == of.partition());
+    rooms.take(count).collect()
+}
+
+#[tokio::test]
+async fn what_was_asked_for_and_let_go_leaves_nothing_behind() {
+    let mut it = Fixture::new().await;
+    let room = stored_direct(&it).await;
+    for stranger in strange_rooms(room, 300) {
+        it.listen(stranger, "bob");
+    }
+    it.listen(room, "bob");
+    let mut granted = 0;
+    for _ in 0..301 {
+        granted += usize::from(matches!(it.frame().await, ToGateway::Granted { .. }));
+    }
+    assert_eq!(granted, 1);
+    it.node.passivate_all();
+    assert_eq!(it.node.residents(room.partition()).await, 0);
+    entries(&it.node.partitions, room.partition(), 1).await;
+    let request = it.request();
+    it.node.to_owner(ToOwner::Unlisten { request, stream: StreamId::Room(room) }).unwrap();
+    entries(&it.node.partitions, room.partition(), 0).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_loaded_leaves_nothing_behind() {
+    let mut it = Fixture::new().await;
+    let room = stored_direct(&it).await;
+    it.node.passivate_all();
+    entries(&it.node.partitions, room.partition(), 0).await;
+    it.store.set_down(true);
+    for stranger in strange_rooms(room, 100) {
+        it.listen(stranger, "bob");
+    }
+    for _ in 0..100 {
+        assert!(matches!(it.frame().await, ToGateway::Denied { reason: Denial::Unavailable, .. }));
+    }
+    entries(&it.node.partitions, room.partition(), 0).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_no_question_behind() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    it.journal.hold();
+    {
+        let asked = it.say(room, "alice", "m1");
+        tokio::pin!(asked);
+        assert!(futures_util::poll!(asked.as_mut()).is_pending());
+        assert_eq!(it.node.commands.waiting(), 1);
+    }
+    assert_eq!(it.node.commands.waiting(), 0);
+    it.journal.release();
+    assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3, "it was written all the same");
+}

@@ -1,0 +1,112 @@
+//! A partition that is halted has no effect any more, whatever still comes in.
+
+use super::*;
+
+/// A record of a newer program.
+fn newer(offset: u64) -> StoredRecord {
+    let mut bytes = record(1).to_vec();
+    bytes[1] = 99;
+    StoredRecord { offset: Offset(offset), time: NOW, bytes: bytes.into() }
+}
+
+fn read_of(out: &Actions) -> Ticket {
+    let ticket = out.iter().find_map(|action| match action {
+        Action::Read { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    ticket.unwrap_or_else(|| panic!("no read in {out:?}"))
+}
+
+fn place(out: &Actions, is: impl Fn(&Action<&'static str>) -> bool) -> usize {
+    out.iter().position(is).unwrap_or_else(|| panic!("not in {out:?}"))
+}
+
+/// A halted core, an append of which was under way, and what is to be reported of it.
+fn halted_during_an_append() -> (TestCore, Ticket) {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.halt("two folds disagree".to_owned(), &mut out);
+    assert_eq!(answers(&out), [(1, Answer::Unknown)], "it may be written");
+    (core, ticket)
+}
+
+#[test]
+fn a_bad_record_halts_behind_the_records_before_it_and_never_in_front_of_them() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(7), NOW, &mut out);
+    let first: Vec<_> = (0..5).map(|n| stored(n, u128::from(n))).collect();
+    core.records(read_of(&out), first, NOW, &mut out);
+    assert_eq!(delivered(&out).len(), 5, "the room is folded up to here, the store has nothing of it");
+    let ticket = out.iter().rev().find_map(|action| match action {
+        Action::Read { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    out.clear();
+    core.records(ticket.unwrap(), vec![stored(5, 5), newer(6)], NOW, &mut out);
+    assert_eq!(delivered(&out), [(5, None)]);
+    let deliver = place(&out, |action| matches!(action, Action::Deliver { .. }));
+    let halt = place(&out, |action| matches!(action, Action::Halt { .. }));
+    assert!(deliver < halt, "{out:?}");
+    assert!(!out.iter().any(|action| matches!(action, Action::Load { .. })), "nothing is made anew: {out:?}");
+}
+
+#[test]
+fn an_append_that_is_reported_after_a_halt_has_no_effect() {
+    let (mut core, ticket) = halted_during_an_append();
+    let mut out = Actions::new();
+    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    assert!(out.is_empty(), "{out:?}");
+    for error in [AppendError::Unknown("late".into()), AppendError::Refused("full".into())] {
+        let (mut core, ticket) = halted_during_an_append();
+        core.appended(ticket, Err(error), NOW, &mut out);
+        assert!(out.is_empty(), "{out:?}");
+    }
+}
+
+#[test]
+fn records_that_are_read_or_seen_after_a_halt_have_no_effect() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.sees(Offset(2), NOW, &mut out);
+    let ticket = read_of(&out);
+    core.halt("the disk is damaged".to_owned(), &mut out);
+    out.clear();
+    core.records(ticket, vec![stored(0, 1), stored(1, 2)], NOW, &mut out);
+    core.sees(Offset(9), NOW, &mut out);
+    core.truncated(Offset(0), &mut out);
+    core.tick(Timestamp(NOW.0 + 1_000_000), Offset(9), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    core.let_go(NOW, Offset(9), &mut out);
+    assert!(!core.let_one_go(&entity(), Offset(9), &mut out));
+    core.halt("again".to_owned(), &mut out);
+    assert!(out.is_empty(), "{out:?}");
+}
+
+#[test]
+fn an_entity_that_dies_or_is_loaded_after_a_halt_stays_away() {
+    let mut core = core(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.pass(entity(), "listens", NOW, &mut out);
+    assert!(core.is_loading(&entity()));
+    core.halt("poison".to_owned(), &mut out);
+    assert!(out.iter().any(|action| matches!(action, Action::Refuse { held: "listens", .. })), "{out:?}");
+    assert!(!core.is_loading(&entity()), "whatever the load brings is nobody's");
+    out.clear();
+    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
+    core.loaded(&entity(), None, NOW, &mut out);
+    core.died(&entity(), &mut out);
+    assert!(out.is_empty() && core.residents() == 0, "{out:?}");
+}
+
+#[test]
+fn who_asks_a_halted_partition_is_refused_at_once() {
+    let (mut core, _) = halted_during_an_append();
+    let mut out = Actions::new();
+    core.submit(origin(2), record(2), NOW, &mut out);
+    core.pass(entity(), "fetches", NOW, &mut out);
+    assert_eq!(answers(&out), [(2, Answer::Unavailable { retry_after_ms: 50 })]);
+    assert!(matches!(&out[1..], [Action::Refuse { held: "fetches", .. }]), "{out:?}");
+}
