@@ -186,7 +186,8 @@ impl Timestamp {
     }
 }
 
-/// The generation of a room's log, the protocol's `epoch`. Starts at 1; only `history_remove` changes it.
+/// The generation of a room's log, a part of the protocol's `epoch` (see [`crate::epoch`]). Starts at 1; only
+/// `history_remove` changes it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u32);
@@ -197,7 +198,6 @@ impl Generation {
 }
 
 impl fmt::Display for Generation {
-    /// As the wire's `epoch` string.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -5,7 +5,7 @@
 //!
 //! | module | holds | may import |
 //! |---|---|---|
-//! | [`ids`], [`limits`], [`env`], [`config`] | names and numbers; every bound with its reason; clock and ids injected; configuration | nothing of the rest |
+//! | [`ids`], [`epoch`], [`limits`], [`env`], [`config`] | names and numbers; histories; every bound with its reason; clock and ids injected; configuration | nothing of the rest |
 //! | [`shutdown`], [`health`], [`metrics`] | the wish to drain; whether the node is ready; what it counts | the same |
 //! | [`storage`] | durable bytes ([`storage::journal`]) and rows ([`storage::store`]); knows no room | the above |
 //! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
@@ -22,6 +22,7 @@ pub mod actors;
 pub mod api;
 pub mod config;
 pub mod env;
+pub mod epoch;
 pub mod health;
 pub mod ids;
 pub mod limits;

@@ -26,6 +26,7 @@ use crate::api::uploads::{self, Uploads};
 use crate::api::websocket::{self, Origins};
 use crate::config::{self, Config, Database};
 use crate::env::{Clock, Env};
+use crate::epoch::History;
 use crate::health::{Check, Health};
 use crate::ids::{PARTITIONS, Timestamp, UserId};
 use crate::metrics::Metrics;
@@ -185,7 +186,7 @@ impl Engine {
         let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);
         let accounts = open_accounts(&config, rows, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
-        let options = session::Options::new(&config);
+        let options = session::Options::new(&config, History::of(journal.id()));
         let clocks = env.clone();
         let spread = config.server.shutdown_grace / 10;
         let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
@@ -251,6 +252,12 @@ impl Engine {
     #[cfg(test)]
     pub fn handlers(&self) -> &Arc<Handlers> {
         self.rest.handlers()
+    }
+
+    /// The history that positions belong to.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.sessions.history()
     }
 
     /// The hub.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use kervan::api::engine::JOURNAL_DIR;
 use kervan::config::Database;
+use kervan::env::Env;
 use kervan::storage::backup::{BackupError, restore};
 use kervan::storage::lock::DataLock;
 
@@ -33,7 +34,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     };
     let _lock = DataLock::acquire(data).map_err(|error| Refused(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-    match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, &ALLOWED)) {
+    match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, &ALLOWED, Env::system().ids.next())) {
         Ok(made) => {
             print(&format!("restored {} records to {}; `kervan serve` serves them\n", made.records, data.display()))?;
             Ok(ExitCode::SUCCESS)

@@ -52,8 +52,16 @@ pub async fn same_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreE
             );
             Err(StoreError::Incompatible(why))
         }
-        None => store.set_meta(JOURNAL, &own).await,
+        None => of_journal(store, journal).await,
     }
+}
+
+/// Tells a store that it is made from this journal, whatever it knew.
+///
+/// # Errors
+/// The store does not answer.
+pub async fn of_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
+    store.set_meta(JOURNAL, &journal.to_string()).await
 }
 
 /// What the note says.

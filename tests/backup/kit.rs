@@ -118,6 +118,37 @@ impl Chat {
         }
     }
 
+    /// Subscribes over a connection of its own, from a position if one is given. Gives what the reply says.
+    pub async fn subscribe(&self, server: &Server, from: Option<&Value>) -> Value {
+        let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
+        let mut request = json!({ "channel": format!("room:{}", self.room), "recover": from.is_some() });
+        for (name, value) in from.and_then(Value::as_object).into_iter().flatten() {
+            request[name] = value.clone();
+        }
+        link.call("subscribe", request).await.unwrap()
+    }
+
+    /// The code with which the history since a position is refused; 0 if it is not.
+    pub async fn history_refused(&self, server: &Server, since: &Value) -> u32 {
+        let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
+        let channel = format!("room:{}", self.room);
+        link.call("subscribe", json!({ "channel": channel })).await.unwrap();
+        let page = link.call("history", json!({ "channel": channel, "limit": 1, "since": since })).await;
+        page.map_or_else(|error| error.code(), |_| 0)
+    }
+
+    /// Connects with a position in the personal channel; gives what the reply says of it.
+    pub async fn personal(server: &Server, from: Option<&Value>) -> Value {
+        let mut request = json!({ "token": server::token("ann"), "subs": {} });
+        if let Some(from) = from {
+            request["subs"]["#ann"] = json!({ "recover": true, "epoch": from["epoch"], "offset": from["offset"] });
+        }
+        let (told, connected) = tokio::sync::oneshot::channel();
+        let on_connected = Box::new(move |answer| drop(told.send(answer)));
+        let _link = Link::open(&server.url(), &request, on_connected, Box::new(|_| ())).await.unwrap();
+        connected.await.unwrap().unwrap()["subs"]["#ann"].clone()
+    }
+
     /// Whether the room is in the list: that waits for the store.
     pub async fn lists_its_room(&self) -> bool {
         let list = self.link.rpc("room.list", json!({})).await.unwrap();

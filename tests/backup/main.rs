@@ -16,6 +16,7 @@ use std::fs;
 use std::sync::Arc;
 
 use kit::{Chat, kervan, segments, start};
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_taken_while_messages_are_sent_brings_back_all_that_was_acknowledged_before_it() {
@@ -63,6 +64,68 @@ async fn a_backup_taken_while_messages_are_sent_brings_back_all_that_was_acknowl
     // And it goes on with the next seq.
     assert_eq!(again.send(1_000_000, "after").await.unwrap(), found[found.len() - 1].1 + 1);
     assert!(again.lists_its_room().await);
+}
+
+/// The position that a reply to a subscribe gives.
+fn position(reply: &Value) -> Value {
+    json!({ "epoch": reply["epoch"], "offset": reply["offset"] })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_is_recovered_from_its_own_history_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = start(folder.path(), "");
+    let chat = Chat::open(&server).await;
+    for n in 0..3 {
+        chat.send(n, "old").await.unwrap();
+    }
+    let backup = folder.path().join("backup");
+    let (code, out) = kervan(&["backup"], &[&backup], Some(&server.data));
+    assert_eq!(code, 0, "{out}");
+    for n in 3..6 {
+        chat.send(n, "lost").await.unwrap();
+    }
+    let before = position(&chat.subscribe(&server, None).await);
+    let own = position(&Chat::personal(&server, None).await);
+    assert_eq!(chat.history_refused(&server, &before).await, 0);
+    assert_eq!(Chat::personal(&server, Some(&own)).await["recovered"], true);
+    server.kill9();
+
+    // The same seqs come again and name other messages.
+    server.data = folder.path().join("restored");
+    let (code, out) = kervan(&["restore"], &[&backup], Some(&server.data));
+    assert_eq!(code, 0, "{out}");
+    server.restart();
+    server.wait_ready(kit::START);
+    let again = chat.again(&server).await;
+    for n in 6..14 {
+        again.send(n, "new").await.unwrap();
+    }
+    let reply = again.subscribe(&server, Some(&before)).await;
+    assert_eq!((&reply["recovered"], &reply["publications"]), (&Value::Null, &Value::Null), "{reply}");
+    assert_ne!(reply["epoch"], before["epoch"]);
+    assert_eq!(again.history_refused(&server, &before).await, 112);
+    let personal = Chat::personal(&server, Some(&own)).await;
+    assert_eq!(personal["recovered"], Value::Null, "{personal}");
+
+    // Rows that are lost and made anew from the journal name what they named.
+    let after = position(&reply);
+    again.send(14, "one more").await.unwrap();
+    server.terminate();
+    assert_eq!(server.wait_end(kit::START).code(), Some(0));
+    rows::lose(&server.data);
+    server.restart();
+    server.wait_ready(kit::START);
+    let reply = again.subscribe(&server, Some(&after)).await;
+    assert_eq!((&reply["recovered"], reply["publications"].as_array().unwrap().len()), (&json!(true), 1), "{reply}");
+
+    // In a new data folder as well, where the same channel begins anew.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut other = start(elsewhere.path(), "");
+    let begun = Chat::personal(&other, Some(&json!({ "epoch": own["epoch"], "offset": 0 }))).await;
+    assert_eq!(begun["recovered"], Value::Null, "{begun}");
+    other.terminate();
+    assert_eq!(other.wait_end(kit::START).code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

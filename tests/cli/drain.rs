@@ -168,6 +168,7 @@ async fn sigterm_tells_every_open_socket_to_come_back_and_loses_no_message() {
     let mut slow = Client::connect(&server, dir.path(), "slow").await;
     let subscribed = slow.ask(json!({ "subscribe": { "channel": channel } })).await;
     assert_eq!(subscribed["subscribe"]["offset"], 1, "{subscribed}");
+    let epoch = &subscribed["subscribe"]["epoch"];
 
     // More than the kernel and its outbox keep for the slow one, which reads none of it yet.
     let acknowledged = Arc::new(AtomicU64::new(0));
@@ -204,7 +205,7 @@ async fn sigterm_tells_every_open_socket_to_come_back_and_loses_no_message() {
     let last = seen.last().copied().unwrap_or(1);
     assert_eq!(seen, (2..=last).collect::<Vec<_>>(), "what came while it drained came in order");
     let mut slow = Client::connect(&server, dir.path(), "slow").await;
-    let from = json!({ "channel": channel, "recover": true, "epoch": "1", "offset": last });
+    let from = json!({ "channel": channel, "recover": true, "epoch": epoch, "offset": last });
     let reply = slow.ask(json!({ "subscribe": from })).await;
     assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
     let first = reply["subscribe"]["publications"].as_array().cloned().unwrap_or_default();

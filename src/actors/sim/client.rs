@@ -12,6 +12,7 @@ use crate::actors::gateway::hub::StreamKey;
 use crate::actors::partition::item::NodeId;
 use crate::actors::room::Reject;
 use crate::actors::room::command::{Content, RoomCommand, RoomKind, Send};
+use crate::epoch::Epoch;
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Seq, UserId};
 
 /// Milliseconds after which a client sends again what was not answered.
@@ -161,7 +162,7 @@ impl World<'_> {
             return;
         }
         let token = this.token();
-        let recover = this.streams[n].at.map(|(generation, offset)| Position { generation: Some(generation), offset });
+        let recover = this.streams[n].at.map(|(generation, offset)| Position { epoch: Epoch::Of(generation), offset });
         this.streams[n].token = Some(token);
         this.streams[n].begun = false;
         self.send_up(client, Up::Subscribe(token, n, recover));

@@ -52,6 +52,7 @@ use crate::api::engine::Engine;
 use crate::api::http::HttpError;
 use crate::config::Loaded;
 use crate::env::Env;
+use crate::epoch::History;
 use crate::health::Health;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
@@ -83,6 +84,8 @@ pub struct Live {
     pub upkeep: Arc<Upkeep>,
     /// Accounts and bans.
     pub accounts: Arc<Accounts>,
+    /// What positions belong to.
+    pub history: History,
 }
 
 impl Live {
@@ -94,6 +97,7 @@ impl Live {
             hub: Arc::clone(engine.hub()),
             upkeep: Arc::clone(engine.upkeep()),
             accounts: Arc::clone(engine.accounts()),
+            history: engine.history(),
         }
     }
 }

@@ -92,6 +92,8 @@ pub(super) struct Detail {
     #[serde(flatten)]
     row: Row,
     generation: Generation,
+    /// As clients see it.
+    epoch: String,
     public: bool,
     may_send: &'static str,
     max_members: u32,
@@ -146,6 +148,7 @@ pub(super) async fn detail(State(admin): Shared, Path(room): Path<String>) -> Re
     let members = member_page(live, chat.room, None, page_size(None)?).await?;
     Ok(Json(Detail {
         generation: chat.generation,
+        epoch: live.history.epoch(chat.generation),
         public: chat.public,
         may_send: if chat.may_send == 2 { "creator" } else { "members" },
         max_members: chat.max_members,

@@ -126,7 +126,7 @@ impl Session {
             announced: channel.rules.join_leave,
             join_leave: channel.rules.join_leave,
             info: None,
-            recover: from.map(position),
+            recover: from.map(|from| position(self.server.history(), from)),
         };
         let asked = Asked::server_side(By::Connect, from.is_some(), channel.rules.recover);
         self.begin(name, channel.key, asked, wishes, connection, None);

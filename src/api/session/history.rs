@@ -10,6 +10,7 @@ use crate::api::answer::fetch_error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{Error, HistoryRequest, HistoryResult, Reply, ReplyBody};
 use crate::api::publication::stream_publication;
+use crate::epoch::History;
 use crate::ids::{Generation, Seq};
 use crate::limits;
 
@@ -37,7 +38,7 @@ impl Session {
                 let fetch = async move {
                     let events = fetch(&server, &key, generation, range).await?;
                     let publications = events.iter().map(|event| stream_publication(event, key.open)).collect();
-                    Ok(HistoryResult { publications, epoch: generation.to_string(), offset: head.0 })
+                    Ok(HistoryResult { publications, epoch: server.history().epoch(generation), offset: head.0 })
                 };
                 // One at a time: a page may be large.
                 self.gate(fetch, move |session, result: Result<HistoryResult, Error>| {
@@ -63,7 +64,7 @@ impl Session {
         let Some((generation, head)) = sub.place.position().filter(|_| !sub.is_pending()) else {
             return Err(ErrorCode::UNAVAILABLE.into());
         };
-        let range = range(request, generation, head)?;
+        let range = range(request, self.server.history(), generation, head)?;
         Ok((sub.place.key().clone(), generation, head, range))
     }
 }
@@ -71,10 +72,10 @@ impl Session {
 /// What a request means for a stream that stands at `head`.
 ///
 /// # Errors
-/// 112 for a position of another generation.
-pub fn range(request: &HistoryRequest, generation: Generation, head: Seq) -> Result<Range, Error> {
+/// 112 for a position of another history or generation.
+pub fn range(request: &HistoryRequest, history: History, generation: Generation, head: Seq) -> Result<Range, Error> {
     let since = request.since.as_ref();
-    if since.is_some_and(|since| !since.epoch.is_empty() && since.epoch != generation.to_string()) {
+    if since.is_some_and(|since| !history.read(&since.epoch).fits(generation)) {
         return Err(ErrorCode::UNRECOVERABLE_POSITION.into());
     }
     let limit = usize::try_from(request.limit).unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE);

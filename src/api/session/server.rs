@@ -12,11 +12,12 @@ use crate::api::auth::Verifier;
 use crate::api::protocol::FrameLimits;
 use crate::config::Config;
 use crate::env::{Clock, Env};
+use crate::epoch::History;
 use crate::ids::UserId;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
-/// What the configuration says to sessions.
+/// What the configuration says to sessions, and the data folder.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Until a client must have authenticated.
@@ -37,12 +38,14 @@ pub struct Options {
     pub rate: Rate,
     /// Open channels.
     pub channels: Channels,
+    /// What positions belong to.
+    pub history: History,
 }
 
 impl Options {
-    /// As configured.
+    /// As configured, for the history of the journal that is served.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, history: History) -> Self {
         Self {
             handshake_timeout: config.limits.handshake_timeout,
             ping_interval: config.server.ping_interval,
@@ -53,6 +56,7 @@ impl Options {
             frame: FrameLimits { bytes: config.limits.frame.0, ..FrameLimits::default() },
             rate: Rate { per_minute: config.limits.messages_per_minute, burst: config.limits.burst },
             channels: Channels::new(&config.channels),
+            history,
         }
     }
 }
@@ -101,6 +105,12 @@ impl Server {
     #[must_use]
     pub fn node(&self) -> Uuid {
         self.node
+    }
+
+    /// The history that positions belong to.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.options.history
     }
 
     /// Since the start.

@@ -21,7 +21,8 @@ use crate::api::protocol::{
     subscription_flag,
 };
 use crate::api::publication::stream_publication;
-use crate::ids::{Generation, Seq, Timestamp};
+use crate::epoch::History;
+use crate::ids::{Seq, Timestamp};
 use crate::limits;
 use crate::metrics::Code;
 
@@ -85,8 +86,8 @@ impl Sub {
 }
 
 /// Where a client says that it stands.
-pub(super) fn position(request: &SubscribeRequest) -> Position {
-    Position { generation: request.epoch.parse().ok().map(Generation), offset: Seq(request.offset) }
+pub(super) fn position(history: History, request: &SubscribeRequest) -> Position {
+    Position { epoch: history.read(&request.epoch), offset: Seq(request.offset) }
 }
 
 impl Session {
@@ -133,7 +134,7 @@ impl Session {
             announced: rules.join_leave,
             join_leave: rules.join_leave && request.join_leave,
             info: info.map(Box::new),
-            recover: (request.recover && rules.recover).then(|| position(&request)),
+            recover: (request.recover && rules.recover).then(|| position(self.server.history(), &request)),
         };
         let asked = Asked {
             by: By::Command(id),
@@ -211,7 +212,7 @@ impl Session {
             expires: left.is_some(),
             ttl: left.map_or(0, seconds),
             recoverable: asked.recoverable,
-            epoch: reply.generation.to_string(),
+            epoch: self.server.history().epoch(reply.generation),
             publications: reply.events.iter().map(|event| stream_publication(event, open)).collect(),
             recovered: reply.recovered,
             offset: reply.offset.0,

@@ -2,12 +2,15 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::{BackupError, FORMAT, JOURNAL, MANIFEST, Manifest, STORE, belong_together, copy, io_at};
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
-use crate::storage::journal::embedded;
+use crate::storage::journal::embedded::{self, Verified};
 use crate::storage::store::Store as _;
 use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::upkeep;
 
 /// The folder in a data folder where a restore works. While it is there, the data folder is not to be served.
 const WORK: &str = "restoring";
@@ -31,7 +34,8 @@ pub fn is_unfinished(data: &Path) -> bool {
 
 /// Restores the backup in `from` into the data folder `data`: the journal to its folder `journal`, the store to the file
 /// `database`. The caller holds the data folder, in which nothing may be but what `allowed` names and what an interrupted
-/// restore has left.
+/// restore has left. What comes after the backup is another history than what came after it before, so the journal gets the
+/// new identity `id`, and the store knows it.
 ///
 /// # Errors
 /// See [`BackupError`]. Then the data folder holds no journal and no database.
@@ -41,6 +45,7 @@ pub async fn restore(
     journal: &str,
     database: &Path,
     allowed: &[&str],
+    id: Uuid,
 ) -> Result<Manifest, BackupError> {
     let places = Places {
         journal: data.join(journal),
@@ -51,7 +56,7 @@ pub async fn restore(
     let manifest = read(from)?;
     must_be_empty(data, &places, allowed)?;
     places.clear()?;
-    let done = places.fill(from, &manifest).await;
+    let done = places.fill(from, &manifest, id).await;
     if done.is_err() {
         places.clear()?;
     }
@@ -141,7 +146,7 @@ impl Places {
     }
 
     /// Copies everything to where it does not count yet, judges it, and gives it its names.
-    async fn fill(&self, from: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    async fn fill(&self, from: &Path, manifest: &Manifest, id: Uuid) -> Result<(), BackupError> {
         let new_journal = self.work.join(JOURNAL);
         std::fs::create_dir_all(&new_journal).map_err(io_at(&new_journal))?;
         if let Some(folder) = self.database.parent() {
@@ -162,9 +167,10 @@ impl Places {
         // The copy is the backup byte for byte: name the one that the operator knows.
         let verified = verified.map_err(|error| named(error, &new_journal, &copied))?;
         let store = SqliteStore::open_file(&self.new_database).await?;
-        let watermarks = store.watermarks().await;
+        let fitting = fit(&store, &verified, id).await;
         store.close().await;
-        belong_together(&verified, &watermarks?)?;
+        fitting?;
+        embedded::renew(&new_journal, id)?;
         self.install(&new_journal)
     }
 
@@ -179,6 +185,13 @@ impl Places {
         }
         std::fs::remove_dir_all(&self.work).map_err(io_at(&self.work))
     }
+}
+
+/// Looks whether the store belongs to the journal, and tells it what that will be called.
+async fn fit(store: &SqliteStore, journal: &Verified, id: Uuid) -> Result<(), BackupError> {
+    upkeep::same_journal(store, journal.journal).await?;
+    belong_together(journal, &store.watermarks().await?)?;
+    Ok(upkeep::of_journal(store, id).await?)
 }
 
 fn named(error: JournalError, copy: &Path, source: &Path) -> JournalError {

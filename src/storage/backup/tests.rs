@@ -11,11 +11,17 @@ use crate::storage::journal::embedded::{EmbeddedJournal, Options};
 use crate::storage::store::Store as _;
 use crate::storage::store::contract::moved;
 use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::upkeep::same_journal;
 
 fn options() -> Options {
     let mut options = Options::new(Env::system());
     (options.segment_bytes, options.prepare_ahead) = (16 * 1024, false);
     options
+}
+
+fn copy_of(from: &Path, to: &Path) -> PathBuf {
+    std::fs::copy(from, to).unwrap();
+    to.to_owned()
 }
 
 fn p(number: u16) -> Partition {
@@ -37,6 +43,7 @@ impl Live {
         let live = Self { folder, journal: Arc::new(journal), store };
         live.append(100).await;
         live.store.commit(moved(p(3), 0, 60)).await.unwrap();
+        same_journal(&live.store, live.journal.id()).await.unwrap();
         live
     }
 
@@ -59,7 +66,7 @@ impl Live {
 
     async fn restore(&self, from: &Path) -> Result<Manifest, BackupError> {
         let data = self.data();
-        restore(from, &data, "journal", &data.join("kervan.db"), &["LOCK"]).await
+        restore(from, &data, "journal", &data.join("kervan.db"), &["LOCK"], Uuid::from_u128(77)).await
     }
 
     /// What lies in the data folder.
@@ -96,13 +103,22 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     let stored = store.watermarks().await.unwrap();
     let (at, end) = (stored[3].next_offset, journal.bounds(p(3)).end);
     assert_eq!((made.watermarks[3], made.records), (at, report.records));
+    // What comes now is another history: the journal has a new identity, and its store knows it. Rows of the old one,
+    // from the backup or the folder that was lost, do not fit any more.
+    assert_eq!(journal.id(), Uuid::from_u128(77));
+    same_journal(&store, journal.id()).await.unwrap();
+    same_journal(&live.store, live.journal.id()).await.unwrap();
+    let old = SqliteStore::open_file(&copy_of(&from.join(STORE), &live.data().join("old.db"))).await.unwrap();
+    for old in [&old, &live.store] {
+        assert!(matches!(same_journal(old, journal.id()).await, Err(StoreError::Incompatible(_))));
+    }
     assert!(at >= Offset(100) && at <= end, "{at} {end}");
     // It goes on, and the backup stays what it was.
     journal.append(p(3), vec![Bytes::from_static(b"more")]).await.unwrap();
     journal.close().await.unwrap();
     let again = live.folder.path().join("again");
     std::fs::create_dir_all(&again).unwrap();
-    restore(&from, &again, "journal", &again.join("kervan.db"), &[]).await.unwrap();
+    restore(&from, &again, "journal", &again.join("kervan.db"), &[], Uuid::from_u128(78)).await.unwrap();
 }
 
 #[tokio::test]
@@ -123,7 +139,7 @@ async fn a_backup_never_goes_over_anything_and_neither_does_a_restore() {
         let path = live.folder.path().join(name);
         std::fs::write(&path, "mine").unwrap();
         let database = live.folder.path().join("my.db");
-        let error = restore(&from, &live.data(), "journal", &database, &[]).await.unwrap_err();
+        let error = restore(&from, &live.data(), "journal", &database, &[], Uuid::from_u128(77)).await.unwrap_err();
         assert!(matches!(&error, BackupError::Exists(there) if *there == path), "{error}");
         std::fs::remove_file(path).unwrap();
     }

@@ -125,7 +125,7 @@ impl<S> Feed<S> {
     }
 
     fn can_recover(&self, position: Position, grant: Grant) -> bool {
-        position.generation == self.generation
+        self.generation.is_some_and(|generation| position.epoch.fits(generation))
             && position.offset <= self.head
             && position.offset.next() >= grant.floor.max(self.floor)
     }

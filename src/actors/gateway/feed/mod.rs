@@ -32,13 +32,14 @@ use self::join::Keeper;
 use self::members::{Behind, Joining, Member, Members, State};
 use self::ring::Ring;
 use super::frames::{Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 
 /// Where a client stood when it was cut off.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
-    /// The generation it saw; `None` if its epoch is no generation at all.
-    pub generation: Option<Generation>,
+    /// What it saw it in.
+    pub epoch: Epoch,
     /// The last seq it has.
     pub offset: Seq,
 }

@@ -10,6 +10,7 @@ use crate::actors::gateway::feed::{Ending, SubscriberId};
 use crate::actors::gateway::frames::{Answer, Denial};
 use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
 use crate::env::ManualClock;
+use crate::epoch::Epoch;
 use crate::ids::Generation;
 use crate::limits;
 
@@ -115,7 +116,7 @@ impl World {
 }
 
 fn from_position(offset: u64) -> Wishes {
-    let position = Position { generation: Some(Generation::FIRST), offset: Seq(offset) };
+    let position = Position { epoch: Epoch::Of(Generation::FIRST), offset: Seq(offset) };
     Wishes { recover: Some(position), ..Wishes::default() }
 }
 

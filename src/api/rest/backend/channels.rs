@@ -34,11 +34,11 @@ impl Rest {
         let (generation, head) = position.map_err(|error| error.to_protocol())?;
         let since = since.map(|since| StreamPosition { offset: since.offset, epoch: since.epoch });
         let request = HistoryRequest { channel, limit, since, reverse };
-        let range = history::range(&request, generation, head)?;
+        let range = history::range(&request, self.sessions.history(), generation, head)?;
         let events = history::fetch(&self.sessions, &known.key, generation, range).await?;
         let open = known.key.open;
         let publications = events.iter().map(|event| Past::from(stream_publication(event, open))).collect();
-        Ok(Page { publications, epoch: generation.to_string(), offset: head.0 })
+        Ok(Page { publications, epoch: self.sessions.history().epoch(generation), offset: head.0 })
     }
 
     pub(super) async fn history_remove(&self, asked: Channel) -> Done<Nothing> {

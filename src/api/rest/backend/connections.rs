@@ -13,7 +13,7 @@ use crate::actors::gateway::hub::Connection;
 use crate::actors::gateway::outbox::Signal;
 use crate::api::protocol::codes::{self, ErrorCode};
 use crate::api::rest::Rest;
-use crate::ids::{Generation, Seq, Timestamp};
+use crate::ids::{Seq, Timestamp};
 use crate::limits;
 
 /// Bytes of the reason in a WebSocket close frame.
@@ -29,7 +29,7 @@ impl Rest {
             return Err(ErrorCode::TOO_LARGE.because(&format!("at most {} bytes", limits::METADATA_BYTES)));
         }
         let recover = recover_since
-            .map(|since| Position { generation: since.epoch.parse().ok().map(Generation), offset: Seq(since.offset) });
+            .map(|since| Position { epoch: self.sessions.history().read(&since.epoch), offset: Seq(since.offset) });
         for connection in self.connections(&whose) {
             let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover);
             connection.outbox.signal(Signal::Subscribe { channel, info, data, recover });

@@ -98,7 +98,8 @@ impl Rest {
         let answer = answer.get().await;
         let sent = self.handlers.sent(&caller, partition, answer).map_err(|error| error.to_protocol())?;
         // It is in, whatever becomes of the epoch's name.
-        let epoch = self.handlers.position(&stream).await.map(|(generation, _)| generation.to_string());
+        let position = self.handlers.position(&stream).await;
+        let epoch = position.map(|(generation, _)| self.sessions.history().epoch(generation));
         Ok(Published { offset: sent.seq.0, epoch: epoch.unwrap_or_default() })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rig::{FORMATS, Rig, user};
+use super::rig::{FORMATS, Rig, epoch, user};
 use crate::actors::room::RoomCommand;
 use crate::api::protocol::codes::Disconnect;
 
@@ -24,7 +24,7 @@ async fn a_message_reaches_the_other_member_with_its_place() {
         let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
         let subscribed = bob.ask(subscribe(&channel)).await;
         assert_eq!(subscribed["subscribe"]["offset"], 1, "{subscribed}");
-        assert_eq!(subscribed["subscribe"]["epoch"], "1");
+        assert_eq!(subscribed["subscribe"]["epoch"], epoch());
         assert_eq!(subscribed["subscribe"]["recoverable"], true);
         let reply = ann.ask(publish(&channel, json!("hello"))).await;
         assert_eq!(reply, json!({ "id": 2, "publish": {} }));
@@ -108,7 +108,7 @@ async fn who_comes_back_gets_what_he_missed_and_only_that() {
         }
         let mut bob = rig.client("bob").await;
         let recover = |epoch: &str, offset: u64| json!({ "subscribe": { "channel": channel, "recover": true, "epoch": epoch, "offset": offset } });
-        let reply = bob.ask(recover("1", 4)).await;
+        let reply = bob.ask(recover(&epoch(), 4)).await;
         let result = &reply["subscribe"];
         assert_eq!((&result["recovered"], &result["was_recovering"]), (&json!(true), &json!(true)), "{reply}");
         let offsets: Vec<_> = result["publications"].as_array().unwrap().iter().map(|p| p["offset"].clone()).collect();
@@ -139,8 +139,9 @@ async fn a_long_absence_recovers_across_the_reply_and_the_stream() {
             }
         }
         let mut bob = rig.client("bob").await;
-        let reply =
-            bob.ask(json!({ "subscribe": { "channel": channel, "recover": true, "epoch": "1", "offset": 1 } })).await;
+        let reply = bob
+            .ask(json!({ "subscribe": { "channel": channel, "recover": true, "epoch": epoch(), "offset": 1 } }))
+            .await;
         let result = &reply["subscribe"];
         let in_reply = result["publications"].as_array().unwrap().len() as u64;
         assert_eq!(result["recovered"], true);
@@ -218,9 +219,9 @@ async fn history_is_read_in_both_directions() {
             (json!({ "limit": 3 }), vec![1, 2, 3]),
             (json!({ "limit": 3, "reverse": true }), vec![7, 6, 5]),
             (json!({ "limit": -1 }), vec![1, 2, 3, 4, 5, 6, 7]),
-            (json!({ "limit": 2, "since": { "offset": 3, "epoch": "1" } }), vec![4, 5]),
-            (json!({ "limit": 9, "since": { "offset": 3, "epoch": "1" }, "reverse": true }), vec![2, 1]),
-            (json!({ "limit": 9, "since": { "offset": 7, "epoch": "1" } }), vec![]),
+            (json!({ "limit": 2, "since": { "offset": 3, "epoch": epoch() } }), vec![4, 5]),
+            (json!({ "limit": 9, "since": { "offset": 3, "epoch": epoch() }, "reverse": true }), vec![2, 1]),
+            (json!({ "limit": 9, "since": { "offset": 7, "epoch": epoch() } }), vec![]),
             (json!({}), vec![]),
         ] {
             let mut command = json!({ "history": history });
@@ -229,7 +230,7 @@ async fn history_is_read_in_both_directions() {
             let publications = reply["history"]["publications"].as_array().cloned().unwrap_or_default();
             let data: Vec<_> = publications.iter().map(|publication| publication["data"].as_i64().unwrap()).collect();
             assert_eq!(data, expected, "{reply}");
-            assert_eq!((&reply["history"]["offset"], &reply["history"]["epoch"]), (&json!(7), &json!("1")));
+            assert_eq!((&reply["history"]["offset"], &reply["history"]["epoch"]), (&json!(7), &json!(epoch())));
         }
         let since = json!({ "offset": 3, "epoch": "9" });
         let other = ann.ask(json!({ "history": { "channel": "lobby", "limit": 1, "since": since } })).await;

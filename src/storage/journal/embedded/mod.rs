@@ -48,6 +48,14 @@ mod writer;
 pub use metrics::Snapshot;
 pub use verify::{Verified, verify};
 
+/// Gives a journal that nobody has open a new identity. Blocks.
+///
+/// # Errors
+/// There is none in `dir`, it is damaged, or I/O.
+pub fn renew(dir: &Path, id: Uuid) -> Result<(), JournalError> {
+    meta::Meta::renew(dir, id)
+}
+
 /// Called after each sync of a segment with the time that it took. On the writer thread: it must be quick.
 pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
 
@@ -211,10 +219,10 @@ impl EmbeddedJournal {
         upkeep::trim_covered(&self.shared, covered, before)
     }
 
-    /// The journal's identity, which each of its segments repeats.
+    /// The journal's identity: new with a new journal and with each restore of one.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        self.shared.meta().journal
+        self.shared.meta().history
     }
 
     /// The counters as they are now.

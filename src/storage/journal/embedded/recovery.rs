@@ -74,7 +74,7 @@ fn meta(dir: &Path, options: &Options) -> Result<Meta, JournalError> {
                 return Err(JournalError::Damaged(what));
             }
             let journal = options.env.ids.next();
-            Meta { journal, first_segment: 0, first_salt: 0, starts: layout::zero_bases() }
+            Meta { journal, history: journal, first_segment: 0, first_salt: 0, starts: layout::zero_bases() }
         }
     };
     if meta.first_segment == 0 {

@@ -51,7 +51,7 @@ pub fn verify(dir: &Path) -> Result<Verified, JournalError> {
         let end = active.base(partition) + last.positions[partition.index()].len() as u64;
         Bounds { start: Offset(meta.starts[partition.index()]), end: Offset(end) }
     });
-    Ok(Verified { journal: meta.journal, segments: segments.len() as u64, records, bounds: bounds.collect() })
+    Ok(Verified { journal: meta.history, segments: segments.len() as u64, records, bounds: bounds.collect() })
 }
 
 /// Reads all records of a segment.

@@ -4,6 +4,7 @@ use super::model::{Owner, Recorder, event, message, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position};
 use crate::actors::gateway::frames::{Denial, StreamEvent, ToGateway, ToOwner};
 use crate::actors::room::EventBody;
+use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;
 
@@ -30,7 +31,7 @@ impl World {
     }
 
     fn subscribe(&mut self, who: u32, name: &str, from: Option<u64>) -> super::super::SubscriberId {
-        let position = from.map(|offset| Position { generation: Some(Generation::FIRST), offset: Seq(offset) });
+        let position = from.map(|offset| Position { epoch: Epoch::Of(Generation::FIRST), offset: Seq(offset) });
         self.feed.subscribe(who, user(name), position, self.now, &mut self.out)
     }
 
@@ -304,11 +305,14 @@ fn what_is_gone_or_of_another_epoch_is_not_recovered() {
     world.subscribe(1, "ann", Some(8));
     world.subscribe(2, "ann", Some(9));
     world.subscribe(3, "ann", Some(21));
-    let other = Position { generation: Some(Generation(9)), offset: Seq(15) };
+    let other = Position { epoch: Epoch::Of(Generation(9)), offset: Seq(15) };
     world.feed.subscribe(4, user("ann"), Some(other), world.now, &mut world.out);
-    let none = Position { generation: None, offset: Seq(15) };
+    let none = Position { epoch: Epoch::Foreign, offset: Seq(15) };
     world.feed.subscribe(5, user("ann"), Some(none), world.now, &mut world.out);
+    let unnamed = Position { epoch: Epoch::Unnamed, offset: Seq(15) };
+    world.feed.subscribe(6, user("ann"), Some(unnamed), world.now, &mut world.out);
     world.settle();
+    assert_eq!(world.seqs(6), (16..=20).collect::<Vec<_>>());
     assert_eq!(world.out.seen(1).begun, Some((Seq(20), false)));
     assert!(world.out.seen(2).begun.unwrap().1);
     assert_eq!(world.seqs(2), (10..=20).collect::<Vec<_>>());

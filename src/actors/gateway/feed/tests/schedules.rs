@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::model::{Owner, Recorder, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position, SubscriberId};
 use crate::actors::gateway::frames::{RequestId, ToGateway, ToOwner};
+use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;
 
@@ -132,7 +133,7 @@ impl World {
             Step::Subscribe { name, back } => {
                 let asked_from = back.map(|back| self.owner.head().0.saturating_sub(back));
                 let position =
-                    asked_from.map(|offset| Position { generation: Some(Generation::FIRST), offset: Seq(offset) });
+                    asked_from.map(|offset| Position { epoch: Epoch::Of(Generation::FIRST), offset: Seq(offset) });
                 let who = self.subs.len() as u32;
                 let id = self.feed.subscribe(who, user(NAMES[*name]), position, self.now, &mut self.out);
                 self.subs.push(Sub { name: NAMES[*name], id, asked_from, gone: false });

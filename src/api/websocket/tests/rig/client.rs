@@ -156,7 +156,7 @@ impl Client {
 
     /// Subscribes from a position and gives the offsets that come then, in the reply and behind it, up to `last`.
     pub async fn recovered(&mut self, channel: &str, from: u64, last: u64) -> Vec<u64> {
-        let subscribe = json!({ "channel": channel, "recover": true, "epoch": "1", "offset": from });
+        let subscribe = json!({ "channel": channel, "recover": true, "epoch": super::epoch(), "offset": from });
         let reply = self.ask(json!({ "subscribe": subscribe })).await;
         assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
         let first = reply["subscribe"]["publications"].as_array().cloned().unwrap_or_default();

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Request;
+use uuid::Uuid;
 
 pub use self::client::{Client, Stream, frame};
 pub use self::paced::{Pace, Paced, narrow};
@@ -35,13 +36,22 @@ use crate::api::session::{Options, ProtocolEncoder, Server};
 use crate::api::websocket::{Origins, routes};
 use crate::config::{self, Config, Secret};
 use crate::env::{Env, SystemClock};
+use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{ClientId, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{ClientId, Generation, Partition, RoomId, Timestamp, UserId};
 use crate::metrics::{Code, Metrics};
 use crate::shutdown::Shutdown;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::memory::MemoryStore;
+
+/// Whose positions the rig takes.
+const HISTORY: History = History::of(Uuid::from_u128(7));
+
+/// The epoch of a stream of that history.
+pub fn epoch() -> String {
+    HISTORY.epoch(Generation::FIRST)
+}
 
 pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 
@@ -136,7 +146,7 @@ impl Rig {
 
     /// With open channels "" (and namespaces `token`, `quiet`), and whatever `change` changes.
     pub async fn with(env: Env, change: impl FnOnce(&mut Config)) -> Self {
-        Self::with_grace(env, Options::new(&Config::default()).refresh_grace, change).await
+        Self::with_grace(env, Options::new(&Config::default(), HISTORY).refresh_grace, change).await
     }
 
     /// The same, with so much time for a refresh after a token is over.
@@ -184,7 +194,7 @@ impl Rig {
         tokio::spawn(hub.clone().run());
         let verifier = Arc::new(Verifier::new(AuthOptions::from(&config.auth), env.clock.clone()).unwrap());
         let methods = Arc::new(TestMethods { env: env.clone() });
-        let options = Options { refresh_grace, ..Options::new(&config) };
+        let options = Options { refresh_grace, ..Options::new(&config, HISTORY) };
         let (e, m, s) = (env.clone(), metrics.clone(), shutdown.clone());
         let server = Arc::new(Server::new(hub.clone(), verifier, methods, e, m, options, s));
         let origins = Origins::new(&config.server.allowed_origins, config.server.production);

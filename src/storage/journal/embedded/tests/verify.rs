@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::super::{segment, verify};
+use super::super::{Verified, renew, segment, verify};
 use super::*;
 use crate::storage::journal::Bounds;
 
@@ -39,6 +39,30 @@ async fn a_whole_copy_says_what_it_holds_and_stays_as_it_is() {
     assert_eq!(found.bounds[4], Bounds { start: Offset(0), end: Offset(40) });
     assert_eq!(verify(&copy).unwrap(), found);
     assert_eq!(open(&copy, &small_segments()).id(), found.journal);
+}
+
+#[tokio::test]
+async fn a_renewed_journal_goes_on_with_its_new_identity_and_gives_it_to_its_copies() {
+    let dir = backup().await;
+    let copy = dir.path().join("backup");
+    let before = verify(&copy).unwrap();
+    let id = uuid::Uuid::from_u128(9);
+    renew(&copy, id).unwrap();
+    assert_eq!(verify(&copy).unwrap(), Verified { journal: id, ..before });
+    let journal = open(&copy, &small_segments());
+    assert_eq!(journal.id(), id);
+    for n in 0..100 {
+        append(&journal, 0, body(n, LEN)).await.unwrap();
+    }
+    journal.trim(&[(p(0), Offset(60))]).await.unwrap();
+    journal.backup_to(&dir.path().join("again")).unwrap();
+    drop(journal);
+    assert_eq!(open(&copy, &small_segments()).id(), id, "after a trim and a restart");
+    assert_eq!(verify(&dir.path().join("again")).unwrap().journal, id);
+    // Another byte of it is damage, as anywhere.
+    flip(&copy.join("journal.meta"), std::fs::metadata(copy.join("journal.meta")).unwrap().len() - 8);
+    assert!(verify(&copy).unwrap_err().to_string().contains("journal.meta"));
+    assert!(renew(&dir.path().join("nothing"), id).is_err());
 }
 
 /// Any byte of any file: a record of a sealed segment, which an open does not read, the seal, the header, the meta.
