@@ -43,8 +43,8 @@ struct Written<'a> {
 /// Reads what is published into a room.
 ///
 /// # Errors
-/// 107 for data that is no JSON, is nested too deeply, or has `body` beside a field of a wrong type; 430 for what is
-/// longer than a bound.
+/// 107 for data that is no JSON, is nested too deeply, says nothing (neither a body nor metadata), or has `body` beside a
+/// field of a wrong type; 430 for what is longer than a bound.
 pub fn room_data(data: &[u8]) -> Result<Published, Error> {
     let text = checked(data)?;
     let (content, client_id) = match text.trim_ascii_start().as_bytes().first() {
@@ -58,6 +58,9 @@ pub fn room_data(data: &[u8]) -> Result<Published, Error> {
             (Content { metadata, message_type: DATA.to_owned(), ..Content::default() }, None)
         }
     };
+    if content.body.is_empty() && content.metadata.is_empty() {
+        return Err(malformed("a message needs a body or metadata"));
+    }
     bounded("body", content.body.len(), limits::BODY_BYTES)?;
     bounded("metadata", content.metadata.len(), limits::METADATA_BYTES)?;
     bounded("type", content.message_type.len(), limits::MESSAGE_TYPE_BYTES)?;
@@ -139,8 +142,17 @@ mod tests {
         let expected = Content { reply_to: Some(Seq(7)), ..content("hi", "image", "{\"w\": 1}") };
         assert_eq!(published.content, expected);
         assert_eq!(published.client_id, Some(ClientId::new("m-1").unwrap()));
-        let bare = room_data(br#"{"body":"","type":null,"metadata":null,"reply_to":null,"client_id":null}"#).unwrap();
-        assert_eq!(bare, Published { content: content("", "text", ""), client_id: None });
+        let bare = room_data(br#"{"body":"b","type":null,"metadata":null,"reply_to":null,"client_id":null}"#).unwrap();
+        assert_eq!(bare, Published { content: content("b", "text", ""), client_id: None });
+        let picture = room_data(br#"{"body":"","metadata":{"w":1}}"#).unwrap();
+        assert_eq!(picture, Published { content: content("", "text", "{\"w\":1}"), client_id: None });
+    }
+
+    #[test]
+    fn what_says_nothing_is_no_message() {
+        for data in [r#""""#, r#" "" "#, r#"{"body":""}"#, r#"{"body":"","metadata":null}"#, r#"{"body":"","type":"image"}"#] {
+            assert_eq!(room_data(data.as_bytes()).unwrap_err().code, ErrorCode::BAD_REQUEST.code, "{data}");
+        }
     }
 
     #[test]
@@ -175,7 +187,7 @@ mod tests {
         for data in [
             format!("\"{long}\""),
             format!("[\"{}\"]", "x".repeat(limits::METADATA_BYTES)),
-            format!(r#"{{"body":"","type":"{}"}}"#, "x".repeat(limits::MESSAGE_TYPE_BYTES + 1)),
+            format!(r#"{{"body":"b","type":"{}"}}"#, "x".repeat(limits::MESSAGE_TYPE_BYTES + 1)),
         ] {
             assert_eq!(room_data(data.as_bytes()).unwrap_err().code, ErrorCode::TOO_LARGE.code);
         }

@@ -27,11 +27,11 @@ impl Handlers {
         let (room, seq) = (input.room.0, seq(input.seq)?);
         let user = caller.user.clone();
         let read = self.inside(caller, room, move |state, _| {
-            let seq = seq.min(state.head());
-            let sent = state.member(&user).map_or(MessageNo::ZERO, |member| member.sent_no);
-            (seq, state.no_at(seq), state.last_no(), sent)
+            let (seq, member) = (seq.min(state.head()), state.member(&user));
+            let (sent, joined) = member.map_or((MessageNo::ZERO, Seq::ZERO), |member| (member.sent_no, member.joined));
+            (seq, state.no_at(seq), state.last_no(), sent, joined, state.no_at(joined))
         });
-        let (seq, no, last_no, sent) = read.await?;
+        let (seq, no, last_no, sent, joined, joined_no) = read.await?;
         let no = match no {
             Some(no) => no,
             None => self.stored_no(room, seq).await?,
@@ -40,9 +40,17 @@ impl Handlers {
         let give = |to: ReadPoint| async move {
             self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|_| to)
         };
-        let to = self.reads.submit(key, ReadPoint { seq, no }, give).await?;
-        // One's own send moves one's own mark.
-        Ok(Marked { seq: to.seq, no: to.no, unread: last_no.0.saturating_sub(to.no.max(sent).0) })
+        self.reads.submit(key, ReadPoint { seq, no }, give).await?;
+        // A mark never goes back: it may stand further on than was wished.
+        let mark = self.myself(caller, move |state| state.read(room)).await?;
+        // One's own send moves one's own mark, and what came before one was in is not unread.
+        let joined_no = match joined_no {
+            Some(no) => no,
+            None if mark.seq >= joined => MessageNo::ZERO,
+            None => self.stored_no(room, joined).await?,
+        };
+        let read_no = mark.no.max(sent).max(joined_no);
+        Ok(Marked { seq: mark.seq, no: mark.no, unread: last_no.0.saturating_sub(read_no.0) })
     }
 
     /// The number of the last message at or below a seq that the room remembers no more.

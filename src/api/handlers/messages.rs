@@ -169,13 +169,22 @@ impl Handlers {
         input::text("body", &body, self.options.body_bytes)?;
         let metadata = metadata.map(text_of);
         input::text("metadata", metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)?;
-        if body.is_empty() && metadata.as_deref().is_none_or(str::is_empty) {
-            return Err(Error::bad("a message needs a body or metadata"));
-        }
         // Keeps open channels out: what is published there has no body.
         self.inside(caller, room.0, |_, _| ()).await?;
+        if body.is_empty() && metadata.is_none() && !self.has_metadata(caller, room, target).await? {
+            return Err(Error::bad("a message needs a body or metadata"));
+        }
         let edit = command::Edit { by: caller.user.clone(), target, body, metadata };
         self.room_command(caller, room.0, RoomCommand::Edit(edit)).await.map(Happened::from)
+    }
+
+    /// Whether a message has metadata that an edit of its text leaves. No edit takes metadata away, so the answer stays
+    /// true. What is no message (any more) counts as one that has: the fold says what it is.
+    async fn has_metadata(&self, caller: &Caller, room: input::RoomRef, target: Seq) -> Result<bool, Error> {
+        let (after, limit) = (Some(target.0 - 1), Some(1));
+        let page = self.history(caller, input::History { room, before: None, after, limit }).await?;
+        let message = page.messages.into_iter().next().filter(|message| message.seq == target);
+        Ok(message.is_none_or(|message| message.deleted || message.metadata.is_some()))
     }
 
     pub(in crate::api) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {

@@ -27,6 +27,36 @@ async fn a_read_mark_moves_forward_and_the_room_hears_of_it() {
 }
 
 #[tokio::test]
+async fn a_mark_that_is_set_back_is_answered_with_where_it_stands() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    for n in 0..6 {
+        f.say("alice", &room, &n.to_string()).await;
+    }
+    let stands = json!({ "seq": 6, "no": 5, "unread": 1 });
+    assert_eq!(f.ok("bob", "read.mark", json!({ "room": room, "seq": 6 })).await, stands);
+    assert_eq!(f.ok("bob", "read.mark", json!({ "room": room, "seq": 1 })).await, stands);
+    assert_eq!(f.ok("bob", "read.mark", json!({ "room": room, "seq": 6 })).await, stands);
+}
+
+#[tokio::test]
+async fn what_was_said_before_somebody_came_is_not_unread_to_him() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    for n in 0..3 {
+        f.say("alice", &room, &n.to_string()).await;
+    }
+    f.ok("alice", "room.invite", json!({ "room": room, "user": "carol" })).await;
+    f.ok("carol", "room.join", json!({ "room": room })).await;
+    f.say("alice", &room, "welcome").await;
+    f.settle().await;
+    let listed = f.ok("carol", "room.list", json!({})).await["rooms"][0]["unread"].clone();
+    assert_eq!(listed, 1);
+    let marked = f.ok("carol", "read.mark", json!({ "room": room, "seq": 1 })).await;
+    assert_eq!(marked["unread"], listed, "the answer and the list count alike");
+}
+
+#[tokio::test]
 async fn a_mark_on_a_message_older_than_the_window_has_its_number_from_the_store() {
     let f = Fixture::new().await;
     let room = f.group(&["alice", "bob"]).await;

@@ -102,6 +102,25 @@ async fn a_send_under_one_client_id_is_one_message() {
 }
 
 #[tokio::test]
+async fn a_caption_can_be_taken_away_and_the_picture_stays() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    let picture = json!({ "room": room, "body": "the sea", "metadata": { "w": 1 } });
+    let seq = f.ok("alice", "message.send", picture).await["seq"].clone();
+    f.ok("alice", "message.edit", json!({ "room": room, "target": seq, "body": "" })).await;
+    let page = f.ok("bob", "message.history", json!({ "room": room })).await;
+    assert_eq!((&page["messages"][0]["body"], &page["messages"][0]["metadata"]), (&json!(""), &json!({ "w": 1 })));
+    // Also when the message lies in the store alone, and once more.
+    f.settle().await;
+    f.ok("alice", "message.edit", json!({ "room": room, "target": seq, "body": "" })).await;
+    let text = f.say("alice", &room, "text").await;
+    let nothing = json!({ "room": room, "target": text, "body": "" });
+    assert_eq!(f.code("alice", "message.edit", nothing).await, 107, "nothing would be left of it");
+    let metadata = json!({ "room": room, "target": text, "body": "", "metadata": [] });
+    f.ok("alice", "message.edit", metadata).await;
+}
+
+#[tokio::test]
 async fn an_edit_and_a_deletion_are_seen_at_once_and_by_the_author_only_done() {
     let f = Fixture::new().await;
     let room = f.group(&["alice", "bob"]).await;

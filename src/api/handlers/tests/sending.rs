@@ -128,4 +128,5 @@ fn what_is_published_into_a_room_is_a_message() {
     assert_eq!(sent(&publish(br#"{"x":1}"#).unwrap()).content.message_type, "data");
     assert_eq!(code(publish(b"{")), 107);
     assert_eq!(code(publish(br#"{"body":"a\u0000"}"#)), 107);
+    assert_eq!((code(publish(b"\"\"")), code(publish(br#"{"body":""}"#))), (107, 107), "it says nothing");
 }

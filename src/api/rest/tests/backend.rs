@@ -140,6 +140,8 @@ async fn in_a_room_a_back_end_speaks_as_a_member() {
     let said = |user: &str| json!({"channel": channel, "data": {"body": "sold"}, "user": user, "idempotency_key": "s"});
     assert_eq!(rig.back_end("publish", json!({"channel": channel, "data": "sold"})).await, Err(107));
     assert_eq!(rig.back_end("publish", said("mallory")).await, Err(412));
+    let empty = json!({"channel": channel, "data": "", "user": "bob"});
+    assert_eq!(rig.back_end("publish", empty).await, Err(107), "it says nothing");
     let offset = rig.back_end("publish", said("bob")).await.unwrap()["offset"].clone();
     assert_eq!(rig.back_end("publish", said("bob")).await.unwrap()["offset"], offset);
     let page = rig.call("alice", "GET", &format!("/api/chats/{room}/messages"), Value::Null).await;
