@@ -38,6 +38,8 @@ pub const CREATE_MEMBERS: usize = 1_000;
 pub const MEMBERS: usize = 100_000;
 /// Invitations of a room that are not answered yet.
 pub const INVITES: usize = 10_000;
+/// How many of those only the creator may still make: no member can use them all up.
+pub const INVITES_OF_CREATOR: usize = 1_000;
 /// Users remembered as kicked from a room: they need a new invitation.
 pub const KICKED: usize = 10_000;
 

@@ -207,6 +207,15 @@ impl EntityState {
         }
     }
 
+    /// The lowest seq of the entity's stream that can be had at `now`.
+    #[must_use]
+    pub fn floor_at(&self, now: Timestamp) -> Seq {
+        match self {
+            Self::Room(room) => room.floor_at(now),
+            Self::User(_) => Seq(1),
+        }
+    }
+
     /// A hash of the whole state. Equal prefixes give equal hashes.
     #[must_use]
     pub fn hash(&self) -> u64 {

@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_no_message() {
-        for data in [r#""""#, r#" "" "#, r#"{"body":""}"#, r#"{"body":"","metadata":null}"#, r#"{"body":"","type":"image"}"#] {
+        for data in
+            [r#""""#, r#" "" "#, r#"{"body":""}"#, r#"{"body":"","metadata":null}"#, r#"{"body":"","type":"image"}"#]
+        {
             assert_eq!(room_data(data.as_bytes()).unwrap_err().code, ErrorCode::BAD_REQUEST.code, "{data}");
         }
     }

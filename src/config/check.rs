@@ -153,6 +153,10 @@ fn channels(channels: &[Namespace], wrong: &mut dyn FnMut(&str, &str)) {
         if name == limits::ROOM_CHANNEL_PREFIX.trim_end_matches(':') {
             wrong(&path, "\"room\" is for rooms, which are never open channels");
         }
+        if namespace.history_ttl > Duration::from_millis(limits::DEDUPE_WINDOW_MS) {
+            let path = format!("{}[{index}].history_ttl", Namespace::SCHEMA.name);
+            wrong(&path, "at most 24h, as long as a channel knows when its publications came; or \"0\" for ever");
+        }
         if name.contains([':', '#', '$', '/']) || name.len() > 64 {
             wrong(&path, "expected at most 64 bytes without : # $ /");
         }

@@ -128,7 +128,7 @@ section! {
         join_leave: bool = "true",
         /// Publications kept. 0: none, and no recovery.
         history_size: u32 = "100",
-        /// How long they are kept.
+        /// How long they are kept, at most 24h: also while nothing is published. "0": for ever.
         history_ttl: Duration = "300s",
         /// Subscribers that come back get what they missed.
         recover: bool = "true",

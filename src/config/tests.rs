@@ -358,6 +358,7 @@ fn contradictions_are_found() {
         ("[limits]\nslow_grace = \"0\"\n", "limits.slow_grace"),
         ("[[channels]]\n[[channels]]\n", "channels[1].namespace"),
         ("[[channels]]\nnamespace = \"room\"\n", "channels[0].namespace"),
+        ("[[channels]]\nhistory_ttl = \"25h\"\n", "channels[0].history_ttl"),
         ("[[channels]]\nnamespace = \"a:b\"\n", "channels[0].namespace"),
     ];
     for (file, path) in cases {

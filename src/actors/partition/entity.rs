@@ -71,7 +71,14 @@ impl EntityCore {
     /// An entity as it was loaded.
     #[must_use]
     pub fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>) -> Self {
-        Self { entity, state, ring: Ring::new(limits::ROOM_RING_BYTES, limits::ROOM_RING_UNSTORED_BYTES), listeners }
+        let ring = Ring::new(limits::ROOM_RING_BYTES, limits::ROOM_RING_UNSTORED_BYTES);
+        let core = Self { entity, state, ring, listeners };
+        core.note_silenced();
+        core
+    }
+
+    fn note_silenced(&self) {
+        self.listeners.note_silenced(matches!(&self.state, EntityState::Room(room) if room.is_silenced()));
     }
 
     /// The folded state.
@@ -97,6 +104,7 @@ impl EntityCore {
         if let Some(event) = self.state.fold(item.now, &item.envelope).event() {
             self.ring.push(item.offset, event, stored);
         }
+        self.note_silenced();
     }
 
     /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
@@ -120,6 +128,7 @@ impl EntityCore {
             }
             out.push(Emit::Decided { offset: item.offset, digest: outcome.digest(), verdict: verdict_of(&outcome) });
         }
+        self.note_silenced();
         if events.is_empty() {
             return;
         }
@@ -145,8 +154,8 @@ impl EntityCore {
     }
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked
-    /// for by an open channel's name.
-    pub fn listen(&mut self, origin: Origin, user: &UserId, open: bool, out: &mut Vec<Emit>) {
+    /// for by an open channel's name. `now` says what is too old to be had: that ends without a record, too.
+    pub fn listen(&mut self, origin: Origin, user: &UserId, open: bool, now: Timestamp, out: &mut Vec<Emit>) {
         let (stream, request) = (self.stream(), origin.request);
         let denial = match &self.state {
             EntityState::Room(room) => match (room.exists(), open) {
@@ -163,7 +172,7 @@ impl EntityCore {
             Some(reason) => ToGateway::Denied { request, stream, reason },
             None => {
                 self.listeners.add(origin.node, request);
-                let (generation, head, floor) = (self.state.generation(), self.state.head(), self.state.floor());
+                let (generation, head, floor) = (self.state.generation(), self.state.head(), self.state.floor_at(now));
                 ToGateway::Granted { request, stream, generation, head, floor }
             }
         };
@@ -171,10 +180,10 @@ impl EntityCore {
     }
 
     /// The events asked for, if they are all in memory (up to the head), or the reason why they are gone for good. `None`
-    /// if the store has to be asked.
+    /// if the store has to be asked. `now` as in [`Self::listen`].
     #[must_use]
-    pub fn fetch(&self, from: Seq, to: Seq) -> Option<Result<Arc<[StreamEvent]>, FetchError>> {
-        let floor = self.state.floor();
+    pub fn fetch(&self, from: Seq, to: Seq, now: Timestamp) -> Option<Result<Arc<[StreamEvent]>, FetchError>> {
+        let floor = self.state.floor_at(now);
         if from < floor {
             return Some(Err(FetchError::Gone { floor }));
         }

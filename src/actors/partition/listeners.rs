@@ -21,6 +21,7 @@ pub struct Listeners(Mutex<Inner>);
 struct Inner {
     nodes: Vec<(NodeId, RequestId)>,
     head: Option<(Generation, Seq)>,
+    silenced: bool,
 }
 
 impl Listeners {
@@ -31,6 +32,11 @@ impl Listeners {
     /// Notes where the stream's head is; never one that is not verified and folded.
     pub fn note_head(&self, generation: Generation, head: Seq) {
         self.lock().head = Some((generation, head));
+    }
+
+    /// Notes whether the entity lets through what has no place in its stream: typing, receipts. A block keeps it back.
+    pub fn note_silenced(&self, silenced: bool) {
+        self.lock().silenced = silenced;
     }
 
     /// What tells every node where the head is: the only way to notice that the last events were lost. Nothing before the
@@ -89,11 +95,12 @@ impl ListenerTable {
         Arc::clone(table.entry(entity.clone()).or_default())
     }
 
-    /// The nodes that listen to an entity.
+    /// The nodes that are told what has no place in an entity's stream: those that listen, unless it is silenced.
     #[must_use]
-    pub fn nodes(&self, entity: &Entity) -> Vec<NodeId> {
+    pub fn told_in_passing(&self, entity: &Entity) -> Vec<NodeId> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(entity).map(|listeners| listeners.nodes()).unwrap_or_default()
+        let listeners = table.get(entity).filter(|listeners| !listeners.lock().silenced);
+        listeners.map(|listeners| listeners.nodes()).unwrap_or_default()
     }
 
     /// What tells the nodes that listen to an entity where its head is, also while it is not resident.

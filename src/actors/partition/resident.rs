@@ -200,10 +200,11 @@ impl ResidentState {
     }
 
     fn hand(&mut self, held: Held) {
+        let now = self.ties.context.env.now();
         match held {
-            Held::Listen { origin, user, open } => self.core.listen(origin, &user, open, &mut self.emits),
+            Held::Listen { origin, user, open } => self.core.listen(origin, &user, open, now, &mut self.emits),
             Held::Ask(question) => question(Some(&self.core)),
-            Held::Fetch { origin, from, to } => match self.core.fetch(from, to) {
+            Held::Fetch { origin, from, to } => match self.core.fetch(from, to, now) {
                 Some(events) => {
                     let frame = self.core.fetched(origin.request, events);
                     self.emits.push(Emit::Frame { to: origin.node, frame });

@@ -463,7 +463,7 @@ impl PartitionState {
     }
 
     fn ephemeral(&self, stream: &StreamId, event: &Ephemeral) {
-        for node in self.listeners.nodes(&Entity::of(stream)) {
+        for node in self.listeners.told_in_passing(&Entity::of(stream)) {
             let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
             (self.ties.context.to_gateway)(node, frame);
         }

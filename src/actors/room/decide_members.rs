@@ -75,7 +75,8 @@ impl RoomState {
             Some(Standing::Kicked(_)) | None => {}
         }
         self.alive(now)?;
-        if self.members.invited.len() >= limits::INVITES {
+        let reserved = if self.meta.creator.as_ref() == Some(by) { 0 } else { limits::INVITES_OF_CREATOR };
+        if self.members.invited.len() >= limits::INVITES - reserved {
             return Err(Reject::Full);
         }
         self.members.invite(user.clone(), self.meta.head.next());

@@ -73,7 +73,7 @@ impl RoomState {
     }
 
     /// Between the two of a direct chat a block by either side silences both.
-    fn unblocked(&self) -> Result<(), Reject> {
+    pub(super) fn unblocked(&self) -> Result<(), Reject> {
         if self.blocks.is_empty() { Ok(()) } else { Err(Reject::Blocked) }
     }
 

@@ -10,7 +10,7 @@ use crate::ids::{Timestamp, UserId};
 
 impl RoomState {
     /// Title and time to live may change in every room that has members; who may send only in groups, and who may enter
-    /// in groups and broadcasts.
+    /// in groups and broadcasts. What a block silences is no way around it: a title is a message, too.
     pub(super) fn decide_update(
         &mut self,
         now: Timestamp,
@@ -31,6 +31,7 @@ impl RoomState {
             return Err(Reject::WrongKind);
         }
         self.alive(now)?;
+        self.unblocked()?;
         if let Some(title) = &update.title {
             self.meta.title.clone_from(title);
         }
@@ -48,6 +49,7 @@ impl RoomState {
         Ok(self.accept(now, command, Some(update.by.clone()), None, body))
     }
 
+    /// Of the two of a direct chat, who is blocked does not end it: who blocks would hear of it.
     pub(super) fn decide_end(&mut self, now: Timestamp, command: &Command, by: &UserId) -> Result<Outcome, Reject> {
         match self.existing()? {
             RoomKind::Open => return Err(Reject::WrongKind),
@@ -61,6 +63,9 @@ impl RoomState {
                 return Ok(Outcome::Duplicate { seq: closed.seq, id: closed.id, at: closed.at });
             }
             Status::Expired => return Err(Reject::Expired),
+        }
+        if !self.blocks.is_empty() && !self.blocks.contains(by) {
+            return Err(Reject::Blocked);
         }
         self.meta.status = Status::Ended;
         self.meta.closed = self.next_mark(now, command);

@@ -339,6 +339,12 @@ impl RoomState {
         self.blocks.iter()
     }
 
+    /// Whether a block silences the room: neither of the two hears anything of the other.
+    #[must_use]
+    pub fn is_silenced(&self) -> bool {
+        self.meta.kind == Some(RoomKind::Direct) && !self.blocks.is_empty()
+    }
+
     /// The highest offset of each source of relayed facts.
     pub fn sources(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
         self.sources.iter().map(|(partition, offset)| (*partition, *offset))

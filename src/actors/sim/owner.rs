@@ -250,7 +250,7 @@ impl World<'_> {
 
     fn ephemeral(&mut self, id: OwnerId, stream: &StreamId, event: &Ephemeral) {
         let mut nodes = Vec::new();
-        self.with_owner(id, |owner, _, _| nodes = owner.listeners.nodes(&Entity::of(stream)));
+        self.with_owner(id, |owner, _, _| nodes = owner.listeners.told_in_passing(&Entity::of(stream)));
         for node in nodes {
             let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
             self.send_to_gateway(id.node, node, frame);

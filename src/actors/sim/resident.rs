@@ -95,8 +95,8 @@ impl World<'_> {
                 batch.finish();
             }
             Message::Hand(Held::Listen { origin, user, open }) => {
-                let mut emits = Vec::new();
-                resident.core.listen(origin, &user, open, &mut emits);
+                let (mut emits, now) = (Vec::new(), self.clock(self.index(owner.id.node)));
+                resident.core.listen(origin, &user, open, now, &mut emits);
                 self.flush(owner, entity, emits);
             }
             Message::Hand(Held::Fetch { origin, from, to }) => self.fetch(owner, entity, origin, from, to),
@@ -144,7 +144,8 @@ impl World<'_> {
 
     fn fetch(&mut self, owner: &mut Owner, entity: &Entity, origin: Origin, from: Seq, to: Seq) {
         let Some(resident) = owner.residents.get(entity) else { return };
-        if let Some(events) = resident.core.fetch(from, to) {
+        let now = self.clock(self.index(owner.id.node));
+        if let Some(events) = resident.core.fetch(from, to, now) {
             let frame = resident.core.fetched(origin.request, events);
             self.send_to_gateway(owner.id.node, origin.node, frame);
             return;

@@ -240,7 +240,10 @@ pub(super) async fn messages(
         admin.note(&who, "room.bodies", &chat.room.to_string(), None).await?;
     }
     let to = wanted.before.map_or(chat.head, |before| Seq(before.saturating_sub(1)));
-    let range = SeqRange::new(chat.floor, to).reversed();
+    // What a channel keeps for a time is over without a record, and nobody else is shown it either.
+    let now = live.node.env().now();
+    let floor = live.node.ask(Entity::Room(chat.room), move |core| core.state().floor_at(now));
+    let range = SeqRange::new(floor.await.unwrap_or(chat.floor), to).reversed();
     let rows = live.node.store().messages(chat.room, range, limit + 1).await.map_err(stored)?;
     let rows = rows.into_iter().map(|row| Message::of(row, wanted.bodies)).collect();
     Ok(Json(Page::new(rows, limit, |message: &Message| message.seq.to_string())))

@@ -24,6 +24,11 @@ impl Handlers {
     }
 
     pub(in crate::api) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+        if self.is_blocked_by(caller, &input.user).await?
+            && let Some(nothing) = self.invited_in_vain(caller, &input).await?
+        {
+            return Ok(nothing);
+        }
         let invite = RoomCommand::Invite { by: caller.user.clone(), user: input.user };
         self.room_command(caller, input.room.0, invite).await.map(Happened::from)
     }

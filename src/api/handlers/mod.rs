@@ -11,6 +11,7 @@
 //! | `rooms`, `list` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
 //! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
 //! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
+//! | [`blocks`] | what a block keeps away |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
 //!
 //! # The seam to a session
@@ -50,6 +51,7 @@ use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
 
+mod blocks;
 pub mod coalesce;
 pub mod error;
 mod history;
@@ -248,7 +250,7 @@ impl Handlers {
             Method::RoomMembers => reply(&self.members(caller, input::parse(data)?).await?),
             Method::ReadMark => reply(&self.mark_read(caller, input::parse(data)?).await?),
             Method::Typing => reply(&self.typing(caller, input::parse(data)?).await?),
-            Method::PresenceGet => reply(&self.presence(input::parse(data)?)?),
+            Method::PresenceGet => reply(&self.presence(caller, input::parse(data)?).await?),
             Method::UserBlock => reply(&self.block(caller, input::parse(data)?, true).await?),
             Method::UserUnblock => reply(&self.block(caller, input::parse(data)?, false).await?),
             Method::UserDevice => reply(&self.device(caller, input::parse(data)?).await?),

@@ -17,8 +17,8 @@ impl Handlers {
         input::text("title", &input.title, limits::TITLE_BYTES)?;
         let (room, create) = match input.kind {
             Kind::Direct => self.direct(caller, input)?,
-            Kind::Group => self.group(caller, input, RoomKind::Group)?,
-            Kind::Broadcast => self.group(caller, input, RoomKind::Broadcast)?,
+            Kind::Group => self.group(caller, input, RoomKind::Group).await?,
+            Kind::Broadcast => self.group(caller, input, RoomKind::Broadcast).await?,
         };
         let done = self.room_command(caller, room, RoomCommand::Create(create)).await?;
         Ok(Created { room, channel: room.channel(), seq: done.seq, ts: done.at, existing: done.duplicate })
@@ -53,7 +53,7 @@ impl Handlers {
         Ok((room, create))
     }
 
-    fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, command::Create), Error> {
+    async fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, command::Create), Error> {
         let Create { kind: _, user, mut members, title, public, may_send, client_id, ttl } = input;
         members.extend(user);
         let broadcast = kind == RoomKind::Broadcast;
@@ -64,6 +64,7 @@ impl Handlers {
             Some(id) => id,
             None => fresh(self.node.env().ids.next())?,
         };
+        let members = self.reachable(caller, members).await?;
         let default = if broadcast { MaySend::Creator } else { MaySend::Members };
         let create = command::Create {
             kind,

@@ -1,10 +1,11 @@
 //! `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences`.
 
+use futures_util::future::join_all;
+
 use super::input::{self, Device, Preferences, Presence, Whom};
 use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
 use super::{Caller, Error, Handlers};
 use crate::actors::user::UserCommandBody;
-use crate::ids::UserId;
 use crate::limits;
 
 /// Users asked for in one `presence.get`.
@@ -12,14 +13,14 @@ const PRESENCE_USERS: usize = 100;
 
 impl Handlers {
     /// Whom one may ask about is not checked: users share rooms in too many partitions for that to be cheap. Only callers
-    /// with an id of their own get here.
-    pub(in crate::api) fn presence(&self, input: Presence) -> Result<PresencePage, Error> {
+    /// with an id of their own get here. Who blocks the caller is never seen online, nor who can't be asked.
+    pub(in crate::api) async fn presence(&self, caller: &Caller, input: Presence) -> Result<PresencePage, Error> {
         input::count("users", input.users.len(), PRESENCE_USERS)?;
-        let view = |user: UserId| {
-            let online = (self.online)(&user);
+        let views = input.users.into_iter().map(|user| async move {
+            let online = (self.online)(&user) && !self.is_blocked_by(caller, &user).await.unwrap_or(true);
             (user, PresenceView { online })
-        };
-        Ok(PresencePage { users: input.users.into_iter().map(view).collect() })
+        });
+        Ok(PresencePage { users: join_all(views).await.into_iter().collect() })
     }
 
     /// The direct chat of the two hears of it through the relay: a moment later, not with the answer.

@@ -46,14 +46,14 @@ pub(super) struct DeviceFacts {
     responses((status = 200, body = PresencePage), Refused))]
 async fn presence(
     State(rest): State<Rest>,
-    Me(_): Me,
+    Me(me): Me,
     Asked(Whose { ids }): Asked<Whose>,
 ) -> Result<Json<PresencePage>, Refused> {
     let bad = |why: crate::ids::IdError| {
         HttpError::new(axum::http::StatusCode::BAD_REQUEST, "bad_request", format!("ids: {why}"))
     };
     let users: Result<Vec<_>, _> = ids.split(',').filter(|id| !id.is_empty()).map(UserId::new).collect();
-    Ok(Json(rest.handlers.presence(Presence { users: users.map_err(bad)? })?))
+    Ok(Json(rest.handlers.presence(&me, Presence { users: users.map_err(bad)? }).await?))
 }
 
 /// Block a user

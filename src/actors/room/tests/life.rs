@@ -145,10 +145,27 @@ fn a_block_by_either_side_silences_both() {
         assert_eq!(room.say("ann", "m1"), Outcome::Rejected(Reject::Blocked));
         assert_eq!(room.say("bob", "m1"), Outcome::Rejected(Reject::Blocked));
         assert_eq!(room.rejected(edit("ann", 2, "worse")), Reject::Blocked);
+        let title = Update { title: Some("read this".into()), ..update("ann") };
+        assert_eq!(room.rejected(RoomCommand::Update(title.clone())), Reject::Blocked, "a title is a message, too");
         room.accepted(delete("ann", 2));
+        assert!(room.state.is_silenced());
         assert_eq!(room.fold(block(blocker, false, 3, 11)), Outcome::Noted);
+        assert!(!room.state.is_silenced());
         assert!(matches!(room.say("bob", "m1"), Outcome::Accepted(_)));
+        room.accepted(RoomCommand::Update(title));
     }
+}
+
+#[test]
+fn who_is_blocked_does_not_end_the_chat_and_who_blocks_may() {
+    let mut room = Room::direct("ann", "bob");
+    room.fold(block("bob", true, 3, 10));
+    assert_eq!(room.rejected(end("ann")), Reject::Blocked);
+    room.accepted(end("bob"));
+    let mut room = Room::direct("ann", "bob");
+    room.fold(block("bob", true, 3, 10));
+    room.fold(block("ann", true, 4, 1));
+    room.accepted(end("ann"));
 }
 
 #[test]

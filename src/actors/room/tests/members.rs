@@ -134,8 +134,13 @@ fn a_full_room_takes_nobody() {
 
 #[test]
 fn invitations_and_remembered_kicks_are_bounded() {
-    let mut room = Room::group("ann", &[]);
-    for n in 0..limits::INVITES {
+    let mut room = Room::group("ann", &["bob"]);
+    let of_members = limits::INVITES - limits::INVITES_OF_CREATOR;
+    for n in 0..of_members {
+        room.accepted(invite("bob", &format!("u{n}")));
+    }
+    assert_eq!(room.rejected(invite("bob", "one-more")), Reject::Full, "the rest is the creator's");
+    for n in of_members..limits::INVITES {
         room.accepted(invite("ann", &format!("u{n}")));
     }
     assert_eq!(room.rejected(invite("ann", "one-more")), Reject::Full);

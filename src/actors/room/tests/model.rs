@@ -436,6 +436,7 @@ impl Model {
                 };
                 ensure(!odd, Reject::WrongKind)?;
                 self.ensure_alive(now, &view)?;
+                ensure(self.blocking().is_empty(), Reject::Blocked)?;
                 let may_send = if view.creator_sends { MaySend::Creator } else { MaySend::Members };
                 let body = EventBody::Updated {
                     title: update.title.clone().unwrap_or(view.title),
@@ -457,6 +458,8 @@ impl Model {
                     return Ok(Verdict::Already(Seq(view.closed)));
                 }
                 self.ensure_alive(now, &view)?;
+                let blocking = self.blocking();
+                ensure(blocking.is_empty() || blocking.contains(host), Reject::Blocked)?;
                 by(host, EventBody::Ended)
             }
             RoomCommand::Edit(edit) => {

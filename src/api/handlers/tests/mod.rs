@@ -1,6 +1,7 @@
 //! From requests to results. `input` and `sending` need no node; the rest runs whole nodes over the memory journal and
 //! SQLite in a folder of its own, with a gate before the store.
 
+mod blocks;
 mod fixture;
 mod history;
 mod input;

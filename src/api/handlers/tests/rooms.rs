@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, START, bodies, room_of};
-use crate::actors::fold::{Entity, EntityState};
-use crate::actors::partition::entity::EntityCore;
 use crate::ids::{RoomId, UserId};
 
 fn user(name: &str) -> UserId {
@@ -250,37 +248,4 @@ async fn settings_are_the_creators() {
     assert_eq!(f.ok("alice", "room.end", json!({ "room": room })).await["seq"], end["seq"]);
     assert_eq!(f.code("alice", "message.send", json!({ "room": room, "body": "x" })).await, 410);
     assert_eq!(f.ok("bob", "room.get", json!({ "room": room })).await["status"], "ended");
-}
-
-#[tokio::test]
-async fn a_block_silences_the_direct_chat_and_an_unblock_opens_it() {
-    let f = Fixture::new().await;
-    let room = f.direct("alice", "bob").await;
-    f.ok("bob", "user.block", json!({ "user": "alice" })).await;
-    f.ok("bob", "user.block", json!({ "user": "alice" })).await;
-    let data = json!({ "room": room, "body": "x" });
-    until(async || blocks(&f, &room).await == 1).await;
-    assert_eq!(f.code("alice", "message.send", data.clone()).await, 413);
-    assert_eq!(f.code("bob", "message.send", data.clone()).await, 413);
-    f.ok("bob", "user.unblock", json!({ "user": "alice" })).await;
-    until(async || blocks(&f, &room).await == 0).await;
-    f.ok("alice", "message.send", data).await;
-}
-
-async fn blocks(f: &Fixture, room: &str) -> usize {
-    let count = |core: &EntityCore| match core.state() {
-        EntityState::Room(room) => room.blocks().len(),
-        EntityState::User(_) => panic!("a room is no user"),
-    };
-    f.node.ask(Entity::Room(RoomId(room.parse().unwrap())), count).await.unwrap()
-}
-
-/// The relay takes its time.
-async fn until(mut reached: impl AsyncFnMut() -> bool) {
-    let patience = async {
-        while !reached().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), patience).await.expect("it never came to that");
 }

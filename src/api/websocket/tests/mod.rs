@@ -1,5 +1,6 @@
 //! Real sockets against a whole node over the memory journal and the memory store.
 
+mod ages;
 mod bad_input;
 mod channels;
 mod crowd;

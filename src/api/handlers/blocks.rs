@@ -1,0 +1,63 @@
+//! What a block keeps from who made it, beside the direct chat of the two (that room's own log knows its blocks): being
+//! put into groups, being invited, and being seen online. Whoever is blocked is told nothing of it.
+//!
+//! The log of the one who blocks is asked before a record is made, so a block counts from its acknowledgement on. Nothing
+//! here decides who is in a room: it only leaves names out of what the room is asked for.
+
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+
+use super::input::UserInRoom;
+use super::view::Happened;
+use super::{Caller, Error, Handlers};
+use crate::actors::fold::{Entity, EntityState};
+use crate::actors::partition::entity::EntityCore;
+use crate::actors::room::Status;
+use crate::actors::room::command::RoomKind;
+use crate::actors::room::members::Standing;
+use crate::ids::UserId;
+
+/// Users that are asked at a time on behalf of one request.
+const AT_ONCE: usize = 16;
+
+impl Handlers {
+    /// Those who do not block the caller, in no order.
+    ///
+    /// # Errors
+    /// One of them can't be asked now: nothing has happened.
+    pub(super) async fn reachable(&self, caller: &Caller, users: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+        let asked = users.into_iter().map(|user| async move {
+            let blocked = self.is_blocked_by(caller, &user).await?;
+            Ok((!blocked).then_some(user))
+        });
+        let reachable = stream::iter(asked).buffer_unordered(AT_ONCE).try_filter_map(future::ok);
+        reachable.try_collect().await
+    }
+
+    /// Whether `user` blocks the caller.
+    ///
+    /// # Errors
+    /// He can't be asked now.
+    pub(super) async fn is_blocked_by(&self, caller: &Caller, user: &UserId) -> Result<bool, Error> {
+        if *user == caller.user || user.is_anonymous() {
+            return Ok(false);
+        }
+        let by = caller.user.clone();
+        let question = move |core: &EntityCore| match core.state() {
+            EntityState::User(user) => user.is_blocking(&by),
+            EntityState::Room(_) => false,
+        };
+        Ok(self.node.ask(Entity::User(user.clone()), question).await?)
+    }
+
+    /// What an invitation of somebody who blocks the caller comes to: the answer of one that was made, and nothing is
+    /// made. `None` if the room would refuse it, or knows the user already: then it may say so itself.
+    pub(super) async fn invited_in_vain(&self, caller: &Caller, input: &UserInRoom) -> Result<Option<Happened>, Error> {
+        let (user, now) = (input.user.clone(), self.node.env().now());
+        let head = self.inside(caller, input.room.0, move |room, _| {
+            let by_invitation = matches!(room.kind(), Some(RoomKind::Group | RoomKind::Broadcast));
+            let new = matches!(room.standing(&user), None | Some(Standing::Kicked(_)));
+            (by_invitation && new && room.status_at(now) == Status::Active).then(|| room.head())
+        });
+        Ok(head.await?.map(|seq| Happened { seq, ts: now, existing: false }))
+    }
+}
