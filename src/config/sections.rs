@@ -97,8 +97,8 @@ section! {
         audience: Option<String> = "",
         /// What `iss` must be. "": not checked.
         issuer: Option<String> = "",
-        /// How far other clocks may be off when `exp` and `nbf` are checked.
-        leeway: Duration = "0",
+        /// How far other clocks may be off when `exp`, `expire_at` and `nbf` are checked.
+        leeway: Duration = "5s",
     }
 }
 
@@ -120,6 +120,8 @@ section! {
         open: bool = "true",
         /// Subscribing takes a token with this `channel`.
         token_required: bool = "false",
+        /// A channel whose name ends in "#" and users, as "dialog#42,43", is for those, and for who has a token.
+        user_limited: bool = "true",
         /// Who may publish: "subscriber", "anyone" (connected), "nobody".
         publish: Publish = "subscriber",
         /// Who is subscribed can be asked for.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::http::HttpError;
+use crate::api::protocol::shape::read_object;
 use crate::storage::store::StoreError;
 
 /// Lines of a page without `limit`.
@@ -40,7 +41,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| bad(format!("the body: {error}")))
+        read_object(&bytes).map(Self).map_err(|error| bad(format!("the body: {error}")))
     }
 }
 

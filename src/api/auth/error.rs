@@ -35,7 +35,7 @@ pub enum TokenError {
     /// `sub` can't be a user's id here.
     #[error("token has a bad subject")]
     Subject,
-    /// `nbf` lies ahead.
+    /// `nbf` lies ahead: it, or another one, is good in a moment, so its sender is told what one with an expired token is.
     #[error("token is not valid yet")]
     NotYetValid,
     /// `exp` is over.
@@ -70,7 +70,7 @@ impl TokenError {
     pub fn on_connect(self) -> TokenOutcome {
         match self {
             Self::Missing => TokenOutcome::Error(ErrorCode::UNAUTHORIZED),
-            Self::Expired => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
+            Self::Expired | Self::NotYetValid => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
             Self::KeysUnavailable => TokenOutcome::Error(ErrorCode::INTERNAL),
             _ => TokenOutcome::Disconnect(Disconnect::INVALID_TOKEN),
         }
@@ -81,7 +81,7 @@ impl TokenError {
     #[must_use]
     pub fn on_subscribe(self) -> TokenOutcome {
         match self {
-            Self::Expired => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
+            Self::Expired | Self::NotYetValid => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
             Self::KeysUnavailable => TokenOutcome::Error(ErrorCode::INTERNAL),
             Self::WrongKind | Self::OtherChannel | Self::OtherUser => {
                 TokenOutcome::Disconnect(Disconnect::INVALID_TOKEN)
@@ -95,7 +95,7 @@ impl TokenError {
     pub fn on_refresh(self) -> TokenOutcome {
         match self {
             Self::Missing => TokenOutcome::Error(ErrorCode::BAD_REQUEST),
-            Self::Expired => TokenOutcome::Disconnect(Disconnect::EXPIRED),
+            Self::Expired | Self::NotYetValid => TokenOutcome::Disconnect(Disconnect::EXPIRED),
             Self::KeysUnavailable => TokenOutcome::Error(ErrorCode::INTERNAL),
             _ => TokenOutcome::Disconnect(Disconnect::INVALID_TOKEN),
         }
@@ -106,7 +106,7 @@ impl TokenError {
     #[must_use]
     pub fn on_sub_refresh(self) -> TokenOutcome {
         match self {
-            Self::Expired => TokenOutcome::Disconnect(Disconnect::SUB_EXPIRED),
+            Self::Expired | Self::NotYetValid => TokenOutcome::Disconnect(Disconnect::SUB_EXPIRED),
             _ => self.on_refresh(),
         }
     }

@@ -4,8 +4,8 @@
 //! RS256 only, the secret verifies HS256 only, and a token's header never chooses more than which of the configured keys
 //! is tried. Keys come from the configuration, or from a JSON Web Key Set that is fetched, cached and rotated.
 //!
-//! Rules: a token that is given is always checked, needed or not. A token without `sub` is an anonymous user. `exp` and
-//! `nbf` are checked if they are there; `aud` and `iss` are checked, and required, if configured.
+//! Rules: a token that is given is always checked, needed or not. A token without `sub` is an anonymous user. `exp`,
+//! `expire_at` and `nbf` are checked if they are there, with the leeway for other clocks; `aud` and `iss` are checked, and required, if configured.
 //!
 //! Nothing here knows a room or a socket. Neither tokens nor secrets ever reach a log, an error or a `Debug`.
 
@@ -25,7 +25,7 @@ pub use issue::{IssueError, TokenRequest, issue_token};
 pub use keyring::{Keyring, KeyringError};
 pub use keys::KeyError;
 pub use revoked::Revoked;
-pub use verify::{Grant, Verified, Verifier};
+pub use verify::{Grant, TokenSub, Verified, Verifier};
 
 use crate::config::{self, Secret};
 
@@ -50,7 +50,7 @@ pub struct AuthOptions {
     pub audience: Option<String>,
     /// What `iss` must be.
     pub issuer: Option<String>,
-    /// How far other clocks may be off when `exp` and `nbf` are checked.
+    /// How far other clocks may be off when `exp`, `expire_at` and `nbf` are checked.
     pub leeway: Duration,
 }
 

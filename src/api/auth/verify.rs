@@ -1,5 +1,6 @@
 //! The checks of a token from its bytes to what it grants.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use super::jwks::Jwks;
 use super::keyring::Keyring;
 use super::keys::{Key, KeyError, configured};
 use super::revoked::Revoked;
+use crate::api::protocol::shape::Object;
 use crate::env::Clock;
 use crate::ids::{Timestamp, UserId};
 use crate::limits;
@@ -37,12 +39,21 @@ pub struct Verified {
     pub expires_at: Option<Timestamp>,
     /// The user's `info`, JSON text.
     pub info: Option<Bytes>,
-    /// Channels to subscribe the connection to (`channels`), at most [`limits::SESSION_SUBSCRIPTIONS`].
-    pub channels: Vec<String>,
+    /// Channels to subscribe the connection to (`channels`, `subs`), at most [`limits::SESSION_SUBSCRIPTIONS`].
+    pub subs: BTreeMap<String, TokenSub>,
     /// The sign-in that the token belongs to; of Kervan's own tokens only.
     pub sign_in: Option<Uuid>,
     /// When the token was made, if it says so.
     pub issued_at: Option<Timestamp>,
+}
+
+/// What a token says of a subscription.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TokenSub {
+    /// The `info` for the channel, JSON text.
+    pub info: Option<Bytes>,
+    /// For the client's program, JSON text or nothing.
+    pub data: Bytes,
 }
 
 /// What a subscription token grants.
@@ -50,8 +61,8 @@ pub struct Verified {
 pub struct Grant {
     /// When the subscription expires.
     pub expires_at: Option<Timestamp>,
-    /// The `info` for the channel, JSON text.
-    pub info: Option<Bytes>,
+    /// What it is to be like.
+    pub sub: TokenSub,
 }
 
 impl Verifier {
@@ -87,19 +98,15 @@ impl Verifier {
         }
         let claims = self.claims(token).await?;
         // A subscription token is handed out more freely: it must not open a connection.
-        if claims.channel.is_some() {
+        if claims.channel().is_some() {
             return Err(TokenError::WrongKind);
         }
-        let (user, expires_at, info) = (claims.user()?, claims.expires_at(), claims.info()?);
+        let (user, expires_at, info) = (claims.user()?, claims.expires_at(), claims.said()?.info);
         let (sign_in, issued_at) = (claims.sid, claims.iat);
         if user.as_ref().is_some_and(|user| self.is_revoked(user, sign_in, issued_at)) {
             return Err(TokenError::Revoked);
         }
-        let channels = claims.channels;
-        if channels.len() > limits::SESSION_SUBSCRIPTIONS {
-            return Err(TokenError::Malformed);
-        }
-        Ok(Verified { user, expires_at, info, channels, sign_in, issued_at })
+        Ok(Verified { user, expires_at, info, subs: claims.subs()?, sign_in, issued_at })
     }
 
     /// Whether a token that was good is not any more.
@@ -118,15 +125,15 @@ impl Verifier {
             return Err(TokenError::Missing);
         }
         let claims = self.claims(token).await?;
-        match claims.channel.as_deref() {
-            None | Some("") => return Err(TokenError::WrongKind),
+        match claims.channel() {
+            None => return Err(TokenError::WrongKind),
             Some(named) if named != channel => return Err(TokenError::OtherChannel),
             Some(_) => {}
         }
         if claims.user()?.as_ref() != user {
             return Err(TokenError::OtherUser);
         }
-        Ok(Grant { expires_at: claims.expires_at(), info: claims.info()? })
+        Ok(Grant { expires_at: claims.expires_at(), sub: claims.said()? })
     }
 
     /// Checks size, key, signature, audience, issuer and times.
@@ -176,8 +183,8 @@ fn signed(token: &str, key: &Key) -> Result<Claims, TokenError> {
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
-    match decode::<Claims>(token, &key.decoding, &validation) {
-        Ok(token) => Ok(token.claims),
+    match decode::<Object<Claims>>(token, &key.decoding, &validation) {
+        Ok(token) => Ok(token.claims.0),
         Err(error) => Err(match error.kind() {
             ErrorKind::InvalidSignature => TokenError::Signature,
             ErrorKind::InvalidAlgorithm => TokenError::Algorithm,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::error::Error;
 use crate::api::protocol::payload::depth_within;
+use crate::api::protocol::shape::read_object;
 use crate::config::parse_duration;
 use crate::ids::{ClientId, DeviceId, RoomId, UserId};
 use crate::limits;
@@ -20,7 +21,7 @@ const WHY_BYTES: usize = 200;
 /// The longest time to live, in milliseconds: a hundred years. Longer ones are a mistake in the unit.
 const TTL_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
-/// Reads a request. No data at all counts as an empty object.
+/// Reads a request: an object. No data at all counts as an empty one.
 ///
 /// # Errors
 /// 107 with what is wrong.
@@ -29,7 +30,7 @@ pub fn parse<T: DeserializeOwned>(data: &[u8]) -> Result<T, Error> {
     if !depth_within(data, limits::JSON_DEPTH) {
         return Err(Error::bad(format!("JSON is nested deeper than {}", limits::JSON_DEPTH)));
     }
-    serde_json::from_slice(data).map_err(|why| {
+    read_object(data).map_err(|why| {
         let mut why = why.to_string();
         let end = why.floor_char_boundary(WHY_BYTES);
         why.truncate(end);

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::json_in::{bounded_subs, nullable, object, present, raw};
+use super::json_in::{bounded_subs, present, raw};
 use super::safe_debug;
+use super::shape::{nullable, object};
 
 /// Bits of [`SubscribeRequest::flag`]. A server ignores those that it does not know.
 pub mod subscription_flag {

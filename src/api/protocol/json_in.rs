@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -16,6 +14,7 @@ use super::command::{
     Command, ConnectRequest, HistoryRequest, PingRequest, PresenceRequest, PresenceStatsRequest, PublishRequest,
     RefreshRequest, Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest,
 };
+use super::shape::{nullable, object};
 use crate::limits;
 
 /// A command as JSON has it: each request under its own key.
@@ -87,34 +86,6 @@ pub(super) fn command(line: &str) -> Result<Command, serde_json::Error> {
         .or(refresh.map(Request::Refresh))
         .or(sub_refresh.map(Request::SubRefresh));
     Ok(Command { id, request })
-}
-
-/// A value, or its default for `null`.
-pub(super) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(d)?.unwrap_or_default())
-}
-
-/// An object, or nothing for `null`. What serde derives would take an array as well, field by field.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
-    struct Object<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-        }
-    }
-
-    d.deserialize_any(Object(PhantomData))
 }
 
 /// A payload: the JSON text as it stands, copied out of the frame. `null` is a payload like any other.

@@ -19,6 +19,7 @@ pub(in crate::api) mod json_write;
 pub mod payload;
 mod push;
 mod reply;
+pub(in crate::api) mod shape;
 
 pub use command::{
     Command, ConnectRequest, HistoryRequest, PingRequest, PresenceRequest, PresenceStatsRequest, PublishRequest,

@@ -49,6 +49,9 @@ fn token_refused(error: TokenError) -> HttpError {
     match error {
         TokenError::Missing => HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", "this takes a bearer token"),
         TokenError::Expired => HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is over"),
+        TokenError::NotYetValid => {
+            HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is not good yet: get a new one")
+        }
         TokenError::KeysUnavailable => {
             HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "keys can't be fetched now")
                 .retry_after(1000)

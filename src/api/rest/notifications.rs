@@ -14,6 +14,7 @@ use super::{Asked, Body, Me, Refused, Rest};
 use crate::api::handlers::view::json;
 use crate::api::handlers::{self, input};
 use crate::api::http::HttpError;
+use crate::api::protocol::shape::objects;
 use crate::ids::{RoomId, Timestamp};
 use crate::storage::aside::{AnalyticsEvent, Notification};
 
@@ -117,6 +118,7 @@ struct NewEvent {
 #[derive(Deserialize, ToSchema)]
 struct NewEvents {
     /// At most 100.
+    #[serde(deserialize_with = "objects")]
     events: Vec<NewEvent>,
 }
 

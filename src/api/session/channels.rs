@@ -13,11 +13,17 @@ use crate::config::{self, Publish};
 use crate::ids::{RoomId, UserId};
 use crate::limits;
 
+/// What the name of an open channel begins with that takes a token whatever its namespace says. It is no part of the
+/// namespace's name.
+const PRIVATE: char = '$';
+
 /// The rules of a kind of channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules {
     /// Subscribing takes a token.
     pub token_required: bool,
+    /// A name that ends in `#` and users is for them, and for who has a token.
+    pub user_limited: bool,
     /// Who may publish.
     pub publish: Publish,
     /// Who is subscribed may be asked for.
@@ -35,6 +41,7 @@ pub struct Rules {
 /// Rooms: who may do what is decided in the fold.
 const ROOM: Rules = Rules {
     token_required: false,
+    user_limited: false,
     publish: Publish::Anyone,
     presence: true,
     join_leave: true,
@@ -91,9 +98,14 @@ impl Channels {
     /// # Errors
     /// 107 for what can't be a name, 102 for what is none here, 103 for the personal stream of somebody else.
     pub fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
-        let channel = self.named(name)?;
+        let mut channel = self.named(name)?;
         match &channel.key.stream {
             StreamId::User(owner) if owner != user || user.is_anonymous() => Err(ErrorCode::PERMISSION_DENIED.into()),
+            StreamId::Room(_) if channel.key.open => {
+                let rules = &mut channel.rules;
+                rules.token_required |= name.starts_with(PRIVATE) || (rules.user_limited && !names_user(name, user));
+                Ok(channel)
+            }
             _ => Ok(channel),
         }
     }
@@ -117,16 +129,25 @@ impl Channels {
             let room = room.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
             return Ok(Channel { key: StreamKey { stream: StreamId::Room(room), open: false }, rules: ROOM });
         }
-        let namespace = name.split_once(':').map_or("", |(namespace, _)| namespace);
+        let bare = name.strip_prefix(PRIVATE).unwrap_or(name);
+        let namespace = bare.split_once(':').map_or("", |(namespace, _)| namespace);
         let rules = self.open.get(namespace).ok_or(ErrorCode::UNKNOWN_CHANNEL)?.clone();
         Ok(Channel { key: StreamKey { stream: StreamId::Room(RoomId::open(name)), open: true }, rules })
     }
+}
+
+/// Whether a name ends in users of whom this is one, as `dialog#42,43`, or in none at all. The id of an anonymous user is new
+/// each time: no name can mean it.
+fn names_user(name: &str, user: &UserId) -> bool {
+    let Some((_, users)) = name.rsplit_once('#') else { return true };
+    !user.is_anonymous() && users.split(',').any(|one| one == user.as_str())
 }
 
 fn rules(namespace: &config::Namespace) -> Rules {
     let age_ms = u64::try_from(namespace.history_ttl.as_millis()).unwrap_or(u64::MAX);
     Rules {
         token_required: namespace.token_required,
+        user_limited: namespace.user_limited,
         publish: namespace.publish,
         presence: namespace.presence,
         join_leave: namespace.join_leave,
@@ -148,7 +169,8 @@ mod tests {
             history_size,
             ..config::Namespace::default()
         };
-        Channels::new(&[namespace("", true, 100), namespace("news", true, 0), namespace("off", false, 100)])
+        let free = config::Namespace { user_limited: false, ..namespace("free", true, 0) };
+        Channels::new(&[namespace("", true, 100), namespace("news", true, 0), namespace("off", false, 100), free])
     }
 
     fn find(name: &str) -> Result<Channel, u32> {
@@ -183,6 +205,31 @@ mod tests {
         ] {
             assert_eq!(find(name), Err(code), "{name}");
         }
+    }
+
+    #[test]
+    fn a_private_channel_and_one_of_named_users_take_a_token_of_everybody_else() {
+        let takes_token = |name: &str, user: &str| {
+            channels().find(name, &UserId::new(user).unwrap()).map(|channel| channel.rules.token_required)
+        };
+        for (name, user, token) in [
+            ("lobby", "ann", false),
+            ("$lobby", "ann", true),
+            ("$news:today", "ann", true),
+            ("dialog#ann,bob", "ann", false),
+            ("news:dialog#ann,bob", "bob", false),
+            ("dialog#ann,bob", "mallory", true),
+            ("dialog#ann", "an", true),
+            ("dialog#", "ann", true),
+            ("a#ann#bob", "ann", true),
+            ("$dialog#ann", "ann", true),
+            ("free:c#", "ann", false),
+        ] {
+            assert_eq!(takes_token(name, user), Ok(token), "{name} {user}");
+        }
+        assert_eq!(find("$off:x"), Err(102));
+        let nobody = UserId::anonymous(Uuid::from_u128(1));
+        assert!(channels().find(&format!("news:x#{nobody}"), &nobody).unwrap().rules.token_required);
     }
 
     #[test]

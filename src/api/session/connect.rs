@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::channels::Channel;
 use super::methods::Asker;
 use super::push::{seconds, wire};
 use super::subscribe::{Asked, By, position};
@@ -18,9 +19,10 @@ use super::{Connection, Session};
 use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::outbox::Outbox;
-use crate::api::auth::{TokenError, TokenOutcome, Verified};
-use crate::api::protocol::codes::{Disconnect, ErrorCode};
-use crate::api::protocol::{ConnectRequest, ConnectResult, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
+use crate::api::auth::{TokenError, TokenOutcome, TokenSub, Verified};
+use crate::api::protocol::codes::Disconnect;
+use crate::api::protocol::shape::read_object;
+use crate::api::protocol::{ConnectRequest, ConnectResult, Error, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
 use crate::ids::{DeviceId, Timestamp, UserId};
 
 /// The server's version, as clients see it.
@@ -73,16 +75,29 @@ impl Session {
     }
 
     fn admit(&mut self, id: u32, request: &ConnectRequest, verified: Verified) {
-        let Verified { user, expires_at, info, channels, sign_in, issued_at } = verified;
+        let Verified { user, expires_at, info, subs, sign_in, issued_at } = verified;
         if self.server.shutdown.is_draining() {
             return self.close(Disconnect::SHUTDOWN);
         }
-        if expires_at.is_some_and(|at| at <= self.server.env.now()) {
-            return self.refuse(id, ErrorCode::TOKEN_EXPIRED);
-        }
         let client = self.server.env.ids.next();
         let user = user.unwrap_or_else(|| UserId::anonymous(client));
-        let device = serde_json::from_slice::<About>(&request.data).unwrap_or_default().device;
+        let mut begun = Vec::with_capacity(subs.len() + 1);
+        if !user.is_anonymous() {
+            begun.push((user.channel(), TokenSub::default()));
+        }
+        begun.extend(subs.into_iter().filter(|(name, _)| *name != user.channel()));
+        let channels = &self.server.options.channels;
+        let found = begun.into_iter().map(|(name, says)| {
+            let channel = channels
+                .find(&name, &user)
+                .map_err(|error| Error { message: format!("{}: the token names {name:?}", error.message), ..error })?;
+            Ok((name, channel, says))
+        });
+        let begun: Vec<_> = match found.collect::<Result<_, Error>>() {
+            Ok(begun) => begun,
+            Err(error) => return self.refuse(id, error),
+        };
+        let device = read_object::<About>(&request.data).unwrap_or_default().device;
         self.asker = Some(Arc::new(Asker { user: user.clone(), device }));
         let outbox = Outbox::new(self.server.options.outbox_bytes);
         let connection = Arc::new(Connection {
@@ -105,30 +120,29 @@ impl Session {
         self.connection = Some(connection.clone());
         self.connecting =
             Some(Box::new(Connecting { id, waiting: 0, subs: BTreeMap::new(), held: Vec::new(), expires_at }));
-        let personal = (!user.is_anonymous()).then(|| user.channel());
-        for channel in personal.into_iter().chain(channels) {
-            let from = request.subs.get(&channel);
-            self.server_side(channel, from, &connection);
+        for (name, channel, says) in begun {
+            let from = request.subs.get(&name);
+            self.server_side(name, channel, says, from, &connection);
         }
         self.connected_if_complete(Instant::now(), None);
     }
 
-    fn server_side(&mut self, name: String, from: Option<&SubscribeRequest>, connection: &Arc<Connection>) {
-        let Ok(channel) = self.server.options.channels.find(&name, &connection.user) else {
-            tracing::debug!("a token names a channel that is none here");
-            return;
-        };
-        if self.sub(&name).is_some() {
-            return;
-        }
+    fn server_side(
+        &mut self,
+        name: String,
+        channel: Channel,
+        says: TokenSub,
+        from: Option<&SubscribeRequest>,
+        connection: &Arc<Connection>,
+    ) {
         let from = from.filter(|from| from.recover && channel.rules.recover);
         let wishes = Wishes {
             announced: channel.rules.join_leave,
             join_leave: channel.rules.join_leave,
-            info: None,
             recover: from.map(|from| position(self.server.history(), from)),
+            info: says.info.map(Box::new),
         };
-        let asked = Asked::server_side(By::Connect, from.is_some(), channel.rules.recover);
+        let asked = Asked::server_side(By::Connect, says.data, from.is_some(), channel.rules.recover);
         self.begin(name, channel.key, asked, wishes, connection, None);
         if let Some(connecting) = &mut self.connecting {
             connecting.waiting += 1;

@@ -14,7 +14,7 @@ use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::{StreamKey, Subscription, Wishes};
 use crate::actors::gateway::outbox::Signal;
 use crate::api::answer::denial_error;
-use crate::api::auth::Grant;
+use crate::api::auth::{Grant, TokenSub};
 use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
 use crate::api::protocol::{
     Push, PushBody, Reply, ReplyBody, SubscribeRequest, SubscribeResult, UnsubscribeResult, encode_push,
@@ -41,6 +41,8 @@ pub(super) struct Sub {
 /// What a subscribe asked for.
 pub(super) struct Asked {
     by: By,
+    /// For the client's program, from a token or a back end.
+    data: Bytes,
     recovering: bool,
     recoverable: bool,
     reject_unrecovered: bool,
@@ -53,19 +55,19 @@ pub(super) enum By {
     Command(u32),
     /// Its token, or its being who it is.
     Connect,
-    /// A back end, with this for the client's program.
-    BackEnd(Bytes),
+    /// A back end.
+    BackEnd,
 }
 
 impl Asked {
-    pub fn server_side(by: By, recovering: bool, recoverable: bool) -> Self {
-        Self { by, recovering, recoverable, reject_unrecovered: false, expires_at: None }
+    pub fn server_side(by: By, data: Bytes, recovering: bool, recoverable: bool) -> Self {
+        Self { by, data, recovering, recoverable, reject_unrecovered: false, expires_at: None }
     }
 
     pub fn command(&self) -> Option<u32> {
         match self.by {
             By::Command(id) => Some(id),
-            By::Connect | By::BackEnd(_) => None,
+            By::Connect | By::BackEnd => None,
         }
     }
 
@@ -125,10 +127,7 @@ impl Session {
 
     fn subscribe_granted(&mut self, id: u32, request: SubscribeRequest, channel: Channel, grant: Grant) {
         let Some(connection) = self.connection.clone() else { return };
-        let Grant { expires_at, info } = grant;
-        if expires_at.is_some_and(|at| at <= self.server.env.now()) {
-            return self.refuse(id, ErrorCode::TOKEN_EXPIRED);
-        }
+        let Grant { expires_at, sub: TokenSub { info, data } } = grant;
         let rules = &channel.rules;
         let wishes = Wishes {
             announced: rules.join_leave,
@@ -138,6 +137,7 @@ impl Session {
         };
         let asked = Asked {
             by: By::Command(id),
+            data,
             recovering: request.recover,
             recoverable: rules.recover,
             reject_unrecovered: request.flag & subscription_flag::REJECT_UNRECOVERED != 0,
@@ -218,6 +218,7 @@ impl Session {
             offset: reply.offset.0,
             positioned: asked.recoverable,
             was_recovering: asked.recovering,
+            data: asked.data.clone(),
             ..SubscribeResult::default()
         };
         let channel = sub.channel.clone();
@@ -225,7 +226,7 @@ impl Session {
         match asked.by {
             By::Command(id) => out.push(self.encode(&Reply::new(id, ReplyBody::Subscribe(result)))),
             By::Connect => self.server_side_begun(&channel, result, now, out),
-            By::BackEnd(data) => self.told_subscription_begun(&channel, result, data, out),
+            By::BackEnd => self.told_subscription_begun(&channel, result, out),
         }
     }
 
@@ -235,7 +236,7 @@ impl Session {
         match sub.asked.map(|asked| asked.by) {
             Some(By::Command(id)) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
             Some(By::Connect) => self.server_side_refused(reason, now, out),
-            Some(By::BackEnd(_)) => tracing::debug!(?reason, "a subscription that a back end wished is refused"),
+            Some(By::BackEnd) => tracing::debug!(?reason, "a subscription that a back end wished is refused"),
             None => {}
         }
     }

@@ -42,21 +42,15 @@ impl Session {
         }
         let rules = &channel.rules;
         let recover = recover.filter(|_| rules.recover);
-        let asked = Asked::server_side(By::BackEnd(data), recover.is_some(), rules.recover);
+        let asked = Asked::server_side(By::BackEnd, data, recover.is_some(), rules.recover);
         let wishes =
             Wishes { announced: rules.join_leave, join_leave: rules.join_leave, info: info.map(Box::new), recover };
         self.begin(name.to_owned(), channel.key, asked, wishes, &connection, None);
     }
 
     /// A subscription that a back end wished begins: the client is told, then gets what it missed.
-    pub(super) fn told_subscription_begun(
-        &mut self,
-        channel: &str,
-        result: SubscribeResult,
-        data: Bytes,
-        out: &mut Vec<Bytes>,
-    ) {
-        let SubscribeResult { recoverable, epoch, offset, positioned, publications, .. } = result;
+    pub(super) fn told_subscription_begun(&mut self, channel: &str, result: SubscribeResult, out: &mut Vec<Bytes>) {
+        let SubscribeResult { recoverable, epoch, offset, positioned, publications, data, .. } = result;
         let begun = SubscribePush { recoverable, epoch, offset, positioned, data };
         let pushes = std::iter::once(PushBody::Subscribe(begun)).chain(publications.into_iter().map(PushBody::Pub));
         for body in pushes {

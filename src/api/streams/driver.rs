@@ -49,6 +49,10 @@ impl Driver {
         let Ok(disconnect) = end else { return };
         tracing::debug!(code = disconnect.code, reason = disconnect.reason, "disconnect");
         self.session.count_close(disconnect);
+        if disconnect == Disconnect::CONNECTION_CLOSED {
+            // What this code says is nothing: as if the network had gone.
+            return;
+        }
         let reason = said.unwrap_or_else(|| disconnect.reason.to_owned());
         let push = DisconnectPush { code: disconnect.code.into(), reason, reconnect: disconnect.reconnects() };
         let last = encode_push(&Push::new("", PushBody::Disconnect(push)), self.style.format());

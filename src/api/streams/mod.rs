@@ -31,6 +31,7 @@ use self::driver::Driver;
 use self::registry::Registry;
 use super::http::{self, HttpError, Peer};
 use super::protocol::Format;
+use super::protocol::shape::read_object;
 use super::session::Server;
 use super::websocket::Origins;
 
@@ -171,7 +172,7 @@ async fn emulation(
         (session, data)
     } else {
         let Emulated { session, data } =
-            serde_json::from_slice(&body).map_err(|_| bad("this takes {\"session\",\"node\",\"data\"}"))?;
+            read_object(&body).map_err(|_| bad("this takes {\"session\",\"node\",\"data\"}"))?;
         let text = serde_json::from_str::<String>(data.get());
         (session, text.unwrap_or_else(|_| data.get().to_owned()).into())
     };

@@ -179,6 +179,8 @@ impl Driver {
 /// Says goodbye, and lets the other side read it: closing with unread bytes would reset the connection under it.
 async fn finish(mut stream: TcpStream, mut writer: Writer, end: &End) -> io::Result<()> {
     match end {
+        // What this code says on the wire is nothing: as if the network had gone.
+        End::Disconnect(end, _) if *end == Disconnect::CONNECTION_CLOSED => return Ok(()),
         End::Disconnect(Disconnect { code, reason }, said) => writer.close(*code, said.as_deref().unwrap_or(reason)),
         End::NoWebSocket => writer.close(PROTOCOL_ERROR, "bad frame"),
         End::ByClient => writer.close(NORMAL, ""),

@@ -61,7 +61,48 @@ async fn a_sub_that_is_no_possible_user_is_refused() {
     for sub in ["anon:0190", "anon:", "a\nb", &"x".repeat(limits::USER_ID_BYTES + 1)] {
         refused(secret(), &hs256(&json!({"sub": sub})), TokenError::Subject).await;
     }
-    refused(secret(), &hs256(&json!({"sub": 7})), TokenError::Malformed).await;
+    for sub in [json!(7.5), json!(true), json!([]), json!({})] {
+        refused(secret(), &hs256(&json!({"sub": sub})), TokenError::Malformed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_whole_number_is_a_user_s_id() {
+    let bench = Bench::new(secret());
+    for (sub, user) in
+        [(json!(42), "42"), (json!(0), "0"), (json!(-1), "-1"), (json!(u64::MAX), "18446744073709551615")]
+    {
+        let verified = bench.connection(&hs256(&json!({"sub": sub}))).await.unwrap();
+        assert_eq!(verified.user, Some(UserId::new(user).unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn null_is_no_claim() {
+    let bench = Bench::new(secret());
+    let claims = [
+        "exp",
+        "nbf",
+        "iat",
+        "aud",
+        "iss",
+        "expire_at",
+        "info",
+        "b64info",
+        "data",
+        "b64data",
+        "sid",
+        "channel",
+        "channels",
+        "subs",
+        "jti",
+        "meta",
+    ];
+    for claim in claims {
+        let verified = bench.connection(&hs256(&json!({"sub": "alice", claim: null}))).await;
+        assert_eq!(verified.map(|verified| verified.user), Ok(Some(UserId::new("alice").unwrap())), "{claim}");
+    }
+    refused(secret(), &hs256(&json!(["alice", null, null])), TokenError::Malformed).await;
 }
 
 #[tokio::test]
@@ -145,7 +186,9 @@ async fn a_token_that_is_not_valid_yet_is_refused() {
     let bench = Bench::new(secret());
     let token = hs256(&json!({"sub": "alice", "nbf": NOW + 10}));
     assert_eq!(bench.connection(&token).await, Err(TokenError::NotYetValid));
-    assert_eq!(TokenError::NotYetValid.on_connect(), INVALID);
+    assert_eq!(TokenError::NotYetValid.on_connect(), TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED));
+    assert_eq!(TokenError::NotYetValid.on_subscribe(), TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED));
+    assert_eq!(TokenError::NotYetValid.on_refresh(), TokenOutcome::Disconnect(Disconnect::EXPIRED));
     bench.clock.advance(10_000);
     assert!(bench.connection(&token).await.is_ok());
 }
@@ -235,6 +278,11 @@ async fn info_is_json_as_it_stands_and_bounded() {
     let verified = bench.connection(&hs256(&json!({"info": {"name": "Alice"}}))).await.unwrap();
     assert_eq!(verified.info.as_deref(), Some(&br#"{"name":"Alice"}"#[..]));
     assert_eq!(bench.connection(&hs256(&json!({"info": null}))).await.unwrap().info, None);
+    let coded = bench.connection(&hs256(&json!({"b64info": "eyJuIjoyfQ==", "info": 1}))).await.unwrap();
+    assert_eq!(coded.info.as_deref(), Some(&br#"{"n":2}"#[..]));
+    for coded in ["%", "/w==", "e30", "W1s="] {
+        refused(secret(), &hs256(&json!({"b64info": coded})), TokenError::Malformed).await;
+    }
     let deep = (0..limits::JSON_DEPTH + 1).fold(json!(1), |inner, _| json!([inner]));
     refused(secret(), &hs256(&json!({"info": deep})), TokenError::Malformed).await;
 }
@@ -246,13 +294,22 @@ async fn expire_at_stands_above_exp() {
     assert_eq!(expires(json!({"exp": NOW + 5, "expire_at": NOW + 9})).await, Some(Timestamp((NOW + 9) * 1000)));
     assert_eq!(expires(json!({"exp": NOW + 5, "expire_at": 0})).await, None);
     assert_eq!(expires(json!({})).await, None);
+    refused(secret(), &hs256(&json!({"expire_at": NOW - 1})), TokenError::Expired).await;
 }
 
 #[tokio::test]
 async fn channels_are_handed_on_and_bounded() {
     let bench = Bench::new(secret());
     let verified = bench.connection(&hs256(&json!({"channels": ["news", "a:b"]}))).await.unwrap();
-    assert_eq!(verified.channels, ["news", "a:b"]);
+    assert_eq!(verified.subs.keys().collect::<Vec<_>>(), ["a:b", "news"]);
+    let info = json!({"info": {"n": 1}, "b64data": "WzJd", "override": {"presence": {"value": true}}});
+    let token = hs256(&json!({"channels": ["news", "a"], "subs": {"a": info, "b": null, "c": {}}}));
+    let subs = bench.connection(&token).await.unwrap().subs;
+    assert_eq!(subs.keys().collect::<Vec<_>>(), ["a", "b", "c", "news"]);
+    assert_eq!(subs["a"], TokenSub { info: Some(r#"{"n":1}"#.into()), data: "[2]".into() });
+    for bad in [json!({"a": []}), json!({"a": 1}), json!({"a": {"b64info": "%"}}), json!([])] {
+        refused(secret(), &hs256(&json!({"subs": bad})), TokenError::Malformed).await;
+    }
     let many = vec!["x"; limits::SESSION_SUBSCRIPTIONS + 1];
     refused(secret(), &hs256(&json!({"channels": many})), TokenError::Malformed).await;
 }
@@ -265,13 +322,14 @@ async fn a_subscription_token_is_for_one_user_and_one_channel() {
     let check = async |token: &str, channel: &str, user: Option<&UserId>| {
         bench.verifier.subscription(token, channel, user).await
     };
-    let grant = Grant { expires_at: Some(Timestamp((NOW + 5) * 1000)), info: Some("[1]".into()) };
+    let sub = TokenSub { info: Some("[1]".into()), ..TokenSub::default() };
+    let grant = Grant { expires_at: Some(Timestamp((NOW + 5) * 1000)), sub };
     assert_eq!(check(&token, "news", Some(&alice)).await, Ok(grant));
     assert_eq!(check(&token, "news2", Some(&alice)).await, Err(TokenError::OtherChannel));
     assert_eq!(check(&token, "news", Some(&bob)).await, Err(TokenError::OtherUser));
     assert_eq!(check(&token, "news", None).await, Err(TokenError::OtherUser));
     assert_eq!(check("", "news", None).await, Err(TokenError::Missing));
-    assert_eq!(check(&hs256(&json!({"channel": "news"})), "news", None).await.map(|g| g.info), Ok(None));
+    assert_eq!(check(&hs256(&json!({"channel": "news"})), "news", None).await.map(|g| g.sub.info), Ok(None));
     for claims in [json!({"sub": "alice"}), json!({"sub": "alice", "channel": ""})] {
         assert_eq!(check(&hs256(&claims), "news", Some(&alice)).await, Err(TokenError::WrongKind));
     }

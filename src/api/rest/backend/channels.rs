@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::Done;
 use super::input::{Channel, History, Pattern, Unasked};
 use super::output::{Client, Names, Node, Nodes, Nothing, Numbers, Page, Past, Present, Subscribers};
+use crate::actors::gateway::hub::Presence;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{HistoryRequest, StreamPosition};
 use crate::api::publication::stream_publication;
@@ -13,15 +14,23 @@ use crate::api::session::{client_info, history};
 
 impl Rest {
     pub(super) async fn presence(&self, asked: Channel) -> Done<Present> {
-        let present = self.sessions.hub().presence(&self.sessions.channels().named(&asked.channel)?.key);
+        let present = self.present(&asked.channel)?;
         let presence = present.iter().map(|who| (who.client.to_string(), Client::from(client_info(who))));
         Ok(Present { presence: presence.collect() })
     }
 
     pub(super) async fn presence_stats(&self, asked: Channel) -> Done<Numbers> {
-        let present = self.sessions.hub().presence(&self.sessions.channels().named(&asked.channel)?.key);
+        let present = self.present(&asked.channel)?;
         let users: HashSet<_> = present.iter().map(|who| &who.user).collect();
         Ok(Numbers { num_clients: present.len(), num_users: users.len() })
+    }
+
+    fn present(&self, channel: &str) -> Done<Vec<Presence>> {
+        let channel = self.sessions.channels().named(channel)?;
+        if !channel.rules.presence {
+            return Err(ErrorCode::NOT_AVAILABLE.into());
+        }
+        Ok(self.sessions.hub().presence(&channel.key))
     }
 
     pub(super) async fn history(&self, asked: History) -> Done<Page> {

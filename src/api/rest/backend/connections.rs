@@ -13,7 +13,7 @@ use crate::actors::gateway::hub::Connection;
 use crate::actors::gateway::outbox::Signal;
 use crate::api::protocol::codes::{self, ErrorCode};
 use crate::api::rest::Rest;
-use crate::ids::{Seq, Timestamp};
+use crate::ids::{Seq, Timestamp, UserId};
 use crate::limits;
 
 /// Bytes of the reason in a WebSocket close frame.
@@ -21,16 +21,16 @@ const REASON_BYTES: usize = 123;
 
 impl Rest {
     pub(super) async fn subscribe(&self, asked: Subscribe) -> Done<Nothing> {
-        let Subscribe { whose, channel, info, data, b64data, recover_since } = asked;
-        self.sessions.channels().find(&channel, &whose.user)?;
-        let data = payload(data.as_deref(), b64data.as_deref())?;
-        let info = info.map(|json| Bytes::copy_from_slice(json.get().as_bytes()));
+        let Subscribe { whose, channel, info, b64info, data, b64data, recover_since } = asked;
+        self.sessions.channels().find(&channel, user(&whose)?)?;
+        let data = payload(data.as_deref(), &b64data)?;
+        let info = Some(payload(info.as_deref(), &b64info)?).filter(|info| !info.is_empty());
         if data.len().max(info.as_ref().map_or(0, Bytes::len)) > limits::METADATA_BYTES {
             return Err(ErrorCode::TOO_LARGE.because(&format!("at most {} bytes", limits::METADATA_BYTES)));
         }
         let recover = recover_since
             .map(|since| Position { epoch: self.sessions.history().read(&since.epoch), offset: Seq(since.offset) });
-        for connection in self.connections(&whose) {
+        for connection in self.connections(&whose)? {
             let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover);
             connection.outbox.signal(Signal::Subscribe { channel, info, data, recover });
         }
@@ -40,7 +40,7 @@ impl Rest {
     pub(super) async fn unsubscribe(&self, asked: Unsubscribe) -> Done<Nothing> {
         let Unsubscribe { whose, channel } = asked;
         self.sessions.channels().named(&channel)?;
-        for connection in self.connections(&whose) {
+        for connection in self.connections(&whose)? {
             connection.outbox.signal(Signal::Unsubscribe { channel: channel.as_str().into() });
         }
         Ok(Nothing {})
@@ -58,7 +58,7 @@ impl Rest {
             return Err(ErrorCode::TOO_LARGE.because(&format!("the reason has at most {REASON_BYTES} bytes")));
         }
         let spared = |connection: &Connection| whitelist.contains(&connection.client.to_string());
-        for connection in self.connections(&whose).into_iter().filter(|connection| !spared(connection)) {
+        for connection in self.connections(&whose)?.into_iter().filter(|connection| !spared(connection)) {
             let reason = Some(farewell.reason.as_str()).filter(|reason| !reason.is_empty());
             connection.outbox.signal(Signal::Close { code, reason: reason.map(Into::into) });
         }
@@ -67,9 +67,9 @@ impl Rest {
 
     pub(super) async fn refresh(&self, asked: Refresh) -> Done<Nothing> {
         let Refresh { whose, expired, expire_at } = asked;
-        let at = expire_at.filter(|seconds| *seconds > 0).map(|seconds| Timestamp(seconds.saturating_mul(1_000)));
+        let at = (expire_at > 0).then(|| Timestamp(expire_at.saturating_mul(1_000)));
         let over = expired || at.is_some_and(|at| at <= self.sessions.clock().now());
-        for connection in self.connections(&whose) {
+        for connection in self.connections(&whose)? {
             connection.outbox.signal(match over {
                 true => Signal::close(codes::Disconnect::EXPIRED.code),
                 false => Signal::Expire(at),
@@ -78,9 +78,14 @@ impl Rest {
         Ok(Nothing {})
     }
 
-    fn connections(&self, whose: &Whose) -> Vec<Arc<Connection>> {
-        let mut all = self.sessions.hub().sessions().of(&whose.user);
-        all.retain(|connection| whose.client.is_none_or(|client| client == connection.client));
-        all
+    /// A `client` that no connection has, whatever it looks like, is one that has gone.
+    fn connections(&self, whose: &Whose) -> Done<Vec<Arc<Connection>>> {
+        let mut all = self.sessions.hub().sessions().of(user(whose)?);
+        all.retain(|connection| whose.client.is_empty() || whose.client == connection.client.to_string());
+        Ok(all)
     }
+}
+
+fn user(whose: &Whose) -> Done<&UserId> {
+    whose.user.as_ref().ok_or_else(|| ErrorCode::BAD_REQUEST.because("name the `user`"))
 }

@@ -2,11 +2,12 @@
 //!
 //! Off without `[api] key`. A refusal is an answer 200 with `{"error":{"code","message"}}`, with the numbers of the client
 //! protocol, as back ends that know Centrifugo expect; a request that is none (no key, no JSON) has a status of its own and
-//! the error shape of the rest of `/api`. A back end is trusted: it may write as any user. Rate limits are for users.
+//! the error shape of the rest of `/api`. Among many calls one that can't be read spoils no other: its error stands in its
+//! place. A back end is trusted: it may write as any user. Rate limits are for users.
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | routes, the key, one call or many of them |
+//! | here | routes, the key, one call or many of them: `batch`, and lines of `{"method", "params"}` |
 //! | `input`, `output` | what is asked, what is answered |
 //! | `publish` | `publish`, `broadcast` |
 //! | `connections` | `subscribe`, `unsubscribe`, `disconnect`, `refresh` |
@@ -18,22 +19,29 @@ mod input;
 mod output;
 mod publish;
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::input::Command;
-use self::output::{Answer, Batched, Outcome};
+use self::output::{Answer, Batched, Outcome, Plain};
 use super::extract::body_refused;
 use super::{Refused, Rest};
+use crate::api::handlers;
 use crate::api::handlers::input::parse;
 use crate::api::http::HttpError;
 use crate::api::protocol::Error;
+use crate::api::protocol::codes::ErrorCode;
+use crate::api::protocol::shape::{Object, read_object};
 
 /// The header with the key.
 pub const KEY: &str = "X-API-Key";
@@ -42,10 +50,10 @@ const BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Calls in a batch, and channels of a broadcast.
 const MOST: usize = 1_000;
 
-/// What a back end that has shown the key asks for.
-struct Order<T>(T);
+/// The body of a back end that has shown the key: many calls, each of which is read by itself.
+struct Many(Bytes);
 
-impl<T: DeserializeOwned> FromRequest<Rest> for Order<T> {
+impl FromRequest<Rest> for Many {
     type Rejection = Refused;
 
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
@@ -55,7 +63,18 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Order<T> {
             return Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into());
         }
         // Whatever the content type says: back ends send what their HTTP library sends.
-        let bytes = Bytes::from_request(request, rest).await.map_err(body_refused)?;
+        Ok(Self(Bytes::from_request(request, rest).await.map_err(body_refused)?))
+    }
+}
+
+/// One call.
+struct Order<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Rest> for Order<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
+        let Many(bytes) = Many::from_request(request, rest).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -84,12 +103,23 @@ macro_rules! calls {
         )*
 
         impl Rest {
-            /// Carries out one call of a batch.
-            async fn carry_out(&self, command: Command) -> Batched {
-                match command {
-                    $(Command::$Variant(asked) => self.$name(asked).await.map_or_else(Batched::from, |result| {
-                        Batched::Result(Outcome::$Variant(result))
-                    }),)*
+            /// Carries out one call of many.
+            async fn carry_out(&self, command: Done<Command>) -> Done<Outcome> {
+                match command? {
+                    $(Command::$Variant(asked) => self.$name(asked).await.map(Outcome::$Variant),)*
+                }
+            }
+        }
+
+        impl Command {
+            /// Reads what the call of this name asks for.
+            ///
+            /// # Errors
+            /// 104 for an unknown name, 107 for what can't be read.
+            fn read(name: &str, params: &[u8]) -> Done<Self> {
+                match name {
+                    $(stringify!($name) => Ok(Self::$Variant(parse(params).map_err(|error| error.to_protocol())?)),)*
+                    _ => Err(ErrorCode::METHOD_NOT_FOUND.into()),
                 }
             }
         }
@@ -98,7 +128,7 @@ macro_rules! calls {
         pub(super) fn routes() -> OpenApiRouter<Rest> {
             let router = OpenApiRouter::new();
             $(let router = router.routes(routes!($name));)*
-            router.routes(routes!(batch)).layer(DefaultBodyLimit::max(BODY_BYTES))
+            router.routes(routes!(batch)).routes(routes!(lines)).layer(DefaultBodyLimit::max(BODY_BYTES))
         }
     };
 }
@@ -133,21 +163,70 @@ calls! {
 /// Many calls in one request
 #[utoipa::path(post, path = "/api/batch", tag = "server", security(("api_key" = [])),
     request_body = input::Batch, responses((status = 200, body = output::Replies), Refused))]
-async fn batch(State(rest): State<Rest>, Order(asked): Order<input::Batch>) -> Result<Json<output::Replies>, Refused> {
-    let input::Batch { commands, parallel } = asked;
-    if commands.len() > MOST {
-        return Err(crate::api::handlers::Error::TooMany { what: "commands", max: MOST }.into());
-    }
-    let replies = if parallel {
-        join_all(commands.into_iter().map(|command| rest.carry_out(command))).await
-    } else {
-        let mut replies = Vec::with_capacity(commands.len());
-        for command in commands {
-            replies.push(rest.carry_out(command).await);
-        }
-        replies
-    };
+async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<output::Replies>, Refused> {
+    let input::Batch { commands, parallel } = read_object(&asked).map_err(|why| no_call(&why))?;
+    bounded(commands.len())?;
+    let replies = commands.iter().map(|command| rest.carry_out(one_of(command)));
+    let replies = if parallel { join_all(replies).await } else { in_turn(replies).await };
+    let replies = replies.into_iter().map(|done| done.map_or_else(Batched::from, Batched::Result)).collect();
     Ok(Json(output::Replies { replies }))
+}
+
+/// A call by its name, or many: one JSON object after the other, answered a line each
+#[utoipa::path(post, path = "/api", tag = "server", security(("api_key" = [])),
+    request_body = input::Line, responses((status = 200, body = output::LineAnswer), Refused))]
+async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, Refused> {
+    let calls = serde_json::Deserializer::from_slice(&asked).into_iter::<Object<input::Line>>();
+    let calls = calls.take(MOST + 1).collect::<Result<Vec<_>, _>>().map_err(|why| no_call(&why))?;
+    if calls.is_empty() {
+        return Err(handlers::Error::BadRequest("no call".to_owned()).into());
+    }
+    bounded(calls.len())?;
+    let mut answers = Vec::with_capacity(calls.len());
+    for Object(input::Line { id, method, params }) in calls {
+        let params = params.as_ref().map_or("{}", |params| params.get());
+        let done = rest.carry_out(Command::read(&method.to_ascii_lowercase(), params.as_bytes())).await;
+        let (result, error) = match done {
+            Ok(done) => (Some(Plain(done)), None),
+            Err(error) => (None, Some(error.into())),
+        };
+        let answer = serde_json::to_string(&output::LineAnswer { id, result, error });
+        answers.push(answer.map_err(|_| HttpError::internal())?);
+    }
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((json, answers.join("\n")).into_response())
+}
+
+/// The call in an object that has its name and what it asks for.
+fn one_of(call: &RawValue) -> Done<Command> {
+    let call: BTreeMap<String, Option<&RawValue>> =
+        serde_json::from_str(call.get()).map_err(|_| ErrorCode::BAD_REQUEST.because("a call is {\"name\": {…}}"))?;
+    let mut named = call.iter().filter_map(|(name, params)| Some((name, (*params)?)));
+    let (name, params) = named.next().ok_or(ErrorCode::METHOD_NOT_FOUND)?;
+    if named.next().is_some() {
+        return Err(ErrorCode::BAD_REQUEST.because("one call at a time"));
+    }
+    Command::read(name, params.get().as_bytes())
+}
+
+/// One after the other.
+async fn in_turn<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut done = Vec::new();
+    for call in calls {
+        done.push(call.await);
+    }
+    done
+}
+
+fn bounded(calls: usize) -> Result<(), Refused> {
+    if calls > MOST {
+        return Err(handlers::Error::TooMany { what: "commands", max: MOST }.into());
+    }
+    Ok(())
+}
+
+fn no_call(why: &serde_json::Error) -> Refused {
+    handlers::Error::BadRequest(why.to_string()).into()
 }
 
 /// What came of a call.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -217,6 +217,48 @@ pub enum Batched {
 impl From<Error> for Batched {
     fn from(error: Error) -> Self {
         Self::Refused { error: error.into() }
+    }
+}
+
+/// What came of a line.
+#[derive(Serialize, ToSchema)]
+pub struct LineAnswer {
+    /// Of the line; none if it had none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub id: u32,
+    /// What came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub result: Option<Plain>,
+    /// Why nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Refusal>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(id: &u32) -> bool {
+    *id == 0
+}
+
+/// One call's result by itself: without the call's name.
+pub struct Plain(pub Outcome);
+
+impl Serialize for Plain {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Outcome::Publish(done) => done.serialize(s),
+            Outcome::Broadcast(done) => done.serialize(s),
+            Outcome::Presence(done) => done.serialize(s),
+            Outcome::PresenceStats(done) => done.serialize(s),
+            Outcome::History(done) => done.serialize(s),
+            Outcome::Info(done) => done.serialize(s),
+            Outcome::Channels(done) => done.serialize(s),
+            Outcome::Subscribe(done)
+            | Outcome::Unsubscribe(done)
+            | Outcome::Disconnect(done)
+            | Outcome::Refresh(done)
+            | Outcome::HistoryRemove(done) => done.serialize(s),
+        }
     }
 }
 

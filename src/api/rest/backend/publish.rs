@@ -28,12 +28,12 @@ struct What {
 impl What {
     fn new(
         data: Option<&RawValue>,
-        coded: Option<&str>,
+        coded: &str,
         key: Option<ClientId>,
         user: Option<UserId>,
-        tags: Option<&BTreeMap<String, String>>,
+        tags: &BTreeMap<String, String>,
     ) -> Done<Self> {
-        if tags.is_some_and(|tags| !tags.is_empty()) {
+        if !tags.is_empty() {
             return Err(ErrorCode::NOT_AVAILABLE.because("tags are not kept: put them into the data"));
         }
         Ok(Self { data: payload(data, coded)?, key, user })
@@ -51,7 +51,7 @@ struct Sent {
 impl Rest {
     pub(super) async fn publish(&self, asked: Publish) -> Done<Published> {
         let Publish { channel, data, b64data, idempotency_key, user, tags } = asked;
-        let what = What::new(data.as_deref(), b64data.as_deref(), idempotency_key, user, tags.as_ref())?;
+        let what = What::new(data.as_deref(), &b64data, idempotency_key, user, &tags)?;
         self.published(self.hand_over(&channel, &what)?).await
     }
 
@@ -60,7 +60,7 @@ impl Rest {
         if channels.len() > MOST {
             return Err(ErrorCode::LIMIT_EXCEEDED.because(&format!("at most {MOST} channels")));
         }
-        let what = What::new(data.as_deref(), b64data.as_deref(), idempotency_key, user, tags.as_ref())?;
+        let what = What::new(data.as_deref(), &b64data, idempotency_key, user, &tags)?;
         // All are handed over, in their order, before the first answer is waited for.
         let sent: Vec<_> = channels.iter().map(|channel| self.hand_over(channel, &what)).collect();
         let responses = join_all(sent.into_iter().map(|sent| async { self.published(sent?).await }));

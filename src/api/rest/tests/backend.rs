@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::rig::{KEY, Rig};
+use crate::config::Namespace;
 
 /// A client that speaks JSON, with what came in one frame and is not read yet.
 struct Client(WebSocketStream<TcpStream>, VecDeque<Value>);
@@ -189,7 +190,7 @@ async fn what_cannot_be_done_says_why_with_a_number() {
         assert_eq!(rig.back_end(method, body.clone()).await, Err(code), "{method} {body}");
     }
     // No call at all: a status of its own.
-    for (body, status) in [(json!({"data": 1}), 400), (json!({"channel": 5}), 400), (json!([1]), 400)] {
+    for (body, status) in [(json!({"channel": 5}), 400), (json!([1]), 400), (json!(["news", 1]), 400)] {
         let answer = rig.send("POST", "/api/publish", &[("x-api-key", KEY)], body).await;
         assert_eq!(answer.refusal(), (status, "bad_request"));
     }
@@ -293,8 +294,157 @@ async fn a_batch_answers_each_call_in_its_place() {
             assert_eq!(replies[2]["history"]["publications"][0]["data"]["n"], 1, "one after the other");
         }
     }
-    for bad in [json!({"commands": [{"nonsense": {}}]}), json!({"commands": {}}), json!({})] {
+    for bad in [json!({"commands": {}}), json!([[]]), json!({"commands": 1})] {
         let answer = rig.send("POST", "/api/batch", &[("x-api-key", KEY)], bad).await;
         assert_eq!(answer.refusal(), (400, "bad_request"));
     }
+}
+
+/// Calls that can't be carried out, with the number of their error: each is tried in a batch and as a line.
+fn bad_calls() -> Vec<(&'static str, Value, u64)> {
+    vec![
+        ("dance", json!({}), 104),
+        ("publish", json!({"data": 1}), 107),
+        ("publish", json!({"channel": "bad", "data": 1, "idempotency_key": "x".repeat(65)}), 107),
+        ("publish", json!({"channel": 5, "data": 1}), 107),
+        ("publish", json!(["bad", 1]), 107),
+        ("broadcast", json!({"channels": "bad", "data": 1}), 107),
+        ("history", json!({"channel": "bad", "since": [1, ""]}), 107),
+        ("disconnect", json!({"disconnect": {"code": 4000}}), 107),
+        ("disconnect", json!({"user": "bob", "disconnect": [4000]}), 107),
+    ]
+}
+
+#[tokio::test]
+async fn a_bad_call_among_others_is_an_error_in_its_place_and_the_others_are_done() {
+    let rig = Rig::start().await;
+    for (at, (name, params, code)) in bad_calls().into_iter().enumerate() {
+        let good = |n: usize| json!({"channel": format!("good-{at}"), "data": n});
+        for parallel in [false, true] {
+            let commands = json!([{"publish": good(1)}, {name: params.clone()}, {"publish": good(2)}]);
+            let asked = json!({"commands": commands, "parallel": parallel});
+            let answer = rig.send("POST", "/api/batch", &[("x-api-key", KEY)], asked).await;
+            let replies = &answer.body["replies"];
+            assert_eq!(replies[1]["error"]["code"], code, "{name} {params}: {answer:?}");
+            assert!(replies[0]["publish"]["offset"].is_u64() && replies[2]["publish"]["offset"].is_u64());
+        }
+    }
+    let odd = json!({"commands": [null, 5, {}, {"publish": null}, {"info": {}, "channels": {}}, {"info": {}}]});
+    let answer = rig.send("POST", "/api/batch", &[("x-api-key", KEY)], odd).await;
+    let codes = answer.body["replies"].as_array().unwrap().iter().map(|reply| reply["error"]["code"].as_u64());
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(107), Some(107), Some(104), Some(104), Some(107), None]);
+}
+
+#[tokio::test]
+async fn calls_by_name_are_answered_a_line_each() {
+    let rig = Rig::start().await;
+    let ask =
+        async |body: String| rig.raw("POST", "/api", &[("authorization", &format!("apikey {KEY}"))], body.into()).await;
+    let one = ask(json!({"method": "publish", "params": {"channel": "a", "data": 1}}).to_string()).await;
+    assert_eq!(one.body["result"]["offset"], 1, "{one:?}");
+    let mut body = json!({"id": 7, "method": "PUBLISH", "params": {"channel": "a", "data": null}}).to_string();
+    let mut expected = vec![];
+    for (name, params, code) in bad_calls() {
+        body += &format!("\n{}", json!({"method": name, "params": params}));
+        expected.push(code);
+    }
+    body += &json!({"method": "history", "params": {"channel": "a", "limit": 5}}).to_string();
+    body += " \n{\"method\":\"info\"}\n\n";
+    let answer = ask(body).await;
+    assert_eq!((answer.status, &answer.headers["content-type"]), (200, &"application/json".parse().unwrap()));
+    let text = String::from_utf8(answer.bytes).unwrap();
+    let lines: Vec<Value> = text.split('\n').map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["id"], &lines[0]["result"]["offset"]), (&json!(7), &json!(2)));
+    let codes: Vec<_> = lines[1..=expected.len()].iter().map(|line| line["error"]["code"].as_u64().unwrap()).collect();
+    assert_eq!(codes, expected);
+    let page = &lines[expected.len() + 1]["result"];
+    assert_eq!(page["publications"], json!([{"offset": 1, "data": 1}, {"offset": 2, "data": null}]));
+    assert!(lines[expected.len() + 2]["result"]["nodes"].is_array() && lines.len() == expected.len() + 3);
+    for bad in ["", "nonsense", "[1]", "5", "null", "{\"method\":\"info\"}{"] {
+        assert_eq!(ask(bad.to_owned()).await.refusal(), (400, "bad_request"), "{bad}");
+    }
+    assert_eq!(ask("{}".repeat(1_001)).await.refusal(), (400, "limit_exceeded"));
+    let stranger = rig.raw("POST", "/api", &[], b"{}".to_vec()).await;
+    assert_eq!(stranger.refusal(), (401, "unauthorized"));
+}
+
+#[tokio::test]
+async fn a_field_with_its_default_or_with_null_is_as_if_it_were_not_there() {
+    let rig = Rig::start().await;
+    for (method, defaults) in [
+        ("publish", json!({"idempotency_key": "", "user": "", "b64data": "", "tags": {}})),
+        ("broadcast", json!({"idempotency_key": "", "user": "", "b64data": "", "tags": {}})),
+        ("subscribe", json!({"client": "", "b64data": "", "b64info": "", "info": null, "recover_since": null})),
+        ("unsubscribe", json!({"client": ""})),
+        ("disconnect", json!({"client": "", "whitelist": [], "disconnect": {"code": 0, "reason": ""}})),
+        ("refresh", json!({"client": "", "expired": false, "expire_at": 0})),
+        ("presence", json!({})),
+        ("presence_stats", json!({})),
+        ("history", json!({"limit": 0, "reverse": false, "since": null})),
+        ("info", json!({})),
+        ("channels", json!({"pattern": ""})),
+    ] {
+        let asked = json!({"channel": "a", "channels": ["a"], "user": "bob", "data": 1});
+        let defaults = defaults.as_object().unwrap();
+        let nulls = defaults.keys().map(|field| (field.clone(), Value::Null)).collect();
+        for more in [defaults.clone(), nulls] {
+            let mut with = asked.clone();
+            with.as_object_mut().unwrap().extend(more);
+            assert!(rig.back_end(method, with.clone()).await.is_ok(), "{method} {with}");
+        }
+    }
+    let nested = json!({"channel": "a", "limit": 9, "since": {"offset": null, "epoch": null}});
+    assert!(rig.back_end("history", nested).await.is_ok());
+    for (method, bare) in [
+        ("publish", json!({"channel": "", "data": 1})),
+        ("publish", json!({"channel": null, "data": 1})),
+        ("publish", json!({"data": 1})),
+        ("unsubscribe", json!({"channel": "a", "user": ""})),
+        ("unsubscribe", json!({"channel": "a", "user": null})),
+        ("unsubscribe", json!({"channel": "a"})),
+    ] {
+        assert_eq!(rig.back_end(method, bare.clone()).await, Err(107), "{method} {bare}");
+    }
+}
+
+#[tokio::test]
+async fn null_is_data_like_any_other() {
+    let rig = Rig::start().await;
+    let (mut bob, _) = Client::connect(&rig, "bob").await;
+    bob.ask(json!({"id": 2, "subscribe": {"channel": "news"}})).await;
+    rig.back_end("publish", json!({"channel": "news", "data": null})).await.unwrap();
+    assert_eq!(bob.push("pub").await["pub"].get("data"), Some(&Value::Null));
+    rig.back_end("broadcast", json!({"channels": ["news"], "data": null})).await.unwrap();
+    rig.back_end("publish", json!({"channel": "news", "b64data": "bnVsbA=="})).await.unwrap();
+    bob.ask(json!({"id": 3, "publish": {"channel": "news", "data": null}})).await;
+    let page = rig.back_end("history", json!({"channel": "news", "limit": 9})).await.unwrap();
+    let data: Vec<_> = page["publications"].as_array().unwrap().iter().map(|said| &said["data"]).collect();
+    assert_eq!(data, [&Value::Null; 4]);
+}
+
+#[tokio::test]
+async fn what_the_reference_answers_to_odd_questions_is_answered() {
+    let rig = Rig::with(|config| {
+        let quiet = Namespace { namespace: "quiet".to_owned(), presence: false, ..Namespace::default() };
+        config.channels = vec![Namespace::default(), quiet];
+    })
+    .await;
+    let (mut bob, _) = Client::connect(&rig, "bob").await;
+    for method in ["subscribe", "unsubscribe", "disconnect", "refresh"] {
+        let nobody = json!({"user": "bob", "channel": "a", "client": "client"});
+        assert_eq!(rig.back_end(method, nobody).await, Ok(json!({})), "a client that is no uuid is one that has gone");
+    }
+    assert!(bob.ask(json!({"id": 2, "ping": {}})).await["error"].is_null(), "spared");
+    for method in ["presence", "presence_stats"] {
+        assert_eq!(rig.back_end(method, json!({"channel": "quiet:a"})).await, Err(108), "it does not know");
+    }
+}
+
+#[tokio::test]
+async fn code_3000_ends_a_connection_without_a_word() {
+    let rig = Rig::start().await;
+    let (mut bob, _) = Client::connect(&rig, "bob").await;
+    rig.back_end("disconnect", json!({"user": "bob", "disconnect": {"code": 3000}})).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), bob.0.next()).await.expect("within five seconds");
+    assert!(end.is_none_or(|end| end.is_err()), "no close frame");
 }

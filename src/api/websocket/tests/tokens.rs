@@ -52,7 +52,8 @@ async fn each_bad_token_is_told_its_code() {
         ("alg none", none, 3500),
         ("HS and RS confused", confused, 3500),
         ("expired", hs256(&claims(now - 10, now - 60, "kervan")), 109),
-        ("not yet valid", hs256(&claims(now + 90, now + 60, "kervan")), 3500),
+        ("not yet valid", hs256(&claims(now + 90, now + 60, "kervan")), 109),
+        ("of a back end whose clock is a little ahead", hs256(&claims(now + 90, now + 2, "kervan")), 0),
         ("wrong key", jwt(jsonwebtoken::Algorithm::HS256, &good, "another secret, which is long enough too"), 3500),
         ("wrong audience", hs256(&claims(now + 60, now - 60, "elsewhere")), 3500),
         ("nonsense", "nonsense".to_owned(), 3500),
@@ -138,9 +139,43 @@ async fn a_token_channel_takes_its_own_token() {
 async fn a_token_may_name_channels_to_be_subscribed_to() {
     let rig = Rig::start().await;
     let (mine, other) = (rig.room(&["ann"]).await.channel(), rig.room(&["bob"]).await.channel());
-    let token = hs256(&json!({ "sub": "ann", "channels": [mine, other, "lobby", "nonsense:x", "lobby"] }));
+    let token = hs256(&json!({ "sub": "ann", "channels": [mine, other, "lobby", "token:x", "$own", "#ann", "lobby"] }));
     let mut ann = rig.open().await;
     let reply = ann.ask(json!({ "connect": { "token": token } })).await;
     let subs: Vec<_> = reply["connect"]["subs"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(subs, ["#ann", "lobby", &mine], "what he may have: {reply}");
+    assert_eq!(subs, ["#ann", "$own", "lobby", &mine, "token:x"], "what he may have: {reply}");
+    for (channel, code) in [("nonsense:x", 102), ("room:nonsense", 102), ("#bob", 103), ("", 107)] {
+        let token = hs256(&json!({ "sub": "ann", "channels": ["lobby", channel] }));
+        assert_eq!(connect(&rig, &token).await, code, "{channel}: not left out without a word");
+        assert_eq!(connect(&rig, &hs256(&json!({ "sub": "ann", "subs": { channel: {} } }))).await, code, "{channel}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_may_say_more_of_the_channels_that_it_names() {
+    let rig = Rig::start().await;
+    let mut ann = rig.open().await;
+    let says = json!({ "b64info": "eyJyb2xlIjoiZ3Vlc3QifQ==", "data": { "for": "ann" } });
+    let token = hs256(&json!({ "sub": 42, "subs": { "lobby": says } }));
+    let reply = ann.ask(json!({ "connect": { "token": token } })).await;
+    assert_eq!(reply["connect"]["subs"]["lobby"]["data"], json!({ "for": "ann" }), "{reply}");
+    let present = ann.ask(json!({ "presence": { "channel": "lobby" } })).await;
+    let (_, who) = present["presence"]["presence"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!((&who["user"], &who["chan_info"]), (&json!("42"), &json!({ "role": "guest" })));
+    let token = hs256(&json!({ "sub": "42", "channel": "token:x", "b64data": "WzFd", "b64info": "WzJd" }));
+    let reply = ann.ask(json!({ "subscribe": { "channel": "token:x", "token": token } })).await;
+    assert_eq!(reply["subscribe"]["data"], json!([1]), "{reply}");
+}
+
+#[tokio::test]
+async fn private_channels_and_those_of_named_users_take_a_token_of_others() {
+    let rig = Rig::start().await;
+    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+    for channel in ["$secret", "dialog#ann,carl"] {
+        let subscribe = |token: &str| json!({ "subscribe": { "channel": channel, "token": token } });
+        assert_eq!(bob.ask(subscribe("")).await["error"]["code"], 103, "{channel}");
+        let token = rig.token_for(Some("bob"), Some(channel), None);
+        assert!(bob.ask(subscribe(&token)).await["subscribe"].is_object(), "{channel}");
+    }
+    assert!(ann.ask(json!({ "subscribe": { "channel": "dialog#ann,carl" } })).await["subscribe"].is_object());
 }
