@@ -219,7 +219,6 @@ impl Session {
             positioned: asked.recoverable,
             was_recovering: asked.recovering,
             data: asked.data.clone(),
-            ..SubscribeResult::default()
         };
         let channel = sub.channel.clone();
         let asked = *asked;
