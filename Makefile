@@ -28,6 +28,7 @@ bench:
 	target/release/kervan-loadtest acks
 	target/release/kervan-loadtest sendacks
 	target/release/kervan-loadtest activation
+	target/release/kervan-loadtest lists
 	target/release/kervan-loadtest actors
 	target/release/kervan-loadtest idle
 	target/release/kervan-loadtest fanout target/release/kervan 1 1000

@@ -122,6 +122,11 @@ pub const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub const PROJECTOR_GATHER_MS: u64 = 10;
 /// Bytes of states that the projector keeps between commits, about.
 pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Places in a room (members, invited, kicked) up to which a message moves the room up in the list of each of them by a row of
+/// his own; in larger rooms whoever lists looks. 64 rows are about a millisecond of the projector.
+pub const LISTED_PLACES: usize = 64;
+/// Bytes of a page of a room list, about; one larger line goes alone.
+pub const ROOM_LIST_BYTES: usize = 256 * 1024;
 /// Rows of the outbox that the relay takes at a time.
 pub const RELAY_ROWS: usize = 512;
 /// Members that a fan-out tells at a time.

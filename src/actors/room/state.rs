@@ -3,6 +3,7 @@
 //! The fold decides first and changes afterwards: unless it answers `Accepted` or `Noted`, the state is as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::bounds;
@@ -322,6 +323,12 @@ impl RoomState {
     /// The members, by id.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&UserId, &Member)> {
         self.members.present.iter()
+    }
+
+    /// Members by id, after `after`.
+    pub fn members_after<'a>(&'a self, after: Option<&UserId>) -> impl Iterator<Item = (&'a UserId, &'a Member)> {
+        let after = after.map_or(Bound::Unbounded, |user| Bound::Excluded(user.clone()));
+        self.members.present.range((after, Bound::Unbounded))
     }
 
     /// Who is asked in, with the seq of the invitation, by id.

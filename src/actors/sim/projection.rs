@@ -337,7 +337,7 @@ impl World<'_> {
         let index = self.index(node);
         let now = self.clock(index);
         let Some(rows) = self.store.get() else { return };
-        let due = self.nodes[index].workers.scanner.due(rows.expiring(now, limits::EXPIRY_PAGE), now);
+        let due = self.nodes[index].workers.scanner.due(rows.expiring(now, None, limits::EXPIRY_PAGE), now);
         for room in due {
             let id = self.fresh_id();
             let addressed = expiry::record(room, id, now);

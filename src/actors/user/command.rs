@@ -125,9 +125,10 @@ impl RoomChange {
             .find(|change| change.number() == number)
     }
 
-    /// Whether the room is on the user's list after it: everything but having gone.
+    /// Whether the user is told to have the room after it: not once he is gone or it is over, or what is known of a user
+    /// would grow for life.
     #[must_use]
     pub fn is_listed(self) -> bool {
-        !matches!(self, Self::Left | Self::Kicked)
+        !matches!(self, Self::Left | Self::Kicked | Self::Ended)
     }
 }

@@ -20,7 +20,7 @@ pub struct UserMeta {
 pub struct ListedRoom {
     /// Its kind.
     pub kind: RoomKind,
-    /// The last change: joined, invited, ended or reopened.
+    /// The last change: joined, invited or reopened.
     pub change: RoomChange,
     /// The seq of that in the room.
     pub since: Seq,
@@ -44,7 +44,7 @@ pub struct UserParts {
     pub meta: UserMeta,
     /// The room list, by uuid.
     pub rooms: Vec<(RoomId, ListedRoom)>,
-    /// Read marks, by room; also of rooms that are not on the list.
+    /// Read marks, by room; also of rooms that are not on the list, if they were read since they left it.
     pub reads: Vec<(RoomId, ReadPoint)>,
     /// Whom he blocks and since when, by id.
     pub blocks: Vec<(UserId, Timestamp)>,

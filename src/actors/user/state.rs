@@ -73,10 +73,12 @@ impl UserState {
             Some(mark) if to.seq <= mark.seq => return Ok(UserOutcome::Unchanged),
             Some(mark) => ReadPoint { seq: to.seq, no: to.no.max(mark.no) },
             None if to.seq == Seq::ZERO => return Ok(UserOutcome::Unchanged),
-            None if full => return Err(Reject::Full),
             None => to,
         };
-        self.reads.insert(room, to);
+        // Above the bound the rows alone keep it: they take the highest.
+        if !full || self.reads.contains_key(&room) {
+            self.reads.insert(room, to);
+        }
         Ok(UserOutcome::Quiet(Quiet::Read { room, to }))
     }
 
@@ -137,14 +139,13 @@ impl UserState {
         if known {
             return Ok(UserOutcome::Unchanged);
         }
-        if fact.change.is_listed() {
-            if !self.rooms.contains_key(&fact.room) && self.rooms.len() >= limits::ROOMS_PER_USER {
-                return Err(Reject::Full);
-            }
-            self.rooms.insert(fact.room, ListedRoom { kind: fact.kind, change: fact.change, since: fact.seq });
-        } else {
+        if !fact.change.is_listed() {
             self.rooms.remove(&fact.room);
+            self.reads.remove(&fact.room);
+        } else if self.rooms.len() < limits::ROOMS_PER_USER || self.rooms.contains_key(&fact.room) {
+            self.rooms.insert(fact.room, ListedRoom { kind: fact.kind, change: fact.change, since: fact.seq });
         }
+        // Above the bound the user is told all the same; who is in the room is the room's to know.
         self.sources.insert(fact.source, fact.source_offset);
         let body = UserEventBody::Room {
             room: fact.room,
@@ -201,6 +202,12 @@ impl UserState {
     /// Read marks, by room.
     pub fn reads(&self) -> impl ExactSizeIterator<Item = (RoomId, ReadPoint)> {
         self.reads.iter().map(|(room, mark)| (*room, *mark))
+    }
+
+    /// Whether it is known how far the user has read a room.
+    #[must_use]
+    pub fn has_read(&self, room: RoomId) -> bool {
+        self.reads.contains_key(&room)
     }
 
     /// How far the user has read a room; zero if never.

@@ -241,6 +241,9 @@ pub struct List {
     pub limit: Option<u64>,
     /// Where the last page ended.
     pub cursor: Option<String>,
+    /// The rooms that have ended or expired instead of those that live.
+    #[serde(default)]
+    pub ended: bool,
 }
 
 /// `room.members`.

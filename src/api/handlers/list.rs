@@ -10,7 +10,7 @@ use crate::actors::room::command::{MaySend, RoomKind};
 use crate::api::publication::{kind_name, may_send_name};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;
-use crate::storage::store::rows::{ChatRow, MEMBER, RoomListCursor, RoomListRow};
+use crate::storage::store::rows::{ChatRow, MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
 
 /// Rooms in a page if the caller does not say.
 const PAGE: usize = 50;
@@ -21,9 +21,10 @@ impl Handlers {
         let after = input.cursor.as_deref().map(cursor).transpose()?;
         let (stored_to, halted) = (self.node.stored(), self.node.halted());
         self.own.read(&caller.user, stored_to, halted).await.map_err(|_| Error::unavailable())?;
-        let mut rows = stored(self.node.store().room_list(&caller.user, after, limit + 1)).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
+        let shelf = if input.ended { Shelf::Over } else { Shelf::Live };
+        let bound = PageBound { rows: limit, bytes: limits::ROOM_LIST_BYTES };
+        let RoomListPage { rows, more } =
+            stored(self.node.store().room_list(&caller.user, shelf, after, bound)).await?;
         let cursor = rows.last().filter(|_| more).map(|row| show_cursor(&row.chat));
         if rows.iter().any(|row| self.own.is_cut(row.chat.room.partition(), stored_to, halted)) {
             return Err(Error::unavailable());

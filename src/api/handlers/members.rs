@@ -46,8 +46,7 @@ impl Handlers {
         let from = after.clone();
         let read = self.inside(caller, room.0, move |state, _| {
             let creator = state.creator();
-            let rest = state.members().skip_while(|(user, _)| from.as_ref().is_some_and(|after| *user <= after));
-            let page = rest.take(limit + 1).map(|(user, member)| MemberView {
+            let page = state.members_after(from.as_ref()).take(limit + 1).map(|(user, member)| MemberView {
                 user: user.clone(),
                 role: if creator == Some(user) { "creator" } else { "member" },
                 joined: member.joined,

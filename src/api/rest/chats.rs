@@ -81,6 +81,10 @@ pub(super) struct Page {
     /// Where the last page ended.
     #[param(required = false, nullable = false)]
     cursor: Option<String>,
+    /// The chats that have ended or expired instead of those that live.
+    #[serde(default)]
+    #[param(required = false)]
+    ended: bool,
 }
 
 /// Make a chat, or open the direct chat with a user
@@ -102,8 +106,8 @@ async fn create(
 #[utoipa::path(get, path = "/api/chats", tag = "chats", params(Page), security(("bearer" = [])),
     responses((status = 200, body = RoomPage), Refused))]
 async fn list(State(rest): State<Rest>, Me(me): Me, Asked(page): Asked<Page>) -> Result<Json<RoomPage>, Refused> {
-    let Page { limit, cursor } = page;
-    Ok(Json(rest.handlers.list(&me, List { limit, cursor }).await?))
+    let Page { limit, cursor, ended } = page;
+    Ok(Json(rest.handlers.list(&me, List { limit, cursor, ended }).await?))
 }
 
 /// A chat as it is

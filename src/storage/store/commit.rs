@@ -3,9 +3,9 @@
 
 use super::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReadMarkRow,
-    RoomEventRow, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
+    RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
 };
-use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, UserId};
+use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// Rows and watermarks that are written together or not at all.
 ///
@@ -19,6 +19,8 @@ pub struct Commit {
     pub chats: Vec<ChatRow>,
     /// Places in rooms, as they are now.
     pub members: Vec<MemberChange>,
+    /// Where rooms stand in the lists of all who have a place in them, those who came with this commit included.
+    pub listings: Vec<Listing>,
     /// Last own message numbers of members: (room, user, number). Users without a place are passed over.
     pub sent: Vec<(RoomId, UserId, MessageNo)>,
     /// New events with their messages.
@@ -41,7 +43,10 @@ pub struct Commit {
     pub notifications: Vec<NotificationRow>,
     /// What users know of rooms, as it is now.
     pub user_rooms: Vec<UserRoomChange>,
-    /// Read marks as they are now.
+    /// Read marks that the fold has let go of: what is shown of them rises to this and never falls. With seq 0 nothing is
+    /// read, and a mark that is there is only let go of.
+    pub past_marks: Vec<ReadMarkRow>,
+    /// Read marks as the fold has them now; what is shown never falls.
     pub read_marks: Vec<ReadMarkRow>,
     /// Blocks that came or went.
     pub blocks: Vec<BlockChange>,
@@ -71,6 +76,17 @@ pub enum MemberChange {
     Put(MemberRow),
     /// There is none any more.
     Remove(RoomId, UserId),
+}
+
+/// A room's place in the lists of its members and of those who are asked in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listing {
+    /// The room.
+    pub room: RoomId,
+    /// On which list, and when something happened there last ([`ChatRow::activity`]). `None` for a room with so many
+    /// members that a row of each does not follow it; whoever lists looks into the room's own row. A place without a
+    /// listing counts as that, too.
+    pub at: Option<(Shelf, Timestamp)>,
 }
 
 /// What a user knows of a room.

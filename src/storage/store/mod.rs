@@ -35,8 +35,8 @@ pub mod sqlite;
 
 pub use commit::Commit;
 use rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
+    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -78,13 +78,15 @@ pub trait Store: Send + Sync + 'static {
     /// Events of a personal stream inside `range`, at most `limit`.
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError>;
 
-    /// The rooms that the user is a member of or invited to, the latest activity first, after `after`, at most `limit`.
+    /// The rooms that the user is a member of or invited to and that live, or those that are over, the latest activity
+    /// first, after `after`. What a page costs does not depend on how many there are.
     async fn room_list(
         &self,
         user: &UserId,
+        shelf: Shelf,
         after: Option<RoomListCursor>,
-        limit: usize,
-    ) -> Result<Vec<RoomListRow>, StoreError>;
+        bound: PageBound,
+    ) -> Result<RoomListPage, StoreError>;
 
     /// Members, invited and kicked of a room by user id, after `after`, at most `limit`.
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;
@@ -97,8 +99,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ReadMarkRow>, StoreError>;
 
-    /// Active rooms whose time is over at `now`, the longest overdue first, at most `limit`.
-    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError>;
+    /// Active rooms whose time is over at `now`, the longest overdue first (of several the lower id), after `after`, at
+    /// most `limit`.
+    async fn expiring(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, RoomId)>,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Timestamp)>, StoreError>;
 
     /// The first rows of the outbox in the order (source, offset, ord), from the source partition `from` on.
     async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;

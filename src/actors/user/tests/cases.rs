@@ -2,12 +2,13 @@
 
 use super::kit::{Someone, block, device, fact, forget, preferences, read, room, unblock};
 use crate::actors::room::Reject;
-use crate::actors::room::command::ReadPoint;
+use crate::actors::room::command::{ReadPoint, RoomKind};
 use crate::actors::room::tests::kit::user;
-use crate::actors::user::UserOutcome;
 use crate::actors::user::command::RoomChange;
 use crate::actors::user::event::Quiet;
-use crate::ids::{DeviceId, MessageNo, Seq, Timestamp};
+use crate::actors::user::parts::ListedRoom;
+use crate::actors::user::{UserOutcome, UserState};
+use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
 
 #[test]
@@ -122,17 +123,37 @@ fn a_relayed_fact_counts_once() {
     ann.event(fact(3, 11, 1, RoomChange::Kicked));
     assert!(ann.state.room(room(1)).is_none());
     ann.event(fact(4, 1, 2, RoomChange::Ended));
-    assert_eq!(ann.state.room(room(2)).unwrap().change, RoomChange::Ended);
+    assert!(ann.state.room(room(2)).is_none());
+}
+
+/// With chats that live for a day a user has had thousands after some years.
+#[test]
+fn what_is_known_of_a_user_does_not_grow_with_the_rooms_that_are_over() {
+    let mut ann = Someone::new("ann");
+    for n in 0..200 {
+        ann.event(fact(3, 3 * n, n as u8, RoomChange::Joined));
+        ann.fold(read(n as u8, 5, 3));
+        let gone = [RoomChange::Ended, RoomChange::Left, RoomChange::Kicked][n as usize % 3];
+        ann.event(fact(3, 3 * n + 1, n as u8, gone));
+    }
+    assert_eq!((ann.state.rooms().len(), ann.state.reads().len()), (0, 0));
+    ann.event(fact(3, 1_000, 1, RoomChange::Reopened));
+    assert_eq!(ann.state.room(room(1)).unwrap().change, RoomChange::Reopened);
 }
 
 #[test]
-fn a_mark_outlives_the_room_on_the_list() {
+fn above_the_bound_of_rooms_a_user_is_told_of_each_and_can_read_each() {
     let mut ann = Someone::new("ann");
-    ann.event(fact(3, 10, 1, RoomChange::Joined));
-    ann.fold(read(1, 5, 3));
-    ann.event(fact(3, 11, 1, RoomChange::Left));
-    ann.event(fact(3, 12, 1, RoomChange::Joined));
-    assert_eq!(ann.state.read(room(1)).seq, Seq(5));
+    let many = |n: usize| RoomId(uuid::Uuid::from_u128(n as u128));
+    let mut parts = ann.state.parts();
+    let listed = ListedRoom { kind: RoomKind::Group, change: RoomChange::Joined, since: Seq(1) };
+    parts.rooms = (1_000..1_000 + limits::ROOMS_PER_USER).map(|n| (many(n), listed)).collect();
+    parts.reads = parts.rooms.iter().map(|(room, _)| (*room, ReadPoint { seq: Seq(1), no: MessageNo(1) })).collect();
+    ann.state = UserState::from_parts(parts);
+    assert_eq!(ann.event(fact(3, 10, 1, RoomChange::Joined)), 1);
+    assert!(matches!(ann.fold(read(1, 5, 3)), UserOutcome::Quiet(Quiet::Read { .. })));
+    assert_eq!((ann.state.rooms().len(), ann.state.reads().len()), (limits::ROOMS_PER_USER, limits::ROOMS_PER_USER));
+    assert_eq!(ann.fold(fact(3, 10, 1, RoomChange::Joined)), UserOutcome::Unchanged, "the numbers go on");
 }
 
 #[test]

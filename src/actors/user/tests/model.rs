@@ -15,17 +15,24 @@ pub(crate) struct Model {
     seq: u64,
 }
 
+/// Whether a user has the room no more.
+fn is_gone(change: RoomChange) -> bool {
+    [RoomChange::Left, RoomChange::Kicked, RoomChange::Ended].contains(&change)
+}
+
 impl Model {
     fn bodies(&self) -> impl DoubleEndedIterator<Item = &UserCommandBody> {
         self.done.iter().map(|(_, body)| body)
     }
 
     pub(crate) fn mark(&self, room: RoomId) -> ReadPoint {
-        let marks = self.bodies().filter_map(|body| match body {
-            UserCommandBody::Read { room: other, to } if *other == room => Some(*to),
-            _ => None,
-        });
-        marks.fold(ReadPoint::default(), |high, to| ReadPoint { seq: high.seq.max(to.seq), no: high.no.max(to.no) })
+        self.bodies().fold(ReadPoint::default(), |high, body| match body {
+            UserCommandBody::Read { room: other, to } if *other == room => {
+                ReadPoint { seq: high.seq.max(to.seq), no: high.no.max(to.no) }
+            }
+            UserCommandBody::Room(fact) if fact.room == room && is_gone(fact.change) => ReadPoint::default(),
+            _ => high,
+        })
     }
 
     pub(crate) fn blocks(&self, user: &UserId) -> bool {
@@ -63,8 +70,7 @@ impl Model {
 
     pub(crate) fn listed(&self, room: RoomId) -> Option<(RoomChange, Seq)> {
         let last = self.facts().rev().find(|fact| fact.room == room)?;
-        let gone = last.change == RoomChange::Left || last.change == RoomChange::Kicked;
-        (!gone).then_some((last.change, last.seq))
+        (!is_gone(last.change)).then_some((last.change, last.seq))
     }
 
     pub(crate) fn fold(&mut self, now: Timestamp, command: &UserCommand) -> UserOutcome {

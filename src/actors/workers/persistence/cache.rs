@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::rows::RoomExtras;
+use super::rows::{Listed, RoomExtras};
 use crate::actors::room::RoomState;
 use crate::actors::user::UserState;
 use crate::ids::{DeviceId, Offset, Partition, Seq, UserId};
@@ -30,6 +30,8 @@ pub(super) struct CachedRoom {
     /// As the rows have them.
     pub blocks: Vec<UserId>,
     pub sources: Vec<(Partition, Offset)>,
+    /// As the rows of its members have it.
+    pub listed: Listed,
     /// Rows below this seq are gone.
     pub trimmed: Seq,
 }

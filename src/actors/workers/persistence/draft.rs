@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::cache::{CachedRoom, CachedUser};
 use super::facts::{self, Source};
 use super::{notify, rows};
-use crate::actors::room::command::RoomKind;
+use crate::actors::room::command::{ReadPoint, RoomKind};
 use crate::actors::room::{Event, EventBody, Outcome};
 use crate::actors::user::event::Quiet;
 use crate::actors::user::{UserCommandBody, UserEventBody, UserOutcome};
 use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::Commit;
-use crate::storage::store::commit::{BlockChange, DeviceChange, MemberChange, UserRoomChange};
+use crate::storage::store::commit::{BlockChange, DeviceChange, Listing, MemberChange, UserRoomChange};
 use crate::storage::store::rows::{BlockRow, DeviceRow, MessageEdit, ReadMarkRow, UserRow};
 
 /// Rows of bounded history are removed in steps of this many seqs: the same ones whatever the batches were.
@@ -35,7 +35,10 @@ struct DirtyUser {
     /// If the user's own row changed: fold times of the first and the last record that did it, and one past the latter.
     row: Option<(Timestamp, Timestamp, Offset)>,
     rooms: BTreeSet<RoomId>,
-    reads: BTreeSet<RoomId>,
+    /// Of those the ones that were left or came to their end.
+    gone: BTreeSet<RoomId>,
+    /// The furthest that was read.
+    reads: BTreeMap<RoomId, ReadPoint>,
     blocks: BTreeSet<UserId>,
     devices: BTreeSet<DeviceId>,
     sources: bool,
@@ -109,9 +112,12 @@ impl Draft {
         match outcome {
             UserOutcome::Event(event) => {
                 match &event.body {
-                    UserEventBody::Room { room, .. } => {
+                    UserEventBody::Room { room, change, .. } => {
                         dirty.sources = true;
                         dirty.rooms.insert(*room);
+                        if !change.is_listed() {
+                            dirty.gone.insert(*room);
+                        }
                     }
                     UserEventBody::Block { user: other, .. } => _ = dirty.blocks.insert(other.clone()),
                     UserEventBody::Preferences => {}
@@ -120,7 +126,10 @@ impl Draft {
                 self.commit.user_events.push(rows::user_event_row(id, event));
                 self.commit.notifications.extend(notify::notification(id, event));
             }
-            UserOutcome::Quiet(Quiet::Read { room, .. }) => _ = dirty.reads.insert(*room),
+            UserOutcome::Quiet(Quiet::Read { room, to }) => {
+                let furthest = dirty.reads.entry(*room).or_default();
+                *furthest = ReadPoint { seq: furthest.seq.max(to.seq), no: furthest.no.max(to.no) };
+            }
             UserOutcome::Quiet(Quiet::Device(body)) => {
                 if let UserCommandBody::Device { device, .. } | UserCommandBody::DeviceRemove { device } = body {
                     dirty.devices.insert(device.clone());
@@ -136,6 +145,12 @@ impl Draft {
         let Some(dirty) = self.rooms.remove(&id) else { return };
         let commit = &mut self.commit;
         commit.chats.extend(rows::chat_row(&room.state, &room.extras, dirty.applied));
+        let listed = rows::listed(&room.state, &room.extras);
+        // Who came with this commit has a row that follows nothing yet.
+        if listed != room.listed || (listed.is_some() && !dirty.places.is_empty()) {
+            commit.listings.push(Listing { room: id, at: listed });
+            room.listed = listed;
+        }
         for user in dirty.senders.iter().filter(|user| !dirty.places.contains_key(*user)) {
             if let Some(member) = room.state.member(user) {
                 commit.sent.push((id, user.clone(), member.sent_no));
@@ -184,15 +199,21 @@ impl Draft {
                 applied,
             });
         }
+        // Of a room that is over or was left the fold forgets how far it was read, and the rows show it still.
+        let forgotten = dirty.gone.iter().filter(|room| !dirty.reads.contains_key(room) && !state.has_read(**room));
+        commit.past_marks.extend(forgotten.map(|room| mark_row(&id, *room, ReadPoint::default())));
         for room in dirty.rooms {
             commit.user_rooms.push(match state.room(room) {
                 Some(listed) => UserRoomChange::Put(rows::user_room_row(&id, room, listed)),
                 None => UserRoomChange::Remove(id.clone(), room),
             });
         }
-        for room in dirty.reads {
-            let mark = state.read(room);
-            commit.read_marks.push(ReadMarkRow { user: id.clone(), room, seq: mark.seq, no: mark.no });
+        for (room, furthest) in dirty.reads {
+            let known = state.has_read(room).then(|| state.read(room));
+            if known != Some(furthest) {
+                commit.past_marks.push(mark_row(&id, room, furthest));
+            }
+            commit.read_marks.extend(known.map(|mark| mark_row(&id, room, mark)));
         }
         for other in dirty.blocks {
             let since = state.blocks().find(|(user, _)| **user == other).map(|(_, since)| since);
@@ -226,6 +247,10 @@ impl Draft {
             }
         }
     }
+}
+
+fn mark_row(user: &UserId, room: RoomId, mark: ReadPoint) -> ReadMarkRow {
+    ReadMarkRow { user: user.clone(), room, seq: mark.seq, no: mark.no }
 }
 
 /// The seq below which a room's rows are not needed: neither as history nor by the fold.

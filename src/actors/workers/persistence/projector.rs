@@ -377,7 +377,8 @@ fn absent(entity: &Entity) -> Cached {
 }
 
 fn cached_room(state: RoomState, extras: RoomExtras, blocks: Vec<UserId>, sources: Vec<(Partition, Offset)>) -> Cached {
-    let mut room = CachedRoom { state, extras, blocks, sources, trimmed: Seq::ZERO };
+    let listed = rows::listed(&state, &extras);
+    let mut room = CachedRoom { state, extras, blocks, sources, listed, trimmed: Seq::ZERO };
     room.trimmed = trim_floor(&room);
     Cached::Room(Box::new(room))
 }

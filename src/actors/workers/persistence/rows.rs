@@ -11,8 +11,9 @@ use crate::actors::user::command::RoomChange;
 use crate::actors::user::parts::{Device, ListedRoom};
 use crate::actors::user::{UserEvent, UserEventBody, UserMeta, UserParts, UserState};
 use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
+use crate::limits;
 use crate::storage::store::rows::{
-    self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomSnapshot,
+    self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomSnapshot, Shelf,
     SourceRow, UserEventRow, UserRoomRow, UserSnapshot, WindowRow,
 };
 
@@ -161,6 +162,18 @@ impl RoomExtras {
             _ => {}
         }
     }
+}
+
+/// Where a room stands in the lists of its members, if their rows follow it.
+pub type Listed = Option<(Shelf, Timestamp)>;
+
+/// Where a room's members' rows are to have it. The same for the same state, however it came about.
+#[must_use]
+pub fn listed(state: &RoomState, extras: &RoomExtras) -> Listed {
+    let places = state.members().len() + state.invited().len() + state.kicked().len();
+    let follows = (1..=limits::LISTED_PLACES).contains(&places);
+    let activity = state.last_message_at().unwrap_or(extras.created_at);
+    follows.then(|| (Shelf::of(state.status().number()), activity))
 }
 
 /// The row of a room; `None` if there is no such room. `applied` is one past the last record that was folded into it.

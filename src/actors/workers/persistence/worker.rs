@@ -97,12 +97,25 @@ pub fn spawn(deps: Deps) -> Running<Status> {
 /// Why a round came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum RoundError {
+    /// Rows could not be read now. Nothing was folded, so what is cached is still what the rows say.
+    #[error(transparent)]
+    Unread(StoreError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Moved(#[from] Moved),
     #[error("the fold panicked: {0}")]
     Panic(String),
+}
+
+impl RoundError {
+    /// Whether the states that are cached may be ahead of the rows, or behind them.
+    fn spoils_the_cache(&self) -> bool {
+        match self {
+            Self::Unread(error) => !error.is_retryable(),
+            Self::Store(_) | Self::Moved(_) | Self::Panic(_) => true,
+        }
+    }
 }
 
 enum Snapshot {
@@ -165,15 +178,17 @@ impl Shell {
                 }
                 continue;
             };
-            tracing::warn!(%error, "rows were not written; starting again at the watermarks");
+            tracing::warn!(%error, "rows were not written; trying again");
             self.status.send_modify(|status| status.failing = Some(error.to_string()));
             if self.is_stopping() {
                 return;
             }
             self.pause(wait).await;
             wait = (wait * 2).min(self.deps.options.retry_most);
-            let Some(watermarks) = self.watermarks().await else { return };
-            projector = self.again(watermarks);
+            if error.spoils_the_cache() {
+                let Some(watermarks) = self.watermarks().await else { return };
+                projector = self.again(watermarks);
+            }
         }
     }
 
@@ -324,7 +339,9 @@ impl Shell {
                     projector.drop_partition(entity.partition(), Halt::Store(why));
                     Ok(())
                 }
-                (_, Snapshot::Room(Err(error)) | Snapshot::User(Err(error))) => return Err(error.into()),
+                (_, Snapshot::Room(Err(error)) | Snapshot::User(Err(error))) => {
+                    return Err(RoundError::Unread(error));
+                }
                 // An entity is asked for by its kind.
                 (_, Snapshot::Room(Ok(_)) | Snapshot::User(Ok(_))) => Ok(()),
             };
@@ -348,5 +365,19 @@ impl Shell {
             status.halted = halted;
             true
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A busy moment of the readers must not cost the states of all busy rooms, which is what makes the next one busier.
+    #[test]
+    fn what_is_cached_outlives_rows_that_could_not_be_read() {
+        let unavailable = || StoreError::Unavailable("no reader is free".to_owned());
+        assert!(!RoundError::Unread(unavailable()).spoils_the_cache());
+        assert!(RoundError::Store(unavailable()).spoils_the_cache(), "a commit may have been written");
+        assert!(RoundError::Unread(StoreError::Damaged("a row".to_owned())).spoils_the_cache());
     }
 }

@@ -90,7 +90,7 @@ async fn run(deps: Deps, status: watch::Sender<Status>, mut stopping: watch::Rec
 /// One scan. A page of rooms; the rest comes with the next scans.
 async fn scan(deps: &Deps, scanner: &mut Scanner) {
     let now = deps.env.now();
-    let over = match deps.store.expiring(now, limits::EXPIRY_PAGE).await {
+    let over = match deps.store.expiring(now, None, limits::EXPIRY_PAGE).await {
         Ok(over) => over,
         Err(error) => {
             tracing::warn!(%error, "the scan for expired rooms failed; the next one tries again");

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, user};
+use crate::actors::room::RoomCommand;
+use crate::api::handlers::room_record;
 use crate::ids::{Offset, RoomId};
+use crate::limits;
 use crate::storage::journal::Journal as _;
 
 async fn line(f: &Fixture, who: &str, room: &str) -> Value {
@@ -79,6 +82,62 @@ async fn the_latest_comes_first_and_pages_follow_each_other() {
     let expected = [1, 4, 3, 2, 0].map(|n: usize| rooms[n].clone());
     assert_eq!(seen, expected);
     assert_eq!(f.code("alice", "room.list", json!({ "cursor": "x" })).await, 107);
+}
+
+/// A direct chat can't be left; with a day's life each, a list would grow for ever.
+#[tokio::test]
+async fn what_has_ended_or_expired_leaves_the_list_and_stays_within_reach() {
+    let f = Fixture::new().await;
+    let lives = f.direct("alice", "bob").await;
+    let ended = f.direct("alice", "carol").await;
+    let expired = f.ok("alice", "room.create", json!({ "kind": "direct", "user": "dave", "ttl": 1_000 })).await;
+    let expired = expired["room"].as_str().unwrap().to_owned();
+    f.say("alice", &ended, "last words").await;
+    f.ok("alice", "room.end", json!({ "room": ended })).await;
+    f.clock.advance(1_000);
+    let record = room_record(f.node.env(), RoomId(expired.parse().unwrap()), RoomCommand::Expire);
+    f.node.command(record.partition, record.record).await;
+    f.settle().await;
+    let rooms = async |data: Value| {
+        let page = f.ok("alice", "room.list", data).await;
+        let lines = page["rooms"].as_array().unwrap().iter();
+        lines.map(|line| (line["room"].as_str().unwrap().to_owned(), line["status"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(rooms(json!({})).await, [(lives.clone(), json!("active"))]);
+    let over = rooms(json!({ "ended": true })).await;
+    assert_eq!(over.len(), 2);
+    assert!(over.contains(&(ended.clone(), json!("ended"))) && over.contains(&(expired, json!("expired"))), "{over:?}");
+    assert_eq!(f.bodies("alice", json!({ "room": ended })).await, ["last words"]);
+    // Opened again it is back.
+    f.direct("carol", "alice").await;
+    f.settle().await;
+    assert_eq!(rooms(json!({})).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_page_of_large_last_messages_is_bounded_in_bytes_and_nothing_is_left_out() {
+    let f = Fixture::new().await;
+    let mut made = Vec::new();
+    for _ in 0..12 {
+        let room = f.group(&["alice", "bob"]).await;
+        f.say("alice", &room, &"x".repeat(limits::BODY_BYTES)).await;
+        made.push(room);
+    }
+    let (mut seen, mut pages, mut data) = (Vec::new(), 0, json!({ "limit": 300 }));
+    loop {
+        let page = f.ok("alice", "room.list", data.clone()).await;
+        assert!(page.to_string().len() <= limits::ROOM_LIST_BYTES);
+        pages += 1;
+        seen.extend(page["rooms"].as_array().unwrap().iter().map(|line| line["room"].as_str().unwrap().to_owned()));
+        match page.get("cursor") {
+            Some(cursor) => data["cursor"] = cursor.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(pages, 2);
+    seen.sort();
+    made.sort();
+    assert_eq!(seen, made);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
+    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use crate::storage::store::{Commit, SeqRange, Store, StoreError};
 
@@ -93,8 +93,14 @@ impl Store for Gated {
         self.inner()?.user_events(user, range, limit).await
     }
 
-    async fn room_list(&self, user: &UserId, after: Option<RoomListCursor>, limit: usize) -> Result<Vec<RoomListRow>> {
-        self.inner()?.room_list(user, after, limit).await
+    async fn room_list(
+        &self,
+        user: &UserId,
+        shelf: Shelf,
+        after: Option<RoomListCursor>,
+        bound: PageBound,
+    ) -> Result<RoomListPage> {
+        self.inner()?.room_list(user, shelf, after, bound).await
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>> {
@@ -105,8 +111,13 @@ impl Store for Gated {
         self.inner()?.read_marks(room, after, limit).await
     }
 
-    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>> {
-        self.inner()?.expiring(now, limit).await
+    async fn expiring(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, RoomId)>,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Timestamp)>> {
+        self.inner()?.expiring(now, after, limit).await
     }
 
     async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits;
-use crate::storage::store::commit::MemberChange;
+use crate::storage::store::commit::{Listing, MemberChange};
 
 pub(crate) async fn the_room_list_is_sorted_and_counts_what_is_unread(store: &dyn Store) {
     let (old, new, quiet, invited, kicked) = (room_id(1), room_id(2), room_id(3), room_id(4), room_id(5));
@@ -30,31 +30,116 @@ pub(crate) async fn the_room_list_is_sorted_and_counts_what_is_unread(store: &dy
     let mark = |room, seq, no| ReadMarkRow { user: user_id("alice"), room, seq: Seq(seq), no: MessageNo(no) };
     commit.read_marks = vec![mark(old, 7, 7), mark(new, 3, 3)];
     store.commit(commit).await.unwrap();
-    let list = store.room_list(&user_id("alice"), None, 10).await.unwrap();
+    let list = store.room_list(&user_id("alice"), Shelf::Live, None, PageBound::rows(10)).await.unwrap().rows;
     let seen: Vec<_> = list.iter().map(|row| (row.chat.room, row.state, row.read_seq.0, row.unread)).collect();
     assert_eq!(seen, [(new, 0, 3, 6), (invited, 1, 0, 0), (old, 0, 7, 3), (quiet, 0, 0, 2)]);
     let last: Vec<_> = list.iter().map(|row| row.last_message.as_ref().map(|message| message.seq.0)).collect();
     assert_eq!(last, [Some(10), None, Some(10), Some(10)]);
 }
 
-pub(crate) async fn the_room_list_is_paged_without_holes(store: &dyn Store) {
+/// Rooms that the members' rows follow and large ones, live ones and such that are over: (all, only the live ones).
+async fn many_rooms(store: &dyn Store) -> (Vec<RoomListRow>, Vec<RoomListRow>) {
     let mut commit = moved(room_id(1).partition(), 0, 1);
-    for n in 1..=23 {
-        let at = Some(Timestamp(1_000 + (n % 5) as u64));
-        commit.chats.push(ChatRow { last_message_at: at, ..chat_row(room_id(n)) });
-        commit.members.push(MemberChange::Put(member_row(room_id(n), "alice", 0)));
+    for n in 1..=60 {
+        let (room, at) = (room_id(n), Timestamp(1_000 + (n % 5) as u64));
+        let status = u8::from(n % 4 == 0);
+        commit.chats.push(ChatRow { last_message_at: Some(at), status, ..chat_row(room) });
+        commit.members.push(MemberChange::Put(member_row(room, "alice", 0)));
+        commit.room_events.push(message_row(room, 1, 1, "bob", &"x".repeat(1_000)));
+        if n % 3 > 0 {
+            commit.listings.push(Listing { room, at: Some((Shelf::of(status), at)) });
+        }
     }
     store.commit(commit).await.unwrap();
-    let whole = store.room_list(&user_id("alice"), None, 100).await.unwrap();
-    let (mut paged, mut after) = (Vec::new(), None);
-    loop {
-        let page = store.room_list(&user_id("alice"), after, 4).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(RoomListCursor { at: last.chat.activity(), room: last.chat.room });
-        paged.extend(page);
+    let mut all = Vec::new();
+    for shelf in [Shelf::Live, Shelf::Over] {
+        all.push(store.room_list(&user_id("alice"), shelf, None, PageBound::rows(100)).await.unwrap().rows);
     }
-    assert_eq!(paged.len(), 23);
-    assert_eq!(paged, whole);
+    let live = all[0].clone();
+    (all.concat(), live)
+}
+
+pub(crate) async fn the_room_list_is_paged_without_holes(store: &dyn Store) {
+    let (all, live) = many_rooms(store).await;
+    assert_eq!((all.len(), live.len()), (60, 45));
+    let mut sorted = live.clone();
+    sorted.sort_by_key(|row| std::cmp::Reverse(row.cursor()));
+    assert_eq!(live, sorted);
+    for bound in [PageBound::rows(4), PageBound::rows(1), PageBound { rows: 100, bytes: 5_000 }] {
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.room_list(&user_id("alice"), Shelf::Live, after, bound).await.unwrap();
+            assert!(page.rows.len() <= bound.rows && !page.rows.is_empty());
+            after = page.rows.last().map(RoomListRow::cursor);
+            paged.extend(page.rows);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(paged, live);
+    }
+}
+
+pub(crate) async fn a_page_of_the_room_list_is_bounded_in_bytes(store: &dyn Store) {
+    let (_, live) = many_rooms(store).await;
+    let list = async |bytes| {
+        let page = store.room_list(&user_id("alice"), Shelf::Live, None, PageBound { rows: 100, bytes }).await.unwrap();
+        (page.rows.len(), page.more)
+    };
+    let line = live[0].bytes();
+    assert!(live.iter().all(|row| row.bytes() == line) && line > 1_000);
+    assert_eq!(list(10 * line).await, (10, true));
+    assert_eq!(list(10 * line - 1).await, (9, true));
+    assert_eq!(list(1).await, (1, true), "one in any case");
+    assert_eq!(list(45 * line).await, (45, false));
+}
+
+pub(crate) async fn a_room_that_is_over_leaves_the_live_list(store: &dyn Store) {
+    let (ended, large) = (room_id(1), room_id(2));
+    let chats = |status| [ended, large].map(|room| ChatRow { status, ..chat_row(room) });
+    let lists = async || {
+        let mut found = Vec::new();
+        for shelf in [Shelf::Live, Shelf::Over] {
+            let page = store.room_list(&user_id("alice"), shelf, None, PageBound::rows(9)).await.unwrap();
+            found.push(page.rows.into_iter().map(|row| row.chat.room).collect::<Vec<_>>());
+        }
+        found
+    };
+    for (round, status) in [0, 1, 0, 2].into_iter().enumerate() {
+        let mut commit = moved(ended.partition(), round as u64, round as u64 + 1);
+        commit.chats.extend(chats(status));
+        if round == 0 {
+            commit.members.extend([ended, large].map(|room| MemberChange::Put(member_row(room, "alice", 0))));
+        }
+        commit.listings.push(Listing { room: ended, at: Some((Shelf::of(status), Timestamp(1_000))) });
+        store.commit(commit).await.unwrap();
+        let (both, none) = (vec![large, ended], Vec::new());
+        assert_eq!(lists().await, if status == 0 { [both, none] } else { [none, both] }, "status {status}");
+    }
+}
+
+pub(crate) async fn a_mark_that_the_fold_forgot_is_shown_and_never_falls(store: &dyn Store) {
+    let (alice, room) = (user_id("alice"), room_id(3));
+    let mark = |seq| ReadMarkRow { user: user_id("alice"), room: room_id(3), seq: Seq(seq), no: MessageNo(seq) };
+    let seen = async || {
+        let folded = store.user(&alice).await.unwrap().read_marks.first().map(|row| row.seq.0);
+        let shown = store.read_marks(room, None, 9).await.unwrap().first().map(|row| row.seq.0);
+        (folded, shown)
+    };
+    let steps = [
+        (vec![mark(0)], vec![], (None, None)),
+        (vec![], vec![mark(5)], (Some(5), Some(5))),
+        (vec![mark(0)], vec![], (None, Some(5))),
+        (vec![], vec![mark(3)], (Some(3), Some(5))),
+        (vec![mark(7)], vec![], (None, Some(7))),
+        (vec![mark(9)], vec![mark(8)], (Some(8), Some(9))),
+    ];
+    for (n, (past, known, expected)) in steps.into_iter().enumerate() {
+        let mut commit = moved(alice.partition(), n as u64, n as u64 + 1);
+        (commit.past_marks, commit.read_marks) = (past, known);
+        store.commit(commit).await.unwrap();
+        assert_eq!(seen().await, expected, "step {n}");
+    }
 }
 
 pub(crate) async fn members_and_read_marks_are_paged(store: &dyn Store) {
@@ -117,10 +202,17 @@ pub(crate) async fn only_active_rooms_expire_the_longest_overdue_first(store: &d
         commit.chats.push(ChatRow { expires_at: expires_at.map(Timestamp), status, ..chat_row(room_id(n)) });
     }
     store.commit(commit).await.unwrap();
-    let over = store.expiring(Timestamp(50), 10).await.unwrap();
-    assert_eq!(over, [(room_id(2), Timestamp(40)), (room_id(1), Timestamp(50))]);
-    assert_eq!(store.expiring(Timestamp(50), 1).await.unwrap().len(), 1);
-    assert!(store.expiring(Timestamp(39), 10).await.unwrap().is_empty());
+    commit = moved(room_id(1).partition(), 1, 2);
+    commit.chats.push(ChatRow { expires_at: Some(Timestamp(50)), ..chat_row(room_id(6)) });
+    store.commit(commit).await.unwrap();
+    let over = store.expiring(Timestamp(50), None, 10).await.unwrap();
+    assert_eq!(over, [(room_id(2), Timestamp(40)), (room_id(1), Timestamp(50)), (room_id(6), Timestamp(50))]);
+    assert_eq!(store.expiring(Timestamp(50), None, 1).await.unwrap(), over[..1]);
+    let after = |n: usize| Some((over[n].1, over[n].0));
+    assert_eq!(store.expiring(Timestamp(50), after(0), 10).await.unwrap(), over[1..]);
+    assert_eq!(store.expiring(Timestamp(50), after(1), 10).await.unwrap(), over[2..]);
+    assert!(store.expiring(Timestamp(50), after(2), 10).await.unwrap().is_empty());
+    assert!(store.expiring(Timestamp(39), None, 10).await.unwrap().is_empty());
 }
 
 pub(crate) async fn the_outbox_keeps_its_order_until_it_is_delivered(store: &dyn Store) {

@@ -44,6 +44,9 @@ macro_rules! store_contract {
             the_window_begins_where_the_room_says
             the_room_list_is_sorted_and_counts_what_is_unread
             the_room_list_is_paged_without_holes
+            a_page_of_the_room_list_is_bounded_in_bytes
+            a_room_that_is_over_leaves_the_live_list
+            a_mark_that_the_fold_forgot_is_shown_and_never_falls
             members_and_read_marks_are_paged
             all_rooms_and_users_are_paged
             only_active_rooms_expire_the_longest_overdue_first

@@ -10,8 +10,8 @@ use crate::limits;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange};
 use crate::storage::store::rows::{
     ACTIVE, BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, INVITED, MEMBER, MemberRow, MessageBody,
-    MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow, RoomSnapshot, SourceRow,
-    UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow, WindowRow,
+    MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow,
+    RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow, WindowRow,
 };
 use crate::storage::store::{SeqRange, StoreError};
 
@@ -29,13 +29,20 @@ pub struct Core {
     users: BTreeMap<UserId, UserRow>,
     user_events: BTreeMap<(UserId, Seq), UserEventRow>,
     user_rooms: BTreeMap<(UserId, RoomId), UserRoomRow>,
-    read_marks: BTreeMap<(UserId, RoomId), ReadMarkRow>,
+    read_marks: BTreeMap<(UserId, RoomId), MarkRow>,
     blocks: BTreeMap<(UserId, UserId), BlockRow>,
     devices: BTreeMap<(UserId, DeviceId), DeviceRow>,
     user_sources: BTreeMap<(UserId, Partition), Offset>,
     outbox: BTreeMap<(Partition, Offset, u32), OutboxRow>,
     dead_letters: BTreeMap<(Partition, Offset), DeadLetterRow>,
     meta: BTreeMap<String, String>,
+}
+
+/// A read mark: what is shown, and what the fold knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct MarkRow {
+    shown: ReadMarkRow,
+    folded: Option<(Seq, MessageNo)>,
 }
 
 impl Default for Core {
@@ -157,7 +164,12 @@ impl Core {
         }
         self.apply_user_parts(commit.user_rooms, commit.blocks, commit.devices);
         self.user_events.extend(commit.user_events.into_iter().map(|row| ((row.user.clone(), row.seq), row)));
-        self.read_marks.extend(commit.read_marks.into_iter().map(|row| ((row.user.clone(), row.room), row)));
+        for row in commit.past_marks {
+            self.apply_mark(row, false);
+        }
+        for row in commit.read_marks {
+            self.apply_mark(row, true);
+        }
         self.user_sources.extend(commit.user_sources.into_iter().map(|(user, p, offset)| ((user, p), offset)));
         self.outbox.extend(commit.outbox.into_iter().map(|row| ((row.source, row.offset, row.ord), row)));
         for row in commit.dead_letters {
@@ -190,6 +202,18 @@ impl Core {
                 DeviceChange::Put(row) => _ = self.devices.insert((row.user.clone(), row.device.clone()), row),
                 DeviceChange::Remove(user, device) => _ = self.devices.remove(&(user, device)),
             }
+        }
+    }
+
+    fn apply_mark(&mut self, row: ReadMarkRow, known: bool) {
+        let folded = known.then_some((row.seq, row.no));
+        let key = (row.user.clone(), row.room);
+        if let Some(mark) = self.read_marks.get_mut(&key) {
+            mark.shown.seq = mark.shown.seq.max(row.seq);
+            mark.shown.no = mark.shown.no.max(row.no);
+            mark.folded = folded;
+        } else if known || row.seq > Seq::ZERO {
+            self.read_marks.insert(key, MarkRow { shown: row, folded });
         }
     }
 
@@ -238,7 +262,9 @@ impl Core {
             read_marks: self
                 .read_marks
                 .range(first()..)
-                .map_while(|(_, r)| (r.user == *user).then(|| r.clone()))
+                .take_while(|((of, _), _)| of == user)
+                .filter_map(|((_, room), mark)| mark.folded.map(|(seq, no)| (*room, seq, no)))
+                .map(|(room, seq, no)| ReadMarkRow { user: user.clone(), room, seq, no })
                 .collect(),
             sources: sources(self.user_sources.range((user.clone(), FIRST)..).take_while(|((of, _), _)| of == user)),
         }
@@ -323,19 +349,33 @@ impl Core {
 
     /// A page of a user's room list.
     #[must_use]
-    pub fn room_list(&self, user: &UserId, after: Option<RoomListCursor>, limit: usize) -> Vec<RoomListRow> {
+    pub fn room_list(
+        &self,
+        user: &UserId,
+        shelf: Shelf,
+        after: Option<RoomListCursor>,
+        bound: PageBound,
+    ) -> RoomListPage {
         let mine =
             self.members.values().filter(|row| row.user == *user && (row.state == MEMBER || row.state == INVITED));
         let key = |chat: &ChatRow| RoomListCursor { at: chat.activity(), room: chat.room };
         let mut lines: Vec<_> = mine.filter_map(|row| Some((row, self.chats.get(&row.room)?))).collect();
-        lines.retain(|(_, chat)| after.is_none_or(|after| key(chat) < after));
+        lines.retain(|(_, chat)| Shelf::of(chat.status) == shelf && after.is_none_or(|after| key(chat) < after));
         lines.sort_by_key(|(_, chat)| Reverse(key(chat)));
-        lines.truncate(limit);
-        lines.into_iter().map(|(member, chat)| self.list_row(member, chat)).collect()
+        let (mut page, mut bytes) = (RoomListPage::default(), 0);
+        for row in lines.into_iter().map(|(member, chat)| self.list_row(member, chat)) {
+            if !bound.takes(page.rows.len(), bytes, row.bytes()) {
+                page.more = true;
+                break;
+            }
+            bytes += row.bytes();
+            page.rows.push(row);
+        }
+        page
     }
 
     fn list_row(&self, member: &MemberRow, chat: &ChatRow) -> RoomListRow {
-        let mark = self.read_marks.get(&(member.user.clone(), chat.room));
+        let mark = self.read_marks.get(&(member.user.clone(), chat.room)).map(|mark| &mark.shown);
         let (read_seq, read_no) = mark.map_or((Seq::ZERO, MessageNo::ZERO), |mark| (mark.seq, mark.no));
         let is_member = member.state == MEMBER;
         let events = self.events.range((chat.room, chat.floor)..=(chat.room, Seq(u64::MAX)));
@@ -367,16 +407,22 @@ impl Core {
     /// Read marks in a room.
     #[must_use]
     pub fn read_marks(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<ReadMarkRow> {
-        let rows =
-            self.read_marks.values().filter(|row| row.room == room && after.is_none_or(|after| row.user > *after));
+        let rows = self.read_marks.values().map(|mark| &mark.shown);
+        let rows = rows.filter(|row| row.room == room && after.is_none_or(|after| row.user > *after));
         rows.take(limit).cloned().collect()
     }
 
     /// Rooms whose time is over.
     #[must_use]
-    pub fn expiring(&self, now: Timestamp, limit: usize) -> Vec<(RoomId, Timestamp)> {
+    pub fn expiring(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, RoomId)>,
+        limit: usize,
+    ) -> Vec<(RoomId, Timestamp)> {
         let active = self.chats.values().filter(|chat| chat.status == ACTIVE);
         let mut over: Vec<_> = active.filter_map(|c| Some((c.room, c.expires_at.filter(|at| *at <= now)?))).collect();
+        over.retain(|(room, at)| after.is_none_or(|after| (*at, *room) > after));
         over.sort_by_key(|(room, at)| (*at, *room));
         over.truncate(limit);
         over

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
+    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -117,10 +117,11 @@ impl Store for MemoryStore {
     async fn room_list(
         &self,
         user: &UserId,
+        shelf: Shelf,
         after: Option<RoomListCursor>,
-        limit: usize,
-    ) -> Result<Vec<RoomListRow>, StoreError> {
-        self.core(|core| core.room_list(user, after, limit))
+        bound: PageBound,
+    ) -> Result<RoomListPage, StoreError> {
+        self.core(|core| core.room_list(user, shelf, after, bound))
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
@@ -136,8 +137,13 @@ impl Store for MemoryStore {
         self.core(|core| core.read_marks(room, after, limit))
     }
 
-    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
-        self.core(|core| core.expiring(now, limit))
+    async fn expiring(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, RoomId)>,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
+        self.core(|core| core.expiring(now, after, limit))
     }
 
     async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {

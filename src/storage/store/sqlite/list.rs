@@ -1,56 +1,98 @@
 //! The room list of a user.
 
-use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 use sqlx::SqliteConnection;
 
+use super::write::Binder;
 use super::{read, sql};
-use crate::ids::{MessageNo, Seq, UserId};
+use crate::ids::{MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::StoreError;
-use crate::storage::store::rows::{MEMBER, RoomListCursor, RoomListRow};
+use crate::storage::store::rows::{MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
 
-/// What a line is sorted by, and what the list knows of the user's place.
-struct Line {
-    key: RoomListCursor,
-    state: u8,
-    /// Messages up to here are read in any case.
-    base_no: MessageNo,
-}
+/// Lines that are read at a time: what a page's bound in bytes does not take of them was read for nothing.
+const CHUNK: usize = 16;
 
 /// See [`crate::storage::store::Store::room_list`]. In a read transaction.
 ///
-/// All rooms of the user are looked at for their last activity, two index look-ups each, and the page's ones are read:
-/// an index by activity would have to be written for each member at each message.
+/// Two lists are merged. Of most rooms the members' rows say when something happened last, so that the index has the list
+/// in its order. Of rooms with very many members they do not: a message there would move a row of each. Of those all that
+/// the user is in are looked at, one index look-up each.
 pub(super) async fn room_list(
     conn: &mut SqliteConnection,
     user: &UserId,
+    shelf: Shelf,
+    after: Option<RoomListCursor>,
+    bound: PageBound,
+) -> Result<RoomListPage, StoreError> {
+    let mut large = read::list(conn, sql::LIST_LARGE, |b| _ = b.text(user.as_str()), large_room).await?;
+    large.retain(|(of, key)| *of == shelf && after.is_none_or(|after| *key < after));
+    // The next one stands last.
+    large.sort_unstable_by_key(|(_, key)| *key);
+    let (mut lines, mut from, mut whole) = (VecDeque::new(), after, false);
+    let (mut page, mut bytes) = (RoomListPage::default(), 0);
+    loop {
+        if lines.is_empty() && !whole {
+            let wanted = CHUNK.min(bound.rows.saturating_add(1).saturating_sub(page.rows.len()));
+            lines = chunk(conn, user, shelf, from, wanted).await?.into();
+            whole = lines.len() < wanted;
+            from = lines.back().map(RoomListRow::cursor).or(from);
+        }
+        let of_large = large.last().map(|(_, key)| *key);
+        let row = match lines.front().map(RoomListRow::cursor).max(of_large) {
+            None => return Ok(page),
+            next if next == of_large => {
+                large.pop();
+                let Some(key) = next else { return Ok(page) };
+                match line_of(conn, user, key.room).await? {
+                    Some(row) => row,
+                    None => continue,
+                }
+            }
+            Some(_) => match lines.pop_front() {
+                Some(row) => row,
+                None => return Ok(page),
+            },
+        };
+        if !bound.takes(page.rows.len(), bytes, row.bytes()) {
+            page.more = true;
+            return Ok(page);
+        }
+        bytes += row.bytes();
+        page.rows.push(row);
+    }
+}
+
+/// The next lines of those rooms that the members' rows follow.
+async fn chunk(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    shelf: Shelf,
     after: Option<RoomListCursor>,
     limit: usize,
 ) -> Result<Vec<RoomListRow>, StoreError> {
-    let mut lines = read::list(conn, sql::LIST_KEYS, |b| _ = b.text(user.as_str()), line).await?;
-    if let Some(after) = after {
-        lines.retain(|line| line.key < after);
-    }
-    lines.sort_unstable_by_key(|line| Reverse(line.key));
-    lines.truncate(limit);
-    let mut list = Vec::with_capacity(lines.len());
-    for Line { key, state, base_no } in lines {
-        let room = key.room;
-        let Some(chat) = read::one(conn, sql::CHAT, |b| _ = b.room(room), read::chat).await? else { continue };
-        let mark = read::one(conn, sql::READ_MARK, |b| _ = b.text(user.as_str()).room(room), read::read_mark).await?;
-        let last_message = match state {
-            MEMBER => read::one(conn, sql::LAST_MESSAGE, |b| _ = b.room(room), read::message).await?,
-            _ => None,
-        };
-        let (read_seq, read_no) = mark.map_or((Seq::ZERO, MessageNo::ZERO), |mark| (mark.seq, mark.no));
-        let unread = if state == MEMBER { chat.last_no.0.saturating_sub(read_no.max(base_no).0) } else { 0 };
-        let last_message = last_message.filter(|message| message.seq >= chat.floor);
-        list.push(RoomListRow { chat, state, read_seq, unread, last_message });
-    }
-    Ok(list)
+    let after = after.unwrap_or(RoomListCursor { at: Timestamp(i64::MAX as u64), room: RoomId(uuid::Uuid::max()) });
+    let bind = |b: &mut Binder| {
+        b.text(user.as_str()).int(shelf.number()).int(after.at.as_i64()).room(after.room).int(super::count(limit));
+    };
+    read::list(conn, sql::LIST, bind, line).await
 }
 
-fn line(c: &mut read::Columns<'_>) -> Result<Line, StoreError> {
-    let (room, state, sent_no, joined_no) = (c.room()?, c.number()?, c.no()?, c.no()?);
-    Ok(Line { key: RoomListCursor { at: c.time()?, room }, state, base_no: sent_no.max(joined_no) })
+async fn line_of(conn: &mut SqliteConnection, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError> {
+    read::one(conn, sql::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
+}
+
+fn large_room(c: &mut read::Columns<'_>) -> Result<(Shelf, RoomListCursor), StoreError> {
+    let (room, status) = (c.room()?, c.number()?);
+    Ok((Shelf::of(status), RoomListCursor { at: c.time()?, room }))
+}
+
+fn line(c: &mut read::Columns<'_>) -> Result<RoomListRow, StoreError> {
+    let (state, sent_no, joined_no) = (c.number()?, c.no()?, c.no()?);
+    let read_seq = c.opt_seq()?.unwrap_or(Seq::ZERO);
+    let read_no = c.opt_no()?.unwrap_or(MessageNo::ZERO);
+    let chat = read::chat(c)?;
+    let last_message = if c.flag()? { Some(read::message(c)?) } else { None };
+    let unread = if state == MEMBER { chat.last_no.0.saturating_sub(read_no.max(sent_no).max(joined_no).0) } else { 0 };
+    Ok(RoomListRow { chat, state, read_seq, unread, last_message })
 }

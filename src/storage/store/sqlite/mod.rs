@@ -1,6 +1,8 @@
 //! The store of one node: an SQLite file in WAL mode, by way of sqlx.
 //!
-//! One connection writes, a few read; readers see the last commit and never wait for the writer.
+//! One connection writes, a few read; readers see the last commit and never wait for the writer. What the engine itself
+//! reads (cold rooms, the workers) has connections of its own: no number of lists and pages that clients ask for makes it
+//! wait.
 //!
 //! `synchronous=NORMAL`: a commit is in the WAL, flushed to disk at checkpoints only. After a crash of the process nothing
 //! is missing; after a power cut the file may stand at an earlier commit, rows and watermarks together, and the journal
@@ -19,8 +21,8 @@ use tokio::sync::Mutex;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListRow,
-    RoomSnapshot, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
+    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -39,8 +41,10 @@ mod write;
 pub(in crate::storage) use error::classify;
 use write::Binder;
 
-/// Connections that read. SQLite reads are short; more of them only cost memory.
+/// Connections that read for clients. SQLite reads are short; more of them only cost memory.
 const READERS: u32 = 4;
+/// Connections that read for the engine: rooms and users that are made from rows, and the workers.
+const ENGINE_READERS: u32 = 4;
 /// KiB of page cache of the writer: the leaves that a busy hour writes to.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// KiB of page cache of each reader; the operating system's cache lies behind it.
@@ -59,10 +63,54 @@ const STATEMENTS: usize = 160;
 
 /// An open SQLite store. Dropping it closes it; [`Store::close`] does it in an orderly way.
 pub struct SqliteStore {
-    writer: Mutex<Option<SqliteConnection>>,
+    writer: Mutex<Writer>,
     readers: SqlitePool,
+    engine: SqlitePool,
     options: SqliteConnectOptions,
     bulks: sql::Bulks,
+}
+
+/// The connection that writes.
+enum Writer {
+    Open(SqliteConnection),
+    /// Its thread died: the next who writes opens another.
+    Lost,
+    Closed,
+}
+
+impl Writer {
+    async fn open(&mut self, options: &SqliteConnectOptions) -> Result<&mut SqliteConnection, StoreError> {
+        if matches!(self, Self::Lost) {
+            *self = Self::Open(writer(options).await?);
+        }
+        match self {
+            Self::Open(conn) => Ok(conn),
+            Self::Lost | Self::Closed => Err(StoreError::Unavailable("the store is closed".to_owned())),
+        }
+    }
+
+    /// Looks after a failure whether the connection is still good for anything.
+    async fn check<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if done.is_err()
+            && let Self::Open(conn) = self
+            && let Err(error) = conn.ping().await
+        {
+            tracing::warn!(%error, "the connection that writes is lost; another one is opened");
+            *self = Self::Lost;
+        }
+        done
+    }
+}
+
+/// A few connections that only read.
+fn readers(options: &SqliteConnectOptions, most: u32) -> SqlitePool {
+    let cache = (-READER_CACHE_KIB).to_string();
+    SqlitePoolOptions::new()
+        .min_connections(0)
+        .max_connections(most)
+        .acquire_timeout(READER_WAIT)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.clone().read_only(true).create_if_missing(false).pragma("cache_size", cache))
 }
 
 /// How the file at `url` is opened.
@@ -103,19 +151,9 @@ impl SqliteStore {
         let options = options(url)?;
         let mut writer = writer(&options).await?;
         migrate::sqlite(&mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .min_connections(0)
-            .max_connections(READERS)
-            .acquire_timeout(READER_WAIT)
-            .test_before_acquire(false)
-            .connect_lazy_with(
-                options
-                    .clone()
-                    .read_only(true)
-                    .create_if_missing(false)
-                    .pragma("cache_size", (-READER_CACHE_KIB).to_string()),
-            );
-        Ok(Self { writer: Mutex::new(Some(writer)), readers, options, bulks: sql::Bulks::new() })
+        let (clients, engine) = (readers(&options, READERS), readers(&options, ENGINE_READERS));
+        let writer = Mutex::new(Writer::Open(writer));
+        Ok(Self { writer, readers: clients, engine, options, bulks: sql::Bulks::new() })
     }
 
     /// Opens the file at `path`.
@@ -126,9 +164,14 @@ impl SqliteStore {
         Self::open(&url_of(path)?).await
     }
 
-    /// A read transaction: everything read in it is of one moment.
+    /// A read transaction for a client: everything read in it is of one moment.
     async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.readers.begin().await.map_err(classify)
+    }
+
+    /// The same for the engine.
+    async fn engine_snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.engine.begin().await.map_err(classify)
     }
 
     /// One statement that writes.
@@ -136,8 +179,8 @@ impl SqliteStore {
         let mut binder = Binder::new();
         bind(&mut binder);
         let mut writer = self.writer.lock().await;
-        let conn = writer.as_mut().ok_or_else(closed)?;
-        binder.execute(conn, text).await.map(drop)
+        let done = binder.execute(writer.open(&self.options).await?, text).await.map(drop);
+        writer.check(done).await
     }
 
     /// After a refused guard: which partition stands elsewhere.
@@ -169,8 +212,27 @@ pub fn url_of(path: &Path) -> Result<String, StoreError> {
     Ok(format!("sqlite:{escaped}"))
 }
 
-fn closed() -> StoreError {
-    StoreError::Unavailable("the store is closed".to_owned())
+/// A commit in a transaction. `false`: a watermark stands elsewhere, and nothing is written.
+async fn write_rows(conn: &mut SqliteConnection, bulks: &sql::Bulks, commit: Commit) -> Result<bool, StoreError> {
+    // Rolled back when dropped, so also if this future is.
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+    let written = write::commit(&mut transaction, bulks, commit).await?;
+    let ended = if written { transaction.commit().await } else { transaction.rollback().await };
+    ended.map(|()| written).map_err(classify)
+}
+
+async fn remove_told(conn: &mut SqliteConnection, told: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+    for (source, offset, ord) in told {
+        let mut binder = Binder::new();
+        binder.int(source.get()).int(offset.as_i64()).int(*ord);
+        binder.execute(&mut transaction, sql::RELAY_DONE).await?;
+    }
+    transaction.commit().await.map_err(classify)
+}
+
+async fn write_nothing(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?.rollback().await.map_err(classify)
 }
 
 fn count(limit: usize) -> i64 {
@@ -180,33 +242,28 @@ fn count(limit: usize) -> i64 {
 #[async_trait]
 impl Store for SqliteStore {
     async fn watermarks(&self) -> Result<Vec<WatermarkRow>, StoreError> {
-        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         read::list(conn, sql::WATERMARKS, |_| (), read::watermark).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let moves: Vec<_> = commit.watermarks.iter().map(|m| (m.to.partition, m.from)).collect();
         let mut writer = self.writer.lock().await;
-        let conn = writer.as_mut().ok_or_else(closed)?;
-        // Rolled back when dropped, so also if this future is.
-        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
-        if write::commit(&mut transaction, &self.bulks, commit).await? {
-            return transaction.commit().await.map_err(classify);
-        }
-        transaction.rollback().await.map_err(classify)?;
+        let written = write_rows(writer.open(&self.options).await?, &self.bulks, commit).await;
+        let written = writer.check(written).await?;
         drop(writer);
-        Err(self.stale(&moves).await)
+        if written { Ok(()) } else { Err(self.stale(&moves).await) }
     }
 
     async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError> {
-        let mut transaction = self.snapshot().await?;
+        let mut transaction = self.engine_snapshot().await?;
         let found = read::room(&mut transaction, room).await?;
         transaction.commit().await.map_err(classify)?;
         Ok(found)
     }
 
     async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
-        let mut transaction = self.snapshot().await?;
+        let mut transaction = self.engine_snapshot().await?;
         let found = read::user(&mut transaction, user).await?;
         transaction.commit().await.map_err(classify)?;
         Ok(found)
@@ -230,7 +287,7 @@ impl Store for SqliteStore {
     }
 
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {
-        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         read::one(conn, sql::MEMBER, |b| _ = b.room(room).text(user.as_str()), read::member).await
     }
 
@@ -258,17 +315,18 @@ impl Store for SqliteStore {
     async fn room_list(
         &self,
         user: &UserId,
+        shelf: Shelf,
         after: Option<RoomListCursor>,
-        limit: usize,
-    ) -> Result<Vec<RoomListRow>, StoreError> {
+        bound: PageBound,
+    ) -> Result<RoomListPage, StoreError> {
         let mut transaction = self.snapshot().await?;
-        let found = list::room_list(&mut transaction, user, after, limit).await?;
+        let found = list::room_list(&mut transaction, user, shelf, after, bound).await?;
         transaction.commit().await.map_err(classify)?;
         Ok(found)
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
-        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         let after = after.map_or("", UserId::as_str);
         read::list(conn, sql::MEMBERS, |b| _ = b.room(room).text(after).int(count(limit)), read::member).await
     }
@@ -284,27 +342,28 @@ impl Store for SqliteStore {
         read::list(conn, sql::READ_MARKS, |b| _ = b.room(room).text(after).int(count(limit)), read::read_mark).await
     }
 
-    async fn expiring(&self, now: Timestamp, limit: usize) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
-        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
-        let bind = |b: &mut Binder| _ = b.int(now.as_i64()).int(count(limit));
-        read::list(conn, sql::EXPIRING, bind, |c| Ok((c.room()?, c.time()?))).await
+    async fn expiring(
+        &self,
+        now: Timestamp,
+        after: Option<(Timestamp, RoomId)>,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Timestamp)>, StoreError> {
+        let conn = &mut *self.engine.acquire().await.map_err(classify)?;
+        let (at, room) = after.map_or((-1, RoomId(uuid::Uuid::nil())), |(at, room)| (at.as_i64(), room));
+        let bind = |b: &mut Binder| _ = b.int(now.as_i64()).int(at).room(room).int(count(limit));
+        let found = read::list(conn, sql::EXPIRING, bind, |c| Ok((c.time()?, c.room()?))).await?;
+        Ok(found.into_iter().map(|(at, room)| (room, at)).collect())
     }
 
     async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         read::list(conn, sql::RELAY_NEXT, |b| _ = b.int(from.get()).int(count(limit)), read::outbox).await
     }
 
     async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
-        let conn = writer.as_mut().ok_or_else(closed)?;
-        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
-        for (source, offset, ord) in delivered {
-            let mut binder = Binder::new();
-            binder.int(source.get()).int(offset.as_i64()).int(*ord);
-            binder.execute(&mut transaction, sql::RELAY_DONE).await?;
-        }
-        transaction.commit().await.map_err(classify)
+        let done = remove_told(writer.open(&self.options).await?, delivered).await;
+        writer.check(done).await
     }
 
     async fn relay_advance(
@@ -336,8 +395,8 @@ impl Store for SqliteStore {
     async fn health(&self) -> Result<(), StoreError> {
         // Through the writer: a full disk or a file that is gone shows there. An empty transaction writes nothing.
         let mut writer = self.writer.lock().await;
-        let conn = writer.as_mut().ok_or_else(closed)?;
-        conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?.rollback().await.map_err(classify)
+        let done = write_nothing(writer.open(&self.options).await?).await;
+        writer.check(done).await
     }
 
     async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>, StoreError> {
@@ -384,7 +443,8 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        if let Some(conn) = self.writer.lock().await.take()
+        self.engine.close().await;
+        if let Writer::Open(conn) = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed)
             && let Err(error) = conn.close().await
         {
             tracing::warn!(%error, "the store did not close in order; its WAL is read at the next start");

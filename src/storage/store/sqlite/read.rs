@@ -45,6 +45,10 @@ impl<'r> Columns<'r> {
         number.map(|n| T::try_from(n).map_err(|_| damaged("a number is out of its bounds", n))).transpose()
     }
 
+    pub(super) fn opt_no(&mut self) -> Result<Option<MessageNo>> {
+        Ok(self.opt_number()?.map(MessageNo))
+    }
+
     pub(super) fn flag(&mut self) -> Result<bool> {
         Ok(self.take::<i64>()? != 0)
     }
@@ -97,7 +101,7 @@ impl<'r> Columns<'r> {
         self.number().map(Seq)
     }
 
-    fn opt_seq(&mut self) -> Result<Option<Seq>> {
+    pub(super) fn opt_seq(&mut self) -> Result<Option<Seq>> {
         Ok(self.opt_number()?.map(Seq))
     }
 

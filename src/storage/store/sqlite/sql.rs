@@ -67,6 +67,7 @@ pub(super) struct Bulks {
     pub watermarks: Bulk,
     pub chats: Bulk,
     pub members: Bulk,
+    pub listings: Bulk,
     pub sent: Bulk,
     pub room_events: Bulk,
     pub messages: Bulk,
@@ -76,6 +77,7 @@ pub(super) struct Bulks {
     pub user_events: Bulk,
     pub notifications: Bulk,
     pub user_rooms: Bulk,
+    pub past_marks: Bulk,
     pub read_marks: Bulk,
     pub blocks: Bulk,
     pub devices: Bulk,
@@ -84,13 +86,23 @@ pub(super) struct Bulks {
     pub dead_letters: Bulk,
 }
 
+/// Names with what stands before each of them, as a list.
+macro_rules! list_of {
+    ($before:literal $first:literal $($rest:literal)*) => {
+        concat!($before, $first $(, ", ", $before, $rest)*)
+    };
+}
 /// Columns of `chats`, as [`super::read`] expects them.
 macro_rules! chat_columns {
     () => {
-        "uuid, kind, status, title, channel, creator, user1, user2, ended_by_user1, ended_by_user2, \
-         created_at, expires_at, last_message_at, public, may_send, max_members, history_events, \
-         history_age_ms, generation, head_seq, floor_seq, last_message_no, opened_seq, opened_at, opened_id, closed_seq, \
-         closed_at, closed_id, window_seq, evicted_until, applied_offset"
+        chat_columns!("")
+    };
+    ($before:literal) => {
+        list_of!($before
+            "uuid" "kind" "status" "title" "channel" "creator" "user1" "user2" "ended_by_user1" "ended_by_user2"
+            "created_at" "expires_at" "last_message_at" "public" "may_send" "max_members" "history_events"
+            "history_age_ms" "generation" "head_seq" "floor_seq" "last_message_no" "opened_seq" "opened_at" "opened_id"
+            "closed_seq" "closed_at" "closed_id" "window_seq" "evicted_until" "applied_offset")
     };
 }
 macro_rules! member_columns {
@@ -100,8 +112,27 @@ macro_rules! member_columns {
 }
 macro_rules! message_columns {
     () => {
-        "chat, seq, uuid, message_no, sender, client_message_id, body, message_type, metadata, reply_to, data, \
-         created_at, edited_at, deleted"
+        message_columns!("")
+    };
+    ($before:literal) => {
+        list_of!($before
+            "chat" "seq" "uuid" "message_no" "sender" "client_message_id" "body" "message_type" "metadata" "reply_to"
+            "data" "created_at" "edited_at" "deleted")
+    };
+}
+/// Lines of a room list; what chooses them follows.
+macro_rules! list_lines {
+    () => {
+        concat!(
+            "SELECT m.state, m.sent_no, m.joined_no, r.seq, r.message_no, ",
+            chat_columns!("c."),
+            ", l.seq IS NOT NULL, ",
+            message_columns!("l."),
+            " FROM members AS m JOIN chats AS c ON c.uuid = m.chat \
+             LEFT JOIN read_marks AS r ON r.user_id = m.user_id AND r.chat = m.chat \
+             LEFT JOIN messages AS l ON l.chat = m.chat AND m.state = 0 AND l.seq >= c.floor_seq \
+             AND l.seq = (SELECT MAX(seq) FROM messages WHERE chat = m.chat) "
+        )
     };
 }
 macro_rules! user_event_columns {
@@ -122,6 +153,10 @@ macro_rules! original_columns {
     };
 }
 
+/// What is shown of a mark never falls; what the fold knows is what it says.
+const MARK_RISES: &str = " ON CONFLICT (user_id, chat) DO UPDATE SET seq = MAX(seq, excluded.seq), \
+     message_no = MAX(message_no, excluded.message_no), folded_seq = excluded.folded_seq, folded_no = excluded.folded_no";
+
 impl Bulks {
     pub(super) fn new() -> Self {
         Self {
@@ -132,6 +167,10 @@ impl Bulks {
             ),
             chats: Bulk::upsert("chats", chat_columns!(), "uuid", &["created_at"]),
             members: Bulk::upsert("members", member_columns!(), "chat, user_id", &[]),
+            listings: Bulk::update(
+                "c, s, a",
+                "UPDATE members SET shelf = v.s, active_at = v.a FROM v WHERE members.chat = v.c",
+            ),
             sent: Bulk::update(
                 "c, u, n",
                 "UPDATE members SET sent_no = v.n FROM v WHERE members.chat = v.c AND members.user_id = v.u",
@@ -162,7 +201,12 @@ impl Bulks {
                 "user_id, uuid",
             ),
             user_rooms: Bulk::upsert("user_rooms", "user_id, chat, kind, state, seq", "user_id, chat", &[]),
-            read_marks: Bulk::upsert("read_marks", "user_id, chat, seq, message_no", "user_id, chat", &[]),
+            past_marks: Bulk::new("INSERT INTO read_marks (user_id, chat, seq, message_no)", 4, MARK_RISES),
+            read_marks: Bulk::new(
+                "INSERT INTO read_marks (user_id, chat, seq, message_no, folded_seq, folded_no)",
+                6,
+                MARK_RISES,
+            ),
             blocks: Bulk::upsert("blocks", "user_id, blocked, created_at", "user_id, blocked", &[]),
             devices: Bulk::upsert("devices", "user_id, device, platform, push_token, seen_at", "user_id, device", &[]),
             user_sources: Bulk::upsert(
@@ -186,6 +230,7 @@ impl Bulks {
             &self.watermarks,
             &self.chats,
             &self.members,
+            &self.listings,
             &self.sent,
             &self.room_events,
             &self.messages,
@@ -195,6 +240,7 @@ impl Bulks {
             &self.user_events,
             &self.notifications,
             &self.user_rooms,
+            &self.past_marks,
             &self.read_marks,
             &self.blocks,
             &self.devices,
@@ -221,6 +267,7 @@ statements! {
     MEMBER_REMOVE = "DELETE FROM members WHERE chat = ? AND user_id = ?";
     ROOM_BLOCK_REMOVE = "DELETE FROM room_blocks WHERE chat = ? AND user_id = ?";
     USER_ROOM_REMOVE = "DELETE FROM user_rooms WHERE user_id = ? AND chat = ?";
+    MARK_FORGET = "UPDATE read_marks SET folded_seq = NULL, folded_no = NULL WHERE user_id = ? AND chat = ?";
     BLOCK_REMOVE = "DELETE FROM blocks WHERE user_id = ? AND blocked = ?";
     DEVICE_REMOVE = "DELETE FROM devices WHERE user_id = ? AND device = ?";
     // The first edit keeps what the event said. A deleted message stays empty.
@@ -279,7 +326,9 @@ statements! {
     DEVICES = "SELECT user_id, device, platform, push_token, seen_at FROM devices WHERE user_id = ? ORDER BY device";
     BLOCKS = "SELECT user_id, blocked, created_at FROM blocks WHERE user_id = ? ORDER BY blocked";
     USER_ROOMS = "SELECT user_id, chat, kind, state, seq FROM user_rooms WHERE user_id = ? ORDER BY chat";
-    USER_READ_MARKS = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE user_id = ? ORDER BY chat";
+    // By the index that holds no others: the user's key has those of all rooms that he ever was in.
+    USER_READ_MARKS = "SELECT user_id, chat, folded_seq, folded_no FROM read_marks INDEXED BY read_marks_folded \
+         WHERE user_id = ? AND folded_seq IS NOT NULL ORDER BY chat";
     USER_SOURCES = "SELECT source_partition, source_offset FROM user_sources WHERE user_id = ? ORDER BY source_partition";
     USER_EVENTS = concat!(
         "SELECT ", user_event_columns!(),
@@ -289,17 +338,21 @@ statements! {
         "SELECT ", user_event_columns!(),
         " FROM user_events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
     );
-    // All rooms of a user with what the list is sorted by; sorting them is the reader's, and bounded by the user's rooms.
-    LIST_KEYS = "SELECT members.chat, members.state, members.sent_no, members.joined_no, COALESCE(chats.last_message_at, chats.created_at) \
-         FROM members JOIN chats ON chats.uuid = members.chat WHERE members.user_id = ? AND members.state < 2";
-    READ_MARK = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE user_id = ? AND chat = ?";
-    LAST_MESSAGE = concat!(
-        "SELECT ", message_columns!(), " FROM messages WHERE chat = ? ORDER BY seq DESC LIMIT 1"
+    // Lines of the rooms that the members' rows follow, in the order of the list.
+    LIST = concat!(
+        list_lines!(),
+        "WHERE m.user_id = ? AND m.shelf = ? AND m.state < 2 AND (m.active_at, m.chat) < (?, ?) \
+         ORDER BY m.active_at DESC, m.chat DESC LIMIT ?"
     );
+    LIST_LINE = concat!(list_lines!(), "WHERE m.user_id = ? AND m.chat = ? AND m.state < 2");
+    // Large rooms: sorting them is the reader's.
+    LIST_LARGE = "SELECT m.chat, c.status, COALESCE(c.last_message_at, c.created_at) \
+         FROM members AS m JOIN chats AS c ON c.uuid = m.chat WHERE m.user_id = ? AND m.shelf = 2 AND m.state < 2";
     READ_MARKS = "SELECT user_id, chat, seq, message_no FROM read_marks WHERE chat = ? AND user_id > ? ORDER BY user_id LIMIT ?";
     DEAD_LETTERS = "SELECT source_partition, source_offset, at, reason, record FROM dead_letters \
          WHERE source_partition = ? ORDER BY source_offset LIMIT ?";
-    EXPIRING = "SELECT uuid, expires_at FROM chats WHERE status = 0 AND expires_at <= ? ORDER BY expires_at LIMIT ?";
+    EXPIRING = "SELECT expires_at, uuid FROM chats WHERE status = 0 AND expires_at <= ? AND (expires_at, uuid) > (?, ?) \
+         ORDER BY expires_at, uuid LIMIT ?";
     RELAY_NEXT = "SELECT source_partition, source_offset, ord, target_partition, record, chat, after_user \
          FROM relay_outbox WHERE source_partition >= ? ORDER BY source_partition, source_offset, ord LIMIT ?";
 }

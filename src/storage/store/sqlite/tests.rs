@@ -85,7 +85,7 @@ async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
 async fn limit_pages(store: &SqliteStore, pages: u32) {
     let mut writer = store.writer.lock().await;
     let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    sqlx::query(text).execute(writer.as_mut().unwrap()).await.unwrap();
+    sqlx::query(text).execute(writer.open(&store.options).await.unwrap()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,6 +118,38 @@ async fn a_commit_whose_caller_left_is_whole_or_absent() {
         assert!([at, at + 200].contains(&found.watermark.next_offset.0));
         assert_eq!(found.window.len() as u64, found.watermark.next_offset.0);
     }
+}
+
+/// However many lists are asked for: a cold room and the projector do not wait behind them.
+#[tokio::test]
+async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..READERS {
+        held.push(store.snapshot().await.unwrap());
+    }
+    assert!(store.readers.try_acquire().is_none(), "another client waits");
+    store.commit(messages(0, 5, "x")).await.unwrap();
+    assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 5);
+    assert_eq!(store.watermarks().await.unwrap().len(), 256);
+    assert!(store.relay_next(Partition::FIRST, 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    store.commit(messages(0, 5, "x")).await.unwrap();
+    let refused: Result<(), _> = store.writer.lock().await.check(Err(StoreError::Unavailable("busy".into()))).await;
+    assert!(refused.is_err());
+    assert!(matches!(*store.writer.lock().await, Writer::Open(_)), "a good one is kept");
+    *store.writer.lock().await = Writer::Lost;
+    store.commit(messages(5, 5, "y")).await.unwrap();
+    store.health().await.unwrap();
+    assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 10);
+    store.close().await;
+    assert!(store.health().await.unwrap_err().is_retryable(), "a closed store stays closed");
 }
 
 #[tokio::test]

@@ -6,10 +6,14 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 use super::error::{classify, damaged};
 use super::sql::{self, Bulk, Bulks};
 use crate::ids::RoomId;
+use crate::ids::Seq;
 use crate::limits;
 use crate::storage::store::StoreError;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange, WatermarkMove};
-use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, RoomEventRow};
+use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, ReadMarkRow, RoomEventRow};
+
+/// `members.shelf` of a room whose members' rows do not follow it.
+pub(super) const LARGE: u8 = 2;
 
 /// Binds values one after the other. The first failure is kept.
 pub(super) struct Binder {
@@ -108,6 +112,11 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
     }
     bulk(conn, &bulks.chats, commit.chats, bind_chat).await?;
     members(conn, bulks, commit.members).await?;
+    bulk(conn, &bulks.listings, commit.listings, |b, row| {
+        let (shelf, at) = row.at.map_or((LARGE, 0), |(shelf, at)| (shelf.number(), at.as_i64()));
+        b.room(row.room).int(shelf).int(at);
+    })
+    .await?;
     bulk(conn, &bulks.sent, commit.sent, |b, (room, user, no)| {
         b.room(room).text(user.as_str()).int(no.as_i64());
     })
@@ -176,10 +185,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
     })
     .await?;
     user_parts(conn, bulks, commit.user_rooms, commit.blocks, commit.devices).await?;
-    bulk(conn, &bulks.read_marks, commit.read_marks, |b, row| {
-        b.text(row.user.as_str()).room(row.room).int(row.seq.as_i64()).int(row.no.as_i64());
-    })
-    .await?;
+    marks(conn, bulks, commit.past_marks, commit.read_marks).await?;
     bulk(conn, &bulks.user_sources, commit.user_sources, |b, (user, partition, offset)| {
         b.text(user.as_str()).int(partition.get()).int(offset.as_i64());
     })
@@ -266,6 +272,30 @@ async fn members(conn: &mut SqliteConnection, bulks: &Bulks, changes: Vec<Member
     bulk(conn, &bulks.members, puts, |b, row| {
         b.room(row.room).text(row.user.as_str()).int(row.state).int(row.seq.as_i64());
         b.int(row.sent_no.as_i64()).int(row.joined_no.as_i64());
+    })
+    .await?;
+    Ok(())
+}
+
+async fn marks(
+    conn: &mut SqliteConnection,
+    bulks: &Bulks,
+    past: Vec<ReadMarkRow>,
+    known: Vec<ReadMarkRow>,
+) -> Result<(), StoreError> {
+    let (forgotten, past): (Vec<_>, Vec<_>) = past.into_iter().partition(|row| row.seq == Seq::ZERO);
+    for row in forgotten {
+        let mut b = Binder::new();
+        b.text(row.user.as_str()).room(row.room);
+        b.execute(conn, sql::MARK_FORGET).await?;
+    }
+    let mark = |b: &mut Binder, row: &ReadMarkRow| {
+        b.text(row.user.as_str()).room(row.room).int(row.seq.as_i64()).int(row.no.as_i64());
+    };
+    bulk(conn, &bulks.past_marks, past, |b, row| mark(b, &row)).await?;
+    bulk(conn, &bulks.read_marks, known, |b, row| {
+        mark(b, &row);
+        b.int(row.seq.as_i64()).int(row.no.as_i64());
     })
     .await?;
     Ok(())

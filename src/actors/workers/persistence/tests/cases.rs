@@ -16,6 +16,7 @@ use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::store::memory::Core;
+use crate::storage::store::rows::{PageBound, Shelf};
 use crate::storage::store::{SeqRange, StoreError};
 
 fn group(name: &str) -> RoomId {
@@ -84,6 +85,66 @@ fn a_deleted_message_leaves_no_trace_of_its_content_in_any_row() {
 }
 
 #[test]
+fn an_edit_and_a_deletion_reach_the_message_whether_or_not_they_come_in_one_commit() {
+    for at_once in [true, false] {
+        let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
+        let bob = || user_id("bob");
+        let present = |store: &Core| {
+            let rows = store.messages(room, SeqRange::all(), 9).into_iter();
+            rows.map(|row| (row.message.body, row.edited_at.is_some(), row.message.deleted)).collect::<Vec<_>>()
+        };
+        world.room(room, create(RoomKind::Group, &["bob"]));
+        for text in ["one", "two"] {
+            world.room(room, say("bob", text));
+        }
+        if !at_once {
+            project(&world, &mut store);
+        }
+        world.room(room, RoomCommand::Edit(Edit { by: bob(), target: Seq(2), body: "better".into(), metadata: None }));
+        world.room(room, RoomCommand::Delete(Delete { by: bob(), target: Seq(3), author: None }));
+        project(&world, &mut store);
+        assert_eq!(present(&store), [("better".to_owned(), true, false), (String::new(), false, true)]);
+    }
+}
+
+/// Large rooms are looked up when somebody lists; the others are followed, and change over when they grow.
+#[test]
+fn the_rows_of_a_rooms_members_follow_it_until_it_is_large() {
+    let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
+    world.room(room, create(RoomKind::Group, &["bob"]));
+    let listings = |world: &World, store: &mut Core| {
+        let mut projector = Projector::new(store.watermarks(), 1 << 20);
+        for (partition, log) in &world.logs {
+            let from = projector.next_offset(*partition).unwrap().0 as usize;
+            projector.push(*partition, log[from..].to_vec());
+        }
+        let commit = fold(&mut projector, store).unwrap();
+        store.commit(commit.clone()).unwrap();
+        commit.listings.into_iter().map(|listing| listing.at.map(|(shelf, _)| shelf)).collect::<Vec<_>>()
+    };
+    assert_eq!(listings(&world, &mut store), [Some(Shelf::Live)]);
+    world.pass(1_000);
+    world.room(room, say("ann", "moves it up"));
+    assert_eq!(listings(&world, &mut store), [Some(Shelf::Live)]);
+    world.room(room, RoomCommand::Update(room::command::Update { title: Some("t".into()), ..update("ann") }));
+    assert_eq!(listings(&world, &mut store), [], "nothing that a list is sorted by");
+    for n in 2..=limits::LISTED_PLACES {
+        world.room(room, RoomCommand::Join { user: user_id(&format!("user{n}")) });
+    }
+    assert_eq!(listings(&world, &mut store), [None], "too many");
+    world.room(room, say("ann", "moves nobody's row"));
+    assert_eq!(listings(&world, &mut store), []);
+    world.room(room, RoomCommand::Leave { user: user_id("user2") });
+    assert_eq!(listings(&world, &mut store), [Some(Shelf::Live)]);
+    world.room(room, RoomCommand::End { by: user_id("ann") });
+    assert_eq!(listings(&world, &mut store), [Some(Shelf::Over)]);
+}
+
+fn update(by: &str) -> room::command::Update {
+    room::command::Update { by: user_id(by), title: None, ttl_ms: None, may_send: None, public: None }
+}
+
+#[test]
 fn unread_counts_begin_at_the_joining() {
     let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
     world.room(room, create(RoomKind::Group, &["bob"]));
@@ -93,7 +154,9 @@ fn unread_counts_begin_at_the_joining() {
     world.room(room, RoomCommand::Join { user: user_id("cem") });
     world.room(room, say("ann", "5"));
     project(&world, &mut store);
-    let unread = |name: &str, store: &Core| store.room_list(&user_id(name), None, 9)[0].unread;
+    let unread = |name: &str, store: &Core| {
+        store.room_list(&user_id(name), Shelf::Live, None, PageBound::rows(9)).rows[0].unread
+    };
     assert_eq!((unread("ann", &store), unread("bob", &store), unread("cem", &store)), (0, 6, 1));
     world.room(room, say("bob", "6"));
     project(&world, &mut store);

@@ -14,7 +14,7 @@ use crate::storage::journal::memory::{Fate, MemoryJournal};
 use crate::storage::store::commit::Commit;
 use crate::storage::store::contract::event_row;
 use crate::storage::store::memory::MemoryStore;
-use crate::storage::store::rows::WatermarkRow;
+use crate::storage::store::rows::{PageBound, Shelf, WatermarkRow};
 use crate::storage::store::sqlite::SqliteStore;
 use crate::storage::store::{SeqRange, Store};
 
@@ -214,7 +214,11 @@ async fn the_rows_in_a_file_are_those_in_memory() {
             Entity::User(user) => {
                 assert_eq!(file.user(user).await, memory.user(user).await);
                 assert_eq!(file.user_events(user, all, limit).await, memory.user_events(user, all, limit).await);
-                assert_eq!(file.room_list(user, None, limit).await, memory.room_list(user, None, limit).await);
+                for shelf in [Shelf::Live, Shelf::Over] {
+                    let page = PageBound::rows(limit);
+                    let listed = file.room_list(user, shelf, None, page).await;
+                    assert_eq!(listed, memory.room_list(user, shelf, None, page).await);
+                }
             }
         }
     }
@@ -222,7 +226,7 @@ async fn the_rows_in_a_file_are_those_in_memory() {
     assert_eq!(file.relay_next(first, limit).await, memory.relay_next(first, limit).await);
     assert_eq!(file.dead_letters(first, limit).await, memory.dead_letters(first, limit).await);
     let later = crate::ids::Timestamp(u64::MAX >> 1);
-    assert_eq!(file.expiring(later, limit).await, memory.expiring(later, limit).await);
+    assert_eq!(file.expiring(later, None, limit).await, memory.expiring(later, None, limit).await);
     let mut events = 0;
     for room in world.rooms() {
         events += file.events(room, all, limit).await.unwrap().len();

@@ -11,7 +11,7 @@ use crate::actors::room::command::{
     Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand, RoomKind, Send,
     Update,
 };
-use crate::actors::room::{self, Outcome};
+use crate::actors::room::{self, EventBody, Outcome};
 use crate::actors::user::command::{RoomChange, RoomFact};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserOutcome};
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -312,5 +312,35 @@ impl World {
         let rows = store.events(*id, SeqRange { from: floor, ..SeqRange::all() }, usize::MAX);
         let found: Vec<_> = rows.into_iter().map(|row| event(row).unwrap()).collect();
         assert_eq!(found, expected);
+        self.check_messages(entity, floor, store);
+    }
+
+    /// The messages as they are now: with the last body that an edit gave them, and without any once they are deleted.
+    fn check_messages(&self, entity: &Entity, floor: Seq, store: &Core) {
+        let Entity::Room(id) = entity else { unreachable!() };
+        let mut expected = BTreeMap::new();
+        for event in &self.events[entity] {
+            let StreamEvent::Room(event) = event else { unreachable!() };
+            match &event.body {
+                EventBody::Message { content, .. } => {
+                    expected.insert(event.seq, (content.body.clone(), None, false));
+                }
+                EventBody::Edited { target, body, .. } => {
+                    if let Some(message) = expected.get_mut(target).filter(|(_, _, deleted)| !deleted) {
+                        *message = (body.clone(), Some(event.at), false);
+                    }
+                }
+                EventBody::Deleted { target } => {
+                    if let Some(message) = expected.get_mut(target) {
+                        *message = (String::new(), None, true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        expected.retain(|seq, _| *seq >= floor);
+        let rows = store.messages(*id, SeqRange { from: floor, ..SeqRange::all() }, usize::MAX);
+        let found = rows.into_iter().map(|row| (row.seq, (row.message.body, row.edited_at, row.message.deleted)));
+        assert_eq!(found.collect::<BTreeMap<_, _>>(), expected);
     }
 }
