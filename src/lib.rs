@@ -29,3 +29,5 @@ pub mod limits;
 pub mod metrics;
 pub mod shutdown;
 pub mod storage;
+#[cfg(test)]
+mod testing;

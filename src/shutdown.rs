@@ -95,6 +95,7 @@ mod tests {
         drop(guard);
         assert_eq!(shutdown.guards(), 1);
         let wait = std::time::Duration::from_secs(1);
+        // Pauses: in a paused time.
         assert!(tokio::time::timeout(wait, shutdown.all_gone()).await.is_err());
         drop(clone);
         shutdown.all_gone().await;

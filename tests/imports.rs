@@ -11,7 +11,7 @@ use tree::{Source, code_of, sources};
 
 /// The layers, lowest first. A module may import its own layer and those below.
 const LAYERS: [&[&str]; 5] = [
-    &["ids", "epoch", "limits", "env", "config", "metrics", "shutdown", "health"],
+    &["ids", "epoch", "limits", "env", "config", "metrics", "shutdown", "health", "testing"],
     &["storage"],
     &["actors"],
     &["api"],

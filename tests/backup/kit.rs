@@ -12,7 +12,7 @@ use crate::client::{CallError, Link};
 use crate::server::{self, Server, Setup};
 
 /// How long a server may need to start or to end.
-pub const START: Duration = Duration::from_secs(20);
+pub const START: Duration = Duration::from_secs(60);
 
 /// Runs the command to its end; gives its exit code and all that it printed.
 pub fn kervan(arguments: &[&str], paths: &[&Path], data: Option<&Path>) -> (i32, String) {
@@ -94,6 +94,7 @@ impl Chat {
     /// Waits for so many acknowledgements.
     pub async fn reach(&self, count: usize) {
         let mut acked = self.acked.subscribe();
+        // Pauses: the bound of a wait for an event.
         tokio::time::timeout(START, acked.wait_for(|acked| acked.len() >= count)).await.unwrap().unwrap();
     }
 

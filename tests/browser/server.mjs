@@ -37,6 +37,7 @@ export class Server {
     for (const end = Date.now() + 20_000; ;) {
       if (await fetch(`${this.url}readyz`).then(answer => answer.ok, () => false)) return;
       if (this.child.exitCode !== null || Date.now() > end) throw new Error(`not ready: ${readFileSync(join(this.folder, 'log'), 'utf8')}`);
+      // Pauses: between looks, within a bound.
       await new Promise(resolve => setTimeout(resolve, 20));
     }
   }

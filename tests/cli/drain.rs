@@ -175,6 +175,7 @@ async fn sigterm_tells_every_open_socket_to_come_back_and_loses_no_message() {
     let sending = tokio::spawn(send_to_the_end(bob, room.clone(), acknowledged.clone()));
     while acknowledged.load(Ordering::Relaxed) < 400 {
         assert!(!sending.is_finished(), "the sender is gone before the drain");
+        // Pauses: between looks, within a bound.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let start = Instant::now();
@@ -252,9 +253,11 @@ async fn a_second_signal_leaves_at_once() {
         let _stuck = stuck(&server, dir.path()).await;
         server.signal(Signal::TERM);
         // Two signals that come together are one.
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + MARGIN;
         while !get(&server.admin, "/readyz").starts_with("HTTP/1.1 503 ") {
             assert!(Instant::now() < end, "it does not drain");
+            // Pauses: between looks, within a bound.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let start = Instant::now();

@@ -77,7 +77,8 @@ impl Running {
             let read = stdout.read_to_string(&mut String::new());
             ended.send(read.is_ok())
         });
-        assert_eq!(wait.recv_timeout(Duration::from_secs(20)), Ok(true), "it does not end");
+        // Pauses: the bound of a wait for an event.
+        assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(true), "it does not end");
         self.child.wait().unwrap().code()
     }
 }

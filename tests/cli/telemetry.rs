@@ -89,7 +89,8 @@ fn the_way_of_a_command_comes_to_the_collector_without_what_it_says() {
         .iter()
         .all(|text| holds(&all, text))
     {
-        let (line, body) = came.recv_timeout(Duration::from_secs(20)).unwrap();
+        // Pauses: the bound of a wait for an event.
+        let (line, body) = came.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(line, "POST /v1/traces HTTP/1.1");
         all.extend(body);
     }
@@ -113,7 +114,8 @@ fn what_is_not_sent_yet_is_sent_at_the_end() {
     make_a_room(&server);
     server.signal(Signal::TERM);
     assert_eq!(server.exit_code(), Some(0));
-    let (line, body) = came.recv_timeout(Duration::from_secs(20)).unwrap();
+    // Pauses: the bound of a wait for an event.
+    let (line, body) = came.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(line, "POST /mine HTTP/1.1");
     assert!(holds(&body, "room.create") && holds(&body, "kervan"));
 }

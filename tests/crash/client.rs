@@ -93,6 +93,7 @@ impl Link {
     /// (`{"channel":…, "pub":…}`), in the order of arrival.
     pub async fn open(url: &str, request: &Value, on_connected: Callback, on_push: OnPush) -> Result<Self, CallError> {
         let opening = tokio_tungstenite::connect_async(url);
+        // Pauses: a server that was killed does not answer: that is the bound.
         let Ok(Ok((socket, _))) = tokio::time::timeout(PATIENCE, opening).await else { return Err(CallError::Closed) };
         let (sink, stream) = socket.split();
         let (out, queue) = mpsc::unbounded_channel();
@@ -107,6 +108,7 @@ impl Link {
             drop(connected.send(outcome));
         };
         link.send("connect", request, Box::new(on_answer));
+        // Pauses: a server that was killed does not answer: that is the bound.
         match tokio::time::timeout(PATIENCE, done).await {
             Ok(Ok(outcome)) => outcome.map(|()| link),
             _ => Err(CallError::Closed),
@@ -135,6 +137,7 @@ impl Link {
     pub async fn call(&self, method: &str, request: Value) -> Answer {
         let (answer, answered) = oneshot::channel();
         self.send(method, &request, Box::new(|result| drop(answer.send(result))));
+        // Pauses: a server that was killed does not answer: that is the bound.
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(result)) => result,
             _ => {
@@ -169,6 +172,7 @@ impl Link {
     /// Says goodbye and waits a moment for the server's. What was sent before is still read by the server.
     pub async fn goodbye(&self) {
         let _ = self.out.send(Message::Close(None));
+        // Pauses: a server that was killed does not answer: that is the bound.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.closed()).await;
     }
 
@@ -194,6 +198,7 @@ async fn write(
         if sink.feed(message).await.is_err() {
             return;
         }
+        // Pauses: takes what has come; the history is checked at the end.
         while let Ok(message) = queue.try_recv() {
             if sink.feed(message).await.is_err() {
                 return;

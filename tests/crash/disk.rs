@@ -135,10 +135,12 @@ async fn a_full_disk_is_survived(disk: &Disk, folder: &Path) {
     assert_eq!(refused.len(), 5, "the disk is full and nobody notices");
 
     disk.clear(&server);
+    // Pauses: the bound of the wait below.
     let end = Instant::now() + RECOVERY;
     for client_id in &refused {
         while let Err(error) = send(&link, &recorder, &room, client_id, &text).await {
             assert!(Instant::now() < end, "still refused with room on the disk: {error}: {}", server.log_tail());
+            // Pauses: between looks, within a bound.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -42,6 +42,7 @@ pub async fn users(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec
     users.sort_unstable();
     users.dedup();
     let promised = promised(recorder);
+    // Pauses: the bound of the wait below.
     let end = Instant::now() + ROWS_PATIENCE;
     for user in users {
         let link = Link::plain(url, &server::token(user)).await?;
@@ -51,6 +52,7 @@ pub async fn users(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec
             if events.len() >= promised.get(user).copied().unwrap_or(0) || Instant::now() > end {
                 break (epoch, events);
             }
+            // Pauses: between looks, within a bound.
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
         heads.push((channel.clone(), events.last().map_or(0, |event| event.seq)));
@@ -130,11 +132,13 @@ pub async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, CallError> 
 /// Waits until the database has every room's head, for as long as it may be behind.
 pub async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]) -> sqlx::Result<()> {
     let database = Database::open(&server.data).await?;
+    // Pauses: the bound of the wait below.
     let end = Instant::now() + ROWS_PATIENCE;
     for (room, head) in rooms.iter().zip(heads) {
         while Instant::now() < end {
             match uuid(&database, room).await? {
                 Some(id) if database.head(id).await? >= *head => break,
+                // Pauses: between looks, within a bound.
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }

@@ -159,9 +159,11 @@ async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
         let left = Duration::from_millis(*moment).saturating_sub(start.elapsed());
         if !left.is_zero() {
             // Most of the time let it come up; but a start is a moment like any other.
+            // Pauses: the schedule of the faults.
             sleep(left).await;
         } else if rng.chance(70) {
             server.wait_ready(START);
+            // Pauses: the schedule of the faults.
             sleep(Duration::from_millis(rng.range(0, 400))).await;
         }
         if run.gently {
@@ -173,9 +175,11 @@ async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
             server.kill9();
         }
         assert!(start.elapsed() < run.work + Duration::from_secs(120), "restarts take too long, {kills} kills so far");
+        // Pauses: the schedule of the faults.
         sleep(Duration::from_millis(rng.range(0, 300))).await;
         server.restart();
     }
+    // Pauses: the schedule of the faults.
     sleep(run.work.saturating_sub(start.elapsed())).await;
     run.kills
 }
@@ -183,18 +187,21 @@ async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
 impl Crowd {
     /// Waits until every client has a first subscription: kills before that meet nobody.
     async fn begin(&mut self, server: &Server) {
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + START;
         while self.views.iter().any(|view| view.open().is_empty()) {
             if let Some(ended) = self.tasks.try_join_next() {
                 ended.expect("a client failed");
             }
             assert!(Instant::now() < end, "clients do not come in: {}", server.log_tail());
+            // Pauses: between looks, within a bound.
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Waits until every client has its answers and its subscriptions.
     async fn settle(&mut self, server: &Server) {
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + SETTLE;
         loop {
             let busy: Vec<usize> = (0..self.idle.len()).filter(|n| !self.idle[*n].load(Ordering::Relaxed)).collect();
@@ -205,16 +212,19 @@ impl Crowd {
                 ended.expect("a client failed");
             }
             assert!(Instant::now() < end, "clients {busy:?} do not settle: {}", server.log_tail());
+            // Pauses: between looks, within a bound.
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Waits until every open subscription has its channel's head, or time is over, and takes down that it had the time.
     async fn catch_up(&self, heads: &HashMap<String, u64>, recorder: &Recorder) {
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + SETTLE;
         for view in &self.views {
             let is_behind = |(channel, _, at): &(String, u64, u64)| heads.get(channel).is_some_and(|head| at < head);
             while view.open().iter().any(is_behind) && Instant::now() < end {
+                // Pauses: between looks, within a bound.
                 sleep(Duration::from_millis(20)).await;
             }
             for (_, sub, _) in view.open() {

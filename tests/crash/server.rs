@@ -96,18 +96,22 @@ impl Server {
 
     /// Waits until the child says that it is ready, at most `patience`.
     pub fn wait_ready(&mut self, patience: Duration) {
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         while !self.is_ready().unwrap_or(false) {
             let status = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(status.is_none(), "the server ended by itself, {status:?}: {}", self.log_tail());
             assert!(Instant::now() < end, "not ready after {patience:?}: {}", self.log_tail());
+            // Pauses: between looks, within a bound.
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     fn is_ready(&self) -> io::Result<bool> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        // Pauses: the bound of one look.
         let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
+        // Pauses: the bound of one look.
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut answer = [0; 12];
@@ -136,6 +140,7 @@ impl Server {
 
     /// Waits for the child's end, at most `patience`.
     pub fn wait_end(&mut self, patience: Duration) -> ExitStatus {
+        // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.as_mut().expect("it runs").try_wait().unwrap() {
@@ -143,6 +148,7 @@ impl Server {
                 return status;
             }
             assert!(Instant::now() < end, "still there after {patience:?}: {}", self.log_tail());
+            // Pauses: between looks, within a bound.
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -33,6 +33,7 @@ export class Program {
   line(fits, what, ms = 20_000) {
     return new Promise((resolve, reject) => {
       const said = () => `${what}\nstdout: ${this.lines.join('\n')}\nstderr: ${this.errors}`;
+      // Pauses: the bound of a wait for an event.
       const late = setTimeout(() => reject(new Error(`not within ${ms} ms: ${said()}`)), ms);
       const look = () => {
         const found = this.lines.find(fits);

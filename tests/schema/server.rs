@@ -93,6 +93,7 @@ impl Server {
             if ended.is_some() || since.elapsed() > PATIENCE {
                 panic!("postgres does not answer ({ended:?}):\n{}", std::fs::read_to_string(log).unwrap_or_default());
             }
+            // Pauses: between looks at a server that starts, within a bound.
             std::thread::sleep(Duration::from_millis(20));
         }
     }

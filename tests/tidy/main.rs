@@ -1,10 +1,11 @@
 //! Rules of the house that a machine can check: size of files, no unfinished code, a word about every module, links
-//! in the documents that lead somewhere.
+//! in the documents that lead somewhere, tests that wait for events.
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 #[allow(dead_code, reason = "two test programs share it, and each takes what it needs")]
 mod tree;
+mod waits;
 
 use tree::{Source, files, relative, root, sources};
 

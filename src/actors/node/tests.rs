@@ -3,7 +3,7 @@
 mod disturbed;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ use crate::storage::store::Commit;
 use crate::storage::store::commit::WatermarkMove;
 use crate::storage::store::memory::MemoryStore;
 use crate::storage::store::rows::WatermarkRow;
+use crate::testing::{until, within};
 
 struct Fixture {
     node: Node,
@@ -116,7 +117,7 @@ impl Fixture {
     /// The next frame that is no head announcement.
     async fn frame(&mut self) -> ToGateway {
         loop {
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.frames.recv()).await.unwrap().unwrap();
+            let frame = within("a frame comes", self.frames.recv()).await.unwrap();
             if !matches!(frame, ToGateway::Head { .. }) {
                 return frame;
             }
@@ -205,6 +206,7 @@ async fn two_nodes_in_one_process_do_not_see_each_other() {
     assert_eq!(seq_of(other.say(room, "alice", "elsewhere").await), 2);
     assert_eq!(seq_of(one.say(room, "alice", "here").await), 2);
     assert_eq!(one.seqs().await, [2]);
+    // Pauses: nothing may come; what came late would fail the asserts of another run, never this one by luck.
     assert!(one.frames.try_recv().is_err());
     let head = one.node.ask(Entity::Room(room), |core| core.state().head()).await.unwrap();
     assert_eq!(head, Seq(2));
@@ -263,12 +265,11 @@ async fn the_metrics_tell_how_far_the_store_is_behind_and_since_when() {
     let told = || (metrics.projector_lag_records.get(), metrics.watermark_age_seconds.get());
     assert!(told().0 >= 2 && told().1 == 3, "{:?}", told());
     it.store.set_down(false);
-    let end = Instant::now() + Duration::from_secs(10);
-    while told() != (0, 0) {
-        assert!(Instant::now() < end, "{:?}", told());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    until("the lag is told to be over", async || {
         it.node.measure().await;
-    }
+        told() == (0, 0)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -334,11 +335,7 @@ async fn a_newer_record_halts_its_partition_and_health_says_so() {
 
 /// Waits until the metrics tell of so many rooms in memory.
 async fn resident_rooms(metrics: &Metrics, count: i64) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while metrics.resident_rooms.get() != count {
-        assert!(Instant::now() < end, "{} rooms are counted", metrics.resident_rooms.get());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("so many rooms are counted", async || metrics.resident_rooms.get() == count).await;
 }
 
 /// Rooms and users that were made from the store, as the metrics tell.
@@ -390,8 +387,9 @@ async fn the_head_of_a_room_that_was_let_go_at_once_is_announced_all_the_same() 
     it.node.stored().reach(room.partition(), end).await;
     it.node.passivate_all();
     assert_eq!(it.node.residents(room.partition()).await, 0);
+    // Pauses: empties what has come; the next frame is waited for.
     while it.frames.try_recv().is_ok() {}
-    let frame = tokio::time::timeout(Duration::from_secs(10), it.frames.recv()).await.unwrap().unwrap();
+    let frame = within("a frame comes", it.frames.recv()).await.unwrap();
     assert!(matches!(frame, ToGateway::Head { head: Seq(2), .. }), "{frame:?}");
     assert_eq!(it.node.residents(room.partition()).await, 0, "and nobody was woken for it");
 }

@@ -151,6 +151,7 @@ mod tests {
         let (coalescer, work) = (Coalescer::<&str, Numbers>::default(), Work::new(fail));
         let submit = |value| coalescer.submit("k", value, |value| work.run(value));
         let opened = async {
+            // Pauses: the others have their turn first; this runs in one task.
             tokio::task::yield_now().await;
             work.gate.add_permits(3);
         };

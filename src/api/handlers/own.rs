@@ -163,6 +163,7 @@ mod tests {
         assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         let (later, raised) = (Arc::clone(&stored), partition(3));
         tokio::spawn(async move {
+            // Pauses: the reader waits already; this runs on one thread, in a paused time.
             tokio::task::yield_now().await;
             later.raise(raised, Offset(5));
         });

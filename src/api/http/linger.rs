@@ -36,7 +36,7 @@ impl Stream for Shared {
 }
 
 /// See the module.
-pub async fn linger(request: Request, next: Next) -> Response {
+pub(super) async fn linger(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let mut left = Shared(Arc::new(Mutex::new(Some(body.into_data_stream()))));
     let response = next.run(Request::from_parts(parts, Body::from_stream(left.clone()))).await;

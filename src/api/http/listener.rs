@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::address::{Connections, Peer, Refusal};
+use super::linger::linger;
 use crate::config::Limits;
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
@@ -101,8 +103,10 @@ impl Listener {
     }
 
     /// Serves `router` until `stop` begins; then takes no more connections and gives answers under way a second.
-    /// Upgraded connections are not its own any more. Each request carries a [`Peer`].
+    /// Upgraded connections are not its own any more. Each request carries a [`Peer`], and whoever is refused while still
+    /// sending reads why, whatever route refused it.
     pub async fn serve(self, router: Router, options: Options, metrics: Arc<Metrics>, stop: Shutdown) {
+        let router = router.layer(from_fn(linger));
         let accept_errors = metrics.accept_errors.clone();
         let metrics = if options.counted { metrics } else { Arc::default() };
         let open = metrics.connections.clone();

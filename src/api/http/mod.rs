@@ -30,7 +30,6 @@ pub use address::Peer;
 pub use backup::Backups;
 pub use error::HttpError;
 pub use forwarded::client_address;
-pub use linger::linger;
 pub use listener::{Listener, Options};
 
 /// What `/` says to who wants no page.

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::Limits;
 use crate::shutdown::Shutdown;
+use crate::testing::{until, within};
 
 struct Shell {
     address: std::net::SocketAddr,
@@ -49,7 +50,7 @@ impl Shell {
 
 async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    within("the answer ends", stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
 }
 
@@ -123,9 +124,7 @@ async fn one_connection_too_many_is_told_so_and_the_next_one_fits_again() {
     assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("too_many_connections"), "{answer}");
     assert!(shell.metrics.encode().unwrap().contains("kervan_connections_refused_total{reason=\"address\"} 1"));
     drop(first);
-    while shell.metrics.connections.get() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the connection is gone", async || shell.metrics.connections.get() == 0).await;
     assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -139,7 +138,7 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
     let mut half = TcpStream::connect(shell.address).await.unwrap();
     half.write_all(b"GET /livez HTTP/1.1\r\nho").await.unwrap();
     shell.stop.begin();
-    tokio::time::timeout(Duration::from_secs(5), shell.served).await.unwrap().unwrap();
+    within("it stops", shell.served).await.unwrap();
     assert!(TcpStream::connect(shell.address).await.is_err());
 }
 

@@ -182,7 +182,6 @@ pub fn routes(rest: Rest) -> Router {
         .layer(axum::middleware::from_fn(deadline))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .merge(uploads)
-        .layer(axum::middleware::from_fn(http::linger))
         .method_not_allowed_fallback(http::wrong_method)
         .with_state(rest);
     allowing(router, &origins)

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::api::rest::tests::rig::Rig;
+use crate::testing::{until, within};
 
 /// A request whose answer does not end.
 struct Open {
@@ -43,7 +44,7 @@ impl Open {
                 self.text.push_str(std::str::from_utf8(&space[..read]).unwrap());
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), reading).await.expect("within five seconds");
+        within(wanted, reading).await;
         &self.text
     }
 
@@ -67,12 +68,7 @@ async fn emulate(rig: &Rig, session: &Value, commands: &Value) -> u16 {
 
 async fn until_online(rig: &Rig, count: usize) {
     let sessions = rig.engine.as_ref().unwrap().hub().sessions();
-    let waiting = async {
-        while sessions.count() != count {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("within five seconds");
+    until("so many are online", async || sessions.count() == count).await;
 }
 
 #[tokio::test]
@@ -166,8 +162,7 @@ async fn who_goes_is_gone_and_so_is_the_name_of_his_stream() {
     drop(ann);
     until_online(&rig, 0).await;
     let ping = json!({"id": 2, "ping": {}});
-    let waiting = async { while emulate(&rig, &session, &ping).await != 404 {} };
-    tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("the name is forgotten");
+    until("the name is forgotten", async || emulate(&rig, &session, &ping).await == 404).await;
 }
 
 #[tokio::test]

@@ -162,6 +162,7 @@ impl Member {
                 Ok(link) => link,
                 Err(CallError::Server { temporary: false, code, message }) => panic!("not let in: {code} {message}"),
                 Err(_) => {
+                    // Pauses: the pace of a member.
                     sleep(Duration::from_millis(self.rng.range(20, 200))).await;
                     continue;
                 }
@@ -169,6 +170,7 @@ impl Member {
             self.work(&link, &mut phase).await;
             link.cut().await;
             self.watch.disconnected();
+            // Pauses: takes what has come; more is taken in the next turn.
             while let Ok(note) = self.notes.try_recv() {
                 self.note(note);
             }
@@ -181,6 +183,7 @@ impl Member {
             }
             if *phase.borrow() == Phase::Work && self.rng.chance(50) {
                 let away = Duration::from_millis(self.rng.range(0, 1500));
+                // Pauses: how long a member stays away.
                 let _ = tokio::time::timeout(away, phase.wait_for(|phase| *phase > Phase::Work)).await;
             }
         }
@@ -225,6 +228,7 @@ impl Member {
                 note = self.notes.recv() => if let Some(note) = note { self.note(note) },
                 _ = phase.changed() => {}
                 () = sleep_until(next) => {
+                    // Pauses: the pace of a member.
                     next = Instant::now() + Duration::from_millis(self.rng.range(self.plan.pace_ms.0, self.plan.pace_ms.1));
                     if now == Phase::Work {
                         match self.rng.range(0, if self.plan.restless { 400 } else { u64::MAX }) {

@@ -106,7 +106,8 @@ for (const format of ['json', 'protobuf']) {
 
       test('pings keep an idle connection alive', async () => {
         const ann = await connected(someone('ann'));
-        await new Promise(resolve => setTimeout(resolve, 2500)); // Two pings and more.
+        // Pauses: two pings and more pass: time is what is tested.
+        await new Promise(resolve => setTimeout(resolve, 2500));
         assert.equal(ann.of('connecting').length, 1);
         await ann.rpc('room.list');
       });

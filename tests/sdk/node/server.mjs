@@ -52,6 +52,7 @@ export async function until(fits, what, ms = 10_000) {
     const value = fits();
     if (value) return value;
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    // Pauses: between looks, within a bound.
     await new Promise(resolve => setTimeout(resolve, 5));
   }
 }
@@ -93,6 +94,7 @@ export class Server {
       if (this.failed || this.child.exitCode !== null || Date.now() > end) {
         throw new Error(`${binary} is not ready (${this.failed ?? this.child.exitCode}): ${this.log()}`);
       }
+      // Pauses: between looks, within a bound.
       await new Promise(resolve => setTimeout(resolve, 20));
     }
   }

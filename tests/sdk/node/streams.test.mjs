@@ -62,6 +62,7 @@ for (const [transport, format] of [['http_stream', 'json'], ['http_stream', 'pro
 
     test('an idle stream is kept alive by pings', async () => {
       const ann = await connected(someone('ann'));
+      // Pauses: two pings and more pass: time is what is tested.
       await new Promise(resolve => { setTimeout(resolve, 3_000); });
       assert.equal(ann.of('connecting').length, 1);
       await ann.rpc('room.list');

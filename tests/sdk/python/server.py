@@ -61,6 +61,7 @@ async def until(fits, what: str, seconds: float = 10):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
+        # Pauses: between looks, within a bound.
         await asyncio.sleep(0.005)
 
 
@@ -98,6 +99,7 @@ class Server:
             except OSError:
                 if self.child.poll() is not None or time.monotonic() > end:
                     raise RuntimeError(f"{BINARY} is not ready ({self.child.poll()}): {self.log()}") from None
+                # Pauses: between looks, within a bound.
                 time.sleep(0.02)
 
     async def end(self, how: signal.Signals):

@@ -113,7 +113,8 @@ class Promises:
 
     async def test_pings_keep_an_idle_connection_alive(self):
         ann = await self.connected("ann")
-        await asyncio.sleep(2.5)  # Two pings and more.
+        # Pauses: two pings and more pass: time is what is tested.
+        await asyncio.sleep(2.5)
         self.assertEqual(len(ann.of("connecting")), 1)
         await ann.rpc("room.list")
 

@@ -149,6 +149,7 @@ mod tests {
         let mut pending = PendingAnswer(receiver);
         requests.tick(Timestamp(TIMEOUT_MS * 11 - 1));
         requests.tick(Timestamp(TIMEOUT_MS * 11));
+        // Pauses: nothing is on its way: the clock is the test's own.
         assert!(pending.0.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
         requests.tick(Timestamp(TIMEOUT_MS * 12));
         assert_eq!(pending.get().await, Answer::Unknown);

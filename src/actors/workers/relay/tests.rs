@@ -29,8 +29,7 @@ use crate::storage::store::contract::{member_row, uuid};
 use crate::storage::store::memory::MemoryStore;
 use crate::storage::store::rows::{FanOut, MemberRow, OutboxRow};
 use crate::storage::store::{SeqRange, Store};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::testing::until;
 
 fn user_id(name: &str) -> UserId {
     UserId::new(name).unwrap()
@@ -147,24 +146,8 @@ impl Node {
         self.write(crate::actors::user::payload::address(&command)).await;
     }
 
-    /// Waits until a look at the rows finds what is wanted: looked at after each commit.
-    async fn until(&self, what: &str, found: impl AsyncFn() -> bool) {
-        let mut changes = self.stored.changes();
-        let wait = async {
-            loop {
-                changes.borrow_and_update();
-                if found().await {
-                    return;
-                }
-                // The relay's own removals are no commits of the projector.
-                let _ = tokio::time::timeout(Duration::from_millis(20), changes.changed()).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what}"));
-    }
-
     async fn until_quiet(&self) {
-        self.until("the outbox is delivered", async || {
+        until("the outbox is delivered", async || {
             let told = self.store.relay_next(Partition::FIRST, 1).await.unwrap().is_empty();
             told && Partition::all().all(|p| self.stored.get(p) == self.journal.bounds(p).end)
         })
@@ -287,7 +270,7 @@ async fn a_cold_room_whose_time_is_over_expires() {
     let every = Duration::from_millis(1);
     let deps = expiry::Deps { store: node.store.clone(), append: node.append.clone(), env, every };
     let scanner = expiry::spawn(deps);
-    node.until("the room expires", async || {
+    until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
         chat.status == Status::Expired.number()
     })

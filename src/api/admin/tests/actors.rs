@@ -6,6 +6,7 @@ use super::rig::{KEY, Rig, path_of, texts};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::outbox::{Item, Signal, Taken};
 use crate::ids::{Partition, RoomId, UserId};
+use crate::testing::found;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tree_shows_everybody_once_whatever_the_pages() {
@@ -103,14 +104,13 @@ async fn a_restarted_partition_and_restarted_workers_lose_nothing() {
     assert_eq!(rig.post(&format!("/admin/actors/partitions/{partition}/restart"), "").await.0, 204);
     assert_eq!(rig.post("/admin/actors/workers/restart", "").await.0, 204);
     // A command may meet the partition while it is away: it is told to come back.
-    let sent = loop {
-        let caller = crate::api::handlers::Caller { user: UserId::new("ann").unwrap(), device: None };
-        let data = json!({ "room": room, "body": "x", "client_id": "one" }).to_string();
-        match rig.handlers.call(&caller, "message.send", data.as_bytes()).await {
-            Ok(reply) => break serde_json::from_slice::<serde_json::Value>(&reply).unwrap(),
-            Err(_) => tokio::task::yield_now().await,
-        }
-    };
+    let caller = crate::api::handlers::Caller { user: UserId::new("ann").unwrap(), device: None };
+    let data = json!({ "room": room, "body": "x", "client_id": "one" }).to_string();
+    let sent = found("the partition is back", async || {
+        let reply = rig.handlers.call(&caller, "message.send", data.as_bytes()).await.ok()?;
+        Some(serde_json::from_slice::<serde_json::Value>(&reply).unwrap())
+    })
+    .await;
     assert_eq!(sent["seq"], 2);
     rig.settle().await;
     assert_eq!(rig.ok(&format!("/admin/partitions/{partition}")).await["restarts"], 1);

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,6 +23,7 @@ use crate::health::Health;
 use crate::ids::{Partition, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
+use crate::testing::within;
 
 pub const KEY: &str = "the key of the data folder";
 
@@ -184,8 +184,7 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &s
     }
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
+    within("the answer ends", stream.read_to_string(&mut answer)).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap_or(Value::Null))

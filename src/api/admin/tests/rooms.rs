@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::rig::{Rig, texts};
+use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rooms_and_their_members_are_paged() {
@@ -57,12 +58,8 @@ async fn users_are_listed_with_where_they_are() {
     rig.settle().await;
     let connection = rig.connect("ann");
     // That bob is invited reaches him by the relay: a record of its own, which is stored in its turn.
-    let told = async {
-        while rig.ok("/admin/users").await["items"].as_array().unwrap().len() < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap();
+    let two = async || rig.ok("/admin/users").await["items"].as_array().unwrap().len() == 2;
+    until("bob is told", two).await;
     assert_eq!(texts(&rig.all("/admin/users?", 1).await, "id"), ["ann", "bob"]);
     let ann = rig.ok("/admin/users/ann").await;
     assert_eq!((&ann["sessions"], &ann["room_count"]), (&json!(1), &json!(1)));
@@ -105,17 +102,12 @@ async fn the_way_of_a_message_is_told_stage_by_stage_without_what_it_says() {
         }
     }
     // A trail ends a moment after the answer.
-    let ended = async {
-        loop {
-            let found = rig.ok(&path).await;
-            if found["items"].as_array().unwrap().len() == 2 {
-                return found;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let found = tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.unwrap();
-    let items = found["items"].as_array().unwrap();
+    let both = found("both trails have ended", async || {
+        let all = rig.ok(&path).await;
+        (all["items"].as_array().unwrap().len() == 2).then_some(all)
+    })
+    .await;
+    let items = both["items"].as_array().unwrap();
     assert_eq!(rig.ok("/admin/traces").await["items"].as_array().unwrap().len(), 2, "nobody else was followed");
     let seqs: Vec<_> = items.iter().map(|item| item["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [3, 2]);
@@ -127,7 +119,7 @@ async fn the_way_of_a_message_is_told_stage_by_stage_without_what_it_says() {
         assert!(spans.is_sorted_by_key(|span| span["us"].as_u64()), "{spans:?}");
         assert!(item["offset"].is_u64());
     }
-    assert!(!found.to_string().contains("hidden"));
+    assert!(!both.to_string().contains("hidden"));
     assert_eq!(rig.ok("/admin/audit").await["items"][0]["what"], "traces.follow");
     for wish in
         [json!({ "room": room, "messages": 0 }), json!({ "room": "x", "messages": 1 }), json!({ "messages": 1 })]

@@ -1,8 +1,9 @@
 //! The node as a whole: figures, settings, bounds, and bad parameters.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rig::Rig;
+use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_tell_where_they_come_from() {
@@ -34,23 +35,19 @@ async fn the_overview_and_the_partitions_follow_what_happens() {
     assert_eq!(overview["resident_rooms"], 1);
     assert_eq!(overview["halted_partitions"], 0);
     // Somebody may have something at this moment; nothing stays.
-    let empty = async {
-        while rig.ok("/admin/overview").await["mailbox_depth"] != 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), empty).await.unwrap();
-    let all = rig.ok("/admin/partitions").await;
-    let items = all["items"].as_array().unwrap();
+    until("no mailbox holds anything", async || rig.ok("/admin/overview").await["mailbox_depth"] == 0).await;
+    // The relay writes to the members' partitions in its own time: each of them is brought up in its turn.
+    let items = found("every partition is brought up to its head", async || {
+        let all = rig.ok("/admin/partitions").await;
+        let items = all["items"].as_array().unwrap().clone();
+        let is_up = |item: &Value| {
+            ["verified", "applied", "watermark"].iter().all(|mark| item[mark] == item["head"]) && item["lag"] == 0
+        };
+        items.iter().all(is_up).then_some(items)
+    })
+    .await;
     assert_eq!(items.len(), 256);
-    let written: Vec<_> = items.iter().filter(|item| item["head"].as_u64() > Some(0)).collect();
-    assert!(!written.is_empty());
-    for item in written {
-        for mark in ["verified", "applied", "watermark"] {
-            assert_eq!(item[mark], item["head"], "{mark} of {item}");
-        }
-        assert_eq!(item["lag"], 0);
-    }
+    assert!(items.iter().any(|item| item["head"].as_u64() > Some(0)));
     assert_eq!(items[255]["slots"], json!([16_320, 16_383]));
     assert_eq!(rig.get("/admin/partitions/256").await.0, 404);
 }

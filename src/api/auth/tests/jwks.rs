@@ -14,6 +14,7 @@ use super::super::jwks::COOLDOWN_MS;
 use super::keys::Pair;
 use super::*;
 use crate::api::protocol::codes::ErrorCode;
+use crate::testing::{until, within};
 
 /// A web server that gives every request the same answer, until it is told another.
 struct Server {
@@ -73,7 +74,7 @@ impl Server {
                 self.shared.served.notified().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+        within("the request is answered", wait).await;
     }
 
     fn bench(&self) -> Bench {
@@ -186,12 +187,7 @@ async fn an_old_set_is_fetched_in_the_background_and_withdrawn_keys_fall_away() 
     // Served from the old set, while the new one is on its way.
     assert!(bench.connection(&token).await.is_ok());
     server.served(2).await;
-    let gone = async {
-        while bench.connection(&token).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    until("the old set is gone", async || bench.connection(&token).await.is_err()).await;
 }
 
 #[tokio::test]

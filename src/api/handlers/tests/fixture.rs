@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,6 +21,7 @@ use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::store::sqlite::SqliteStore;
+use crate::testing::within;
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -168,7 +168,7 @@ impl Fixture {
     }
 
     async fn frame(&mut self) -> ToGateway {
-        tokio::time::timeout(Duration::from_secs(10), self.frames.recv()).await.unwrap().unwrap()
+        within("a frame comes", self.frames.recv()).await.unwrap()
     }
 }
 

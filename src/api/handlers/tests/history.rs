@@ -8,6 +8,7 @@ use super::fixture::{Fixture, bodies};
 use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
 use crate::storage::journal::Journal as _;
+use crate::testing::everyone_else_runs;
 
 fn partition(room: &str) -> Partition {
     RoomId(room.parse().unwrap()).partition()
@@ -184,7 +185,7 @@ async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
     assert_eq!(f.code("bob", "message.history", oldest.clone()).await, 450);
     let (asked, data) = (Arc::clone(&f), oldest);
     let page = tokio::spawn(async move { asked.ok("bob", "message.history", data).await });
-    tokio::task::yield_now().await;
+    everyone_else_runs().await;
     f.store.set_open(true);
     assert_eq!(seqs(&page.await.unwrap()), [2, 3, 4]);
 }

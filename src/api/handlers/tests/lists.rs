@@ -10,6 +10,7 @@ use crate::api::handlers::room_record;
 use crate::ids::{Offset, RoomId};
 use crate::limits;
 use crate::storage::journal::Journal as _;
+use crate::testing::everyone_else_runs;
 
 async fn line(f: &Fixture, who: &str, room: &str) -> Value {
     let list = f.ok(who, "room.list", json!({})).await;
@@ -151,7 +152,7 @@ async fn a_list_waits_for_ones_own_writes_and_not_for_those_of_others() {
     assert_eq!(f.ok("bob", "room.list", json!({})).await["rooms"].as_array().unwrap().len(), 1);
     let asked = Arc::clone(&f);
     let list = tokio::spawn(async move { asked.ok("alice", "room.list", json!({})).await });
-    tokio::task::yield_now().await;
+    everyone_else_runs().await;
     assert!(!list.is_finished());
     f.store.set_open(true);
     let list = list.await.unwrap();

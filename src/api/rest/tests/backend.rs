@@ -1,7 +1,6 @@
 //! The server API: what back ends do, and what clients see of it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -11,6 +10,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::rig::{KEY, Rig};
 use crate::config::Namespace;
+use crate::testing::within;
 
 /// A client that speaks JSON, with what came in one frame and is not read yet.
 struct Client(WebSocketStream<TcpStream>, VecDeque<Value>);
@@ -60,8 +60,7 @@ impl Client {
         if let Some(message) = self.1.pop_front() {
             return Ok(message);
         }
-        let wait = tokio::time::timeout(Duration::from_secs(5), self.0.next());
-        match wait.await.expect("within five seconds").unwrap().unwrap() {
+        match within("a message", self.0.next()).await.unwrap().unwrap() {
             Message::Text(text) => {
                 self.1.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
                 Ok(self.1.pop_front().unwrap())

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rig::{Answer, Rig};
+use crate::testing::found;
 
 impl Rig {
     async fn noticed(&self, user: &str, query: &str) -> Answer {
@@ -11,14 +12,11 @@ impl Rig {
 
     /// Waits until the projector has written so many.
     async fn until_unread(&self, user: &str, count: u64) -> Answer {
-        for _ in 0..500 {
+        found("so many are unread", async || {
             let page = self.noticed(user, "").await;
-            if page.body["unread"] == count {
-                return page;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("{:?}", self.noticed(user, "").await);
+            (page.body["unread"] == count).then_some(page)
+        })
+        .await
     }
 }
 

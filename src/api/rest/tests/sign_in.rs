@@ -1,7 +1,5 @@
 //! Accounts over HTTP, and what becomes of sockets when they are taken back.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -9,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::rig::{Answer, Rig};
+use crate::testing::within;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -61,7 +60,7 @@ async fn closed(mut socket: WebSocketStream<TcpStream>) -> u16 {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), closing).await.expect("closed within five seconds")
+    within("it is closed", closing).await
 }
 
 #[tokio::test]

@@ -164,6 +164,7 @@ async fn who_does_not_connect_or_does_not_answer_pings_is_closed() {
     half_open.pongs = false;
     assert_eq!(half_open.closed().await, 3012);
     let mut answering = rig.client("ann").await;
+    // Pauses: it stays through several pings: time is what is tested.
     let pings = tokio::time::timeout(Duration::from_millis(1_500), answering.closed()).await;
     assert!(pings.is_err(), "who answers stays: {pings:?}");
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::rig::{FORMATS, Rig, epoch, user};
 use crate::actors::room::RoomCommand;
 use crate::api::protocol::codes::Disconnect;
+use crate::testing::within;
 
 fn subscribe(channel: &str) -> Value {
     json!({ "subscribe": { "channel": channel } })
@@ -281,7 +282,7 @@ async fn a_drain_says_goodbye_so_that_clients_come_back() {
         rig.hub.sessions().disconnect_all(Disconnect::SHUTDOWN.code, Duration::from_millis(50)).await;
         assert_eq!(ann.closed().await, Disconnect::SHUTDOWN.code);
         drop((ann, silent));
-        tokio::time::timeout(Duration::from_secs(10), rig.shutdown.all_gone()).await.unwrap();
+        within("all are gone", rig.shutdown.all_gone()).await;
         assert_eq!((rig.hub.sessions().count(), rig.metrics.clients.get()), (0, 0));
     }
 }

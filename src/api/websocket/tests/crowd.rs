@@ -14,6 +14,7 @@ use super::rig::{Client, Pace, Paced, Rig, user};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 use crate::ids::RoomId;
+use crate::testing::until;
 
 /// Those who read as fast as they can. The slow one is the hundredth.
 const OTHERS: usize = 99;
@@ -111,11 +112,7 @@ impl Crowd {
             self.publish(format!("{now} {}", "x".repeat(BODY))).await;
         }
         let all = (self.sent - before) as usize * OTHERS;
-        let end = Instant::now() + Duration::from_secs(30);
-        while self.seen.0.lock().unwrap().len() < all {
-            assert!(Instant::now() < end, "some do not get everything");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("everybody has everything", async || self.seen.0.lock().unwrap().len() >= all).await;
         self.seen.take()
     }
 }
@@ -124,6 +121,7 @@ impl Crowd {
 async fn watch(rig_hub: Arc<crate::actors::gateway::hub::Hub>, most: Arc<AtomicUsize>) {
     while let Some(connection) = rig_hub.sessions().of(&user("slow")).first() {
         most.fetch_max(connection.outbox.bytes(), Ordering::Relaxed);
+        // Pauses: samples a figure while others work.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -131,6 +129,7 @@ async fn watch(rig_hub: Arc<crate::actors::gateway::hub::Hub>, most: Arc<AtomicU
 /// One run. Gives the others' p50 and p99 without and with the slow one.
 async fn run() -> [(Duration, Duration); 2] {
     let mut crowd = Crowd::gather().await;
+    // Pauses: the length of a measurement.
     let end = Instant::now() + ALONE;
     let alone = crowd.publish_while(|_| Instant::now() < end).await;
 
@@ -144,6 +143,7 @@ async fn run() -> [(Duration, Duration); 2] {
     let most = Arc::new(AtomicUsize::new(0));
     let watched = tokio::spawn(watch(crowd.rig.hub.clone(), most.clone()));
     let reading = tokio::spawn(async move { (slow.closed().await, slow) });
+    // Pauses: the length of a measurement.
     let end = Instant::now() + Duration::from_secs(40);
     let beside = crowd
         .publish_while(|crowd| {

@@ -14,6 +14,7 @@ use super::super::reader::tests::frame;
 use super::rig::{Client, Rig};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
+use crate::testing::{until, within};
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 1;
@@ -50,7 +51,7 @@ async fn next(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
         stream.read_exact(&mut payload).await.unwrap();
         Some((first & 0x0F, payload))
     };
-    tokio::time::timeout(Duration::from_secs(20), read).await.expect("neither a frame nor the end")
+    within("a frame, or the end", read).await
 }
 
 /// The code of the close frame that comes, and nothing behind it.
@@ -85,6 +86,7 @@ async fn what_is_against_the_rules_of_framing_is_closed_with_1002() {
         // Right behind the head, so that it is read with it; and after a while.
         for pause in [Duration::ZERO, Duration::from_millis(20)] {
             let (mut stream, _) = shake_hands(&rig, "/connection/websocket", "").await;
+            // Pauses: the frame is to come in a packet of its own.
             tokio::time::sleep(pause).await;
             stream.write_all(&bytes).await.unwrap();
             assert_eq!(closed(&mut stream).await, 1002, "{what}");
@@ -156,11 +158,7 @@ async fn two_connects_in_one_frame_close_with_3501() {
 
 /// Until the server has forgotten all connections.
 async fn nobody_is_left(rig: &Rig) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while rig.hub.sessions().count() > 0 || rig.shutdown.guards() > 0 {
-        assert!(Instant::now() < end, "{} connections are kept", rig.shutdown.guards());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("no connection is kept", async || rig.hub.sessions().count() == 0 && rig.shutdown.guards() == 0).await;
     assert_eq!(rig.metrics.clients.get(), 0);
 }
 
@@ -199,6 +197,7 @@ async fn a_command_that_comes_byte_by_byte_has_no_more_time_than_others() {
             if to.write_all(&[byte]).await.is_err() {
                 break;
             }
+            // Pauses: one byte at a time is the attack.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

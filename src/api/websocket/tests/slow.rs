@@ -45,6 +45,7 @@ async fn a_reader_that_takes_nothing_is_closed_after_the_grace_and_recovers_with
         if bytes + body > OUTBOX {
             full.get_or_insert_with(Instant::now);
         }
+        // Pauses: the pace of the writer.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let took = full.expect("its outbox was full").elapsed();

@@ -110,6 +110,7 @@ async fn a_commit_whose_caller_left_is_whole_or_absent() {
             if futures_util::FutureExt::now_or_never(commit.as_mut()).is_some() {
                 break;
             }
+            // Pauses: the caller leaves after so many turns.
             tokio::task::yield_now().await;
         }
         drop(commit);

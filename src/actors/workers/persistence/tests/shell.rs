@@ -17,9 +17,7 @@ use crate::storage::store::memory::MemoryStore;
 use crate::storage::store::rows::{PageBound, Shelf, WatermarkRow};
 use crate::storage::store::sqlite::SqliteStore;
 use crate::storage::store::{SeqRange, Store};
-
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::testing::within;
 
 /// A journal that holds the world's logs.
 pub(super) fn journal(world: &World) -> MemoryJournal {
@@ -57,9 +55,7 @@ fn apply(world: &World, deps: &Deps, part: impl Fn(u64) -> u64) {
 async fn reached(world: &World, deps: &Deps, part: impl Fn(u64) -> u64) {
     for (partition, log) in &world.logs {
         let to = Offset(part(log.len() as u64));
-        tokio::time::timeout(PATIENCE, deps.stored.reach(*partition, to))
-            .await
-            .expect("the store is brought up to date");
+        within("the store is brought up to date", deps.stored.reach(*partition, to)).await;
     }
 }
 
@@ -113,7 +109,7 @@ async fn while_the_store_is_away_nothing_is_dropped() {
         store.set_down(true);
         apply(&world, &deps, |len| len * part / 4);
         let down = status.wait_for(|status| status.failing.is_some());
-        tokio::time::timeout(PATIENCE, down).await.unwrap().unwrap();
+        within("it says that the store is away", down).await.unwrap();
         store.set_down(false);
         reached(&world, &deps, |len| len * part / 4).await;
     }
@@ -126,7 +122,7 @@ async fn stopping_stores_what_is_applied() {
     let (world, store) = (World::random(4, 400), Arc::new(MemoryStore::new()));
     let deps = deps(&world, store.clone());
     apply(&world, &deps, |len| len);
-    tokio::time::timeout(PATIENCE, spawn(deps).stop()).await.unwrap().unwrap();
+    within("it stops", spawn(deps).stop()).await.unwrap();
     world.check(&store.snapshot());
 }
 
@@ -138,7 +134,7 @@ async fn stopping_does_not_wait_for_a_store_that_is_away() {
     deps.options.retry_first = Duration::from_secs(3_600);
     deps.options.retry_most = Duration::from_secs(3_600);
     apply(&world, &deps, |len| len);
-    tokio::time::timeout(PATIENCE, spawn(deps).stop()).await.unwrap().unwrap();
+    within("it stops", spawn(deps).stop()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,11 +172,11 @@ async fn damage_halts_the_partition_that_it_is_in() {
     let others = world.logs.iter().filter(|(partition, _)| **partition != room.partition());
     for (partition, log) in others {
         let to = Offset(log.len() as u64);
-        tokio::time::timeout(PATIENCE, deps.stored.reach(*partition, to)).await.unwrap();
+        within("the store is brought up to date", deps.stored.reach(*partition, to)).await;
     }
     let mut status = worker.status();
     let halted = status.wait_for(|status| !status.halted.is_empty());
-    let status = tokio::time::timeout(PATIENCE, halted).await.unwrap().unwrap().clone();
+    let status = within("it halts", halted).await.unwrap().clone();
     assert_eq!(status.halted.len(), 1);
     assert_eq!(status.halted[0].0, room.partition());
     worker.stop().await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
@@ -13,8 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Rig;
 use crate::api::protocol::{Command, Format, FrameLimits, Reply, decode_frame, encoded_reply};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::testing::within;
 
 /// Anything that a WebSocket can go over.
 pub trait Stream: AsyncRead + AsyncWrite + std::marker::Send {}
@@ -108,9 +106,7 @@ impl Client {
 
     /// Reads one frame.
     async fn read(&mut self) -> Result<(), (u16, String)> {
-        let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
-        let message = message.unwrap_or_else(|_| panic!("nothing comes; so far: {:?}", self.replies));
-        match message {
+        match within("a message, or the end", self.socket.next()).await {
             Some(Ok(Message::Text(text))) => {
                 let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
                 self.take(lines).await;

@@ -38,6 +38,7 @@ pub struct Paced {
 
 impl Paced {
     pub async fn connect(rig: &Rig, pace: Pace) -> Self {
+        // Pauses: a slow reader is slow.
         Self { inner: narrow(rig).await, pace, sleep: Box::pin(tokio::time::sleep(STEP)) }
     }
 }
@@ -60,6 +61,7 @@ impl AsyncRead for Paced {
         let mut some = ReadBuf::new(&mut some[..most]);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut some))?;
         out.put_slice(some.filled());
+        // Pauses: as above.
         self.sleep.as_mut().reset(tokio::time::Instant::now() + STEP);
         Poll::Ready(Ok(()))
     }
