@@ -60,11 +60,7 @@ async fn a_halted_partition_lets_its_rooms_go_and_refuses_what_comes() {
 
 /// Waits until a partition keeps so many lists of listeners.
 async fn entries(partitions: &Partitions, partition: crate::ids::Partition, count: usize) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while partitions.listeners(partition).len() != count {
-        assert!(Instant::now() < end, "{} lists of listeners", partitions.listeners(partition).len());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("it keeps so many", async || partitions.listeners(partition).len() == count).await;
 }
 
 /// Rooms of one partition that nobody has made.
