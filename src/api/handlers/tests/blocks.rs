@@ -7,6 +7,7 @@ use crate::actors::fold::{Entity, EntityState};
 use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus};
 use crate::actors::partition::entity::EntityCore;
 use crate::ids::{RoomId, Seq};
+use crate::testing::until;
 
 #[tokio::test]
 async fn in_a_blocked_chat_neither_words_nor_titles_nor_typing_nor_receipts_pass() {
@@ -14,7 +15,7 @@ async fn in_a_blocked_chat_neither_words_nor_titles_nor_typing_nor_receipts_pass
     let room = f.direct("kim", "lea").await;
     f.say("kim", &room, "hello").await;
     f.ok("lea", "user.block", json!({ "user": "kim" })).await;
-    until(async || blocks(&f, &room).await == 1).await;
+    until("the relay has told", async || blocks(&f, &room).await == 1).await;
     f.listen(&room, "lea").await;
     let said = json!({ "room": room, "body": "and another thing" });
     assert_eq!(f.code("kim", "message.send", said).await, 413);
@@ -31,7 +32,7 @@ async fn in_a_blocked_chat_neither_words_nor_titles_nor_typing_nor_receipts_pass
     }
     f.settle().await;
     f.ok("lea", "user.unblock", json!({ "user": "kim" })).await;
-    until(async || blocks(&f, &room).await == 0).await;
+    until("the relay has told", async || blocks(&f, &room).await == 0).await;
     let next = f.say("lea", &room, "well?").await;
     f.ok("kim", "read.mark", json!({ "room": room, "seq": next })).await;
     let receipt = Ephemeral::Receipt { user: user("kim"), status: ReceiptStatus::Read, seq: Seq(next) };
@@ -83,11 +84,11 @@ async fn a_block_silences_the_direct_chat_and_an_unblock_opens_it() {
     f.ok("bob", "user.block", json!({ "user": "alice" })).await;
     f.ok("bob", "user.block", json!({ "user": "alice" })).await;
     let data = json!({ "room": room, "body": "x" });
-    until(async || blocks(&f, &room).await == 1).await;
+    until("the relay has told", async || blocks(&f, &room).await == 1).await;
     assert_eq!(f.code("alice", "message.send", data.clone()).await, 413);
     assert_eq!(f.code("bob", "message.send", data.clone()).await, 413);
     f.ok("bob", "user.unblock", json!({ "user": "alice" })).await;
-    until(async || blocks(&f, &room).await == 0).await;
+    until("the relay has told", async || blocks(&f, &room).await == 0).await;
     f.ok("alice", "message.send", data).await;
 }
 
@@ -97,14 +98,4 @@ async fn blocks(f: &Fixture, room: &str) -> usize {
         EntityState::User(_) => panic!("a room is no user"),
     };
     f.node.ask(Entity::Room(RoomId(room.parse().unwrap())), count).await.unwrap()
-}
-
-/// The relay takes its time.
-async fn until(mut reached: impl AsyncFnMut() -> bool) {
-    let patience = async {
-        while !reached().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), patience).await.expect("it never came to that");
 }
