@@ -444,6 +444,6 @@ async fn code_3000_ends_a_connection_without_a_word() {
     let rig = Rig::start().await;
     let (mut bob, _) = Client::connect(&rig, "bob").await;
     rig.back_end("disconnect", json!({"user": "bob", "disconnect": {"code": 3000}})).await.unwrap();
-    let end = tokio::time::timeout(Duration::from_secs(5), bob.0.next()).await.expect("within five seconds");
+    let end = within("its end", bob.0.next()).await;
     assert!(end.is_none_or(|end| end.is_err()), "no close frame");
 }
