@@ -90,3 +90,29 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_decided_otherwise_differs_at_every_offset_from_there_on() {
+        let (mut here, mut there) = (Progress::new(Offset(7), Chain(1)), Progress::new(Offset(7), Chain(1)));
+        for offset in 7..20 {
+            here.complete(Offset(offset), offset);
+            there.complete(Offset(offset), if offset == 12 { 0 } else { offset });
+            let compared = here.compare(there.applied(), there.chain());
+            let differ = Divergence { at: there.applied(), here: here.chain(), there: there.chain() };
+            assert_eq!(compared, if offset < 12 { Ok(()) } else { Err(differ) });
+        }
+    }
+
+    #[test]
+    fn what_is_not_reached_or_not_kept_any_more_compares_equal() {
+        let mut progress = Progress::new(Offset(0), Chain(1));
+        assert_eq!(progress.compare(Offset(1), Chain(9)), Ok(()));
+        (0..KEPT as u64 + 1).for_each(|offset| _ = progress.complete(Offset(offset), 5));
+        assert_eq!(progress.compare(Offset(1), Chain(9)), Ok(()));
+        assert!(progress.compare(Offset(2), Chain(9)).is_err(), "the oldest that is kept");
+    }
+}

@@ -1,7 +1,9 @@
 //! A node whose journal stumbles, whose partitions halt, and that is asked for much that does not exist.
 
 use super::*;
+use crate::actors::chain::Chain;
 use crate::actors::node::partitions::Partitions;
+use crate::actors::partition::shell::PartitionMessage;
 use crate::storage::journal::{JournalError, ReadError};
 
 fn io(what: &str) -> ReadError {
@@ -43,6 +45,21 @@ async fn a_read_that_finds_damage_halts_the_partition() {
     let report = it.health.report();
     let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
     assert!(reason.contains("segment 3"), "{reason}");
+}
+
+/// Owner and projector fold apart from each other: if they disagree, nothing is healed by overwriting.
+#[tokio::test]
+async fn a_projection_that_disagrees_halts_the_partition() {
+    let it = Fixture::new().await;
+    let room = stored_direct(&it).await;
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2, "they agree");
+    let applied = it.node.applied().get(room.partition());
+    it.node.partitions.cast(room.partition(), PartitionMessage::Compare(applied, Chain(77)));
+    assert!(matches!(it.say(room, "alice", "m2").await, Answer::Unavailable { .. }));
+    assert_eq!(it.journal.bounds(room.partition()).end, applied, "nothing more is written");
+    let report = it.health.report();
+    let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
+    assert!(reason.contains("disagree"), "{reason}");
 }
 
 #[tokio::test]

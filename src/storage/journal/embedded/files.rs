@@ -13,6 +13,9 @@ use super::layout::Bad;
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
 
+/// Bytes that are written again at once.
+const REWRITTEN: u64 = 1 << 20;
+
 /// Why something could not be written.
 #[derive(Clone, Debug)]
 pub enum Trouble {
@@ -64,8 +67,12 @@ pub struct WriteFile {
 impl WriteFile {
     /// Makes a file of `bytes` bytes that are already allocated, so that a full disk shows here and not at a write.
     pub fn create(path: PathBuf, bytes: u64, options: &Options) -> Result<Self, Trouble> {
+        #[cfg(test)]
+        options.faults.change().map_err(|error| Trouble::of("create", &path, &error))?;
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
         let file = file.map_err(|error| Trouble::of("create", &path, &error))?;
+        #[cfg(test)]
+        options.faults.disk(|disk| disk.create(&path));
         let made = Self::new(file, path, options);
         if let Err(trouble) = made.allocate(bytes) {
             made.remove();
@@ -118,7 +125,12 @@ impl WriteFile {
         #[cfg(test)]
         self.faults.allocate().map_err(|error| Trouble::of("allocate", &self.path, &error))?;
         match fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            Ok(()) => {
+                #[cfg(test)]
+                self.faults.disk(|disk| disk.allocate(&self.path, bytes));
+                Ok(())
+            }
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             Err(errno) => Err(Trouble::of("allocate", &self.path, &errno.into())),
         }
     }
@@ -128,22 +140,47 @@ impl WriteFile {
         #[cfg(test)]
         if let Err((error, partly)) = self.faults.write(bytes.len()) {
             drop(self.file.write_all_at(&bytes[..partly], at));
+            self.faults.disk(|disk| disk.write(&self.path, &bytes[..partly], at));
             return Err(Trouble::of("write", &self.path, &error));
         }
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.write(&self.path, bytes, at));
         self.file.write_all_at(bytes, at).map_err(|error| Trouble::of("write", &self.path, &error))
     }
 
     /// Makes what was written durable, the length included. After an error nothing is known about it.
     pub fn sync(&self) -> Result<(), Trouble> {
-        #[cfg(test)]
-        self.faults.sync().map_err(|error| Trouble::Failed(format!("sync {}: {error}", self.path.display())))?;
         // Whatever the kind of the error: the kernel may have dropped the dirty pages, so it never counts as "full".
-        self.file.sync_data().map_err(|error| Trouble::Failed(format!("sync {}: {error}", self.path.display())))
+        let failed = |error: io::Error| Trouble::Failed(format!("sync {}: {error}", self.path.display()));
+        #[cfg(test)]
+        self.faults.sync(&self.path).map_err(failed)?;
+        self.file.sync_data().map_err(failed)?;
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.sync(&self.path));
+        Ok(())
+    }
+
+    /// Writes `from..to` again as it is read, and makes it durable. What an earlier process wrote and could not sync may
+    /// look clean and not be on the disk: a sync alone would do nothing about it.
+    pub fn rewrite(&self, from: u64, to: u64) -> Result<(), JournalError> {
+        let mut window = Window::new(&self.file, &self.path);
+        let mut at = from;
+        while at < to {
+            let len = (to - at).min(REWRITTEN) as usize;
+            self.write(window.get(at, len, 0)?, at)?;
+            at += len as u64;
+        }
+        Ok(self.sync()?)
     }
 
     /// Cuts or extends the file.
     pub fn set_len(&self, bytes: u64) -> Result<(), Trouble> {
-        self.file.set_len(bytes).map_err(|error| Trouble::of("cut", &self.path, &error))
+        #[cfg(test)]
+        self.faults.change().map_err(|error| Trouble::of("cut", &self.path, &error))?;
+        self.file.set_len(bytes).map_err(|error| Trouble::of("cut", &self.path, &error))?;
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.set_len(&self.path, bytes));
+        Ok(())
     }
 
     /// Its length.
@@ -158,6 +195,8 @@ impl WriteFile {
 
     /// Removes a file that holds nothing yet. An error is logged only: the next start removes it, too.
     pub fn remove(self) {
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.remove(&self.path));
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(file = %self.path.display(), %error, "could not be removed");
         }
@@ -165,11 +204,40 @@ impl WriteFile {
 
     /// Renames it within its folder, durably.
     pub fn rename(&mut self, to: &Path) -> Result<(), Trouble> {
+        #[cfg(test)]
+        self.faults.change().map_err(|error| Trouble::of("rename", &self.path, &error))?;
         std::fs::rename(&self.path, to).map_err(|error| Trouble::of("rename", &self.path, &error))?;
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.rename(&self.path, to));
         self.path = to.to_owned();
         // Never "full": the new name may be there or not, so nothing may be written to its predecessor any more.
         disk::sync_dir(to.parent().unwrap_or(Path::new(".")))
-            .map_err(|error| Trouble::Failed(format!("sync the folder of {}: {error}", to.display())))
+            .map_err(|error| Trouble::Failed(format!("sync the folder of {}: {error}", to.display())))?;
+        #[cfg(test)]
+        self.faults.disk(|disk| disk.sync_dir());
+        Ok(())
+    }
+}
+
+/// Makes the names in the journal's folder durable.
+#[cfg_attr(not(test), expect(unused_variables, reason = "only tests make the disk fail"))]
+pub fn sync_dir(dir: &Path, options: &Options) -> Result<(), JournalError> {
+    disk::sync_dir(dir).map_err(|error| io_error("sync the folder", dir, &error))?;
+    #[cfg(test)]
+    options.faults.disk(|disk| disk.sync_dir());
+    Ok(())
+}
+
+/// Removes a file if it is there, durably or not.
+#[cfg_attr(not(test), expect(unused_variables, reason = "only tests make the disk fail"))]
+pub fn remove_if_there(path: &Path, options: &Options) -> Result<(), JournalError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path, &error)),
+        _ => {
+            #[cfg(test)]
+            options.faults.disk(|disk| disk.remove(path));
+            Ok(())
+        }
     }
 }
 
@@ -179,17 +247,27 @@ pub struct Window<'a> {
     path: &'a Path,
     start: u64,
     bytes: Vec<u8>,
+    #[cfg(test)]
+    read_bytes: u64,
 }
 
 impl<'a> Window<'a> {
     /// An empty window.
     pub fn new(file: &'a File, path: &'a Path) -> Self {
-        Self { file, path, start: 0, bytes: Vec::new() }
+        Self {
+            file,
+            path,
+            start: 0,
+            bytes: Vec::new(),
+            #[cfg(test)]
+            read_bytes: 0,
+        }
     }
 
-    /// The file that is read.
-    pub fn file(&self) -> &'a File {
-        self.file
+    /// Bytes that were read of the file so far.
+    #[cfg(test)]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// The `len` bytes at `at`. If they are not in the window yet, it moves there and takes `ahead` bytes if that is
@@ -209,6 +287,10 @@ impl<'a> Window<'a> {
                 }
             }
             self.bytes.truncate(filled);
+            #[cfg(test)]
+            {
+                self.read_bytes += filled as u64;
+            }
         }
         let from = (at - self.start) as usize;
         self.bytes.get(from..from + len).ok_or_else(|| {

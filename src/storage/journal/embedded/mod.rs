@@ -2,7 +2,7 @@
 //!
 //! - [`writer`]: one thread writes all waiting batches, of all partitions, with one write and one `fdatasync`, then
 //!   publishes the new ends and answers. Callers never touch a file.
-//! - [`layout`]: the bytes on disk. [`segment`], [`meta`]: the files. [`scan`], [`recovery`]: opening after a crash.
+//! - [`layout`]: the bytes on disk. [`segment`], [`meta`]: the files. [`scan`], [`tail`], [`recovery`]: opening after a crash.
 //! - [`tails`], [`reader`]: recent records come from memory, older ones from disk by index. In memory lie about 3 KB for
 //!   each sealed segment, 4 bytes for each record of the active one, and the bounded cache.
 //! - [`spare`]: the next segment's file, made ahead.
@@ -38,6 +38,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod spare;
+mod tail;
 mod tails;
 #[cfg(test)]
 mod tests;
@@ -169,7 +170,11 @@ impl EmbeddedJournal {
     /// Damage, with file and byte; a missing or swapped segment, by name; another format; a folder that another process
     /// has open; I/O.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, OpenReport), JournalError> {
+        let is_new = !dir.exists();
         std::fs::create_dir_all(dir).map_err(|error| files::io_error("make", dir, &error))?;
+        if is_new && let Some(parent) = dir.parent() {
+            files::sync_dir(parent, &options)?;
+        }
         let lock = lock(dir)?;
         let recovered = recovery::recover(dir, &options)?;
         let active = recovered.segments.last().cloned().expect("an opened journal has a segment");

@@ -1,12 +1,15 @@
 //! Opens a journal's folder: checks that the segments are the right ones, without a gap, and that the last one's end is
 //! whole. Whatever does not fit is an error that names the file; only a torn end is cut.
+//!
+//! What is read counts as final only once it is durable for certain. A process whose last sync failed leaves pages that
+//! look clean and may not be on the disk: what was written last, records or a seal, is written again before it is synced.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::files::{self, WriteFile};
+use super::files::{self, Trouble, WriteFile};
 use super::layout::{self, HEADER_BYTES, Link, Seal, SegmentHeader};
 use super::meta::Meta;
 use super::scan::{self, Scan};
@@ -34,12 +37,14 @@ pub struct Recovered {
 /// Opens the journal in `dir`, or makes one if the folder holds none.
 pub fn recover(dir: &Path, options: &Options) -> Result<Recovered, JournalError> {
     let begun = Instant::now();
-    remove_if_there(&segment::next_path(dir))?;
+    // What the last process renamed and could not flush counts only now.
+    files::sync_dir(dir, options)?;
+    files::remove_if_there(&segment::next_path(dir), options)?;
     let spare = Spare::kept(&segment::spare_path(dir), options)?;
-    remove_if_there(&Meta::path(dir).with_extension("tmp"))?;
+    files::remove_if_there(&Meta::path(dir).with_extension("tmp"), options)?;
     let meta = meta(dir, options)?;
     for number in segment::list(dir)?.into_iter().filter(|number| *number < meta.first_segment) {
-        remove_if_there(&segment::path(dir, number))?;
+        files::remove_if_there(&segment::path(dir, number), options)?;
     }
     let mut segments = load_all(dir, &meta)?;
     let mut report = OpenReport::default();
@@ -123,31 +128,48 @@ fn check_identity(segment: &Segment, meta: &Meta, number: u64) -> Result<(), Jou
     Ok(())
 }
 
-/// The process may have ended between naming a new segment and sealing the one before it. The new one has no records
-/// then, and its header says how the other must end.
-fn finish_a_roll(dir: &Path, segments: &mut [Arc<Segment>], options: &Options) -> Result<(), JournalError> {
-    let [.., before, last] = segments else { return Ok(()) };
-    if before.index.get().is_some() || last.index.get().is_some() {
+/// The process may have ended between naming a new segment and sealing the one before it, or while the seal was on its way
+/// to the disk, of which any part may be missing then. The new one has no records in that case, and its header says how
+/// the other must end. If there is no space for the seal, the new segment is given up until there is: what is there is
+/// served.
+fn finish_a_roll(dir: &Path, segments: &mut Vec<Arc<Segment>>, options: &Options) -> Result<(), JournalError> {
+    let [.., before, last] = &segments[..] else { return Ok(()) };
+    if last.index.get().is_some() || last.bad_seal.is_some() {
         return Ok(());
     }
     let last_file = File::open(&last.path).map_err(|error| files::io_error("open", &last.path, &error))?;
     if scan::scan(&last_file, &last.path, last.salt)?.records > 0 {
-        let (place, next) = (before.path.display(), segment::path(dir, last.number()));
-        let what = format!("{place} has no seal though {} has records: its end is missing", next.display());
-        return Err(JournalError::Damaged(what));
+        // The seal was durable before the first of them was written: `check_links` finds it if it is not there now.
+        return Ok(());
     }
     let file = WriteFile::open(before.path.clone(), options)?;
+    if let Some(index) = before.index.get() {
+        return file.rewrite(index.link.end, file.len()?);
+    }
     let scan = scan::scan(file.file(), &before.path, before.salt)?;
     let link = Link { end: scan.end, chain: scan.chain };
     if link != last.header.previous {
         return Err(unlinked(before, last, link));
     }
-    before.set_index(segment::seal(&file, link, before.salt, &scan.positions)?);
+    match segment::seal(&file, link, before.salt, &scan.positions) {
+        Ok(index) => before.set_index(index),
+        Err(Trouble::Full(why)) => {
+            tracing::warn!(why, "no space to finish the journal's last segment; it is gone on with");
+            files::remove_if_there(&last.path, options)?;
+            files::sync_dir(dir, options)?;
+            segments.pop();
+        }
+        Err(trouble) => return Err(trouble.into()),
+    }
     Ok(())
 }
 
 /// Each segment is sealed but the last, and each follows the one before it.
 pub fn check_links(segments: &[Arc<Segment>]) -> Result<(), JournalError> {
+    if let Some(bad) = segments.iter().filter(|segment| segment.index.get().is_none()).find_map(|s| s.bad_seal.clone())
+    {
+        return Err(bad);
+    }
     for pair in segments.windows(2) {
         let (before, next) = (&pair[0], &pair[1]);
         let Some(index) = before.index.get() else {
@@ -172,7 +194,8 @@ fn unlinked(before: &Segment, next: &Segment, found: Link) -> JournalError {
     ))
 }
 
-/// Cuts a torn end, allocates again, and makes what was read durable before it counts. Gives the segment's capacity.
+/// Cuts a torn end, allocates again, and makes what was read durable before it counts: all but the last write was synced
+/// before that one was written, and that one is written again. Gives the segment's capacity.
 fn settle_tail(file: &WriteFile, active: &Segment, scan: &Scan, options: &Options) -> Result<u64, JournalError> {
     let len = file.len()?;
     let capacity = if len > scan.end + Seal::bytes(scan.records) { len } else { options.segment_bytes };
@@ -188,7 +211,7 @@ fn settle_tail(file: &WriteFile, active: &Segment, scan: &Scan, options: &Option
         // A full disk must not keep what is there from being served: appends are refused until there is space.
         tracing::warn!(?trouble, "no space for the journal's active segment");
     }
-    file.sync()?;
+    file.rewrite(scan.last_write, scan.end)?;
     Ok(capacity)
 }
 
@@ -211,11 +234,4 @@ pub fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &S
 /// A segment that should be there.
 pub fn missing(dir: &Path, number: u64) -> JournalError {
     JournalError::Damaged(format!("segment {} is missing", segment::path(dir, number).display()))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), JournalError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(files::io_error("remove", path, &error)),
-        _ => Ok(()),
-    }
 }

@@ -24,6 +24,8 @@ pub struct Segment {
     pub durable_end: AtomicU64,
     /// Set when it is sealed.
     pub index: OnceLock<Index>,
+    /// It has a seal that can't be read, and why.
+    pub bad_seal: Option<JournalError>,
 }
 
 /// Where a sealed segment's index lies on disk, and how it is divided.
@@ -58,7 +60,7 @@ impl Index {
 impl Segment {
     /// A segment without an index, whose records end at `end`.
     pub fn new(header: SegmentHeader, salt: u32, path: PathBuf, end: u64) -> Self {
-        Self { header, salt, path, durable_end: AtomicU64::new(end), index: OnceLock::new() }
+        Self { header, salt, path, durable_end: AtomicU64::new(end), index: OnceLock::new(), bad_seal: None }
     }
 
     /// It is sealed now.
@@ -173,7 +175,7 @@ pub fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
     Ok(numbers)
 }
 
-/// Reads a segment's header, and its seal if it is sealed.
+/// Reads a segment's header, and its seal if it is sealed. That a seal can't be read is noted in the segment.
 pub fn load(path: PathBuf, file: &File) -> Result<Segment, JournalError> {
     let len = file.metadata().map_err(|error| files::io_error("stat", &path, &error))?.len();
     let mut window = Window::new(file, &path);
@@ -182,18 +184,18 @@ pub fn load(path: PathBuf, file: &File) -> Result<Segment, JournalError> {
     let trailer_at = len.saturating_sub(TRAILER as u64).max(HEADER_BYTES);
     let trailer = window.get(trailer_at, (len - trailer_at) as usize, 0)?;
     let sealed_at = Seal::end_of(trailer, len);
-    let index = match sealed_at {
+    let seal = match sealed_at {
+        Some(end) => Some((end, Seal::decode(window.get(end, (len - end) as usize, 0)?, salt))),
         None => None,
-        Some(end) => {
-            let block = window.get(end, (len - end) as usize, 0)?;
-            let seal = Seal::decode(block, salt);
-            let damaged = |why| JournalError::Damaged(format!("{}: {why} (index at byte {end})", path.display()));
-            Some(Index::new(&seal.map_err(damaged)?))
-        }
     };
-    let segment = Segment::new(header, salt, path, sealed_at.unwrap_or(HEADER_BYTES));
-    if let Some(index) = index {
-        segment.set_index(index);
+    let mut segment = Segment::new(header, salt, path, sealed_at.unwrap_or(HEADER_BYTES));
+    match seal {
+        Some((_, Ok(seal))) => segment.set_index(Index::new(&seal)),
+        Some((end, Err(why))) => {
+            let what = format!("{}: {why} (index at byte {end})", segment.path.display());
+            segment.bad_seal = Some(JournalError::Damaged(what));
+        }
+        None => {}
     }
     Ok(segment)
 }

@@ -163,6 +163,21 @@ fn a_kicked_member_sees_the_kick_and_nothing_after_it() {
 }
 
 #[test]
+fn who_was_kicked_and_has_come_back_recovers_across_the_old_kick() {
+    let mut world = World::with_messages(&["ann", "bob"], 2);
+    let _missed = (world.owner.kick("bob"), world.owner.send(), world.owner.join("bob"), world.owner.send());
+    world.subscribe(1, "ann", None);
+    world.subscribe(2, "bob", Some(1));
+    world.settle();
+    assert_eq!((world.out.seen(2).begun.unwrap().1, world.seqs(2)), (true, vec![2, 3, 4, 5, 6]));
+    world.publish();
+    assert_eq!(world.out.seen(2).ended, None, "he is a member since 5");
+    let kick = world.owner.kick("bob");
+    world.receive(&kick);
+    assert_eq!((world.out.seen(2).ended, world.seqs(2).last()), (Some(Ending::Removed), Some(&8)));
+}
+
+#[test]
 fn a_grant_from_before_a_kick_that_has_passed_is_asked_for_again() {
     let mut world = World::new(&["ann", "bob"]);
     world.subscribe(1, "ann", None);

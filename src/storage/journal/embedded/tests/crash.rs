@@ -89,6 +89,44 @@ async fn a_crash_in_the_middle_of_a_roll_is_finished_by_the_next_start() {
     assert_damage(&open_error(source.path(), &small_segments()), &[&name(1), "was made behind"]);
 }
 
+/// A power failure keeps the pages of a seal in any part: one of the index may be missing though its trailer is there.
+#[tokio::test]
+async fn a_seal_of_which_any_sector_is_missing_is_made_again_while_its_successor_has_no_records() {
+    let source = scratch();
+    let journal = open(source.path(), &small_segments());
+    let mut n = 0;
+    while journal.metrics().segments == 1 {
+        append(&journal, 2, body(n, 20)).await.unwrap();
+        n += 1;
+    }
+    drop(journal);
+    let (first, second) = (segment::path(source.path(), 1), segment::path(source.path(), 2));
+    let sealed = std::fs::read(&first).unwrap();
+    let seal = 4096 + (n as usize - 1) * (RECORD_HEADER + 20);
+    let with_records = std::fs::read(&second).unwrap();
+    std::fs::write(&second, &with_records[..4096]).unwrap();
+    for sector in (seal.next_multiple_of(512)..sealed.len()).step_by(512) {
+        let mut damaged = sealed.clone();
+        damaged[sector..(sector + 512).min(sealed.len())].fill(0);
+        if damaged == sealed {
+            // The counts of partitions without records.
+            continue;
+        }
+        std::fs::write(&first, &damaged).unwrap();
+        let dir = scratch();
+        copy_files(source.path(), dir.path());
+        let journal = open(dir.path(), &small_segments());
+        assert_eq!(bodies(&journal, 2).await.len() as u64, n - 1, "sector at {sector}");
+        drop(journal);
+        assert_eq!(std::fs::read(segment::path(dir.path(), 1)).unwrap(), sealed);
+        // Behind a seal that was never durable no record was written.
+        std::fs::write(segment::path(source.path(), 2), &with_records).unwrap();
+        let error = open_error(source.path(), &small_segments());
+        assert!(matches!(&error, JournalError::Damaged(text) if text.contains(&name(1))), "{error:?}");
+        std::fs::write(&second, &with_records[..4096]).unwrap();
+    }
+}
+
 /// Before the meta file knows the first segment, nothing can have been appended.
 #[tokio::test]
 async fn a_crash_while_a_journal_is_made_leaves_a_folder_that_opens() {

@@ -1,11 +1,13 @@
 //! No space: a retryable error, no damage, and it goes on when there is space again.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::super::segment;
 use super::*;
 
 fn refused(outcome: Result<Appended, AppendError>) -> bool {
@@ -57,6 +59,38 @@ async fn a_segment_that_finds_no_space_is_refused_and_tried_again() {
     append(&journal, 5, body(1, 10_000)).await.unwrap();
     drop(journal);
     assert_eq!(bodies(&open(dir.path(), &options), 5).await, [body(0, 10_000), body(1, 10_000)]);
+}
+
+/// The process ended in the middle of a roll, and the disk is full now: what is there is served, and goes on with space.
+#[tokio::test]
+async fn a_full_disk_at_the_start_keeps_nothing_from_being_served() {
+    for partly in [0, 100, 1_000] {
+        let dir = scratch();
+        let options = small_segments();
+        let journal = open(dir.path(), &options);
+        let mut acked = 0;
+        while journal.metrics().segments == 1 {
+            append(&journal, 5, body(acked, 700)).await.unwrap();
+            acked += 1;
+        }
+        drop(journal);
+        // The last one went into the new segment: as if it had never been written, nor the seal before it.
+        acked -= 1;
+        let (first, second) = (segment::path(dir.path(), 1), segment::path(dir.path(), 2));
+        std::fs::write(&second, &std::fs::read(&second).unwrap()[..4096]).unwrap();
+        File::options().write(true).open(&first).unwrap().set_len(position(acked, 700)).unwrap();
+        options.faults.set_full(true);
+        options.faults.fail_next_write(ErrorKind::StorageFull, partly);
+        let journal = open(dir.path(), &options);
+        let expected = (0..acked).map(|n| body(n, 700)).collect::<Vec<_>>();
+        assert_eq!(bodies(&journal, 5).await, expected);
+        assert!(refused(append(&journal, 5, body(acked, 14_000)).await), "there is no space for another segment");
+        options.faults.set_full(false);
+        append(&journal, 5, body(acked, 14_000)).await.unwrap();
+        drop(journal);
+        let found = bodies(&open(dir.path(), &options), 5).await;
+        assert_eq!((found.len() as u64, &found[..acked as usize]), (acked + 1, &expected[..]));
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod damage;
 mod format;
 mod full;
 mod model;
+mod power;
 mod upkeep;
 mod verify;
 
