@@ -188,9 +188,8 @@ impl Image {
         for page in &self.dirty {
             if kept() {
                 let (from, to) = (page * PAGE, ((page + 1) * PAGE).min(len));
-                for at in from..to.max(from) {
-                    bytes[at] = self.current.get(at).copied().unwrap_or(0);
-                }
+                let page = bytes.iter_mut().enumerate().take(to).skip(from);
+                page.for_each(|(at, byte)| *byte = self.current.get(at).copied().unwrap_or(0));
             }
         }
         bytes
