@@ -88,6 +88,14 @@ pub const FRAME_COMMANDS: usize = 1_000;
 pub const JSON_DEPTH: usize = 32;
 /// Bytes of a token.
 pub const TOKEN_BYTES: usize = 8 * 1024;
+/// Sign-ins of one user that are good at a time. The one not used for longest makes room.
+pub const SIGN_INS: usize = 100;
+/// Networks from which owners of accounts came, remembered: about 100 bytes each.
+pub const KNOWN_NETWORKS: usize = 64 * 1024;
+/// Passwords of one network that wait to be hashed, one after the other: about half a second.
+pub const HASHES_OF_NETWORK: usize = 16;
+/// Networks that wait for hashes, each with one at a time: some seconds on two cores.
+pub const HASHING_NETWORKS: usize = 128;
 
 /// Offset commits of the personal stream and room list: rooms a user may be in.
 pub const ROOMS_PER_USER: usize = 50_000;

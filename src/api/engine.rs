@@ -366,7 +366,7 @@ async fn open_accounts(
     hub: Arc<Hub>,
     env: Env,
 ) -> Result<Arc<Accounts>, StartError> {
-    let options = accounts::Options::from(&config.auth);
+    let options = accounts::Options::from(config);
     let opened = Accounts::open(rows, keyring, revoked, hub, env, options).await;
     Ok(Arc::new(opened.map_err(|error| match error {
         AccountError::Store(error) => StartError::Store(error),

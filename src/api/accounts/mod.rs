@@ -2,15 +2,16 @@
 //!
 //! A sign-in is a family of refresh tokens, of which one counts. Each use exchanges it for the next. Who shows one that was
 //! exchanged before has lost the answer, and for [`GRACE_MS`] gets the same one; later, or with an older one, somebody has
-//! stolen it: then the whole sign-in is taken back. Its access tokens name it (`sid`), so that they are refused and its sockets closed at once.
+//! stolen it: then the whole sign-in is taken back. Its access tokens name it (`sid`), so that they are refused and its
+//! sockets closed at once. Who shows a secret that never was one ([`secret`]) ends nothing: the sign-in's id is no secret.
 //!
 //! A password is hashed with argon2id, at most one hash for each core at a time ([`passwords`]). An unknown name costs as
-//! much time as a wrong password, and gets the same answer.
+//! much time as a wrong password, and gets the same answer. How often one may guess is bounded for each account ([`guesses`]).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::actors::gateway::hub::Hub;
@@ -19,16 +20,32 @@ use crate::api::protocol::codes::Disconnect;
 use crate::config::{self, Secret};
 use crate::env::Env;
 use crate::ids::{Timestamp, UserId};
-use crate::storage::accounts::{Account, AccountError, Profile, SecretHash, SignIn, SqliteAccounts};
+use crate::limits;
+use crate::storage::accounts::{Account, AccountError, Profile, SignIn, SqliteAccounts};
 
 mod check;
+mod guesses;
 pub mod passwords;
+mod secret;
 
 pub use check::{Names, NotAName};
+use guesses::Guesses;
 use passwords::{HashError, Passwords};
 
 /// How long a refresh token that was exchanged may be shown once more, in milliseconds: its client has lost the answer.
 const GRACE_MS: u64 = 30_000;
+/// How long rows of sign-ins that are over are kept, beyond what refuses their tokens, in milliseconds: a clock that was
+/// wrong for a while takes nothing with it.
+const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// The network of its address ([`crate::api::http::network`]).
+    pub network: IpAddr,
+    /// What it calls itself.
+    pub agent: &'a str,
+}
 
 /// What accounts are held to.
 #[derive(Clone, Debug)]
@@ -37,6 +54,10 @@ pub struct Options {
     pub access_ttl: Duration,
     /// How long a sign-in lasts that is not used.
     pub refresh_ttl: Duration,
+    /// How long a sign-in lasts however often it is used; zero for no end.
+    pub sign_in_ttl: Duration,
+    /// Guesses at an account's password in a minute, from networks that its owner never came from; 0 for no bound.
+    pub guesses_per_minute: u32,
     /// Whether people may make accounts by themselves.
     pub registration: bool,
     /// `aud` and `iss` of the tokens.
@@ -45,12 +66,15 @@ pub struct Options {
     pub issuer: Option<String>,
 }
 
-impl From<&config::Auth> for Options {
-    fn from(auth: &config::Auth) -> Self {
+impl From<&config::Config> for Options {
+    fn from(config: &config::Config) -> Self {
+        let auth = &config.auth;
         Self {
+            sign_in_ttl: auth.sign_in_ttl,
+            guesses_per_minute: config.limits.guesses_per_minute,
             access_ttl: auth.access_ttl,
             refresh_ttl: auth.refresh_ttl,
-            registration: auth.registration,
+            registration: config.registration(),
             audience: auth.audience.clone(),
             issuer: auth.issuer.clone(),
         }
@@ -61,6 +85,7 @@ impl From<&config::Auth> for Options {
 pub struct Accounts {
     rows: SqliteAccounts,
     passwords: Passwords,
+    guesses: Guesses,
     keyring: Arc<Keyring>,
     revoked: Arc<Revoked>,
     hub: Arc<Hub>,
@@ -104,6 +129,12 @@ pub enum Refusal {
     /// Too many passwords are being hashed.
     #[error("too many sign-ins at this moment")]
     Busy,
+    /// Too many have guessed at this account's password.
+    #[error("too many attempts to sign in to this account")]
+    TooMany {
+        /// When there may be another one.
+        retry_after_ms: u64,
+    },
     /// The rows.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -137,16 +168,21 @@ impl Accounts {
         env: Env,
         options: Options,
     ) -> Result<Self, AccountError> {
-        let accounts = Self { rows, passwords: Passwords::new(), keyring, revoked, hub, env, options };
-        let refusals = accounts.rows.refusals(accounts.access_horizon()).await?;
-        accounts.revoked.load(refusals);
+        let guesses = Guesses::new(options.guesses_per_minute, Arc::clone(&env.clock));
+        let accounts = Self { rows, passwords: Passwords::new(), guesses, keyring, revoked, hub, env, options };
+        let refusals = accounts.rows.refusals(accounts.long_ago()).await?;
+        accounts.revoked.load(refusals, accounts.env.steady());
         Ok(accounts)
     }
 
-    /// Access tokens of sign-ins that were taken back before have expired by now.
-    fn access_horizon(&self) -> Timestamp {
-        let ttl = u64::try_from(self.options.access_ttl.as_millis()).unwrap_or(u64::MAX);
-        Timestamp(self.env.now().0.saturating_sub(ttl.saturating_add(60_000)))
+    /// For how long, in milliseconds, an access token may be good after its sign-in was taken back.
+    fn access_ms(&self) -> u64 {
+        u64::try_from(self.options.access_ttl.as_millis()).unwrap_or(u64::MAX).saturating_add(60_000)
+    }
+
+    /// Rows of sign-ins that were over before are of no use.
+    fn long_ago(&self) -> Timestamp {
+        Timestamp(self.env.now().0.saturating_sub(self.access_ms()).saturating_sub(KEPT_MS))
     }
 
     /// Before the store is closed; later questions are refused.
@@ -167,9 +203,8 @@ impl Accounts {
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the signing keys stay as they were"),
         }
-        self.revoked.forget(self.access_horizon());
-        let week_ago = Timestamp(self.env.now().0.saturating_sub(7 * 24 * 60 * 60 * 1000));
-        if let Err(error) = self.rows.sweep(week_ago).await {
+        self.revoked.forget(Timestamp(self.env.steady().0.saturating_sub(self.access_ms())));
+        if let Err(error) = self.rows.sweep(self.long_ago()).await {
             tracing::warn!(%error, "old sign-ins were not removed");
         }
     }
@@ -178,7 +213,7 @@ impl Accounts {
     ///
     /// # Errors
     /// See [`Refusal`]; so for each of the following.
-    pub async fn register(&self, names: Names, password: &Secret, agent: &str) -> Result<Tokens, Refusal> {
+    pub async fn register(&self, names: Names, password: &Secret, client: Client<'_>) -> Result<Tokens, Refusal> {
         if !self.options.registration {
             return Err(Refusal::Closed);
         }
@@ -187,58 +222,75 @@ impl Accounts {
         }
         let Names { username, email, profile } = names.checked()?;
         check::password(password)?;
-        let hash = self.passwords.hash(password.clone()).await?;
+        let hash = self.passwords.hash(client.network, password.clone()).await?;
         let id = UserId::new(&self.env.ids.next().to_string()).map_err(|_| Refusal::Internal)?;
         let Profile { first_name, last_name, avatar_url } = profile;
         let created_at = self.env.now();
         let account = Account { id, username, email, first_name, last_name, avatar_url, created_at, banned_at: None };
         self.rows.create(&account, Some(&hash)).await?;
-        self.begin(account, agent).await
+        self.begin(account, Some(&hash), client).await
     }
 
     /// Signs in by username or address.
-    pub async fn log_in(&self, login: &str, password: &Secret, agent: &str) -> Result<Tokens, Refusal> {
+    pub async fn log_in(&self, login: &str, password: &Secret, client: Client<'_>) -> Result<Tokens, Refusal> {
         if !self.keyring.signs() {
             return Err(Refusal::NoKey);
         }
-        let found = self.rows.by_login(&login.trim().to_lowercase()).await?;
+        let login = login.trim().to_lowercase();
+        let found = self.rows.by_login(&login).await?;
         let (account, hash) = found.map_or((None, None), |(account, hash)| (Some(account), hash));
-        let good = self.passwords.verify(password.clone(), hash).await?;
+        self.guess(account.as_ref().map_or(&login, |account| account.id.as_str()), client.network)?;
+        let good = self.passwords.verify(client.network, password.clone(), hash.clone()).await?;
         match account {
             Some(account) if good && account.banned_at.is_some() => Err(Refusal::Banned),
-            Some(account) if good => self.begin(account, agent).await,
+            Some(account) if good => self.begin(account, hash.as_deref(), client).await,
             _ => Err(Refusal::Wrong),
         }
     }
 
     /// Signs in a user of the development mode without a password.
-    pub async fn log_in_as(&self, user: &UserId, agent: &str) -> Result<Tokens, Refusal> {
+    pub async fn log_in_as(&self, user: &UserId, client: Client<'_>) -> Result<Tokens, Refusal> {
         match self.rows.by_id(user).await? {
-            Some((account, _)) => self.begin(account, agent).await,
+            Some((account, hash)) => self.begin(account, hash.as_deref(), client).await,
             None => Err(Refusal::Wrong),
         }
     }
 
-    async fn begin(&self, account: Account, agent: &str) -> Result<Tokens, Refusal> {
-        let (id, secret, now) = (self.env.ids.next(), secret(), self.env.now());
+    fn guess(&self, whose: &str, network: IpAddr) -> Result<(), Refusal> {
+        self.guesses.admit(whose, network).map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })
+    }
+
+    /// `hash` is what the password was compared with: if it is another one by now, the sign-in is none.
+    async fn begin(&self, account: Account, hash: Option<&str>, client: Client<'_>) -> Result<Tokens, Refusal> {
+        // Random, not counted up: other ids, which anybody sees, tell nothing of it.
+        let (id, salt, now) = (Uuid::new_v4(), *Uuid::new_v4().as_bytes(), self.env.now());
+        let secret = secret::first(&salt);
         let sign_in = SignIn {
             id,
             user: account.id.clone(),
-            refresh: hash(&secret),
+            refresh: secret::hash(&secret),
             previous: None,
             rotated_at: now,
             created_at: now,
-            expires_at: self.refresh_until(now),
+            expires_at: self.refresh_until(now, now),
             revoked_at: None,
-            salt: *Uuid::new_v4().as_bytes(),
-            agent: agent.chars().filter(|c| !c.is_control()).take(200).collect(),
+            salt,
+            agent: client.agent.chars().filter(|c| !c.is_control()).take(200).collect(),
         };
-        self.rows.add_sign_in(&sign_in).await?;
+        let ended = self.rows.add_sign_in(&sign_in, hash, limits::SIGN_INS).await?.ok_or(Refusal::Wrong)?;
+        self.ended(&account.id, &ended);
+        self.guesses.came(account.id.as_str(), client.network);
         self.tokens(account, id, &secret)
     }
 
-    fn refresh_until(&self, now: Timestamp) -> Timestamp {
-        Timestamp(now.0.saturating_add(u64::try_from(self.options.refresh_ttl.as_millis()).unwrap_or(u64::MAX)))
+    /// When a sign-in of `since` is over that is used now.
+    fn refresh_until(&self, since: Timestamp, now: Timestamp) -> Timestamp {
+        let after = |time: Timestamp, ttl: Duration| {
+            time.0.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+        };
+        let unused = after(now, self.options.refresh_ttl);
+        let most = self.options.sign_in_ttl;
+        Timestamp(if most.is_zero() { unused } else { unused.min(after(since, most)) })
     }
 
     fn tokens(&self, account: Account, sign_in: Uuid, secret: &str) -> Result<Tokens, Refusal> {
@@ -263,9 +315,9 @@ impl Accounts {
     }
 
     /// Exchanges a refresh token.
-    pub async fn refresh(&self, token: &str) -> Result<Tokens, Refusal> {
+    pub async fn refresh(&self, token: &str, network: IpAddr) -> Result<Tokens, Refusal> {
         let (id, shown) = token.split_once('.').ok_or(Refusal::Over)?;
-        let (id, shown_hash) = (Uuid::try_parse(id).map_err(|_| Refusal::Over)?, hash(shown));
+        let (id, shown_hash) = (Uuid::try_parse(id).map_err(|_| Refusal::Over)?, secret::hash(shown));
         let now = self.env.now();
         let known = self.rows.sign_in(id).await?.ok_or(Refusal::Over)?;
         if known.revoked_at.is_some() || known.expires_at <= now {
@@ -274,6 +326,9 @@ impl Accounts {
         // The answer may have been lost, or two tabs share the token: both get the same next one.
         let again = known.previous == Some(shown_hash) && now.since(known.rotated_at) < GRACE_MS;
         if known.refresh != shown_hash && !again {
+            if !secret::is_ours(&known.salt, shown) {
+                return Err(Refusal::Over);
+            }
             tracing::warn!(sign_in = %id, "a refresh token that was exchanged before was shown: the sign-in is taken back");
             self.end(&known.user, id).await?;
             return Err(Refusal::Over);
@@ -282,13 +337,14 @@ impl Accounts {
         if account.banned_at.is_some() {
             return Err(Refusal::Banned);
         }
-        let secret = next_secret(&known.salt, shown);
+        self.guesses.came(account.id.as_str(), network);
+        let secret = secret::next(&known.salt, shown);
         if !again {
             let next = SignIn {
-                refresh: hash(&secret),
+                refresh: secret::hash(&secret),
                 previous: Some(shown_hash),
                 rotated_at: now,
-                expires_at: self.refresh_until(now),
+                expires_at: self.refresh_until(known.created_at, now),
                 ..known
             };
             // Of two at once one writes; both would have written the same.
@@ -305,21 +361,26 @@ impl Accounts {
             return Err(AccountError::Unknown.into());
         }
         self.rows.revoke(sign_in, now).await?;
-        self.revoked.sign_in(sign_in, now);
-        let code = Disconnect::INVALID_TOKEN.code;
-        self.hub.sessions().disconnect_where(user, code, |connection| connection.sign_in == Some(sign_in));
+        self.ended(user, &[sign_in]);
         Ok(())
     }
 
-    /// Takes all sign-ins of a user back, but `keep`.
+    /// Takes all sign-ins of a user back, but `keep`. Gives how many.
     pub async fn end_all(&self, user: &UserId, keep: Option<Uuid>) -> Result<usize, Refusal> {
-        let all = self.rows.sign_ins(user, self.env.now()).await?;
-        let mut ended = 0;
-        for sign_in in all.iter().filter(|sign_in| Some(sign_in.id) != keep) {
-            self.end(user, sign_in.id).await?;
-            ended += 1;
+        let ended = self.rows.revoke_all(user, keep, self.env.now()).await?;
+        self.ended(user, &ended);
+        Ok(ended.len())
+    }
+
+    /// The rows of these sign-ins say that they are over: refuses their tokens and closes their sockets.
+    fn ended(&self, user: &UserId, ended: &[Uuid]) {
+        if ended.is_empty() {
+            return;
         }
-        Ok(ended)
+        self.revoked.sign_ins(ended, self.env.steady());
+        let code = Disconnect::INVALID_TOKEN.code;
+        let is_ended = |sign_in: Option<Uuid>| sign_in.is_some_and(|id| ended.contains(&id));
+        self.hub.sessions().disconnect_where(user, code, |connection| is_ended(connection.sign_in));
     }
 
     /// The sign-ins of a user that are good.
@@ -334,15 +395,17 @@ impl Accounts {
         sign_in: Option<Uuid>,
         current: &Secret,
         new: &Secret,
+        network: IpAddr,
     ) -> Result<(), Refusal> {
         let (_, old) = self.rows.by_id(user).await?.ok_or(AccountError::Unknown)?;
         check::password(new)?;
-        if !self.passwords.verify(current.clone(), old).await? {
+        self.guess(user.as_str(), network)?;
+        if !self.passwords.verify(network, current.clone(), old.clone()).await? {
             return Err(Refusal::Wrong);
         }
-        let hash = self.passwords.hash(new.clone()).await?;
-        self.rows.set_password(user, &hash, self.env.now()).await?;
-        self.end_all(user, sign_in).await?;
+        let hash = self.passwords.hash(network, new.clone()).await?;
+        let changed = self.rows.set_password(user, old.as_deref(), &hash, sign_in, self.env.now()).await?;
+        self.ended(user, &changed.ok_or(Refusal::Wrong)?);
         Ok(())
     }
 
@@ -404,19 +467,4 @@ impl Accounts {
         self.rows.create(&account, None).await?;
         Ok(true)
     }
-}
-
-/// 244 bits of the operating system's chance.
-fn secret() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
-/// What a secret is exchanged for: the same each time it is shown, and not to be guessed from it.
-fn next_secret(salt: &[u8; 16], shown: &str) -> String {
-    let digest = Sha256::new().chain_update(b"kervan refresh").chain_update(salt).chain_update(shown).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn hash(secret: &str) -> SecretHash {
-    Sha256::digest(secret.as_bytes()).into()
 }

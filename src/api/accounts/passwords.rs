@@ -1,22 +1,28 @@
 //! Hashes of passwords: argon2id with the parameters that OWASP recommends (19 MiB, two passes), each some ten milliseconds
-//! of a core. So at most one for each core runs at a time, and only so many wait.
+//! of a core. So at most one for each core runs at a time, and only so many wait. Networks take turns: each has one that runs
+//! or is next, so that who sends a thousand waits for himself, and others wait for one of his.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use tokio::sync::Semaphore;
 
 use crate::config::Secret;
-
-/// Hashes that may wait: above it a few seconds would go by.
-const WAITING: usize = 64;
+use crate::limits::{HASHES_OF_NETWORK, HASHING_NETWORKS};
 
 /// See the module.
 pub struct Passwords {
     running: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    lines: Mutex<HashMap<IpAddr, Line>>,
+}
+
+/// Those of one network.
+struct Line {
+    turn: Arc<Semaphore>,
+    waiting: usize,
 }
 
 /// Why there is no hash.
@@ -31,11 +37,17 @@ pub enum HashError {
 }
 
 /// One fewer waits, however the waiting ends.
-struct Waits<'a>(&'a AtomicUsize);
+struct Waits<'a>(&'a Passwords, IpAddr);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let mut lines = self.0.lines();
+        if let Some(line) = lines.get_mut(&self.1) {
+            line.waiting -= 1;
+            if line.waiting == 0 {
+                lines.remove(&self.1);
+            }
+        }
     }
 }
 
@@ -43,12 +55,31 @@ impl Passwords {
     /// As many at a time as there are cores.
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { running: Arc::new(Semaphore::new(cores)), waiting: AtomicUsize::new(0) }
+        Self { running: Arc::new(Semaphore::new(cores)), lines: Mutex::default() }
     }
 
-    /// The hash of a password, in the PHC format.
-    pub(super) async fn hash(&self, password: Secret) -> Result<String, HashError> {
-        self.run(move || {
+    fn lines(&self) -> MutexGuard<'_, HashMap<IpAddr, Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place in the line of this network.
+    fn enter(&self, network: IpAddr) -> Result<(Arc<Semaphore>, Waits<'_>), HashError> {
+        let mut lines = self.lines();
+        let others = lines.len();
+        if others >= HASHING_NETWORKS && !lines.contains_key(&network) {
+            return Err(HashError::Busy);
+        }
+        let line = lines.entry(network).or_insert_with(|| Line { turn: Arc::new(Semaphore::new(1)), waiting: 0 });
+        if line.waiting >= HASHES_OF_NETWORK {
+            return Err(HashError::Busy);
+        }
+        line.waiting += 1;
+        Ok((Arc::clone(&line.turn), Waits(self, network)))
+    }
+
+    /// The hash of a password that came from this network, in the PHC format.
+    pub(super) async fn hash(&self, network: IpAddr, password: Secret) -> Result<String, HashError> {
+        self.run(network, move || {
             let hash = Argon2::default().hash_password(password.expose().as_bytes());
             hash.map(|hash| hash.to_string()).map_err(|error| error.to_string())
         })
@@ -56,8 +87,13 @@ impl Passwords {
     }
 
     /// Whether a password is that of the hash. Without a hash the answer is no, and takes as long.
-    pub(super) async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, HashError> {
-        self.run(move || {
+    pub(super) async fn verify(
+        &self,
+        network: IpAddr,
+        password: Secret,
+        hash: Option<String>,
+    ) -> Result<bool, HashError> {
+        self.run(network, move || {
             let Some(hash) = hash else {
                 let spent = Argon2::default().hash_password(password.expose().as_bytes());
                 return spent.map(|_| false).map_err(|error| error.to_string());
@@ -73,17 +109,15 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        network: IpAddr,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, HashError> {
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let _waits = Waits(&self.waiting);
-        if before >= WAITING {
-            return Err(HashError::Busy);
-        }
+        let (turn, _waits) = self.enter(network)?;
+        let turn = turn.acquire_owned().await.map_err(|_| HashError::Busy)?;
         let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| HashError::Busy)?;
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(permit);
+            drop((permit, turn));
             done
         });
         done.await.map_err(|panic| HashError::Failed(panic.to_string()))?.map_err(HashError::Failed)
@@ -94,21 +128,30 @@ impl Passwords {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_hash_knows_its_password_and_no_other() {
-        let passwords = Passwords::new();
-        let hash = passwords.hash(Secret::new("correct horse")).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.verify(Secret::new("correct horse"), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify(Secret::new("battery staple"), Some(hash)).await.unwrap());
-        assert!(!passwords.verify(Secret::new("correct horse"), None).await.unwrap());
+    fn network(n: usize) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into()
     }
 
     #[tokio::test]
-    async fn only_so_many_wait() {
+    async fn a_hash_knows_its_password_and_no_other() {
+        let (passwords, here) = (Passwords::new(), network(1));
+        let hash = passwords.hash(here, Secret::new("correct horse")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(passwords.verify(here, Secret::new("correct horse"), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(here, Secret::new("battery staple"), Some(hash)).await.unwrap());
+        assert!(!passwords.verify(here, Secret::new("correct horse"), None).await.unwrap());
+        assert!(passwords.lines().is_empty(), "nobody waits, nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn a_network_that_fills_its_line_keeps_nobody_else_out() {
         let passwords = Passwords::new();
-        passwords.waiting.store(WAITING, Ordering::Release);
-        assert!(matches!(passwords.hash(Secret::new("x")).await, Err(HashError::Busy)));
-        assert_eq!(passwords.waiting.load(Ordering::Acquire), WAITING, "who is refused waits no more");
+        let mut waits: Vec<_> = (0..HASHES_OF_NETWORK).map(|_| passwords.enter(network(1)).unwrap()).collect();
+        assert!(matches!(passwords.enter(network(1)), Err(HashError::Busy)));
+        assert!(passwords.hash(network(2), Secret::new("x")).await.is_ok(), "another one has its turn");
+        waits.pop();
+        assert!(passwords.enter(network(1)).is_ok());
+        let _many: Vec<_> = (2..=HASHING_NETWORKS).map(|n| passwords.enter(network(n)).unwrap()).collect();
+        assert!(matches!(passwords.enter(network(0)), Err(HashError::Busy)), "there is a bound for all");
     }
 }

@@ -1,5 +1,7 @@
 //! What refuses tokens that are otherwise good: sign-ins that were taken back, users who are banned or whose tokens from
 //! before some time count no more. In memory for each check; the rows are the truth and are read at the start.
+//!
+//! When something may be forgotten is told by the steady clock: one that jumps ahead and back would let revoked tokens in.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
@@ -15,7 +17,7 @@ pub struct Revoked(RwLock<Known>);
 
 #[derive(Default, Debug)]
 struct Known {
-    /// When each was taken back.
+    /// When each was heard of, by the steady clock.
     sign_ins: HashMap<Uuid, Timestamp>,
     tokens_from: HashMap<UserId, Timestamp>,
     banned: HashSet<UserId>,
@@ -37,18 +39,18 @@ impl Revoked {
         self.0.read().unwrap_or_else(PoisonError::into_inner).banned.contains(user)
     }
 
-    /// What the rows say.
-    pub fn load(&self, rows: Refusals) {
+    /// What the rows say, read at this moment of the steady clock.
+    pub fn load(&self, rows: Refusals, steady: Timestamp) {
         self.change(|known| {
-            known.sign_ins.extend(rows.sign_ins);
+            known.sign_ins.extend(rows.sign_ins.into_iter().map(|(id, _)| (id, steady)));
             known.tokens_from.extend(rows.tokens_from);
             known.banned.extend(rows.banned);
         });
     }
 
-    /// A sign-in is taken back.
-    pub fn sign_in(&self, id: Uuid, now: Timestamp) {
-        self.change(|known| _ = known.sign_ins.insert(id, now));
+    /// Sign-ins are taken back, at this moment of the steady clock.
+    pub fn sign_ins(&self, ids: &[Uuid], steady: Timestamp) {
+        self.change(|known| known.sign_ins.extend(ids.iter().map(|id| (*id, steady))));
     }
 
     /// A user is banned, or not any more.
@@ -67,9 +69,9 @@ impl Revoked {
         self.change(|known| _ = known.tokens_from.insert(user.clone(), from));
     }
 
-    /// Forgets sign-ins that were taken back before `at`: their last access token has expired.
-    pub fn forget(&self, at: Timestamp) {
-        self.change(|known| known.sign_ins.retain(|_, when| *when >= at));
+    /// Forgets sign-ins that were heard of before this moment of the steady clock: their last access token has expired.
+    pub fn forget(&self, steady: Timestamp) {
+        self.change(|known| known.sign_ins.retain(|_, when| *when >= steady));
     }
 
     fn change(&self, change: impl FnOnce(&mut Known)) {

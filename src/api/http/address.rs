@@ -55,7 +55,7 @@ impl Connections {
     }
 
     pub(super) fn admit(&self, address: SocketAddr) -> Result<Peer, Refusal> {
-        let key = group(address.ip());
+        let key = network(address.ip());
         let mut counts = self.0.counts();
         if self.0.total > 0 && counts.total >= self.0.total {
             return Err(Refusal::Total);
@@ -93,7 +93,8 @@ impl Drop for Slot {
 }
 
 /// What counts as one address: of IPv6 a whole /64, which is what one customer is given.
-fn group(ip: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
         v4 => v4,

@@ -80,11 +80,16 @@ impl From<Refusal> for Refused {
             Refusal::Over => (StatusCode::UNAUTHORIZED, "signed_out"),
             Refusal::Banned => (StatusCode::FORBIDDEN, "banned"),
             Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
             Refusal::Account(error) => return error.clone().into(),
             Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         let refused = HttpError::new(status, code, refusal.to_string());
-        Self(if matches!(refusal, Refusal::Busy) { refused.retry_after(1000) } else { refused })
+        Self(match refusal {
+            Refusal::Busy => refused.retry_after(1000),
+            Refusal::TooMany { retry_after_ms } => refused.retry_after(retry_after_ms),
+            _ => refused,
+        })
     }
 }
 

@@ -116,12 +116,12 @@ impl Rest {
         &self.handlers
     }
 
-    /// Counts an attempt to sign in or register from this address.
+    /// Counts an attempt to sign in or register from this address's network.
     ///
     /// # Errors
     /// It is one too many: 429.
     fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
-        self.attempts.admit(&address).map_err(|ms| {
+        self.attempts.admit(&http::network(address)).map_err(|ms| {
             let why = "too many attempts from this address";
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
         })

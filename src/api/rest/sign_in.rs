@@ -1,5 +1,7 @@
 //! `/api/auth`: making an account, signing in, staying signed in, and taking that back.
 
+use std::net::IpAddr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,9 +14,9 @@ use uuid::Uuid;
 use super::extract::{From, SignedIn};
 use super::profiles::MyAccount;
 use super::{At, Body, Refused, Rest};
-use crate::api::accounts::{Names, Tokens};
+use crate::api::accounts::{Client, Names, Tokens};
 use crate::api::development::USERS;
-use crate::api::http::HttpError;
+use crate::api::http::{self, HttpError};
 use crate::config::Secret;
 use crate::ids::{Timestamp, UserId};
 use crate::storage::accounts::Profile;
@@ -163,8 +165,9 @@ pub(super) struct SignIns {
     sessions: Vec<SignInView>,
 }
 
-fn agent(headers: &HeaderMap) -> &str {
-    headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default()
+fn client(address: IpAddr, headers: &HeaderMap) -> Client<'_> {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    Client { network: http::network(address), agent }
 }
 
 /// Make an account
@@ -179,7 +182,7 @@ async fn register(
     rest.attempt(address)?;
     let NewAccount { username, password, email, first_name, last_name } = new;
     let names = Names { username, email, profile: Profile { first_name, last_name, avatar_url: String::new() } };
-    let tokens = rest.accounts.register(names, &password.secret(), agent(&headers)).await?;
+    let tokens = rest.accounts.register(names, &password.secret(), client(address, &headers)).await?;
     Ok((StatusCode::CREATED, Json(tokens.into())))
 }
 
@@ -197,12 +200,13 @@ async fn log_in(
     let Some(name) = username.or(email) else {
         return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "username or email is missing").into());
     };
-    Ok(Json(rest.accounts.log_in(&name, &password.secret(), agent(&headers)).await?.into()))
+    Ok(Json(rest.accounts.log_in(&name, &password.secret(), client(address, &headers)).await?.into()))
 }
 
 /// Sign in as a user of the development mode; not in the document, because it is not there otherwise.
 async fn log_in_as(
     State(rest): State<Rest>,
+    From(address): From,
     headers: HeaderMap,
     Body(WhoElse { user }): Body<WhoElse>,
 ) -> Result<Json<SignedInAs>, Refused> {
@@ -210,7 +214,7 @@ async fn log_in_as(
     let Some(user) = user else {
         return Err(HttpError::new(StatusCode::NOT_FOUND, "not_found", "there are alice and bob").into());
     };
-    Ok(Json(rest.accounts.log_in_as(&user, agent(&headers)).await?.into()))
+    Ok(Json(rest.accounts.log_in_as(&user, client(address, &headers)).await?.into()))
 }
 
 /// Exchange a refresh token for the next pair
@@ -224,7 +228,7 @@ async fn refresh(
     From(address): From,
     Body(Refresh { refresh_token }): Body<Refresh>,
 ) -> Result<Json<SignedInAs>, Refused> {
-    match rest.accounts.refresh(&refresh_token).await {
+    match rest.accounts.refresh(&refresh_token, http::network(address)).await {
         Ok(tokens) => Ok(Json(tokens.into())),
         Err(refusal) => {
             // Only guesses count: pages behind one address refresh all the time.
@@ -263,7 +267,7 @@ async fn password(
     rest.attempt(address)?;
     let NewPassword { current_password, new_password } = new;
     let (current, new) = (current_password.secret(), new_password.secret());
-    rest.accounts.change_password(&user, sign_in, &current, &new).await?;
+    rest.accounts.change_password(&user, sign_in, &current, &new, http::network(address)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

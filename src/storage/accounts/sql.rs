@@ -33,8 +33,9 @@ pub(super) const FIND_NAME: &str = concat!(
 );
 pub(super) const PROFILE: &str = "UPDATE users SET first_name = ?, last_name = ?, avatar_url = ?, name_key = ?, \
     updated_at = ? WHERE id = ? AND username IS NOT NULL";
+/// Only if the hash is still the one that the current password was compared with: of two at once, one counts.
 pub(super) const PASSWORD: &str =
-    "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL";
+    "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL AND password_hash IS ?";
 /// Also of a user without an account: tokens of a back end are refused, too.
 pub(super) const BAN: &str = "INSERT INTO users (id, banned_at, created_at, updated_at) VALUES (?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET banned_at = excluded.banned_at";
@@ -42,26 +43,36 @@ pub(super) const UNBAN: &str = "UPDATE users SET banned_at = NULL WHERE id = ?";
 pub(super) const TOKENS_FROM: &str = "INSERT INTO users (id, tokens_from, created_at, updated_at) VALUES (?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET tokens_from = excluded.tokens_from";
 
-pub(super) const SIGN_IN_ADD: &str =
-    concat!("INSERT INTO sign_ins (", sign_in_columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+/// Only while the password is still the one that was shown, and nobody has banned the user meanwhile.
+pub(super) const SIGN_IN_ADD: &str = concat!(
+    "INSERT INTO sign_ins (",
+    sign_in_columns!(),
+    ") SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND password_hash IS ? AND banned_at IS NULL"
+);
 pub(super) const SIGN_IN: &str = concat!("SELECT ", sign_in_columns!(), " FROM sign_ins WHERE id = ?");
 pub(super) const SIGN_INS: &str = concat!(
     "SELECT ",
     sign_in_columns!(),
-    " FROM sign_ins WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ? ORDER BY created_at LIMIT 100"
+    " FROM sign_ins WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ? ORDER BY created_at"
 );
+pub(super) const SIGN_INS_USED: &str =
+    "SELECT id, rotated_at FROM sign_ins WHERE user_id = ? AND revoked_at IS NULL AND expires_at > ?";
 /// Only if the secret is still the one that was looked at: of two who show it at once, one wins.
 pub(super) const ROTATE: &str = "UPDATE sign_ins SET refresh_hash = ?, previous_hash = ?, rotated_at = ?, expires_at = ? \
     WHERE id = ? AND refresh_hash = ? AND revoked_at IS NULL";
 pub(super) const REVOKE: &str = "UPDATE sign_ins SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
+/// Also of those whose time is over: an access token may outlive its sign-in.
+pub(super) const REVOKE_ALL: &str =
+    "UPDATE sign_ins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL AND id IS NOT ? RETURNING id";
 pub(super) const REVOKED: &str = "SELECT id, revoked_at FROM sign_ins WHERE revoked_at > ?";
 pub(super) const SWEEP: &str = "DELETE FROM sign_ins WHERE expires_at < ?";
+pub(super) const SWEEP_REVOKED: &str = "DELETE FROM sign_ins WHERE revoked_at < ?";
 pub(super) const BANNED: &str = "SELECT id, banned_at FROM users WHERE banned_at IS NOT NULL";
 pub(super) const TOKENS: &str = "SELECT id, tokens_from FROM users WHERE tokens_from IS NOT NULL";
 
 /// All of them, for the test of plans.
 #[cfg(test)]
-pub(in crate::storage) const ALL: [&str; 20] = [
+pub(in crate::storage) const ALL: [&str; 23] = [
     CREATE,
     BY_ID,
     BY_USERNAME,
@@ -76,10 +87,13 @@ pub(in crate::storage) const ALL: [&str; 20] = [
     SIGN_IN_ADD,
     SIGN_IN,
     SIGN_INS,
+    SIGN_INS_USED,
     ROTATE,
     REVOKE,
+    REVOKE_ALL,
     REVOKED,
     SWEEP,
+    SWEEP_REVOKED,
     BANNED,
     TOKENS,
 ];

@@ -1,10 +1,11 @@
 //! The accounts in SQLite: connections of their own to the file of the store. Writes are rare, and wait for the projector's
-//! commits as any other writer of the file does.
+//! commits as any other writer of the file does. Each is on disk when it is answered: no journal could bring a ban, a
+//! password or a sign-in that was taken back again after a power cut.
 
 use std::time::Duration;
 
 use sqlx::Row as _;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use uuid::Uuid;
 
 use super::{Account, AccountError, Profile, Refusals, SecretHash, SignIn, WithPassword, sql};
@@ -32,7 +33,7 @@ impl SqliteAccounts {
     /// The URL names no SQLite file.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let pool = SqlitePoolOptions::new().min_connections(0).max_connections(CONNECTIONS).acquire_timeout(WAIT);
-        Ok(Self { pool: pool.connect_lazy_with(options(url)?) })
+        Ok(Self { pool: pool.connect_lazy_with(options(url)?.synchronous(SqliteSynchronous::Full)) })
     }
 
     /// Its connections, for other rows that are written directly.
@@ -122,10 +123,24 @@ impl SqliteAccounts {
         known(done.execute(&self.pool).await.map_err(classify)?.rows_affected())
     }
 
-    /// Writes another password's hash.
-    pub async fn set_password(&self, user: &UserId, hash: &str, now: Timestamp) -> Result<()> {
-        let done = sqlx::query(sql::PASSWORD).bind(hash).bind(now.as_i64()).bind(user.as_str());
-        known(done.execute(&self.pool).await.map_err(classify)?.rows_affected())
+    /// Writes another password's hash, if `old` is still the one that is there, and takes all sign-ins back but `keep`: both
+    /// or nothing. Gives the ones taken back; none if the hash is another by now.
+    pub async fn set_password(
+        &self,
+        user: &UserId,
+        old: Option<&str>,
+        new: &str,
+        keep: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Uuid>>> {
+        let mut both = self.pool.begin().await.map_err(classify)?;
+        let done = sqlx::query(sql::PASSWORD).bind(new).bind(now.as_i64()).bind(user.as_str()).bind(old);
+        if done.execute(&mut *both).await.map_err(classify)?.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let ended = revoke_all(user, keep, now).fetch_all(&mut *both).await.map_err(classify)?;
+        both.commit().await.map_err(classify)?;
+        ended.iter().map(|row| uuid(row, 0)).collect::<Result<_>>().map(Some)
     }
 
     /// Bans a user, whether there is an account or not, or takes the ban back.
@@ -147,11 +162,13 @@ impl SqliteAccounts {
         Ok(())
     }
 
-    /// Writes a sign-in.
-    pub async fn add_sign_in(&self, new: &SignIn) -> Result<()> {
+    /// Writes a sign-in, if the user's password hash is still `password` and the user is not banned. The ones not used for
+    /// longest make room, so that at most `most` are good at a time.
+    ///
+    /// Gives those that made room; none if it was not written.
+    pub async fn add_sign_in(&self, new: &SignIn, password: Option<&str>, most: usize) -> Result<Option<Vec<Uuid>>> {
         let query = sqlx::query(sql::SIGN_IN_ADD)
             .bind(new.id.as_bytes().as_slice())
-            .bind(new.user.as_str())
             .bind(new.refresh.as_slice())
             .bind(new.previous.as_ref().map(<[u8; 32]>::as_slice))
             .bind(new.rotated_at.as_i64())
@@ -159,9 +176,26 @@ impl SqliteAccounts {
             .bind(new.expires_at.as_i64())
             .bind(new.revoked_at.map(Timestamp::as_i64))
             .bind(new.salt.as_slice())
-            .bind(&new.agent);
-        query.execute(&self.pool).await.map_err(classify)?;
-        Ok(())
+            .bind(&new.agent)
+            .bind(new.user.as_str())
+            .bind(password);
+        let mut all = self.pool.begin().await.map_err(classify)?;
+        if query.execute(&mut *all).await.map_err(classify)?.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let used = sqlx::query(sql::SIGN_INS_USED).bind(new.user.as_str()).bind(new.created_at.as_i64());
+        let used = used.fetch_all(&mut *all).await.map_err(classify)?;
+        let mut others = used.iter().map(|row| Ok((time(row, 1)?, uuid(row, 0)?))).collect::<Result<Vec<_>>>()?;
+        others.retain(|(_, id)| *id != new.id);
+        others.sort_unstable();
+        let ended: Vec<Uuid> =
+            others.iter().take((others.len() + 1).saturating_sub(most)).map(|(_, id)| *id).collect();
+        for id in &ended {
+            let query = sqlx::query(sql::REVOKE).bind(new.created_at.as_i64()).bind(id.as_bytes().to_vec());
+            query.execute(&mut *all).await.map_err(classify)?;
+        }
+        all.commit().await.map_err(classify)?;
+        Ok(Some(ended))
     }
 
     /// A sign-in.
@@ -171,7 +205,7 @@ impl SqliteAccounts {
         row.map(|row| sign_in(&row)).transpose()
     }
 
-    /// The sign-ins of a user that are good at `now`, the oldest first, at most 100.
+    /// The sign-ins of a user that are good at `now`, all of them, the oldest first.
     pub async fn sign_ins(&self, user: &UserId, now: Timestamp) -> Result<Vec<SignIn>> {
         let query = sqlx::query(sql::SIGN_INS).bind(user.as_str()).bind(now.as_i64());
         query.fetch_all(&self.pool).await.map_err(classify)?.iter().map(sign_in).collect()
@@ -196,6 +230,12 @@ impl SqliteAccounts {
         Ok(())
     }
 
+    /// Takes all sign-ins of a user back, but `keep`, in one statement: whatever is there at that moment. Gives their ids.
+    pub async fn revoke_all(&self, user: &UserId, keep: Option<Uuid>, now: Timestamp) -> Result<Vec<Uuid>> {
+        let ended = revoke_all(user, keep, now).fetch_all(&self.pool).await.map_err(classify)?;
+        ended.iter().map(|row| uuid(row, 0)).collect()
+    }
+
     /// What refuses tokens; of sign-ins those taken back after `since`.
     pub async fn refusals(&self, since: Timestamp) -> Result<Refusals> {
         let revoked = sqlx::query(sql::REVOKED).bind(since.as_i64());
@@ -215,10 +255,13 @@ impl SqliteAccounts {
         Ok(refusals)
     }
 
-    /// Forgets sign-ins that were over before `at`.
+    /// Forgets sign-ins that were over, or taken back, before `at`.
     pub async fn sweep(&self, at: Timestamp) -> Result<u64> {
-        let done = sqlx::query(sql::SWEEP).bind(at.as_i64()).execute(&self.pool).await.map_err(classify)?;
-        Ok(done.rows_affected())
+        let mut gone = 0;
+        for text in [sql::SWEEP, sql::SWEEP_REVOKED] {
+            gone += sqlx::query(text).bind(at.as_i64()).execute(&self.pool).await.map_err(classify)?.rows_affected();
+        }
+        Ok(gone)
     }
 
     /// The plan of each statement.
@@ -228,6 +271,15 @@ impl SqliteAccounts {
         let rows = sqlx::query(explain).fetch_all(&self.pool).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect()
     }
+}
+
+fn revoke_all(
+    user: &UserId,
+    keep: Option<Uuid>,
+    now: Timestamp,
+) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    let keep = keep.map(|id| id.as_bytes().to_vec());
+    sqlx::query(sql::REVOKE_ALL).bind(now.as_i64()).bind(user.as_str()).bind(keep)
 }
 
 fn known(changed: u64) -> Result<()> {

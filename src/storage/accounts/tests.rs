@@ -58,22 +58,29 @@ async fn users_are_found_by_the_start_of_a_name() {
     assert!(found("%", 10).await.is_empty(), "no pattern");
 }
 
-#[tokio::test]
-async fn a_secret_is_exchanged_once() {
-    let (accounts, _store, _dir) = fresh().await;
-    let first = SignIn {
-        id: Uuid::from_u128(1),
+fn sign_in(n: u64) -> SignIn {
+    SignIn {
+        id: Uuid::from_u128(n.into()),
         user: UserId::new("1").unwrap(),
         refresh: [1; 32],
         previous: None,
-        rotated_at: Timestamp(1),
-        created_at: Timestamp(1),
-        expires_at: Timestamp(100),
+        rotated_at: Timestamp(n),
+        created_at: Timestamp(n),
+        expires_at: Timestamp(100_000),
         revoked_at: None,
         salt: [3; 16],
         agent: "tests".to_owned(),
-    };
-    accounts.add_sign_in(&first).await.unwrap();
+    }
+}
+
+const HASH: Option<&str> = Some("hash");
+
+#[tokio::test]
+async fn a_secret_is_exchanged_once() {
+    let (accounts, _store, _dir) = fresh().await;
+    accounts.create(&account("1", "ada"), HASH).await.unwrap();
+    let first = SignIn { expires_at: Timestamp(100), ..sign_in(1) };
+    accounts.add_sign_in(&first, HASH, 9).await.unwrap().unwrap();
     let next = SignIn { refresh: [2; 32], previous: Some([1; 32]), rotated_at: Timestamp(5), ..first.clone() };
     assert!(accounts.rotate(first.id, &[1; 32], &next).await.unwrap());
     assert!(!accounts.rotate(first.id, &[1; 32], &next).await.unwrap(), "the old one counts no more");
@@ -82,7 +89,64 @@ async fn a_secret_is_exchanged_once() {
     assert!(!accounts.rotate(first.id, &[2; 32], &next).await.unwrap());
     assert!(accounts.sign_ins(&first.user, Timestamp(9)).await.unwrap().is_empty());
     assert_eq!(accounts.refusals(Timestamp(8)).await.unwrap().sign_ins, [(first.id, Timestamp(9))]);
-    assert_eq!(accounts.sweep(Timestamp(101)).await.unwrap(), 1);
+    assert_eq!(accounts.sweep(Timestamp(9)).await.unwrap(), 0, "its tokens are to be refused still");
+    assert_eq!(accounts.sweep(Timestamp(10)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn all_sign_ins_are_listed_and_ended_however_many_there_are() {
+    let (accounts, _store, _dir) = fresh().await;
+    accounts.create(&account("1", "ada"), HASH).await.unwrap();
+    let user = UserId::new("1").unwrap();
+    for n in 1..=250 {
+        let ended = accounts.add_sign_in(&sign_in(n), HASH, 1_000).await.unwrap().unwrap();
+        assert!(ended.is_empty());
+    }
+    assert_eq!(accounts.sign_ins(&user, Timestamp(300)).await.unwrap().len(), 250);
+    let kept = Uuid::from_u128(7);
+    let ended = accounts.set_password(&user, HASH, "another", Some(kept), Timestamp(300)).await.unwrap().unwrap();
+    assert_eq!((ended.len(), ended.contains(&kept)), (249, false));
+    let left = accounts.sign_ins(&user, Timestamp(300)).await.unwrap();
+    assert_eq!(left.iter().map(|left| left.id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(accounts.revoke_all(&user, None, Timestamp(301)).await.unwrap(), [kept]);
+    assert_eq!(accounts.refusals(Timestamp(299)).await.unwrap().sign_ins.len(), 250);
+}
+
+#[tokio::test]
+async fn the_sign_ins_not_used_for_longest_make_room() {
+    let (accounts, _store, _dir) = fresh().await;
+    accounts.create(&account("1", "ada"), HASH).await.unwrap();
+    for n in 1..=3 {
+        accounts.add_sign_in(&sign_in(n), HASH, 3).await.unwrap().unwrap();
+    }
+    let used = SignIn { refresh: [2; 32], rotated_at: Timestamp(50), ..sign_in(1) };
+    assert!(accounts.rotate(used.id, &[1; 32], &used).await.unwrap());
+    let ended = accounts.add_sign_in(&sign_in(60), HASH, 3).await.unwrap().unwrap();
+    assert_eq!(ended, [Uuid::from_u128(2)], "the first one is in use");
+    // Set with a clock that has gone back: the new one is never the one that makes room.
+    let early = accounts.add_sign_in(&sign_in(0), HASH, 3).await.unwrap().unwrap();
+    assert_eq!(early, [Uuid::from_u128(3)]);
+    assert_eq!(accounts.sign_ins(&used.user, Timestamp(60)).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_under_way_does_not_outlive_another_password_or_a_ban() {
+    let (accounts, _store, _dir) = fresh().await;
+    accounts.create(&account("1", "ada"), HASH).await.unwrap();
+    let user = UserId::new("1").unwrap();
+    assert!(accounts.set_password(&user, HASH, "another", None, Timestamp(2)).await.unwrap().is_some());
+    assert_eq!(accounts.add_sign_in(&sign_in(3), HASH, 9).await.unwrap(), None, "it looked at the old password");
+    assert_eq!(accounts.set_password(&user, HASH, "third", None, Timestamp(4)).await.unwrap(), None, "so did this");
+    assert!(accounts.add_sign_in(&sign_in(5), Some("another"), 9).await.unwrap().is_some());
+    accounts.set_ban(&user, true, Timestamp(6)).await.unwrap();
+    assert_eq!(accounts.add_sign_in(&sign_in(7), Some("another"), 9).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_written_is_on_disk_when_it_is_answered() {
+    let (accounts, _store, _dir) = fresh().await;
+    let level: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(accounts.pool()).await.unwrap();
+    assert_eq!(level, 2, "FULL: each commit is synced");
 }
 
 #[tokio::test]

@@ -115,6 +115,34 @@ async fn a_refresh_token_counts_once_and_a_stolen_one_ends_the_sign_in() {
 }
 
 #[tokio::test]
+async fn a_secret_that_somebody_made_up_ends_no_sign_in() {
+    let rig = Rig::start().await;
+    let mine = rig.registered("ada").await;
+    let (id, secret) = mine["refresh_token"].as_str().unwrap().split_once('.').unwrap();
+    let mut close = secret.to_owned();
+    close.replace_range(..1, if secret.starts_with('0') { "1" } else { "0" });
+    for made_up in ["", "00", &close, &secret[1..], &"0".repeat(secret.len())] {
+        let refused = rig.post("/api/auth/refresh", json!({"refresh_token": format!("{id}.{made_up}")})).await;
+        assert_eq!(refused.refusal(), (401, "signed_out"), "{made_up}");
+    }
+    assert_eq!(rig.refreshed(&mine).await.status, 200, "who made them up knows the id only");
+    let user = uuid::Uuid::parse_str(mine["user"]["id"].as_str().unwrap()).unwrap();
+    assert_eq!(uuid::Uuid::parse_str(id).unwrap().get_version_num(), 4, "nothing of it follows from {user}");
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_at_its_age_however_often_it_is_used() {
+    let rig = Rig::with(|config| config.auth.sign_in_ttl = Duration::from_secs(3_600)).await;
+    let tokens = rig.registered("ada").await;
+    let listed = rig.as_bearer(&tokens, "GET", "/api/auth/sessions", Value::Null).await.body;
+    let next = rig.refreshed(&tokens).await.body;
+    let later = rig.as_bearer(&next, "GET", "/api/auth/sessions", Value::Null).await.body;
+    let end = |listed: &Value| listed["sessions"][0]["expires_at"].as_u64().unwrap();
+    let begun = listed["sessions"][0]["created_at"].as_u64().unwrap();
+    assert_eq!((end(&listed), end(&later)), (begun + 3_600_000, begun + 3_600_000), "use does not move it");
+}
+
+#[tokio::test]
 async fn signing_out_closes_the_sockets_of_that_sign_in_and_holds_after_a_restart() {
     let rig = Rig::start().await;
     let here = rig.registered("ada").await;
@@ -215,15 +243,45 @@ async fn attempts_from_one_address_are_bounded_and_only_trusted_proxies_name_ano
         config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
-    for (address, status) in [("198.51.100.7", 401), ("198.51.100.8", 401), ("198.51.100.7", 429)] {
+    for (address, status) in [
+        ("198.51.100.7", 401),
+        ("198.51.100.8", 401),
+        ("198.51.100.7", 429),
+        ("2001:db8::1", 401),
+        ("2001:db8::ffff:2", 429),
+        ("2001:db8:0:1::1", 401),
+    ] {
         let answer = rig.send("POST", "/api/auth/login", &[("x-forwarded-for", address)], login.clone()).await;
         assert_eq!(answer.status, status, "{address}");
     }
 }
 
 #[tokio::test]
+async fn guesses_at_one_account_are_bounded_and_its_owner_gets_in_from_where_he_was() {
+    let rig = Rig::with(|config| {
+        config.limits.guesses_per_minute = 2;
+        config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let try_from = async |address: &str, name: &str, password: &str| {
+        let login = json!({"username": name, "password": password});
+        rig.send("POST", "/api/auth/login", &[("x-forwarded-for", address)], login).await.status
+    };
+    let new = json!({"username": "ada", "password": PASSWORD, "email": "ada@example.com"});
+    let home = [("x-forwarded-for", "192.0.2.1")];
+    assert_eq!(rig.send("POST", "/api/auth/register", &home, new).await.status, 201);
+    for name in ["ada", "nobody"] {
+        let first = try_from("198.51.100.1", name, "wrong horse").await;
+        let second = try_from("198.51.100.2", name, "wrong horse").await;
+        assert_eq!((first, second, try_from("198.51.100.3", name, "wrong horse").await), (401, 401, 429), "{name}");
+    }
+    assert_eq!(try_from("198.51.100.4", "ada@example.com", PASSWORD).await, 429, "the address is the same account");
+    assert_eq!(try_from("192.0.2.1", "ada", PASSWORD).await, 200);
+}
+
+#[tokio::test]
 async fn registration_can_be_closed_and_needs_a_key() {
-    let rig = Rig::with(|config| config.auth.registration = false).await;
+    let rig = Rig::with(|config| config.auth.registration = Some(false)).await;
     let new = json!({"username": "ada", "password": PASSWORD});
     assert_eq!(rig.post("/api/auth/register", new).await.refusal(), (403, "registration_closed"));
     let config = rig.send("GET", "/api/config", &[], Value::Null).await;
