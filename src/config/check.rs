@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::layer::Origin;
 use super::problem::Problem;
-use super::value::ByteSize;
+use super::value::{ByteSize, Secret};
 use super::{Config, Namespace};
 use crate::limits;
 
 const KIB: usize = 1024;
-/// RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
-const SECRET_BYTES: usize = 32;
 
 /// Adds what is wrong with a complete configuration.
 pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problems: &mut Vec<Problem>) {
@@ -20,10 +18,10 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     server(config, &mut wrong);
     bounds(config, &mut wrong);
     channels(&config.channels, &mut wrong);
-    if config.admin.token.as_ref().is_some_and(|token| token.expose().len() < SECRET_BYTES) {
+    if config.admin.token.as_ref().is_some_and(Secret::is_short) {
         wrong("admin.token", "expected at least 32 bytes: it opens everything");
     }
-    if config.api.key.as_ref().is_some_and(|key| key.expose().len() < SECRET_BYTES) {
+    if config.api.key.as_ref().is_some_and(Secret::is_short) {
         wrong("api.key", "expected at least 32 bytes: who has it writes as anybody");
     }
     uploads(config, &mut wrong);
@@ -44,14 +42,41 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
              = true and a secret of your own before others can reach this"
                 .to_owned(),
         );
-    } else if config.auth.hmac_secret.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES) {
-        warnings.push(format!("auth.hmac_secret has fewer than {SECRET_BYTES} bytes: it can be guessed"));
+    } else if config.auth.hmac_secret.as_ref().is_some_and(Secret::is_short) {
+        warnings.push("auth.hmac_secret has fewer than 32 bytes: it can be guessed".to_owned());
+    }
+    let auth = &config.auth;
+    if auth.jwks_url.is_some() && auth.audience.is_none() && auth.issuer.is_none() {
+        warnings.push(
+            "auth.jwks_url without auth.audience or auth.issuer: every token of that provider is good here, also one \
+             that it made for somebody else's application"
+                .to_owned(),
+        );
+    }
+    if config.server.production && config.registration() {
+        warnings.push("auth.registration is open: anybody who reaches this can make an account".to_owned());
+    }
+    if config.server.production && config.server.trusted_proxies.is_empty() && config.server.public_address().ip().is_loopback()
+    {
+        warnings.push(
+            "production on a loopback address without server.trusted_proxies: behind a proxy all clients count as one, \
+             and the limits of one lock out all"
+                .to_owned(),
+        );
     }
     warnings
 }
 
 fn production(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     if !config.server.production {
+        let here = config.server.public_address().ip().is_loopback();
+        if config.auth.is_development() && !here && !config.server.development_anywhere {
+            wrong(
+                "server.host",
+                "development mode is for this machine only: set server.production = true and a secret of your own, or \
+                 server.development_anywhere = true if everybody who reaches it may be anybody",
+            );
+        }
         return;
     }
     if !config.auth.has_key() {
@@ -59,6 +84,10 @@ fn production(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
             "server.production",
             "production needs a way to check tokens: set auth.hmac_secret (JWT_SECRET), a public key or auth.jwks_url",
         );
+    }
+    // RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
+    if config.auth.hmac_secret.as_ref().is_some_and(Secret::is_short) {
+        wrong("auth.hmac_secret", "expected at least 32 bytes: who guesses it is whom he likes; `openssl rand -hex 32` makes one");
     }
     if config.auth.is_development() {
         wrong("auth.hmac_secret", "this is the published development secret: make one of your own");

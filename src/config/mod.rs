@@ -154,6 +154,12 @@ impl Config {
         self.channels.iter().find(|n| n.namespace == namespace)
     }
 
+    /// Whether people may make accounts by themselves: as configured, else in development only.
+    #[must_use]
+    pub fn registration(&self) -> bool {
+        self.auth.registration.unwrap_or(!self.server.production)
+    }
+
     /// Where files are kept unless it is S3: as configured, else `uploads` in the data folder.
     #[must_use]
     pub fn upload_folder(&self) -> PathBuf {
@@ -172,6 +178,7 @@ impl Auth {
     #[must_use]
     pub fn has_key(&self) -> bool {
         self.hmac_secret.is_some()
+            || self.keys_file.is_some()
             || self.rsa_public_key.is_some()
             || self.ecdsa_public_key.is_some()
             || self.ed25519_public_key.is_some()

@@ -19,6 +19,9 @@ section! {
         production: bool = "false",
         /// Address of the public listener. "" is 127.0.0.1 in development and 0.0.0.0 in production.
         host: Option<IpAddr> = "",
+        /// Development mode is for this machine alone: it refuses to listen elsewhere, and answers those only who ask for
+        /// localhost, 127.0.0.1 or [::1]. true: it serves whoever reaches it, and everybody can be anybody.
+        development_anywhere: bool = "false",
         /// Port of the public listener: WebSocket, health. 0: any free one.
         port: u16 = "3000",
         /// Address of the admin listener: metrics, health, the operator's API. Metrics take no password: keep it off the
@@ -77,12 +80,15 @@ section! {
         /// File with the secrets that sign and check Kervan's own tokens, by `kid`; read again when it changes, so that keys
         /// are rotated without a restart. "": hmac_secret does it. See docs/security.md.
         keys_file: Option<PathBuf> = "",
-        /// Whether people may make accounts by themselves (POST /api/auth/register).
-        registration: bool = "true",
+        /// Whether people may make accounts by themselves (POST /api/auth/register). "": in development, and not in
+        /// production.
+        registration: Option<bool> = "",
         /// How long an access token is good.
         access_ttl: Duration = "15m",
         /// How long a sign-in lasts that is not used.
         refresh_ttl: Duration = "30d",
+        /// How long a sign-in lasts at most, however often it is used: then the password is asked for again. "0": no end.
+        sign_in_ttl: Duration = "180d",
         /// Public key of RS256 tokens: PEM text or the path of a file.
         rsa_public_key: Option<Pem> = "",
         /// Public key of ES256 tokens: PEM text or the path of a file.
@@ -146,8 +152,11 @@ section! {
         burst: u32 = "20",
         /// Connections from one address (IPv6: one /64). 0: no bound, as behind a proxy.
         connections_per_address: u32 = "200",
-        /// Attempts to sign in or register from one address in a minute, as many at once. 0: no bound.
+        /// Attempts to sign in or register from one address (IPv6: one /64) in a minute, as many at once. 0: no bound.
         sign_ins_per_minute: u32 = "20",
+        /// Attempts to sign in to one account in a minute, as many at once, from all addresses from which its owner never
+        /// came. Where he came from before he is not held up. 0: no bound.
+        guesses_per_minute: u32 = "30",
         /// Connections in all. 0: no bound but that of the operating system.
         connections: u32 = "0",
         /// One WebSocket message from a client.

@@ -284,6 +284,80 @@ fn production_without_a_key_is_refused_and_opens_nothing_by_itself() {
 }
 
 #[test]
+fn a_short_secret_or_one_of_blanks_is_refused_in_production_whatever_it_is_for() {
+    for short in ["a", "0123456789abcdef0123456", &" ".repeat(40), &format!("  {}  ", "k".repeat(31))] {
+        let refused = refused("[server]\nproduction = true\n", &[("JWT_SECRET", short)]);
+        let expected = "environment variable JWT_SECRET: auth.hmac_secret: expected at least 32 bytes";
+        assert!(refused.starts_with(expected), "{short:?}: {refused}");
+        for (variable, key) in [("KERVAN_ADMIN__TOKEN", "admin.token"), ("KERVAN_API__KEY", "api.key")] {
+            let refused = super::load(&sources("", &[(variable, short)])).unwrap_err().to_string();
+            assert!(refused.contains(&format!("{key}: expected at least 32 bytes")), "{short:?}: {refused}");
+        }
+    }
+    let development = loaded("", &[("JWT_SECRET", "short")]);
+    assert_eq!(development.warnings, ["auth.hmac_secret has fewer than 32 bytes: it can be guessed"]);
+}
+
+#[test]
+fn people_make_accounts_by_themselves_in_development_and_in_production_only_if_it_says_so() {
+    let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let production = "[server]\nproduction = true\n";
+    assert!(loaded("", &[]).config.registration());
+    assert!(!loaded(production, &[secret]).config.registration());
+    let open = loaded(production, &[secret, ("KERVAN_AUTH__REGISTRATION", "true")]);
+    assert!(open.config.registration());
+    assert!(open.warnings[0].starts_with("auth.registration is open"), "{:?}", open.warnings);
+    assert!(!loaded("[auth]\nregistration = false\n", &[]).config.registration());
+}
+
+#[test]
+fn development_listens_on_this_machine_only_unless_it_is_told_in_as_many_words() {
+    for host in ["0.0.0.0", "192.0.2.7", "::"] {
+        let refused = refused(&format!("[server]\nhost = \"{host}\"\n"), &[]);
+        assert!(refused.starts_with("cluster.toml:2: server.host: development mode is for this machine"), "{refused}");
+        let file = format!("[server]\nhost = \"{host}\"\ndevelopment_anywhere = true\n");
+        assert_eq!(loaded(&file, &[]).config.server.public_address().ip().to_string(), host);
+        loaded(&format!("[server]\nhost = \"{host}\"\n"), &[("JWT_SECRET", &"k".repeat(32))]);
+    }
+    for host in ["127.0.0.1", "127.0.0.2", "::1"] {
+        loaded(&format!("[server]\nhost = \"{host}\"\n"), &[]);
+    }
+}
+
+#[test]
+fn a_file_of_keys_takes_the_published_secret_out_of_force() {
+    let config = loaded("[auth]\nkeys_file = \"/etc/kervan/keys.toml\"\n", &[]).config;
+    assert_eq!((config.auth.hmac_secret.clone(), config.auth.is_development()), (None, false));
+    loaded("[server]\nproduction = true\n[auth]\nkeys_file = \"/etc/kervan/keys.toml\"\n", &[]);
+}
+
+#[test]
+fn a_key_set_for_everybody_and_a_proxy_that_is_not_named_are_warned_of() {
+    let warned = |file: &str, about: &str| loaded(file, &[]).warnings.iter().any(|warning| warning.starts_with(about));
+    let set = "[auth]\njwks_url = \"https://id.example.com/keys\"\n";
+    assert!(warned(set, "auth.jwks_url without auth.audience or auth.issuer"));
+    assert!(!warned(&format!("{set}audience = \"chat\"\n"), "auth.jwks_url"));
+    assert!(!warned(&format!("{set}issuer = \"https://id.example.com\"\n"), "auth.jwks_url"));
+    let behind = format!("{set}[server]\nproduction = true\nhost = \"127.0.0.1\"\n");
+    assert!(warned(&behind, "production on a loopback address without server.trusted_proxies"));
+    assert!(!warned(&format!("{behind}trusted_proxies = [\"127.0.0.0/8\"]\n"), "production on a loopback"));
+}
+
+#[test]
+fn a_password_in_an_address_is_not_shown() {
+    let file = "[auth]\njwks_url = \
+                \"https://u:hid@den-1:hidden-2@id.example.com/keys?key=hidden-3\"\n[uploads]\ns3_endpoint = \
+                \"https://hidden-4@s3.example.com:9000\"\n";
+    let loaded = loaded(file, &[]);
+    let settings: String = loaded.settings().into_iter().map(|setting| setting.value + "\n").collect();
+    for shown in [loaded.show(true), settings] {
+        assert!(!shown.contains("hidden") && !shown.contains("den-1"), "{shown}");
+        assert!(shown.contains("https://***@id.example.com/keys?***"), "{shown}");
+        assert!(shown.contains("https://***@s3.example.com:9000"), "{shown}");
+    }
+}
+
+#[test]
 fn a_key_of_ones_own_takes_the_published_secret_out_of_force() {
     let config = loaded("[auth]\njwks_url = \"https://id.example.com/keys\"\n", &[]).config;
     assert_eq!(config.auth.hmac_secret, None);

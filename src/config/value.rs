@@ -108,8 +108,25 @@ impl Value for String {
     fn read(raw: &Raw) -> Result<Self, String> {
         raw.text("a string").map(str::to_owned)
     }
+    /// A password in an address is left out.
     fn show(&self) -> String {
-        quoted(self)
+        quoted(&masked(self))
+    }
+}
+
+/// An address as it may be shown: what may be a secret in it, before an `@` or behind a `?`, is `***`.
+#[must_use]
+pub fn masked(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, _)) => (rest, "?***"),
+        None => (rest, ""),
+    };
+    // Up to the last `@` of what stands before the path; a password may hold one itself.
+    let end = rest.find('/').unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}{query}", &rest[at..]),
+        None => format!("{scheme}://{rest}{query}"),
     }
 }
 
@@ -163,7 +180,7 @@ impl Value for Vec<String> {
         }
     }
     fn show(&self) -> String {
-        format!("[{}]", self.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
+        format!("[{}]", self.iter().map(Value::show).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -257,6 +274,9 @@ fn split_unit(text: &str) -> (&str, &str) {
     (&text[..digits], text[digits..].trim_start())
 }
 
+/// Bytes of a secret at least.
+const SECRET_BYTES: usize = 32;
+
 /// A secret: never shown, never logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -273,6 +293,12 @@ impl Secret {
     pub fn is(&self, shown: &str) -> bool {
         let differing = shown.bytes().zip(self.0.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
         shown.len() == self.0.len() && differing == 0
+    }
+
+    /// Whether it is too short to be one: fewer than 32 bytes, blanks around it not counted.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.trim().len() < SECRET_BYTES
     }
 
     /// The secret itself. Not for logs.

@@ -7,6 +7,7 @@
 //! secret = "at least 32 bytes of chance"
 //! ```
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -18,9 +19,6 @@ use super::issue::{IssueError, TokenRequest, sign};
 use super::keys::Key;
 use crate::config::Secret;
 use crate::env::Clock;
-
-/// Bytes of a secret at least.
-const SECRET_BYTES: usize = 32;
 
 /// See the module.
 #[derive(Default)]
@@ -44,6 +42,9 @@ pub enum KeyringError {
     /// It can't be read.
     #[error("auth.keys_file {0}: {1}")]
     Unreadable(String, String),
+    /// Anybody may write it.
+    #[error("auth.keys_file {0}: everybody on this machine may write it, and so be anybody: chmod o-w")]
+    Writable(String),
     /// It is not what it must be. The text quotes no secret.
     #[error("auth.keys_file {0}: {1}")]
     Malformed(String, &'static str),
@@ -83,12 +84,19 @@ impl Keyring {
         let name = || file.display().to_string();
         let unreadable = |error: std::io::Error| KeyringError::Unreadable(name(), error.to_string());
         let facts = std::fs::metadata(file).map_err(unreadable)?;
+        let mode = facts.permissions().mode();
+        if mode & 0o002 != 0 {
+            return Err(KeyringError::Writable(name()));
+        }
         let stamp = Some((facts.modified().map_err(unreadable)?, facts.len()));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == stamp {
             return Ok(false);
         }
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        if mode & 0o004 != 0 {
+            tracing::warn!(file = %name(), "everybody on this machine may read the signing keys: chmod o-r");
+        }
         let keys = parse(&text).map_err(|why| KeyringError::Malformed(name(), why))?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         *seen = stamp;
@@ -133,12 +141,13 @@ fn parse(text: &str) -> Result<Vec<Named>, &'static str> {
         if kid.is_empty() || keys.iter().any(|other| other.kid == kid) {
             return Err("each key needs a kid of its own");
         }
-        if secret.len() < SECRET_BYTES {
+        let secret = Secret::new(secret);
+        if secret.is_short() {
             return Err("a secret needs at least 32 bytes");
         }
-        let decoding = DecodingKey::from_secret(secret.as_bytes());
+        let decoding = DecodingKey::from_secret(secret.expose().as_bytes());
         let key = Arc::new(Key { algorithm: Algorithm::HS256, decoding });
-        keys.push(Named { kid, secret: Secret::new(secret), key });
+        keys.push(Named { kid, secret, key });
     }
     if keys.is_empty() { Err("there is no key in it") } else { Ok(keys) }
 }
