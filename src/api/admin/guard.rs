@@ -4,7 +4,7 @@
 //! origin is refused, whoever asks; without a token, a host name that is not this machine's is refused (DNS rebinding);
 //! and a change takes a header that no other page can send.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
-use crate::api::http::{HttpError, Peer};
+use crate::api::http::{HttpError, Peer, names_this_machine};
 use crate::config::Secret;
 
 /// The header that a change takes, with any value.
@@ -103,15 +103,6 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let shown = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
     shown.map(Some).ok_or_else(|| unauthorized("expected Authorization: Bearer TOKEN"))
-}
-
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

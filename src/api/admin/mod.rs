@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use self::audit::Audit;
@@ -49,7 +49,7 @@ use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
 use crate::api::engine::Engine;
-use crate::api::http::HttpError;
+use crate::api::http::{self, HttpError};
 use crate::config::Loaded;
 use crate::env::Env;
 use crate::epoch::History;
@@ -174,6 +174,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/log", get(log::tail))
         .route("/admin/warnings", get(warnings::list))
         .route("/admin/audit", get(audit::list))
+        .layer(from_fn(http::timely))
         .layer(from_fn_with_state(Arc::clone(&admin), guard::check))
         .with_state(admin)
 }

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Extension, FromRequest as _, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -18,12 +18,13 @@ use serde_json::json;
 use super::address::Peer;
 use super::error::HttpError;
 use crate::api::admin::audit::{Audit, Line};
+use crate::config::Secret;
 use crate::env::Env;
 use crate::storage::upkeep::Upkeep;
 
 /// What the route works with. Clones of the `Arc` share it.
 pub struct Backups {
-    key: String,
+    key: Secret,
     upkeep: OnceLock<Arc<Upkeep>>,
     audit: OnceLock<Arc<Audit>>,
 }
@@ -32,7 +33,7 @@ impl Backups {
     /// Not open yet: the engine is starting. `key` is what a request must show.
     #[must_use]
     pub fn new(key: String) -> Self {
-        Self { key, upkeep: OnceLock::new(), audit: OnceLock::new() }
+        Self { key: Secret::new(key), upkeep: OnceLock::new(), audit: OnceLock::new() }
     }
 
     /// From now on each backup that is asked for is noted here.
@@ -64,11 +65,6 @@ impl Backups {
         let _ = self.upkeep.set(upkeep);
     }
 
-    /// Takes as long whatever of it is right.
-    fn is_key(&self, shown: &str) -> bool {
-        let differing = shown.bytes().zip(self.key.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
-        shown.len() == self.key.len() && differing == 0
-    }
 }
 
 #[derive(Deserialize)]
@@ -84,19 +80,23 @@ pub(super) fn routes(backups: Arc<Backups>) -> Router {
 async fn backup(
     State(backups): State<Arc<Backups>>,
     peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    wanted: Json<Wanted>,
+    request: Request,
 ) -> Response {
+    let headers = request.headers();
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    if !shown.is_some_and(|shown| backups.is_key(shown)) {
+    if !shown.is_some_and(|shown| backups.key.is(shown)) {
         let why = "a backup takes the key in the data folder; `kervan backup` has it";
         return HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     }
+    // Only now: whoever has no key has nothing of his read.
+    let dir = match Json::<Wanted>::from_request(request, &()).await {
+        Ok(Json(Wanted { dir })) => dir,
+        Err(refused) => return HttpError::new(refused.status(), "bad_request", refused.body_text()).into_response(),
+    };
     let Some(upkeep) = backups.upkeep.get().cloned() else {
         let why = "the server is starting: try again in a moment";
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "starting", why).into_response();
     };
-    let dir = wanted.0.dir;
     if !dir.is_absolute() {
         let why = "dir is an absolute path of the server's machine";
         return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();

@@ -8,6 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
@@ -19,18 +20,22 @@ mod address;
 mod backup;
 mod error;
 mod forwarded;
+mod host;
 mod linger;
 mod listener;
 mod pages;
+mod timely;
 
 #[cfg(test)]
 mod tests;
 
-pub use address::Peer;
+pub use address::{Peer, network};
 pub use backup::Backups;
 pub use error::HttpError;
 pub use forwarded::client_address;
+pub use host::names_this_machine;
 pub use listener::{Listener, Options};
+pub use timely::timely;
 
 /// What `/` says to who wants no page.
 const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for the demo.
@@ -71,16 +76,23 @@ pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
         .with_state(shared)
 }
 
+/// Routes that development mode offers to this machine only: a page that had its own name point here gets nothing.
+pub fn on_this_machine(routes: Router) -> Router {
+    routes.layer(from_fn(host::this_machine_only))
+}
+
 /// The routes of the admin listener.
 pub fn admin(health: Health, metrics: Arc<Metrics>, backups: Arc<Backups>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
-        .merge(pages::inspector(WELCOME_OPERATOR))
         .route("/livez", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
+        // They take no password.
+        .layer(from_fn(host::no_foreign_name))
         .with_state(shared)
-        .merge(backup::routes(backups))
+        .merge(pages::inspector(WELCOME_OPERATOR))
+        .merge(backup::routes(backups).layer(from_fn(timely)))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
 }

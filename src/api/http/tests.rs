@@ -162,6 +162,39 @@ async fn a_backup_takes_the_key_and_an_engine() {
 }
 
 #[tokio::test]
+async fn who_has_no_key_is_answered_before_his_body_comes() {
+    let shell = shell(|_| ()).await;
+    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
+    let request = axum::http::Request::post("/admin/backup").header("authorization", "Bearer no").body(never).unwrap();
+    let answered = tokio::time::timeout(Duration::from_secs(20), tower::ServiceExt::oneshot(router, request));
+    assert_eq!(answered.await.expect("at once").unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_page_that_had_its_name_point_here_reads_nothing() {
+    let shell = shell(|_| ()).await;
+    let operators = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let development = on_this_machine(public(shell.health.clone(), shell.metrics.clone()));
+    for (router, path) in [(&operators, "/metrics"), (&operators, "/readyz?verbose"), (&development, "/api/health")] {
+        for (host, status) in [("localhost:3001", 200), ("evil.test:3001", 403), ("localhost:1@evil.test", 403)] {
+            let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let (address, stop) = (listener.address(), Shutdown::new());
+            let options = Options::admin(&Limits::default());
+            let served = listener.serve(router.clone(), options, shell.metrics.clone(), stop.clone());
+            let served = tokio::spawn(served);
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let answer = read_all(&mut stream).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {host}: {answer}");
+            stop.begin();
+            served.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn metrics_are_on_the_admin_side_only() {
     let shell = shell(|_| ()).await;
     assert!(shell.get("/metrics").await.starts_with("HTTP/1.1 404 "));

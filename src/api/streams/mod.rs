@@ -20,6 +20,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -56,6 +57,7 @@ pub fn routes(server: Arc<Server>, origins: Origins) -> Router {
         .route("/emulation", post(emulation))
         .method_not_allowed_fallback(http::wrong_method)
         .layer(DefaultBodyLimit::max(most))
+        .layer(from_fn(http::timely))
         .with_state(Arc::new(Endpoint { server, origins, registry: Registry::default() }))
 }
 
