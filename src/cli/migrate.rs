@@ -26,7 +26,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
         Database::Postgres(url) => url,
         Database::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+                kervan::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
             }
             format!("sqlite:{}", path.display())
         }

@@ -22,6 +22,7 @@ mod migrate;
 mod open_files;
 mod operator;
 mod restore;
+mod rights;
 mod serve;
 mod signals;
 mod sources;
@@ -102,6 +103,7 @@ pub(crate) struct Refused(pub String);
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
+    rights::keep_to_oneself();
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Serve { settings: cli.settings }) {
         Command::Serve { settings } => serve::run(&settings),

@@ -23,7 +23,7 @@ use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
 use super::telemetry::Telemetry;
-use super::{Refused, Settings, banner, door, logging, open_files, print, sources, token};
+use super::{Refused, Settings, banner, door, logging, open_files, print, rights, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load(settings)?;
@@ -49,7 +49,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let admin = bind(config.server.admin_address(), "admin port", "KERVAN_SERVER__ADMIN_PORT").await?;
     let (public_address, admin_address) = (public.address(), admin.address());
 
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().chain(&rights::exposed(&config)) {
         tracing::warn!("{warning}");
     }
     for name in &loaded.not_used_yet {
@@ -103,6 +103,8 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     }
     starting.up();
     let routes = http::public(health, metrics.clone()).merge(engine.routes());
+    let is_for_here = config.auth.is_development() && !config.server.development_anywhere;
+    let routes = if is_for_here { http::on_this_machine(routes) } else { routes };
     let options = Options::public(&config.limits);
     let mut public = tokio::spawn(public.serve(routes, options, metrics, stop.clone()));
     say_hello(&config, public_address, admin_address)?;

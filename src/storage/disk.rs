@@ -1,8 +1,26 @@
-//! Small files and folders, durably: a name counts once its folder is flushed.
+//! Small files and folders, durably: a name counts once its folder is flushed. Folders that are made here are their owner's
+//! alone: what lies in them (bodies, hashes of passwords) is for nobody else on the machine.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
+
+/// Makes a folder, and what is missing on the way to it, for its owner alone. One that is there stays as it is.
+///
+/// # Errors
+/// As the operating system says.
+pub fn make_private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// What others on the machine may do with a file or folder of ours: the bits of its mode that are not its owner's. `None` if
+/// there are none, or it is not there.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    let bits = std::fs::metadata(path).ok()?.mode() & 0o077;
+    (bits != 0).then_some(bits)
+}
 
 /// Makes the names in a folder durable.
 ///

@@ -43,7 +43,7 @@ impl DataLock {
     /// See [`LockError`].
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
         let io = |source| LockError::Io { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(io)?;
+        super::disk::make_private(dir).map_err(io)?;
         let path = dir.join("LOCK");
         // Not truncated on opening: until the lock is ours, the number in it is the holder's.
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;

@@ -81,12 +81,45 @@ fn what_this_version_can_not_serve_is_refused() {
         ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
         ("DATABASE_URL", "postgres://u:hidden@db/k", "PostgreSQL comes with the cluster"),
         ("KERVAN_SERVER__PRODUCTION", "true", "production needs a way to check tokens"),
+        ("KERVAN_SERVER__HOST", "0.0.0.0", "development mode is for this machine only"),
     ] {
         let (code, error) = code_and_error(&kervan(dir.path()).env(name, value).output().unwrap());
         assert_eq!(code, 2, "{error}");
         assert!(error.contains(hint) && !error.contains("hidden"), "{error}");
     }
     assert!(!dir.path().join("data").exists(), "nothing was made");
+}
+
+/// What is in a folder, itself among it, whose mode lets others in.
+fn open_to_others(dir: &std::path::Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut found = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(path) = left.pop() {
+        let facts = std::fs::symlink_metadata(&path).unwrap();
+        if facts.mode() & 0o077 != 0 {
+            found.push(format!("{} {:o}", path.display(), facts.mode()));
+        }
+        if facts.is_dir() {
+            left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_kept_is_its_users_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let server = Running::start(dir.path(), &["--port", "0"]);
+    assert_eq!(open_to_others(&at("data")), [""; 0]);
+    assert_eq!(run(dir.path(), &["backup", "backups/one"]).status.code(), Some(0));
+    assert_eq!(open_to_others(&at("backups")), [""; 0]);
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.exit_code(), Some(0));
+    let restored = run(dir.path(), &["restore", "backups/one", "--data-dir", "again"]);
+    assert_eq!(restored.status.code(), Some(0), "{restored:?}");
+    assert_eq!(open_to_others(&at("again")), [""; 0]);
 }
 
 #[test]

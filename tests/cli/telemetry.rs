@@ -57,7 +57,7 @@ fn make_a_room(server: &Running) {
     let mut stream = TcpStream::connect(&server.public).unwrap();
     write!(
         stream,
-        "POST /api/chats HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+        "POST /api/chats HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::ask::{Server, json as write_json};
 use super::{Asking, Output, Run};
-use crate::cli::{print, sources};
+use crate::cli::{print, rights, sources};
 
 /// Free bytes below which a day of chatting may fill the disk.
 const FREE: u64 = 1024 * 1024 * 1024;
@@ -76,6 +76,7 @@ impl Run for Doctor {
         let mut lines = vec![
             configuration(loaded.file.as_deref(), &loaded.warnings),
             data_folder(&config.data.dir, &folder),
+            rights(config),
             space(&folder),
             syncs(&folder),
             files(),
@@ -114,9 +115,16 @@ fn existing(dir: &Path) -> PathBuf {
 
 fn configuration(file: Option<&Path>, warnings: &[String]) -> Line {
     let file = file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
-    match warnings.first() {
-        Some(first) => line("configuration", Verdict::Warn, format!("{file}; {first}")),
-        None => line("configuration", Verdict::Ok, file),
+    if warnings.is_empty() {
+        return line("configuration", Verdict::Ok, file);
+    }
+    line("configuration", Verdict::Warn, format!("{file}; {}", warnings.join("; ")))
+}
+
+fn rights(config: &Config) -> Line {
+    match &rights::exposed(config)[..] {
+        [] => line("rights", Verdict::Ok, "what is kept is this user's alone"),
+        exposed => line("rights", Verdict::Warn, exposed.join("; ")),
     }
 }
 

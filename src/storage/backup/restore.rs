@@ -148,9 +148,9 @@ impl Places {
     /// Copies everything to where it does not count yet, judges it, and gives it its names.
     async fn fill(&self, from: &Path, manifest: &Manifest, id: Uuid) -> Result<(), BackupError> {
         let new_journal = self.work.join(JOURNAL);
-        std::fs::create_dir_all(&new_journal).map_err(io_at(&new_journal))?;
+        disk::make_private(&new_journal).map_err(io_at(&new_journal))?;
         if let Some(folder) = self.database.parent() {
-            std::fs::create_dir_all(folder).map_err(io_at(folder))?;
+            disk::make_private(folder).map_err(io_at(folder))?;
         }
         for file in &manifest.files {
             let source = from.join(&file.name);

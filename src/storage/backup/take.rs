@@ -22,7 +22,7 @@ pub async fn take(
     dir: &Path,
     now: Timestamp,
 ) -> Result<Manifest, BackupError> {
-    std::fs::create_dir_all(dir).map_err(io_at(dir))?;
+    disk::make_private(dir).map_err(io_at(dir))?;
     if let Some(entry) = std::fs::read_dir(dir).map_err(io_at(dir))?.next() {
         let found = entry.map_err(io_at(dir))?.file_name().display().to_string();
         return Err(BackupError::NotEmpty { dir: dir.to_owned(), found });

@@ -54,7 +54,7 @@ impl Objects {
                 Arc::new(builder.build().map_err(failed)?)
             }
             None => {
-                std::fs::create_dir_all(folder)
+                crate::storage::disk::make_private(folder)
                     .map_err(|error| UploadError::Objects(format!("{}: {error}", folder.display())))?;
                 Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(failed)?.with_fsync(true))
             }

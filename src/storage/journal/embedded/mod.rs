@@ -171,7 +171,7 @@ impl EmbeddedJournal {
     /// has open; I/O.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, OpenReport), JournalError> {
         let is_new = !dir.exists();
-        std::fs::create_dir_all(dir).map_err(|error| files::io_error("make", dir, &error))?;
+        crate::storage::disk::make_private(dir).map_err(|error| files::io_error("make", dir, &error))?;
         if is_new && let Some(parent) = dir.parent() {
             files::sync_dir(parent, &options)?;
         }

@@ -78,7 +78,7 @@ pub fn trim_covered(shared: &Shared, covered: &[Offset], before: Timestamp) -> R
 /// Copies the journal as it is now, up to the durable end, into an empty or new folder. Blocks.
 pub fn backup(shared: &Shared, to: &Path) -> Result<BackupReport, JournalError> {
     let failed = |error: &io::Error| files::io_error("write backup", to, error);
-    std::fs::create_dir_all(to).map_err(|error| failed(&error))?;
+    crate::storage::disk::make_private(to).map_err(|error| failed(&error))?;
     if std::fs::read_dir(to).map_err(|error| failed(&error))?.next().is_some() {
         return Err(JournalError::Io(format!("{} is not empty", to.display())));
     }
