@@ -19,6 +19,14 @@ export function uploadOf(metadata: unknown): Upload | undefined {
   return { ...upload, thumbnail_url: ours(upload.thumbnail_url) ? upload.thumbnail_url : undefined } as Upload;
 }
 
+// What may be shown as a picture. The type is the one that the server gave to the bytes, never the one that a message claims: a
+// page shown from memory would be of this origin.
+const PICTURES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
+
+export function isPicture(blob: Blob): boolean {
+  return PICTURES.includes(blob.type.split(';')[0]!.trim().toLowerCase());
+}
+
 export function size(bytes: number): string {
   if (!(bytes >= 0)) return '';
   const units = ['B', 'KB', 'MB', 'GB'];
@@ -105,6 +113,10 @@ export function Attachment({ chat, upload }: { chat: Chat; upload: Upload }) {
     let gone = false;
     chat.file(upload.thumbnail_url).then(blob => {
       if (gone) return;
+      if (!isPicture(blob)) {
+        setError('This is no picture.');
+        return;
+      }
       url = URL.createObjectURL(blob);
       setShown(url);
     }, () => { if (!gone) setError('The picture can’t be shown now.'); });
@@ -113,11 +125,12 @@ export function Attachment({ chat, upload }: { chat: Chat; upload: Upload }) {
 
   async function open() {
     try {
-      const url = URL.createObjectURL(await chat.file(upload.url));
+      const blob = await chat.file(upload.url);
+      const url = URL.createObjectURL(blob);
       const link = document.createElement('a');
       link.href = url;
       // Pictures that the server could read are shown; everything else is saved.
-      if (upload.thumbnail_url) link.target = '_blank';
+      if (isPicture(blob)) link.target = '_blank';
       else link.download = upload.name;
       link.rel = 'noopener';
       link.click();

@@ -6,7 +6,7 @@ use super::outcome::{Outcome, Reject};
 use super::state::RoomState;
 #[cfg(any(test, feature = "sim"))]
 use crate::actors::bugs::{self, Bug};
-use crate::ids::{Seq, Timestamp};
+use crate::ids::{Seq, Timestamp, UserId};
 
 impl RoomState {
     pub(super) fn decide_send(&mut self, now: Timestamp, command: &Command, send: &Send) -> Result<Outcome, Reject> {
@@ -55,7 +55,13 @@ impl RoomState {
         if send.open.is_some() {
             return Err(Reject::WrongKind);
         }
-        if send.sender.is_anonymous() {
+        self.takes_from(now, &send.sender)
+    }
+
+    /// Whether a message of this user would be taken now. The fold asks it of each message; whoever brings something for a
+    /// message asks it before, and decides nothing by it.
+    pub fn takes_from(&self, now: Timestamp, user: &UserId) -> Result<(), Reject> {
+        if user.is_anonymous() {
             return Err(Reject::NotAllowed);
         }
         #[cfg(any(test, feature = "sim"))]
@@ -63,10 +69,10 @@ impl RoomState {
         #[cfg(not(any(test, feature = "sim")))]
         let checked = false;
         if !checked {
-            self.member_only(&send.sender)?;
+            self.member_only(user)?;
         }
         self.alive(now)?;
-        if self.meta.may_send == MaySend::Creator && self.meta.creator.as_ref() != Some(&send.sender) {
+        if self.meta.may_send == MaySend::Creator && self.meta.creator.as_ref() != Some(user) {
             return Err(Reject::NotAllowed);
         }
         self.unblocked()

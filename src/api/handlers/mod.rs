@@ -267,6 +267,16 @@ impl Handlers {
         self.inside(caller, room, |_, _| ()).await
     }
 
+    /// Whether a message of the caller would be taken into this room now: for what comes before one.
+    ///
+    /// # Errors
+    /// It would not: he is no member, may not send, the room is over, or one of the two has blocked the other.
+    pub async fn require_sender(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
+        no_anonymous(caller)?;
+        let (user, now) = (caller.user.clone(), self.node.env().now());
+        self.inside(caller, room, move |state, _| state.takes_from(now, &user)).await?.map_err(Error::Rejected)
+    }
+
     /// Where a stream stands, whoever asks: for operators and back ends.
     ///
     /// # Errors

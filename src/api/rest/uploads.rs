@@ -1,5 +1,6 @@
 //! `/api/uploads`: files for the members of a chat. A message names one in its metadata.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Json;
@@ -9,7 +10,9 @@ use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,12 +22,15 @@ use super::{At, Me, Refused, Rest};
 use crate::actors::room::Reject;
 use crate::api::handlers::{self, Caller};
 use crate::api::http::HttpError;
-use crate::api::uploads::{Incoming, disposition};
+use crate::api::uploads::{Incoming, Place, disposition, small_type};
 use crate::ids::RoomId;
 use crate::storage::uploads::{Part, Upload, UploadError};
 
 /// Between two pieces of a body.
 const PIECE_DEADLINE: Duration = Duration::from_secs(10);
+/// A file comes at this pace at least, in bytes a second, after the time for a first piece: else its sender would keep a place
+/// from others with next to nothing.
+const PACE: u64 = 16 * 1024;
 /// For a whole upload.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// Bytes of a form around its file.
@@ -119,8 +125,7 @@ impl From<UploadError> for Refused {
 async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<Response, Refused> {
     let taken = async {
         rest.uploads.has_room(&caller.user).await?;
-        let place = rest.uploads.admit().await;
-        let (chat, name, bytes) = form.read(&rest, &caller).await?;
+        let (chat, name, bytes, place) = form.read(&rest, &caller).await?;
         let upload = rest.uploads.take(Incoming { chat, user: caller.user.clone(), name, bytes }).await?;
         drop(place);
         Ok(upload)
@@ -137,20 +142,19 @@ async fn download(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) ->
     let upload = rest.visible(&caller, id).await?;
     // Browsers show what was read as an image, and nothing else.
     let inline = upload.pixels.is_some();
-    rest.serve(&upload, Part::File, upload.media_type.clone(), disposition(inline, &upload.name)).await
+    rest.serve(&upload, Part::File, Some(upload.media_type.clone()), disposition(inline, &upload.name)).await
 }
 
 /// A small picture of an image
 #[utoipa::path(get, path = "/api/uploads/{id}/thumbnail", tag = "uploads", params(("id" = Uuid, Path)),
     security(("bearer" = [])),
-    responses((status = 200, description = "PNG or JPEG", content_type = "image/*"), Refused))]
+    responses((status = 200, description = "PNG or JPEG", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"))), Refused))]
 async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<Response, Refused> {
     let upload = rest.visible(&caller, id).await?;
     if !upload.thumbnail {
         return Err(absent());
     }
-    // Which of the two it is, browsers see for themselves; neither can be anything else.
-    rest.serve(&upload, Part::Thumbnail, "image/*".to_owned(), disposition(true, "thumbnail")).await
+    rest.serve(&upload, Part::Thumbnail, None, disposition(true, "thumbnail")).await
 }
 
 /// Remove one's own file
@@ -173,14 +177,23 @@ impl Rest {
         }
     }
 
+    /// Of a thumbnail the type is told by its bytes.
     async fn serve(
         &self,
         upload: &Upload,
         part: Part,
-        media_type: String,
+        media_type: Option<String>,
         disposition: String,
     ) -> Result<Response, Refused> {
         let (size, stream) = self.uploads.read(upload, part).await?;
+        let mut stream = stream.peekable();
+        let media_type = match media_type {
+            Some(known) => known,
+            None => match Pin::new(&mut stream).peek().await {
+                Some(Ok(first)) => small_type(first).to_owned(),
+                _ => "application/octet-stream".to_owned(),
+            },
+        };
         let mut response = Response::new(Body::from_stream(stream));
         let headers = response.headers_mut();
         let mut set = |name, value: String| {
@@ -214,30 +227,32 @@ impl axum::extract::FromRequest<Rest> for Form {
 }
 
 impl Form {
-    /// Reads `chat`, then `file`.
-    async fn read(self, rest: &Rest, caller: &Caller) -> Result<(RoomId, String, Bytes), Refused> {
+    /// Reads `chat`, then `file`, which takes a place: only those who may write into the chat are given one.
+    async fn read(self, rest: &Rest, caller: &Caller) -> Result<(RoomId, String, Bytes, Option<Place>), Refused> {
         let Self(mut form) = self;
         let mut chat = None;
-        while let Some(field) = in_time(form.next_field()).await? {
+        let begun = Instant::now();
+        while let Some(field) = in_time(PIECE_DEADLINE, form.next_field()).await? {
             match field.name() {
                 Some("chat") => {
-                    let text = whole(field, FORM_BYTES).await?;
+                    let text = whole(field, FORM_BYTES, begun).await?;
                     let id = std::str::from_utf8(&text).ok().and_then(|text| Uuid::try_parse(text).ok());
                     let id = id.map(RoomId).ok_or_else(|| bad("chat is a uuid"))?;
-                    rest.handlers.require_member(caller, id).await?;
+                    rest.handlers.require_sender(caller, id).await?;
                     chat = Some(id);
                 }
                 Some("file") => {
                     let chat = chat.ok_or_else(|| bad("the form has `chat` first, then `file`"))?;
                     let name = field.file_name().unwrap_or_default().to_owned();
-                    let bytes = whole(field, rest.uploads.most()).await?;
+                    let place = rest.uploads.admit(&caller.user).await;
+                    let bytes = whole(field, rest.uploads.most(), Instant::now()).await?;
                     if bytes.is_empty() {
                         return Err(bad("the file is empty"));
                     }
-                    return Ok((chat, name, bytes));
+                    return Ok((chat, name, bytes, place));
                 }
                 _ => {
-                    whole(field, FORM_BYTES).await?;
+                    whole(field, FORM_BYTES, begun).await?;
                 }
             }
         }
@@ -245,9 +260,13 @@ impl Form {
     }
 }
 
-async fn whole(mut field: Field<'_>, most: usize) -> Result<Bytes, Refused> {
+/// Reads a field that began at this time.
+async fn whole(mut field: Field<'_>, most: usize, begun: Instant) -> Result<Bytes, Refused> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = in_time(field.chunk()).await? {
+    loop {
+        let due = PIECE_DEADLINE + Duration::from_secs(bytes.len() as u64 / PACE);
+        let left = due.saturating_sub(begun.elapsed()).min(PIECE_DEADLINE);
+        let Some(piece) = in_time(left, field.chunk()).await? else { break };
         if bytes.len() + piece.len() > most {
             let why = format!("at most {most} bytes");
             return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why).into());
@@ -257,8 +276,8 @@ async fn whole(mut field: Field<'_>, most: usize) -> Result<Bytes, Refused> {
     Ok(bytes.freeze())
 }
 
-async fn in_time<T>(piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Refused> {
-    match tokio::time::timeout(PIECE_DEADLINE, piece).await {
+async fn in_time<T>(time: Duration, piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Refused> {
+    match tokio::time::timeout(time, piece).await {
         Ok(Ok(piece)) => Ok(piece),
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large").into())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use tokio::sync::Semaphore;
 
 /// Longest side of a thumbnail.
@@ -17,6 +17,10 @@ const QUALITY: u8 = 80;
 const AT_ONCE: usize = 2;
 /// Bytes that a pixel takes while it is decoded, at most.
 const PIXEL_BYTES: u64 = 8;
+/// Bytes that anything else in an image may take: profiles and texts are compressed, too.
+const OTHER_BYTES: u64 = 4 * 1024 * 1024;
+/// What a PNG begins with.
+const PNG: &[u8] = b"\x89PNG";
 
 /// See the module.
 pub(super) struct Images {
@@ -69,16 +73,29 @@ pub(super) fn shown(media_type: &str) -> Option<ImageFormat> {
     }
 }
 
-fn look(bytes: &[u8], format: ImageFormat, most: u64) -> image::ImageResult<Seen> {
+/// The type of a thumbnail, by what it begins with.
+#[must_use]
+pub fn small_type(bytes: &[u8]) -> &'static str {
+    if bytes.starts_with(PNG) { "image/png" } else { "image/jpeg" }
+}
+
+/// A decoder that may take so many bytes.
+fn decoder(bytes: &[u8], format: ImageFormat, most: u64) -> image::ImageResult<impl ImageDecoder + '_> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(most.saturating_mul(PIXEL_BYTES));
+    limits.max_alloc = Some(most);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder()?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > most {
+    reader.into_decoder()
+}
+
+fn look(bytes: &[u8], format: ImageFormat, most: u64) -> image::ImageResult<Seen> {
+    // How large it is, it says with next to no memory: so a small picture can't ask for that of a large one.
+    let (width, height) = decoder(bytes, format, OTHER_BYTES)?.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > most {
         return Ok(Seen::default());
     }
+    let mut decoder = decoder(bytes, format, pixels.saturating_mul(PIXEL_BYTES) + OTHER_BYTES)?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);

@@ -8,7 +8,8 @@ mod name;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,10 +23,15 @@ use crate::env::Env;
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::uploads::{Objects, Part, SqliteUploads, Stream, Upload, UploadError};
 
+pub use image::small_type;
 pub use name::{clean, disposition};
 
 /// Bytes of all files that are being taken at one time; one may always be.
 const BUDGET_BYTES: usize = 64 * 1024 * 1024;
+/// Of those, files of one user: a few slow ones of his keep nobody else out.
+const OF_A_USER: usize = 2;
+/// Users with a place above which those without one are forgotten.
+const USERS: usize = 256;
 /// How old an object without a row must be to be swept: its row may be about to come.
 const ORPHAN_MS: u64 = 60 * 60 * 1000;
 /// Time between two sweeps.
@@ -38,8 +44,15 @@ pub struct Uploads {
     images: Images,
     env: Env,
     budget: Arc<Semaphore>,
+    users: Mutex<HashMap<UserId, Arc<Semaphore>>>,
     most: usize,
     quota: u64,
+}
+
+/// A place in the budget, until it is dropped.
+pub struct Place {
+    _of_user: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 /// A file that has come whole.
@@ -65,6 +78,7 @@ impl Uploads {
             images: Images::new(config.uploads.pixels),
             env,
             budget: Arc::new(Semaphore::new((BUDGET_BYTES / most).max(1))),
+            users: Mutex::default(),
             most,
             quota: config.uploads.quota.0 as u64,
         }
@@ -76,9 +90,19 @@ impl Uploads {
         self.most
     }
 
-    /// A place in the budget: to be held while a file is read and taken. Waits for one.
-    pub async fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.budget).acquire_owned().await.ok()
+    /// A place in the budget for this user's file: to be held while it is read and taken. Waits for one, behind other files
+    /// of the same user first.
+    pub async fn admit(&self, user: &UserId) -> Option<Place> {
+        let of_user = {
+            let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+            if users.len() >= USERS {
+                users.retain(|_, places| Arc::strong_count(places) > 1);
+            }
+            Arc::clone(users.entry(user.clone()).or_insert_with(|| Arc::new(Semaphore::new(OF_A_USER))))
+        };
+        let of_user = of_user.acquire_owned().await.ok()?;
+        let of_all = Arc::clone(&self.budget).acquire_owned().await.ok()?;
+        Some(Place { _of_user: of_user, _of_all: of_all })
     }
 
     /// Whether the user's quota is used up: asked before anything is read.

@@ -273,3 +273,79 @@ async fn a_body_that_trickles_is_cut_off() {
     let read = within("an answer", stream.read(&mut answer)).await.unwrap();
     assert!(answer[..read].starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
 }
+
+/// Begins an upload and sends no more than the head of its file.
+async fn begun(rig: &Rig, user: &str, chat: &str) -> TcpStream {
+    let body = form(&[("chat", None, chat.as_bytes()), ("file", Some("a"), &[b'x'; 1_000])]);
+    let head = format!(
+        "POST /api/uploads HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: multipart/form-data; \
+         boundary={BOUNDARY}\r\ncontent-length: {}\r\n\r\n",
+        rig.token(user),
+        body.len()
+    );
+    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body[..300]).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn slow_files_of_one_user_or_of_strangers_keep_nobody_else_out() {
+    // Three places in all.
+    let rig = Rig::with(|config| config.uploads.max_file_size = ByteSize(20 * 1024 * 1024)).await;
+    let chat = rig.group().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(begun(&rig, "eve", &chat).await);
+        slow.push(begun(&rig, "bob", &chat).await);
+    }
+    // Sooner than a slow one is cut off.
+    let taken = tokio::time::timeout(Duration::from_secs(8), rig.upload("alice", &chat, "a", b"hello")).await;
+    assert_eq!(taken.expect("in time").status, 201);
+}
+
+#[tokio::test]
+async fn files_are_taken_from_those_who_may_write_only() {
+    let rig = Rig::start().await;
+    let news = json!({"members": ["bob"], "title": "News", "may_send": "creator"});
+    let news = rig.call("alice", "POST", "/api/chats", news).await.body["room"].as_str().unwrap().to_owned();
+    assert_eq!(rig.upload("alice", &news, "a", b"x").await.status, 201);
+    assert_eq!(rig.upload("bob", &news, "a", b"x").await.refusal(), (403, "permission_denied"));
+
+    let direct = rig.call("alice", "POST", "/api/chats", json!({"kind": "direct", "user": "bob"})).await;
+    let direct = direct.body["room"].as_str().unwrap().to_owned();
+    assert_eq!(rig.upload("bob", &direct, "a", b"x").await.status, 201);
+    let blocked = rig.call("alice", "PUT", "/api/users/bob/block", Value::Null).await;
+    assert!(blocked.status < 300, "{blocked:?}");
+    // The block is the blocker's own, and reaches the chat a moment later.
+    let refused = async {
+        loop {
+            let answer = rig.upload("bob", &direct, "a", b"x").await;
+            if answer.status != 201 {
+                return answer;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(Duration::from_secs(20), refused).await.expect("it arrives");
+    assert_eq!(refused.refusal(), (403, "blocked"));
+
+    let chat = rig.group().await;
+    let ended = rig.call("alice", "DELETE", &format!("/api/chats/{chat}"), Value::Null).await;
+    assert!(ended.status < 300, "{ended:?}");
+    assert_eq!(rig.upload("alice", &chat, "a", b"x").await.refusal(), (410, "ended"));
+}
+
+#[tokio::test]
+async fn a_thumbnail_says_which_of_the_two_it_is() {
+    let rig = Rig::start().await;
+    let chat = rig.group().await;
+    let mut clear = Vec::new();
+    let image = image::RgbaImage::from_pixel(9, 9, image::Rgba([1, 2, 3, 4]));
+    image.write_to(&mut Cursor::new(&mut clear), ImageFormat::Png).unwrap();
+    for (bytes, kind) in [(png(9, 9), "image/jpeg"), (clear, "image/png")] {
+        let upload = rig.upload("alice", &chat, "a.png", &bytes).await;
+        let small = rig.get("bob", upload.body["thumbnail_url"].as_str().unwrap()).await;
+        assert_eq!((small.status, header(&small, "content-type")), (200, kind));
+        assert!(!small.bytes.is_empty());
+    }
+}
