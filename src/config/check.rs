@@ -56,7 +56,9 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if config.server.production && config.registration() {
         warnings.push("auth.registration is open: anybody who reaches this can make an account".to_owned());
     }
-    if config.server.production && config.server.trusted_proxies.is_empty() && config.server.public_address().ip().is_loopback()
+    if config.server.production
+        && config.server.trusted_proxies.is_empty()
+        && config.server.public_address().ip().is_loopback()
     {
         warnings.push(
             "production on a loopback address without server.trusted_proxies: behind a proxy all clients count as one, \
@@ -87,7 +89,10 @@ fn production(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     }
     // RFC 7518, 3.2: a key for HS256 has at least the size of the hash.
     if config.auth.hmac_secret.as_ref().is_some_and(Secret::is_short) {
-        wrong("auth.hmac_secret", "expected at least 32 bytes: who guesses it is whom he likes; `openssl rand -hex 32` makes one");
+        wrong(
+            "auth.hmac_secret",
+            "expected at least 32 bytes: who guesses it is whom he likes; `openssl rand -hex 32` makes one",
+        );
     }
     if config.auth.is_development() {
         wrong("auth.hmac_secret", "this is the published development secret: make one of your own");

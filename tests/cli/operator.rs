@@ -174,7 +174,8 @@ fn no_log_line_has_a_body_a_title_a_password_or_a_token_and_a_backup_is_noted() 
     let token = server.banner.lines().find(|line| line.starts_with("eyJ")).unwrap().to_owned();
     let post = |path: &str, kind: &str, body: &str| {
         let mut stream = TcpStream::connect(&server.public).unwrap();
-        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close");
         let head = format!("{head}\r\nx-api-key: {key}\r\ncontent-type: {kind}");
         write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();

@@ -285,9 +285,8 @@ impl Accounts {
 
     /// When a sign-in of `since` is over that is used now.
     fn refresh_until(&self, since: Timestamp, now: Timestamp) -> Timestamp {
-        let after = |time: Timestamp, ttl: Duration| {
-            time.0.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
-        };
+        let after =
+            |time: Timestamp, ttl: Duration| time.0.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
         let unused = after(now, self.options.refresh_ttl);
         let most = self.options.sign_in_ttl;
         Timestamp(if most.is_zero() { unused } else { unused.min(after(since, most)) })

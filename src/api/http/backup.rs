@@ -64,7 +64,6 @@ impl Backups {
         // A second one would be that of the same engine.
         let _ = self.upkeep.set(upkeep);
     }
-
 }
 
 #[derive(Deserialize)]
@@ -77,11 +76,7 @@ pub(super) fn routes(backups: Arc<Backups>) -> Router {
     Router::new().route("/admin/backup", post(backup)).with_state(backups)
 }
 
-async fn backup(
-    State(backups): State<Arc<Backups>>,
-    peer: Option<Extension<Peer>>,
-    request: Request,
-) -> Response {
+async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer>>, request: Request) -> Response {
     let headers = request.headers();
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !shown.is_some_and(|shown| backups.key.is(shown)) {

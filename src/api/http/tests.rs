@@ -165,7 +165,8 @@ async fn a_backup_takes_the_key_and_an_engine() {
 async fn who_has_no_key_is_answered_before_his_body_comes() {
     let shell = shell(|_| ()).await;
     let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
-    let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
+    let never =
+        axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
     let request = axum::http::Request::post("/admin/backup").header("authorization", "Bearer no").body(never).unwrap();
     let answered = tokio::time::timeout(Duration::from_secs(20), tower::ServiceExt::oneshot(router, request));
     assert_eq!(answered.await.expect("at once").unwrap().status(), StatusCode::UNAUTHORIZED);

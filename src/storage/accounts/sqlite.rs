@@ -188,8 +188,7 @@ impl SqliteAccounts {
         let mut others = used.iter().map(|row| Ok((time(row, 1)?, uuid(row, 0)?))).collect::<Result<Vec<_>>>()?;
         others.retain(|(_, id)| *id != new.id);
         others.sort_unstable();
-        let ended: Vec<Uuid> =
-            others.iter().take((others.len() + 1).saturating_sub(most)).map(|(_, id)| *id).collect();
+        let ended: Vec<Uuid> = others.iter().take((others.len() + 1).saturating_sub(most)).map(|(_, id)| *id).collect();
         for id in &ended {
             let query = sqlx::query(sql::REVOKE).bind(new.created_at.as_i64()).bind(id.as_bytes().to_vec());
             query.execute(&mut *all).await.map_err(classify)?;
