@@ -46,6 +46,7 @@ mod tests {
     async fn a_body_that_trickles_is_broken_off_and_one_in_time_is_whole() {
         let begun = Instant::now();
         let trickle = stream::unfold((), |()| async {
+            // Pauses: a body that trickles, in a time of its own.
             tokio::time::sleep(Duration::from_secs(6)).await;
             Some((Ok::<_, axum::Error>(Bytes::from_static(b"x")), ()))
         });
@@ -57,6 +58,7 @@ mod tests {
         assert_eq!((came, begun.elapsed()), (3, BODY_DEADLINE));
         assert!(slow.next().await.is_none(), "it is over then");
         let whole = stream::iter(["a", "b"].map(|piece| Ok::<_, axum::Error>(Bytes::from(piece))));
+        // Pauses: nothing; it is a deadline that is not met.
         let whole: Vec<_> = until(Instant::now() + BODY_DEADLINE, whole).map(Result::unwrap).collect().await;
         assert_eq!(whole, ["a", "b"]);
     }

@@ -1,5 +1,7 @@
 //! Accounts over HTTP, and what becomes of sockets when they are taken back.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::rig::{Answer, Rig};
 use crate::config::ByteSize;
-use crate::testing::within;
+use crate::testing::{found, within};
 
 const BOUNDARY: &str = "a-boundary-of-the-tests";
 
@@ -274,36 +274,6 @@ async fn a_body_that_trickles_is_cut_off() {
     assert!(answer[..read].starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Begins an upload and sends no more than the head of its file.
-async fn begun(rig: &Rig, user: &str, chat: &str) -> TcpStream {
-    let body = form(&[("chat", None, chat.as_bytes()), ("file", Some("a"), &[b'x'; 1_000])]);
-    let head = format!(
-        "POST /api/uploads HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: multipart/form-data; \
-         boundary={BOUNDARY}\r\ncontent-length: {}\r\n\r\n",
-        rig.token(user),
-        body.len()
-    );
-    let mut stream = TcpStream::connect(rig.address).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&body[..300]).await.unwrap();
-    stream
-}
-
-#[tokio::test]
-async fn slow_files_of_one_user_or_of_strangers_keep_nobody_else_out() {
-    // Three places in all.
-    let rig = Rig::with(|config| config.uploads.max_file_size = ByteSize(20 * 1024 * 1024)).await;
-    let chat = rig.group().await;
-    let mut slow = Vec::new();
-    for _ in 0..4 {
-        slow.push(begun(&rig, "eve", &chat).await);
-        slow.push(begun(&rig, "bob", &chat).await);
-    }
-    // Sooner than a slow one is cut off.
-    let taken = tokio::time::timeout(Duration::from_secs(8), rig.upload("alice", &chat, "a", b"hello")).await;
-    assert_eq!(taken.expect("in time").status, 201);
-}
-
 #[tokio::test]
 async fn files_are_taken_from_those_who_may_write_only() {
     let rig = Rig::start().await;
@@ -318,15 +288,11 @@ async fn files_are_taken_from_those_who_may_write_only() {
     let blocked = rig.call("alice", "PUT", "/api/users/bob/block", Value::Null).await;
     assert!(blocked.status < 300, "{blocked:?}");
     // The block is the blocker's own, and reaches the chat a moment later.
-    let refused = async {
-        loop {
-            let answer = rig.upload("bob", &direct, "a", b"x").await;
-            if answer.status != 201 {
-                return answer;
-            }
-        }
-    };
-    let refused = tokio::time::timeout(Duration::from_secs(20), refused).await.expect("it arrives");
+    let refused = found("the block arrives", async || {
+        let answer = rig.upload("bob", &direct, "a", b"x").await;
+        (answer.status != 201).then_some(answer)
+    });
+    let refused = refused.await;
     assert_eq!(refused.refusal(), (403, "blocked"));
 
     let chat = rig.group().await;
