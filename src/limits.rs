@@ -69,6 +69,13 @@ pub const HUB_RING_BYTES: usize = 256 * 1024;
 pub const RECOVERY_REPLY_PUBLICATIONS: usize = 300;
 /// Items in one history page at most.
 pub const HISTORY_PAGE: usize = 300;
+/// Bytes of one page of anything, as it is sent, about: a page that is cut short says that there is more. One item goes
+/// alone, whatever it has.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// Bytes that are kept for the result of an rpc method while it runs, if it gives no page.
+pub const CALL_BYTES: usize = 16 * 1024;
+/// Bytes that a connection's methods may keep so at one time: two pages, or 32 others. Further commands wait.
+pub const CALLS_BYTES: usize = 512 * 1024;
 /// Bytes of a connection's outbox: a slow reader beyond it is closed with 3008.
 pub const OUTBOX_BYTES: usize = 256 * 1024;
 /// Bytes of an outbox above which ephemeral publications are dropped.

@@ -165,7 +165,8 @@ section! {
         body: ByteSize = "32KiB",
         /// What may wait for a slow reader before it is closed with 3008.
         outbox: ByteSize = "256KiB",
-        /// How long a reader may be slow: who takes less than `outbox` in it while more waits is closed with 3008.
+        /// How long a reader may be slow: who takes less than `outbox` in it while more waits is closed with 3008; and who
+        /// takes less than an eighth of it while more than half of it is taken, by what it asked for itself.
         slow_grace: Duration = "5s",
         /// Head of an HTTP request.
         header: ByteSize = "16KiB",

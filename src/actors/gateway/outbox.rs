@@ -3,7 +3,7 @@
 //! Pushing is one short lock and never waits. Bytes are shared with the other connections. Durable bytes are never
 //! dropped silently: what has no room is refused, and its subscription lags behind and is caught up once there is room. A
 //! connection that makes no room for long is closed by its own task as slow, comes back and recovers. An empty outbox
-//! owns no memory beyond itself.
+//! owns no memory beyond itself. Orders ([`Order`]) stand beside the queue: they wait for nothing that is in it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,10 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 
-use super::feed::{Ending, Position, Subscribed, SubscriberId};
+use super::feed::{Ending, Subscribed, SubscriberId};
 use super::frames::Denial;
 use super::hub::Cell;
-use crate::ids::Timestamp;
+use super::order::Order;
 
 /// One thing for the connection's task.
 #[derive(Debug)]
@@ -49,39 +49,6 @@ pub enum Signal {
         /// Why.
         why: Ending,
     },
-    /// The connection shall be closed.
-    Close {
-        /// With this code.
-        code: u16,
-        /// With this reason instead of the code's own.
-        reason: Option<Box<str>>,
-    },
-    /// The connection shall be subscribed, as a back end wishes.
-    Subscribe {
-        /// To what.
-        channel: Box<str>,
-        /// What others see of it there, JSON text.
-        info: Option<Bytes>,
-        /// For the client's program.
-        data: Bytes,
-        /// Where it stood.
-        recover: Option<Position>,
-    },
-    /// The connection shall be unsubscribed, as a back end wishes.
-    Unsubscribe {
-        /// From what.
-        channel: Box<str>,
-    },
-    /// The connection is good until then; for ever without a time.
-    Expire(Option<Timestamp>),
-}
-
-impl Signal {
-    /// The connection shall be closed with this code.
-    #[must_use]
-    pub fn close(code: u16) -> Self {
-        Self::Close { code, reason: None }
-    }
 }
 
 /// What [`Outbox::take`] found.
@@ -92,6 +59,9 @@ pub enum Taken {
     /// Nothing; the waker given will be woken.
     Nothing,
 }
+
+/// Who takes less than this part of an outbox in the grace of slow readers does not read what he asked for.
+const ASKED_PACE: usize = 8;
 
 /// A subscription: a feed, and a subscriber in it.
 pub type Place = (Arc<Cell>, SubscriberId);
@@ -116,6 +86,9 @@ struct Inner {
     /// Subscriptions that catch up and wait for room.
     #[expect(clippy::box_collection, reason = "one word instead of three in every idle connection")]
     paused: Option<Box<Vec<Place>>>,
+    /// What is to be obeyed before anything else.
+    #[expect(clippy::box_collection, reason = "as above")]
+    orders: Option<Box<Vec<Order>>>,
 }
 
 /// What became of a push.
@@ -181,6 +154,20 @@ impl Outbox {
         }
     }
 
+    /// Something to be obeyed before the next command of the client. The connection's task is woken for it.
+    pub fn order(&self, order: Order) {
+        let mut inner = self.lock();
+        if !inner.closed {
+            inner.orders.get_or_insert_default().push(order);
+            wake(inner);
+        }
+    }
+
+    /// The orders that were given since the last time, the oldest first.
+    pub fn take_orders(&self) -> Vec<Order> {
+        self.lock().orders.take().map_or_else(Vec::new, |orders| *orders)
+    }
+
     /// A signal that takes no room.
     pub fn signal(&self, signal: Signal) {
         self.push_asked(Item::Signal(Box::new(signal)), 0);
@@ -197,10 +184,15 @@ impl Outbox {
         room
     }
 
-    /// Whether more than half of the room is taken: no time for further commands.
+    /// No time for further commands: more than half of the room is taken, or there is an order.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.lock().bytes > self.most as usize / 2
+        let inner = self.lock();
+        inner.orders.is_some() || self.is_half_full(&inner)
+    }
+
+    fn is_half_full(&self, inner: &Inner) -> bool {
+        inner.bytes > self.most as usize / 2
     }
 
     /// Bytes that wait, and that were taken and are not written yet.
@@ -230,13 +222,19 @@ impl Outbox {
         Taken::Items(std::mem::take(&mut inner.items))
     }
 
-    /// Whether something durable found no room; if not, the waker given will be woken by the next push.
-    pub fn watch(&self, cx: &mut Context<'_>) -> bool {
+    /// Bytes that the reader must take in a while, or he is too slow: all that there is room for once something durable
+    /// found none, as others wait with him; a small part of it if most of the room is taken by what he asked for himself;
+    /// else none. The waker given will be woken by the next push, or order.
+    pub fn watch(&self, cx: &mut Context<'_>) -> usize {
         let mut inner = self.lock();
         if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
-        inner.refused
+        match (inner.refused, self.is_half_full(&inner)) {
+            (true, _) => self.most as usize,
+            (false, true) => self.most as usize / ASKED_PACE,
+            (false, false) => 0,
+        }
     }
 
     /// The subscriptions that waited for room, if there is room: to be resumed.
@@ -328,16 +326,34 @@ mod tests {
     fn what_has_no_room_is_refused_and_named_once_there_is() {
         let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
         let waker = Waker::from(woken.clone());
-        push(&outbox, 900);
-        assert!(!outbox.watch(&mut Context::from_waker(&waker)));
+        push(&outbox, 500);
+        assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 0);
+        push(&outbox, 400);
+        assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 125, "nobody else waits with him");
         assert_eq!(push(&outbox, 101), Pushed::No);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "the task hears of it");
-        assert!(outbox.watch(&mut Context::from_waker(&waker)));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2, "the task hears of it");
+        assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 1_000);
         assert!(outbox.take_paused().is_empty());
         assert!(matches!(take(&outbox, 0), Taken::Items(_)));
         assert!(matches!(take(&outbox, 900), Taken::Nothing));
         assert_eq!(outbox.take_paused().len(), 1);
-        assert!(!outbox.watch(&mut Context::from_waker(&waker)));
+        assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 0);
+    }
+
+    #[test]
+    fn an_order_waits_for_nothing_and_no_command_is_taken_before_it() {
+        let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        push(&outbox, 400);
+        outbox.watch(&mut Context::from_waker(&waker));
+        outbox.order(Order::close(3503));
+        outbox.order(Order::Unsubscribe { channel: "x".into() });
+        assert_eq!((woken.0.load(Ordering::Relaxed), outbox.is_busy()), (1, true));
+        assert!(matches!(outbox.take_orders()[..], [Order::Close { code: 3503, .. }, Order::Unsubscribe { .. }]));
+        assert!(outbox.take_orders().is_empty() && !outbox.is_busy());
+        outbox.close();
+        outbox.order(Order::close(3503));
+        assert!(outbox.take_orders().is_empty());
     }
 
     #[test]

@@ -243,9 +243,9 @@ impl World<'_> {
 }
 
 impl Session {
-    /// Whether something found no room; if not, the next push rings.
+    /// Whether something found no room; the next push rings.
     fn watch(&self) -> bool {
-        self.connection.outbox.watch(&mut Context::from_waker(&self.waker))
+        self.connection.outbox.watch(&mut Context::from_waker(&self.waker)) >= SLOW_OUTBOX
     }
 
     /// What a signal says to the client, and the bytes that it counted.
@@ -266,12 +266,6 @@ impl Session {
                 out.push(Down::Ended(key, why));
                 0
             }
-            Signal::Close { .. } => {
-                out.push(Down::Close);
-                0
-            }
-            // Wishes of a back end: there is none here.
-            Signal::Subscribe { .. } | Signal::Unsubscribe { .. } | Signal::Expire(_) => 0,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::asked::{conflict, not_found};
 use super::guard::Who;
 use super::tree::{ActorId, look};
 use super::{Admin, Live, Shared};
-use crate::actors::gateway::outbox::Signal;
+use crate::actors::gateway::order::Order;
 use crate::api::http::HttpError;
 use crate::api::protocol::codes::Disconnect;
 use crate::ids::Partition;
@@ -47,7 +47,7 @@ async fn carry_out(admin: &Admin, live: &Live, id: &ActorId, act: &'static str) 
         (ActorId::Partition(partition), "restart") => live.node.restart(*partition),
         (ActorId::Partition(partition), _) => live.node.passivate(*partition),
         (ActorId::Session(client), _) => live.hub.sessions().find(*client).is_some_and(|connection| {
-            connection.outbox.signal(Signal::close(Disconnect::FORCE_RECONNECT.code));
+            connection.outbox.order(Order::close(Disconnect::FORCE_RECONNECT.code));
             true
         }),
         (id, act) => match id.entity() {

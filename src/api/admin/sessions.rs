@@ -15,7 +15,7 @@ use super::asked::{Body, Page, Params, bad, not_found, page_size};
 use super::guard::Who;
 use super::people::Farewell;
 use crate::actors::gateway::hub::{Connection, Wire};
-use crate::actors::gateway::outbox::Signal;
+use crate::actors::gateway::order::Order;
 use crate::api::http::HttpError;
 use crate::env::Env;
 use crate::ids::{Timestamp, UserId};
@@ -111,7 +111,7 @@ pub(super) async fn disconnect(
     let live = admin.live()?;
     let found = client.parse().ok().and_then(|client| live.hub.sessions().find(client));
     let connection = found.ok_or_else(|| not_found("session"))?;
-    connection.outbox.signal(Signal::close(farewell.code()));
+    connection.outbox.order(Order::close(farewell.code()));
     admin.note(&who, "session.disconnect", &client, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

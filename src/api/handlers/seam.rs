@@ -10,6 +10,7 @@ use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
 use crate::api::session::methods::{Asker, Called, Methods};
 use crate::ids::{Partition, RoomId};
+use crate::limits;
 use crate::storage::journal::record::Addressed;
 
 fn caller(asker: &Asker) -> Caller {
@@ -47,6 +48,13 @@ impl Methods for Arc<Handlers> {
             let method = method.ok_or(super::Error::UnknownMethod).map_err(|error| error.to_protocol())?;
             handlers.run(&caller, method, &data).await.map_err(|error| error.to_protocol())
         })
+    }
+
+    fn reply_bytes(&self, method: &str) -> usize {
+        match Method::named(method) {
+            Some(Method::MessageHistory | Method::RoomList | Method::RoomMembers) => limits::PAGE_BYTES,
+            _ => limits::CALL_BYTES,
+        }
     }
 
     fn known(&self, method: &str) -> Option<&'static str> {

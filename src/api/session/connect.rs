@@ -165,14 +165,14 @@ impl Session {
     }
 
     /// It did not. Without a token's channel the client can live, without an answer about it it can't.
-    pub(super) fn server_side_refused(&mut self, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
+    pub(super) fn server_side_refused(&mut self, reason: Denial, now: Instant, out: Option<&mut Vec<Bytes>>) {
         if reason == Denial::Unavailable {
             return self.close(Disconnect::SERVER_ERROR);
         }
         if let Some(connecting) = &mut self.connecting {
             connecting.waiting -= 1;
         }
-        self.connected_if_complete(now, Some(out));
+        self.connected_if_complete(now, out);
     }
 
     /// Replies to `connect` once every server-side subscription is answered.
@@ -207,7 +207,10 @@ impl Session {
                 out.push(reply);
                 out.extend(held);
             }
-            None => self.direct.push_back(reply),
+            None => {
+                self.direct.push_back(reply);
+                self.direct.extend(held);
+            }
         }
     }
 

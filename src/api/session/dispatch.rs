@@ -13,6 +13,21 @@ use crate::api::protocol::{
 };
 use crate::metrics::Method;
 
+/// The channel that a command is about. An rpc method is about rooms, never about a subscription: it takes its place in
+/// the room's order behind what was asked of the room before.
+fn channel(request: &Request) -> Option<&str> {
+    match request {
+        Request::Subscribe(request) => Some(&request.channel),
+        Request::Unsubscribe(request) => Some(&request.channel),
+        Request::Publish(request) => Some(&request.channel),
+        Request::Presence(request) => Some(&request.channel),
+        Request::PresenceStats(request) => Some(&request.channel),
+        Request::History(request) => Some(&request.channel),
+        Request::SubRefresh(request) => Some(&request.channel),
+        Request::Connect(_) | Request::Ping(_) | Request::Send(_) | Request::Rpc(_) | Request::Refresh(_) => None,
+    }
+}
+
 impl Session {
     /// A frame of the client. Only if [`Session::wants_frames`].
     pub fn frame(&mut self, payload: &[u8], now: Instant) {
@@ -60,6 +75,13 @@ impl Session {
     fn command(&mut self, command: Command) {
         let Command { id, request } = command;
         let Some(request) = request else { return self.close(Disconnect::BAD_REQUEST) };
+        let about = channel(&request).and_then(|channel| self.sub(channel)).filter(|sub| sub.is_pending());
+        if let Some(sub) = about {
+            // What it means depends on what comes of the subscription: as if one came after the other.
+            self.awaited = Some(sub.key());
+            self.backlog.push_front(Ok(Command { id, request: Some(request) }));
+            return;
+        }
         self.count(&request);
         if id == 0 && !matches!(request, Request::Send(_)) {
             return self.close(Disconnect::BAD_REQUEST);

@@ -1,5 +1,5 @@
-//! `history`: publications of a channel for those who are subscribed, up to what the gateway has applied: whoever is
-//! removed has no subscription any more, and gets nothing above that seq (P6).
+//! `history`: publications of a channel for those who are subscribed, up to where they stand themselves: whoever is removed
+//! has no place in the channel any more, and gets nothing above that seq (P6), whether or not he has been told.
 
 use std::sync::Arc;
 
@@ -41,13 +41,12 @@ impl Session {
                     Ok(HistoryResult { publications, epoch: server.history().epoch(generation), offset: head.0 })
                 };
                 // One at a time: a page may be large.
-                self.gate(fetch, move |session, result: Result<HistoryResult, Error>| {
-                    let still = session.sub(&channel).is_some();
-                    match result {
-                        Ok(result) if still => session.reply(Reply::new(id, ReplyBody::History(result))),
-                        Ok(_) => session.refuse(id, ErrorCode::PERMISSION_DENIED),
-                        Err(error) => session.refuse(id, error),
+                self.gate(fetch, move |session, result: Result<HistoryResult, Error>| match result {
+                    Ok(result) if session.may_act(&channel) => {
+                        session.reply(Reply::new(id, ReplyBody::History(result)))
                     }
+                    Ok(_) => session.refuse(id, ErrorCode::PERMISSION_DENIED),
+                    Err(error) => session.refuse(id, error),
                 });
             }
             Err(error) => self.refuse(id, error),
@@ -61,9 +60,7 @@ impl Session {
             return Err(ErrorCode::NOT_AVAILABLE.into());
         }
         let sub = self.sub(&request.channel).ok_or(ErrorCode::PERMISSION_DENIED)?;
-        let Some((generation, head)) = sub.place.position().filter(|_| !sub.is_pending()) else {
-            return Err(ErrorCode::UNAVAILABLE.into());
-        };
+        let (generation, head) = sub.place.place().ok_or(ErrorCode::PERMISSION_DENIED)?;
         let range = range(request, self.server.history(), generation, head)?;
         Ok((sub.place.key().clone(), generation, head, range))
     }

@@ -9,6 +9,7 @@ use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
 use crate::ids::{DeviceId, Partition, RoomId, UserId};
+use crate::limits;
 use crate::storage::journal::record::Addressed;
 
 /// Who asks.
@@ -58,6 +59,11 @@ pub trait Methods: Send + Sync + 'static {
 
     /// Any other method. The name is one of the client's own making.
     fn call(&self, asker: &Asker, method: &str, data: Bytes) -> Called;
+
+    /// Bytes that the result of a method may take, about: room is kept for them while it runs.
+    fn reply_bytes(&self, _method: &str) -> usize {
+        limits::CALL_BYTES
+    }
 
     /// The name of a method for metrics, if there is such a method.
     fn known(&self, method: &str) -> Option<&'static str>;

@@ -61,8 +61,6 @@ use crate::metrics::Code;
 
 /// Bytes of messages in one frame to a client, about; one larger message goes alone.
 const FRAME_BYTES: usize = 64 * 1024;
-/// Methods under way at one time, of those whose results may be large.
-const CALLS: usize = 16;
 /// Pings and unasked pongs in [`CONTROL_WINDOW`].
 const CONTROLS: u32 = 60;
 const CONTROL_WINDOW: Duration = Duration::from_secs(10);
@@ -78,7 +76,8 @@ type Opened = Box<dyn FnOnce(&mut Session) + Send>;
 /// A command is done.
 struct Done {
     reply: Reply,
-    was_call: bool,
+    /// Bytes that were kept for its reply.
+    reserved: usize,
 }
 
 /// What is to be written next.
@@ -105,7 +104,10 @@ pub struct Session {
     /// Commands wait until this is through.
     gate: Option<Gate>,
     inflight: Option<Box<FuturesUnordered<Pending>>>,
-    calls: usize,
+    /// Bytes that the replies of methods under way may take.
+    reserved: usize,
+    /// The subscription that the next command is about and that has not begun: it waits until it has, or will not.
+    awaited: Option<u32>,
     /// Commands that wait for their turn.
     backlog: VecDeque<Result<Command, FrameError>>,
     /// What is to be written before there is an outbox.
@@ -135,12 +137,23 @@ struct Clocks {
     ping_writing: bool,
     /// Until when the pong must have come.
     pong: Option<Instant>,
-    /// When the pace of a client whose outbox is full is judged, and what it had taken before.
-    slow: Option<(Instant, u64)>,
+    /// When the pace of a client that does not keep up is judged.
+    slow: Option<Pace>,
     /// The first time at which a subscription expires.
     sub_expires: Option<Instant>,
     controls_since: Instant,
     controls: u32,
+}
+
+/// What a client that does not keep up must take.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Until then.
+    at: Instant,
+    /// What it had taken before.
+    before: u64,
+    /// So many bytes.
+    owed: usize,
 }
 
 impl Session {
@@ -159,7 +172,8 @@ impl Session {
             next_key: 0,
             gate: None,
             inflight: None,
-            calls: 0,
+            reserved: 0,
+            awaited: None,
             backlog: VecDeque::new(),
             direct: VecDeque::new(),
             taken: VecDeque::new(),
@@ -232,7 +246,8 @@ impl Session {
             && self.gate.is_none()
             && self.connecting.is_none()
             && self.waiting() < limits::SESSION_INFLIGHT
-            && self.calls < CALLS
+            && self.reserved < limits::CALLS_BYTES
+            && !self.awaited.is_some_and(|key| self.subs.iter().any(|sub| sub.key() == key && sub.is_pending()))
             && !self.connection.as_ref().is_some_and(|connection| connection.outbox.is_busy())
     }
 
@@ -242,11 +257,15 @@ impl Session {
             + self.subs.iter().filter(|sub| sub.is_pending()).count()
     }
 
-    /// Carries on with what waits. Returns whether something was done.
+    /// Carries on with what waits. Returns whether something was done. What others order comes first: whoever is sent away
+    /// does nothing more, whatever he has said already.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
         loop {
-            let mut progress = false;
+            let mut progress = self.obey();
+            if self.closing.is_some() {
+                return true;
+            }
             if let Some(gate) = &mut self.gate
                 && let Poll::Ready(opened) = gate.as_mut().poll(cx)
             {
@@ -273,7 +292,7 @@ impl Session {
         while let Some(inflight) = &mut self.inflight {
             match inflight.poll_next_unpin(cx) {
                 Poll::Ready(Some(done)) => {
-                    self.calls -= usize::from(done.was_call);
+                    self.reserved -= done.reserved;
                     self.reply(done.reply);
                     progress = true;
                 }
@@ -349,14 +368,18 @@ impl Session {
         }
     }
 
-    /// While the socket takes nothing: notices that the outbox is full.
+    /// While the socket takes nothing: notices that the outbox is full, or that what the client asked for piles up.
     pub fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
-        if let Some(connection) = &self.connection
-            && connection.outbox.watch(cx)
-            && self.clocks.slow.is_none()
-        {
-            self.clocks.slow = Some((now + self.server.options.slow_grace, self.written));
+        let Some(connection) = &self.connection else { return };
+        let owed = connection.outbox.watch(cx);
+        // Who owes more now, because others wait with him, has the whole grace for it.
+        if owed > self.clocks.slow.map_or(0, |pace| pace.owed) {
+            self.clocks.slow = Some(self.pace(owed, now));
         }
+    }
+
+    fn pace(&self, owed: usize, now: Instant) -> Pace {
+        Pace { at: now + self.server.options.slow_grace, before: self.written, owed }
     }
 
     /// The socket took so many bytes.
@@ -364,14 +387,14 @@ impl Session {
         self.written = self.written.wrapping_add(bytes as u64);
     }
 
-    /// It has been full for a while: slow is who took less than what an outbox holds in this time.
+    /// It has been full for a while: slow is who took too little in this time.
     fn judge_pace(&mut self, now: Instant) {
-        let Some((_, before)) = self.clocks.slow else { return };
-        if self.written.wrapping_sub(before) < self.server.options.outbox_bytes as u64 {
+        let Some(pace) = self.clocks.slow else { return };
+        if self.written.wrapping_sub(pace.before) < pace.owed as u64 {
             self.server.metrics.slow_readers_closed.inc();
             self.close(Disconnect::SLOW);
         } else {
-            self.clocks.slow = Some((now + self.server.options.slow_grace, self.written));
+            self.clocks.slow = Some(self.pace(pace.owed, now));
         }
     }
 
@@ -379,7 +402,7 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let Clocks { expires, ping, pong, slow, sub_expires, .. } = &self.clocks;
-        [*expires, *ping, *pong, slow.map(|(at, _)| at), *sub_expires].into_iter().flatten().min()
+        [*expires, *ping, *pong, slow.map(|pace| pace.at), *sub_expires].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -393,10 +416,14 @@ impl Session {
             self.close(Disconnect::NO_PONG);
         }
         if due(self.clocks.ping) {
+            if self.clocks.ping_due || self.clocks.ping_writing {
+                // The last one is still on its way: a socket that took so little in all that time gives no answer either.
+                self.close(Disconnect::NO_PONG);
+            }
             self.clocks.ping = Some(now + self.server.options.ping_interval);
             self.clocks.ping_due = true;
         }
-        if due(self.clocks.slow.map(|(at, _)| at)) {
+        if due(self.clocks.slow.map(|pace| pace.at)) {
             self.judge_pace(now);
         }
         if due(self.clocks.sub_expires) {
@@ -447,10 +474,24 @@ impl Session {
         encoded_reply(reply, self.format)
     }
 
-    /// A command that is answered once `future` is done, beside others.
-    fn later(&mut self, future: impl Future<Output = Reply> + Send + 'static, is_call: bool) {
-        self.calls += usize::from(is_call);
-        let future = async move { Done { reply: future.await, was_call: is_call } };
+    /// Something that the client must be told, after everything that waits already.
+    fn tell(&mut self, message: Bytes) {
+        match (&mut self.connecting, &self.connection) {
+            // SDKs take nothing before the reply to `connect`.
+            (Some(connecting), _) => connecting.hold(message),
+            (None, Some(connection)) => {
+                let len = message.len();
+                connection.outbox.push_asked(Item::Bytes(message), len);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// A command that is answered once `future` is done, beside others. Its reply takes up to `bytes`: room is kept for
+    /// them, so that what a client asks for and does not read is bounded.
+    fn later(&mut self, future: impl Future<Output = Reply> + Send + 'static, bytes: usize) {
+        self.reserved += bytes;
+        let future = async move { Done { reply: future.await, reserved: bytes } };
         self.inflight.get_or_insert_default().push(Box::pin(future));
     }
 

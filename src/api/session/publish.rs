@@ -33,7 +33,7 @@ impl Session {
         let channel: Channel = self.server.options.channels.find(name, &asker.user)?;
         let allowed = match channel.rules.publish {
             Publish::Anyone => true,
-            Publish::Subscriber => self.sub(name).is_some(),
+            Publish::Subscriber => self.may_act(name),
             Publish::Nobody => false,
         };
         if !allowed {
@@ -54,6 +54,7 @@ impl Session {
                 Err(error) => self.refuse(id, error),
             };
         }
+        let bytes = self.server.methods.reply_bytes(&method);
         let called = self.server.methods.call(&asker, &method, data);
         let reply = async move {
             match called.await {
@@ -61,7 +62,7 @@ impl Session {
                 Err(error) => Reply::error(id, error),
             }
         };
-        self.later(reply, true);
+        self.later(reply, bytes);
     }
 
     /// Hands a message to its partition, if the user may send one now.
@@ -82,6 +83,6 @@ impl Session {
                 Err(error) => Reply::error(id, error),
             }
         };
-        self.later(reply, false);
+        self.later(reply, 0);
     }
 }

@@ -48,7 +48,7 @@ impl Session {
     pub(super) fn sub_refresh(&mut self, id: u32, request: SubRefreshRequest) {
         let SubRefreshRequest { channel, token, kind: _ } = request;
         let Some(connection) = &self.connection else { return };
-        if self.sub(&channel).is_none() {
+        if !self.may_act(&channel) {
             return self.refuse(id, ErrorCode::PERMISSION_DENIED);
         }
         if token.is_empty() {
@@ -67,7 +67,7 @@ impl Session {
     }
 
     fn sub_refreshed(&mut self, id: u32, channel: &str, grant: &Grant) -> Result<(), TokenError> {
-        let Some(at) = self.sub_index(channel) else {
+        let Some(at) = self.sub_index(channel).filter(|_| self.may_act(channel)) else {
             self.refuse(id, ErrorCode::PERMISSION_DENIED);
             return Ok(());
         };

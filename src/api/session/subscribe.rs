@@ -78,6 +78,11 @@ impl Asked {
 }
 
 impl Sub {
+    /// What the gateway calls it.
+    pub fn key(&self) -> u32 {
+        self.key
+    }
+
     pub fn is_pending(&self) -> bool {
         self.asked.is_some()
     }
@@ -95,6 +100,12 @@ pub(super) fn position(history: History, request: &SubscribeRequest) -> Position
 impl Session {
     pub(super) fn sub(&self, channel: &str) -> Option<&Sub> {
         self.subs.iter().find(|sub| &*sub.channel == channel)
+    }
+
+    /// Whether the client is subscribed to a channel by now, as the gateway knows it, so that it may do what subscribers may.
+    /// That the subscription is over may wait in the outbox, behind what the client does not read.
+    pub(super) fn may_act(&self, channel: &str) -> bool {
+        self.sub(channel).is_some_and(|sub| sub.place.place().is_some())
     }
 
     pub(super) fn subscribe(&mut self, id: u32, request: SubscribeRequest, connection: &Arc<Connection>) {
@@ -175,10 +186,6 @@ impl Session {
         };
         let sub = self.subs.remove(at);
         sub.place.end(&self.server.hub);
-        if let Some(asked) = sub.asked.and_then(|asked| asked.command()) {
-            // Its subscribe will not be answered any more otherwise.
-            self.refuse(asked, ErrorCode::UNAVAILABLE);
-        }
         self.reply(Reply::new(id, ReplyBody::Unsubscribe(UnsubscribeResult {})));
     }
 
@@ -188,10 +195,6 @@ impl Session {
             Signal::Subscribed { key, reply } => self.begun(key, reply, now, out),
             Signal::Refused { key, reason } => self.refused(key, reason, now, out),
             Signal::Ended { key, why } => self.ended(key, why, out),
-            Signal::Close { code, reason } => self.told_to_close(code, reason),
-            Signal::Subscribe { channel, info, data, recover } => self.told_to_subscribe(&channel, info, data, recover),
-            Signal::Unsubscribe { channel } => self.told_to_unsubscribe(&channel, now, out),
-            Signal::Expire(at) => self.told_when_it_expires(at, now),
         }
     }
 
@@ -234,7 +237,7 @@ impl Session {
         let sub = self.subs.remove(at);
         match sub.asked.map(|asked| asked.by) {
             Some(By::Command(id)) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
-            Some(By::Connect) => self.server_side_refused(reason, now, out),
+            Some(By::Connect) => self.server_side_refused(reason, now, Some(out)),
             Some(By::BackEnd) => tracing::debug!(?reason, "a subscription that a back end wished is refused"),
             None => {}
         }
@@ -267,10 +270,7 @@ impl Session {
             let sub = self.subs.remove(at);
             sub.place.end(&self.server.hub);
             let push = self.unsubscribe_push(&sub, Unsubscribe::EXPIRED);
-            if let Some(connection) = &self.connection {
-                let len = push.len();
-                connection.outbox.push_asked(super::Item::Bytes(push), len);
-            }
+            self.tell(push);
         }
         self.clocks.sub_expires = self.subs.iter().filter_map(|sub| sub.expires).min();
     }

@@ -1,5 +1,5 @@
-//! What a back end wishes of a connection, over the server API: subscriptions, expiry, a goodbye. It comes as a signal in the
-//! outbox, at its place between the messages.
+//! What others order of a connection: a back end, an operator, the node that goes down. Obeyed before the client's next
+//! command, whether or not the client reads.
 
 use std::time::Duration;
 
@@ -11,14 +11,33 @@ use super::subscribe::{Asked, By};
 use crate::actors::gateway::feed::Position;
 use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::Wishes;
+use crate::actors::gateway::order::Order;
 use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
-use crate::api::protocol::{Push, PushBody, Reply, SubscribePush, SubscribeResult, encode_push};
+use crate::api::protocol::{Push, PushBody, SubscribePush, SubscribeResult, encode_push};
 use crate::ids::Timestamp;
 use crate::limits;
 
 impl Session {
+    /// Obeys the orders that were given. Returns whether there were any.
+    pub(super) fn obey(&mut self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        let orders = connection.outbox.take_orders();
+        let obeyed = !orders.is_empty();
+        for order in orders {
+            match order {
+                Order::Close { code, reason } => self.told_to_close(code, reason),
+                Order::Subscribe { channel, info, data, recover } => {
+                    self.told_to_subscribe(&channel, info, data, recover);
+                }
+                Order::Unsubscribe { channel } => self.told_to_unsubscribe(&channel),
+                Order::Expire(at) => self.told_when_it_expires(at),
+            }
+        }
+        obeyed
+    }
+
     /// Closes with a published code, or with one that the back end's own clients know.
-    pub(super) fn told_to_close(&mut self, code: u16, reason: Option<Box<str>>) {
+    fn told_to_close(&mut self, code: u16, reason: Option<Box<str>>) {
         let known = Disconnect::ALL.iter().copied().find(|known| known.code == code);
         let unknown = Disconnect { code, reason: "disconnected by the server" };
         if self.closing.is_none() {
@@ -28,13 +47,7 @@ impl Session {
     }
 
     /// Subscribes as a token's `channels` do. Who is subscribed stays so; in a room the fold says whether he may.
-    pub(super) fn told_to_subscribe(
-        &mut self,
-        name: &str,
-        info: Option<Bytes>,
-        data: Bytes,
-        recover: Option<Position>,
-    ) {
+    fn told_to_subscribe(&mut self, name: &str, info: Option<Bytes>, data: Bytes, recover: Option<Position>) {
         let Some(connection) = self.connection.clone() else { return };
         let Ok(channel) = self.server.options.channels.find(name, &connection.user) else { return };
         if self.sub(name).is_some() || self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
@@ -64,32 +77,35 @@ impl Session {
     }
 
     /// Ends a subscription, whoever made it.
-    pub(super) fn told_to_unsubscribe(&mut self, channel: &str, now: Instant, out: &mut Vec<Bytes>) {
+    fn told_to_unsubscribe(&mut self, channel: &str) {
         let Some(at) = self.sub_index(channel) else { return };
         let mut sub = self.subs.remove(at);
         sub.place.end(&self.server.hub);
         match sub.take_asked() {
-            Some(asked) if asked.is_of_connect() => self.server_side_refused(Denial::NotMember, now, out),
+            Some(asked) if asked.is_of_connect() => self.server_side_refused(Denial::NotMember, Instant::now(), None),
             Some(asked) => {
                 if let Some(id) = asked.command() {
-                    out.push(self.encode(&Reply::error(id, ErrorCode::PERMISSION_DENIED)));
+                    self.refuse(id, ErrorCode::PERMISSION_DENIED);
                 }
             }
             None => match &mut self.connecting {
                 Some(connecting) => connecting.forget(channel),
-                None => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+                None => {
+                    let push = self.unsubscribe_push(&sub, Unsubscribe::SERVER);
+                    self.tell(push);
+                }
             },
         }
     }
 
     /// Moves the time at which the connection is over unless its token is refreshed.
-    pub(super) fn told_when_it_expires(&mut self, at: Option<Timestamp>, now: Instant) {
+    fn told_when_it_expires(&mut self, at: Option<Timestamp>) {
         if self.connecting.is_some() {
             // Its token is newer than what the back end knew.
             return;
         }
         let grace = self.server.options.refresh_grace;
         self.clocks.expires =
-            self.expires_in(at).map(|left| now + left + if left.is_zero() { Duration::ZERO } else { grace });
+            self.expires_in(at).map(|left| Instant::now() + left + if left.is_zero() { Duration::ZERO } else { grace });
     }
 }

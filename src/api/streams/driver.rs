@@ -43,22 +43,24 @@ impl Driver {
     /// Serves until the stream is over.
     pub async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
-        let said = self.session.farewell().map(ToOwned::to_owned);
-        // Others learn of it now.
-        self.session.end();
+        let Self { style, mut session, entry, writer, .. } = self;
+        let said = session.farewell().map(ToOwned::to_owned);
+        // Others learn of it now, and no more commands are taken.
+        session.end();
+        drop(entry);
         let Ok(disconnect) = end else { return };
         tracing::debug!(code = disconnect.code, reason = disconnect.reason, "disconnect");
-        self.session.count_close(disconnect);
+        session.count_close(disconnect);
         if disconnect == Disconnect::CONNECTION_CLOSED {
             // What this code says is nothing: as if the network had gone.
             return;
         }
         let reason = said.unwrap_or_else(|| disconnect.reason.to_owned());
         let push = DisconnectPush { code: disconnect.code.into(), reason, reconnect: disconnect.reconnects() };
-        let last = encode_push(&Push::new("", PushBody::Disconnect(push)), self.style.format());
-        let ready = poll_fn(|cx| self.writer.poll_ready(cx));
+        let last = encode_push(&Push::new("", PushBody::Disconnect(push)), style.format());
+        let ready = poll_fn(|cx| writer.poll_ready(cx));
         if let Ok(Ok(())) = tokio::time::timeout(CLOSE_GRACE, ready).await {
-            self.writer.put(self.style.piece(&[last]));
+            writer.put(style.piece(&[last]));
         }
     }
 

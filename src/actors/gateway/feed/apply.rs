@@ -55,11 +55,10 @@ impl<S> Feed<S> {
         for event in run {
             self.ring.push(event);
         }
-        if self.members.live() == 0 {
-            return;
-        }
-        for (id, taken) in out.live(run, self.members.listeners()) {
-            self.set_lagging(id, before.plus(taken as u64));
+        if self.members.live() > 0 {
+            for (id, taken) in out.live(run, self.members.listeners()) {
+                self.set_lagging(id, before.plus(taken as u64));
+            }
         }
         let removed = last.removes();
         #[cfg(any(test, feature = "sim"))]
@@ -68,6 +67,7 @@ impl<S> Feed<S> {
             for id in self.members.live_of(user) {
                 self.end(id, Ending::Removed, out);
             }
+            self.members.dismiss(user, last.seq());
         }
     }
 }

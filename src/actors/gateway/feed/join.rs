@@ -111,7 +111,8 @@ impl<S> Feed<S> {
             return;
         }
         if let Some(position) = recover.filter(|position| self.can_recover(*position, grant)) {
-            let behind = Behind { admitted: grant.head, at: position.offset, replied: false, paused: false, since };
+            let (admitted, at) = (grant.head, position.offset);
+            let behind = Behind { admitted, at, replied: false, paused: false, dismissed: false, since };
             self.set_behind(id, behind);
             self.advance(id, now, out);
             return;

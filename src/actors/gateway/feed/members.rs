@@ -52,6 +52,8 @@ pub(super) struct Behind {
     pub replied: bool,
     /// His outbox is full.
     pub paused: bool,
+    /// The feed is past an event that removed him: he gets what is up to it, and may do nothing more.
+    pub dismissed: bool,
     /// When he began to wait for the reply.
     pub since: Timestamp,
 }
@@ -146,6 +148,27 @@ impl<S> Members<S> {
         self.filtered(|member| matches!(member.state, State::Live) && member.user == *user)
     }
 
+    /// The event at `seq` removes `user`: notes it of those who catch up and were members before it.
+    pub fn dismiss(&mut self, user: &UserId, seq: Seq) {
+        for member in self.slots.iter_mut().filter_map(|slot| slot.member.as_mut()) {
+            if let State::Behind(behind) = &mut member.state
+                && behind.admitted < seq
+                && member.user == *user
+            {
+                behind.dismissed = true;
+            }
+        }
+    }
+
+    /// Where a subscriber stands who may listen at the feed's `head`; `None` if he may not, or not yet.
+    pub fn place(&self, id: SubscriberId, head: Seq) -> Option<Seq> {
+        match &self.get(id)?.state {
+            State::Live => Some(head),
+            State::Behind(behind) => (behind.replied && !behind.dismissed).then_some(behind.at),
+            State::Joining(_) => None,
+        }
+    }
+
     /// The first one at or after `slot` that has been granted: also one who waits for what he missed, as the owner has to
     /// know that somebody listens here.
     pub fn granted_from(&self, slot: u32) -> Option<(u32, &Member<S>)> {
@@ -159,7 +182,7 @@ impl<S> Members<S> {
         Listeners { slots: self.slots.iter().enumerate(), all: false }
     }
 
-    /// Those up to date, and those that catch up.
+    /// Those up to date, and those that catch up and may go on.
     pub fn begun(&self) -> Listeners<'_, S> {
         Listeners { slots: self.slots.iter().enumerate(), all: true }
     }
@@ -177,7 +200,7 @@ impl<S> Member<S> {
     fn has_begun(&self) -> bool {
         match &self.state {
             State::Live => true,
-            State::Behind(behind) => behind.replied,
+            State::Behind(behind) => behind.replied && !behind.dismissed,
             State::Joining(_) => false,
         }
     }

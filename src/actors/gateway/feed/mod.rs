@@ -155,7 +155,14 @@ impl<S> Feed<S> {
         self.generation.map(|generation| (generation, self.head))
     }
 
-    /// Everybody whose subscription has begun.
+    /// Where a subscriber stands: he may see what is up to there. `None` if his subscription has not begun, is over, or
+    /// is at its end by an event that he did not get yet.
+    #[must_use]
+    pub fn place(&self, id: SubscriberId) -> Option<(Generation, Seq)> {
+        self.generation.zip(self.members.place(id, self.head))
+    }
+
+    /// Everybody whose subscription has begun and is not at its end.
     #[must_use]
     pub fn subscribers(&self) -> Listeners<'_, S> {
         self.members.begun()
@@ -341,7 +348,8 @@ impl<S> Feed<S> {
 
     /// From being up to date to catching up: he takes nothing more at the moment.
     fn set_lagging(&mut self, id: SubscriberId, at: Seq) {
-        let behind = Behind { admitted: at, at, replied: true, paused: true, since: Timestamp::ZERO };
+        let (replied, since) = (true, Timestamp::ZERO);
+        let behind = Behind { admitted: at, at, replied, paused: true, dismissed: false, since };
         if self.members.set_behind(id, behind) {
             self.behind.push(id);
         }

@@ -65,16 +65,19 @@ impl Subscription {
         &self.cell.key
     }
 
-    /// Where the stream stands on this node: its subscribers may see everything up to here.
+    /// Where the subscriber stands: he may see what is up to here. `None` if he is subscribed no more, though he may not
+    /// have been told: what the subscription allows is allowed only while there is a place.
     #[must_use]
-    pub fn position(&self) -> Option<(Generation, Seq)> {
-        lock(&self.cell.inner).feed.position()
+    pub fn place(&self) -> Option<(Generation, Seq)> {
+        lock(&self.cell.inner).feed.place(self.id)
     }
 
-    /// Connections of this node that are subscribed.
+    /// Connections of this node that are subscribed, for one of them.
     #[must_use]
-    pub fn presence(&self) -> Vec<Presence> {
-        self.cell.presence()
+    pub fn presence(&self) -> Option<Vec<Presence>> {
+        let inner = lock(&self.cell.inner);
+        inner.feed.place(self.id)?;
+        Some(inner.feed.subscribers().map(|(_, listener)| listener.presence()).collect())
     }
 }
 

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::lock;
-use crate::actors::gateway::outbox::{Outbox, Signal};
+use crate::actors::gateway::order::Order;
+use crate::actors::gateway::outbox::Outbox;
 use crate::ids::{Timestamp, UserId};
 
 const SHARDS: usize = 64;
@@ -129,7 +130,7 @@ impl Sessions {
         let mut connections = self.of(user);
         connections.retain(|connection| meant(connection));
         for connection in &connections {
-            connection.outbox.signal(Signal::close(code));
+            connection.outbox.order(Order::close(code));
         }
         connections.len()
     }
@@ -143,7 +144,7 @@ impl Sessions {
                 continue;
             }
             for connection in connections {
-                connection.outbox.signal(Signal::close(code));
+                connection.outbox.order(Order::close(code));
             }
             tokio::time::sleep(pause).await;
         }

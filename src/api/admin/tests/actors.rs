@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::rig::{KEY, Rig, path_of, texts};
 use crate::actors::fold::Entity;
-use crate::actors::gateway::outbox::{Item, Signal, Taken};
+use crate::actors::gateway::order::Order;
 use crate::ids::{Partition, RoomId, UserId};
 use crate::testing::found;
 
@@ -152,17 +152,10 @@ async fn sessions_are_listed_and_closed() {
     assert_eq!(rig.all("/admin/actors?parent=sessions&", 10).await.len(), 25);
     assert_eq!(rig.ok("/admin/actors/sessions").await["actor"]["children"], 25);
     let code = |n: usize| {
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        match all[n].outbox.take(0, &mut cx) {
-            Taken::Items(items) => items.into_iter().find_map(|item| match item {
-                Item::Signal(signal) => match *signal {
-                    Signal::Close { code, .. } => Some(code),
-                    _ => None,
-                },
-                Item::Bytes(_) => None,
-            }),
-            Taken::Nothing => None,
-        }
+        all[n].outbox.take_orders().into_iter().find_map(|order| match order {
+            Order::Close { code, .. } => Some(code),
+            _ => None,
+        })
     };
     let one = all[7].client;
     assert_eq!(rig.post(&format!("/admin/sessions/{one}/disconnect"), r#"{"stay_away":true}"#).await.0, 204);

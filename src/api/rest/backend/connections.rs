@@ -1,5 +1,5 @@
-//! `subscribe`, `unsubscribe`, `disconnect`, `refresh`: wishes that each connection is told of, at its place between the
-//! messages. Who has no connection now is told nothing: that is no error.
+//! `subscribe`, `unsubscribe`, `disconnect`, `refresh`: orders that each connection obeys before its client's next command.
+//! Who has no connection now is told nothing: that is no error.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::input::{Disconnect, Refresh, Subscribe, Unsubscribe, Whose, payload};
 use super::output::Nothing;
 use crate::actors::gateway::feed::Position;
 use crate::actors::gateway::hub::Connection;
-use crate::actors::gateway::outbox::Signal;
+use crate::actors::gateway::order::Order;
 use crate::api::protocol::codes::{self, ErrorCode};
 use crate::api::rest::Rest;
 use crate::ids::{Seq, Timestamp, UserId};
@@ -32,7 +32,7 @@ impl Rest {
             .map(|since| Position { epoch: self.sessions.history().read(&since.epoch), offset: Seq(since.offset) });
         for connection in self.connections(&whose)? {
             let (channel, info, data, recover) = (channel.as_str().into(), info.clone(), data.clone(), recover);
-            connection.outbox.signal(Signal::Subscribe { channel, info, data, recover });
+            connection.outbox.order(Order::Subscribe { channel, info, data, recover });
         }
         Ok(Nothing {})
     }
@@ -41,7 +41,7 @@ impl Rest {
         let Unsubscribe { whose, channel } = asked;
         self.sessions.channels().named(&channel)?;
         for connection in self.connections(&whose)? {
-            connection.outbox.signal(Signal::Unsubscribe { channel: channel.as_str().into() });
+            connection.outbox.order(Order::Unsubscribe { channel: channel.as_str().into() });
         }
         Ok(Nothing {})
     }
@@ -60,7 +60,7 @@ impl Rest {
         let spared = |connection: &Connection| whitelist.contains(&connection.client.to_string());
         for connection in self.connections(&whose)?.into_iter().filter(|connection| !spared(connection)) {
             let reason = Some(farewell.reason.as_str()).filter(|reason| !reason.is_empty());
-            connection.outbox.signal(Signal::Close { code, reason: reason.map(Into::into) });
+            connection.outbox.order(Order::Close { code, reason: reason.map(Into::into) });
         }
         Ok(Nothing {})
     }
@@ -70,9 +70,9 @@ impl Rest {
         let at = (expire_at > 0).then(|| Timestamp(expire_at.saturating_mul(1_000)));
         let over = expired || at.is_some_and(|at| at <= self.sessions.clock().now());
         for connection in self.connections(&whose)? {
-            connection.outbox.signal(match over {
-                true => Signal::close(codes::Disconnect::EXPIRED.code),
-                false => Signal::Expire(at),
+            connection.outbox.order(match over {
+                true => Order::close(codes::Disconnect::EXPIRED.code),
+                false => Order::Expire(at),
             });
         }
         Ok(Nothing {})

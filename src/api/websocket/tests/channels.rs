@@ -286,3 +286,58 @@ async fn a_drain_says_goodbye_so_that_clients_come_back() {
         assert_eq!((rig.hub.sessions().count(), rig.metrics.clients.get()), (0, 0));
     }
 }
+
+#[tokio::test]
+async fn commands_behind_a_subscribe_mean_what_they_mean_after_it() {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let room = rig.room(&["ann", "bob"]).await.channel();
+        for channel in [&room[..], "lobby"] {
+            let mut ann = rig.client("ann").await;
+            let about = |command: &str| json!({ command: { "channel": channel } });
+            let ids = ann
+                .send_all([
+                    subscribe(channel),
+                    subscribe(channel),
+                    about("presence"),
+                    about("presence_stats"),
+                    publish(channel, json!("own")),
+                    json!({ "history": { "channel": channel, "limit": -1, "reverse": true } }),
+                    about("unsubscribe"),
+                    about("presence"),
+                    subscribe(channel),
+                    about("presence_stats"),
+                ])
+                .await;
+            let mut replies = Vec::new();
+            for id in ids {
+                replies.push(ann.reply(id).await);
+            }
+            assert!(replies[0]["subscribe"].is_object(), "{replies:?}");
+            assert_eq!(replies[1]["error"]["code"], 105);
+            assert_eq!(replies[2]["presence"]["presence"].as_object().unwrap().len(), 1, "{replies:?}");
+            assert_eq!(replies[3]["presence_stats"]["num_clients"], 1);
+            assert!(replies[4]["publish"].is_object() && replies[5]["history"].is_object(), "{replies:?}");
+            assert!(replies[6]["unsubscribe"].is_object(), "{replies:?}");
+            assert_eq!(replies[7]["error"]["code"], 103);
+            assert!(replies[8]["subscribe"].is_object(), "{replies:?}");
+            assert_eq!(replies[9]["presence_stats"]["num_clients"], 1);
+        }
+        // Of one that is refused they are refused, too; and what is sent to a room comes behind its subscription.
+        let mut eve = rig.client("eve").await;
+        for id in eve
+            .send_all([subscribe(&room), json!({ "presence": { "channel": room } }), publish(&room, json!("x"))])
+            .await
+        {
+            let code = eve.reply(id).await["error"]["code"].as_u64().unwrap();
+            assert!([103, 412].contains(&code), "{code}");
+        }
+        for _ in 0..20 {
+            let mut bob = rig.client("bob").await;
+            let send = json!({ "rpc": { "method": "message.send", "data": { "room": room.trim_start_matches("room:"), "body": "x" } } });
+            let ids = bob.send_all([subscribe(&room), send]).await;
+            let begun = bob.reply(ids[0]).await["subscribe"]["offset"].as_u64().unwrap();
+            assert_eq!(bob.push(&room, "pub").await["offset"], begun + 1);
+        }
+    }
+}

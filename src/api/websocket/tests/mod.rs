@@ -9,4 +9,5 @@ mod hostile;
 mod protobuf;
 mod rig;
 mod slow;
+mod stuck;
 mod tokens;

@@ -449,3 +449,24 @@ fn an_unavailable_store_refuses_a_recovery_for_now() {
     }
     assert_eq!(world.out.seen(1).refused, Some(Denial::Unavailable));
 }
+
+#[test]
+fn a_subscriber_has_his_own_place_and_none_once_the_feed_knows_that_he_is_removed() {
+    let mut world = World::new(&["ann", "bob"]);
+    let id = world.subscribe(1, "ann", None);
+    assert_eq!(world.feed.place(id), None, "he has not begun");
+    world.settle();
+    world.publish();
+    assert_eq!(world.feed.place(id), Some((Generation::FIRST, Seq(1))));
+    world.out.room.insert(1, 0);
+    world.publish();
+    world.publish();
+    assert_eq!(world.feed.place(id), Some((Generation::FIRST, Seq(1))), "he did not take what came after it");
+    let kick = world.owner.kick("ann");
+    world.receive(&kick);
+    assert_eq!((world.feed.place(id), world.feed.subscribers().count()), (None, 0));
+    assert_eq!(world.out.seen(1).ended, None, "he is told at its place");
+    world.out.room.remove(&1);
+    world.feed.resume(id, world.now, &mut world.out);
+    assert_eq!((world.seqs(1), world.out.seen(1).ended), (vec![1, 2, 3, 4], Some(Ending::Removed)));
+}
