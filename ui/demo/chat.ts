@@ -5,7 +5,7 @@ import { computed, signal } from '@preact/signals';
 import { Centrifuge, type Subscription, UnauthorizedError } from 'centrifuge';
 import { ApiError, type Person, people, token } from './api';
 import { upload } from './files';
-import { Outbox, type Waiting, uuidv7 } from './outbox';
+import { Outbox, type Waiting, sentence, uuidv7 } from './outbox';
 
 export interface Message {
   seq: number; no: number; sender: string; body: string; ts: number;
@@ -14,14 +14,20 @@ export interface Message {
 export interface Room {
   room: string; channel: string; kind: 'direct' | 'group' | 'broadcast'; title?: string; status: string; state?: string;
   creator?: string; peer?: string; may_send: string; read_seq: number; unread: number; activity: number; head?: number;
+  expires_at?: number;
   last_message?: Message;
 }
 // A file on its way, or one that was refused.
-export interface Uploading { key: string; room: string; name: string; part: number; failed?: string }
+export interface Uploading { key: string; room: string; name: string; part: number; file: File; failed?: string }
 type Marks = Record<string, { read?: number; delivered?: number }>;
 
 const PAGE = 50;
 const TYPING_MS = 5_000;
+// While one scrolls, marks are told this often; and who went is asked after so long.
+const MARK_MS = 300;
+const ASK_MS = 500;
+// Pages that are loaded to find the first unread message.
+const UNREAD_PAGES = 10;
 
 export const name = (person: Person | undefined, id: string) =>
   [person?.first_name, person?.last_name].filter(Boolean).join(' ') || person?.username || id;
@@ -32,37 +38,47 @@ export class Chat {
   readonly open = signal<string | undefined>(undefined);
   readonly messages = signal<Record<string, Message[]>>({});
   readonly older = signal<Record<string, boolean>>({});
-  readonly waiting = signal<Waiting[]>([]);
   readonly persons = signal<Record<string, Person>>({});
   readonly online = signal<Record<string, boolean>>({});
   readonly marks = signal<Record<string, Marks>>({});
   readonly members = signal<Record<string, string[]>>({});
   readonly typing = signal<Record<string, Record<string, number>>>({});
   readonly notice = signal('');
+  // The time, each second: for what is told by it.
+  readonly now = signal(Date.now());
   readonly uploading = signal<Uploading[]>([]);
   readonly room = computed(() => this.rooms.value.find(room => room.room === this.open.value));
 
   private readonly client: Centrifuge;
-  private readonly outbox: Outbox;
+  readonly outbox: Outbox;
+  // What is written and not sent, and where one was reading, by room.
+  readonly drafts: Record<string, string> = {};
+  readonly places: Record<string, { from?: number; seq: number; top: number } | undefined> = {};
   private readonly asked = new Set<string>();
-  private flushing = false;
   private typed = 0;
+  private marking: ReturnType<typeof setTimeout> | undefined;
+  private asking: ReturnType<typeof setTimeout> | undefined;
   private readonly delivered: Record<string, number> = {};
   private readonly timers: ReturnType<typeof setInterval>[] = [];
 
   constructor(readonly me: Person) {
-    this.outbox = new Outbox(me.id);
-    this.waiting.value = this.outbox.all();
+    this.outbox = new Outbox(me.id, {
+      isUp: () => this.state.value === 'connected',
+      call: (method, data) => this.rpc(method, data),
+      reconnect: () => { this.client.disconnect(); this.client.connect(); },
+    });
     const url = new URL('connection/websocket', location.href);
     url.protocol = url.protocol.replace('http', 'ws');
     url.hash = '';
     this.client = new Centrifuge(url.href, { getToken: () => this.token(), maxReconnectDelay: 5_000 });
-    this.client.on('connected', () => { this.state.value = 'connected'; void this.refresh(); });
-    this.client.on('connecting', () => { this.state.value = 'connecting'; });
-    this.client.on('disconnected', () => { this.state.value = 'over'; });
+    this.client.on('connected', () => { this.state.value = 'connected'; this.notice.value = ''; void this.refresh(); });
+    // Who is there is not known without a connection.
+    this.client.on('connecting', () => { this.state.value = 'connecting'; this.online.value = {}; });
+    // Code 0 is our own hanging up.
+    this.client.on('disconnected', ({ code }) => { if (code !== 0) this.state.value = 'over'; });
     this.client.on('publication', ({ data }) => this.personal(data));
     this.client.connect();
-    this.timers.push(setInterval(() => void this.presence(), 20_000), setInterval(() => this.forgetTyping(), 1_000));
+    this.timers.push(setInterval(() => void this.presence(), 60_000), setInterval(() => this.tick(), 1_000));
   }
 
   stop() {
@@ -96,17 +112,26 @@ export class Chat {
     rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
     void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
     void this.presence();
-    void this.flush();
+    if (this.open.value) void this.select(this.open.value);
+    void this.outbox.flush();
+  }
+
+  private tick() {
+    this.now.value = Date.now();
+    this.forgetTyping();
   }
 
   private listen(room: Room) {
     if (this.client.getSubscription(room.channel)) return;
-    const subscription = this.client.newSubscription(room.channel, { recoverable: true });
+    const subscription = this.client.newSubscription(room.channel, { recoverable: true, joinLeave: true });
     subscription.on('publication', ({ data }) => this.event(room.room, data));
     subscription.on('subscribed', ({ wasRecovering, recovered }) => {
       // The first time, or when not all that was missed could be given: begin with the newest page.
       if (!(wasRecovering && recovered)) void this.latest(room.room);
     });
+    subscription.on('join', ({ info }) => { this.online.value = { ...this.online.value, [info.user]: true }; });
+    // He may be here on another device yet: that is asked.
+    subscription.on('leave', () => this.presenceSoon());
     subscription.on('unsubscribed', ({ code }) => { if (code >= 2_000 && code < 2_500) this.left(room.room, subscription); });
     subscription.subscribe();
   }
@@ -124,9 +149,12 @@ export class Chat {
 
   async select(id: string | undefined) {
     this.open.value = id;
+    this.notice.value = '';
     if (!id) return;
-    const page = await this.rpc<{ members: { user: string; read_seq?: number }[] }>('room.members',
-      { room: id, limit: 300, marks: true });
+    type Page = { members: { user: string; read_seq?: number }[] };
+    // Without a connection what is known is shown; the rest comes with it.
+    const page = await this.rpc<Page>('room.members', { room: id, limit: 300, marks: true }).catch(() => undefined);
+    if (!page) return;
     this.members.value = { ...this.members.value, [id]: page.members.map(member => member.user) };
     for (const { user, read_seq } of page.members) this.mark(id, user, 'read', read_seq ?? 0);
     void this.know(page.members.map(member => member.user));
@@ -176,6 +204,14 @@ export class Chat {
     void this.know(page.messages.map(message => message.sender));
   }
 
+  // Loads pages until the first unread message is known, within reason.
+  async reach(id: string, seq: number) {
+    for (let page = 0; page < UNREAD_PAGES; page++) {
+      const first = this.messages.value[id]?.[0];
+      if (!first || first.seq <= seq || !(await this.more(id).catch(() => false))) return;
+    }
+  }
+
   // Loads the page before the first known message. Says whether there was one.
   async more(id: string): Promise<boolean> {
     const first = this.messages.value[id]?.[0];
@@ -191,9 +227,9 @@ export class Chat {
   // What is known to be in needs no place in the outbox any more.
   private settle(id: string, messages: Message[]) {
     const mine = new Set(messages.filter(message => message.sender === this.me.id).map(message => message.client_id));
-    const settled = this.waiting.value.filter(waiting => waiting.room === id && mine.has(waiting.client_id));
-    settled.forEach(waiting => this.outbox.remove(waiting.client_id));
-    if (settled.length) this.waiting.value = this.outbox.all();
+    const settled = this.outbox.waiting.value.filter(waiting =>
+      waiting.room === id && waiting.target === undefined && mine.has(waiting.client_id));
+    if (settled.length) this.outbox.remove(...settled.map(waiting => waiting.client_id));
   }
 
   private event(id: string, data: any) {
@@ -212,10 +248,10 @@ export class Chat {
       }
       case 'message.edited': return this.edited(id, data.target, { body: data.body, edited_at: data.ts });
       case 'message.deleted': return this.edited(id, data.target, { body: '', deleted: true });
-      case 'room.updated': return this.change(id, () => ({ title: data.title, may_send: data.may_send }));
+      case 'room.updated': return this.change(id, () => ({ title: data.title, may_send: data.may_send, expires_at: data.expires_at }));
       case 'room.ended': return this.change(id, () => ({ status: 'ended' }));
       case 'room.expired': return this.change(id, () => ({ status: 'expired' }));
-      case 'room.reopened': return this.change(id, () => ({ status: 'active' }));
+      case 'room.reopened': return this.change(id, () => ({ status: 'active', expires_at: data.expires_at }));
       case 'member.joined': case 'member.left': case 'member.kicked': {
         const members = new Set(this.members.value[id] ?? []);
         data.type === 'member.joined' ? members.add(data.user) : members.delete(data.user);
@@ -233,13 +269,17 @@ export class Chat {
   }
 
   private edited(id: string, seq: number, change: Partial<Message>) {
+    // One's own change that is in, though its answer was lost.
+    const done = this.outbox.waiting.value.filter(waiting =>
+      waiting.room === id && waiting.target === seq && (change.deleted || waiting.body === change.body));
+    if (done.length) this.outbox.remove(...done.map(waiting => waiting.client_id));
     const known = this.messages.value[id]?.find(message => message.seq === seq);
     if (known) this.put(id, [{ ...known, ...change }]);
     this.change(id, room => room.last_message?.seq === seq ? { last_message: { ...room.last_message, ...change } } : {});
   }
 
   private personal(data: any) {
-    if (data.type === 'read') return this.change(data.room, room => ({ read_seq: Math.max(room.read_seq, data.seq), unread: 0 }));
+    if (data.type === 'read') return this.readTo(data.room, data.seq);
     if (typeof data.type === 'string' && data.type.startsWith('room.')) void this.refresh();
   }
 
@@ -256,13 +296,21 @@ export class Chat {
     void this.rpc('message.delivered', { room: id, seq }).catch(() => undefined);
   }
 
-  // The newest message of the open room is on the screen.
-  seen() {
+  private readTo(id: string, seq: number) {
+    const left = (this.messages.value[id] ?? []).filter(message => message.seq > seq && message.sender !== this.me.id);
+    this.change(id, room => seq > room.read_seq ? { read_seq: seq, unread: left.length } : {});
+  }
+
+  // The messages of the open room up to this one have been on the screen.
+  seen(seq: number) {
     const room = this.room.value;
-    const newest = room && this.messages.value[room.room]?.at(-1);
-    if (!room || !newest || document.hidden || newest.seq <= room.read_seq) return;
-    this.change(room.room, () => ({ read_seq: newest.seq, unread: 0 }));
-    void this.rpc('read.mark', { room: room.room, seq: newest.seq }).catch(() => undefined);
+    if (!room || document.hidden || seq <= room.read_seq) return;
+    this.readTo(room.room, seq);
+    this.marking ??= setTimeout(() => {
+      this.marking = undefined;
+      const marked = this.rooms.value.find(({ room: id }) => id === room.room);
+      if (marked) void this.rpc('read.mark', { room: marked.room, seq: marked.read_seq }).catch(() => undefined);
+    }, MARK_MS);
   }
 
   // How far a message of one's own came.
@@ -274,25 +322,25 @@ export class Chat {
     return came('read') ? 'read' : came('delivered') ? 'delivered' : 'sent';
   }
 
-  send(id: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}) {
-    this.outbox.add(id, body, more);
-    this.waiting.value = this.outbox.all();
-    void this.flush();
-  }
+  send(room: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}) { this.outbox.add({ room, body, ...more }); }
+
+  edit(room: string, target: number, body: string) { this.outbox.add({ room, target, body }); }
+
+  remove(room: string, target: number) { this.outbox.add({ room, target, body: '', deletes: true }); }
 
   // Sends a file, then the message that brings it: that one waits in the outbox like any other.
-  async attach(room: string, file: File) {
-    const key = uuidv7();
+  async attach(room: string, file: File, key = uuidv7()) {
     const note = (change: Partial<Uploading>) => {
       this.uploading.value = this.uploading.value.map(one => one.key === key ? { ...one, ...change } : one);
     };
-    this.uploading.value = [...this.uploading.value, { key, room, name: file.name || 'picture', part: 0 }];
+    const others = this.uploading.value.filter(one => one.key !== key);
+    this.uploading.value = [...others, { key, room, name: file.name || 'picture', part: 0, file }];
     try {
       const done = await upload(room, file, await token(this.me.id), part => note({ part }));
       this.forget(key);
       this.send(room, done.name, { type: done.thumbnail_url ? 'image' : 'file', metadata: { upload: done } });
     } catch (error) {
-      note({ failed: error instanceof ApiError ? error.message : 'The file could not be sent.' });
+      note({ failed: error instanceof ApiError ? sentence(error.message) : 'The file could not be sent.' });
     }
   }
 
@@ -305,56 +353,6 @@ export class Chat {
     const answer = await fetch(url, { headers: { authorization: `Bearer ${await token(this.me.id)}` } });
     if (!answer.ok) throw new ApiError(answer.status, 'file', answer.statusText);
     return answer.blob();
-  }
-
-  retry(client_id: string) {
-    this.outbox.fail(client_id, undefined);
-    this.waiting.value = this.outbox.all();
-    void this.flush();
-  }
-
-  discard(client_id: string) {
-    this.outbox.remove(client_id);
-    this.waiting.value = this.outbox.all();
-  }
-
-  // Sends what waits, one after the other, so that it appears in the order in which it was written.
-  private async flush() {
-    if (this.flushing) return;
-    this.flushing = true;
-    try {
-      for (;;) {
-        const next = this.outbox.all().find(waiting => !waiting.failed);
-        if (!next || this.state.value !== 'connected') return;
-        const { room, client_id, body, type, metadata } = next;
-        try {
-          await this.rpc('message.send', { room, client_id, body, type, metadata });
-          this.outbox.remove(client_id);
-        } catch (error: any) {
-          if (error.code < 100 || error.temporary) {
-            // Perhaps it is in, perhaps not: it is sent again, and its client id makes that harmless.
-            const wait = Number(/retry after (\d+) ms/.exec(error.message ?? '')?.[1] ?? 1_000);
-            setTimeout(() => void this.flush(), Math.min(wait, 30_000) + 50);
-            return;
-          }
-          this.outbox.fail(client_id, error.message ?? 'not sent');
-        }
-        this.waiting.value = this.outbox.all();
-      }
-    } finally {
-      this.flushing = false;
-    }
-  }
-
-  edit(id: string, target: number, body: string) { return this.act('message.edit', { room: id, target, body }); }
-  remove(id: string, target: number) { return this.act('message.delete', { room: id, target }); }
-
-  private async act(method: string, data: object) {
-    try {
-      await this.rpc(method, data);
-    } catch (error: any) {
-      this.notice.value = error.message ?? 'that did not work';
-    }
   }
 
   isTyping(id: string) {
@@ -388,6 +386,10 @@ export class Chat {
         wanted.slice(i, i + 50).forEach(id => this.asked.delete(id));
       }
     }
+  }
+
+  private presenceSoon() {
+    this.asking ??= setTimeout(() => { this.asking = undefined; void this.presence(); }, ASK_MS);
   }
 
   private async presence() {

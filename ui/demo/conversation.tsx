@@ -1,9 +1,9 @@
 // One room: who is in it, what was said, and a place to write.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type Chat, type Room, name } from './chat';
 import { Attach } from './files';
-import { Avatar, Back, Send } from './parts';
+import { Avatar, Back, Send, span } from './parts';
 import { Timeline } from './timeline';
 
 export function Conversation({ chat }: { chat: Chat }) {
@@ -24,29 +24,35 @@ function Head({ chat, room }: { chat: Chat; room: Room }) {
   const members = chat.members.value[room.room] ?? [];
   const there = members.filter(user => user !== chat.me.id && chat.online.value[user]).length;
   const state = typing.length ? `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`
+    : chat.state.value !== 'connected' ? ''
     : room.kind === 'direct' ? (chat.online.value[room.peer ?? ''] ? 'online' : 'offline')
-    : `${members.length} members${there ? `, ${there} online` : ''}`;
+    : members.length ? `${members.length} members${there ? `, ${there} online` : ''}` : '';
+  const left = room.status === 'active' && room.expires_at ? room.expires_at - chat.now.value : 0;
   return (
     <header class="head">
-      <button class="icon back" onClick={() => void chat.select(undefined)} aria-label="Back to the chats"><Back /></button>
+      <button class="icon back" onClick={() => history.back()} aria-label="Back to the chats"><Back /></button>
       <Avatar id={room.peer ?? room.room} label={title} online={room.peer ? chat.online.value[room.peer] : false} />
-      <div class="words"><h1>{title}</h1><p class={typing.length ? 'live' : ''} aria-live="polite">{state}</p></div>
+      <div class="words"><h1 dir="auto">{title}</h1><p class={typing.length ? 'live' : ''} aria-live="polite">{state}</p></div>
+      {left > 0 && <small class="ends" title={new Date(room.expires_at!).toLocaleString()}>ends in {span(left)}</small>}
       {chat.state.value !== 'connected' && <span class="badge" role="status">Reconnecting…</span>}
     </header>
   );
 }
 
 function Composer({ chat, room }: { chat: Chat; room: Room }) {
-  const [text, setText] = useState('');
+  const [text, setText] = useState(chat.drafts[room.room] ?? '');
   const field = useRef<HTMLTextAreaElement>(null);
   const closed = room.status !== 'active' ? `This chat has ${room.status === 'ended' ? 'ended' : 'expired'}.`
     : room.may_send === 'creator' && room.creator !== chat.me.id ? 'Only its creator writes here.' : '';
 
-  useEffect(() => { if (innerWidth > 720) field.current?.focus(); }, [room.room]);
-  useEffect(() => {
+  useLayoutEffect(() => { if (innerWidth > 720) field.current?.focus(); }, [room.room]);
+  useLayoutEffect(() => {
+    chat.drafts[room.room] = text;
     const area = field.current;
     if (!area) return;
-    area.rows = Math.min(6, Math.max(1, text.split('\n').length));
+    // As high as what is written, up to the style's bound.
+    area.style.height = 'auto';
+    area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
   }, [text]);
 
   function submit(event?: Event) {
@@ -57,11 +63,17 @@ function Composer({ chat, room }: { chat: Chat; room: Room }) {
     setText('');
   }
 
-  if (closed) return <p class="closed">{closed}</p>;
+  if (closed) {
+    return (
+      <p class="closed">{closed}{room.kind === 'direct' && room.peer && room.status !== 'active' && (
+        <button class="primary" onClick={() => void chat.direct(room.peer!)}>Start again</button>
+      )}</p>
+    );
+  }
   return (
     <form class="composer" onSubmit={submit}>
       <Attach chat={chat} room={room.room} />
-      <textarea id="compose" ref={field} value={text} rows={1} aria-label={`Message to ${chat.titleOf(room)}`} placeholder="Write a message"
+      <textarea id="compose" ref={field} value={text} rows={1} dir="auto" aria-label={`Message to ${chat.titleOf(room)}`} placeholder="Write a message"
         onInput={event => { setText(event.currentTarget.value); chat.isTyping(room.room); }}
         onKeyDown={event => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) submit(event); }} />
       <button class="primary icon" aria-label="Send" disabled={!text.trim()}><Send /></button>

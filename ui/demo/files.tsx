@@ -88,7 +88,9 @@ export function Attach({ chat, room }: { chat: Chat; room: string }) {
             <li key={one.key}>
               <span class="title">{one.name}</span>
               {one.failed
-                ? <><span class="error" role="alert">{one.failed}</span><button type="button" class="link" onClick={() => chat.forget(one.key)}>Discard</button></>
+                ? <><span class="error" role="alert">{one.failed}</span>
+                    <button type="button" class="link" onClick={() => void chat.attach(one.room, one.file, one.key)}>Try again</button>
+                    <button type="button" class="link" onClick={() => chat.forget(one.key)}>Discard</button></>
                 : <progress value={one.part} aria-label={`Sending ${one.name}`} />}
             </li>
           ))}

@@ -1,7 +1,7 @@
 // A new chat: find one person for a direct chat, or several for a group.
 
 import type { RefObject } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from './api';
 import { type Chat, name } from './chat';
 import { Avatar } from './parts';
@@ -12,6 +12,8 @@ export function NewChat({ chat, dialog }: { chat: Chat; dialog: RefObject<HTMLDi
   const [chosen, setChosen] = useState<api.Person[]>([]);
   const [title, setTitle] = useState('');
   const [error, setError] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLUListElement>(null);
 
   useEffect(() => {
     if (!query.trim()) return setFound([]);
@@ -38,34 +40,56 @@ export function NewChat({ chat, dialog }: { chat: Chat; dialog: RefObject<HTMLDi
     }
   }
 
-  const others = found.filter(person => !chosen.some(other => other.id === person.id));
+  // Whoever has a token of a back end has no name here, but an id.
+  const id = query.trim();
+  const isKnown = (one: string) => one === chat.me.id || [...found, ...chosen].some(person => person.id === one || person.username === one);
+  const others = [...found, ...(id && !isKnown(id) ? [{ id }] : [])].filter(person => !chosen.some(other => other.id === person.id));
+
+  function choose(person: api.Person) {
+    setChosen([...chosen, person]);
+    setQuery('');
+    field.current?.focus();
+  }
+
+  // Enter takes the first one found; the arrows go through them.
+  function keys(event: KeyboardEvent) {
+    if (event.key === 'Enter' && query && others[0]) {
+      event.preventDefault();
+      choose(others[0]);
+    }
+    if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
+    event.preventDefault();
+    const buttons = [field.current!, ...list.current!.querySelectorAll('button')];
+    const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
+    buttons[Math.max(0, at + (event.key === 'ArrowDown' ? 1 : -1))]?.focus();
+  }
   return (
     <dialog ref={dialog} aria-label="New chat" onClose={close}>
       <form onSubmit={make}>
         <h2>New chat</h2>
-        <label>Find people<input type="search" value={query} onInput={event => setQuery(event.currentTarget.value)}
-          placeholder="Name or username" autocomplete="off" /></label>
+        <label>Find people<input ref={field} inputMode="search" value={query} onInput={event => setQuery(event.currentTarget.value)}
+          onKeyDown={keys} placeholder="Name, username or id" autocomplete="off" autocapitalize="off" spellcheck={false} /></label>
         {chosen.length > 0 && (
           <p class="chosen">{chosen.map(person => (
             <button type="button" key={person.id} onClick={() => setChosen(chosen.filter(other => other !== person))}
               aria-label={`Leave out ${name(person, person.id)}`}>{name(person, person.id)} ×</button>
           ))}</p>
         )}
-        <ul class="found" aria-label="Found">
+        <ul class="found" aria-label="Found" ref={list} onKeyDown={event => { if (event.key !== 'Enter') keys(event); }}>
           {others.map(person => (
-            <li key={person.id}><button type="button" class="person" onClick={() => { setChosen([...chosen, person]); setQuery(''); }}>
+            <li key={person.id}><button type="button" class="person" onClick={() => choose(person)}>
               <Avatar id={person.id} label={name(person, person.id)} />
-              <span>{name(person, person.id)} {person.username && <small>@{person.username}</small>}</span>
+              <span dir="auto">{name(person, person.id)} <small>{person.username ? `@${person.username}` : !person.first_name && 'by this id'}</small></span>
             </button></li>
           ))}
-          {query && !others.length && <li class="empty">Nobody is called so.</li>}
+          {query && !others.length && <li class="empty">No one else found.</li>}
         </ul>
         {chosen.length > 0 && <label>Title {chosen.length === 1 && <small>(makes it a group)</small>}
           <input value={title} maxLength={100} onInput={event => setTitle(event.currentTarget.value)} /></label>}
         <p class="error" role="alert">{error}</p>
         <footer>
           <button type="button" onClick={close}>Cancel</button>
-          <button class="primary" disabled={!chosen.length}>{chosen.length > 1 || title ? 'Make group' : 'Start chat'}</button>
+          <button class="primary" disabled={!chosen.length}>{chosen.length > 1 || title ? 'Create group' : 'Start chat'}</button>
         </footer>
       </form>
     </dialog>

@@ -58,7 +58,7 @@ function Line({ chat, room }: { chat: Chat; room: Room }) {
     <li>
       <button class={`room ${open ? 'open' : ''}`} aria-current={open ? 'page' : undefined} onClick={() => void enter()}>
         <Avatar id={room.peer ?? room.room} label={title} online={room.peer ? chat.online.value[room.peer] : false} />
-        <span class="words"><span class="title">{title}</span><span class={`last ${typing ? 'live' : ''}`}>{text}</span></span>
+        <span class="words"><span class="title" dir="auto">{title}</span><span class={`last ${typing ? 'live' : ''}`} dir="auto">{text}</span></span>
         <span class="side"><time>{when}</time>
           {room.unread > 0 && <span class="unread" aria-label={`${room.unread} unread`}>{room.unread > 99 ? '99+' : room.unread}</span>}
         </span>

@@ -53,18 +53,18 @@ export function SignIn({ onEnter }: { onEnter: (session: api.Session) => void })
           <Avatar id={last.user.id} label={name(last.user, last.user.id)} /> <span>Continue as <b>{name(last.user, last.user.id)}</b></span>
         </button>
       )}
-      <form onSubmit={submit} aria-label={making ? 'Make an account' : 'Sign in'}>
-        <h2>{making ? 'Make an account' : 'Sign in'}</h2>
+      <form onSubmit={submit} aria-label={making ? 'Create an account' : 'Sign in'}>
+        <h2>{making ? 'Create an account' : 'Sign in'}</h2>
         {making && <label>Name<input name="first_name" autocomplete="name" maxLength={64} /></label>}
         <label>{making ? 'Username' : 'Username or e-mail'}
           <input name="username" autocomplete="username" required minLength={3} autocapitalize="off" spellcheck={false} /></label>
         <label>Password
           <input name="password" type="password" autocomplete={making ? 'new-password' : 'current-password'} required minLength={8} /></label>
         <p class="error" role="alert">{error}</p>
-        <button class="primary" disabled={busy}>{making ? 'Make account' : 'Sign in'}</button>
+        <button class="primary" disabled={busy}>{making ? 'Create account' : 'Sign in'}</button>
         {about?.registration && (
           <button type="button" class="link" onClick={() => { setMaking(!making); setError(''); }}>
-            {making ? 'I have an account' : 'Make an account instead'}
+            {making ? 'I have an account' : 'Create an account'}
           </button>
         )}
       </form>

@@ -14,19 +14,29 @@ const STEP = 40;
 // Pixels from an edge at which it moves, and from the end that still count as being there.
 const EDGE = 600;
 const NEAR = 80;
+// Pixels by which the end of a message may be below the screen and still count as seen.
+const SLACK = 8;
+// After so long without an answer it is said.
+const LATE_MS = 3_000;
 // Messages of one person within this time are one group.
 const GROUP_MS = 5 * 60_000;
 
 export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   const all = chat.messages.value[room.room] ?? [];
-  const waiting = chat.waiting.value.filter(waiting => waiting.room === room.room);
+  const waiting = chat.outbox.waiting.value.filter(waiting => waiting.room === room.room && waiting.target === undefined);
+  const place = useMemo(() => chat.places[room.room], []);
+  // Where reading had come to when the room was opened: what is new since stands below a line. Told once the first page is here.
+  const [unreadFrom, setUnreadFrom] = useState<number>();
+  const met = useRef(false);
   // The seq of the first message in the window; none: the window ends with the newest.
-  const [from, setFrom] = useState<number>();
-  const [atEnd, setAtEnd] = useState(true);
+  const [from, setFrom] = useState<number | undefined>(place?.from);
+  const [atEnd, setAtEnd] = useState(!place);
   const box = useRef<HTMLDivElement>(null);
+  const inner = useRef<HTMLDivElement>(null);
   const anchor = useRef<{ seq: string; top: number } | undefined>(undefined);
   const loading = useRef(false);
   const latest = useRef(() => Promise.resolve());
+  const pinned = useRef(atEnd);
 
   const begin = useMemo(() => {
     if (from === undefined) return Math.max(0, all.length - WINDOW);
@@ -35,24 +45,34 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   }, [all, from]);
   const shown = all.slice(begin, begin + WINDOW);
   const isLast = begin + WINDOW >= all.length;
+  pinned.current = atEnd && isLast;
+
+  // The messages in the page whose end, or beginning, is on the screen.
+  const onScreen = () => {
+    const view = box.current!.getBoundingClientRect();
+    const items = [...box.current!.querySelectorAll<HTMLElement>('[data-seq]')];
+    const place = (item: HTMLElement) => item.getBoundingClientRect();
+    return {
+      first: items.find(item => place(item).bottom > view.top),
+      last: items.findLast(item => place(item).bottom <= view.bottom + SLACK),
+    };
+  };
 
   // Remembers where a message is that stays in the page over the next change.
   function hold() {
-    const view = box.current!.getBoundingClientRect();
-    const items = box.current!.querySelectorAll<HTMLElement>('[data-seq]');
-    for (const item of items) {
-      const { top, bottom } = item.getBoundingClientRect();
-      if (bottom > view.top) {
-        anchor.current = { seq: item.dataset['seq']!, top };
-        return;
-      }
-    }
+    const { first } = onScreen();
+    if (first) anchor.current = { seq: first.dataset['seq']!, top: first.getBoundingClientRect().top };
   }
 
   async function look() {
     const view = box.current!;
     const end = view.scrollHeight - view.scrollTop - view.clientHeight;
-    setAtEnd(isLast && end < NEAR);
+    const isAtEnd = isLast && end < NEAR;
+    setAtEnd(isAtEnd);
+    const { first, last } = onScreen();
+    if (last) chat.seen(Number(last.dataset['seq']));
+    chat.places[room.room] = isAtEnd || !first ? undefined
+      : { from: all[begin]?.seq, seq: Number(first.dataset['seq']), top: first.getBoundingClientRect().top };
     if (loading.current) return;
     if (view.scrollTop < EDGE) {
       if (begin > 0) {
@@ -79,21 +99,56 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
 
   latest.current = look;
 
+  // Opened with unread messages: begin at the first of them, not at the newest.
+  useEffect(() => {
+    if (met.current || !all.length) return;
+    met.current = true;
+    const seq = room.read_seq;
+    if (!room.unread || place) return;
+    loading.current = true;
+    setAtEnd(false);
+    void chat.reach(room.room, seq).finally(() => {
+      loading.current = false;
+      const known = chat.messages.value[room.room] ?? [];
+      const first = known.findIndex(message => message.seq > seq && message.sender !== chat.me.id);
+      if (first < 0) return setAtEnd(true);
+      setUnreadFrom(known[first]!.seq);
+      setFrom(known[Math.max(0, first - STEP)]!.seq);
+      requestAnimationFrame(() => {
+        box.current?.querySelector('.unread-line')?.scrollIntoView({ block: 'start' });
+        void latest.current();
+      });
+    });
+  }, [all.length > 0]);
+
   useLayoutEffect(() => {
     const view = box.current!;
     if (anchor.current) {
       const item = view.querySelector(`[data-seq="${anchor.current.seq}"]`);
       if (item) view.scrollTop += item.getBoundingClientRect().top - anchor.current.top;
       anchor.current = undefined;
-    } else if (atEnd && isLast) {
+    } else if (pinned.current) {
       view.scrollTop = view.scrollHeight;
     }
   });
 
+  useLayoutEffect(() => {
+    const item = place && box.current!.querySelector(`[data-seq="${place.seq}"]`);
+    if (item) box.current!.scrollTop += item.getBoundingClientRect().top - place.top;
+  }, []);
+
+  // Pictures arrive, an editor opens, the composer grows: who was at the end stays there.
+  useEffect(() => {
+    const sizes = new ResizeObserver(() => { if (pinned.current) box.current!.scrollTop = box.current!.scrollHeight; });
+    sizes.observe(box.current!);
+    sizes.observe(inner.current!);
+    return () => sizes.disconnect();
+  }, []);
+
   const newest = all.at(-1)?.seq;
   useEffect(() => {
-    if (atEnd) chat.seen();
-    const back = () => { if (!document.hidden && atEnd) chat.seen(); };
+    const back = () => { if (!document.hidden && box.current) void latest.current(); };
+    back();
     document.addEventListener('visibilitychange', back);
     return () => document.removeEventListener('visibilitychange', back);
   }, [newest, atEnd]);
@@ -104,22 +159,33 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
     requestAnimationFrame(() => { box.current!.scrollTop = box.current!.scrollHeight; });
   }
 
+  // What was refused keeps its place by time; what is on its way comes last.
+  const refused = waiting.filter(message => message.failed);
+  const since = (index: number) => shown[index - 1]?.ts ?? (begin === 0 ? 0 : shown[0]?.ts ?? 0);
+  const refusedBefore = (ts: number, index: number) => refused.filter(({ at }) => at < ts && at >= since(index));
+  const lastTs = shown.at(-1)?.ts ?? 0;
+
   return (
     <div class="timeline-box">
       <div class="timeline" ref={box} onScroll={() => void look()} tabIndex={0} role="log" aria-label="Messages" aria-live="polite">
-        {begin === 0 && !chat.older.value[room.room] && <p class="first">This is the beginning.</p>}
-        {shown.map((message, index) => {
-          const before = shown[index - 1];
-          const newDay = !before || day(before.ts) !== day(message.ts);
-          const grouped = !newDay && before?.sender === message.sender && message.ts - before.ts < GROUP_MS;
-          return (
-            <Fragment key={message.seq}>
-              {newDay && <p class="day"><span>{day(message.ts)}</span></p>}
-              <Bubble chat={chat} room={room} message={message} grouped={grouped} />
-            </Fragment>
-          );
-        })}
-        {isLast && waiting.map(message => <Sending key={message.client_id} chat={chat} message={message} />)}
+        <div class="messages" ref={inner}>
+          {begin === 0 && !chat.older.value[room.room] && <p class="first">This is the beginning.</p>}
+          {shown.map((message, index) => {
+            const before = shown[index - 1];
+            const newDay = !before || day(before.ts) !== day(message.ts);
+            const grouped = !newDay && before?.sender === message.sender && message.ts - before.ts < GROUP_MS;
+            return (
+              <Fragment key={message.seq}>
+                {refusedBefore(message.ts, index).map(one => <Sending key={one.client_id} chat={chat} message={one} />)}
+                {newDay && <p class="day"><span>{day(message.ts)}</span></p>}
+                {message.seq === unreadFrom && <p class="unread-line" role="separator"><span>New messages</span></p>}
+                <Bubble chat={chat} room={room} message={message} grouped={grouped} />
+              </Fragment>
+            );
+          })}
+          {isLast && refused.filter(({ at }) => at >= lastTs).map(one => <Sending key={one.client_id} chat={chat} message={one} />)}
+          {isLast && waiting.filter(one => !one.failed).map(one => <Sending key={one.client_id} chat={chat} message={one} />)}
+        </div>
       </div>
       {!atEnd && <button class="to-end" onClick={toEnd}>{room.unread ? `${room.unread} new` : 'Newest'} ↓</button>}
     </div>
@@ -128,46 +194,59 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
 
 function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; message: Message; grouped: boolean }) {
   const [editing, setEditing] = useState<string>();
+  const form = useRef<HTMLFormElement>(null);
   const mine = message.sender === chat.me.id;
   const who = name(chat.persons.value[message.sender], message.sender);
-  const file = message.deleted ? undefined : uploadOf(message.metadata);
+  const change = mine ? chat.outbox.waiting.value.find(one => one.room === room.room && one.target === message.seq) : undefined;
+  const deleted = message.deleted || change?.deletes;
+  const file = deleted ? undefined : uploadOf(message.metadata);
   const fate = mine ? chat.fate(room.room, message.seq) : undefined;
+  const body = deleted ? 'This message was deleted.' : change?.body ?? message.body;
+
+  // The whole editor is on the screen, its buttons too.
+  useLayoutEffect(() => { form.current?.scrollIntoView({ block: 'nearest' }); }, [editing !== undefined]);
+
+  function close() {
+    setEditing(undefined);
+    document.getElementById('compose')?.focus();
+  }
 
   function save(event: Event) {
     event.preventDefault();
-    const body = editing?.trim();
-    if (body && body !== message.body) void chat.edit(room.room, message.seq, body);
-    setEditing(undefined);
+    const text = editing?.trim();
+    if (text && text !== message.body) chat.edit(room.room, message.seq, text);
+    close();
   }
 
   return (
-    <article class={`message ${mine ? 'mine' : ''} ${grouped ? 'grouped' : ''}`} data-seq={message.seq} aria-label={`${who}, ${time(message.ts)}`}>
+    <article class={`message ${mine ? 'mine' : ''} ${grouped ? 'grouped' : ''} ${change ? 'sending' : ''}`} data-seq={message.seq}
+      aria-label={`${who}, ${time(message.ts)}`}>
       {!mine && !grouped && <Avatar id={message.sender} label={who} />}
       <div class="bubble">
-        {!mine && !grouped && room.kind !== 'direct' && <strong class="who">{who}</strong>}
+        {!mine && !grouped && room.kind !== 'direct' && <strong class="who" dir="auto">{who}</strong>}
         {editing !== undefined ? (
-          <form onSubmit={save}>
-            <textarea value={editing} rows={2} aria-label="Change the message" autofocus
+          <form ref={form} onSubmit={save} onKeyDown={event => { if (event.key === 'Escape') close(); }}>
+            <textarea value={editing} rows={2} dir="auto" aria-label="Edit the message" autofocus
               onInput={event => setEditing(event.currentTarget.value)}
-              onKeyDown={event => {
-                if (event.key === 'Escape') setEditing(undefined);
-                if (event.key === 'Enter' && !event.shiftKey) save(event);
-              }} />
-            <footer><button type="button" onClick={() => setEditing(undefined)}>Cancel</button><button class="primary">Save</button></footer>
+              onKeyDown={event => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) save(event); }} />
+            <footer><button type="button" onClick={close}>Cancel</button><button class="primary">Save</button></footer>
           </form>
         ) : file ? <Attachment chat={chat} upload={file} /> : (
-          <p class={message.deleted ? 'gone' : ''}>{message.deleted ? 'This message was deleted.' : message.body}</p>
+          <p class={deleted ? 'gone' : ''} dir="auto">{body}</p>
         )}
-        <span class="meta">
-          {message.edited_at && !message.deleted && 'edited '}
-          <time dateTime={new Date(message.ts).toISOString()}>{time(message.ts)}</time>
-          {fate && <span class={`fate ${fate}`} role="img" aria-label={fate} title={fate}>{fate === 'sent' ? '✓' : '✓✓'}</span>}
-        </span>
-        {mine && !message.deleted && editing === undefined && (
+        {change?.failed ? <Refused chat={chat} message={change} what={change.deletes ? 'Not deleted: ' : 'Not saved: '} /> : (
+          <span class="meta">
+            {message.edited_at && !deleted && 'edited '}
+            <time dateTime={new Date(message.ts).toISOString()}>{time(message.ts)}</time>
+            {change ? <Clock what={change.deletes ? 'deleting' : 'saving'} />
+              : fate && <span class={`fate ${fate}`} role="img" aria-label={fate} title={fate}>{fate === 'sent' ? '✓' : '✓✓'}</span>}
+          </span>
+        )}
+        {mine && !deleted && editing === undefined && (
           <span class="acts">
-            {!file && <button class="icon" aria-label="Edit" title="Edit" onClick={() => setEditing(message.body)}><Pen /></button>}
+            {!file && <button class="icon" aria-label="Edit" title="Edit" onClick={() => setEditing(body)}><Pen /></button>}
             <button class="icon" aria-label="Delete" title="Delete" onClick={() => {
-              if (confirm('Delete this message for everybody?')) void chat.remove(room.room, message.seq);
+              if (confirm('Delete this message for everybody?')) chat.remove(room.room, message.seq);
             }}><Bin /></button>
           </span>
         )}
@@ -176,18 +255,26 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
   );
 }
 
-function Sending({ chat, message }: { chat: Chat; message: Waiting }) {
+const Clock = ({ what }: { what: string }) => <span class="fate" role="img" aria-label={what} title={what}>◷</span>;
+
+function Refused({ chat, message, what = '' }: { chat: Chat; message: Waiting; what?: string }) {
   return (
-    <article class="message mine sending" aria-label="Not sent yet">
+    <span class="meta">
+      <span class="error" role="alert">{what}{message.failed}</span>
+      <button class="link" onClick={() => chat.outbox.retry(message.client_id)}>Try again</button>
+      <button class="link" onClick={() => chat.outbox.remove(message.client_id)}>Discard</button>
+    </span>
+  );
+}
+
+function Sending({ chat, message }: { chat: Chat; message: Waiting }) {
+  const isLate = chat.state.value === 'connected' && chat.now.value - message.at > LATE_MS;
+  return (
+    <article class={`message mine sending ${message.failed ? 'refused' : ''}`} aria-label="Not sent yet">
       <div class="bubble">
-        <p>{message.body}</p>
-        <span class="meta">
-          {message.failed ? <>
-            <span class="error">{message.failed}</span>
-            <button class="link" onClick={() => chat.retry(message.client_id)}>Try again</button>
-            <button class="link" onClick={() => chat.discard(message.client_id)}>Discard</button>
-          </> : <>{time(message.at)} <span class="fate" role="img" aria-label="sending" title="sending">◷</span></>}
-        </span>
+        <p dir="auto">{message.body}</p>
+        {message.failed ? <Refused chat={chat} message={message} />
+          : <span class="meta">{isLate && 'Not answered yet '}{time(message.at)} <Clock what="sending" /></span>}
       </div>
     </article>
   );
