@@ -108,6 +108,11 @@ export class Chat {
       rooms.push(...page.rooms);
       if (!(cursor = page.cursor) || rooms.length >= 1_000) break;
     }
+    // What is over leaves the list, but not the screen of whoever looks at it.
+    const open = this.room.value;
+    if (open && !rooms.some(room => room.room === open.room)) {
+      rooms.push(open.status === 'active' ? { ...open, status: 'ended' } : open);
+    }
     this.rooms.value = rooms;
     rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
     void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
@@ -200,6 +205,8 @@ export class Chat {
       this.older.value = { ...this.older.value, [id]: page.more };
     }
     this.put(id, page.messages);
+    // The list may have been made before the newest of them.
+    this.change(id, room => ({ unread: Math.max(room.unread, this.unreadAfter(id, room.read_seq)) }));
     this.settle(id, page.messages);
     void this.know(page.messages.map(message => message.sender));
   }
@@ -297,8 +304,12 @@ export class Chat {
   }
 
   private readTo(id: string, seq: number) {
-    const left = (this.messages.value[id] ?? []).filter(message => message.seq > seq && message.sender !== this.me.id);
-    this.change(id, room => seq > room.read_seq ? { read_seq: seq, unread: left.length } : {});
+    this.change(id, room => seq > room.read_seq ? { read_seq: seq, unread: this.unreadAfter(id, seq) } : {});
+  }
+
+  // Of those that are known.
+  private unreadAfter(id: string, seq: number): number {
+    return (this.messages.value[id] ?? []).filter(message => message.seq > seq && message.sender !== this.me.id).length;
   }
 
   // The messages of the open room up to this one have been on the screen.

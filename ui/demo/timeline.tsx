@@ -35,8 +35,11 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   const inner = useRef<HTMLDivElement>(null);
   const anchor = useRef<{ seq: string; top: number } | undefined>(undefined);
   const loading = useRef(false);
+  // Until the first unread message is found, nothing counts as seen.
+  const opening = useRef(true);
   const latest = useRef(() => Promise.resolve());
   const pinned = useRef(atEnd);
+  const shape = useRef('');
 
   const begin = useMemo(() => {
     if (from === undefined) return Math.max(0, all.length - WINDOW);
@@ -65,12 +68,17 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   }
 
   async function look() {
-    const view = box.current!;
+    const view = box.current;
+    if (!view) return;
+    // A change of size may come as a scroll, too: whoever was at the end stays there.
+    const geometry = `${view.clientHeight} of ${view.scrollHeight}`;
+    if (pinned.current && geometry !== shape.current) view.scrollTop = view.scrollHeight;
+    shape.current = geometry;
     const end = view.scrollHeight - view.scrollTop - view.clientHeight;
     const isAtEnd = isLast && end < NEAR;
-    setAtEnd(isAtEnd);
+    if (!opening.current) setAtEnd(isAtEnd);
     const { first, last } = onScreen();
-    if (last) chat.seen(Number(last.dataset['seq']));
+    if (last && !opening.current) chat.seen(Number(last.dataset['seq']));
     chat.places[room.room] = isAtEnd || !first ? undefined
       : { from: all[begin]?.seq, seq: Number(first.dataset['seq']), top: first.getBoundingClientRect().top };
     if (loading.current) return;
@@ -104,22 +112,32 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
     if (met.current || !all.length) return;
     met.current = true;
     const seq = room.read_seq;
-    if (!room.unread || place) return;
+    if (!room.unread || place) {
+      opening.current = false;
+      return;
+    }
     loading.current = true;
     setAtEnd(false);
     void chat.reach(room.room, seq).finally(() => {
       loading.current = false;
       const known = chat.messages.value[room.room] ?? [];
       const first = known.findIndex(message => message.seq > seq && message.sender !== chat.me.id);
-      if (first < 0) return setAtEnd(true);
+      if (first < 0) {
+        opening.current = false;
+        return setAtEnd(true);
+      }
       setUnreadFrom(known[first]!.seq);
       setFrom(known[Math.max(0, first - STEP)]!.seq);
-      requestAnimationFrame(() => {
-        box.current?.querySelector('.unread-line')?.scrollIntoView({ block: 'start' });
-        void latest.current();
-      });
     });
   }, [all.length > 0]);
+
+  useLayoutEffect(() => {
+    const mark = box.current!.querySelector('.unread-line');
+    if (!opening.current || !mark) return;
+    opening.current = false;
+    mark.scrollIntoView({ block: 'start' });
+    void look();
+  }, [unreadFrom]);
 
   useLayoutEffect(() => {
     const view = box.current!;
@@ -139,7 +157,7 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
 
   // Pictures arrive, an editor opens, the composer grows: who was at the end stays there.
   useEffect(() => {
-    const sizes = new ResizeObserver(() => { if (pinned.current) box.current!.scrollTop = box.current!.scrollHeight; });
+    const sizes = new ResizeObserver(() => { if (pinned.current && box.current) box.current.scrollTop = box.current.scrollHeight; });
     sizes.observe(box.current!);
     sizes.observe(inner.current!);
     return () => sizes.disconnect();
@@ -156,7 +174,6 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   function toEnd() {
     setFrom(undefined);
     setAtEnd(true);
-    requestAnimationFrame(() => { box.current!.scrollTop = box.current!.scrollHeight; });
   }
 
   // What was refused keeps its place by time; what is on its way comes last.
