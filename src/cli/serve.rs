@@ -70,7 +70,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
         metrics: metrics.clone(),
         log,
     }));
-    backups.note_in(Arc::clone(operators.audit()));
+    backups.note_in(Arc::clone(operators.audit()), Arc::clone(operators.failures()));
     let admin_routes = http::admin(health.clone(), metrics.clone(), Arc::clone(&backups));
     let admin_routes = admin_routes.merge(admin::routes(Arc::clone(&operators)));
     let options = Options::admin(&config.limits);
@@ -105,7 +105,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let routes = http::public(health, metrics.clone()).merge(engine.routes());
     let is_for_here = config.auth.is_development() && !config.server.development_anywhere;
     let routes = if is_for_here { http::on_this_machine(routes) } else { routes };
-    let options = Options::public(&config.limits);
+    let options = Options::public(&config.limits).behind(&config.server.trusted_proxies);
     let mut public = tokio::spawn(public.serve(routes, options, metrics, stop.clone()));
     say_hello(&config, public_address, admin_address)?;
 

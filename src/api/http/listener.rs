@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn;
+use axum::response::IntoResponse as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,8 +22,10 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::address::{Connections, Peer, Refusal};
+use super::error::HttpError;
 use super::linger::linger;
-use crate::config::Limits;
+use super::seats::{Seat, Seats};
+use crate::config::{Limits, Network};
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
 use crate::shutdown::Shutdown;
@@ -39,6 +43,10 @@ pub struct Options {
     pub total: u32,
     /// Whether they appear in the connection metrics.
     pub counted: bool,
+    /// Whose connections bring those of others, as they say in `X-Forwarded-For`.
+    pub proxies: Arc<[Network]>,
+    /// When all places are taken, the connection that has been idle for longest makes room.
+    pub make_room: bool,
 }
 
 impl Options {
@@ -51,13 +59,21 @@ impl Options {
             per_address: limits.connections_per_address,
             total: limits.connections,
             counted: true,
+            proxies: Arc::default(),
+            make_room: false,
         }
+    }
+
+    /// The same behind these proxies.
+    #[must_use]
+    pub fn behind(self, proxies: &[Network]) -> Self {
+        Self { proxies: proxies.into(), ..self }
     }
 
     /// For the admin listener: a handful of connections.
     #[must_use]
     pub fn admin(limits: &Limits) -> Self {
-        Self { per_address: 0, total: 64, counted: false, ..Self::public(limits) }
+        Self { per_address: 0, total: 64, counted: false, make_room: true, ..Self::public(limits) }
     }
 }
 
@@ -69,6 +85,10 @@ const REFUSALS: usize = 64;
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// After an error of accept itself, such as too many open files: trying at once again would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// For the last bytes of an answer to somebody whose place is wanted.
+const LEAVE_GRACE: Duration = Duration::from_millis(100);
+/// Milliseconds after which who has too many connections may try again.
+const REFUSED_MS: u64 = 5_000;
 /// For answers under way when the listener stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -110,7 +130,9 @@ impl Listener {
         let accept_errors = metrics.accept_errors.clone();
         let metrics = if options.counted { metrics } else { Arc::default() };
         let open = metrics.connections.clone();
-        let connections = Connections::new(options.per_address, options.total, open);
+        let proxies = Arc::clone(&options.proxies);
+        let connections = Connections::new(options.per_address, options.total, proxies, open);
+        let seats = Seats::default();
         let refusals = Arc::new(Semaphore::new(REFUSALS));
         let mut tasks = JoinSet::new();
         loop {
@@ -127,10 +149,16 @@ impl Listener {
                 Some(_) = tasks.join_next() => continue,
                 () = stop.draining() => break,
             };
-            match connections.admit(address) {
+            let admitted = match connections.admit(address) {
+                Err(Refusal::Total) if options.make_room && seats.make_room() => connections.admit_instead(address),
+                admitted => admitted,
+            };
+            match admitted {
                 Ok(peer) => {
                     metrics.connections_opened.inc();
-                    tasks.spawn(connection(stream, peer, router.clone(), options.clone(), stop.clone()));
+                    let seat = seats.take();
+                    let (connections, router, options) = (connections.clone(), router.clone(), options.clone());
+                    tasks.spawn(connection(stream, Taken { peer, connections, seat }, router, options, stop.clone()));
                 }
                 Err(refusal) => {
                     let reason = match refusal {
@@ -157,14 +185,37 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, options: Options, stop: Shutdown) {
+/// A connection that has a place.
+struct Taken {
+    peer: Peer,
+    connections: Connections,
+    seat: Arc<Seat>,
+}
+
+async fn connection(stream: TcpStream, taken: Taken, router: Router, options: Options, stop: Shutdown) {
+    let Taken { peer, connections, seat } = taken;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let address = peer.address;
+    let at_work = Arc::clone(&seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request)
+        let (busy, router) = (at_work.busy(), router.clone());
+        let admitted = connections.admit_request(&peer, request.headers());
+        async move {
+            let _busy = busy;
+            match admitted {
+                Ok(peer) => {
+                    request.extensions_mut().insert(peer);
+                    router.oneshot(request).await
+                }
+                Err(_) => {
+                    let why = "too many connections from this address";
+                    let refused = HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", why);
+                    Ok(refused.retry_after(REFUSED_MS).into_response())
+                }
+            }
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -179,6 +230,11 @@ async fn connection(stream: TcpStream, peer: Peer, router: Router, options: Opti
         () = stop.draining() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = seat.is_wanted() => {
+            connection.as_mut().graceful_shutdown();
+            // An answer may be on its way still.
+            tokio::time::timeout(LEAVE_GRACE, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = result {

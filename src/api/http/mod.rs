@@ -24,6 +24,7 @@ mod host;
 mod linger;
 mod listener;
 mod pages;
+mod seats;
 mod timely;
 
 #[cfg(test)]

@@ -172,6 +172,21 @@ async fn who_has_no_key_is_answered_before_his_body_comes() {
     assert_eq!(answered.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up_also_from_somebody_with_a_key() {
+    let health = Health::new(Shutdown::new());
+    let router = admin(health, Arc::default(), Arc::new(Backups::new("key".to_owned())));
+    let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
+    let request = axum::http::Request::post("/admin/backup")
+        .header("authorization", "Bearer key")
+        .header("content-type", "application/json")
+        .body(never)
+        .unwrap();
+    let begun = tokio::time::Instant::now();
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert_eq!((answer.status(), begun.elapsed()), (StatusCode::BAD_REQUEST, timely::BODY_DEADLINE));
+}
+
 #[tokio::test]
 async fn a_page_that_had_its_name_point_here_reads_nothing() {
     let shell = shell(|_| ()).await;
@@ -193,6 +208,21 @@ async fn a_page_that_had_its_name_point_here_reads_nothing() {
             served.await.unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_lock_nobody_out_of_the_admin_port() {
+    let shell = shell(|options| {
+        let admin = Options::admin(&Limits::default());
+        (options.total, options.make_room) = (admin.total, admin.make_room);
+    })
+    .await;
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(shell.address).await.unwrap());
+        assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 "), "after {}", idle.len());
+    }
+    assert_eq!(within("the first one is closed", idle[0].read(&mut [0; 1])).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]
