@@ -57,9 +57,9 @@ fn an_act_is_done_and_stands_in_the_audit_log() {
     let (code, error) = code_and_error(&run(dir.path(), &["actors", "restart", "hub"]));
     assert_eq!((code, error.as_str()), (2, "error: hub takes no restart; it takes: nothing\n"));
     assert_eq!(json_of(dir.path(), &["user", "disconnect", "a/b c"]), json!({ "closed": 0 }));
-    assert_eq!(stdout(&run(dir.path(), &["user", "ban", "eve"])), "eve is banned; 0 connections closed\n");
-    assert_eq!(json_of(dir.path(), &["user", "show", "eve"])["banned"], true);
-    assert_eq!(json_of(dir.path(), &["user", "unban", "eve"]), json!({ "closed": 0 }));
+    assert_eq!(stdout(&run(dir.path(), &["user", "ban", "bob"])), "bob is banned; 0 connections closed\n");
+    assert_eq!(json_of(dir.path(), &["user", "show", "bob"])["banned"], true);
+    assert_eq!(json_of(dir.path(), &["user", "unban", "bob"]), json!({ "closed": 0 }));
     let audit = std::fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap();
     let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said: Vec<_> = lines.iter().map(|line| (&line["who"], &line["target"], &line["outcome"])).collect();

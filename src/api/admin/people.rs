@@ -1,4 +1,4 @@
-//! Users as the store has them: list, detail; sending one's connections away, and banning.
+//! Users as the store has them: list, detail; sending one's connections away, signing out, and banning.
 //!
 //! A ban goes the way of the accounts: all tokens are refused, a back end's too, and it outlasts a restart.
 
@@ -173,13 +173,32 @@ pub(super) async fn disconnect(
     Ok(Json(Closed { closed }))
 }
 
+/// Whom an act is meant for.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Meant {
+    /// Also somebody of whom nothing is known here: a back end may make tokens for whom it likes. Without it a slip of the
+    /// fingers is told instead of carried out.
+    #[serde(default)]
+    force: bool,
+}
+
+/// What is done to a user's tokens.
+#[derive(Clone, Copy)]
+enum Act {
+    Ban,
+    Unban,
+    SignOut,
+}
+
 /// `POST /admin/users/{user}/ban`: whether there is an account or not.
 pub(super) async fn ban(
     State(admin): Shared,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
+    Body(meant): Body<Meant>,
 ) -> Result<Json<Closed>, HttpError> {
-    set_ban(&admin, &who, &user, true).await
+    act(&admin, &who, &user, &meant, Act::Ban).await
 }
 
 /// `POST /admin/users/{user}/unban`.
@@ -187,16 +206,47 @@ pub(super) async fn unban(
     State(admin): Shared,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
+    Body(meant): Body<Meant>,
 ) -> Result<Json<Closed>, HttpError> {
-    set_ban(&admin, &who, &user, false).await
+    act(&admin, &who, &user, &meant, Act::Unban).await
 }
 
-async fn set_ban(admin: &Admin, who: &Who, user: &str, banned: bool) -> Result<Json<Closed>, HttpError> {
-    let user = user_of(user)?;
-    let done = admin.live()?.accounts.ban(&user, banned).await.map_err(|error| refused(&error));
-    let what = if banned { "user.ban" } else { "user.unban" };
+/// `POST /admin/users/{user}/sign-out`: all sign-ins are ended, and all tokens made until now refused, a back end's too.
+pub(super) async fn sign_out(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(user): Path<String>,
+    Body(meant): Body<Meant>,
+) -> Result<Json<Closed>, HttpError> {
+    act(&admin, &who, &user, &meant, Act::SignOut).await
+}
+
+async fn act(admin: &Admin, who: &Who, user: &str, meant: &Meant, act: Act) -> Result<Json<Closed>, HttpError> {
+    let (live, user) = (admin.live()?, user_of(user)?);
+    if !meant.force && !is_known(live, &user).await? {
+        return Err(not_found("user"));
+    }
+    let done = match act {
+        Act::Ban => live.accounts.ban(&user, true).await,
+        Act::Unban => live.accounts.ban(&user, false).await,
+        Act::SignOut => live.accounts.revoke_tokens(&user).await,
+    };
+    let done = done.map_err(|error| refused(&error));
+    let what = match act {
+        Act::Ban => "user.ban",
+        Act::Unban => "user.unban",
+        Act::SignOut => "user.sign_out",
+    };
     admin.note(who, what, user.as_str(), done.as_ref().err()).await?;
     done.map(|closed| Json(Closed { closed }))
+}
+
+/// Whether anything is known of a user: the store or the accounts have him, he is banned, or connected.
+async fn is_known(live: &Live, user: &UserId) -> Result<bool, HttpError> {
+    if live.accounts.is_banned(user) || !live.hub.sessions().of(user).is_empty() {
+        return Ok(true);
+    }
+    Ok(live.node.store().user(user).await.map_err(stored)?.user.is_some())
 }
 
 fn refused(error: &Refusal) -> HttpError {

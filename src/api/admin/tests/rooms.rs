@@ -74,7 +74,13 @@ async fn a_banned_user_is_sent_away_until_the_ban_is_taken_back() {
     let rig = Rig::start().await;
     rig.connect("ann");
     assert_eq!(rig.post("/admin/users/ann/ban", "").await, (200, json!({ "closed": 1 })));
-    assert_eq!(rig.post("/admin/users/nobody%20yet/ban", "").await, (200, json!({ "closed": 0 })));
+    // A slip of the fingers bans nobody and makes nobody; whom only a back end knows is banned by force.
+    for act in ["ban", "unban", "sign-out"] {
+        assert_eq!(rig.post(&format!("/admin/users/nobody%20yet/{act}"), "").await.0, 404);
+    }
+    assert_eq!(rig.get("/admin/users/nobody%20yet").await.0, 404);
+    let forced = rig.post("/admin/users/nobody%20yet/ban", r#"{"force":true}"#).await;
+    assert_eq!(forced, (200, json!({ "closed": 0 })));
     let banned = async || {
         let users = rig.all("/admin/users?", 10).await;
         let users = users.iter().filter(|user| user["banned"] == true);
@@ -86,6 +92,15 @@ async fn a_banned_user_is_sent_away_until_the_ban_is_taken_back() {
     assert_eq!(rig.ok("/admin/users/ann").await["banned"], false);
     let audit = rig.ok("/admin/audit").await;
     assert_eq!(texts(audit["items"].as_array().unwrap(), "what"), ["user.unban", "user.ban", "user.ban"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_signs_a_user_out() {
+    let rig = Rig::start().await;
+    rig.connect("ann");
+    assert_eq!(rig.post("/admin/users/ann/sign-out", "").await, (200, json!({ "closed": 1 })));
+    let audit = rig.ok("/admin/audit").await;
+    assert_eq!(texts(audit["items"].as_array().unwrap(), "what"), ["user.sign_out"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
