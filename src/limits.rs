@@ -97,6 +97,11 @@ pub const JSON_DEPTH: usize = 32;
 pub const TOKEN_BYTES: usize = 8 * 1024;
 /// Sign-ins of one user that are good at a time. The one not used for longest makes room.
 pub const SIGN_INS: usize = 100;
+/// Lines in a minute that tell of failed attempts of one kind from one address; all of them are counted.
+pub const FAILURES_SAID_PER_MINUTE: u32 = 10;
+/// Lines of the audit log in a minute for failed attempts at the admin port: with it an attacker takes a week to push out what
+/// operators have done.
+pub const FAILURES_AUDITED_PER_MINUTE: u32 = 10;
 /// Networks from which owners of accounts came, remembered: about 100 bytes each.
 pub const KNOWN_NETWORKS: usize = 64 * 1024;
 /// Passwords of one network that wait to be hashed, one after the other: about half a second.

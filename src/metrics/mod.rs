@@ -60,6 +60,8 @@ pub struct Metrics {
     pub commands: Family<Method, Counter>,
     /// Error replies by code.
     pub reply_errors: Family<Code, Counter>,
+    /// Passwords, tokens and keys that were shown and are not good, by what they are.
+    pub auth_failures: Family<Reason, Counter>,
     /// Connections that could not be accepted: too few open files, most likely.
     pub accept_errors: Counter,
     /// When the last backup was finished, in seconds since the epoch; 0 if there is none.
@@ -128,6 +130,7 @@ impl Metrics {
             disconnects: add(r, "disconnects", "Disconnects decided by the server, by code"),
             commands: add(r, "commands", "Commands of clients, by method"),
             reply_errors: add(r, "reply_errors", "Error replies, by code"),
+            auth_failures: add(r, "auth_failures", "Passwords, tokens and keys that are not good, by what they are"),
             accept_errors: add(r, "accept_errors", "Connections that could not be accepted"),
             backup_last_seconds: add(r, "backup_last_timestamp_seconds", "When the last backup was taken; 0: never"),
             messages_accepted: add(r, "messages_accepted", "Messages accepted"),

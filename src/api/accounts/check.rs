@@ -1,5 +1,6 @@
 //! What may be a name, an address, a password.
 
+use crate::api::visible::deceives;
 use crate::config::Secret;
 use crate::storage::accounts::Profile;
 
@@ -46,6 +47,12 @@ impl Names {
             if !shaped || email.len() > EMAIL || email.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 return Err(NotAName("email: that is no e-mail address"));
             }
+            // One that looks like another, or is another spelling of it, would be an address of its own.
+            if !email.is_ascii() {
+                return Err(NotAName(
+                    "email: letters a-z only; a domain in other letters in its form that begins with xn--",
+                ));
+            }
         }
         profile(&self.profile)?;
         Ok(Self { username, email, profile: self.profile })
@@ -55,8 +62,9 @@ impl Names {
 /// Whether it may be shown to others.
 pub(super) fn profile(profile: &Profile) -> Result<(), NotAName> {
     for name in [&profile.first_name, &profile.last_name] {
-        if name.len() > NAME || name.chars().any(char::is_control) {
-            return Err(NotAName("first_name, last_name: at most 64 bytes without control characters"));
+        if name.len() > NAME || name.chars().any(deceives) {
+            let why = "first_name, last_name: at most 64 bytes without control characters and what can't be seen";
+            return Err(NotAName(why));
         }
     }
     let avatar = &profile.avatar_url;
@@ -99,6 +107,10 @@ mod tests {
             ("ada", Some("no address"), "", ""),
             ("ada", Some("a@b\r\nbcc: x.y"), "", ""),
             ("ada", None, "line\nfeed", ""),
+            ("ada", None, "\u{202e}adA", ""),
+            ("ada", None, "A\u{200b}da", ""),
+            ("ada", Some("ade\u{301}@example.com"), "", ""),
+            ("ada", Some("ada@exаmple.com"), "", ""),
             ("ada", None, "", "javascript:alert(1)"),
             ("ada", None, "", "http://tracker.example.com/x.png"),
         ] {

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
+use crate::api::failures::Kind;
 use crate::api::http::{HttpError, Peer, names_this_machine};
 use crate::config::Secret;
 
@@ -76,7 +77,11 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, mut request: Request,
             response
         }
         Err(error) => {
-            tracing::info!(from = ?from, path = request.uri().path(), "an admin request is refused");
+            // Without anything shown it is a stray page or a probe.
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                admin.failures.note(Kind::Admin, from.map(|from| from.ip()), error.code());
+            }
+            tracing::debug!(from = ?from, path = request.uri().path(), "an admin request is refused");
             error.into_response()
         }
     }

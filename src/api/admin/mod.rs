@@ -49,6 +49,7 @@ use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
 use crate::api::engine::Engine;
+use crate::api::failures::Failures;
 use crate::api::http::{self, HttpError};
 use crate::config::Loaded;
 use crate::env::Env;
@@ -110,6 +111,7 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     guard: Guard,
     audit: Arc<Audit>,
+    failures: Arc<Failures>,
     log: Arc<LogRing>,
     accepts: Mutex<Accepts>,
     started: Timestamp,
@@ -126,14 +128,22 @@ impl Admin {
         let config = &loaded.config;
         let guard = Guard::new(key, config.admin.token.as_ref(), config.server.production);
         let audit = Arc::new(Audit::new(&config.data.dir));
+        let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock)).audited_in(Arc::clone(&audit));
+        let failures = Arc::new(failures);
         let (started, accepts) = (env.steady(), Mutex::default());
-        Self { guard, audit, log, accepts, started, loaded, env, health, metrics, live: OnceLock::new() }
+        Self { guard, audit, failures, log, accepts, started, loaded, env, health, metrics, live: OnceLock::new() }
     }
 
     /// Where changes are noted.
     #[must_use]
     pub fn audit(&self) -> &Arc<Audit> {
         &self.audit
+    }
+
+    /// Where keys and tokens are told of that are not good.
+    #[must_use]
+    pub fn failures(&self) -> &Arc<Failures> {
+        &self.failures
     }
 
     /// From now on there is an engine to look at.
@@ -165,6 +175,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/users/{user}/disconnect", post(people::disconnect))
         .route("/admin/users/{user}/ban", post(people::ban))
         .route("/admin/users/{user}/unban", post(people::unban))
+        .route("/admin/users/{user}/sign-out", post(people::sign_out))
         .route("/admin/sessions", get(sessions::list))
         .route("/admin/sessions/{client}", get(sessions::detail))
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))

@@ -65,6 +65,12 @@ pub enum TokenOutcome {
 }
 
 impl TokenError {
+    /// Whether somebody may be trying: not if there is no token, if it was good lately, or if we can't tell.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::KeysUnavailable)
+    }
+
     /// After `connect`: an SDK answers 109 with a new token, retries after 100, and gives up after 101 and 3500.
     #[must_use]
     pub fn on_connect(self) -> TokenOutcome {

@@ -64,7 +64,14 @@ pub(super) enum Refusal {
 impl Connections {
     /// Bounds, 0 for none; `open` shows the number.
     pub(super) fn new(per_address: u32, total: u32, proxies: Arc<[Network]>, open: Gauge) -> Self {
-        Self(Arc::new(Shared { per_address, total, proxies, open, warned: AtomicBool::new(false), counts: Mutex::default() }))
+        Self(Arc::new(Shared {
+            per_address,
+            total,
+            proxies,
+            open,
+            warned: AtomicBool::new(false),
+            counts: Mutex::default(),
+        }))
     }
 
     /// Counts a connection.

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::address::Peer;
 use super::error::HttpError;
 use crate::api::admin::audit::{Audit, Line};
+use crate::api::failures::{Failures, Kind};
 use crate::config::Secret;
 use crate::env::Env;
 use crate::storage::upkeep::Upkeep;
@@ -26,7 +27,7 @@ use crate::storage::upkeep::Upkeep;
 pub struct Backups {
     key: Secret,
     upkeep: OnceLock<Arc<Upkeep>>,
-    audit: OnceLock<Arc<Audit>>,
+    audit: OnceLock<(Arc<Audit>, Arc<Failures>)>,
 }
 
 impl Backups {
@@ -36,15 +37,15 @@ impl Backups {
         Self { key: Secret::new(key), upkeep: OnceLock::new(), audit: OnceLock::new() }
     }
 
-    /// From now on each backup that is asked for is noted here.
-    pub fn note_in(&self, audit: Arc<Audit>) {
+    /// From now on each backup that is asked for is noted here, and each wrong key there.
+    pub fn note_in(&self, audit: Arc<Audit>, failures: Arc<Failures>) {
         // A second one would be that of the same folder.
-        let _ = self.audit.set(audit);
+        let _ = self.audit.set((audit, failures));
     }
 
     /// Notes what came of a request. That it can't be noted takes nothing back.
     async fn note(&self, from: Option<SocketAddr>, dir: &Path, outcome: &str) {
-        let Some(audit) = self.audit.get().cloned() else { return };
+        let Some((audit, _)) = self.audit.get().cloned() else { return };
         let line = Line {
             at: Env::system().now(),
             who: "key".to_owned(),
@@ -80,6 +81,9 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
     let headers = request.headers();
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !shown.is_some_and(|shown| backups.key.is(shown)) {
+        if let (Some(_), Some((_, failures))) = (shown, backups.audit.get()) {
+            failures.note(Kind::Admin, peer.map(|peer| peer.address.ip()), "unauthorized");
+        }
         let why = "a backup takes the key in the data folder; `kervan backup` has it";
         return HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     }

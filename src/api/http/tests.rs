@@ -176,7 +176,8 @@ async fn who_has_no_key_is_answered_before_his_body_comes() {
 async fn a_body_that_never_ends_is_given_up_also_from_somebody_with_a_key() {
     let health = Health::new(Shutdown::new());
     let router = admin(health, Arc::default(), Arc::new(Backups::new("key".to_owned())));
-    let never = axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
+    let never =
+        axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
     let request = axum::http::Request::post("/admin/backup")
         .header("authorization", "Bearer key")
         .header("content-type", "application/json")

@@ -6,12 +6,13 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{Refused, Rest};
-use crate::api::auth::TokenError;
+use crate::api::auth::{TokenError, Verified};
+use crate::api::failures::Kind;
 use crate::api::handlers::Caller;
 use crate::api::handlers::input;
 use crate::api::http::{self, HttpError};
@@ -77,7 +78,17 @@ impl FromRequestParts<Rest> for SignedIn {
         if token.is_empty() {
             return Err(token_refused(TokenError::Missing).into());
         }
-        let verified = rest.verifier.connection(token).await.map_err(token_refused)?;
+        let verified = match rest.verifier.connection(token).await {
+            // The socket says so, too: `expire_at` ends what the token grants, whatever its `exp` is.
+            Ok(Verified { expires_at: Some(at), .. }) if at <= rest.sessions.clock().now() => Err(TokenError::Expired),
+            verified => verified,
+        };
+        let verified = verified.map_err(|error| {
+            if error.is_failure() {
+                rest.failed(Kind::Token, address(&parts.headers, &parts.extensions, rest), &error.to_string());
+            }
+            token_refused(error)
+        })?;
         match verified.user {
             Some(user) => Ok(Self { user, sign_in: verified.sign_in }),
             None => Err(crate::api::handlers::Error::Anonymous.into()),
@@ -136,10 +147,15 @@ impl FromRequestParts<Rest> for From {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
-        let Some(peer) = parts.extensions.get::<http::Peer>() else {
+        address(&parts.headers, &parts.extensions, rest).map(Self).ok_or_else(|| {
             tracing::error!("a request without its peer");
-            return Err(HttpError::internal().into());
-        };
-        Ok(Self(http::client_address(peer.address.ip(), &parts.headers, &rest.config.server.trusted_proxies)))
+            HttpError::internal().into()
+        })
     }
+}
+
+/// Whom a request comes from.
+pub(super) fn address(headers: &HeaderMap, extensions: &Extensions, rest: &Rest) -> Option<IpAddr> {
+    let peer = extensions.get::<http::Peer>()?;
+    Some(http::client_address(peer.address.ip(), headers, &rest.config.server.trusted_proxies))
 }

@@ -30,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::actors::gateway::hub::{Limiter, Rate};
 use crate::api::accounts::Accounts;
 use crate::api::auth::Verifier;
+use crate::api::failures::Kind;
 use crate::api::handlers::Handlers;
 use crate::api::http::{self, HttpError};
 use crate::api::session::Server;
@@ -116,6 +117,11 @@ impl Rest {
         &self.handlers
     }
 
+    /// Something was shown that is not good.
+    fn failed(&self, kind: Kind, from: Option<IpAddr>, why: &str) {
+        self.sessions.failures().note(kind, from, why);
+    }
+
     /// Counts an attempt to sign in or register from this address's network.
     ///
     /// # Errors
@@ -123,6 +129,7 @@ impl Rest {
     fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
         self.attempts.admit(&http::network(address)).map_err(|ms| {
             let why = "too many attempts from this address";
+            self.failed(Kind::SignIn, Some(address), "too_many_requests");
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
         })
     }

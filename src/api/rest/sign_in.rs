@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::extract::{From, SignedIn};
 use super::profiles::MyAccount;
 use super::{At, Body, Refused, Rest};
-use crate::api::accounts::{Client, Names, Tokens};
+use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
+use crate::api::failures::Kind;
 use crate::api::http::{self, HttpError};
 use crate::config::Secret;
 use crate::ids::{Timestamp, UserId};
@@ -170,6 +171,19 @@ fn client(address: IpAddr, headers: &HeaderMap) -> Client<'_> {
     Client { network: http::network(address), agent }
 }
 
+/// Tells of what was shown and is not good.
+fn told<T>(rest: &Rest, kind: Kind, address: IpAddr, done: Result<T, Refusal>) -> Result<T, Refusal> {
+    let why = match &done {
+        Err(Refusal::Wrong) => "wrong_credentials",
+        Err(Refusal::Over) => "signed_out",
+        Err(Refusal::Banned) => "banned",
+        Err(Refusal::TooMany { .. }) => "too_many_requests",
+        _ => return done,
+    };
+    rest.failed(kind, Some(address), why);
+    done
+}
+
 /// Make an account
 #[utoipa::path(post, path = "/api/auth/register", tag = "sign-in", request_body = NewAccount,
     responses((status = 201, body = SignedInAs), Refused))]
@@ -182,6 +196,7 @@ async fn register(
     rest.attempt(address)?;
     let NewAccount { username, password, email, first_name, last_name } = new;
     let names = Names { username, email, profile: Profile { first_name, last_name, avatar_url: String::new() } };
+    // Not told as a failure: names that are taken or no names are nobody's attack.
     let tokens = rest.accounts.register(names, &password.secret(), client(address, &headers)).await?;
     Ok((StatusCode::CREATED, Json(tokens.into())))
 }
@@ -200,7 +215,8 @@ async fn log_in(
     let Some(name) = username.or(email) else {
         return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "username or email is missing").into());
     };
-    Ok(Json(rest.accounts.log_in(&name, &password.secret(), client(address, &headers)).await?.into()))
+    let tokens = rest.accounts.log_in(&name, &password.secret(), client(address, &headers)).await;
+    Ok(Json(told(&rest, Kind::SignIn, address, tokens)?.into()))
 }
 
 /// Sign in as a user of the development mode; not in the document, because it is not there otherwise.
@@ -228,7 +244,8 @@ async fn refresh(
     From(address): From,
     Body(Refresh { refresh_token }): Body<Refresh>,
 ) -> Result<Json<SignedInAs>, Refused> {
-    match rest.accounts.refresh(&refresh_token, http::network(address)).await {
+    let refreshed = rest.accounts.refresh(&refresh_token, http::network(address)).await;
+    match told(&rest, Kind::Refresh, address, refreshed) {
         Ok(tokens) => Ok(Json(tokens.into())),
         Err(refusal) => {
             // Only guesses count: pages behind one address refresh all the time.
@@ -267,7 +284,8 @@ async fn password(
     rest.attempt(address)?;
     let NewPassword { current_password, new_password } = new;
     let (current, new) = (current_password.secret(), new_password.secret());
-    rest.accounts.change_password(&user, sign_in, &current, &new, http::network(address)).await?;
+    let changed = rest.accounts.change_password(&user, sign_in, &current, &new, http::network(address)).await;
+    told(&rest, Kind::SignIn, address, changed)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

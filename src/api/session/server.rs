@@ -9,6 +9,7 @@ use super::channels::Channels;
 use super::methods::Methods;
 use crate::actors::gateway::hub::{Hub, Limiter, Rate};
 use crate::api::auth::Verifier;
+use crate::api::failures::Failures;
 use crate::api::protocol::FrameLimits;
 use crate::config::Config;
 use crate::env::{Clock, Env};
@@ -71,6 +72,7 @@ pub struct Server {
     pub(super) metrics: Arc<Metrics>,
     pub(super) options: Options,
     pub(super) shutdown: Shutdown,
+    failures: Failures,
     /// Names this start of this node.
     node: Uuid,
     started: Instant,
@@ -89,8 +91,9 @@ impl Server {
         shutdown: Shutdown,
     ) -> Self {
         let limiter = Limiter::new(options.rate, env.clock.clone());
+        let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock));
         let (node, started) = (env.ids.next(), Instant::now());
-        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown, node, started }
+        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown, failures, node, started }
     }
 
     /// Counts a message of this user, however it came.
@@ -99,6 +102,12 @@ impl Server {
     /// It is one too many and does not count; milliseconds until the next one will pass.
     pub fn admit_message(&self, user: &UserId) -> Result<(), u64> {
         self.limiter.admit(user)
+    }
+
+    /// Where what is not good is told of, however it came.
+    #[must_use]
+    pub fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// Names this start of this node.

@@ -1,5 +1,7 @@
 //! Names of files: what is kept of one, and how it is told to a browser.
 
+use crate::api::visible::deceives;
+
 /// Bytes of a name.
 const NAME_BYTES: usize = 200;
 
@@ -7,11 +9,7 @@ const NAME_BYTES: usize = 200;
 #[must_use]
 pub fn clean(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let harmless = |c: &char| {
-        !c.is_control()
-            && !matches!(*c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let text: String = last.chars().filter(harmless).collect();
+    let text: String = last.chars().filter(|c| !deceives(*c)).collect();
     let text = text.trim().trim_start_matches('.');
     let end = text.floor_char_boundary(NAME_BYTES);
     let text = text[..end].trim_end();

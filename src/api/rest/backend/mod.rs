@@ -34,8 +34,9 @@ use utoipa_axum::routes;
 
 use self::input::Command;
 use self::output::{Answer, Batched, Outcome, Plain};
-use super::extract::body_refused;
+use super::extract::{address, body_refused};
 use super::{Refused, Rest};
+use crate::api::failures::Kind;
 use crate::api::handlers;
 use crate::api::handlers::input::parse;
 use crate::api::http::HttpError;
@@ -59,6 +60,9 @@ impl FromRequest<Rest> for Many {
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
         let shown = key(request.headers());
         if !rest.config.api.key.as_ref().zip(shown).is_some_and(|(key, shown)| key.is(shown)) {
+            if shown.is_some() {
+                rest.failed(Kind::ApiKey, address(request.headers(), request.extensions(), rest), "wrong key");
+            }
             let why = "this takes the key of [api] in the header X-API-Key";
             return Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into());
         }

@@ -28,6 +28,7 @@ pub struct Rig {
     pub address: SocketAddr,
     pub engine: Option<Engine>,
     pub dir: Arc<TempDir>,
+    pub metrics: Arc<Metrics>,
     shutdown: Shutdown,
     stop: Shutdown,
     served: JoinHandle<()>,
@@ -79,8 +80,9 @@ impl Rig {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address(), Shutdown::new());
         let router = http::public(health, Arc::clone(&metrics)).merge(engine.routes());
-        let served = tokio::spawn(listener.serve(router, Options::public(&config.limits), metrics, stop.clone()));
-        Self { address, engine: Some(engine), dir, shutdown, stop, served }
+        let served =
+            tokio::spawn(listener.serve(router, Options::public(&config.limits), Arc::clone(&metrics), stop.clone()));
+        Self { address, engine: Some(engine), dir, metrics, shutdown, stop, served }
     }
 
     /// Drains it and starts it again over the same folder.

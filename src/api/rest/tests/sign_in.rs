@@ -206,6 +206,55 @@ async fn a_banned_user_has_no_token_that_counts() {
 }
 
 #[tokio::test]
+async fn who_is_signed_out_by_the_operator_has_no_token_that_counts_and_signs_in_again() {
+    let rig = Rig::start().await;
+    let tokens = rig.registered("ada").await;
+    let (socket, _) = rig.socket(&tokens).await;
+    let user = crate::ids::UserId::new(tokens["user"]["id"].as_str().unwrap()).unwrap();
+    let of_back_end = format!("Bearer {}", rig.token(user.as_str()));
+    rig.engine.as_ref().unwrap().accounts().revoke_tokens(&user).await.unwrap();
+    assert_eq!(closed(socket).await, 3500);
+    let asked =
+        async |token: &str| rig.send("GET", "/api/chats", &[("authorization", token)], Value::Null).await.status;
+    assert_eq!(asked(&of_back_end).await, 401, "a back end's of before is refused, too");
+    assert_eq!(rig.refreshed(&tokens).await.refusal(), (401, "signed_out"));
+    let login = json!({"username": "ada", "password": PASSWORD});
+    assert_eq!(rig.post("/api/auth/login", login).await.status, 200, "it is no ban");
+}
+
+#[tokio::test]
+async fn what_is_shown_and_not_good_is_counted_by_what_it_is() {
+    let rig = Rig::with(|config| config.limits.sign_ins_per_minute = 3).await;
+    let login = json!({"username": "nobody", "password": PASSWORD});
+    assert_eq!(rig.post("/api/auth/login", login).await.status, 401);
+    assert_eq!(rig.post("/api/auth/refresh", json!({"refresh_token": "x.y"})).await.status, 401);
+    let send =
+        async |name: &str, value: &str, path: &str| rig.send("POST", path, &[(name, value)], json!({})).await.status;
+    assert_eq!(send("authorization", "Bearer x.y.z", "/api/chats").await, 401);
+    assert_eq!(send("authorization", "", "/api/chats").await, 401, "nothing is shown");
+    assert_eq!(send("x-api-key", "a key that is not it", "/api/info").await, 401);
+    let metrics = rig.metrics.encode().unwrap();
+    for kind in ["sign_in", "refresh", "token", "api_key"] {
+        let line = format!("kervan_auth_failures_total{{reason=\"{kind}\"}} 1\n");
+        assert!(metrics.contains(&line), "{kind}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_token_grants_ends_with_expire_at_over_rest_as_well() {
+    let rig = Rig::start().await;
+    let key = jsonwebtoken::EncodingKey::from_secret(super::rig::SECRET.as_bytes());
+    let asked = async |expire_at: u64| {
+        let claims = json!({"sub": "ann", "expire_at": expire_at});
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+        rig.send("GET", "/api/chats", &[("authorization", &format!("Bearer {token}"))], Value::Null).await
+    };
+    assert_eq!(asked(1_000).await.refusal(), (401, "token_expired"));
+    assert_eq!(asked(0).await.status, 200, "never");
+    assert_eq!(asked(99_999_999_999).await.status, 200);
+}
+
+#[tokio::test]
 async fn keys_are_rotated_without_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keys.toml");
