@@ -147,9 +147,16 @@ pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const LISTED_PLACES: usize = 64;
 /// Bytes of a page of a room list, about; one larger line goes alone.
 pub const ROOM_LIST_BYTES: usize = 256 * 1024;
-/// Rows of the outbox that the relay takes at a time.
+/// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over whoever caused them.
 pub const RELAY_ROWS: usize = 512;
-/// Members that a fan-out tells at a time.
+/// Of those, rows for one target that takes nothing for now. More are read again when it does.
+pub const RELAY_PARKED: usize = 32;
+/// Records of the relay that the store does not have yet: some 100 ms of the projector's work. Behind more of them
+/// everybody's facts would wait.
+pub const RELAY_AHEAD: usize = 1_024;
+/// Of those, records for one target.
+pub const RELAY_BATCH: usize = 32;
+/// Members of a fan-out that get rows of their own at a time.
 pub const RELAY_MEMBERS: usize = 500;
-/// Expired rooms that a scan tells at most.
+/// Expired rooms that are read at a time.
 pub const EXPIRY_PAGE: usize = 500;

@@ -15,6 +15,7 @@ use super::partitions::Partitions;
 use crate::actors::chain::Chain;
 use crate::actors::directory::{Directory, Part};
 use crate::actors::gateway::frames::Answer;
+use crate::actors::marks::Marks;
 use crate::actors::partition::shell::{Context, PartitionMessage};
 use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
@@ -72,13 +73,14 @@ impl Actor for Workers {
         myself: ActorRef<WorkersMessage>,
         (context, partitions, commands): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
-        let append = append_by(commands);
+        let (append, outbox) = (append_by(commands), Arc::new(Marks::new()));
         let deps = Deps {
             projector: projector::Deps {
                 journal: Arc::clone(&context.journal),
                 store: Arc::clone(&context.store),
                 applied: Arc::clone(&context.applied),
                 stored: Arc::clone(&context.stored),
+                outbox: Arc::clone(&outbox),
                 report: Arc::new(move |rows| {
                     for row in rows {
                         let compare = PartitionMessage::Compare(row.next_offset, Chain(row.chain));
@@ -89,12 +91,16 @@ impl Actor for Workers {
             },
             relay: relay::Deps {
                 store: Arc::clone(&context.store),
+                journal: Arc::clone(&context.journal),
                 append: Arc::clone(&append),
                 stored: Arc::clone(&context.stored),
+                outbox,
                 retry: RELAY_RETRY,
             },
             expiry: expiry::Deps {
                 store: Arc::clone(&context.store),
+                journal: Arc::clone(&context.journal),
+                stored: Arc::clone(&context.stored),
                 append,
                 env: context.env.clone(),
                 every: EXPIRY_SCAN,

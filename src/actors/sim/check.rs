@@ -9,12 +9,12 @@ use crate::actors::kinds;
 use crate::actors::room::command::RoomKind;
 use crate::actors::room::members::Standing;
 use crate::actors::room::parts::Status;
-use crate::actors::user::command::RoomChange;
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Partition, Seq};
 use crate::storage::journal::memory::MemoryLog;
 use crate::storage::journal::record::Envelope;
 use crate::storage::store::SeqRange;
+use crate::storage::store::rows::OutboxPlace;
 
 impl World<'_> {
     /// I6: after a commit the chains of the rows are those of the log; where the rows have all, their states are the
@@ -61,7 +61,7 @@ impl World<'_> {
                 return Some(format!("partition {partition} is stored up to {watermark} of {end}"));
             }
         }
-        if let Some(row) = self.store.rows().relay_next(Partition::FIRST, 1).first() {
+        if let Some(row) = self.store.rows().relay_next(OutboxPlace::first_of(Partition::FIRST), 1).first() {
             return Some(format!("the outbox has a row of {} at {}", row.source, row.offset));
         }
         for client in 0..self.clients.len() {
@@ -193,12 +193,8 @@ impl World<'_> {
                 let EntityState::User(own) = &self.truth.stream(&Entity::User(user.clone())).state else { continue };
                 let inside = matches!(state.standing(user), Some(Standing::Member(_) | Standing::Invited(_)));
                 let listed = own.room(room.id);
-                let ended = state.status() != Status::Active;
-                let right = match listed {
-                    None => !inside,
-                    Some(listed) => inside && (listed.change == RoomChange::Ended) == ended,
-                };
-                if !right {
+                let lives = state.status() == Status::Active;
+                if listed.is_some() != (inside && lives) {
                     let standing = state.standing(user);
                     return Err(format!(
                         "relay: {user} is {standing:?} of {:?} ({:?}), his list says {listed:?}",

@@ -17,21 +17,21 @@ use crate::actors::gateway::hub::{Encode, Hub, Overload, Owners, Presence, Wire}
 use crate::actors::partition::item::NodeId;
 use crate::actors::room::command::Command;
 use crate::actors::user::UserCommand;
-use crate::actors::workers::relay::step::Place;
 use crate::actors::{room, user};
 use crate::env::{Clock, ManualClock};
 use crate::ids::{Partition, RoomId, UserId};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::storage::journal::record::Addressed;
+use crate::storage::store::rows::OutboxPlace;
 
 /// Who is told of a command's answer.
 #[derive(Clone, Debug)]
 pub enum Asker {
     /// A client's command: its connection and its token.
     Client(u32, u32),
-    /// The relay: a record of its step.
-    Relay(Partition, Place),
+    /// The relay: a record of a target's batch.
+    Relay(Partition, OutboxPlace),
     /// The expiry scanner.
     Expiry(RoomId),
 }
@@ -236,7 +236,7 @@ impl World<'_> {
     fn answered(&mut self, node: NodeId, asker: Asker, answer: Answer) {
         match asker {
             Asker::Client(connection, token) => self.reply(node, connection, token, answer),
-            Asker::Relay(source, place) => self.relay_answered(node, source, place, answer),
+            Asker::Relay(target, place) => self.relay_answered(node, target, place, answer),
             Asker::Expiry(room) => self.expiry_answered(node, room, answer),
         }
     }

@@ -14,13 +14,15 @@ use crate::actors::partition::item::NodeId;
 use crate::actors::workers::persistence::projector::Projector;
 use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry::{self, Scanner};
-use crate::actors::workers::relay::step::{self, Place, Step, Then, Told};
+use crate::actors::workers::relay::turns::{self, Turns};
 use crate::ids::{Partition, RoomId};
 use crate::limits;
 use crate::storage::store::Commit;
 use crate::storage::store::memory::Core as Rows;
-use crate::storage::store::rows::{OutboxRow, WatermarkRow};
+use crate::storage::store::rows::{OutboxPlace, OutboxRow, WatermarkRow};
 
+/// Members of a fan-out that get rows of their own at a time.
+const FAN_OUT: usize = 3;
 /// Snapshots that are kept for falling back.
 const SNAPSHOTS: usize = 4;
 
@@ -101,17 +103,19 @@ pub struct Workers {
     /// A commit is on its way, of this life of the projector.
     committing: bool,
     life: u32,
-    told: Told,
-    steps: BTreeMap<Partition, Delivery>,
+    turns: Turns,
+    /// Batches under way, by target.
+    given: BTreeMap<Partition, Given>,
+    /// Told, and not removed yet.
+    told: Vec<OutboxPlace>,
     scanner: Scanner,
 }
 
-/// A step of the relay that is not through.
-struct Delivery {
-    then: Then,
-    open: BTreeSet<Place>,
-    by_target: BTreeMap<Partition, (BTreeSet<Place>, Place)>,
-    failed: BTreeSet<Partition>,
+/// A batch of the relay that is under way.
+struct Given {
+    places: Vec<OutboxPlace>,
+    open: BTreeSet<OutboxPlace>,
+    failed: bool,
 }
 
 impl Workers {
@@ -121,8 +125,9 @@ impl Workers {
             projector: None,
             committing: false,
             life: 0,
-            told: Told::default(),
-            steps: BTreeMap::new(),
+            turns: Turns::default(),
+            given: BTreeMap::new(),
+            told: Vec::new(),
             scanner: Scanner::default(),
         }
     }
@@ -241,93 +246,68 @@ impl World<'_> {
         self.after(self.plan.project_every_ms, What::Project { node });
     }
 
-    /// A round of a node's relay: the next step of each source that is not under way.
+    /// A round of a node's relay, as its shell has it: reads the outbox and gives each free target its batch.
     pub fn relay(&mut self, node: NodeId) {
         self.after(400, What::Relay { node });
-        let Some(rows) = self.store.get() else { return };
-        let mut sources: BTreeMap<Partition, Vec<OutboxRow>> = BTreeMap::new();
-        for row in rows.relay_next(Partition::FIRST, limits::RELAY_ROWS) {
-            sources.entry(row.source).or_default().push(row);
-        }
-        let index = self.index(node);
-        let (mut commands, mut through) = (Vec::new(), Vec::new());
-        for (source, outbox) in sources {
-            let workers = &mut self.nodes[index].workers;
-            if workers.steps.contains_key(&source) {
-                continue;
-            }
-            let step = match step::next(&outbox) {
-                Some(Step::Members { room, after }) => {
-                    let page = rows.members(room, after.as_ref(), 3);
-                    step::fan_out(&outbox[0], &page, page.len() < 3).ok()
-                }
-                step => step,
+        let (now_ms, index) = (self.now, self.index(node));
+        let Some(rows) = self.store.get_mut() else { return };
+        let workers = &mut self.nodes[index].workers;
+        workers.told.iter().for_each(|place| rows.relay_done(*place));
+        workers.turns.removed(&std::mem::take(&mut workers.told));
+        let mut from = Some(Partition::FIRST);
+        while let Some(source) = from {
+            let Some(first) = rows.relay_next(OutboxPlace::first_of(source), 1).first().map(OutboxRow::place) else {
+                break;
             };
-            let Some(Step::Deliver { mut records, then }) = step else { continue };
-            workers.told.rest(source, &mut records);
-            let mut delivery =
-                Delivery { then, open: BTreeSet::new(), by_target: BTreeMap::new(), failed: BTreeSet::new() };
-            for (target, records) in records {
-                let places: BTreeSet<Place> = records.iter().map(|(place, _)| place.clone()).collect();
-                delivery.open.extend(places.iter().cloned());
-                if let Some((last, _)) = records.last() {
-                    delivery.by_target.insert(target, (places, last.clone()));
-                }
-                commands.extend(records.into_iter().map(|(place, record)| (source, target, place, record)));
-            }
-            if delivery.open.is_empty() {
-                through.push(source);
-            }
-            workers.steps.insert(source, delivery);
+            workers.turns.begins_at(first);
+            from = Partition::new(first.source.get() + 1);
         }
-        for source in through {
-            self.step_is_through(node, source);
+        for row in workers.turns.fan_outs() {
+            let Some(fan_out) = &row.fan_out else { continue };
+            let page = rows.members(fan_out.room, fan_out.after.as_ref(), FAN_OUT);
+            let after = page.last().filter(|_| page.len() == FAN_OUT).map(|last| last.user.clone());
+            if let Ok(records) = turns::expand(&row, &page) {
+                rows.relay_expand(row.place(), records, after.as_ref());
+                workers.turns.expanded(row.source, after);
+            }
         }
-        for (source, target, place, record) in commands {
-            self.command(node, Asker::Relay(source, place), target, record);
+        for (from, limit) in workers.turns.wanted() {
+            let found = rows.relay_next(from, limit);
+            let whole = found.len() < limit || found.last().is_some_and(|row| row.source != from.source);
+            workers.turns.load(from.source, found, whole);
+        }
+        let batches = workers.turns.next(now_ms, limits::RELAY_AHEAD, |_| true);
+        let mut commands = Vec::new();
+        for (target, batch) in batches {
+            let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
+            let open = places.iter().copied().collect();
+            workers.given.insert(target, Given { places, open, failed: false });
+            commands.extend(batch.into_iter().map(|(place, record)| (target, place, record)));
+        }
+        for (target, place, record) in commands {
+            self.command(node, Asker::Relay(target, place), target, record);
         }
     }
 
     /// What became of a record of the relay.
-    pub fn relay_answered(&mut self, node: NodeId, source: Partition, place: Place, answer: Answer) {
-        let index = self.index(node);
+    pub fn relay_answered(&mut self, node: NodeId, target: Partition, place: OutboxPlace, answer: Answer) {
+        let (now_ms, index) = (self.now, self.index(node));
         let workers = &mut self.nodes[index].workers;
-        let Some(delivery) = workers.steps.get_mut(&source) else { return };
-        if !delivery.open.remove(&place) {
+        let Some(given) = workers.given.get_mut(&target) else { return };
+        if !given.open.remove(&place) {
             return;
         }
-        let ok = matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
-        for (target, (open, _)) in &mut delivery.by_target {
-            if open.remove(&place) && !ok {
-                delivery.failed.insert(*target);
-            }
-        }
-        if delivery.open.is_empty() {
-            self.step_is_through(node, source);
-        }
-    }
-
-    /// All records of a step are answered: what was reached is noted.
-    fn step_is_through(&mut self, node: NodeId, source: Partition) {
-        let index = self.index(node);
-        let workers = &mut self.nodes[index].workers;
-        let Some(delivery) = workers.steps.remove(&source) else { return };
-        for (target, (_, last)) in delivery.by_target {
-            if !delivery.failed.contains(&target) {
-                workers.told.note(source, target, last);
-            }
-        }
-        if !delivery.failed.is_empty() {
+        given.failed |= !matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
+        if !given.open.is_empty() {
             return;
         }
-        let Some(rows) = self.store.get_mut() else { return };
-        self.stats.relayed += 1;
-        match delivery.then {
-            Then::Done { source, offset, ord } => {
-                rows.relay_done(source, offset, ord);
-                self.nodes[index].workers.told.done(source);
-            }
-            Then::Advance { source, offset, ord, after } => rows.relay_advance(source, offset, ord, &after),
+        let Some(Given { places, failed, .. }) = workers.given.remove(&target) else { return };
+        if failed {
+            workers.turns.failed(target, &places, now_ms, 400);
+        } else {
+            workers.turns.told(target, &places);
+            workers.told.extend(places);
+            self.stats.relayed += 1;
         }
     }
 

@@ -19,17 +19,17 @@ const PINNED: [(Bug, u64, &str); Bug::ALL.len()] = [
     (Bug::SeqBeforeLog, 1, "I2"),
     (Bug::DedupeByHighestId, 1, "P3"),
     (Bug::KickOutsideFold, 14, "no member"),
-    (Bug::TtlByWallClock, 41, "ghost"),
+    (Bug::TtlByWallClock, 11, "ghost"),
     (Bug::RelayWithoutSourceNumbers, 1, "is told after"),
-    (Bug::ProjectorWithoutGuard, 3, "I6"),
+    (Bug::ProjectorWithoutGuard, 9, "I6"),
     (Bug::StaleSnapshot, 14, "I10"),
     (Bug::AnySnapshotWillDo, 4, "I10"),
-    (Bug::ReplaySkippedAfterDeath, 5, "I2"),
+    (Bug::ReplaySkippedAfterDeath, 14, "I2"),
     (Bug::TruncationIgnored, 74, "I2"),
-    (Bug::LastMessageNeverAnnounced, 57, "liveness"),
+    (Bug::LastMessageNeverAnnounced, 197, "liveness"),
     (Bug::GapCheckSkipped, 1, "I5"),
-    (Bug::SubscribeOutsideOrder, 1, "I5"),
-    (Bug::RemovalIgnored, 1, "P6"),
+    (Bug::SubscribeOutsideOrder, 2, "I5"),
+    (Bug::RemovalIgnored, 5, "P6"),
 ];
 
 fn setting(name: &str) -> Option<u64> {
@@ -96,11 +96,13 @@ fn catches(cast: &Cast, seed: u64, bug: Bug, what: &str) -> bool {
 #[test]
 fn every_planted_bug_is_caught() {
     let cast = Cast::new();
+    let mut others = Vec::new();
     for (bug, (pinned, seed, what)) in Bug::ALL.into_iter().zip(PINNED) {
         assert_eq!(bug, pinned, "each bug is pinned, in their order");
         if !catches(&cast, seed, bug, what) {
             let another = (1..=10_000).find(|seed| catches(&cast, *seed, bug, what));
-            panic!("seed {seed} does not catch {bug:?} ({what}); the first that does is {another:?}");
+            others.push(format!("seed {seed} does not catch {bug:?} ({what}); the first that does is {another:?}"));
         }
     }
+    assert!(others.is_empty(), "{others:#?}");
 }

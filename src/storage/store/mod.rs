@@ -22,6 +22,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -35,8 +36,8 @@ pub mod sqlite;
 
 pub use commit::Commit;
 use rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
-    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
+    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -108,19 +109,20 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(RoomId, Timestamp)>, StoreError>;
 
-    /// The first rows of the outbox in the order (source, offset, ord), from the source partition `from` on.
-    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Rows of the outbox in their order, from the place `from` on, at most `limit`.
+    async fn relay_next(&self, from: OutboxPlace, limit: usize) -> Result<Vec<OutboxRow>, StoreError>;
 
-    /// Removes what was delivered: for each (source, offset, ord) the rows of the source up to and including that one.
-    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError>;
+    /// Removes the rows at these places, which were delivered. Those that are not there are passed over.
+    async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError>;
 
-    /// Notes how far a fan-out came: members up to and including `after` have been told.
-    async fn relay_advance(
+    /// Gives a page of the members of a fan-out rows of their own, behind all rows of the same record: (target, record).
+    /// With `after` members up to and including that one have theirs; without it these were the last, and the fan-out's
+    /// row goes. One transaction.
+    async fn relay_expand(
         &self,
-        source: Partition,
-        offset: Offset,
-        ord: u32,
-        after: &UserId,
+        fan_out: OutboxPlace,
+        rows: Vec<(Partition, Bytes)>,
+        after: Option<&UserId>,
     ) -> Result<(), StoreError>;
 
     /// The dead letters of a partition, the oldest first, at most `limit`.

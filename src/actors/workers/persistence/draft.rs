@@ -79,7 +79,7 @@ impl Draft {
         room.extras.note(&event);
         note_places(dirty, &event, room.state.last_no());
         let kind = room.state.kind().unwrap_or(RoomKind::Group);
-        self.commit.outbox.extend(facts::of_room(source, id, kind, &event));
+        self.commit.outbox.extend(facts::of_room(source, &room.state, kind, &event));
         match &event.body {
             EventBody::Message { .. } => dirty.senders.extend(event.actor.clone()),
             EventBody::Edited { target, body, metadata } => self.commit.edits.push(MessageEdit {

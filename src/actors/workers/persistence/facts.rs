@@ -6,10 +6,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::actors::room::command::{Block, Command, RoomCommand, RoomKind};
-use crate::actors::room::{self, Event, EventBody};
+use crate::actors::room::{self, Event, EventBody, RoomState};
 use crate::actors::user::command::{RoomChange, RoomFact};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserEvent, UserEventBody};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};
 use crate::storage::store::rows::{FanOut, OutboxRow};
 
@@ -26,13 +27,14 @@ pub struct Source {
     pub now: Timestamp,
 }
 
-/// The outbox rows of an event of a room: one for each user whose list changes, or one fan-out for all members, however
-/// many they are.
+/// The outbox rows of an event of a room, whose state is `state` after it: one for each user whose list changes, or in a
+/// large room one fan-out for all members.
 ///
-/// What is told to "all" goes to those who are members or invited when it is sent. Whoever left in the meantime is told
+/// A fan-out goes to those who are members or invited when the relay comes to it. Whoever left in the meantime is told
 /// that instead: the order of one source is kept.
 #[must_use]
-pub fn of_room(source: Source, room: RoomId, kind: RoomKind, event: &Event) -> Vec<OutboxRow> {
+pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event) -> Vec<OutboxRow> {
+    let room = state.room();
     if kind == RoomKind::Open {
         return Vec::new();
     }
@@ -48,14 +50,19 @@ pub fn of_room(source: Source, room: RoomId, kind: RoomKind, event: &Event) -> V
     let each = |users: &[UserId], change| {
         users.iter().zip(0..).map(|(user, ord)| told(source, ord, user, fact(change))).collect()
     };
+    let all = |change| {
+        let everybody = state.members().map(|(user, _)| user).chain(state.invited().map(|(user, _)| user));
+        let some: Vec<UserId> = everybody.take(limits::LISTED_PLACES + 1).cloned().collect();
+        if some.len() > limits::LISTED_PLACES { vec![told_all(source, fact(change))] } else { each(&some, change) }
+    };
     match &event.body {
         EventBody::Created { members, .. } => each(members, RoomChange::Joined),
         EventBody::Joined => each(event.actor.as_slice(), RoomChange::Joined),
         EventBody::Left => each(event.actor.as_slice(), RoomChange::Left),
         EventBody::Invited { user } => each(std::slice::from_ref(user), RoomChange::Invited),
         EventBody::Kicked { user } => each(std::slice::from_ref(user), RoomChange::Kicked),
-        EventBody::Ended | EventBody::Expired => vec![told_all(source, fact(RoomChange::Ended))],
-        EventBody::Reopened { .. } => vec![told_all(source, fact(RoomChange::Reopened))],
+        EventBody::Ended | EventBody::Expired => all(RoomChange::Ended),
+        EventBody::Reopened { .. } => all(RoomChange::Reopened),
         EventBody::Message { .. }
         | EventBody::Edited { .. }
         | EventBody::Deleted { .. }
@@ -100,6 +107,18 @@ fn told_all(source: Source, fact: RoomFact) -> OutboxRow {
     let nobody = UserId::anonymous(Uuid::nil());
     let pattern = user::payload::encode(&command(source, &nobody, fact)).encode_record();
     row(source, 0, source.partition, pattern, Some(FanOut { room, after: None }))
+}
+
+/// Who caused a fact, which is whose turn it takes: nobody if time did, or if it can't be read.
+#[must_use]
+pub fn caused_by(envelope: &Envelope) -> Option<UserId> {
+    if let Ok(UserCommand { body: UserCommandBody::Room(fact), .. }) = user::payload::decode(envelope) {
+        return fact.by;
+    }
+    match room::payload::decode(envelope) {
+        Ok(Command { body: RoomCommand::Block(block), .. }) => Some(block.by),
+        _ => None,
+    }
 }
 
 /// The record of a fan-out for one of the members.

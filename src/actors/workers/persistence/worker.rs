@@ -2,7 +2,7 @@
 //!
 //! It never drops a record: while the store is away it waits, longer each time, and then begins again at the watermark.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Deps {
     /// How far each partition is stored: raised after each commit. Never falls, also if the store falls back: it is then
     /// behind for a while, and the journal brings it up again.
     pub stored: Arc<Marks>,
+    /// How far each partition is stored whose facts for others were stored with it: the relay has something to do.
+    pub outbox: Arc<Marks>,
     /// Told of each commit's watermarks before [`Self::stored`] is raised, so that the owner can compare chains (I10).
     pub report: Report,
     /// Bounds.
@@ -298,6 +300,7 @@ impl Shell {
             }
         };
         let Some(commit) = commit else { return (Some(projector), Ok(())) };
+        let told: BTreeSet<Partition> = commit.outbox.iter().map(|row| row.source).collect();
         if let Err(error) = self.deps.store.commit(commit).await {
             if let StoreError::Damaged(why) = &error {
                 self.suspect(&partitions, Halt::Store(why.clone()));
@@ -307,6 +310,9 @@ impl Shell {
         let moved = projector.committed();
         (self.deps.report)(&moved);
         for row in moved {
+            if told.contains(&row.partition) {
+                self.deps.outbox.raise(row.partition, row.next_offset);
+            }
             self.deps.stored.raise(row.partition, row.next_offset);
         }
         (Some(projector), Ok(()))

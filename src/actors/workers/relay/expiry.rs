@@ -1,23 +1,29 @@
 //! The expiry scanner: a room that nobody touches does not notice that its time is over. A send is refused by time even
 //! before; the record makes it known to its members, and ends the scan for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Append;
+use crate::actors::marks::Marks;
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::payload;
 use crate::actors::workers::Running;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp};
 use crate::limits;
+use crate::storage::journal::Journal;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::Store;
+
+/// How long the store may take for a page before its partitions are left to the next scan.
+const STORED: Duration = Duration::from_secs(2);
 
 /// The record that ends a room whose time is over. If it is not, the fold ignores it.
 #[must_use]
@@ -54,6 +60,10 @@ impl Scanner {
 pub struct Deps {
     /// Knows when rooms expire.
     pub store: Arc<dyn Store>,
+    /// Knows where the rooms' partitions end.
+    pub journal: Arc<dyn Journal>,
+    /// How far each partition is stored.
+    pub stored: Arc<Marks>,
     /// Appends to the rooms' partitions.
     pub append: Append,
     /// Clock and ids.
@@ -78,7 +88,7 @@ pub fn spawn(deps: Deps) -> Running<Status> {
 async fn run(deps: Deps, status: watch::Sender<Status>, mut stopping: watch::Receiver<bool>) {
     let mut scanner = Scanner::default();
     while !*stopping.borrow() {
-        scan(&deps, &mut scanner).await;
+        scan(&deps, &mut scanner, &stopping).await;
         status.send_modify(|status| status.scans += 1);
         tokio::select! {
             () = tokio::time::sleep(deps.every) => {}
@@ -87,26 +97,64 @@ async fn run(deps: Deps, status: watch::Sender<Status>, mut stopping: watch::Rec
     }
 }
 
-/// One scan. A page of rooms; the rest comes with the next scans.
-async fn scan(deps: &Deps, scanner: &mut Scanner) {
+/// One scan over all rooms whose time is over, page by page. A partition that takes nothing, or whose rows are not stored
+/// in time, is left to the next scan, and the others go on. Between two pages it waits until the store has the first: a
+/// hundred thousand rooms that are over at the same moment are not put before what others do.
+async fn scan(deps: &Deps, scanner: &mut Scanner, stopping: &watch::Receiver<bool>) {
     let now = deps.env.now();
-    let over = match deps.store.expiring(now, None, limits::EXPIRY_PAGE).await {
-        Ok(over) => over,
-        Err(error) => {
-            tracing::warn!(%error, "the scan for expired rooms failed; the next one tries again");
+    let (mut after, mut refused) = (None, BTreeSet::new());
+    while !*stopping.borrow() {
+        let over = match deps.store.expiring(now, after, limits::EXPIRY_PAGE).await {
+            Ok(over) => over,
+            Err(error) => {
+                tracing::warn!(%error, "the scan for expired rooms failed; the next one tries again");
+                return;
+            }
+        };
+        let Some((room, at)) = over.last().copied() else { return };
+        after = Some((at, room));
+        let whole = over.len() < limits::EXPIRY_PAGE;
+        let open = over.into_iter().filter(|(room, _)| !refused.contains(&room.partition())).collect();
+        let told = tell(deps, scanner, open, now, &mut refused).await;
+        if whole {
             return;
         }
-    };
+        for partition in &told {
+            let end = deps.journal.bounds(*partition).end;
+            if tokio::time::timeout(STORED, deps.stored.reach(*partition, end)).await.is_err() {
+                refused.insert(*partition);
+            }
+        }
+    }
+}
+
+/// Appends the records of a page that are due, to all partitions at the same time. Returns those that took theirs.
+async fn tell(
+    deps: &Deps,
+    scanner: &mut Scanner,
+    over: Vec<(RoomId, Timestamp)>,
+    now: Timestamp,
+    refused: &mut BTreeSet<Partition>,
+) -> Vec<Partition> {
     let mut records: BTreeMap<Partition, Vec<(RoomId, Bytes)>> = BTreeMap::new();
     for room in scanner.due(over, now) {
         let Addressed { partition, record } = record(room, deps.env.ids.next(), now);
         records.entry(partition).or_default().push((room, record));
     }
-    for (partition, rooms) in records {
+    let appends = records.into_iter().map(async |(partition, rooms)| {
         let batch = rooms.iter().map(|(_, record)| record.clone()).collect();
-        if let Err(error) = (deps.append)(partition, batch).await {
-            tracing::warn!(%partition, %error, "expired rooms could not be told; the next scan tries again");
-            rooms.iter().for_each(|(room, _)| scanner.failed(*room));
+        (partition, rooms, (deps.append)(partition, batch).await)
+    });
+    let mut told = Vec::new();
+    for (partition, rooms, appended) in join_all(appends).await {
+        match appended {
+            Ok(()) => told.push(partition),
+            Err(error) => {
+                tracing::warn!(%partition, %error, "expired rooms could not be told; the next scan tries again");
+                rooms.iter().for_each(|(room, _)| scanner.failed(*room));
+                refused.insert(partition);
+            }
         }
     }
+    told
 }

@@ -1,16 +1,14 @@
 //! The relay with projector, memory journal and memory store: what is told arrives, once in effect, whatever fails.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::Append;
 use super::expiry::{self, Scanner};
-use super::step::{self, Step, Then, Told};
 use super::worker::{self, Deps, spawn};
 use crate::actors::marks::Marks;
 use crate::actors::room::command::{Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind};
@@ -20,75 +18,19 @@ use crate::actors::user::{UserCommand, UserCommandBody, UserEventBody};
 use crate::actors::workers::Running;
 use crate::actors::workers::persistence::{rows, worker as projector};
 use crate::env::{CountedIds, Env, ManualClock};
-use crate::ids::{ClientId, Offset, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{ClientId, Partition, RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::journal::record::Addressed;
 use crate::storage::journal::{AppendError, Journal};
-use crate::storage::store::contract::{member_row, uuid};
+use crate::storage::store::contract::uuid;
 use crate::storage::store::memory::MemoryStore;
-use crate::storage::store::rows::{FanOut, MemberRow, OutboxRow};
+use crate::storage::store::rows::OutboxPlace;
 use crate::storage::store::{SeqRange, Store};
-use crate::testing::until;
+use crate::testing::{until, within};
 
 fn user_id(name: &str) -> UserId {
     UserId::new(name).unwrap()
-}
-
-fn partition(number: u16) -> Partition {
-    Partition::new(number).unwrap()
-}
-
-fn row(offset: u64, ord: u32, target: u16) -> OutboxRow {
-    let record = Bytes::from(vec![offset as u8, ord as u8]);
-    OutboxRow { source: partition(1), offset: Offset(offset), ord, target: partition(target), record, fan_out: None }
-}
-
-/// What would be appended where.
-fn records(step: Option<Step>, told: &Told) -> BTreeMap<u16, Vec<Bytes>> {
-    let Some(Step::Deliver { mut records, .. }) = step else { panic!("{step:?}") };
-    told.rest(partition(1), &mut records);
-    records.into_iter().map(|(p, records)| (p.get(), records.into_iter().map(|(_, record)| record).collect())).collect()
-}
-
-#[test]
-fn a_step_keeps_the_order_of_each_target_and_ends_before_a_fan_out() {
-    let fan_out = OutboxRow { fan_out: Some(FanOut { room: RoomId::open("x"), after: None }), ..row(7, 0, 1) };
-    let rows = [row(3, 0, 9), row(3, 1, 8), row(5, 0, 9), fan_out.clone(), row(9, 0, 8)];
-    let step = step::next(&rows);
-    let Some(Step::Deliver { then, .. }) = &step else { panic!("{step:?}") };
-    assert_eq!(*then, Then::Done { source: partition(1), offset: Offset(5), ord: 0 });
-    let expected = [(8, vec![rows[1].record.clone()]), (9, vec![rows[0].record.clone(), rows[2].record.clone()])];
-    assert_eq!(records(step, &Told::default()), expected.into());
-    assert_eq!(step::next(&rows[3..]), Some(Step::Members { room: RoomId::open("x"), after: None }));
-    assert_eq!(step::next(&[]), None);
-}
-
-#[test]
-fn who_was_told_is_not_told_again_while_another_target_fails() {
-    let mut told = Told::default();
-    told.note(partition(1), partition(9), (Offset(3), 0, None));
-    let rows = [row(3, 0, 9), row(3, 1, 8), row(5, 0, 9)];
-    let expected = [(8, vec![rows[1].record.clone()]), (9, vec![rows[2].record.clone()])];
-    assert_eq!(records(step::next(&rows), &told), expected.into());
-    told.done(partition(1));
-    assert_eq!(records(step::next(&rows), &told)[&9].len(), 2);
-}
-
-#[test]
-fn a_fan_out_tells_members_and_invited_and_remembers_how_far_it_came() {
-    let room = RoomId::open("x");
-    let pattern =
-        payload::address(&Command { room, id: uuid(1), issued_at: Timestamp(1), ttl_ms: 0, body: RoomCommand::Expire });
-    let row = OutboxRow { record: pattern.record, fan_out: Some(FanOut { room, after: None }), ..row(7, 0, 1) };
-    let page: Vec<MemberRow> = [("a", 0), ("b", 1), ("c", 2)].map(|(name, state)| member_row(room, name, state)).into();
-    let Ok(Step::Deliver { records, then }) = step::fan_out(&row, &page, false) else { panic!() };
-    assert_eq!(records.values().map(Vec::len).sum::<usize>(), 2, "not the one who was kicked");
-    let after = user_id("c");
-    assert_eq!(then, Then::Advance { source: partition(1), offset: Offset(7), ord: 0, after });
-    let Ok(Step::Deliver { then, .. }) = step::fan_out(&row, &page, true) else { panic!() };
-    assert_eq!(then, Then::Done { source: partition(1), offset: Offset(7), ord: 0 });
-    assert!(step::fan_out(&OutboxRow { record: Bytes::new(), ..row }, &page, true).is_err());
 }
 
 /// Journal, store and workers of one node without actors: what is appended counts as applied at once.
@@ -106,22 +48,31 @@ struct Node {
 
 impl Node {
     /// Each append for which `fails` says so (by its number) is refused; of those, every second one is written all the same.
-    fn start(fails: fn(u64) -> bool) -> Self {
+    fn start(fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_800_000_000_000)));
         let (journal, store) = (Arc::new(MemoryJournal::new(clock.clone())), Arc::new(MemoryStore::new()));
         let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
         let append = appender(journal.clone(), applied.clone(), fails);
+        let outbox = Arc::new(Marks::new());
         let options = projector::Options { gather: Duration::from_millis(1), ..projector::Options::default() };
         let projector = projector::spawn(projector::Deps {
             journal: journal.clone(),
             store: store.clone(),
             applied: applied.clone(),
             stored: stored.clone(),
+            outbox: outbox.clone(),
             report: Arc::new(|_| ()),
             options,
         });
-        let (retry, shared) = (Duration::from_millis(1), stored.clone());
-        let relay = spawn(Deps { store: store.clone(), append: append.clone(), stored: shared, retry });
+        let deps = Deps {
+            store: store.clone(),
+            journal: journal.clone(),
+            append: append.clone(),
+            stored: stored.clone(),
+            outbox,
+            retry: Duration::from_millis(1),
+        };
+        let relay = spawn(deps);
         let commands = AtomicU64::new(0);
         Self { journal, store, clock, applied, stored, append, commands, projector, relay }
     }
@@ -148,7 +99,7 @@ impl Node {
 
     async fn until_quiet(&self) {
         until("the outbox is delivered", async || {
-            let told = self.store.relay_next(Partition::FIRST, 1).await.unwrap().is_empty();
+            let told = self.store.relay_next(OutboxPlace::first_of(Partition::FIRST), 1).await.unwrap().is_empty();
             told && Partition::all().all(|p| self.stored.get(p) == self.journal.bounds(p).end)
         })
         .await;
@@ -169,17 +120,22 @@ impl Node {
     }
 }
 
-fn appender(journal: Arc<MemoryJournal>, applied: Arc<Marks>, fails: fn(u64) -> bool) -> Append {
+fn appender(
+    journal: Arc<MemoryJournal>,
+    applied: Arc<Marks>,
+    fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static,
+) -> Append {
     let count = Arc::new(AtomicU64::new(0));
     Arc::new(move |partition, batch| {
         let (journal, applied, n) = (journal.clone(), applied.clone(), count.fetch_add(1, Ordering::Relaxed));
+        let fails = fails(n, partition);
         async move {
-            if fails(n) && n % 2 == 0 {
+            if fails && n % 2 == 0 {
                 return Err(AppendError::Refused("as ordered".to_owned()));
             }
             let end = journal.append(partition, batch).await?.end;
             applied.raise(partition, end);
-            if fails(n) { Err(AppendError::Unknown("as ordered".to_owned())) } else { Ok(()) }
+            if fails { Err(AppendError::Unknown("as ordered".to_owned())) } else { Ok(()) }
         }
         .boxed()
     })
@@ -206,7 +162,7 @@ fn group(name: &str) -> RoomId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn membership_reaches_the_users_once_although_appends_fail() {
-    let node = Node::start(|n| n % 3 == 0);
+    let node = Node::start(|n, _| n % 3 == 0);
     let room = group("g");
     node.room(room, create(RoomKind::Group, vec![user_id("bob")], 0)).await;
     node.room(room, RoomCommand::Invite { by: user_id("ann"), user: user_id("cem") }).await;
@@ -223,7 +179,7 @@ async fn membership_reaches_the_users_once_although_appends_fail() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_block_silences_the_direct_room_made_before_or_after() {
-    let node = Node::start(|n| n % 4 == 0);
+    let node = Node::start(|n, _| n % 4 == 0);
     let (bob, cem) =
         (RoomId::direct(&user_id("ann"), &user_id("bob")), RoomId::direct(&user_id("ann"), &user_id("cem")));
     node.room(bob, create(RoomKind::Direct, vec![user_id("bob")], 0)).await;
@@ -243,7 +199,7 @@ async fn a_block_silences_the_direct_room_made_before_or_after() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_a_large_room_reaches_all_of_its_members_page_by_page() {
-    let node = Node::start(|n| n % 50 == 0);
+    let node = Node::start(|n, _| n % 50 == 0);
     let room = group("large");
     let members: Vec<UserId> = (0..999).map(|n| user_id(&format!("user{n:04}"))).collect();
     node.room(room, create(RoomKind::Group, members, 0)).await;
@@ -258,9 +214,55 @@ async fn the_end_of_a_large_room_reaches_all_of_its_members_page_by_page() {
     node.stop().await;
 }
 
+/// One partition that takes nothing keeps back what is for it, and nothing else: not of the same room, not of other sources.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_takes_nothing_holds_up_nobody_else() {
+    let mut names: Vec<String> = (0..40).map(|n| format!("user{n}")).collect();
+    let closed = user_id(&names[0]).partition();
+    assert!(user_id("ann").partition() != closed);
+    names.retain(|name| name == "user0" || user_id(name).partition() != closed);
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let node = Node::start(move |_, target| target == closed && !is_open.load(Ordering::SeqCst));
+    let members: Vec<UserId> = names.iter().map(|name| user_id(name)).collect();
+    for n in 0..60 {
+        node.room(group(&format!("g{n}")), create(RoomKind::Group, members.clone(), 0)).await;
+    }
+    for name in names[1..].iter().map(String::as_str).chain(["ann"]) {
+        until("all but the closed one are told", async || node.told(name).await.len() == 60).await;
+    }
+    let mut status = node.relay.status();
+    within("it says so", status.wait_for(|status| status.failing.is_some())).await.unwrap();
+    open.store(true, Ordering::SeqCst);
+    node.until_quiet().await;
+    assert_eq!(node.told(&names[0]).await, vec![RoomChange::Joined; 60], "in full, once it takes them");
+    node.stop().await;
+}
+
+/// The target's numbers are by source: what is told out of turn must not make it drop what came before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_named_thousands_waits_for_himself_and_nothing_is_lost() {
+    let node = Node::start(|n, _| n % 5 == 0);
+    let room = |by: &str, name: &str| RoomId::group(&user_id(by), &ClientId::new(name).unwrap());
+    let by = |name: &str, members: Vec<UserId>| match create(RoomKind::Group, members, 0) {
+        RoomCommand::Create(create) => RoomCommand::Create(Create { creator: user_id(name), ..create }),
+        _ => unreachable!(),
+    };
+    let strangers: Vec<UserId> = (0..200).map(|n| user_id(&format!("stranger{n}"))).collect();
+    for n in 0..10 {
+        let members = strangers.iter().cloned().chain([user_id("bob")]).collect();
+        node.room(room("mallory", &format!("m{n}")), by("mallory", members)).await;
+    }
+    node.room(room("ann", "a"), by("ann", vec![user_id("bob")])).await;
+    node.until_quiet().await;
+    assert_eq!(node.told("bob").await, vec![RoomChange::Joined; 11]);
+    assert_eq!(node.told("stranger7").await, vec![RoomChange::Joined; 10]);
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cold_room_whose_time_is_over_expires() {
-    let node = Node::start(|_| false);
+    let node = Node::start(|_, _| false);
     let (soon, later) = (group("soon"), group("later"));
     node.room(soon, create(RoomKind::Group, vec![user_id("bob")], 1_000)).await;
     node.room(later, create(RoomKind::Group, vec![user_id("bob")], 1_000_000)).await;
@@ -268,7 +270,8 @@ async fn a_cold_room_whose_time_is_over_expires() {
     node.clock.advance(1_000);
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     let every = Duration::from_millis(1);
-    let deps = expiry::Deps { store: node.store.clone(), append: node.append.clone(), env, every };
+    let (journal, stored) = (node.journal.clone(), node.stored.clone());
+    let deps = expiry::Deps { store: node.store.clone(), journal, stored, append: node.append.clone(), env, every };
     let scanner = expiry::spawn(deps);
     until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
@@ -293,4 +296,37 @@ fn a_scan_does_not_tell_again_what_is_on_its_way() {
     // It had no effect, or the clock went back: again.
     assert_eq!(scanner.due(over(), Timestamp(now.0 + limits::COMMAND_TTL_MS + 1)), [group("a")]);
     assert_eq!(scanner.due(over(), Timestamp(5)).len(), 2);
+}
+
+/// Rooms that can't be told stay overdue, and first in the order: the others are reached all the same, in one scan.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_that_can_not_be_told_keep_no_other_from_expiring() {
+    let rooms: Vec<RoomId> = (0..2 * limits::EXPIRY_PAGE + 100).map(|n| group(&format!("g{n}"))).collect();
+    let closed: BTreeSet<Partition> = Partition::all().take(128).collect();
+    let shut = closed.clone();
+    let node = Node::start(move |_, target| shut.contains(&target));
+    for room in &rooms {
+        // Those of the closed partitions are overdue for longest.
+        let ttl_ms = if closed.contains(&room.partition()) { 1_000 } else { 2_000 };
+        node.room(*room, create(RoomKind::Group, vec![], ttl_ms)).await;
+    }
+    let ends = || Partition::all().map(|partition| (partition, node.journal.bounds(partition).end));
+    for (partition, end) in ends() {
+        node.stored.reach(partition, end).await;
+    }
+    node.clock.advance(2_000);
+    let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
+    // It scans once.
+    let every = Duration::from_secs(3_600);
+    let (journal, stored) = (node.journal.clone(), node.stored.clone());
+    let deps = expiry::Deps { store: node.store.clone(), journal, stored, append: node.append.clone(), env, every };
+    let scanner = expiry::spawn(deps);
+    let mut status = scanner.status();
+    status.wait_for(|status| status.scans == 1).await.unwrap();
+    let expired = Status::Expired.number();
+    for room in rooms.iter().filter(|room| !closed.contains(&room.partition())) {
+        until("it expires", async || node.store.chat(*room).await.unwrap().unwrap().status == expired).await;
+    }
+    scanner.stop().await.unwrap();
+    node.stop().await;
 }

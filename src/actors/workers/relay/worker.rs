@@ -1,22 +1,26 @@
-//! The shell of the relay. One source partition after the other takes its next step; the steps of different sources go on
-//! at the same time, so one that can't deliver holds up nobody else.
+//! The shell of the relay: reads the outbox, gives each target its batch, and removes what was told. It never waits for one
+//! target while others are free, and it is never far ahead of the store: what it appends is the projector's work, and
+//! everybody's facts go through that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Append;
-use super::step::{self, Place, Step, Then, Told};
+use super::turns::{self, Turns};
 use crate::actors::marks::Marks;
 use crate::actors::workers::Running;
-use crate::ids::Partition;
+use crate::ids::{Offset, Partition};
 use crate::limits;
-use crate::storage::journal::AppendError;
 use crate::storage::journal::record::RecordError;
-use crate::storage::store::rows::OutboxRow;
+use crate::storage::journal::{AppendError, Journal};
+use crate::storage::store::rows::{OutboxPlace, OutboxRow};
 use crate::storage::store::{Store, StoreError};
 
 /// What the worker works with.
@@ -24,21 +28,31 @@ use crate::storage::store::{Store, StoreError};
 pub struct Deps {
     /// Holds the outbox.
     pub store: Arc<dyn Store>,
+    /// Knows where the targets end.
+    pub journal: Arc<dyn Journal>,
     /// Appends to other partitions.
     pub append: Append,
-    /// Changes whenever the projector has committed: there may be something in the outbox.
+    /// How far each partition is stored.
     pub stored: Arc<Marks>,
-    /// How long to wait after a first failure (longer after each further one), and at most between two looks.
+    /// Changes whenever the projector has committed rows of the outbox: how far their sources are stored.
+    pub outbox: Arc<Marks>,
+    /// How long a target rests after a first failure (longer after each further one), and at most between two looks.
     pub retry: Duration,
 }
 
-/// Failures in a row after which the wait does not grow any more: 32 times the first.
-const WAIT_DOUBLINGS: u32 = 5;
+/// How often the whole outbox is looked at: it may have rows that no projector of this process has told of.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long the store may take for a batch before its target counts as one that takes nothing.
+const STUCK: Duration = Duration::from_secs(2);
+/// Pages of fan-outs in a round: each is a transaction, and others wait meanwhile.
+const EXPANSIONS: usize = 16;
+/// Rows that are removed at once, if there is something else to do.
+const REMOVE: usize = 256;
 
 /// How the worker is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The last failure, until something succeeds again.
+    /// A failure that lasts: of the outbox, or of one of the targets.
     pub failing: Option<String>,
     /// Records appended so far, repetitions included.
     pub delivered: u64,
@@ -47,133 +61,220 @@ pub struct Status {
 /// Starts it.
 #[must_use]
 pub fn spawn(deps: Deps) -> Running<Status> {
-    Running::start(|status, stopping| Shell { deps, status, stopping, told: Told::default() }.run())
+    Running::start(|status, stopping| {
+        let now = Instant::now();
+        let shell = Shell {
+            deps,
+            status,
+            stopping,
+            turns: Turns::default(),
+            under_way: FuturesUnordered::new(),
+            ahead: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            told: Vec::new(),
+            seen: Marks::new(),
+            expanded: Partition::FIRST,
+            started: now,
+            looked: None,
+            removed: now,
+        };
+        shell.run()
+    })
 }
 
-/// Why a step was not done.
+/// Why the outbox could not be worked on.
 #[derive(Debug, thiserror::Error)]
-enum StepError {
+enum RoundError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Append(#[from] AppendError),
     #[error("a row of the outbox: {0}")]
     Record(#[from] RecordError),
+}
+
+/// A batch that was given to its target.
+struct Given {
+    target: Partition,
+    places: Vec<OutboxPlace>,
+    result: Result<(), AppendError>,
+}
+
+/// What a target has that the store has not.
+struct Ahead {
+    end: Offset,
+    records: usize,
+    since: Instant,
 }
 
 struct Shell {
     deps: Deps,
     status: watch::Sender<Status>,
     stopping: watch::Receiver<bool>,
-    told: Told,
+    turns: Turns,
+    under_way: FuturesUnordered<BoxFuture<'static, Given>>,
+    ahead: BTreeMap<Partition, Ahead>,
+    /// Targets that took their last batch not, and why.
+    failing: BTreeMap<Partition, String>,
+    /// Told, and not removed yet.
+    told: Vec<OutboxPlace>,
+    /// How far the outbox of each source was looked at.
+    seen: Marks,
+    /// Whose fan-out got a page last.
+    expanded: Partition,
+    started: Instant,
+    looked: Option<Instant>,
+    removed: Instant,
 }
 
 impl Shell {
     async fn run(mut self) {
-        let mut changes = self.deps.stored.changes();
-        let mut failures = 0;
+        let (mut rows, mut stored) = (self.deps.outbox.changes(), self.deps.stored.changes());
         while !*self.stopping.borrow() {
-            changes.borrow_and_update();
-            match self.pass().await {
-                // There may be more.
-                Ok(true) => failures = 0,
-                Ok(false) => {
-                    failures = 0;
-                    tokio::select! {
-                        _ = changes.changed() => {}
-                        () = tokio::time::sleep(self.deps.retry) => {}
-                        _ = self.stopping.changed() => {}
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the relay could not deliver; it tries again");
-                    self.status.send_modify(|status| status.failing = Some(error.to_string()));
-                    let wait = self.deps.retry * (1 << failures.min(WAIT_DOUBLINGS));
-                    failures += 1;
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        _ = self.stopping.wait_for(|stop| *stop) => {}
-                    }
-                }
+            rows.borrow_and_update();
+            stored.borrow_and_update();
+            let done = self.round().await;
+            if let Err(error) = &done {
+                tracing::warn!(%error, "the outbox could not be worked on; trying again");
             }
+            let failing = done.as_ref().err().map(ToString::to_string).or(self.failing.values().next().cloned());
+            self.status.send_if_modified(|status| {
+                let changed = status.failing != failing;
+                status.failing = failing;
+                changed
+            });
+            let given = tokio::select! {
+                given = self.under_way.next(), if !self.under_way.is_empty() => given,
+                _ = rows.changed(), if done.is_ok() => None,
+                _ = stored.changed(), if !self.ahead.is_empty() => None,
+                () = tokio::time::sleep(self.deps.retry) => None,
+                _ = self.stopping.wait_for(|stop| *stop) => None,
+            };
+            given.into_iter().for_each(|given| self.settle(given));
+            while let Some(Some(given)) = self.under_way.next().now_or_never() {
+                self.settle(given);
+            }
+        }
+        while let Some(given) = self.under_way.next().await {
+            self.settle(given);
+        }
+        if let Err(error) = self.remove().await {
+            tracing::warn!(%error, "rows that were told stay in the outbox; whoever is told again drops it");
         }
     }
 
-    /// Goes once over the outbox. Says whether anything was delivered.
-    async fn pass(&mut self) -> Result<bool, StepError> {
-        let (mut from, mut any, mut failed) = (Some(Partition::FIRST), false, None);
-        while let Some(start) = from {
-            let rows = self.deps.store.relay_next(start, limits::RELAY_ROWS).await?;
-            // A source whose rows did not all fit is taken as far as they did.
-            let full = rows.len() == limits::RELAY_ROWS;
-            let last = rows.last().map(|row| row.source);
-            from = last.filter(|_| full).and_then(|last| Partition::new(last.get() + 1));
-            let mut sources: BTreeMap<Partition, Vec<OutboxRow>> = BTreeMap::new();
-            for row in rows {
-                sources.entry(row.source).or_default().push(row);
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn retry_ms(&self) -> u64 {
+        u64::try_from(self.deps.retry.as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Removes what was told, reads what is new, and gives what is due.
+    async fn round(&mut self) -> Result<(), RoundError> {
+        let late = self.removed.elapsed() >= self.deps.retry;
+        if self.told.len() >= REMOVE || self.under_way.is_empty() || late {
+            self.remove().await?;
+        }
+        self.look().await?;
+        let fan_outs = self.turns.fan_outs();
+        let from = fan_outs.iter().position(|row| row.source > self.expanded).unwrap_or(0);
+        for fan_out in fan_outs[from..].iter().chain(&fan_outs[..from]).take(EXPANSIONS) {
+            self.expanded = fan_out.source;
+            self.expand(fan_out).await?;
+        }
+        for (from, limit) in self.turns.wanted() {
+            let rows = self.deps.store.relay_next(from, limit).await?;
+            let whole = rows.len() < limit || rows.last().is_some_and(|row| row.source != from.source);
+            self.turns.load(from.source, rows, whole);
+        }
+        self.give();
+        Ok(())
+    }
+
+    async fn remove(&mut self) -> Result<(), RoundError> {
+        self.removed = Instant::now();
+        if !self.told.is_empty() {
+            self.deps.store.relay_done(&self.told).await?;
+            self.turns.removed(&self.told);
+            self.told.clear();
+        }
+        Ok(())
+    }
+
+    /// Notes which sources have new rows.
+    async fn look(&mut self) -> Result<(), RoundError> {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            let mut from = Some(Partition::FIRST);
+            while let Some(source) = from {
+                let first = self.deps.store.relay_next(OutboxPlace::first_of(source), 1).await?;
+                let Some(first) = first.first().map(OutboxRow::place) else { break };
+                self.turns.begins_at(first);
+                from = Partition::new(first.source.get() + 1);
             }
-            let steps = join_all(sources.values().map(|rows| self.source(rows))).await;
-            let mut done = Vec::new();
-            for ((source, _), (reached, step)) in sources.iter().zip(steps) {
-                any |= step.is_ok();
-                for (target, place) in reached {
-                    self.told.note(*source, target, place);
-                }
-                match step {
-                    Ok(Some(Then::Done { source, offset, ord })) => done.push((source, offset, ord)),
-                    Ok(Some(Then::Advance { source, offset, ord, after })) => {
-                        self.deps.store.relay_advance(source, offset, ord, &after).await?;
-                    }
-                    Ok(None) => {}
-                    Err(error) => failed = Some(error),
-                }
-            }
-            if !done.is_empty() {
-                self.deps.store.relay_done(&done).await?;
-                done.iter().for_each(|(source, ..)| self.told.done(*source));
+            self.looked = Some(Instant::now());
+        }
+        for source in Partition::all() {
+            let to = self.deps.outbox.get(source);
+            if to > self.seen.get(source) {
+                self.seen.raise(source, to);
+                self.turns.has_news(source);
             }
         }
-        match failed {
-            Some(error) => Err(error),
-            None => {
-                self.status.send_if_modified(|status| status.failing.take().is_some());
-                Ok(any)
+        Ok(())
+    }
+
+    /// Gives the next page of a fan-out's members rows of their own.
+    async fn expand(&mut self, row: &OutboxRow) -> Result<(), RoundError> {
+        let Some(fan_out) = &row.fan_out else { return Ok(()) };
+        let page = self.deps.store.members(fan_out.room, fan_out.after.as_ref(), limits::RELAY_MEMBERS).await?;
+        let after = page.last().filter(|_| page.len() == limits::RELAY_MEMBERS).map(|last| last.user.clone());
+        let rows = turns::expand(row, &page)?;
+        self.deps.store.relay_expand(row.place(), rows, after.as_ref()).await?;
+        self.turns.expanded(row.source, after);
+        Ok(())
+    }
+
+    fn give(&mut self) {
+        let (now_ms, retry_ms) = (self.now_ms(), self.retry_ms());
+        let stored = &self.deps.stored;
+        self.ahead.retain(|target, ahead| stored.get(*target) < ahead.end);
+        let mut ahead_of_store = 0;
+        for (target, ahead) in &self.ahead {
+            if ahead.since.elapsed() < STUCK {
+                ahead_of_store += ahead.records;
+            } else {
+                self.turns.rests(*target, now_ms, retry_ms);
             }
+        }
+        let most = limits::RELAY_AHEAD.saturating_sub(ahead_of_store);
+        let ahead = &self.ahead;
+        for (target, batch) in self.turns.next(now_ms, most, |target| !ahead.contains_key(&target)) {
+            let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+            let append = (self.deps.append)(target, records);
+            // Counted from now on: many batches are under way at the same time.
+            let count = Ahead { end: Offset(u64::MAX), records: places.len(), since: Instant::now() };
+            self.ahead.insert(target, count);
+            self.under_way.push(async move { Given { target, places, result: append.await } }.boxed());
         }
     }
 
-    /// The next step of one source: which targets were told up to where, and what then, if all were.
-    async fn source(&self, rows: &[OutboxRow]) -> (Vec<(Partition, Place)>, Result<Option<Then>, StepError>) {
-        let step = match self.step(rows).await {
-            Ok(step) => step,
-            Err(error) => return (Vec::new(), Err(error)),
-        };
-        let (Some(Step::Deliver { mut records, then }), Some(first)) = (step, rows.first()) else {
-            return (Vec::new(), Ok(None));
-        };
-        self.told.rest(first.source, &mut records);
-        let appends = records.into_iter().map(async |(partition, records)| {
-            let last = records.last().map(|(place, _)| place.clone());
-            let count = records.len() as u64;
-            let batch = records.into_iter().map(|(_, record)| record).collect();
-            (self.deps.append)(partition, batch).await.map(|()| (partition, last, count))
-        });
-        let (mut reached, mut failed) = (Vec::new(), None);
-        for appended in join_all(appends).await {
-            match appended {
-                Ok((partition, last, count)) => {
-                    reached.extend(last.map(|place| (partition, place)));
-                    self.status.send_modify(|status| status.delivered += count);
+    fn settle(&mut self, Given { target, places, result }: Given) {
+        match result {
+            Ok(()) => {
+                self.turns.told(target, &places);
+                if let Some(ahead) = self.ahead.get_mut(&target) {
+                    (ahead.end, ahead.since) = (self.deps.journal.bounds(target).end, Instant::now());
                 }
-                Err(error) => failed = Some(error),
+                self.failing.remove(&target);
+                self.status.send_modify(|status| status.delivered += places.len() as u64);
+                self.told.extend(places);
+            }
+            Err(error) => {
+                tracing::warn!(%target, %error, "the relay could not deliver; it tries again");
+                self.ahead.remove(&target);
+                self.turns.failed(target, &places, self.now_ms(), self.retry_ms());
+                self.failing.insert(target, format!("partition {target}: {error}"));
             }
         }
-        (reached, failed.map_or(Ok(Some(then)), |error| Err(error.into())))
-    }
-
-    async fn step(&self, rows: &[OutboxRow]) -> Result<Option<Step>, StepError> {
-        let Some(Step::Members { room, after }) = step::next(rows) else { return Ok(step::next(rows)) };
-        let page = self.deps.store.members(room, after.as_ref(), limits::RELAY_MEMBERS).await?;
-        Ok(Some(step::fan_out(&rows[0], &page, page.len() < limits::RELAY_MEMBERS)?))
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
-    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
+    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use crate::storage::store::{Commit, SeqRange, Store, StoreError};
 
@@ -120,16 +121,21 @@ impl Store for Gated {
         self.inner()?.expiring(now, after, limit).await
     }
 
-    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>> {
+    async fn relay_next(&self, from: OutboxPlace, limit: usize) -> Result<Vec<OutboxRow>> {
         self.inner()?.relay_next(from, limit).await
     }
 
-    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<()> {
+    async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<()> {
         self.inner()?.relay_done(delivered).await
     }
 
-    async fn relay_advance(&self, source: Partition, offset: Offset, ord: u32, after: &UserId) -> Result<()> {
-        self.inner()?.relay_advance(source, offset, ord, after).await
+    async fn relay_expand(
+        &self,
+        fan_out: OutboxPlace,
+        rows: Vec<(Partition, Bytes)>,
+        after: Option<&UserId>,
+    ) -> Result<()> {
+        self.inner()?.relay_expand(fan_out, rows, after).await
     }
 
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>> {

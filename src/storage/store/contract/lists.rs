@@ -220,7 +220,7 @@ pub(crate) async fn the_outbox_keeps_its_order_until_it_is_delivered(store: &dyn
         source: Partition::new(source).unwrap(),
         offset: Offset(offset),
         ord,
-        target: Partition::new(200).unwrap(),
+        target: two_hundred(),
         record: Bytes::from(vec![0, 255, ord as u8]),
         fan_out,
     };
@@ -229,19 +229,37 @@ pub(crate) async fn the_outbox_keeps_its_order_until_it_is_delivered(store: &dyn
     let mut commit = moved(Partition::new(2).unwrap(), 0, 301);
     commit.outbox = rows.iter().rev().cloned().collect();
     store.commit(commit).await.unwrap();
-    let first = Partition::FIRST;
-    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows);
-    assert_eq!(store.relay_next(first, 2).await.unwrap(), rows[..2]);
-    assert_eq!(store.relay_next(Partition::new(3).unwrap(), 10).await.unwrap(), rows[3..]);
-    let two = Partition::new(2).unwrap();
-    store.relay_done(&[(two, Offset(9), 0)]).await.unwrap();
-    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows[1..]);
-    store.relay_done(&[(two, Offset(200), 7)]).await.unwrap();
-    store.relay_advance(two, Offset(300), 0, &user_id("m")).await.unwrap();
+    let place = |source: u16, offset, ord| {
+        let source = Partition::new(source).unwrap();
+        OutboxPlace { source, offset: Offset(offset), ord }
+    };
+    let all = async || store.relay_next(OutboxPlace::first_of(Partition::FIRST), 10).await.unwrap();
+    assert_eq!(all().await, rows);
+    assert_eq!(store.relay_next(place(0, 0, 0), 2).await.unwrap(), rows[..2]);
+    assert_eq!(store.relay_next(place(2, 9, 1), 10).await.unwrap(), rows[1..]);
+    assert_eq!(store.relay_next(place(2, 9, 2), 10).await.unwrap(), rows[2..]);
+    assert_eq!(store.relay_next(place(3, 0, 0), 10).await.unwrap(), rows[3..]);
+    // In any order, and once more than once.
+    store.relay_done(&[place(2, 9, 1), place(2, 10, 0)]).await.unwrap();
+    store.relay_done(&[place(2, 9, 1)]).await.unwrap();
+    assert_eq!(all().await, [&rows[..1], &rows[2..]].concat());
+    store.relay_done(&[place(2, 9, 0)]).await.unwrap();
+    // A fan-out becomes rows, page by page, behind itself.
+    let pattern = place(2, 300, 0);
+    let page =
+        |names: &[&str]| names.iter().map(|name| (two_hundred(), Bytes::copy_from_slice(name.as_bytes()))).collect();
+    store.relay_expand(pattern, page(&["l", "m"]), Some(&user_id("m"))).await.unwrap();
     let further = Some(FanOut { room: room_id(1), after: Some(user_id("m")) });
-    assert_eq!(store.relay_next(first, 10).await.unwrap(), [row(2, 300, 0, further), row(7, 1, 0, None)]);
-    store.relay_done(&[(Partition::new(9).unwrap(), Offset(5), 0), (two, Offset(300), 0)]).await.unwrap();
-    assert_eq!(store.relay_next(first, 10).await.unwrap(), rows[3..]);
+    let told =
+        |ord, name: &str| OutboxRow { record: Bytes::copy_from_slice(name.as_bytes()), ..row(2, 300, ord, None) };
+    let halfway = [row(2, 300, 0, further), told(1, "l"), told(2, "m"), row(7, 1, 0, None)];
+    assert_eq!(all().await, halfway);
+    store.relay_expand(pattern, page(&["n"]), None).await.unwrap();
+    assert_eq!(all().await, [told(1, "l"), told(2, "m"), told(3, "n"), row(7, 1, 0, None)]);
+}
+
+fn two_hundred() -> Partition {
+    Partition::new(200).unwrap()
 }
 
 /// Only the latest of each partition are kept; that they are bounded shows in that a flood of them is taken.

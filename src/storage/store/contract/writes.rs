@@ -14,7 +14,7 @@ pub(crate) async fn an_empty_store_starts_everywhere_at_zero(store: &dyn Store) 
     assert_eq!(store.user(&user_id("a")).await.unwrap().user, None);
     let list = store.room_list(&user_id("a"), Shelf::Live, None, PageBound::rows(10)).await.unwrap();
     assert_eq!(list, RoomListPage::default());
-    assert!(store.relay_next(Partition::FIRST, 10).await.unwrap().is_empty());
+    assert!(store.relay_next(OutboxPlace::first_of(Partition::FIRST), 10).await.unwrap().is_empty());
     store.health().await.unwrap();
 }
 

@@ -5,13 +5,16 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange};
 use crate::storage::store::rows::{
     ACTIVE, BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, INVITED, MEMBER, MemberRow, MessageBody,
-    MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow,
-    RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow, WindowRow,
+    MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage,
+    RoomListRow, RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow,
+    WindowRow,
 };
 use crate::storage::store::{SeqRange, StoreError};
 
@@ -33,7 +36,7 @@ pub struct Core {
     blocks: BTreeMap<(UserId, UserId), BlockRow>,
     devices: BTreeMap<(UserId, DeviceId), DeviceRow>,
     user_sources: BTreeMap<(UserId, Partition), Offset>,
-    outbox: BTreeMap<(Partition, Offset, u32), OutboxRow>,
+    outbox: BTreeMap<OutboxPlace, OutboxRow>,
     dead_letters: BTreeMap<(Partition, Offset), DeadLetterRow>,
     meta: BTreeMap<String, String>,
 }
@@ -171,7 +174,7 @@ impl Core {
             self.apply_mark(row, true);
         }
         self.user_sources.extend(commit.user_sources.into_iter().map(|(user, p, offset)| ((user, p), offset)));
-        self.outbox.extend(commit.outbox.into_iter().map(|row| ((row.source, row.offset, row.ord), row)));
+        self.outbox.extend(commit.outbox.into_iter().map(|row| (row.place(), row)));
         for row in commit.dead_letters {
             let partition = row.partition;
             self.dead_letters.insert((partition, row.offset), row);
@@ -430,19 +433,31 @@ impl Core {
 
     /// The outbox.
     #[must_use]
-    pub fn relay_next(&self, from: Partition, limit: usize) -> Vec<OutboxRow> {
-        self.outbox.range((from, Offset::ZERO, 0)..).take(limit).map(|(_, row)| row.clone()).collect()
+    pub fn relay_next(&self, from: OutboxPlace, limit: usize) -> Vec<OutboxRow> {
+        self.outbox.range(from..).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     /// Removes what was delivered.
-    pub fn relay_done(&mut self, source: Partition, offset: Offset, ord: u32) {
-        self.outbox.retain(|key, _| key.0 != source || (key.1, key.2) > (offset, ord));
+    pub fn relay_done(&mut self, place: OutboxPlace) {
+        self.outbox.remove(&place);
     }
 
-    /// Notes how far a fan-out came.
-    pub fn relay_advance(&mut self, source: Partition, offset: Offset, ord: u32, after: &UserId) {
-        if let Some(fan_out) = self.outbox.get_mut(&(source, offset, ord)).and_then(|row| row.fan_out.as_mut()) {
-            fan_out.after = Some(after.clone());
+    /// Gives members of a fan-out rows of their own.
+    pub fn relay_expand(&mut self, fan_out: OutboxPlace, rows: Vec<(Partition, Bytes)>, after: Option<&UserId>) {
+        let OutboxPlace { source, offset, .. } = fan_out;
+        let of_record = OutboxPlace { ord: 0, ..fan_out }..=OutboxPlace { ord: u32::MAX, ..fan_out };
+        let last = self.outbox.range(of_record).next_back().map_or(0, |(place, _)| place.ord);
+        for ((target, record), ord) in rows.into_iter().zip(last + 1..) {
+            let row = OutboxRow { source, offset, ord, target, record, fan_out: None };
+            self.outbox.insert(row.place(), row);
+        }
+        match after {
+            None => _ = self.outbox.remove(&fan_out),
+            Some(user) => {
+                if let Some(fan_out) = self.outbox.get_mut(&fan_out).and_then(|row| row.fan_out.as_mut()) {
+                    fan_out.after = Some(user.clone());
+                }
+            }
         }
     }
 

@@ -6,14 +6,15 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
-    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
+    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError};
-use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Partition, RoomId, Timestamp, UserId};
 
 mod core;
 
@@ -146,22 +147,21 @@ impl Store for MemoryStore {
         self.core(|core| core.expiring(now, after, limit))
     }
 
-    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    async fn relay_next(&self, from: OutboxPlace, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
         self.core(|core| core.relay_next(from, limit))
     }
 
-    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
-        self.core(|core| delivered.iter().for_each(|(source, offset, ord)| core.relay_done(*source, *offset, *ord)))
+    async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError> {
+        self.core(|core| delivered.iter().for_each(|place| core.relay_done(*place)))
     }
 
-    async fn relay_advance(
+    async fn relay_expand(
         &self,
-        source: Partition,
-        offset: Offset,
-        ord: u32,
-        after: &UserId,
+        fan_out: OutboxPlace,
+        rows: Vec<(Partition, Bytes)>,
+        after: Option<&UserId>,
     ) -> Result<(), StoreError> {
-        self.core(|core| core.relay_advance(source, offset, ord, after))
+        self.core(|core| core.relay_expand(fan_out, rows, after))
     }
 
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {

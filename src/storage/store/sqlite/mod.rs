@@ -13,6 +13,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -21,8 +22,8 @@ use tokio::sync::Mutex;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor,
-    RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
+    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -221,13 +222,23 @@ async fn write_rows(conn: &mut SqliteConnection, bulks: &sql::Bulks, commit: Com
     ended.map(|()| written).map_err(classify)
 }
 
-async fn remove_told(conn: &mut SqliteConnection, told: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
+async fn remove_told(conn: &mut SqliteConnection, told: &[OutboxPlace]) -> Result<(), StoreError> {
     let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
-    for (source, offset, ord) in told {
-        let mut binder = Binder::new();
-        binder.int(source.get()).int(offset.as_i64()).int(*ord);
-        binder.execute(&mut transaction, sql::RELAY_DONE).await?;
+    for place in told {
+        write::remove_told(&mut transaction, *place).await?;
     }
+    transaction.commit().await.map_err(classify)
+}
+
+async fn expand(
+    conn: &mut SqliteConnection,
+    bulks: &sql::Bulks,
+    fan_out: OutboxPlace,
+    rows: Vec<(Partition, Bytes)>,
+    after: Option<&UserId>,
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
+    write::expand(&mut transaction, bulks, fan_out, rows, after).await?;
     transaction.commit().await.map_err(classify)
 }
 
@@ -355,26 +366,30 @@ impl Store for SqliteStore {
         Ok(found.into_iter().map(|(at, room)| (room, at)).collect())
     }
 
-    async fn relay_next(&self, from: Partition, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    async fn relay_next(&self, from: OutboxPlace, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
-        read::list(conn, sql::RELAY_NEXT, |b| _ = b.int(from.get()).int(count(limit)), read::outbox).await
+        let bind = |b: &mut Binder| {
+            write::bind_place(b, from);
+            b.int(count(limit));
+        };
+        read::list(conn, sql::RELAY_NEXT, bind, read::outbox).await
     }
 
-    async fn relay_done(&self, delivered: &[(Partition, Offset, u32)]) -> Result<(), StoreError> {
+    async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         let done = remove_told(writer.open(&self.options).await?, delivered).await;
         writer.check(done).await
     }
 
-    async fn relay_advance(
+    async fn relay_expand(
         &self,
-        source: Partition,
-        offset: Offset,
-        ord: u32,
-        after: &UserId,
+        fan_out: OutboxPlace,
+        rows: Vec<(Partition, Bytes)>,
+        after: Option<&UserId>,
     ) -> Result<(), StoreError> {
-        let bind = |b: &mut Binder| _ = b.text(after.as_str()).int(source.get()).int(offset.as_i64()).int(ord);
-        self.write(sql::RELAY_ADVANCE, bind).await
+        let mut writer = self.writer.lock().await;
+        let done = expand(writer.open(&self.options).await?, &self.bulks, fan_out, rows, after).await;
+        writer.check(done).await
     }
 
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {

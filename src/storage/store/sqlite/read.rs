@@ -45,6 +45,10 @@ impl<'r> Columns<'r> {
         number.map(|n| T::try_from(n).map_err(|_| damaged("a number is out of its bounds", n))).transpose()
     }
 
+    pub(super) fn opt_count(&mut self) -> Result<Option<u32>> {
+        self.opt_number()
+    }
+
     pub(super) fn opt_no(&mut self) -> Result<Option<MessageNo>> {
         Ok(self.opt_number()?.map(MessageNo))
     }

@@ -282,7 +282,8 @@ statements! {
     MESSAGES_TRIM = "DELETE FROM messages WHERE chat = ? AND seq < ?";
     DEAD_LETTERS_TRIM = "DELETE FROM dead_letters WHERE source_partition = ? AND source_offset <= \
          (SELECT source_offset FROM dead_letters WHERE source_partition = ? ORDER BY source_offset DESC LIMIT 1 OFFSET ?)";
-    RELAY_DONE = "DELETE FROM relay_outbox WHERE source_partition = ? AND (source_offset, ord) <= (?, ?)";
+    RELAY_DONE = "DELETE FROM relay_outbox WHERE source_partition = ? AND source_offset = ? AND ord = ?";
+    RELAY_LAST = "SELECT MAX(ord) FROM relay_outbox WHERE source_partition = ? AND source_offset = ?";
     RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ?";
     META_SET = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     // Reads.
@@ -354,5 +355,6 @@ statements! {
     EXPIRING = "SELECT expires_at, uuid FROM chats WHERE status = 0 AND expires_at <= ? AND (expires_at, uuid) > (?, ?) \
          ORDER BY expires_at, uuid LIMIT ?";
     RELAY_NEXT = "SELECT source_partition, source_offset, ord, target_partition, record, chat, after_user \
-         FROM relay_outbox WHERE source_partition >= ? ORDER BY source_partition, source_offset, ord LIMIT ?";
+         FROM relay_outbox WHERE (source_partition, source_offset, ord) >= (?, ?, ?) \
+         ORDER BY source_partition, source_offset, ord LIMIT ?";
 }

@@ -134,7 +134,7 @@ async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
     store.commit(messages(0, 5, "x")).await.unwrap();
     assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 5);
     assert_eq!(store.watermarks().await.unwrap().len(), 256);
-    assert!(store.relay_next(Partition::FIRST, 1).await.unwrap().is_empty());
+    assert!(store.relay_next(OutboxPlace::first_of(Partition::FIRST), 1).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
 //! A commit as SQL: bulk statements inside one transaction, the guard first.
 
+use bytes::Bytes;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use super::error::{classify, damaged};
+use super::read;
 use super::sql::{self, Bulk, Bulks};
-use crate::ids::RoomId;
-use crate::ids::Seq;
+use crate::ids::{Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::store::StoreError;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange, WatermarkMove};
-use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, ReadMarkRow, RoomEventRow};
+use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, OutboxPlace, OutboxRow, ReadMarkRow, RoomEventRow};
 
 /// `members.shelf` of a room whose members' rows do not follow it.
 pub(super) const LARGE: u8 = 2;
@@ -190,12 +191,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
         b.text(user.as_str()).int(partition.get()).int(offset.as_i64());
     })
     .await?;
-    bulk(conn, &bulks.outbox, commit.outbox, |b, row| {
-        b.int(row.source.get()).int(row.offset.as_i64()).int(row.ord).int(row.target.get()).blob(row.record.as_ref());
-        let (room, after) = row.fan_out.map_or((None, None), |fan| (Some(fan.room), fan.after));
-        b.opt_blob(room.map(|room| room.0.as_bytes().to_vec())).opt_text(after.as_ref().map(|user| user.as_str()));
-    })
-    .await?;
+    outbox(conn, bulks, commit.outbox).await?;
     let mut bounded: Vec<_> = commit.dead_letters.iter().map(|row| row.partition).collect();
     bulk(conn, &bulks.dead_letters, commit.dead_letters, |b, row| {
         b.int(row.partition.get())
@@ -212,6 +208,50 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
         b.execute(conn, sql::DEAD_LETTERS_TRIM).await?;
     }
     Ok(true)
+}
+
+async fn outbox(conn: &mut SqliteConnection, bulks: &Bulks, rows: Vec<OutboxRow>) -> Result<(), StoreError> {
+    bulk(conn, &bulks.outbox, rows, |b, row| {
+        bind_place(b, row.place());
+        b.int(row.target.get()).blob(row.record.as_ref());
+        let (room, after) = row.fan_out.map_or((None, None), |fan| (Some(fan.room), fan.after));
+        b.opt_blob(room.map(|room| room.0.as_bytes().to_vec())).opt_text(after.as_ref().map(|user| user.as_str()));
+    })
+    .await?;
+    Ok(())
+}
+
+pub(super) fn bind_place(b: &mut Binder, place: OutboxPlace) {
+    b.int(place.source.get()).int(place.offset.as_i64()).int(place.ord);
+}
+
+/// Removes a row of the outbox.
+pub(super) async fn remove_told(conn: &mut SqliteConnection, place: OutboxPlace) -> Result<(), StoreError> {
+    let mut b = Binder::new();
+    bind_place(&mut b, place);
+    b.execute(conn, sql::RELAY_DONE).await?;
+    Ok(())
+}
+
+/// See [`crate::storage::store::Store::relay_expand`]. In a transaction.
+pub(super) async fn expand(
+    conn: &mut SqliteConnection,
+    bulks: &Bulks,
+    fan_out: OutboxPlace,
+    rows: Vec<(Partition, Bytes)>,
+    after: Option<&UserId>,
+) -> Result<(), StoreError> {
+    let OutboxPlace { source, offset, .. } = fan_out;
+    let of_record = |b: &mut Binder| _ = b.int(source.get()).int(offset.as_i64());
+    let last = read::one(conn, sql::RELAY_LAST, of_record, |c| c.opt_count()).await?.flatten().unwrap_or(0);
+    let row = |((target, record), ord)| OutboxRow { source, offset, ord, target, record, fan_out: None };
+    outbox(conn, bulks, rows.into_iter().zip(last + 1..).map(row).collect()).await?;
+    let Some(user) = after else { return remove_told(conn, fan_out).await };
+    let mut b = Binder::new();
+    b.text(user.as_str());
+    bind_place(&mut b, fan_out);
+    b.execute(conn, sql::RELAY_ADVANCE).await?;
+    Ok(())
 }
 
 /// Moves the watermarks. `false` if not all of them stood where the writer believed.

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::store::memory::Core;
-use crate::storage::store::rows::{PageBound, Shelf};
+use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf};
 use crate::storage::store::{SeqRange, StoreError};
 
 fn group(name: &str) -> RoomId {
@@ -324,10 +324,9 @@ fn facts_go_to_those_whom_they_concern() {
     world.room(room, RoomCommand::Leave { user: user_id("cem") });
     world.room(room, RoomCommand::End { by: user_id("ann") });
     project(&world, &mut store);
-    let outbox = store.relay_next(Partition::FIRST, 100);
+    let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 100);
     let told: Vec<_> = outbox
         .iter()
-        .filter(|row| row.fan_out.is_none())
         .map(|row| {
             let command = user::payload::decode(&Envelope::decode_record(&row.record).unwrap()).unwrap();
             assert_eq!(row.target, command.user.partition());
@@ -336,8 +335,20 @@ fn facts_go_to_those_whom_they_concern() {
             (command.user.to_string(), row.offset.0, fact.change as u8)
         })
         .collect();
-    let expected = [("ann", 0, 1), ("bob", 0, 1), ("cem", 2, 3), ("cem", 3, 1), ("bob", 4, 4), ("cem", 5, 2)];
+    let expected =
+        [("ann", 0, 1), ("bob", 0, 1), ("cem", 2, 3), ("cem", 3, 1), ("bob", 4, 4), ("cem", 5, 2), ("ann", 6, 5)];
     assert_eq!(told, expected.map(|(name, offset, change)| (name.to_owned(), offset, change)));
+}
+
+#[test]
+fn what_all_members_of_a_large_room_are_told_is_one_row() {
+    let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
+    let names: Vec<String> = (0..limits::LISTED_PLACES).map(|n| format!("user{n}")).collect();
+    world.room(room, create(RoomKind::Group, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+    world.room(room, RoomCommand::End { by: user_id("ann") });
+    project(&world, &mut store);
+    let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 1_000);
+    assert_eq!(outbox.len(), limits::LISTED_PLACES + 2, "each is told of the making");
     let last = outbox.last().unwrap();
     assert_eq!(last.fan_out.as_ref().map(|fan_out| fan_out.room), Some(room));
     let pattern = Envelope::decode_record(&last.record).unwrap();
@@ -353,7 +364,7 @@ fn a_block_goes_to_the_direct_room_of_the_two() {
     world.user("ann", UserCommandBody::Block { user: user_id("bob") });
     world.user("ann", UserCommandBody::Unblock { user: user_id("bob") });
     project(&world, &mut store);
-    let outbox = store.relay_next(Partition::FIRST, 100);
+    let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 100);
     assert_eq!(outbox.len(), 2);
     let room = RoomId::direct(&user_id("ann"), &user_id("bob"));
     for (row, blocked) in outbox.iter().zip([true, false]) {

@@ -7,14 +7,13 @@ use super::super::worker::{Deps, Options, spawn};
 use super::world::World;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
-use crate::actors::marks::Marks;
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::memory::{Fate, MemoryJournal};
 use crate::storage::store::commit::Commit;
 use crate::storage::store::contract::event_row;
 use crate::storage::store::memory::MemoryStore;
-use crate::storage::store::rows::{PageBound, Shelf, WatermarkRow};
+use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf, WatermarkRow};
 use crate::storage::store::sqlite::SqliteStore;
 use crate::storage::store::{SeqRange, Store};
 use crate::testing::within;
@@ -41,8 +40,9 @@ fn deps(world: &World, store: Arc<dyn Store>) -> Deps {
         retry_most: Duration::from_millis(4),
         ..Options::default()
     };
-    let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
-    Deps { journal: Arc::new(journal(world)), store, applied, stored, report: Arc::new(|_| ()), options }
+    let (applied, stored, outbox) = (Arc::default(), Arc::default(), Arc::default());
+    let (journal, report) = (Arc::new(journal(world)), Arc::new(|_: &[WatermarkRow]| ()));
+    Deps { journal, store, applied, stored, outbox, report, options }
 }
 
 /// Lets the worker go up to a part of each log.
@@ -219,7 +219,8 @@ async fn the_rows_in_a_file_are_those_in_memory() {
         }
     }
     let first = Partition::FIRST;
-    assert_eq!(file.relay_next(first, limit).await, memory.relay_next(first, limit).await);
+    let start = OutboxPlace::first_of(first);
+    assert_eq!(file.relay_next(start, limit).await, memory.relay_next(start, limit).await);
     assert_eq!(file.dead_letters(first, limit).await, memory.dead_letters(first, limit).await);
     let later = crate::ids::Timestamp(u64::MAX >> 1);
     assert_eq!(file.expiring(later, None, limit).await, memory.expiring(later, None, limit).await);
