@@ -6,6 +6,10 @@
 import { randomUUID } from 'node:crypto';
 
 const [channel, text, url = 'http://127.0.0.1:3000'] = process.argv.slice(2);
+if (!channel || !text || !process.env.API_KEY) {
+  console.error('usage: API_KEY=… node publish.mjs CHANNEL TEXT [URL]     (the server runs with the same KERVAN_API__KEY)');
+  process.exit(2);
+}
 
 // Names this publication: however often it has to be asked for, it is published once.
 const idempotency_key = randomUUID();
@@ -23,6 +27,11 @@ async function publish(attempt = 1) {
   }
 }
 
-const { result, error } = await publish();
-if (error) throw new Error(`${error.code}: ${error.message}`);
+const { result, error } = await publish().catch(unreachable => {
+  return { error: { code: 'no answer', message: `${url}: ${unreachable.cause?.message ?? unreachable.message}` } };
+});
+if (error) {
+  console.error(`not published: ${error.code}: ${error.message}`);
+  process.exit(1);
+}
 console.log(`published at ${result.offset}`);

@@ -9,6 +9,15 @@ import WebSocket from 'ws';
 const url = process.argv[2] ?? 'ws://127.0.0.1:3000/connection/websocket';
 const client = new Centrifuge(url, { token: process.env.TOKEN, websocket: WebSocket });
 let self;
+if (!process.env.TOKEN) {
+  console.error('usage: TOKEN=… node bot.mjs [URL]     (kervan token --user bot makes a token)');
+  process.exit(2);
+}
+client.on('error', ({ error }) => console.error(`no connection to ${url}: ${error.message}`));
+client.on('disconnected', ({ code, reason }) => {
+  console.error(`refused for good: ${reason} (${code}); kervan token check TOKEN says what is wrong with a token`);
+  process.exit(1);
+});
 
 async function answer(room, { type, sender, seq, body }) {
   if (type !== 'message' || sender === self || !body.startsWith('!echo ')) return;

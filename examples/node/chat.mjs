@@ -9,6 +9,10 @@ import { Centrifuge } from 'centrifuge';
 import WebSocket from 'ws';
 
 const [peer, url = 'ws://127.0.0.1:3000/connection/websocket'] = process.argv.slice(2);
+if (!peer || !process.env.TOKEN) {
+  console.error('usage: TOKEN=… node chat.mjs USER [URL]     (kervan token --user alice makes a token)');
+  process.exit(2);
+}
 const client = new Centrifuge(url, { token: process.env.TOKEN, websocket: WebSocket });
 const outbox = new Map(); // client id -> body
 
@@ -34,6 +38,14 @@ async function flush() {
   }
 }
 
+// What is wrong is said; what heals by itself (no server yet, a lost connection) is tried again by the SDK.
+client.on('connecting', ({ code, reason }) => code !== 0 && console.error(`connecting again: ${reason}`));
+client.on('error', ({ error }) => console.error(`no connection to ${url}: ${error.message}`));
+client.on('disconnected', ({ code, reason }) => {
+  if (code === 0) return; // By disconnect() below.
+  console.error(`refused for good: ${reason} (${code}); kervan token check TOKEN says what is wrong with a token`);
+  process.exit(1);
+});
 client.connect();
 await client.ready();
 const { data: room } = await client.rpc('room.create', { kind: 'direct', user: peer });

@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 
-from centrifuge import CentrifugeError, Client, ReplyError, SubscriptionEventHandler
+from centrifuge import CentrifugeError, Client, ClientEventHandler, ReplyError, SubscriptionEventHandler
 
 
 # A page of history may hold what came live in the meantime: the seq tells.
@@ -17,6 +17,23 @@ def show(message):
         return
     shown.add(message["seq"])
     print(f"{message['seq']}\t{message['sender']}: {message['body']}", flush=True)
+
+
+class Connection(ClientEventHandler):
+    """Says what is wrong. What heals by itself (no server yet, a lost connection) is tried again by the SDK."""
+
+    async def on_connecting(self, ctx):
+        if ctx.code:
+            print(f"connecting again: {ctx.reason}", file=sys.stderr)
+
+    async def on_error(self, ctx):
+        print(f"no connection: {ctx.error}", file=sys.stderr)
+
+    async def on_disconnected(self, ctx):
+        if ctx.code:
+            hint = "kervan token check TOKEN says what is wrong with a token"
+            print(f"refused for good: {ctx.reason} ({ctx.code}); {hint}", file=sys.stderr)
+            os._exit(1)  # A thread may wait for a line.
 
 
 class Room(SubscriptionEventHandler):
@@ -42,9 +59,11 @@ async def send(client, room, body):
 
 
 async def main():
+    if len(sys.argv) < 2 or not os.environ.get("TOKEN"):
+        sys.exit("usage: TOKEN=… python chat.py USER [URL]     (kervan token --user alice makes a token)")
     peer = sys.argv[1]
     url = sys.argv[2] if len(sys.argv) > 2 else "ws://127.0.0.1:3000/connection/websocket"
-    client = Client(url, token=os.environ["TOKEN"])
+    client = Client(url, token=os.environ["TOKEN"], events=Connection())
     await client.connect()
     await client.ready()
     room = (await client.rpc("room.create", {"kind": "direct", "user": peer})).data

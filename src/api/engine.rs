@@ -137,7 +137,8 @@ impl Engine {
         let (keyring, revoked) = (Arc::new(keyring(&config.auth)?), Arc::new(Revoked::default()));
         let verifier = Verifier::new(AuthOptions::from(&config.auth), Arc::clone(&env.clock));
         let verifier = verifier.map_err(|error| StartError::Auth(error.to_string()))?;
-        let verifier = Arc::new(verifier.with(Arc::clone(&keyring), Arc::clone(&revoked)));
+        let verifier =
+            Arc::new(verifier.with(Arc::clone(&keyring), Arc::clone(&revoked)).explaining(!config.server.production));
         let checks = (health.check("journal"), health.check("store"));
         let (journal, opened) = open_journal(&config, &env, &metrics).await?;
         tracing::info!(
@@ -249,7 +250,7 @@ impl Engine {
     }
 
     /// The handlers, as sessions and REST call them.
-    #[cfg(test)]
+    #[must_use]
     pub fn handlers(&self) -> &Arc<Handlers> {
         self.rest.handlers()
     }

@@ -23,8 +23,8 @@ pub(super) struct Request {
 }
 
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load(&request.settings)?;
-    let config = loaded.for_serve()?;
+    let loaded = sources::load_to_serve(&request.settings)?;
+    let config = &loaded.config;
     let (data, dir) = (&config.data.dir, std::path::absolute(&request.dir)?);
     if !data.join(JOURNAL_DIR).exists() {
         return Err(

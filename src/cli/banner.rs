@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use kervan::config::Config;
+use kervan::config::{Config, Origin};
 
 /// What the lines are made of.
 pub(super) struct Facts<'a> {
     pub config: &'a Config,
+    /// What has said that it is production, if anything has.
+    pub mode_from: Option<&'a Origin>,
     pub public: SocketAddr,
     pub admin: SocketAddr,
     /// A token for somebody to try it with; in development mode only.
@@ -14,7 +16,11 @@ pub(super) struct Facts<'a> {
 }
 
 pub(super) fn text(facts: &Facts<'_>) -> String {
-    let mode = if facts.config.server.production { "production" } else { "development mode" };
+    let mode = match (facts.config.server.production, facts.mode_from) {
+        (true, Some(origin)) => format!("production ({origin})"),
+        (true, None) => "production".to_owned(),
+        (false, _) => "development mode".to_owned(),
+    };
     let mut out = format!("Kervan {}, {mode}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| out.push_str(&format!("  {name:<10} {value}\n"));
     let hint = if facts.config.auth.is_development() { "  in two tabs: alice and bob are there" } else { "" };

@@ -32,10 +32,12 @@ pub(super) fn run(what: &What) -> anyhow::Result<ExitCode> {
     match what {
         What::Show { settings, origin } => print(&sources::load(settings)?.show(*origin))?,
         What::Check { settings } => {
-            let loaded = sources::load(settings)?;
-            loaded.for_serve()?;
+            let loaded = sources::load_to_serve(settings)?;
             for warning in &loaded.warnings {
                 print(&format!("warning: {warning}\n"))?;
+            }
+            for name in &loaded.not_used_yet {
+                print(&format!("note: {name} is not used yet: it belongs to a later version\n"))?;
             }
             print("the configuration is good\n")?;
         }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use kervan::config::Problems;
-use operator::Run as _;
+use operator::{Output, Run as _, Said};
 
 mod backup;
 mod banner;
@@ -66,7 +66,7 @@ enum Command {
     Backup(backup::Request),
     /// Put a backup into an empty data folder.
     Restore(restore::Request),
-    /// Make a token of a user with the configured secret.
+    /// Make a token of a user with the configured secret, or check one.
     Token(token::Request),
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not.
     Health {
@@ -75,9 +75,9 @@ enum Command {
     },
     #[command(about = "Look at the actors of the running server, and act on one")]
     Actors(operator::Actors),
-    #[command(about = "Look at rooms: list, show, messages")]
+    #[command(about = "Look at rooms, and act in one")]
     Room(operator::Room),
-    #[command(about = "Look at users, and send them away")]
+    #[command(about = "Look at users, send them away, and see to their accounts")]
     User(operator::User),
     #[command(about = "List authenticated connections")]
     Sessions(operator::Sessions),
@@ -87,6 +87,8 @@ enum Command {
     Doctor(operator::Doctor),
     #[command(about = "Measure this machine in a few seconds")]
     Bench(operator::Bench),
+    /// Say which version this is.
+    Version,
     #[command(about = "Write a shell's completions")]
     Completions(operator::Completions),
     /// Show, check or write a configuration.
@@ -105,7 +107,9 @@ pub(crate) struct Refused(pub String);
 pub(crate) fn run() -> ExitCode {
     rights::keep_to_oneself();
     let cli = Cli::parse();
-    let result = match cli.command.unwrap_or(Command::Serve { settings: cli.settings }) {
+    let command = cli.command.unwrap_or(Command::Serve { settings: cli.settings });
+    let output = command.output();
+    let result = match command {
         Command::Serve { settings } => serve::run(&settings),
         Command::Migrate(request) => migrate::run(&request),
         Command::Backup(request) => backup::run(&request),
@@ -120,13 +124,42 @@ pub(crate) fn run() -> ExitCode {
         Command::Doctor(request) => request.run(),
         Command::Bench(request) => request.run(),
         Command::Completions(request) => request.run(),
+        Command::Version => print(concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| ExitCode::SUCCESS),
         Command::Config { what } => config::run(&what),
     };
     result.unwrap_or_else(|error| {
-        report(&error);
-        let refused = error.is::<Refused>() || error.is::<Problems>();
+        let refused = error.is::<Refused>() || error.is::<Problems>() || error.is::<Said>();
+        match output {
+            Output::Json => report_json(&error, refused),
+            Output::Names | Output::Table => report(&error),
+        }
         ExitCode::from(if refused { 2 } else { 1 })
     })
+}
+
+impl Command {
+    /// How what it says is written.
+    fn output(&self) -> Output {
+        match self {
+            Self::Actors(request) => request.output(),
+            Self::Room(request) => request.output(),
+            Self::User(request) => request.output(),
+            Self::Sessions(request) => request.output(),
+            Self::Partitions(request) => request.output(),
+            Self::Doctor(request) => request.output(),
+            Self::Bench(request) => request.output(),
+            _ => Output::Table,
+        }
+    }
+}
+
+/// Writes an error to stderr as the API writes its own: `{"error":{"code":…,"message":…}}`.
+fn report_json(error: &anyhow::Error, refused: bool) {
+    let said = error.downcast_ref::<Said>().map(|said| said.code.as_str());
+    let code = said.unwrap_or(if refused { "refused" } else { "failed" });
+    let json = serde_json::json!({ "error": { "code": code, "message": format!("{error:#}") } });
+    // As in `report`.
+    let _ = writeln!(io::stderr().lock(), "{json}");
 }
 
 /// Writes an error to stderr, each line marked. If even that fails there is nobody left to tell.

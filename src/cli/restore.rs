@@ -26,8 +26,8 @@ pub(super) struct Request {
 const ALLOWED: [&str; 1] = ["LOCK"];
 
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load(&request.settings)?;
-    let config = loaded.for_serve()?;
+    let loaded = sources::load_to_serve(&request.settings)?;
+    let config = &loaded.config;
     let data = &config.data.dir;
     let Database::Sqlite(database) = config.database() else {
         return Err(Refused("a backup is restored into SQLite".to_owned()).into());

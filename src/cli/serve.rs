@@ -26,8 +26,7 @@ use super::telemetry::Telemetry;
 use super::{Refused, Settings, banner, door, logging, open_files, print, rights, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load(settings)?;
-    loaded.for_serve()?;
+    let loaded = sources::load_to_serve(settings)?;
     let log = logging::start(&loaded.config.log)?;
     let telemetry = Telemetry::from_environment()?;
     open_files::raise();
@@ -51,6 +50,9 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
 
     for warning in loaded.warnings.iter().chain(&rights::exposed(&config)) {
         tracing::warn!("{warning}");
+    }
+    if let Some((path, names)) = &loaded.from_dotenv {
+        tracing::info!(path = %path.display(), names = names.join(" "), "variables are read from a file");
     }
     for name in &loaded.not_used_yet {
         tracing::info!(name, "set, and not used yet: it belongs to a later version");
@@ -107,7 +109,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let routes = if is_for_here { http::on_this_machine(routes) } else { routes };
     let options = Options::public(&config.limits).behind(&config.server.trusted_proxies);
     let mut public = tokio::spawn(public.serve(routes, options, metrics, stop.clone()));
-    say_hello(&config, public_address, admin_address)?;
+    say_hello(&loaded, public_address, admin_address)?;
 
     tokio::select! {
         (signal, _) = signals.next() => tracing::info!(signal, "draining; a second signal leaves at once"),
@@ -158,10 +160,12 @@ async fn bind(address: SocketAddr, what: &str, hint: &str) -> Result<Listener, R
 const DEVELOPMENT_USER: &str = "alice";
 const DEVELOPMENT_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn say_hello(config: &Config, public: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+fn say_hello(loaded: &Loaded, public: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+    let config = &loaded.config;
     let development = config.auth.is_development();
     let token = development.then(|| token::issue(&config.auth, DEVELOPMENT_USER, None, DEVELOPMENT_TTL)).transpose()?;
-    let facts = banner::Facts { config, public, admin, token: token.map(|token| (DEVELOPMENT_USER, token)) };
+    let mode_from = loaded.origins.get("server.production");
+    let facts = banner::Facts { config, mode_from, public, admin, token: token.map(|token| (DEVELOPMENT_USER, token)) };
     // A server does not stop because nobody reads its banner.
     if let Err(error) = print(&banner::text(&facts)) {
         tracing::warn!(%error, "the banner can't be written");

@@ -1,4 +1,4 @@
-//! Where the configuration of a real process comes from: its flags, its environment, `cluster.toml`.
+//! Where the configuration of a real process comes from: its flags, its environment, `.env`, `cluster.toml`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use kervan::config::{self, Flag, Loaded, Sources};
 use super::{Refused, Settings};
 
 const FILE: &str = "cluster.toml";
+const DOTENV: &str = ".env";
 
 /// Loads the configuration.
 ///
@@ -22,15 +23,27 @@ pub(super) fn load(settings: &Settings) -> anyhow::Result<Loaded> {
 /// # Errors
 /// As [`load`].
 pub(super) fn load_with(settings: &Settings, more: Vec<Flag>) -> anyhow::Result<Loaded> {
+    Ok(config::load(&gather(settings, more)?)?)
+}
+
+/// Loads the configuration for a command that serves, or works on what is served.
+///
+/// # Errors
+/// As [`load`]; also a configuration that is good and can't be served with.
+pub(super) fn load_to_serve(settings: &Settings) -> anyhow::Result<Loaded> {
+    Ok(config::load_to_serve(&gather(settings, Vec::new())?)?)
+}
+
+fn gather(settings: &Settings, more: Vec<Flag>) -> Result<Sources, Refused> {
     let flag = |name, key, value: &Option<String>| value.clone().map(|value| Flag { name, key, value });
     let flags =
         [flag("--data-dir", ("data", "dir"), &settings.data_dir), flag("--port", ("server", "port"), &settings.port)];
-    let sources = Sources {
+    Ok(Sources {
         file: read(settings.config.as_deref())?,
         environment: std::env::vars_os().collect(),
+        dotenv: dotenv()?,
         flags: flags.into_iter().flatten().chain(more).collect(),
-    };
-    Ok(config::load(&sources)?)
+    })
 }
 
 fn read(given: Option<&Path>) -> Result<Option<(PathBuf, String)>, Refused> {
@@ -39,5 +52,15 @@ fn read(given: Option<&Path>) -> Result<Option<(PathBuf, String)>, Refused> {
         Ok(text) => Ok(Some((path.to_owned(), text))),
         Err(error) if error.kind() == ErrorKind::NotFound && given.is_none() => Ok(None),
         Err(error) => Err(Refused(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// The `.env` of the working directory. A folder of that name is somebody else's (a Python environment's).
+fn dotenv() -> Result<Option<(PathBuf, String)>, Refused> {
+    let path = Path::new(DOTENV);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((path.to_owned(), text))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) => Ok(None),
+        Err(error) => Err(Refused(format!("{DOTENV}: {error}"))),
     }
 }

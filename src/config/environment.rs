@@ -1,14 +1,16 @@
-//! The environment layer: names that people know from elsewhere, `KERVAN_SECTION__KEY` for every key, and `*_FILE`
-//! for secrets. Only names that Kervan knows are looked at; a `KERVAN_*` name that it does not know is an error.
+//! The environment layer, with what a `.env` file adds to it: names that people know from elsewhere,
+//! `KERVAN_SECTION__KEY` for every key, and `*_FILE` for secrets. Only names that Kervan knows are looked at; a `KERVAN_*`
+//! name that it does not know is an error.
 
 use std::ffi::OsString;
 
+use super::familiar::{self, Meaning, is_familiar};
 use super::file::{CLUSTER, read_channels};
 use super::hint::nearest;
-use super::layer::{Layer, Origin, Setting};
+use super::layer::{Layer, Origin, Setting, Sources};
 use super::problem::Problem;
 use super::value::Raw;
-use super::{Config, Namespace};
+use super::{Config, Namespace, dotenv};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
 const KNOWN: [(&str, &str, &str); 7] = [
@@ -43,28 +45,80 @@ const OF_THE_CLUSTER: [&str; 8] = [
 /// Names of settings of later versions that do no harm when they are ignored.
 const LATER: [&str; 2] = ["PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
 
+/// What the operator's commands take from the environment; no settings.
+const OF_COMMANDS: [&str; 2] = ["KERVAN_URL", "KERVAN_TOKEN"];
+
 const PREFIX: &str = "KERVAN_";
 const FILE_SUFFIX: &str = "_FILE";
 
-/// Reads the layer; also the names that are accepted and not used yet.
-pub(super) fn read(variables: &[(OsString, OsString)]) -> (Layer, Vec<String>) {
-    let mut layer = Layer::default();
-    let mut not_used_yet = Vec::new();
-    // Sorted, so that the answer is the same whatever order the system gives; and `KERVAN_…` after the known names:
-    // the more specific name wins.
-    let mut named: Vec<(String, &OsString)> =
-        variables.iter().filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value))).collect();
-    named.sort_by_key(|(name, _)| (name.starts_with(PREFIX), name.clone()));
-    for (name, value) in &named {
+/// A variable, and which of the two has it.
+pub(super) struct Variable {
+    pub name: String,
+    pub value: OsString,
+    pub origin: Origin,
+}
+
+/// What the variables say beside settings.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// Accepted, and not used yet.
+    pub not_used_yet: Vec<String>,
+    /// Set, and without effect.
+    pub warnings: Vec<String>,
+    /// Variables of Kervan's that a `.env` file has set.
+    pub from_dotenv: Vec<String>,
+}
+
+/// The variables in the order in which they count, the last the most: those of `.env` before those of the environment, then
+/// what other systems have before short names before `KERVAN_…`. `.env` gives only what the environment does not have: an
+/// empty one there takes it back.
+fn variables(sources: &Sources) -> Vec<Variable> {
+    let of_process = |(name, value): &(OsString, OsString)| {
+        let name = name.to_str()?.to_owned();
+        Some(Variable { origin: Origin::Environment(name.clone()), name, value: value.clone() })
+    };
+    let mut all: Vec<Variable> = sources.environment.iter().filter_map(of_process).collect();
+    if let Some((path, text)) = &sources.dotenv {
+        let mut entries = dotenv::read(text);
+        entries.retain(|entry| all.iter().all(|variable| variable.name != entry.name));
+        all.extend(entries.into_iter().map(|entry| Variable {
+            origin: Origin::DotEnv(path.clone(), entry.line, entry.name.clone()),
+            name: entry.name,
+            value: entry.value.into(),
+        }));
+    }
+    all.retain(|variable| !from_kubernetes(&variable.name, &variable.value.to_string_lossy()));
+    all.sort_by_key(|variable| {
+        let here = matches!(variable.origin, Origin::Environment(_));
+        let general = (!is_familiar(&variable.name), variable.name.starts_with(PREFIX));
+        (here, general, variable.name.clone())
+    });
+    all
+}
+
+/// Reads the layer, and what is to be said about it.
+pub(super) fn read(sources: &Sources) -> (Layer, Notes) {
+    let (mut layer, mut notes) = (Layer::default(), Notes::default());
+    let all = variables(sources);
+    // Below all others: each of those that could say it as a whole is known not to.
+    match familiar::database(&all) {
+        Some(Ok(setting)) => layer.settings.push(setting),
+        Some(Err(problem)) => layer.problems.push(problem),
+        None => {}
+    }
+    for variable in &all {
+        let Variable { name, value, origin } = variable;
         if value.is_empty() && !name.starts_with(PREFIX) {
             continue;
         }
         if LATER.contains(&name.as_str()) {
-            not_used_yet.push(name.clone());
+            notes.not_used_yet.push(name.clone());
             continue;
         }
-        let Some(target) = target_of(name, &value.to_string_lossy()) else { continue };
-        let origin = Origin::Environment(name.clone());
+        let Some(target) = target_of(name) else { continue };
+        if matches!(origin, Origin::DotEnv(..)) {
+            notes.from_dotenv.push(name.clone());
+        }
         let wrong = |path: String, what: String| Problem { path, origin: origin.clone(), what };
         let text = match (target, value.to_str()) {
             (Target::Refused(what), _) => {
@@ -75,16 +129,25 @@ pub(super) fn read(variables: &[(OsString, OsString)]) -> (Layer, Vec<String>) {
                 layer.problems.push(wrong(String::new(), "is not UTF-8".to_owned()));
                 continue;
             }
+            (Target::Familiar, Some(text)) => {
+                match familiar::meaning(variable, text) {
+                    Meaning::Setting(setting) => layer.settings.push(setting),
+                    Meaning::Note(note) => notes.warnings.push(note),
+                    Meaning::Nothing => {}
+                }
+                continue;
+            }
             (Target::Channels, Some(text)) => {
-                match read_channels(text, &origin) {
-                    Ok(tables) => layer.channels = Some((origin, tables)),
+                match read_channels(text, origin) {
+                    Ok(tables) => layer.channels = Some((origin.clone(), tables)),
                     Err(what) => layer.problems.push(wrong(Namespace::SCHEMA.name.to_owned(), what)),
                 }
                 continue;
             }
             (Target::Key(section, key), Some(text)) => Ok((section, key, text.to_owned())),
             (Target::FileOf(section, key), Some(path)) => {
-                if let Some(plain) = name.strip_suffix(FILE_SUFFIX).filter(|plain| is_set(&named, plain)) {
+                if let Some(plain) = name.strip_suffix(FILE_SUFFIX).filter(|plain| is_set_beside(&all, variable, plain))
+                {
                     layer.problems.push(wrong(String::new(), format!("{plain} is set as well: which one counts?")));
                     continue;
                 }
@@ -95,31 +158,41 @@ pub(super) fn read(variables: &[(OsString, OsString)]) -> (Layer, Vec<String>) {
             }
         };
         match text {
-            Ok((section, key, text)) => layer.settings.push(Setting { section, key, raw: Raw::Text(text), origin }),
+            Ok((section, key, text)) => {
+                layer.settings.push(Setting { section, key, raw: Raw::Text(text), origin: origin.clone() });
+            }
             Err(problem) => layer.problems.push(problem),
         }
     }
-    (layer, not_used_yet)
+    (layer, notes)
 }
 
-fn is_set(named: &[(String, &OsString)], plain: &str) -> bool {
-    named.iter().any(|(name, value)| name == plain && !value.is_empty())
+/// Whether a variable is set where another one is. Between environment and `.env` there is no question which one counts.
+fn is_set_beside(all: &[Variable], other: &Variable, name: &str) -> bool {
+    let same = |variable: &Variable| {
+        matches!(variable.origin, Origin::Environment(_)) == matches!(other.origin, Origin::Environment(_))
+    };
+    all.iter().any(|variable| variable.name == name && !variable.value.is_empty() && same(variable))
 }
 
 enum Target {
     Key(String, String),
     FileOf(String, String),
+    Familiar,
     Channels,
     Refused(String),
 }
 
 /// What a variable sets; `None` if it is none of Kervan's.
-fn target_of(name: &str, value: &str) -> Option<Target> {
-    if from_kubernetes(name, value) {
+fn target_of(name: &str) -> Option<Target> {
+    if OF_COMMANDS.contains(&name) {
         return None;
     }
     if OF_THE_CLUSTER.contains(&name) {
         return Some(Target::Refused(CLUSTER.to_owned()));
+    }
+    if is_familiar(name) {
+        return Some(Target::Familiar);
     }
     for (known, section, key) in KNOWN {
         if name == known {
@@ -156,6 +229,11 @@ fn unknown(name: &str) -> String {
     if name == "KERVAN_ENV" || name == "KERVAN_PRODUCTION" {
         return "unknown variable, did you mean KERVAN_SERVER__PRODUCTION=true?".to_owned();
     }
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    let near = variables_for(rest);
+    if !near.is_empty() {
+        return format!("unknown variable, did you mean {}?", near.join(" or "));
+    }
     let config = Config::bare();
     let names: Vec<String> = config
         .sections()
@@ -167,6 +245,19 @@ fn unknown(name: &str) -> String {
         Some(near) => format!("unknown variable, did you mean {near}?"),
         None => "unknown variable: names are KERVAN_SECTION__KEY, see `kervan config template`".to_owned(),
     }
+}
+
+/// The variables that a name without its section may mean: `PORT`, `JWT_SECRET`, `LOG`.
+fn variables_for(rest: &str) -> Vec<String> {
+    if let Some((_, section, key)) = KNOWN.iter().find(|(known, ..)| *known == rest) {
+        return vec![variable_of(section, key)];
+    }
+    let config = Config::bare();
+    let keys = config.sections().into_iter().map(|section| section.schema());
+    let all = keys.flat_map(|schema| schema.keys.iter().map(|key| (schema.name, key.name)));
+    let joined = |(section, key): (&str, &str)| format!("{section}_{key}").eq_ignore_ascii_case(rest);
+    let means = |(section, key): (&str, &str)| key.eq_ignore_ascii_case(rest) || joined((section, key));
+    all.filter(|pair| means(*pair)).map(|(section, key)| variable_of(section, key)).collect()
 }
 
 /// The variable that sets a key.

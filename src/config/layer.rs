@@ -18,6 +18,8 @@ pub struct Sources {
     pub file: Option<(PathBuf, String)>,
     /// Environment variables: all of them, whichever belong to Kervan.
     pub environment: Vec<(OsString, OsString)>,
+    /// Path and text of a `.env` file: variables that the environment does not have.
+    pub dotenv: Option<(PathBuf, String)>,
     /// Settings given as flags.
     pub flags: Vec<Flag>,
 }
@@ -44,6 +46,8 @@ pub enum Origin {
     File(PathBuf, usize),
     /// An environment variable.
     Environment(String),
+    /// A line of a `.env` file, counted from 1, and the variable that it sets.
+    DotEnv(PathBuf, usize, String),
     /// A flag.
     Flag(&'static str),
 }
@@ -55,7 +59,18 @@ impl fmt::Display for Origin {
             Self::Development => f.write_str("development mode"),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::DotEnv(path, line, name) => write!(f, "{}:{line}: {name}", path.display()),
             Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+impl Origin {
+    /// The variable that a setting came from, if it came from one.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Environment(name) | Self::DotEnv(_, _, name) => Some(name),
+            Self::Default | Self::Development | Self::File(..) | Self::Flag(_) => None,
         }
     }
 }

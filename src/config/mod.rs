@@ -1,4 +1,4 @@
-//! Configuration: built-in defaults < `cluster.toml` < environment < flags, each setting with its origin.
+//! Configuration: built-in defaults < `cluster.toml` < `.env` < environment < flags, each setting with its origin.
 //!
 //! Nothing here reads the environment or the working directory by itself: [`load`] is given its [`Sources`]. An
 //! unknown key or a bad value is a [`Problem`] that names the key and its place; nothing is guessed or skipped.
@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 mod check;
 mod choice;
+mod dotenv;
 mod environment;
+mod familiar;
 mod file;
 mod hint;
 mod layer;
@@ -209,7 +211,7 @@ impl Server {
 }
 
 /// A configuration with the origin of each setting.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
@@ -221,6 +223,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// A `.env` file with variables of Kervan's, and their names.
+    pub from_dotenv: Option<(PathBuf, Vec<String>)>,
 }
 
 /// Puts the layers together and checks the result.
@@ -228,7 +232,28 @@ pub struct Loaded {
 /// # Errors
 /// All problems found, each with its key and place.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
-    let (environment, not_used_yet) = environment::read(&sources.environment);
+    let (loaded, problems) = gather(sources);
+    Problems::or(problems, loaded)
+}
+
+/// As [`load`], for whoever serves, or works on what is served.
+///
+/// # Errors
+/// As [`load`]; and what this version can't serve with, though it is valid: PostgreSQL as the store, which comes with the
+/// cluster.
+pub fn load_to_serve(sources: &Sources) -> Result<Loaded, Problems> {
+    let (loaded, mut problems) = gather(sources);
+    if let Some(Database::Postgres(_)) = loaded.config.store.database_url {
+        let what =
+            "PostgreSQL comes with the cluster; this version serves from SQLite (`kervan migrate` takes PostgreSQL)";
+        problems.push(Problem::at("store.database_url", &loaded.origins, what));
+    }
+    Problems::or(problems, loaded)
+}
+
+/// All that the sources come to, and all that is wrong with it, in one round.
+fn gather(sources: &Sources) -> (Loaded, Vec<Problem>) {
+    let (environment, notes) = environment::read(sources);
     let mut layers = Vec::new();
     layers.extend(sources.file.as_ref().map(|(path, text)| file::read(path, text)));
     layers.push(environment);
@@ -240,32 +265,23 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     for layer in layers {
         layer.apply(&mut config, &mut origins, &mut problems);
     }
-    // What was misread may make the rest look wrong as well: report the first cause only.
-    if problems.is_empty() {
-        config.settle(&mut origins);
-        check::check(&config, &origins, &mut problems);
-    }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
-    let warnings = check::warnings(&config);
+    config.settle(&mut origins);
+    let mut contradictions = Vec::new();
+    check::check(&config, &origins, &mut contradictions);
+    contradictions.retain(|found| !rests_on_a_misread_value(found, &problems));
+    problems.extend(contradictions);
+    let mut warnings = check::warnings(&config);
+    warnings.extend(notes.warnings);
     let file = sources.file.as_ref().map(|(path, _)| path.clone());
-    Ok(Loaded { config, origins, not_used_yet, warnings, file })
+    let dotenv = sources.dotenv.as_ref().map(|(path, _)| path.clone()).filter(|_| !notes.from_dotenv.is_empty());
+    let from_dotenv = dotenv.map(|path| (path, notes.from_dotenv));
+    (Loaded { config, origins, not_used_yet: notes.not_used_yet, warnings, file, from_dotenv }, problems)
 }
 
-impl Loaded {
-    /// What keeps this version from serving with this configuration, though it is a valid one.
-    ///
-    /// # Errors
-    /// PostgreSQL as the store: it comes with the cluster.
-    pub fn for_serve(&self) -> Result<&Config, Problems> {
-        match self.config.store.database_url {
-            Some(Database::Postgres(_)) => {
-                let what = "PostgreSQL comes with the cluster; this version serves from SQLite (`kervan migrate` takes \
-                            PostgreSQL)";
-                Err(Problems(vec![Problem::at("store.database_url", &self.origins, what)]))
-            }
-            _ => Ok(&self.config),
-        }
-    }
+/// What was misread may make the rest of its section look wrong, and a key that can't be read makes production look
+/// keyless: only the first cause is told.
+fn rests_on_a_misread_value(found: &Problem, misread: &[Problem]) -> bool {
+    let section = |problem: &Problem| problem.path.split(['.', '[']).next().unwrap_or_default().to_owned();
+    let of = section(found);
+    misread.iter().map(section).any(|bad| bad == of || (bad == "auth" && found.path == "server.production"))
 }

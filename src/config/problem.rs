@@ -40,6 +40,21 @@ impl fmt::Display for Problem {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// What was loaded, if nothing is wrong.
+    pub(super) fn or<T>(problems: Vec<Problem>, loaded: T) -> Result<T, Self> {
+        if problems.is_empty() { Ok(loaded) } else { Err(Self(problems)) }
+    }
+
+    /// How to start without the variables that ask for the cluster, all of them.
+    fn way_out(&self) -> Option<String> {
+        let of_cluster = |problem: &&Problem| problem.what.contains("comes with the cluster");
+        let names = self.0.iter().filter(of_cluster).filter_map(|problem| problem.origin.variable());
+        let names: Vec<String> = names.flat_map(|names| names.split(", ")).map(|name| format!("{name}=")).collect();
+        (!names.is_empty()).then(|| format!("to run on one node without them: {} kervan", names.join(" ")))
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
@@ -48,7 +63,10 @@ impl fmt::Display for Problems {
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match self.way_out() {
+            Some(way) => write!(f, "\n{way}"),
+            None => Ok(()),
+        }
     }
 }
 

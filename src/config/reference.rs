@@ -12,10 +12,18 @@ pub fn reference() -> String {
     let mut out = String::from(
         "# Configuration reference\n\n\
          Written by `kervan config reference`; a test keeps it true. Layers: defaults < `cluster.toml` (in the working\n\
-         directory, or `--config FILE`) < environment < flags. An unknown key or a bad value is an error that names the\n\
-         key, the file and the line, and exit code 2. `kervan config show --origin` says what is in force and why.\n\n\
-         Durations are numbers with `ms`, `s`, `m`, `h` or `d`; sizes with `B`, `KiB`, `MiB` or `GiB`; lists in the\n\
-         environment are separated by commas. A variable that ends in `_FILE` holds the path of a file with the value.\n",
+         directory, or `--config FILE`) < `.env` (in the working directory) < environment < flags. Unknown keys and bad\n\
+         values are errors that name the key and the line or variable, all in one round, and exit code 2.\n\
+         `kervan config show --origin` says what is in force and why.\n\n\
+         Durations are numbers with `ms`, `s`, `m`, `h` or `d`; sizes with `KiB`, `MiB`, `GiB` or the same as `K`, `M`, `G`,\n\
+         or with `KB`, `MB`, `GB` (powers of 1,000), in capital or small letters; lists in the environment are separated by\n\
+         commas. A variable that ends in `_FILE` holds the path of a file with the value.\n\n\
+         Names of other systems: `NODE_ENV=production` is `production = true` (no other value means anything); `LOG_LEVEL` is\n\
+         a level for `filter`, unless `RUST_LOG` is set; `DB_HOST`, `DB_PORT`, `DB_NAME`, `DB_USER` and `DB_PASSWORD` (or\n\
+         `DB_PASSWORD_FILE`) are a PostgreSQL address, unless `DATABASE_URL` is set. PostgreSQL, `KAFKA_BROKERS` and `REDIS_*`\n\
+         come with the cluster: until then a start with them is refused, in one error that names them all. `.env` is read as\n\
+         the `dotenv` of Node.js reads it; a variable of the environment goes before the same one there, and an empty one\n\
+         takes it back (`KAFKA_BROKERS= kervan`).\n",
     );
     let config = Config::bare();
     for section in config.sections() {

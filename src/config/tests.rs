@@ -9,7 +9,7 @@ fn sources(file: &str, environment: &[(&str, &str)]) -> Sources {
     Sources {
         file: (!file.is_empty()).then(|| (PathBuf::from("cluster.toml"), file.to_owned())),
         environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        flags: Vec::new(),
+        ..Sources::default()
     }
 }
 
@@ -176,8 +176,8 @@ fn a_bad_value_is_named_with_file_and_line() {
             "cluster.toml:2: rooms.direct_ttl: expected a duration such as \"500ms\", \"300s\", \"5m\", \"24h\" or \"7d\", found an integer",
         ),
         (
-            "[limits]\nframe = \"64K\"\n",
-            "cluster.toml:2: limits.frame: expected a size such as \"64KiB\", \"1MiB\" or a number of bytes, found \"64K\"",
+            "[limits]\nframe = \"64Q\"\n",
+            "cluster.toml:2: limits.frame: expected a size such as \"64KiB\", \"1MiB\" or a number of bytes, found \"64Q\"",
         ),
         ("[limits]\nbody = \"33KiB\"\n", "cluster.toml:2: limits.body: expected 1 to 32768 bytes, found 33792"),
         (
@@ -228,7 +228,10 @@ fn what_comes_with_the_cluster_is_refused_clearly() {
         let error = refused("", &[(name, "x")]);
         assert_eq!(
             error,
-            format!("environment variable {name}: comes with the cluster; this version runs on one node")
+            format!(
+                "environment variable {name}: comes with the cluster; this version runs on one node\n\
+                 to run on one node without them: {name}= kervan"
+            )
         );
     }
     assert_eq!(
@@ -442,14 +445,15 @@ fn contradictions_are_found() {
 
 #[test]
 fn postgres_is_a_valid_database_that_this_version_does_not_serve_from() {
-    let loaded = loaded("", &[("DATABASE_URL", "postgres://u:p@db/kervan")]);
-    let error = loaded.for_serve().unwrap_err().to_string();
+    let postgres = sources("", &[("DATABASE_URL", "postgres://u:p@db/kervan")]);
+    assert!(load(&postgres).is_ok());
+    let error = load_to_serve(&postgres).unwrap_err().to_string();
     assert!(
         error.starts_with("environment variable DATABASE_URL: store.database_url: PostgreSQL comes with"),
         "{error}"
     );
-    let sqlite = super::load(&sources("", &[("DATABASE_URL", "sqlite://chat.db?mode=rwc")])).unwrap();
-    assert_eq!(sqlite.for_serve().unwrap().database(), Database::Sqlite(PathBuf::from("chat.db")));
+    let sqlite = load_to_serve(&sources("", &[("DATABASE_URL", "sqlite://chat.db?mode=rwc")])).unwrap();
+    assert_eq!(sqlite.config.database(), Database::Sqlite(PathBuf::from("chat.db")));
 }
 
 #[test]
@@ -462,7 +466,12 @@ fn durations_and_sizes_read_as_they_are_shown() {
     for text in ["64KiB", "1MiB", "3GiB"] {
         assert_eq!(ByteSize::read(&Raw::Text(text.to_owned())).unwrap().show(), format!("\"{text}\""));
     }
-    assert_eq!(ByteSize::read(&Raw::Text("10 MB".to_owned())).unwrap(), ByteSize(10_000_000));
+    for text in ["10 MB", "10mb", "10Mb"] {
+        assert_eq!(ByteSize::read(&Raw::Text(text.to_owned())).unwrap(), ByteSize(10_000_000), "{text}");
+    }
+    for text in ["10M", "10m", "10mib", "10 MiB", "10240k", "10485760b"] {
+        assert_eq!(ByteSize::read(&Raw::Text(text.to_owned())).unwrap(), ByteSize(10 << 20), "{text}");
+    }
     assert!(ByteSize::read(&Raw::Text("99999999999999999999GiB".to_owned())).is_err());
     assert!(Duration::read(&Raw::Text("99999999999999999d".to_owned())).is_err());
 }

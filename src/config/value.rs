@@ -223,18 +223,21 @@ impl Value for Duration {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ByteSize(pub usize);
 
-const SIZE_UNITS: [(&str, usize); 8] = [
+/// Capital or small letters. A letter alone is a power of 1,024, as in nginx, systemd and Docker.
+const SIZE_UNITS: [(&str, usize); 10] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
+    ("G", 1 << 30),
+    ("M", 1 << 20),
+    ("K", 1 << 10),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
     ("KB", 1_000),
-    ("kB", 1_000),
     ("B", 1),
 ];
 
-/// A size is a number and a unit: `64KiB`, `1MiB`, `10MB`; or a plain number of bytes.
+/// A size is a number and a unit: `64KiB`, `1MiB`, `10MB`, `10m`; or a plain number of bytes.
 impl Value for ByteSize {
     fn read(raw: &Raw) -> Result<Self, String> {
         const EXPECTED: &str = "a size such as \"64KiB\", \"1MiB\" or a number of bytes";
@@ -247,7 +250,7 @@ impl Value for ByteSize {
         let number: usize = number.parse().map_err(|_| bad())?;
         let size = match unit {
             "" => 1,
-            unit => SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(bad)?.1,
+            unit => SIZE_UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(bad)?.1,
         };
         number.checked_mul(size).map(Self).ok_or_else(bad)
     }

@@ -6,6 +6,7 @@ mod drain;
 mod operator;
 mod running;
 mod telemetry;
+mod tokens;
 
 use std::process::{Command, Stdio};
 
@@ -78,6 +79,7 @@ fn what_this_version_can_not_serve_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (name, value, hint) in [
         ("KAFKA_BROKERS", "k:9092", "KAFKA_BROKERS: comes with the cluster"),
+        ("DB_NAME", "chat", "a database's address takes DB_NAME and DB_USER"),
         ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
         ("DATABASE_URL", "postgres://u:hidden@db/k", "PostgreSQL comes with the cluster"),
         ("KERVAN_SERVER__PRODUCTION", "true", "production needs a way to check tokens"),
@@ -120,6 +122,33 @@ fn what_is_kept_is_its_users_alone() {
     let restored = run(dir.path(), &["restore", "backups/one", "--data-dir", "again"]);
     assert_eq!(restored.status.code(), Some(0), "{restored:?}");
     assert_eq!(open_to_others(&at("again")), [""; 0]);
+}
+
+#[test]
+fn the_environment_of_a_node_system_gets_one_error_that_names_all_of_it_and_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let seed = "NODE_ENV=production\nPORT=0\nDB_HOST=localhost\nDB_PORT=5432\nDB_NAME=chat\nDB_USER=chat\nDB_PASSWORD=hidden\n\
+                REDIS_HOST=localhost\nREDIS_PORT=6379\nKAFKA_BROKERS=localhost:9092\nMAX_FILE_SIZE=10mb\n\
+                JWT_SECRET=0123456789abcdef0123456789abcdef\n";
+    std::fs::write(dir.path().join(".env"), seed).unwrap();
+    let (code, error) = code_and_error(&run(dir.path(), &[]));
+    assert_eq!((code, error.lines().count()), (2, 5), "{error}");
+    assert!(!error.contains("hidden") && !dir.path().join("data").exists(), "{error}");
+    let way_out = error.lines().last().unwrap().strip_prefix("error: to run on one node without them: ").unwrap();
+    let mut command = kervan(dir.path());
+    for variable in way_out.strip_suffix(" kervan").unwrap().split(' ') {
+        command.env(variable.strip_suffix('=').unwrap(), "");
+    }
+    let server = Running::start_with(command, Stdio::null());
+    assert!(
+        server.banner.starts_with(&format!("Kervan {}, production (.env:1: NODE_ENV)\n", env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn the_version_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(stdout(&run(dir.path(), &["version"])), concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]

@@ -24,12 +24,16 @@ fn status(address: &str, head: &str) -> String {
 }
 
 #[test]
-fn the_tree_is_shown_as_a_table_and_as_json() {
+fn the_tree_is_shown_as_a_tree_as_a_table_and_as_json() {
     let dir = tempfile::tempdir().unwrap();
     let _server = Running::start(dir.path(), &["--port", "0"]);
     let shown = stdout(&run(dir.path(), &["actors", "tree"]));
-    assert!(shown.starts_with("PATH "), "{shown}");
+    assert!(shown.starts_with("node ") && shown.contains("\n├─ hub ") && shown.contains("\n└─ workers "), "{shown}");
     assert_eq!(shown.lines().count(), 5, "{shown}");
+    let flat = stdout(&run(dir.path(), &["actors", "tree", "--flat"]));
+    assert!(flat.starts_with("PATH ") && flat.lines().count() == 5, "{flat}");
+    let names = stdout(&run(dir.path(), &["actors", "tree", "-o", "names"]));
+    assert_eq!(names, "hub\npartitions\nsessions\nworkers\n");
     let page = json_of(dir.path(), &["actors", "tree", "partitions", "--limit", "2"]);
     let paths: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| &item["path"]).collect();
     assert_eq!(paths, ["partitions/0", "partitions/1"]);
@@ -39,34 +43,46 @@ fn the_tree_is_shown_as_a_table_and_as_json() {
     assert_eq!(json_of(dir.path(), &["actors", "show", "hub"])["summary"]["sessions"], 0);
     assert_eq!(json_of(dir.path(), &["partitions", "255"])["items"][0]["slots"], json!([16_320, 16_383]));
     assert_eq!(json_of(dir.path(), &["sessions"])["items"], json!([]));
-    assert_eq!(stdout(&run(dir.path(), &["sessions"])), "nothing\n");
+    assert!(stdout(&run(dir.path(), &["sessions"])).starts_with("CLIENT  USER  FORMAT "));
+    assert!(stdout(&run(dir.path(), &["partitions", "17"])).contains("1088-1151"));
     // The room that development begins with.
     let room = &json_of(dir.path(), &["room", "list"])["items"][0];
     assert_eq!(room["title"], "Welcome");
     let id = room["id"].as_str().unwrap();
     assert!(stdout(&run(dir.path(), &["room", "show", id])).contains("\ntitle              Welcome\n"));
     assert!(stdout(&run(dir.path(), &["room", "messages", id])).starts_with("SEQ "));
-    assert!(stdout(&run(dir.path(), &["user", "show", "alice"])).contains("alice"));
+    let alice = stdout(&run(dir.path(), &["user", "show", "alice"]));
+    assert!(alice.contains("alice") && alice.contains("\nROOMS (1)\nROOM "), "{alice}");
 }
 
 #[test]
 fn an_act_is_done_and_stands_in_the_audit_log() {
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(dir.path(), &["--port", "0"]);
-    assert_eq!(stdout(&run(dir.path(), &["actors", "restart", "partitions/3"])), "restart: partitions/3\n");
-    let (code, error) = code_and_error(&run(dir.path(), &["actors", "restart", "hub"]));
+    let (code, error) = code_and_error(&run(dir.path(), &["actors", "restart", "partitions/3"]));
+    assert_eq!((code, error.as_str()), (2, "error: Restart partitions/3? There is nobody to ask: -y says yes\n"));
+    assert_eq!(stdout(&run(dir.path(), &["actors", "restart", "partitions/3", "-y"])), "restart: partitions/3\n");
+    let (code, error) = code_and_error(&run(dir.path(), &["actors", "restart", "hub", "-y"]));
     assert_eq!((code, error.as_str()), (2, "error: hub takes no restart; it takes: nothing\n"));
-    assert_eq!(json_of(dir.path(), &["user", "disconnect", "a/b c"]), json!({ "closed": 0 }));
-    assert_eq!(stdout(&run(dir.path(), &["user", "ban", "bob"])), "bob is banned; 0 connections closed\n");
-    assert_eq!(json_of(dir.path(), &["user", "show", "bob"])["banned"], true);
-    assert_eq!(json_of(dir.path(), &["user", "unban", "bob"]), json!({ "closed": 0 }));
+    assert_eq!(json_of(dir.path(), &["user", "disconnect", "a/b c", "-y"]), json!({ "closed": 0 }));
+    let (code, error) = code_and_error(&run(dir.path(), &["user", "ban", "eve", "-y"]));
+    assert!(code == 2 && error.contains("nothing is known of such a user"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["user", "ban", "eve", "-y", "-o", "json"]));
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &error["error"]["code"]), (2, &json!("not_found")));
+    let banned = stdout(&run(dir.path(), &["user", "ban", "eve", "--force", "--yes"]));
+    assert_eq!(banned, "eve is banned; 0 connections closed\n");
+    assert_eq!(json_of(dir.path(), &["user", "show", "eve"])["banned"], true);
+    assert_eq!(json_of(dir.path(), &["user", "unban", "eve"]), json!({ "closed": 0 }));
     let audit = std::fs::read_to_string(dir.path().join("data/audit.jsonl")).unwrap();
     let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said: Vec<_> = lines.iter().map(|line| (&line["who"], &line["target"], &line["outcome"])).collect();
-    let key = json!("key");
-    assert_eq!(said[0], (&key, &json!("partitions/3"), &json!("done")));
-    assert_eq!(said[1], (&key, &json!("hub"), &json!("not_possible")));
-    assert_eq!(said[2], (&key, &json!("a/b c"), &json!("done")));
+    let key = said[0].0.clone();
+    assert!(key.as_str().is_some_and(|who| who.starts_with("key: ") && who.contains('@')), "{key}");
+    let (key, said) = (&key, said.as_slice());
+    assert_eq!(said[0], (key, &json!("partitions/3"), &json!("done")));
+    assert_eq!(said[1], (key, &json!("hub"), &json!("not_possible")));
+    assert_eq!(said[2], (key, &json!("a/b c"), &json!("done")));
     // What the command can do, a page of another origin can't.
     let path = "POST /admin/actors/partitions/3/restart HTTP/1.1";
     let foreign = format!("{path}\r\nhost: {}\r\nx-kervan-admin: 1\r\norigin: http://evil.test", server.admin);
@@ -85,7 +101,7 @@ fn bad_input_is_exit_code_2_and_no_server_is_exit_code_1_each_with_a_clear_line(
         (&["actors", "tree", "--limit", "0"], "error: limit: expected 1 to 1000, found 0"),
         (&["actors", "tree", "--limit", "x"], "invalid value 'x' for '--limit <N>'"),
         (&["actors", "explode", "hub"], "unrecognized subcommand 'explode'"),
-        (&["actors", "show", "-o", "yaml", "hub"], "possible values: json, table"),
+        (&["actors", "show", "-o", "yaml", "hub"], "possible values: json, names, table"),
         (&["room", "show", "x"], "error: there is no such room"),
         (&["room", "messages", "00000000-0000-0000-0000-000000000001"], "error: there is no such room"),
         (&["user", "show", "nobody"], "error: there is no such user"),
@@ -103,9 +119,70 @@ fn bad_input_is_exit_code_2_and_no_server_is_exit_code_1_each_with_a_clear_line(
     let (code, error) = code_and_error(&run(dir.path(), &["sessions", "--data-dir", "nowhere"]));
     assert_eq!(
         (code, error.as_str()),
-        (1, "error: no server serves the data folder nowhere; --data-dir names another\n")
+        (1, "error: no server serves the data folder nowhere; --data-dir names another, --url a server elsewhere\n")
     );
     assert!(!dir.path().join("nowhere").exists());
+}
+
+#[test]
+fn accounts_are_made_changed_and_removed_with_passwords_from_stdin() {
+    let dir = tempfile::tempdir().unwrap();
+    let _server = Running::start(dir.path(), &["--port", "0"]);
+    let with_password = |arguments: &[&str], password: &str| {
+        let mut command = kervan(dir.path());
+        let mut child = command.args(arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let made = with_password(&["user", "create", "Carol", "-o", "json"], "correct horse\n");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    assert_eq!(made["username"], "carol");
+    let id = made["id"].as_str().unwrap();
+    let (code, error) = code_and_error(&with_password(&["user", "create", "carol"], "correct horse\n"));
+    assert!(code == 2 && error.starts_with("error: "), "{error}");
+    let (code, error) = code_and_error(&with_password(&["user", "passwd", id], ""));
+    assert!(code == 2 && error.contains("no password"), "{error}");
+    let changed = stdout(&with_password(&["user", "passwd", id], "battery staple"));
+    assert_eq!(changed, format!("{id} has another password; 0 sign-ins ended\n"));
+    assert_eq!(code_and_error(&run(dir.path(), &["user", "delete", id])).0, 2, "nobody to ask");
+    assert_eq!(stdout(&run(dir.path(), &["user", "delete", id, "-y"])), format!("{id} has no account any more\n"));
+}
+
+#[test]
+fn an_operator_acts_in_a_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let _server = Running::start(dir.path(), &["--port", "0"]);
+    let room = json_of(dir.path(), &["room", "list"])["items"][0]["id"].as_str().unwrap().to_owned();
+    let messages = json_of(dir.path(), &["room", "messages", &room]);
+    let seq = messages["items"][0]["seq"].to_string();
+    let deleted = stdout(&run(dir.path(), &["room", "delete-message", &room, &seq, "-y"]));
+    assert_eq!(deleted, format!("message {seq} is deleted\n"));
+    assert_eq!(stdout(&run(dir.path(), &["room", "end", &room, "-y"])), format!("room {room} has ended\n"));
+    let (code, error) = code_and_error(&run(dir.path(), &["room", "kick", &room, "nobody", "-y"]));
+    assert!(code == 2 && error.starts_with("error: "), "{error}");
+}
+
+#[test]
+fn a_server_elsewhere_is_asked_by_its_url_and_token() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let token = "a token of the admin port, long enough";
+    let mut command = kervan(dir.path());
+    command.args(["--port", "0"]).env("KERVAN_ADMIN__TOKEN", token);
+    let server = Running::start_with(command, std::process::Stdio::null());
+    let url = format!("http://{}", server.admin);
+    let list = |token: &str| {
+        let mut command = kervan(elsewhere.path());
+        command.args(["user", "list", "-o", "names"]).env("KERVAN_URL", &url).env("KERVAN_TOKEN", token);
+        command.output().unwrap()
+    };
+    assert_eq!(stdout(&list(token)), "alice\nbob\n");
+    let (code, error) = code_and_error(&list("another one"));
+    assert!(code == 2 && error.contains("not the one of [admin] token"), "{error}");
+    let (code, error) = code_and_error(&list(""));
+    assert!(code == 2 && error.contains("KERVAN_TOKEN"), "{error}");
+    let (code, error) =
+        code_and_error(&run(dir.path(), &["user", "list", "--url", "http://192.0.2.1:3001", "--token", token]));
+    assert!(code == 2 && error.contains("without TLS the token can be read") && !error.contains(token), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
-use tracing::error;
+use tracing::{error, info};
 
 use super::StartError;
 use super::commands::Commands;
@@ -13,6 +13,7 @@ use super::partitions::Partitions;
 use super::workers::{Workers, WorkersMessage};
 use crate::actors::chain::Chain;
 use crate::actors::directory::{Part, State};
+use crate::actors::partition::message::WantedAnew;
 use crate::actors::partition::shell::{Context, PartitionActor, PartitionMessage, Start};
 use crate::ids::Partition;
 use crate::limits;
@@ -156,10 +157,16 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         let SupervisionEvent::ActorFailed(cell, reason) = event else { return Ok(()) };
-        state.context.metrics.actor_restarts.inc();
+        let wanted = reason.is::<WantedAnew>();
+        if !wanted {
+            state.context.metrics.actor_restarts.inc();
+        }
         match state.names.remove(&cell.get_id()) {
             Some(partition) => {
-                error!(%partition, %reason, "a partition died and is started again");
+                match wanted {
+                    true => info!(%partition, "a partition is started again: an operator wants it"),
+                    false => error!(%partition, %reason, "a partition died and is started again"),
+                }
                 state.context.directory.partition(partition).becomes(State::Restarting);
                 myself.cast(RootMessage::Restart(partition))?;
             }

@@ -67,3 +67,9 @@ pub enum PartitionMessage {
     /// How many entities are resident?
     Residents(oneshot::Sender<usize>),
 }
+
+/// Why an actor ends that an operator wants made anew. It ends as if it had failed, and is no failure: nothing is to be
+/// reported, and no alarm is due.
+#[derive(Debug, thiserror::Error)]
+#[error("an operator wants it made anew")]
+pub struct WantedAnew;

@@ -9,6 +9,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 use super::budget::Budget;
 use super::entity::{Emit, EntityCore};
 use super::item::{Batch, NodeId, Origin};
+use super::message::WantedAnew;
 use super::progress::Progress;
 use super::shell::Context;
 use crate::actors::directory::Published;
@@ -152,7 +153,7 @@ impl Actor for Resident {
                 state.core.stored(state.ties.context.stored.get(state.ties.partition));
                 state.flush();
             }
-            Message::Restart => return Err("an operator wants it made anew".into()),
+            Message::Restart => return Err(WantedAnew.into()),
             #[cfg(any(test, feature = "sim"))]
             Message::Panic => panic!("asked to"),
         }

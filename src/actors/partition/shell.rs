@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::Semaphore;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::budget::Budget;
 use super::core::{Action, Core, Options};
@@ -16,6 +16,7 @@ use super::hydrate;
 use super::item::NodeId;
 use super::listeners::ListenerTable;
 pub use super::message::PartitionMessage;
+use super::message::WantedAnew;
 use super::progress::Progress;
 use super::resident::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use crate::actors::chain::Chain;
@@ -242,7 +243,7 @@ impl Actor for PartitionActor {
                 // Who asked may have gone, too.
                 let _ = answer.send(went);
             }
-            PartitionMessage::Restart(None) => return Err("an operator wants it made anew".into()),
+            PartitionMessage::Restart(None) => return Err(WantedAnew.into()),
             PartitionMessage::Restart(Some(entity)) => {
                 if let Some(resident) = state.residents.get(&entity) {
                     resident.cast(Message::Restart)?;
@@ -279,7 +280,7 @@ impl Actor for PartitionActor {
                 // One that was let go may still die over what was left in its mailbox: that is nobody's loss.
                 if let Some(entity) = state.names.remove(&cell.get_id()) {
                     if state.residents.get(&entity).is_some_and(|resident| resident.get_id() == cell.get_id()) {
-                        state.died(&entity, &reason.to_string());
+                        state.died(&entity, &reason);
                     }
                     state.forget_listeners(&entity);
                 }
@@ -442,14 +443,20 @@ impl PartitionState {
     }
 
     /// Makes a dead entity anew; if one record kills it again and again, the partition halts rather than skip it.
-    fn died(&mut self, entity: &Entity, reason: &str) {
-        self.ties.context.metrics.actor_restarts.inc();
-        warn!(partition = %self.ties.partition, %reason, "a resident actor died and is made anew");
+    fn died(&mut self, entity: &Entity, reason: &ActorProcessingErr) {
+        let wanted = reason.is::<WantedAnew>();
+        match wanted {
+            true => info!(partition = %self.ties.partition, "a resident actor is made anew: an operator wants it"),
+            false => {
+                self.ties.context.metrics.actor_restarts.inc();
+                warn!(partition = %self.ties.partition, %reason, "a resident actor died and is made anew");
+            }
+        }
         if let Some(resident) = self.residents.remove(entity) {
             resident.vitals.becomes(State::Restarting);
         }
         let at = self.core.unfinished(entity);
-        if let Some(at) = at {
+        if let Some(at) = at.filter(|_| !wanted) {
             let (place, times) = self.deaths.entry(entity.clone()).or_insert((at, 0));
             *times = if *place == at { *times + 1 } else { 1 };
             *place = at;

@@ -23,6 +23,7 @@ use crate::ids::{Timestamp, UserId};
 use crate::limits;
 use crate::storage::accounts::{Account, AccountError, Profile, SignIn, SqliteAccounts};
 
+mod by_operator;
 mod check;
 mod guesses;
 pub mod passwords;
@@ -220,14 +221,7 @@ impl Accounts {
         if !self.keyring.signs() {
             return Err(Refusal::NoKey);
         }
-        let Names { username, email, profile } = names.checked()?;
-        check::password(password)?;
-        let hash = self.passwords.hash(client.network, password.clone()).await?;
-        let id = UserId::new(&self.env.ids.next().to_string()).map_err(|_| Refusal::Internal)?;
-        let Profile { first_name, last_name, avatar_url } = profile;
-        let created_at = self.env.now();
-        let account = Account { id, username, email, first_name, last_name, avatar_url, created_at, banned_at: None };
-        self.rows.create(&account, Some(&hash)).await?;
+        let (account, hash) = self.make(names, password, client.network).await?;
         self.begin(account, Some(&hash), client).await
     }
 

@@ -29,7 +29,7 @@ const KEPT: usize = 4;
 pub struct Line {
     /// When, in milliseconds since the epoch.
     pub at: Timestamp,
-    /// By what he was let in: `key`, `token`, `loopback`.
+    /// How the request was let in, `key`, `token` or `loopback`; and who it says to be, as `key: ann@ops1`.
     pub who: String,
     /// Address and port, if known.
     pub from: Option<String>,
@@ -142,7 +142,7 @@ impl Admin {
     ) -> Result<(), HttpError> {
         let line = Line {
             at: self.env.now(),
-            who: who.by.to_owned(),
+            who: who.text(),
             from: who.from.map(|from| from.to_string()),
             what: what.to_owned(),
             target: target.to_owned(),

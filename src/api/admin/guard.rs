@@ -17,16 +17,27 @@ use crate::api::failures::Kind;
 use crate::api::http::{HttpError, Peer, names_this_machine};
 use crate::config::Secret;
 
-/// The header that a change takes, with any value.
+/// The header that a change takes, with any value. A value `user@machine` is who says to ask, for the audit log.
 pub const HEADER: &str = "x-kervan-admin";
+/// Bytes of such a name at most.
+const NAME: usize = 128;
 
 /// Who asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Who {
     /// `key` (of the data folder), `token`, or `loopback`.
     pub by: &'static str,
+    /// What the asker calls itself. Whoever may ask may say what it likes: it helps among colleagues, and proves nothing.
+    pub name: Option<String>,
     /// From where.
     pub from: Option<SocketAddr>,
+}
+
+impl Who {
+    /// For the audit log.
+    pub(super) fn text(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.by.to_owned(), |name| format!("{}: {name}", self.by))
+    }
 }
 
 /// What is known of whom to let in.
@@ -62,8 +73,13 @@ impl Guard {
             let why = format!("a change takes the header {HEADER}, with any value");
             return Err(HttpError::new(StatusCode::FORBIDDEN, "header_missing", why));
         }
-        Ok(Who { by, from })
+        Ok(Who { by, name: name(headers), from })
     }
+}
+
+fn name(headers: &HeaderMap) -> Option<String> {
+    let name = headers.get(HEADER)?.to_str().ok()?;
+    (name.contains('@') && name.len() <= NAME).then(|| name.to_owned())
 }
 
 /// Lets a request through, with [`Who`] among its extensions, or answers it.
@@ -156,6 +172,20 @@ mod tests {
         ] {
             assert_eq!(judged(production, &get, from, headers), expected, "{production} {from} {headers:?}");
         }
+    }
+
+    #[test]
+    fn who_says_a_name_is_noted_with_it() {
+        let guard = Guard::new("key".to_owned(), None, true);
+        let said = |name: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, header::HeaderValue::from_static("Bearer key"));
+            headers.insert(HEADER, name.parse().unwrap());
+            guard.judge(&Method::POST, &headers, None).unwrap().text()
+        };
+        assert_eq!(said("ann@ops1"), "key: ann@ops1");
+        assert_eq!(said("1"), "key");
+        assert_eq!(said(&format!("@{}", "x".repeat(NAME))), "key");
     }
 
     #[test]

@@ -13,15 +13,18 @@
 //! | `tree` | the names of actors, and the walk over them |
 //! | `actors`, `acts` | actors: list, detail, stop and the like |
 //! | `rooms`, `people`, `sessions` | what they are named after |
+//! | `accounts`, `moderation` | what is done to accounts, and in rooms |
 //! | `partitions`, `overview`, `settings` | the node's state and its configuration |
 //! | [`log`], `warnings`, `traces` | log lines, what deserves a look, the way of a few commands |
 //!
+mod accounts;
 mod actors;
 mod acts;
 mod asked;
 pub mod audit;
 pub mod guard;
 pub mod log;
+mod moderation;
 mod overview;
 mod partitions;
 mod people;
@@ -39,7 +42,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use self::audit::Audit;
 use self::guard::Guard;
@@ -50,6 +53,7 @@ use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
 use crate::api::engine::Engine;
 use crate::api::failures::Failures;
+use crate::api::handlers::Handlers;
 use crate::api::http::{self, HttpError};
 use crate::config::Loaded;
 use crate::env::Env;
@@ -87,6 +91,8 @@ pub struct Live {
     pub accounts: Arc<Accounts>,
     /// What positions belong to.
     pub history: History,
+    /// The operations of the chat.
+    pub handlers: Arc<Handlers>,
 }
 
 impl Live {
@@ -99,6 +105,7 @@ impl Live {
             upkeep: Arc::clone(engine.upkeep()),
             accounts: Arc::clone(engine.accounts()),
             history: engine.history(),
+            handlers: Arc::clone(engine.handlers()),
         }
     }
 }
@@ -170,8 +177,12 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/rooms/{room}", get(rooms::detail))
         .route("/admin/rooms/{room}/members", get(rooms::members))
         .route("/admin/rooms/{room}/messages", get(rooms::messages))
-        .route("/admin/users", get(people::list))
-        .route("/admin/users/{user}", get(people::detail))
+        .route("/admin/rooms/{room}/messages/{seq}", delete(moderation::delete))
+        .route("/admin/rooms/{room}/end", post(moderation::end))
+        .route("/admin/rooms/{room}/kick", post(moderation::kick))
+        .route("/admin/users", get(people::list).post(accounts::create))
+        .route("/admin/users/{user}", get(people::detail).delete(accounts::remove))
+        .route("/admin/users/{user}/password", post(accounts::password))
         .route("/admin/users/{user}/disconnect", post(people::disconnect))
         .route("/admin/users/{user}/ban", post(people::ban))
         .route("/admin/users/{user}/unban", post(people::unban))

@@ -96,7 +96,7 @@ struct Device {
     seen_at: Timestamp,
 }
 
-fn user_of(text: &str) -> Result<UserId, HttpError> {
+pub(super) fn user_of(text: &str) -> Result<UserId, HttpError> {
     UserId::new(text).map_err(|_| not_found("user"))
 }
 
@@ -157,6 +157,12 @@ impl Farewell {
 #[derive(Serialize)]
 pub(super) struct Closed {
     closed: usize,
+}
+
+impl Closed {
+    pub fn new(closed: usize) -> Self {
+        Self { closed }
+    }
 }
 
 /// `POST /admin/users/{user}/disconnect`.
@@ -224,7 +230,8 @@ pub(super) async fn sign_out(
 async fn act(admin: &Admin, who: &Who, user: &str, meant: &Meant, act: Act) -> Result<Json<Closed>, HttpError> {
     let (live, user) = (admin.live()?, user_of(user)?);
     if !meant.force && !is_known(live, &user).await? {
-        return Err(not_found("user"));
+        let why = "nothing is known of such a user; force (--force) means it all the same";
+        return Err(HttpError::new(StatusCode::NOT_FOUND, "not_found", why));
     }
     let done = match act {
         Act::Ban => live.accounts.ban(&user, true).await,

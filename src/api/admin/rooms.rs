@@ -113,11 +113,11 @@ pub(super) struct Member {
     online: bool,
 }
 
-fn room_of(text: &str) -> Result<RoomId, HttpError> {
+pub(super) fn room_of(text: &str) -> Result<RoomId, HttpError> {
     text.parse::<Uuid>().map(RoomId).map_err(|_| not_found("room"))
 }
 
-async fn chat(live: &Live, room: RoomId) -> Result<ChatRow, HttpError> {
+pub(super) async fn chat(live: &Live, room: RoomId) -> Result<ChatRow, HttpError> {
     live.node.store().chat(room).await.map_err(stored)?.ok_or_else(|| not_found("room"))
 }
 

@@ -71,6 +71,37 @@ impl TokenError {
         !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::KeysUnavailable)
     }
 
+    /// What whoever makes the token should look at. Says nothing of a token's content, so it may be logged.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Missing => "send one: `Authorization: Bearer TOKEN`, or the `token` of connect",
+            Self::TooLong => "a token has at most 8 KiB; `info` is the place to save",
+            Self::Malformed => {
+                "a JWT is three parts of base64url with dots between, without quotes or \"Bearer\"; `exp`, `nbf` and `iat` \
+                 are seconds as numbers, `sub` is a text or a whole number, `channels` a list of texts"
+            }
+            Self::Algorithm => {
+                "`alg` of its header must be HS256, RS256, ES256 or EdDSA, and its kind of key be configured in [auth]"
+            }
+            Self::UnknownKey => "its `kid` is in no key set at auth.jwks_url, or it has none",
+            Self::KeysUnavailable => "auth.jwks_url does not answer: tokens can't be checked until it does",
+            Self::Signature => {
+                "it is signed with another key: JWT_SECRET here and in the back end must be the same bytes, and not base64 \
+                 of them on one side"
+            }
+            Self::Audience => "`aud` must be, or contain, what auth.audience says",
+            Self::Issuer => "`iss` must be what auth.issuer says",
+            Self::Subject => "`sub` must be 1 to 128 bytes without control characters, and not begin with \"anon:\"",
+            Self::NotYetValid => "`nbf` lies ahead: do both clocks agree? auth.leeway bears a little",
+            Self::Expired => "`exp` is over: the client fetches a new one; do both clocks agree?",
+            Self::Revoked => "its user is banned, has signed out, or has another password by now",
+            Self::WrongKind => "one with `channel` is for a subscription, one without for a connection",
+            Self::OtherChannel => "its `channel` must be the one that is subscribed to",
+            Self::OtherUser => "its `sub` must be the connection's user",
+        }
+    }
+
     /// After `connect`: an SDK answers 109 with a new token, retries after 100, and gives up after 101 and 3500.
     #[must_use]
     pub fn on_connect(self) -> TokenOutcome {

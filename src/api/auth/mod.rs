@@ -15,6 +15,7 @@ mod issue;
 mod jwks;
 mod keyring;
 mod keys;
+mod refusals;
 mod revoked;
 mod verify;
 

@@ -14,6 +14,7 @@ use super::error::TokenError;
 use super::jwks::Jwks;
 use super::keyring::Keyring;
 use super::keys::{Key, KeyError, configured};
+use super::refusals::Refusals;
 use super::revoked::Revoked;
 use crate::api::protocol::shape::Object;
 use crate::env::Clock;
@@ -27,6 +28,8 @@ pub struct Verifier {
     jwks: Option<Arc<Jwks>>,
     keyring: Arc<Keyring>,
     revoked: Arc<Revoked>,
+    refusals: Refusals,
+    explains: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -76,8 +79,20 @@ impl Verifier {
             Some(url) => Some(Jwks::new(url, options.jwks_refresh, clock.clone())?),
             None => None,
         };
-        let (keyring, revoked) = Default::default();
-        Ok(Self { options, keys, jwks, keyring, revoked, clock })
+        let (keyring, revoked, refusals) = Default::default();
+        Ok(Self { options, keys, jwks, keyring, revoked, refusals, explains: false, clock })
+    }
+
+    /// Tells senders, too, why their tokens are refused: for development, where the sender is whoever runs the server.
+    #[must_use]
+    pub fn explaining(self, explains: bool) -> Self {
+        Self { explains, ..self }
+    }
+
+    /// Whether senders are told why.
+    #[must_use]
+    pub fn explains(&self) -> bool {
+        self.explains
     }
 
     /// Takes tokens of the ring's keys, too, and refuses what is taken back.
@@ -93,6 +108,16 @@ impl Verifier {
     /// # Errors
     /// See [`TokenError::on_connect`] and [`TokenError::on_refresh`].
     pub async fn connection(&self, token: &str) -> Result<Verified, TokenError> {
+        let judged = self.judge_connection(token).await;
+        match &judged {
+            Err(error) => self.refusals.note(*error, &*self.clock),
+            Ok(Verified { user: None, .. }) if !token.is_empty() => self.refusals.note_without_user(&*self.clock),
+            Ok(_) => {}
+        }
+        judged
+    }
+
+    async fn judge_connection(&self, token: &str) -> Result<Verified, TokenError> {
         if token.is_empty() {
             return if self.options.anonymous { Ok(Verified::default()) } else { Err(TokenError::Missing) };
         }
@@ -121,6 +146,14 @@ impl Verifier {
     /// # Errors
     /// See [`TokenError::on_subscribe`] and [`TokenError::on_sub_refresh`].
     pub async fn subscription(&self, token: &str, channel: &str, user: Option<&UserId>) -> Result<Grant, TokenError> {
+        let judged = self.judge_subscription(token, channel, user).await;
+        if let Err(error) = judged {
+            self.refusals.note(error, &*self.clock);
+        }
+        judged
+    }
+
+    async fn judge_subscription(&self, token: &str, channel: &str, user: Option<&UserId>) -> Result<Grant, TokenError> {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }

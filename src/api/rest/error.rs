@@ -45,6 +45,12 @@ impl From<HttpError> for Refused {
     }
 }
 
+impl From<Refused> for HttpError {
+    fn from(refused: Refused) -> Self {
+        refused.0
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         self.0.into_response()

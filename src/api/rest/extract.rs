@@ -44,18 +44,21 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn token_refused(error: TokenError) -> HttpError {
-    // Which key is missing or which claim is wrong is for the log.
-    tracing::debug!(%error, "a token over REST");
+fn token_refused(error: TokenError, rest: &Rest) -> HttpError {
+    // Which key is missing or which claim is wrong is for the log, where the verifier has written it.
     match error {
         TokenError::Missing => HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", "this takes a bearer token"),
-        TokenError::Expired => HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is over"),
+        TokenError::Expired => HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token has expired"),
         TokenError::NotYetValid => {
-            HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is not good yet: get a new one")
+            HttpError::new(StatusCode::UNAUTHORIZED, "token_expired", "the token is not valid yet: get a new one")
         }
         TokenError::KeysUnavailable => {
             HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "keys can't be fetched now")
                 .retry_after(1000)
+        }
+        error if rest.verifier.explains() => {
+            let why = format!("the token is not good: {error}; {}", error.hint());
+            HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why)
         }
         _ => HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not good"),
     }
@@ -76,7 +79,7 @@ impl FromRequestParts<Rest> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
         let token = bearer(&parts.headers).unwrap_or_default();
         if token.is_empty() {
-            return Err(token_refused(TokenError::Missing).into());
+            return Err(token_refused(TokenError::Missing, rest).into());
         }
         let verified = match rest.verifier.connection(token).await {
             // The socket says so, too: `expire_at` ends what the token grants, whatever its `exp` is.
@@ -87,7 +90,7 @@ impl FromRequestParts<Rest> for SignedIn {
             if error.is_failure() {
                 rest.failed(Kind::Token, address(&parts.headers, &parts.extensions, rest), &error.to_string());
             }
-            token_refused(error)
+            token_refused(error, rest)
         })?;
         match verified.user {
             Some(user) => Ok(Self { user, sign_in: verified.sign_in }),

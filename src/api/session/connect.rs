@@ -65,12 +65,18 @@ impl Session {
         });
     }
 
-    /// A token was refused.
+    /// A token was refused. Why is for the log, where the verifier has written it; in development for the client, too.
     pub(super) fn refuse_token(&mut self, id: u32, error: TokenError, outcome: TokenOutcome) {
-        tracing::debug!(%error, "token");
+        let explains = self.server.verifier.explains();
         match outcome {
+            TokenOutcome::Error(code) if explains => self.refuse(id, code.because(&error.to_string())),
             TokenOutcome::Error(code) => self.refuse(id, code),
-            TokenOutcome::Disconnect(disconnect) => self.close(disconnect),
+            TokenOutcome::Disconnect(disconnect) => {
+                if explains && self.closing.is_none() {
+                    self.farewell = Some(format!("{}: {error}", disconnect.reason).into());
+                }
+                self.close(disconnect);
+            }
         }
     }
 

@@ -1,13 +1,17 @@
 //! `kervan actors`: the tree, one actor, and what can be done with it.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::ask::{Server, encoded, encoded_path, json as write_json, show};
-use super::table::{As, Column};
+use super::ask::{Server, done, encoded, encoded_path, json as write_json, show};
+use super::confirm::Confirm;
+use super::table::{As, Column, details};
+use super::tree::tree;
 use super::{Asking, Output, Run};
+use crate::cli::print;
 
 /// Look at the actors of the running server.
 #[derive(Args)]
@@ -23,11 +27,11 @@ enum What {
     /// One actor, with a summary of what it holds.
     Show(One),
     /// Let a room or user leave memory, or close a session.
-    Stop(One),
+    Stop(Act),
     /// Have a partition, room, user or the workers made anew.
-    Restart(One),
+    Restart(Act),
     /// Let a room or user, or all that are idle in a partition, leave memory.
-    Passivate(One),
+    Passivate(Act),
 }
 
 #[derive(Args)]
@@ -38,6 +42,9 @@ struct Tree {
     /// So many levels; with a filter, all.
     #[arg(long, value_name = "N")]
     depth: Option<u32>,
+    /// A table of paths, as with a filter or another order.
+    #[arg(long)]
+    flat: bool,
     /// Only this kind: partition, room, user, worker, session …
     #[arg(long)]
     kind: Option<String>,
@@ -68,13 +75,21 @@ struct One {
     asking: Asking,
 }
 
+#[derive(Args)]
+struct Act {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
 const COLUMNS: [Column; 9] = [
     ("path", "/path", As::Plain),
     ("kind", "/kind", As::Plain),
     ("state", "/state", As::Plain),
     ("depth", "/depth", As::Plain),
     ("handled", "/handled", As::Plain),
-    ("rate", "/rate", As::Plain),
+    ("rate", "/rate", As::Rate),
     ("quiet", "/quiet_ms", As::Span),
     ("restarts", "/restarts", As::Plain),
     ("children", "/children", As::Plain),
@@ -85,11 +100,19 @@ impl Run for Actors {
         match &self.what {
             What::Tree(tree) => tree.run()?,
             What::Show(one) => one.show()?,
-            What::Stop(one) => one.act("stop")?,
-            What::Restart(one) => one.act("restart")?,
-            What::Passivate(one) => one.act("passivate")?,
+            What::Stop(act) => act.run("stop", "Stop")?,
+            What::Restart(act) => act.run("restart", "Restart")?,
+            What::Passivate(act) => act.run("passivate", "Passivate")?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Output {
+        match &self.what {
+            What::Tree(tree) => tree.asking.output(),
+            What::Show(one) => one.asking.output(),
+            What::Stop(act) | What::Restart(act) | What::Passivate(act) => act.one.asking.output(),
+        }
     }
 }
 
@@ -106,26 +129,56 @@ impl Tree {
                 path.push_str(&format!("&{name}={}", encoded(value)));
             }
         }
-        show(&self.asking, &Server::of(&self.asking.settings)?.get(&path)?, &COLUMNS)
+        let server = Server::of(&self.asking)?;
+        let mut found = server.get(&path)?;
+        let filtered = texts.iter().any(|(_, value)| value.is_some()) || self.sort != "path";
+        if self.asking.output() != Output::Table || self.flat || filtered {
+            if self.asking.output() == Output::Table {
+                found["items"].as_array_mut().into_iter().flatten().for_each(add_what_is_below);
+            }
+            return show(&self.asking, &found, &COLUMNS);
+        }
+        let root = server.get(&format!("actors/{}", encoded_path(&self.path)))?;
+        let none = Vec::new();
+        print(&tree(&root["actor"], found["items"].as_array().unwrap_or(&none)))?;
+        if let Some(next) = found["next"].as_str() {
+            writeln!(io::stderr(), "there is more: --limit N shows more, --flat --after '{next}' goes on")?;
+        }
+        Ok(())
     }
+}
+
+/// What waits and what is handled counts with what stands below, as the order does.
+fn add_what_is_below(actor: &mut Value) {
+    let sum = |name: &str| {
+        let of = |at: String| actor.pointer(&at).and_then(Value::as_f64).unwrap_or(0.0);
+        of(format!("/{name}")) + of(format!("/below/{name}"))
+    };
+    let (depth, rate) = (sum("depth"), sum("rate"));
+    actor["depth"] = json!(depth as u64);
+    actor["rate"] = json!(rate);
 }
 
 impl One {
     fn show(&self) -> anyhow::Result<()> {
-        let found = Server::of(&self.asking.settings)?.get(&format!("actors/{}", encoded_path(&self.path)))?;
-        if self.asking.output == Output::Json {
+        let found = Server::of(&self.asking)?.get(&format!("actors/{}", encoded_path(&self.path)))?;
+        if self.asking.output() == Output::Json {
             return write_json(&found);
         }
         show(&self.asking, &json!({ "items": [found["actor"]] }), &COLUMNS)?;
-        if found["summary"] != Value::Null {
-            write_json(&found["summary"])?;
+        if self.asking.output() == Output::Table && found["summary"] != Value::Null {
+            print(&format!("\n{}", details(&found["summary"])))?;
         }
         Ok(())
     }
+}
 
-    fn act(&self, act: &str) -> anyhow::Result<()> {
-        let path = format!("actors/{}/{act}", encoded_path(&self.path));
-        Server::of(&self.asking.settings)?.post(&path, &Value::Null)?;
-        crate::cli::print(&format!("{act}: {}\n", self.path))
+impl Act {
+    fn run(&self, act: &str, question: &str) -> anyhow::Result<()> {
+        let One { path, asking } = &self.one;
+        let server = Server::of(asking)?;
+        self.confirm.ask(&format!("{question} {path}?"))?;
+        let answer = server.post(&format!("actors/{}/{act}", encoded_path(path)), &Value::Null)?;
+        done(asking, &answer, &format!("{act}: {path}"))
     }
 }

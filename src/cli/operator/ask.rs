@@ -1,58 +1,93 @@
-//! Requests to the server that has the data folder open, with the key that it left there.
+//! Requests to the server that has the data folder open, with the key that it left there; or to one that `--url` names, with
+//! its `[admin] token`.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use kervan::api::admin::guard::HEADER;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::table::{Column, table};
+use super::table::{Column, names, table};
 use super::{Asking, Output};
-use crate::cli::{Refused, Settings, door, print, sources};
+use crate::cli::{Refused, door, print, sources};
 
-/// For the server to take a connection: it is on this machine.
-const CONNECT: Duration = Duration::from_secs(3);
+/// For the server to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Beside `--url` and `--token`.
+const URL: &str = "KERVAN_URL";
+const TOKEN: &str = "KERVAN_TOKEN";
+
+/// The server said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(in crate::cli) struct Said {
+    /// The API's code.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
 
 /// The running server.
 pub(super) struct Server {
     agent: ureq::Agent,
-    address: SocketAddr,
+    /// With scheme, without the last slash.
+    base: String,
     key: String,
 }
 
 impl Server {
-    /// The one that has the configured data folder open.
+    /// The one that is named, or that has the configured data folder open.
     ///
     /// # Errors
-    /// There is none, or it is only just starting.
-    pub fn of(settings: &Settings) -> anyhow::Result<Self> {
-        let loaded = sources::load(settings)?;
-        Self::holding(&loaded.config.data.dir)
+    /// There is none, it is only just starting, or its address would show the token to others.
+    pub fn of(asking: &Asking) -> anyhow::Result<Self> {
+        let remote = &asking.remote;
+        let given = |flag: &Option<String>, name: &str| {
+            flag.clone().or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
+        };
+        let Some(url) = given(&remote.url, URL) else {
+            let loaded = sources::load(&asking.here.settings)?;
+            return Self::holding(&loaded.config.data.dir);
+        };
+        let base = base_of(&url, remote.insecure_http)?;
+        let token = given(&remote.token, TOKEN)
+            .ok_or_else(|| Refused(format!("{base} takes its [admin] token: --token, or better {TOKEN}")))?;
+        Ok(Self::at(base, token))
     }
 
     /// The one that has this folder open.
     ///
     /// # Errors
-    /// As [`Self::of`].
+    /// There is none, or it is only just starting.
     pub fn holding(data: &std::path::Path) -> anyhow::Result<Self> {
         let found = door::find(data).context("the server's address can't be read: does it run as another user?")?;
-        let nobody = || anyhow!("no server serves the data folder {}; --data-dir names another", data.display());
+        let nobody = || {
+            anyhow!(
+                "no server serves the data folder {}; --data-dir names another, --url a server elsewhere",
+                data.display()
+            )
+        };
         let (address, key) = found.ok_or_else(nobody)?;
+        Ok(Self::at(format!("http://{address}"), key))
+    }
+
+    fn at(base: String, key: String) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT))
             .http_status_as_error(false)
             .proxy(None)
+            // The token is for this server only.
+            .max_redirects(0)
             .build()
             .into();
-        Ok(Self { agent, address, key })
+        Self { agent, base, key }
     }
 
     /// The JSON at a path.
     ///
     /// # Errors
-    /// The server does not answer, or says no: [`Refused`] if what was asked can't be.
+    /// The server does not answer, or says no: [`Said`] if what was asked can't be.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
         let asked = self.agent.get(self.url(path)).header("authorization", self.bearer()).call();
         read(asked.with_context(|| self.silent())?)
@@ -63,17 +98,26 @@ impl Server {
     /// # Errors
     /// As [`Self::get`].
     pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self.agent.post(self.url(path)).header("authorization", self.bearer()).header(HEADER, "cli");
+        let request = self.agent.post(self.url(path)).header("authorization", self.bearer()).header(HEADER, myself());
         read(request.send_json(body).with_context(|| self.silent())?)
+    }
+
+    /// Has something removed.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer()).header(HEADER, myself());
+        read(request.call().with_context(|| self.silent())?)
     }
 
     /// One that was killed leaves its address behind.
     fn silent(&self) -> String {
-        format!("the server that was at {} does not answer: is it running?", self.address)
+        format!("the server at {} does not answer: is it running?", self.base)
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}/admin/{path}", self.address)
+        format!("{}/admin/{path}", self.base)
     }
 
     fn bearer(&self) -> String {
@@ -81,14 +125,49 @@ impl Server {
     }
 }
 
+/// Who gives the command, for the audit log: `user@machine`, as far as this machine knows.
+fn myself() -> String {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let whole = format!("{user}@{}", machine.trim());
+    whole.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
+
+/// The address of a server, if a token may be sent there: by TLS, to this machine, or because somebody said so.
+fn base_of(url: &str, insecure: bool) -> Result<String, Refused> {
+    let base = url.trim_end_matches('/');
+    let Some((scheme, rest)) = base.split_once("://") else {
+        return Err(Refused(format!("--url {url}: expected https://HOST or http://127.0.0.1:PORT")));
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match scheme {
+        _ if host.is_empty() || authority.contains('@') => Err(Refused(format!("--url {url}: that is no host"))),
+        "https" => Ok(base.to_owned()),
+        "http" if here || insecure => Ok(base.to_owned()),
+        "http" => Err(Refused(format!(
+            "--url {url}: without TLS the token can be read on the way. Use https://, or a tunnel (ssh -L 3001:127.0.0.1:3001 \
+             HOST and http://127.0.0.1:3001); --insecure-http sends it all the same"
+        ))),
+        _ => Err(Refused(format!("--url {url}: expected https:// or http://"))),
+    }
+}
+
 fn read(mut answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<Value> {
     let status = answer.status().as_u16();
     let text = answer.body_mut().read_to_string().context("the server's answer")?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
-    let why = json.pointer("/error/message").and_then(Value::as_str).unwrap_or("it does not say why");
+    let word = |at: &str, other: &str| json.pointer(at).and_then(Value::as_str).unwrap_or(other).to_owned();
+    let why = word("/error/message", "it does not say why");
     match status {
         200..300 => Ok(json),
-        400..500 => Err(Refused(why.to_owned()).into()),
+        300..400 => Err(anyhow!("the server sends on to elsewhere: is that the admin port?")),
+        400..500 => Err(Said { code: word("/error/code", "refused"), message: why }.into()),
         _ => Err(anyhow!("the server can't: {why}")),
     }
 }
@@ -107,15 +186,17 @@ pub(super) fn encoded_path(path: &str) -> String {
     parts.fold(first, |path, part| path + "/" + &part)
 }
 
-/// Writes an answer as it was asked for: a page as a table with these columns, or as it came.
+/// Writes a page as it was asked for: as a table with these columns, its first column, or as it came.
 pub(super) fn show(asking: &Asking, page: &Value, columns: &[Column]) -> anyhow::Result<()> {
-    if asking.output == Output::Json {
-        return json(page);
-    }
     let none = Vec::new();
-    print(&table(page["items"].as_array().unwrap_or(&none), columns))?;
+    let items = page["items"].as_array().unwrap_or(&none);
+    match asking.output() {
+        Output::Json => return json(page),
+        Output::Names => print(&names(items, columns))?,
+        Output::Table => print(&table(items, columns))?,
+    }
+    // Not among the lines: they may be read by a program.
     if let Some(next) = page["next"].as_str() {
-        // Not among the lines: they may be read by a program.
         writeln!(io::stderr(), "there is more: --after '{next}'")?;
     }
     Ok(())
@@ -124,6 +205,15 @@ pub(super) fn show(asking: &Asking, page: &Value, columns: &[Column]) -> anyhow:
 /// Writes JSON for people and programs.
 pub(super) fn json(value: &Value) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes what was done: in a sentence, or as the API's JSON.
+pub(super) fn done(asking: &Asking, answer: &Value, sentence: &str) -> anyhow::Result<()> {
+    match asking.output() {
+        Output::Json if answer.is_null() => json(&json!({ "done": true })),
+        Output::Json => json(answer),
+        Output::Names | Output::Table => print(&format!("{sentence}\n")),
+    }
 }
 
 #[cfg(test)]
@@ -135,5 +225,22 @@ mod tests {
         assert_eq!(encoded("a b/c?d#é"), "a%20b%2Fc%3Fd%23%C3%A9");
         assert_eq!(encoded_path("partitions/7/user:a/b"), "partitions/7/user%3Aa%2Fb");
         assert_eq!(encoded_path("hub"), "hub");
+    }
+
+    #[test]
+    fn a_token_goes_by_tls_or_to_this_machine_unless_somebody_says_otherwise() {
+        for url in ["https://ops.example.com/", "http://127.0.0.1:3001", "http://[::1]:3001", "http://localhost:3001/"]
+        {
+            assert_eq!(base_of(url, false).unwrap(), url.trim_end_matches('/'));
+        }
+        for url in
+            ["http://ops.example.com", "http://127.0.0.1.evil.test", "http://10.0.0.1:3001", "http://localhost.evil:1"]
+        {
+            assert!(base_of(url, false).unwrap_err().0.contains("without TLS"), "{url}");
+            assert!(base_of(url, true).is_ok());
+        }
+        for url in ["ops.example.com", "ftp://x", "https://", "http://127.0.0.1@evil.test", "https:///x"] {
+            assert!(base_of(url, true).is_err(), "{url}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::ask::json as write_json;
 use super::doctor::measure_syncs;
-use super::{Asking, Output, Run};
+use super::{Here, Output, Run};
 use crate::cli::{print, sources};
 
 /// Users who send at the same time, each in a room of his own.
@@ -50,14 +50,14 @@ enum What {
     /// Syncs, durable acknowledgements and fan-out: some ten seconds.
     Quick {
         #[command(flatten)]
-        asking: Asking,
+        here: Here,
     },
 }
 
 impl Run for Bench {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let What::Quick { asking } = &self.what;
-        let loaded = sources::load(&asking.settings)?;
+        let What::Quick { here } = &self.what;
+        let loaded = sources::load(&here.settings)?;
         let parent = loaded.config.data.dir.parent().filter(|dir| dir.is_dir()).unwrap_or(Path::new("."));
         let dir = parent.join(format!(".kervan-bench-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
@@ -65,7 +65,7 @@ impl Run for Bench {
         let measured = runtime.block_on(measure(&dir));
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let Figures { sync, acks, p50, p99, deliveries } = measured?;
-        match asking.output {
+        match here.output {
             Output::Json => write_json(&json!({
                 "fsync_us": micros(sync),
                 "durable_acks_per_second": acks.round(),
@@ -73,13 +73,18 @@ impl Run for Bench {
                 "ack_p99_us": micros(p99),
                 "deliveries_per_second": deliveries.round(),
             }))?,
-            Output::Table => print(&format!(
+            Output::Table | Output::Names => print(&format!(
                 "fsync                 {sync:.1?}\ndurable acks          {acks:.0}/s with {SENDERS} senders, p50 {p50:.1?}, p99 \
                  {p99:.1?}\nfan-out               {deliveries:.0} deliveries/s into the outboxes of {LISTENERS} \
                  listeners\n"
             ))?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Output {
+        let What::Quick { here } = &self.what;
+        here.output
     }
 }
 

@@ -18,7 +18,7 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use super::ask::{Server, json as write_json};
-use super::{Asking, Output, Run};
+use super::{Here, Output, Run};
 use crate::cli::{print, rights, sources};
 
 /// Free bytes below which a day of chatting may fill the disk.
@@ -34,7 +34,7 @@ const SYNCS: usize = 32;
 #[derive(Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]
-    asking: Asking,
+    here: Here,
 }
 
 /// How well something is.
@@ -68,8 +68,7 @@ fn line(what: &'static str, verdict: Verdict, says: impl Into<String>) -> Line {
 
 impl Run for Doctor {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let loaded = sources::load(&self.asking.settings)?;
-        loaded.for_serve()?;
+        let loaded = sources::load_to_serve(&self.here.settings)?;
         let config = &loaded.config;
         let overview = Server::holding(&config.data.dir).and_then(|server| server.get("overview")).ok();
         let folder = existing(&config.data.dir);
@@ -93,11 +92,15 @@ impl Run for Doctor {
         let failed = lines.iter().any(|line| line.verdict == Verdict::Fail);
         Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
+
+    fn output(&self) -> Output {
+        self.here.output
+    }
 }
 
 impl Doctor {
     fn write(&self, lines: &[Line]) -> anyhow::Result<()> {
-        if self.asking.output == Output::Json {
+        if self.here.output == Output::Json {
             let item =
                 |line: &Line| json!({ "check": line.what, "verdict": line.verdict.name(), "message": line.says });
             return write_json(&json!({ "items": lines.iter().map(item).collect::<Vec<_>>() }));

@@ -1,38 +1,59 @@
 //! The commands of an operator: what they ask the running server for, over the same API as the page.
+//!
+//! They ask the server that has the configured data folder open, with the key that it left there; or, with `--url` and
+//! `--token`, one on another machine.
 
 mod actors;
 mod ask;
 mod bench;
 mod completions;
+mod confirm;
 mod doctor;
 mod lists;
-mod table;
+mod rooms;
+pub(super) mod table;
+mod tree;
+mod users;
 
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
 pub(super) use actors::Actors;
+pub(super) use ask::Said;
 pub(super) use bench::Bench;
 pub(super) use completions::Completions;
 pub(super) use doctor::Doctor;
-pub(super) use lists::{Partitions, Room, Sessions, User};
+pub(super) use lists::{Partitions, Sessions};
+pub(super) use rooms::Room;
+pub(super) use users::User;
 
 use super::Settings;
 
 /// How an answer is written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
-    /// The API's JSON.
+pub(super) enum Output {
+    /// The API's JSON; errors too, on stderr.
     Json,
+    /// What is in the first column, a line each.
+    Names,
     /// For people.
     #[default]
     Table,
 }
 
-/// What all of these commands take.
+/// What all commands take that ask a server.
 #[derive(Args)]
 struct Asking {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    here: Here,
+}
+
+/// What all of these commands take.
+#[derive(Args)]
+struct Here {
     /// How to write it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -40,8 +61,33 @@ struct Asking {
     settings: Settings,
 }
 
+impl Asking {
+    fn output(&self) -> Output {
+        self.here.output
+    }
+}
+
+/// A server that is not this machine's.
+#[derive(Args)]
+struct Remote {
+    /// The admin port of a server, as https://ops.example.com; KERVAN_URL. Without it, the server of the data folder.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Its [admin] token; KERVAN_TOKEN, which no list of processes shows.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Send the token over http:// to another machine: whoever is on the way can read it.
+    #[arg(long)]
+    insecure_http: bool,
+}
+
 /// What can be run.
 pub(super) trait Run {
     /// Does it.
     fn run(&self) -> anyhow::Result<ExitCode>;
+
+    /// How its answer is written, and with it what went wrong.
+    fn output(&self) -> Output {
+        Output::Table
+    }
 }

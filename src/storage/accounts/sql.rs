@@ -36,6 +36,8 @@ pub(super) const PROFILE: &str = "UPDATE users SET first_name = ?, last_name = ?
 /// Only if the hash is still the one that the current password was compared with: of two at once, one counts.
 pub(super) const PASSWORD: &str =
     "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL AND password_hash IS ?";
+pub(super) const REMOVE: &str = "UPDATE users SET username = NULL, email = NULL, password_hash = NULL, first_name = NULL, \
+    last_name = NULL, avatar_url = NULL, name_key = NULL, updated_at = ? WHERE id = ? AND username IS NOT NULL";
 /// Also of a user without an account: tokens of a back end are refused, too.
 pub(super) const BAN: &str = "INSERT INTO users (id, banned_at, created_at, updated_at) VALUES (?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET banned_at = excluded.banned_at";
@@ -72,7 +74,7 @@ pub(super) const TOKENS: &str = "SELECT id, tokens_from FROM users WHERE tokens_
 
 /// All of them, for the test of plans.
 #[cfg(test)]
-pub(in crate::storage) const ALL: [&str; 23] = [
+pub(in crate::storage) const ALL: [&str; 24] = [
     CREATE,
     BY_ID,
     BY_USERNAME,
@@ -81,6 +83,7 @@ pub(in crate::storage) const ALL: [&str; 23] = [
     FIND_NAME,
     PROFILE,
     PASSWORD,
+    REMOVE,
     BAN,
     UNBAN,
     TOKENS_FROM,

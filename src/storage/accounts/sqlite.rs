@@ -143,6 +143,12 @@ impl SqliteAccounts {
         ended.iter().map(|row| uuid(row, 0)).collect::<Result<_>>().map(Some)
     }
 
+    /// Removes an account. The user stays known by id, as one who comes with tokens only.
+    pub async fn remove(&self, user: &UserId, now: Timestamp) -> Result<()> {
+        let done = sqlx::query(sql::REMOVE).bind(now.as_i64()).bind(user.as_str());
+        known(done.execute(&self.pool).await.map_err(classify)?.rows_affected())
+    }
+
     /// Bans a user, whether there is an account or not, or takes the ban back.
     pub async fn set_ban(&self, user: &UserId, banned: bool, now: Timestamp) -> Result<()> {
         let (user, now) = (user.as_str(), now.as_i64());

@@ -115,6 +115,7 @@ async fn a_restarted_partition_and_restarted_workers_lose_nothing() {
     rig.settle().await;
     assert_eq!(rig.ok(&format!("/admin/partitions/{partition}")).await["restarts"], 1);
     assert_eq!(rig.ok("/admin/actors/workers").await["actor"]["restarts"], 1);
+    assert_eq!(rig.ok("/admin/overview").await["actor_restarts"], 0, "no alarm for what an operator wants");
 }
 
 #[tokio::test(flavor = "multi_thread")]

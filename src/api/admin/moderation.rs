@@ -1,0 +1,116 @@
+//! What an operator does in rooms: ending one, sending a member away, deleting a message.
+//!
+//! The fold decides, as for everybody, so each act is done in the name of somebody who may: the room's creator, a member of
+//! a direct chat, a message's author. The members see it as theirs; that it was an operator stands in the audit log.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use serde::Deserialize;
+
+use super::asked::{Body, bad, conflict, not_found, stored};
+use super::guard::Who;
+use super::rooms::{chat, room_of};
+use super::{Admin, Live, Shared};
+use crate::actors::room::Reject;
+use crate::actors::room::command::RoomKind;
+use crate::api::handlers::input::{Delete, InRoom, RoomRef, UserInRoom};
+use crate::api::handlers::view::Happened;
+use crate::api::handlers::{Caller, Error};
+use crate::api::http::HttpError;
+use crate::api::rest;
+use crate::ids::{RoomId, Seq, UserId};
+use crate::storage::store::SeqRange;
+use crate::storage::store::rows::ChatRow;
+
+/// `POST /admin/rooms/{room}/end`.
+pub(super) async fn end(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(room): Path<String>,
+) -> Result<Json<Happened>, HttpError> {
+    let live = admin.live()?;
+    let chat = chat(live, room_of(&room)?).await?;
+    let by = somebody_who_may_end(live, &chat).await?;
+    let done = live.handlers.end(&as_user(by), InRoom { room: RoomRef(chat.room) }).await;
+    noted(&admin, &who, "room.end", &chat.room.to_string(), done).await
+}
+
+/// In a direct chat everybody who is in may end it; elsewhere the creator.
+async fn somebody_who_may_end(live: &Live, chat: &ChatRow) -> Result<UserId, HttpError> {
+    if RoomKind::from_number(chat.kind) != Some(RoomKind::Direct) {
+        return creator(chat);
+    }
+    let members = live.node.store().members(chat.room, None, 1).await.map_err(stored)?;
+    members.into_iter().next().map(|member| member.user).ok_or_else(|| conflict("not_possible", "nobody is in it"))
+}
+
+fn creator(chat: &ChatRow) -> Result<UserId, HttpError> {
+    let nobodys =
+        || conflict("wrong_kind", "an open channel, or a room that nobody is in, has no creator and no members");
+    chat.creator.clone().filter(|_| RoomKind::from_number(chat.kind) != Some(RoomKind::Open)).ok_or_else(nobodys)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Whom {
+    user: String,
+}
+
+/// `POST /admin/rooms/{room}/kick`.
+pub(super) async fn kick(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path(room): Path<String>,
+    Body(whom): Body<Whom>,
+) -> Result<Json<Happened>, HttpError> {
+    let live = admin.live()?;
+    let user = UserId::new(&whom.user).map_err(|_| bad("user: expected a user's id"))?;
+    let chat = chat(live, room_of(&room)?).await?;
+    let by = creator(&chat)?;
+    if by == user {
+        return Err(conflict("wrong_kind", "its creator can't be sent away: end the room, or ban the user"));
+    }
+    let target = format!("{} {user}", chat.room);
+    let done = live.handlers.kick(&as_user(by), UserInRoom { room: RoomRef(chat.room), user }).await;
+    noted(&admin, &who, "room.kick", &target, done).await
+}
+
+/// `DELETE /admin/rooms/{room}/messages/{seq}`.
+pub(super) async fn delete(
+    State(admin): Shared,
+    Extension(who): Extension<Who>,
+    Path((room, seq)): Path<(String, String)>,
+) -> Result<Json<Happened>, HttpError> {
+    let live = admin.live()?;
+    let target: u64 = seq.parse().map_err(|_| bad("expected a message's seq"))?;
+    let chat = chat(live, room_of(&room)?).await?;
+    let author = author(live, chat.room, Seq(target)).await?;
+    let done = live.handlers.delete(&as_user(author), Delete { room: RoomRef(chat.room), target }).await;
+    noted(&admin, &who, "room.delete_message", &format!("{} {target}", chat.room), done).await
+}
+
+async fn author(live: &Live, room: RoomId, seq: Seq) -> Result<UserId, HttpError> {
+    let rows = live.node.store().messages(room, SeqRange::new(seq, seq), 1).await.map_err(stored)?;
+    rows.into_iter().next().and_then(|row| row.sender).ok_or_else(|| not_found("message with an author"))
+}
+
+fn as_user(user: UserId) -> Caller {
+    Caller { user, device: None }
+}
+
+async fn noted(
+    admin: &Admin,
+    who: &Who,
+    what: &str,
+    target: &str,
+    done: Result<Happened, Error>,
+) -> Result<Json<Happened>, HttpError> {
+    let done = done.map_err(|error| match error {
+        Error::Rejected(Reject::NotMember) => {
+            conflict("not_member", "not while that user is not in the room: a message of somebody who has left stays")
+        }
+        error => HttpError::from(rest::Refused::from(error)),
+    });
+    admin.note(who, what, target, done.as_ref().err()).await?;
+    done.map(Json)
+}

@@ -1,0 +1,124 @@
+//! What an operator does to accounts and in rooms.
+
+use serde_json::{Value, json};
+
+use super::rig::{Rig, texts};
+use crate::api::accounts::Client;
+
+async fn delete(rig: &Rig, path: &str) -> (u16, Value) {
+    rig.raw("DELETE", path, &[("host", "localhost"), ("x-kervan-admin", "1")], "").await
+}
+
+async fn acts(rig: &Rig) -> Vec<String> {
+    let audit = rig.ok("/admin/audit").await;
+    let line = |line: &Value| format!("{} {}", line["what"].as_str().unwrap(), line["outcome"].as_str().unwrap());
+    audit["items"].as_array().unwrap().iter().rev().map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_made_given_another_password_and_removed() {
+    let rig = Rig::start().await;
+    let new = r#"{"username":"Carol","password":"correct horse","email":"carol@example.com"}"#;
+    let (status, made) = rig.post("/admin/users", new).await;
+    assert_eq!((status, &made["username"]), (201, &json!("carol")), "{made}");
+    let id = made["id"].as_str().unwrap();
+    let again = r#"{"username":"carol","password":"correct horse"}"#;
+    assert_eq!(rig.post("/admin/users", again).await.1["error"]["code"], "username_taken");
+    let (status, said) = rig.post("/admin/users", r#"{"username":"c","password":"correct horse"}"#).await;
+    assert!(status == 400 && said["error"]["message"].as_str().unwrap().contains("3 to 32"), "{said}");
+    let accounts = rig.engine.accounts();
+    let password = |text: &str| crate::config::Secret::new(text);
+    let client = Client { network: std::net::Ipv4Addr::LOCALHOST.into(), agent: "" };
+    accounts.log_in("carol", &password("correct horse"), client).await.unwrap();
+    let path = format!("/admin/users/{id}");
+    assert_eq!(rig.post(&format!("{path}/password"), r#"{"password":"short"}"#).await.0, 400);
+    assert_eq!(
+        rig.post(&format!("{path}/password"), r#"{"password":"battery staple"}"#).await,
+        (200, json!({ "ended": 1 }))
+    );
+    assert!(accounts.log_in("carol", &password("correct horse"), client).await.is_err());
+    let tokens = accounts.log_in("carol@example.com", &password("battery staple"), client).await.unwrap();
+    rig.connect(id);
+    assert_eq!(rig.post(&format!("{path}/sign-out"), "").await, (200, json!({ "closed": 1 })));
+    assert!(accounts.refresh(&tokens.refresh, client.network).await.is_err());
+    rig.connect(id);
+    assert_eq!(delete(&rig, &path).await, (200, json!({ "closed": 1 })));
+    assert!(accounts.log_in("carol", &password("battery staple"), client).await.is_err());
+    assert!(accounts.refresh(&tokens.refresh, client.network).await.is_err());
+    assert_eq!(delete(&rig, &path).await.0, 404, "there is no account any more");
+    assert_eq!(rig.post(&format!("{path}/password"), r#"{"password":"battery staple"}"#).await.0, 404);
+    assert_eq!(rig.post("/admin/users", new).await.0, 201, "the name is free");
+    let expected = [
+        "user.create done",
+        "user.create username_taken",
+        "user.create bad_request",
+        "user.password bad_request",
+        "user.password done",
+        "user.sign_out done",
+        "user.delete done",
+        "user.delete not_found",
+        "user.password not_found",
+        "user.create done",
+    ];
+    assert_eq!(acts(&rig).await, expected);
+    let audit = rig.ok("/admin/audit").await.to_string();
+    assert!(!audit.contains("battery") && !audit.contains("horse"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_deletes_a_message_sends_a_member_away_and_ends_a_room() {
+    let rig = Rig::start().await;
+    let room = rig.group(&["ann", "bob"]).await;
+    rig.call("bob", "room.join", json!({ "room": room })).await;
+    let sent = rig.call("bob", "message.send", json!({ "room": room, "body": "spam" })).await;
+    rig.settle().await;
+    let path = format!("/admin/rooms/{room}");
+    let message = format!("{path}/messages/{}", sent["seq"]);
+    let (status, deleted) = delete(&rig, &message).await;
+    assert_eq!(status, 200, "{deleted}");
+    assert_eq!(delete(&rig, &message).await.1["existing"], true);
+    assert_eq!(delete(&rig, &format!("{path}/messages/1")).await.0, 404, "no message");
+    assert_eq!(delete(&rig, &format!("{path}/messages/x")).await.0, 400);
+    rig.settle().await;
+    let page = rig.ok(&format!("{path}/messages?bodies=true")).await;
+    assert_eq!((&page["items"][0]["deleted"], &page["items"][0]["body"]), (&json!(true), &json!("")));
+    let kick = |user: &str| json!({ "user": user }).to_string();
+    assert_eq!(rig.post(&format!("{path}/kick"), &kick("ann")).await.1["error"]["code"], "wrong_kind");
+    assert_eq!(rig.post(&format!("{path}/kick"), &kick("bob")).await.0, 200);
+    assert_eq!(rig.post(&format!("{path}/kick"), &kick("nobody")).await.1["error"]["code"], "not_member");
+    assert_eq!(rig.post(&format!("{path}/kick"), "{}").await.0, 400);
+    assert_eq!(rig.post(&format!("{path}/end"), client).await.0, 200);
+    assert_eq!(rig.post(&format!("{path}/end"), client).await.1["existing"], true);
+    rig.settle().await;
+    let one = rig.ok(&path).await;
+    assert_eq!(one["status"], "ended");
+    let members = one["members"]["items"].as_array().unwrap();
+    assert_eq!(
+        (texts(members, "user"), texts(members, "state")),
+        (vec!["ann".into(), "bob".into()], vec!["member".into(), "kicked".into()])
+    );
+    assert_eq!(rig.post("/admin/rooms/00000000-0000-0000-0000-000000000001/end", "").await.0, 404);
+    let done: Vec<_> = acts(&rig).await.into_iter().filter(|act| act.ends_with("done")).collect();
+    assert_eq!(
+        done,
+        [
+            "room.delete_message done",
+            "room.delete_message done",
+            "room.bodies done",
+            "room.kick done",
+            "room.end done",
+            "room.end done"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_chat_is_ended_in_the_name_of_one_of_its_two() {
+    let rig = Rig::start().await;
+    let room = rig.call("ann", "room.create", json!({ "kind": "direct", "user": "bob" })).await;
+    rig.settle().await;
+    let path = format!("/admin/rooms/{}", room["room"].as_str().unwrap());
+    assert_eq!(rig.post(&format!("{path}/end"), client).await.0, 200);
+    rig.settle().await;
+    assert_eq!(rig.ok(&path).await["status"], "ended");
+}
