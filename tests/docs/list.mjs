@@ -1,0 +1,69 @@
+// What becomes of each code block of the pages. By its language (`LANGUAGES`), unless it is listed by its page and the text
+// that it begins with (`PAGES`): `run` names the way in docs.test.mjs, `not` says why a block is not run. Shell, JavaScript and
+// Python must be listed. A block that is neither fails the test, and so does an entry without its block.
+
+const DEVELOPMENT = 'cargo run --release';
+
+export const LANGUAGES = {
+  json: { run: 'json' },
+  jsonl: { run: 'frames' },
+  toml: { run: 'config' },
+  nginx: { run: 'nginx' },
+  ini: { run: 'unit' },
+  caddyfile: { not: 'Debian has no Caddy of the version that the page is for' },
+  haproxy: { not: 'one more proxy to install; its options are those of its manual' },
+  '': { not: 'a drawing or an excerpt' },
+};
+
+// `server`: lines that start the server that a block speaks to; the one before goes on without. `says`: what it must write.
+export const PAGES = {
+  'README.md': [
+    { starts: 'cargo run --release', run: 'serve' },
+    { starts: 'import { Centrifuge }', run: 'save', as: 'chat.mjs' },
+    { starts: 'npm install centrifuge ws', run: 'shell', says: /acknowledged as seq \d+/ },
+    { starts: 'kervan config show --origin', run: 'shell', says: /# default/ },
+  ],
+  'docs/quickstart.md': [
+    { starts: 'KERVAN=http://127.0.0.1:3000', run: 'shell', server: DEVELOPMENT, says: /"seq":\d+/ },
+    { starts: 'export JWT_SECRET=', run: 'serve', says: /, production/ },
+    { starts: 'export KERVAN_API__KEY=', run: 'serve' },
+    { starts: 'curl -s http://127.0.0.1:3000/api/publish', run: 'shell', says: /"result":\{"offset":1/ },
+  ],
+  'docs/rest.md': [
+    { starts: 'URL=http://127.0.0.1:3000', run: 'shell', server: DEVELOPMENT, says: /"body":"hello"/ },
+    { starts: 'curl http://127.0.0.1:3000/api/uploads', run: 'shell', camel: true, says: /"name":"camel.jpg"/ },
+  ],
+  'docs/protocol.md': [
+    { starts: '{"id":1,"connect"', run: 'frames', server: DEVELOPMENT },
+    { starts: "import { Centrifuge } from 'centrifuge';\nimport WebSocket", run: 'node', says: /Hello/ },
+    { starts: 'import asyncio', run: 'python', says: /Hello/ },
+    { starts: "import { Centrifuge } from 'centrifuge';\n\nconst client", run: 'syntax' },
+  ],
+  'docs/server-api.md': [
+    {
+      starts: 'curl -s http://127.0.0.1:3000/api/publish', run: 'shell', says: /"result":\{"offset":1/,
+      server: 'export KEY=0123456789abcdef0123456789abcdef\nKERVAN_API__KEY=$KEY cargo run --release',
+    },
+  ],
+  'docs/operations.md': [
+    { starts: 'useradd --system', not: 'makes a user and folders of the machine' },
+    {
+      starts: 'kervan backup --config /etc/kervan/cluster.toml', run: 'shell', says: /^backup of .* records/,
+      server: 'export JWT_SECRET=0123456789abcdef0123456789abcdef\nkervan serve --config /etc/kervan/cluster.toml',
+    },
+  ],
+  'docs/admin.md': [
+    { starts: 'kervan actors tree', run: 'shell', server: DEVELOPMENT, says: /├─ hub/ },
+    { starts: 'ssh -N', not: 'takes another machine' },
+  ],
+  'docs/security.md': [
+    { starts: '[[keys]]', run: 'keys' },
+  ],
+  'docs/migration-socketio.md': [
+    { starts: '// socket.io', not: 'what there was before: an excerpt of the application' },
+    { starts: '// Kervan:', run: 'syntax' },
+  ],
+  'examples/README.md': [
+    { starts: 'npm install', not: 'run by tests/examples, in that folder' },
+  ],
+};
