@@ -108,9 +108,9 @@ impl Run for User {
                     format!("{} is banned; {closed} connections closed", one.id)
                 })?;
             }
-            What::Unban(one) => {
-                let answer =
-                    Server::of(&one.asking)?.post(&format!("users/{}/unban", encoded(&one.id)), &Value::Null)?;
+            What::Unban { one, force } => {
+                let (path, body) = (format!("users/{}/unban", encoded(&one.id)), json!({ "force": force }));
+                let answer = Server::of(&one.asking)?.post(&path, &body)?;
                 done(&one.asking, &answer, &format!("{} is not banned any more", one.id))?;
             }
             What::Disconnect { one, stay_away, confirm } => {
