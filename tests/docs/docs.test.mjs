@@ -71,11 +71,17 @@ const ways = {
     mkdirSync(dirname(terminal.here(path)), { recursive: true });
     copyFileSync(join(terminal.folder, 'block.toml'), terminal.here(path));
   },
-  // A file of keys: any token check opens it, and says 1 of a bad token, 2 of a bad file.
-  async keys(terminal, block) {
+  async refused(terminal, block, { says }) {
+    terminal.write('block.toml', block.text);
+    const { code, errors } = await terminal.run('kervan', ['config', 'check', '--config', 'block.toml']);
+    assert.equal(code, 2);
+    assert.match(errors, says);
+  },
+  async refusedKeys(terminal, block, { says }) {
     terminal.write('keys.toml', block.text);
     const { code, errors } = await terminal.run('kervan', ['token', 'check', 'x'], { KERVAN_AUTH__KEYS_FILE: 'keys.toml' });
-    assert.equal(code, 1, errors);
+    assert.equal(code, 2);
+    assert.match(errors, says);
   },
   // The client's lines are sent over a WebSocket, and what is answered has the shape that is printed.
   async frames(terminal, block) {

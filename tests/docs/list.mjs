@@ -15,6 +15,7 @@ export const LANGUAGES = {
   '': { not: 'a drawing or an excerpt' },
 };
 
+// `refused`: what is printed for a secret is nobody's, so it is too short to be taken; the error must say so.
 // `server`: lines that start the server that a block speaks to; the one before goes on without. `says`: what it must write.
 export const PAGES = {
   'README.md': [
@@ -40,6 +41,7 @@ export const PAGES = {
     { starts: "import { Centrifuge } from 'centrifuge';\n\nconst client", run: 'syntax' },
   ],
   'docs/server-api.md': [
+    { starts: '[api]', run: 'refused', says: /api\.key: expected at least 32 bytes/ },
     {
       starts: 'curl -s http://127.0.0.1:3000/api/publish', run: 'shell', says: /"result":\{"offset":1/,
       server: 'export KEY=0123456789abcdef0123456789abcdef\nKERVAN_API__KEY=$KEY cargo run --release',
@@ -57,7 +59,7 @@ export const PAGES = {
     { starts: 'ssh -N', not: 'takes another machine' },
   ],
   'docs/security.md': [
-    { starts: '[[keys]]', run: 'keys' },
+    { starts: '[[keys]]', run: 'refusedKeys', says: /a secret needs at least 32 bytes/ },
   ],
   'docs/migration-socketio.md': [
     { starts: '// socket.io', not: 'what there was before: an excerpt of the application' },

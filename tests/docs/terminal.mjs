@@ -72,7 +72,9 @@ export class Terminal {
     const last = lines.pop();
     await this.shell(lines.join('\n'), env);
     const script = `. ${this.state}\n${this.here(last)}`;
-    const child = spawn('bash', ['-c', script], { cwd: this.folder, env: { ...this.env, ...env }, detached: true });
+    // With a socket as its stdin, which a pipe of Node's is, bash reads .bashrc.
+    const child = spawn('bash', ['-c', script],
+      { cwd: this.folder, env: { ...this.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     this.servers.push(child);
     const banner = await new Promise((resolve, reject) => {
       let [out, errors] = ['', ''];

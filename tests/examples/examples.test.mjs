@@ -63,6 +63,52 @@ test('a chat with nothing but curl is one with Node', async context => {
   assert.match(curl.lines.join(), /"messages":\[.*hello from curl/);
 });
 
+test('curl says any text as it is, and fails when it is not said', async context => {
+  const ann = node(context, 'node/chat.mjs', 'ann', ['quo']);
+  const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
+  const run = (text, tokenOf, at = base) => new Program(context, 'curl/chat.sh', ['ann', text, at], { TOKEN: tokenOf });
+  const said = String.raw`she said "hi" \ to <them> & 'us' – 100 %`;
+  const good = run(said, token('quo'));
+  assert.equal(await good.ended, 0, good.errors);
+  await ann.line(says('quo', said), 'ann sees the very text');
+  const lines = run('one\ntwo\tthree', token('quo'));
+  assert.equal(await lines.ended, 0, lines.errors);
+  await ann.line(line => line.endsWith('quo: one'), 'the first of two lines');
+  const refused = run('hello', 'nonsense');
+  assert.equal(await refused.ended, 1);
+  assert.match(refused.errors, /no chat with ann: .*unauthorized/);
+  assert.equal(await run('hello', token('quo'), 'http://127.0.0.1:1').ended, 1);
+  assert.equal(await run('', token('quo')).ended, 1, 'an empty message is none');
+});
+
+test('every example says what is missing or wrong, and ends', async context => {
+  const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
+  const ends = async (command, args, env, code, said) => {
+    const one = new Program(context, command, args, env);
+    assert.equal(await one.ended, code, `${args}: ${one.errors}`);
+    assert.match(one.errors, said, args.join(' '));
+  };
+  const bad = { TOKEN: token('x').slice(0, -4) };
+  for (const [command, file] of [[process.execPath, 'node/chat.mjs'], [process.execPath, 'bot/bot.mjs'], [process.env.PYTHON, 'python/chat.py']]) {
+    const peer = file.includes('bot') ? [] : ['ann'];
+    await ends(command, [file, ...peer, server.url], {}, file.endsWith('py') ? 1 : 2, /usage: TOKEN=/);
+    await ends(command, [file, ...peer, server.url], bad, 1, /refused for good: .*3500/);
+  }
+  await ends(process.execPath, ['backend/notify.mjs', 'ann', 'hello', base], {}, 2, /usage: JWT_SECRET=/);
+  await ends(process.execPath, ['backend/notify.mjs', 'ann', 'hello', base], { JWT_SECRET: 'another' }, 1, /401 unauthorized/);
+  await ends(process.execPath, ['backend/notify.mjs', 'ann', 'hello', 'http://127.0.0.1:1'], { JWT_SECRET: SECRET }, 1, /no answer from/);
+  await ends(process.execPath, ['backend/publish.mjs', 'news', 'hello', base], {}, 2, /usage: API_KEY=/);
+  await ends(process.execPath, ['backend/publish.mjs', 'news', 'hello', base], { API_KEY: 'another' }, 1, /not published/);
+});
+
+test('a chat without a server says that there is none', async context => {
+  const alone = new Program(context, process.execPath, ['node/chat.mjs', 'ben', 'ws://127.0.0.1:1/connection/websocket'], { TOKEN: token('ann') });
+  for (let waited = 0; !/no connection to ws:/.test(alone.errors); waited++) {
+    assert.ok(waited < 200, `it says nothing: ${alone.errors}`);
+    await new Promise(resolve => alone.child.stderr.once('data', resolve));
+  }
+});
+
 test('a back end tells a user something once, however often it is asked to', async context => {
   const dan = node(context, 'node/chat.mjs', 'dan', ['shop']);
   const base = server.url.replace('ws:', 'http:').replace('/connection/websocket', '');
