@@ -72,6 +72,9 @@ pub const HISTORY_PAGE: usize = 300;
 /// Bytes of one page of anything, as it is sent, about: a page that is cut short says that there is more. One item goes
 /// alone, whatever it has.
 pub const PAGE_BYTES: usize = 256 * 1024;
+/// Bytes of events that an owner gives a gateway at a time, about: no more than a subscriber who catches up has room for
+/// once he is asked again, so that nothing is read twice.
+pub const FETCH_BYTES: usize = 64 * 1024;
 /// Bytes that are kept for the result of an rpc method while it runs, if it gives no page.
 pub const CALL_BYTES: usize = 16 * 1024;
 /// Bytes that a connection's methods may keep so at one time: two pages, or 32 others. Further commands wait.

@@ -4,9 +4,12 @@
 //! data as it is. Nothing here decides who sees what.
 
 use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus, StreamEvent};
+use crate::actors::gateway::hub::Presence;
 use crate::actors::room::command::{Content, MaySend, RoomKind};
 use crate::actors::room::{Event, EventBody};
 use crate::actors::user::command::RoomChange;
@@ -14,6 +17,7 @@ use crate::actors::user::event::{UserEvent, UserEventBody};
 use crate::api::protocol::json_write::{Object, number, object, string};
 use crate::api::protocol::{ClientInfo, Publication};
 use crate::ids::{Timestamp, UserId};
+use crate::limits;
 
 /// Durable events become publications with `offset` = seq. `open` says that the stream is an open channel.
 #[must_use]
@@ -29,7 +33,8 @@ pub fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
 pub fn room_publication(event: &Event, open: bool) -> Publication {
     let (data, info) = match &event.body {
         EventBody::Message { content, redacted: false, .. } if open => {
-            (content.data.clone(), event.actor.as_ref().filter(|user| !user.is_server()).map(publisher))
+            let user = event.actor.as_ref().filter(|user| !user.is_server());
+            (content.data.clone(), user.map(|user| published_by(user, &content.metadata)))
         }
         _ => (room_json(event), None),
     };
@@ -92,9 +97,41 @@ pub fn may_send_name(may_send: MaySend) -> &'static str {
     }
 }
 
-/// Who published into an open channel; nobody, if a back end did. The connection is not told: it is not kept.
-fn publisher(user: &UserId) -> ClientInfo {
-    ClientInfo { user: user.as_str().to_owned(), ..ClientInfo::default() }
+/// Which connection publishes into an open channel, as it is kept beside the data: what others see of it, as far as a
+/// message's metadata may be large. Without room for all, what is of the channel goes first.
+#[must_use]
+pub fn publisher(who: &Presence) -> String {
+    let text = |connection: Option<&Bytes>, channel: Option<&Bytes>| {
+        let text = json(|o| {
+            uuid(o, "client", &who.client);
+            o.payload("conn_info", connection.map_or(&[][..], |info| info));
+            o.payload("chan_info", channel.map_or(&[][..], |info| info));
+        });
+        String::from_utf8(text.into()).ok().filter(|text| text.len() <= limits::METADATA_BYTES)
+    };
+    let (connection, channel) = (who.connection_info.as_ref(), who.channel_info.as_ref());
+    text(connection, channel).or_else(|| text(connection, None)).or_else(|| text(None, None)).unwrap_or_default()
+}
+
+/// Who published into an open channel.
+fn published_by(user: &UserId, kept: &str) -> ClientInfo {
+    #[derive(Deserialize, Default)]
+    struct Kept<'a> {
+        client: &'a str,
+        #[serde(borrow)]
+        conn_info: Option<&'a RawValue>,
+        #[serde(borrow)]
+        chan_info: Option<&'a RawValue>,
+    }
+    // Nothing is kept of a back end's.
+    let Kept { client, conn_info, chan_info } = serde_json::from_str(kept).unwrap_or_default();
+    let info = |raw: Option<&RawValue>| raw.map_or_else(Bytes::new, |raw| Bytes::copy_from_slice(raw.get().as_bytes()));
+    ClientInfo {
+        user: user.as_str().to_owned(),
+        client: client.to_owned(),
+        conn_info: info(conn_info),
+        chan_info: info(chan_info),
+    }
 }
 
 fn json(fill: impl FnOnce(&mut Object<'_>)) -> Bytes {

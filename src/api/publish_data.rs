@@ -28,6 +28,22 @@ pub struct Published {
     pub client_id: Option<ClientId>,
 }
 
+/// What is published into an open channel.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Open {
+    /// The data, as it is.
+    pub data: Bytes,
+    /// Which connection publishes, as JSON text for [`Content::metadata`]; empty if none does. See
+    /// [`crate::api::publication::publisher`].
+    pub publisher: String,
+}
+
+impl From<Bytes> for Open {
+    fn from(data: Bytes) -> Self {
+        Self { data, publisher: String::new() }
+    }
+}
+
 /// An object with a body. Other keys are skipped.
 #[derive(Deserialize)]
 struct Written<'a> {
@@ -72,10 +88,11 @@ pub fn room_data(data: &[u8]) -> Result<Published, Error> {
 /// # Errors
 /// 107 for data that is no JSON or is nested too deeply (a subscriber that speaks JSON could not read it), 430 for too
 /// much of it.
-pub fn open_data(data: Bytes) -> Result<Content, Error> {
+pub fn open_data(open: impl Into<Open>) -> Result<Content, Error> {
+    let Open { data, publisher } = open.into();
     checked(&data)?;
     bounded("data", data.len(), limits::BODY_BYTES)?;
-    Ok(Content { data, message_type: DATA.to_owned(), ..Content::default() })
+    Ok(Content { data, message_type: DATA.to_owned(), metadata: publisher, ..Content::default() })
 }
 
 fn written(text: &str) -> Result<(Content, Option<ClientId>), Error> {
@@ -194,7 +211,7 @@ mod tests {
             assert_eq!(room_data(data.as_bytes()).unwrap_err().code, ErrorCode::TOO_LARGE.code);
         }
         assert!(room_data(format!("\"{}\"", &long[1..]).as_bytes()).is_ok());
-        assert_eq!(open_data(format!("\"{long}\"").into()).unwrap_err().code, ErrorCode::TOO_LARGE.code);
+        assert_eq!(open_data(Bytes::from(format!("\"{long}\""))).unwrap_err().code, ErrorCode::TOO_LARGE.code);
     }
 
     #[test]

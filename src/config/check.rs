@@ -159,6 +159,9 @@ fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     if set.handshake_timeout.is_zero() {
         wrong("limits.handshake_timeout", "must be longer than 0");
     }
+    if set.answer_timeout < Duration::from_secs(1) {
+        wrong("limits.answer_timeout", "must be at least 1s: a slow line is no dead one");
+    }
     if set.slow_grace < Duration::from_millis(100) {
         wrong("limits.slow_grace", "must be at least 100ms: a short burst makes nobody slow");
     }

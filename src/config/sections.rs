@@ -172,6 +172,9 @@ section! {
         header: ByteSize = "16KiB",
         /// How long a client may take over an HTTP request's head, and over its first command.
         handshake_timeout: Duration = "10s",
+        /// How long an answer over HTTP may wait for its reader: who takes less than 16 KiB of it in this time while more
+        /// waits is cut off. The sockets' own is slow_grace.
+        answer_timeout: Duration = "30s",
         /// Rooms held in memory. Above it the one idle for longest leaves.
         resident_rooms: u32 = "10000",
         /// Users held in memory, likewise.

@@ -67,6 +67,20 @@ pub struct EntityCore {
     listeners: Arc<Listeners>,
 }
 
+/// The first of these events that are given at a time: dense, and one at least if there are any.
+#[must_use]
+pub fn page(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
+    let mut bytes = 0;
+    let fit = events.iter().take_while(|event| {
+        let before = bytes;
+        bytes += event.weight();
+        before < limits::FETCH_BYTES
+    });
+    let fit = fit.count();
+    events.truncate(fit);
+    events
+}
+
 impl EntityCore {
     /// An entity as it was loaded.
     #[must_use]
@@ -190,7 +204,7 @@ impl EntityCore {
         if from > self.state.head() {
             return Some(Ok(Arc::from([])));
         }
-        self.ring.range(from, to).map(|events| Ok(events.into()))
+        self.ring.range(from, to).map(|events| Ok(page(events).into()))
     }
 
     /// The first seq in memory; one above the head if there is none.

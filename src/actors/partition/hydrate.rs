@@ -90,7 +90,7 @@ pub async fn load(
 }
 
 impl Context {
-    /// Events of an entity from the store, `from` to `to`, both included, a page at most. If the store does not give them
+    /// Events of an entity from the store, `from` to `to`, both included, a page at most (in bytes, too). If the store does not give them
     /// they are told from the journal.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Context {
         if from > to {
             return Ok(Vec::new());
         }
-        let error = match self.events_of_rows(entity, SeqRange::new(from, to)).await {
+        let error = match self.events_of_rows(entity, SeqRange::new(from, to).within(limits::FETCH_BYTES)).await {
             Ok(Ok(events)) => return Ok(events),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the store holds events that can't be");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 
 use super::budget::Budget;
-use super::entity::{Emit, EntityCore};
+use super::entity::{Emit, EntityCore, page};
 use super::item::{Batch, NodeId, Origin};
 use super::message::WantedAnew;
 use super::progress::Progress;
@@ -230,7 +230,7 @@ impl ResidentState {
                     if next == below {
                         events.extend(rest.into_iter().take_while(|event| event.seq() <= to));
                     }
-                    if events.is_empty() { Err(FetchError::Unavailable) } else { Ok(events.into()) }
+                    if events.is_empty() { Err(FetchError::Unavailable) } else { Ok(page(events).into()) }
                 }
                 Err(error) => Err(error),
             };

@@ -206,7 +206,7 @@ pub struct Content {
     pub body: String,
     /// `text` unless said otherwise; at most `limits::MESSAGE_TYPE_BYTES`.
     pub message_type: String,
-    /// JSON text, at most `limits::METADATA_BYTES`; empty if there is none.
+    /// JSON text, at most `limits::METADATA_BYTES`; empty if there is none. In an open channel: which connection published.
     pub metadata: String,
     /// The seq of the message that this one answers.
     pub reply_to: Option<Seq>,

@@ -22,11 +22,21 @@ use crate::actors::room::{Event, RoomState};
 use crate::ids::{RoomId, Seq, Timestamp};
 use crate::limits;
 use crate::storage::store::SeqRange;
+use crate::storage::store::rows::MessageRow;
 
 /// Messages in a page if the caller does not say.
 const PAGE: usize = 50;
 /// How long to wait for the store when it is behind by more than memory holds.
 const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// What the store says of a room, or the journal in its place.
+struct Stored {
+    head: Seq,
+    /// The first messages of those that are wanted.
+    messages: Vec<MessageView>,
+    /// The last of them in the wanted direction, if there may be more behind it.
+    end: Option<Seq>,
+}
 
 /// What the room says.
 struct Look {
@@ -47,8 +57,8 @@ impl Look {
         self.recent.first().map_or_else(|| self.head.next(), |event| event.seq)
     }
 
-    fn page(&self, rows: Vec<MessageView>, want: Want, limit: usize) -> HistoryPage {
-        let (messages, more) = merge(rows, &self.recent, want, self.floor, limit);
+    fn page(&self, stored: Stored, want: Want, limit: usize) -> HistoryPage {
+        let (messages, more) = merge(stored.messages, stored.end, &self.recent, want, self.floor, limit);
         HistoryPage { messages, head: self.head, floor: self.floor, more }
     }
 
@@ -61,7 +71,8 @@ impl Look {
             Want::Before(_) => all || some,
             Want::After(_) => all,
         };
-        let mut page = reaches.then(|| self.page(Vec::new(), want, limit))?;
+        let nothing = Stored { head: Seq::ZERO, messages: Vec::new(), end: None };
+        let mut page = reaches.then(|| self.page(nothing, want, limit))?;
         page.more |= !all;
         Some(page)
     }
@@ -88,10 +99,11 @@ impl Handlers {
         let mut deadline = None;
         loop {
             let without_store = match self.stored_messages(room, want, limit).await {
-                Ok((head, rows)) => {
-                    let look = self.look(caller, room, head.next()).await?;
-                    if look.first() <= head.next() {
-                        return Ok(look.page(rows, want, limit));
+                Ok(stored) => {
+                    let next = stored.head.next();
+                    let look = self.look(caller, room, next).await?;
+                    if look.first() <= next {
+                        return Ok(look.page(stored, want, limit));
                     }
                     // What lies between the rows and memory is in neither.
                     match self.catch_up(room, &mut deadline).await {
@@ -106,27 +118,24 @@ impl Handlers {
             if let Some(page) = look.page_without_store(want, limit) {
                 return Ok(page);
             }
-            let Some((head, rows)) = self.retold_messages(room, want, look.floor, limit).await else {
+            let Some(told) = self.retold_messages(room, want, look.floor, limit).await else {
                 return Err(without_store);
             };
-            let look = self.look(caller, room, head.next()).await?;
-            return if look.first() <= head.next() { Ok(look.page(rows, want, limit)) } else { Err(without_store) };
+            let next = told.head.next();
+            let look = self.look(caller, room, next).await?;
+            return if look.first() <= next { Ok(look.page(told, want, limit)) } else { Err(without_store) };
         }
     }
 
     /// As [`Self::stored_messages`], from the journal. `None` if that does not reach back.
-    async fn retold_messages(
-        &self,
-        room: RoomId,
-        want: Want,
-        floor: Seq,
-        limit: usize,
-    ) -> Option<(Seq, Vec<MessageView>)> {
+    async fn retold_messages(&self, room: RoomId, want: Want, floor: Seq, limit: usize) -> Option<Stored> {
         let retold = self.node.context().retold(&Entity::Room(room), Seq(1), Seq(i64::MAX as u64)).await;
         let events = retold.inspect_err(|why| tracing::debug!(%why, "history is not told from the journal")).ok()?;
         let events: Vec<Arc<Event>> = events.into_iter().filter_map(room_event).collect();
-        let (messages, _) = merge(Vec::new(), &events, want, floor, limit + 1);
-        Some((events.last().map_or(Seq::ZERO, |event| event.seq), messages))
+        let (messages, more) = merge(Vec::new(), None, &events, want, floor, limit);
+        let end = if matches!(want, Want::Before(_)) { messages.first() } else { messages.last() };
+        let end = end.filter(|_| more).map(|message| message.seq);
+        Some(Stored { head: events.last().map_or(Seq::ZERO, |event| event.seq), messages, end })
     }
 
     async fn look(&self, caller: &Caller, room: RoomId, from: Seq) -> Result<Look, Error> {
@@ -134,14 +143,19 @@ impl Handlers {
         self.inside(caller, room, move |state, core| Look::new(state, core, from, now)).await
     }
 
-    /// The room's head in the store, and the wanted messages that are there, one more than a page.
-    async fn stored_messages(&self, room: RoomId, want: Want, limit: usize) -> Result<(Seq, Vec<MessageView>), Error> {
+    /// The room's head in the store, and the wanted messages that are there: what a page needs of them.
+    async fn stored_messages(&self, room: RoomId, want: Want, limit: usize) -> Result<Stored, Error> {
         let store = self.node.store();
-        let Some(chat) = stored(store.chat(room)).await? else { return Ok((Seq::ZERO, Vec::new())) };
+        let Some(chat) = stored(store.chat(room)).await? else {
+            return Ok(Stored { head: Seq::ZERO, messages: Vec::new(), end: None });
+        };
         let (low, high) = want.bounds(chat.floor);
-        let range = SeqRange { from: low, to: high, reverse: matches!(want, Want::Before(_)) };
+        let range = SeqRange { reverse: matches!(want, Want::Before(_)), ..SeqRange::new(low, high) };
+        let range = range.within(limits::PAGE_BYTES);
         let rows = stored(store.messages(room, range, limit + 1)).await?;
-        Ok((chat.head, rows.into_iter().map(MessageView::of_row).collect()))
+        let whole = rows.len() <= limit && rows.iter().map(MessageRow::bytes).sum::<usize>() < range.bytes;
+        let end = rows.last().filter(|_| !whole).map(|row| row.seq);
+        Ok(Stored { head: chat.head, messages: rows.into_iter().map(MessageView::of_row).collect(), end })
     }
 
     /// Waits until the store has what the room's partition holds by now; not longer than [`CATCH_UP`] in all.

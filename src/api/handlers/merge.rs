@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::page;
 use super::view::MessageView;
 use crate::actors::room::{Event, EventBody};
 use crate::ids::Seq;
@@ -18,6 +19,14 @@ pub enum Want {
 }
 
 impl Want {
+    /// Whether `seq` is not beyond `last` in the wanted direction.
+    fn is_within(self, last: Seq, seq: Seq) -> bool {
+        match self {
+            Self::Before(_) => seq >= last,
+            Self::After(_) => seq <= last,
+        }
+    }
+
     /// The lowest and the highest seq that it concerns; the lower end is not below `floor`.
     #[must_use]
     pub fn bounds(self, floor: Seq) -> (Seq, Seq) {
@@ -28,14 +37,15 @@ impl Want {
     }
 }
 
-/// At most `limit` messages by seq upwards, and whether there are more in the wanted direction.
+/// At most `limit` messages by seq upwards, no more than fit into a page, and whether there are more in the wanted direction.
 ///
-/// `stored`: messages in their present form, the first `limit + 1` or more of those that are wanted and stored (fewer only
-/// if there are no more). `recent`: the room's events behind those that the store has, dense and upwards; that the store
+/// `stored`: messages in their present form, the first ones of those that are wanted and stored; `end` is the last of them in
+/// the wanted direction if there may be more behind it. `recent`: the room's events behind those that the store has, dense and upwards; that the store
 /// has some of them already does no harm, as long as none behind the last of them is in the rows.
 #[must_use]
 pub fn merge(
     stored: Vec<MessageView>,
+    end: Option<Seq>,
     recent: &[Arc<Event>],
     want: Want,
     floor: Seq,
@@ -63,10 +73,14 @@ pub fn merge(
             _ => {}
         }
     }
-    messages.retain(|seq, _| *seq >= low && *seq <= high);
-    let surplus = messages.len().saturating_sub(limit);
+    messages.retain(|seq, _| *seq >= low && *seq <= high && end.is_none_or(|end| want.is_within(end, *seq)));
+    let limit = match want {
+        Want::Before(_) => page::fitting(messages.values().rev().take(limit)),
+        Want::After(_) => page::fitting(messages.values().take(limit)),
+    };
+    let surplus = messages.len() - limit;
     let skip = if matches!(want, Want::Before(_)) { surplus } else { 0 };
-    (messages.into_values().skip(skip).take(limit).collect(), surplus > 0)
+    (messages.into_values().skip(skip).take(limit).collect(), surplus > 0 || end.is_some())
 }
 
 #[cfg(test)]
@@ -76,6 +90,17 @@ mod tests {
     use super::*;
     use crate::actors::room::command::Content;
     use crate::ids::{MessageNo, Timestamp, UserId};
+
+    /// With all that is stored.
+    fn merge(
+        stored: Vec<MessageView>,
+        recent: &[Arc<Event>],
+        want: Want,
+        floor: Seq,
+        limit: usize,
+    ) -> (Vec<MessageView>, bool) {
+        super::merge(stored, None, recent, want, floor, limit)
+    }
 
     const ALL: Want = Want::Before(Seq(1_000));
 
@@ -153,6 +178,26 @@ mod tests {
         assert_eq!(seqs(&page), (vec![3, 4, 5], true));
         let rest = merge(vec![], &[message(5), message(6)], Want::After(Seq(5)), Seq(1), 3);
         assert_eq!(seqs(&rest), (vec![6], false));
+    }
+
+    #[test]
+    fn what_lies_behind_the_end_of_what_was_read_is_left_for_the_next_page() {
+        let recent = [event(9, EventBody::Deleted { target: Seq(3) }), message(10)];
+        let after = super::merge(vec![row(3), row(4)], Some(Seq(4)), &recent, Want::After(Seq(2)), Seq(1), 10);
+        assert_eq!(seqs(&after), (vec![3, 4], true), "5 to 8 are stored, too");
+        let before = super::merge(vec![row(8), row(7)], Some(Seq(7)), &recent, ALL, Seq(1), 10);
+        assert_eq!(seqs(&before), (vec![7, 8, 10], true));
+    }
+
+    #[test]
+    fn a_page_has_a_bound_in_bytes_and_one_message_at_least() {
+        let heavy = |seq| MessageView { body: "\"".repeat(32 * 1024), ..row(seq) };
+        let page = merge((1..=9).map(heavy).collect(), &[], Want::After(Seq(0)), Seq(1), 9);
+        assert_eq!(seqs(&page), (vec![1, 2, 3], true), "64 KiB each as they are sent");
+        let page = merge((1..=9).map(heavy).collect(), &[], ALL, Seq(1), 9);
+        assert_eq!(seqs(&page), (vec![7, 8, 9], true));
+        let page = merge((1..=9).map(heavy).collect(), &[], ALL, Seq(1), 1);
+        assert_eq!(seqs(&page), (vec![9], true));
     }
 
     #[test]

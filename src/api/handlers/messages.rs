@@ -11,7 +11,7 @@ use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored}
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::{self, Content, HistoryBound, OpenChannel};
 use crate::actors::room::{Reject, RoomCommand};
-use crate::api::publish_data::{Published, TEXT, open_data, room_data};
+use crate::api::publish_data::{Open, Published, TEXT, open_data, room_data};
 use crate::env::Env;
 use crate::ids::{ClientId, Partition, RoomId, Seq, UserId};
 use crate::limits;
@@ -60,10 +60,10 @@ pub fn prepare_open_publish(
     options: &Options,
     channel: &str,
     history: HistoryBound,
-    data: Bytes,
+    open: impl Into<Open>,
     client_id: Option<ClientId>,
 ) -> Result<Addressed, Error> {
-    let content = open_data(data).map_err(Error::Data)?;
+    let content = open_data(open).map_err(Error::Data)?;
     if content.data.len() > options.body_bytes {
         return Err(Error::TooLarge { what: "data", max: options.body_bytes });
     }
@@ -142,10 +142,10 @@ impl Handlers {
         caller: &Caller,
         channel: &str,
         history: HistoryBound,
-        data: Bytes,
+        open: impl Into<Open>,
         client_id: Option<ClientId>,
     ) -> Result<Addressed, Error> {
-        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, data, client_id)
+        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)
     }
 
     /// What to tell the sender of a prepared record, and to remember that he was told.

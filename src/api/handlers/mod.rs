@@ -9,6 +9,7 @@
 //! | `messages` | `message.send`, `message.edit`, `message.delete`; [`messages::prepare_send`] and its kin for sessions |
 //! | `history`, [`merge`] | `message.history` |
 //! | `rooms`, `list` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
+//! | `page` | how much goes into one page |
 //! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
 //! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
 //! | [`blocks`] | what a block keeps away |
@@ -63,6 +64,7 @@ pub mod merge;
 pub mod messages;
 pub mod own;
 pub mod pace;
+mod page;
 mod rooms;
 mod seam;
 mod users;

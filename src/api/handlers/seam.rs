@@ -8,6 +8,7 @@ use super::{Caller, Handlers, Method, reply};
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
+use crate::api::publish_data::Open;
 use crate::api::session::methods::{Asker, Called, Methods};
 use crate::ids::{Partition, RoomId};
 use crate::limits;
@@ -31,9 +32,9 @@ impl Methods for Arc<Handlers> {
         asker: &Asker,
         channel: &str,
         history: HistoryBound,
-        data: Bytes,
+        open: Open,
     ) -> Result<Addressed, Error> {
-        Handlers::prepare_open_publish(self, &caller(asker), channel, history, data, None)
+        Handlers::prepare_open_publish(self, &caller(asker), channel, history, open, None)
             .map_err(|error| error.to_protocol())
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use super::Moving;
 use super::address::{Connections, Peer, Refusal};
 use super::error::HttpError;
 use super::linger::linger;
@@ -35,6 +36,8 @@ use crate::shutdown::Shutdown;
 pub struct Options {
     /// From connect, or the last answer, to the end of the request's head.
     pub head_timeout: Duration,
+    /// How long an answer may wait for its reader.
+    pub answer_timeout: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Connections from one address; 0: no bound.
@@ -55,6 +58,7 @@ impl Options {
     pub fn public(limits: &Limits) -> Self {
         Self {
             head_timeout: limits.handshake_timeout,
+            answer_timeout: limits.answer_timeout,
             head_bytes: limits.header.0,
             per_address: limits.connections_per_address,
             total: limits.connections,
@@ -222,7 +226,7 @@ async fn connection(stream: TcpStream, taken: Taken, router: Router, options: Op
         .header_read_timeout(options.head_timeout)
         .max_buf_size(options.head_bytes)
         .max_header_size(options.head_bytes)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Moving::new(stream, options.answer_timeout)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {

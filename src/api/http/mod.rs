@@ -23,6 +23,7 @@ mod forwarded;
 mod host;
 mod linger;
 mod listener;
+mod moving;
 mod pages;
 mod seats;
 mod timely;
@@ -36,6 +37,7 @@ pub use error::HttpError;
 pub use forwarded::client_address;
 pub use host::names_this_machine;
 pub use listener::{Listener, Options};
+pub use moving::Moving;
 pub use timely::timely;
 
 /// What `/` says to who wants no page.

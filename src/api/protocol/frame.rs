@@ -11,7 +11,6 @@ use super::Format;
 use super::codes::Disconnect;
 use super::command::Command;
 use super::json_in;
-use super::payload::depth_within;
 use crate::limits;
 
 /// Bounds of a frame.
@@ -21,13 +20,11 @@ pub struct FrameLimits {
     pub bytes: usize,
     /// Commands in a frame.
     pub commands: usize,
-    /// Depth of JSON, the command's own two levels included.
-    pub depth: usize,
 }
 
 impl Default for FrameLimits {
     fn default() -> Self {
-        Self { bytes: limits::FRAME_BYTES, commands: limits::FRAME_COMMANDS, depth: limits::JSON_DEPTH }
+        Self { bytes: limits::FRAME_BYTES, commands: limits::FRAME_COMMANDS }
     }
 }
 
@@ -54,12 +51,6 @@ pub enum FrameError {
     /// Text that is not UTF-8.
     #[error("frame is not UTF-8")]
     NotUtf8,
-    /// JSON nested too deeply.
-    #[error("JSON is nested deeper than {max}")]
-    TooDeep {
-        /// The bound.
-        max: usize,
-    },
     /// No JSON, or a field of a wrong type.
     #[error("bad JSON command at column {column}")]
     Json {
@@ -95,7 +86,6 @@ impl FrameError {
 #[derive(Debug)]
 pub struct Commands<'a> {
     rest: Rest<'a>,
-    depth: usize,
 }
 
 #[derive(Debug)]
@@ -123,7 +113,7 @@ pub fn decode_frame<'a>(frame: &'a [u8], format: Format, limits: &FrameLimits) -
     match count {
         0 => Err(FrameError::Empty),
         n if n > limits.commands => Err(FrameError::TooManyCommands { max: limits.commands }),
-        _ => Ok(Commands { rest, depth: limits.depth }),
+        _ => Ok(Commands { rest }),
     }
 }
 
@@ -133,7 +123,7 @@ impl Iterator for Commands<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let command = match &mut self.rest {
             Rest::Over => return None,
-            Rest::Json(text) => json_command(next_line(text)?, self.depth),
+            Rest::Json(text) => json_command(next_line(text)?),
             Rest::Protobuf([]) => return None,
             Rest::Protobuf(bytes) => next_delimited(bytes).and_then(protobuf_command),
         };
@@ -161,10 +151,7 @@ fn next_line<'a>(text: &mut &'a str) -> Option<&'a str> {
     None
 }
 
-fn json_command(line: &str, depth: usize) -> Result<Command, FrameError> {
-    if !depth_within(line.as_bytes(), depth) {
-        return Err(FrameError::TooDeep { max: depth });
-    }
+fn json_command(line: &str) -> Result<Command, FrameError> {
     // The error's text may quote the input: only the place is kept.
     json_in::command(line).map_err(|error| FrameError::Json { column: error.column() })
 }

@@ -1,7 +1,8 @@
 //! Reading of one JSON command.
 //!
-//! Fields that are unknown are skipped, `null` counts as absent, and a wrong type is an error. The caller has bounded
-//! the depth before ([`super::payload::depth_within`]).
+//! Fields that are unknown are skipped, `null` counts as absent, and a wrong type is an error. Payloads, and
+//! what is skipped, may be nested as deep as they like: they are walked without recursion, and whoever takes a payload bounds
+//! its depth ([`super::payload::check_json`]).
 
 use std::collections::BTreeMap;
 use std::fmt;

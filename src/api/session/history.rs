@@ -4,18 +4,15 @@
 use std::sync::Arc;
 
 use super::{Server, Session};
-use crate::actors::gateway::frames::{FetchError, StreamEvent};
+use crate::actors::gateway::frames::FetchError;
 use crate::actors::gateway::hub::StreamKey;
 use crate::api::answer::fetch_error;
 use crate::api::protocol::codes::ErrorCode;
-use crate::api::protocol::{Error, HistoryRequest, HistoryResult, Reply, ReplyBody};
+use crate::api::protocol::{Error, HistoryRequest, HistoryResult, Publication, Reply, ReplyBody};
 use crate::api::publication::stream_publication;
 use crate::epoch::History;
 use crate::ids::{Generation, Seq};
 use crate::limits;
-
-/// Bytes of events in one reply, about. A page that is cut short goes on with `since`.
-const REPLY_BYTES: usize = 256 * 1024;
 
 /// The events asked for: `from` to `to`, both included, in one direction.
 pub struct Range {
@@ -36,8 +33,7 @@ impl Session {
                 let server = self.server.clone();
                 let channel = request.channel;
                 let fetch = async move {
-                    let events = fetch(&server, &key, generation, range).await?;
-                    let publications = events.iter().map(|event| stream_publication(event, key.open)).collect();
+                    let publications = fetch(&server, &key, generation, range).await?;
                     Ok(HistoryResult { publications, epoch: server.history().epoch(generation), offset: head.0 })
                 };
                 // One at a time: a page may be large.
@@ -84,7 +80,8 @@ pub fn range(request: &HistoryRequest, history: History, generation: Generation,
     Ok(Range { from, to, limit, reverse: request.reverse })
 }
 
-/// The events of a range, in the order asked for; what is gone is left out. Who may see them, the caller has checked.
+/// The publications of a range, in the order asked for; what is gone is left out, and what no page holds any more. Who may
+/// see them, the caller has checked.
 ///
 /// # Errors
 /// The owner can't give them now.
@@ -93,58 +90,109 @@ pub async fn fetch(
     key: &StreamKey,
     generation: Generation,
     range: Range,
-) -> Result<Vec<StreamEvent>, Error> {
-    let Range { mut from, to, limit, reverse } = range;
-    if limit == 0 || from > to {
-        return Ok(Vec::new());
-    }
-    let mut last = if reverse { to } else { Seq((from.0 + limit as u64 - 1).min(to.0)) };
-    let oldest = from;
-    if reverse {
-        from = Seq(to.0.saturating_sub(limit as u64 - 1)).max(oldest);
-    }
-    let mut events: Vec<StreamEvent> = Vec::new();
-    let mut bytes = 0;
-    while from <= last && (reverse || bytes < REPLY_BYTES) {
-        let page = match server.hub.fetch(key.stream.clone(), from, last).get().await {
-            Ok((found, page)) if found == generation && !page.is_empty() => page,
-            Ok(_) => return Err(ErrorCode::UNAVAILABLE.into()),
-            Err(FetchError::Gone { floor }) if floor > from => {
-                from = floor;
-                if !reverse {
-                    last = Seq((from.0 + limit as u64 - 1).min(to.0));
-                }
-                continue;
-            }
-            Err(error) => return Err(fetch_error(error)),
-        };
-        let before = events.len();
-        for event in page.iter() {
-            if event.seq() != from || from > last {
+) -> Result<Vec<Publication>, Error> {
+    let Range { from, to, limit, reverse } = range;
+    let source = Source { server, key, generation };
+    let mut publications = Vec::new();
+    if !reverse {
+        source.upwards(from, to, limit, limits::PAGE_BYTES, &mut publications).await?;
+    } else {
+        let (mut high, mut stretch) = (to, STRETCH);
+        while publications.len() < limit && from <= high && weight(&publications) < limits::PAGE_BYTES {
+            let count = stretch.min(limit - publications.len());
+            let low = Seq(high.0.saturating_sub(count as u64 - 1)).max(from);
+            let mut part = Vec::new();
+            source.upwards(low, high, count, usize::MAX, &mut part).await?;
+            part.reverse();
+            let Some(first) = part.last().map(|publication| Seq(publication.offset)).filter(|first| *first == low)
+            else {
+                // What lies below is gone.
+                publications.append(&mut part);
                 break;
-            }
-            from = from.next();
-            bytes += event.weight();
-            events.push(event.clone());
-        }
-        if events.len() == before {
-            return Err(ErrorCode::UNAVAILABLE.into());
+            };
+            publications.append(&mut part);
+            high = Seq(first.0.saturating_sub(1));
+            stretch = MOST_STRETCH.min(stretch * 2);
         }
     }
-    if reverse {
-        events.reverse();
-    }
-    cut(&mut events);
-    Ok(events)
+    cut(&mut publications);
+    Ok(publications)
 }
 
-/// Keeps the first events that fit into a reply, one at least.
-fn cut(events: &mut Vec<StreamEvent>) {
+/// Publications that are read at first when they are read downwards; then twice as many each time, up to the other number.
+/// How large they are shows only then.
+const STRETCH: usize = 8;
+const MOST_STRETCH: usize = 32;
+
+/// Where publications come from.
+struct Source<'a> {
+    server: &'a Server,
+    key: &'a StreamKey,
+    generation: Generation,
+}
+
+impl Source<'_> {
+    /// Adds what there is from `from` to `to`, at most `limit` of it, until `most` bytes are reached.
+    async fn upwards(
+        &self,
+        mut from: Seq,
+        to: Seq,
+        limit: usize,
+        most: usize,
+        into: &mut Vec<Publication>,
+    ) -> Result<(), Error> {
+        let Self { server, key, generation } = self;
+        let mut left = limit;
+        let mut bytes = 0;
+        while left > 0 && from <= to && bytes < most {
+            let last = Seq(from.0.saturating_add(left as u64 - 1)).min(to);
+            let page = match server.hub.fetch(key.stream.clone(), from, last).get().await {
+                Ok((found, page)) if found == *generation && !page.is_empty() => page,
+                Ok(_) => return Err(ErrorCode::UNAVAILABLE.into()),
+                Err(FetchError::Gone { floor }) if floor > from => {
+                    from = floor;
+                    continue;
+                }
+                Err(error) => return Err(fetch_error(error)),
+            };
+            let before = left;
+            for event in page.iter() {
+                if event.seq() != from || from > last {
+                    break;
+                }
+                from = from.next();
+                left -= 1;
+                bytes += event.weight();
+                into.push(stream_publication(event, key.open));
+            }
+            if left == before {
+                return Err(ErrorCode::UNAVAILABLE.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the first publications that fit into a page, one at least.
+fn cut(publications: &mut Vec<Publication>) {
     let mut bytes = 0;
-    let fits = events.iter().take_while(|event| {
-        bytes += event.weight();
-        bytes <= REPLY_BYTES
+    let fits = publications.iter().take_while(|publication| {
+        bytes += bytes_of(publication);
+        bytes <= limits::PAGE_BYTES
     });
     let fits = fits.count().max(1);
-    events.truncate(fits);
+    publications.truncate(fits);
+}
+
+fn weight(publications: &[Publication]) -> usize {
+    publications.iter().map(bytes_of).sum()
+}
+
+/// Bytes of a publication as it is sent, about.
+fn bytes_of(publication: &Publication) -> usize {
+    let info = publication
+        .info
+        .as_ref()
+        .map_or(0, |info| info.user.len() + info.client.len() + info.conn_info.len() + info.chan_info.len());
+    publication.data.len() + info + 64
 }

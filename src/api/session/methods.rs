@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
+use crate::api::publish_data::Open;
 use crate::ids::{DeviceId, Partition, RoomId, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
@@ -48,7 +49,7 @@ pub trait Methods: Send + Sync + 'static {
         asker: &Asker,
         channel: &str,
         history: HistoryBound,
-        data: Bytes,
+        open: Open,
     ) -> Result<Addressed, Error>;
 
     /// The result of a send, and notes that the asker was told.

@@ -9,8 +9,11 @@ use tokio::time::Instant;
 use super::Session;
 use super::channels::Channel;
 use super::methods::Asker;
+use crate::actors::gateway::hub::Presence;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{Error, PublishRequest, PublishResult, Reply, ReplyBody, RpcRequest, RpcResult};
+use crate::api::publication::publisher;
+use crate::api::publish_data::Open;
 use crate::config::Publish;
 use crate::storage::journal::record::Addressed;
 
@@ -42,8 +45,21 @@ impl Session {
         let methods = &self.server.methods;
         match channel.room() {
             Some(room) => methods.prepare_publish(asker, room, data),
-            None => methods.prepare_open_publish(asker, name, channel.rules.bound, data.clone()),
+            None => {
+                let publisher = self.as_seen_in(name).as_ref().map(publisher).unwrap_or_default();
+                methods.prepare_open_publish(asker, name, channel.rules.bound, Open { data: data.clone(), publisher })
+            }
         }
+    }
+
+    /// What others see of this connection in a channel, subscribed or not.
+    fn as_seen_in(&self, channel: &str) -> Option<Presence> {
+        if let Some(own) = self.sub(channel).and_then(|sub| sub.place.own_presence()) {
+            return Some(own);
+        }
+        let connection = self.connection.as_ref()?;
+        let (client, user, connection_info) = (connection.client, connection.user.clone(), connection.info.clone());
+        Some(Presence { client, user, connection_info, channel_info: None })
     }
 
     pub(super) fn rpc(&mut self, id: u32, request: RpcRequest, asker: Arc<Asker>) {

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 pub use handshake::Origins;
 
 use self::driver::Driver;
-use super::http::{HttpError, Peer};
+use super::http::{HttpError, Moving, Peer};
 use super::protocol::Format;
 use super::session::Server;
 
@@ -67,8 +67,10 @@ async fn connect(
 }
 
 async fn serve(upgraded: hyper::upgrade::Upgraded, server: Arc<Server>, format: Format) {
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Driver::new(parts.io.into_inner(), parts.read_buf.to_vec(), server, format).run().await,
+    match upgraded.downcast::<TokioIo<Moving<TcpStream>>>() {
+        Ok(parts) => {
+            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format).run().await
+        }
         Err(_) => tracing::error!("a WebSocket over something that is no TCP connection"),
     }
 }

@@ -148,7 +148,7 @@ pub trait Store: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// A stretch of a stream, both ends included.
+/// A stretch of a stream, both ends included, or the first part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeqRange {
     /// The lowest seq.
@@ -157,19 +157,37 @@ pub struct SeqRange {
     pub to: Seq,
     /// From the highest to the lowest.
     pub reverse: bool,
+    /// Bytes of content that are wanted: the row with which they are reached is the last one.
+    pub bytes: usize,
 }
 
 impl SeqRange {
     /// `from..=to`, upwards.
     #[must_use]
     pub fn new(from: Seq, to: Seq) -> Self {
-        Self { from, to, reverse: false }
+        Self { from, to, reverse: false, bytes: usize::MAX }
     }
 
     /// All seqs, upwards.
     #[must_use]
     pub fn all() -> Self {
         Self::new(Seq::ZERO, Seq(i64::MAX as u64))
+    }
+
+    /// Its first part, of so many bytes.
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// The first of `rows` up to the one with which `bytes` are reached.
+    pub fn cut<T>(&self, rows: impl Iterator<Item = T>, weight: impl Fn(&T) -> usize) -> impl Iterator<Item = T> {
+        let most = self.bytes;
+        rows.scan(0usize, move |bytes, row| {
+            let before = *bytes;
+            *bytes = bytes.saturating_add(weight(&row));
+            (before < most).then_some(row)
+        })
     }
 
     /// The same stretch from its end.

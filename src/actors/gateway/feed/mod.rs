@@ -162,6 +162,12 @@ impl<S> Feed<S> {
         self.generation.zip(self.members.place(id, self.head))
     }
 
+    /// A subscriber, whether or not his subscription has begun.
+    #[must_use]
+    pub fn subscriber(&self, id: SubscriberId) -> Option<&S> {
+        self.members.get(id).map(|member| &member.to)
+    }
+
     /// Everybody whose subscription has begun and is not at its end.
     #[must_use]
     pub fn subscribers(&self) -> Listeners<'_, S> {

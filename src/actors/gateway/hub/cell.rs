@@ -72,6 +72,14 @@ impl Subscription {
         lock(&self.cell.inner).feed.place(self.id)
     }
 
+    /// The subscriber as others see him, while he has a place.
+    #[must_use]
+    pub fn own_presence(&self) -> Option<Presence> {
+        let inner = lock(&self.cell.inner);
+        inner.feed.place(self.id)?;
+        inner.feed.subscriber(self.id).map(Listener::presence)
+    }
+
     /// Connections of this node that are subscribed, for one of them.
     #[must_use]
     pub fn presence(&self) -> Option<Vec<Presence>> {

@@ -189,3 +189,39 @@ async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
     f.store.set_open(true);
     assert_eq!(seqs(&page.await.unwrap()), [2, 3, 4]);
 }
+
+#[tokio::test]
+async fn pages_are_bounded_in_bytes_and_lead_through_all_of_it() {
+    let f = Fixture::new().await;
+    let room = f.group(&["alice", "bob"]).await;
+    // Two bytes each as they are sent.
+    let body = "\"".repeat(30_000);
+    for n in 2..=21 {
+        assert_eq!(f.say("alice", &room, &body).await, n);
+    }
+    for stored in [false, true] {
+        if stored {
+            f.settle().await;
+        }
+        for direction in ["after", "before"] {
+            let (mut seen, mut at) = (Vec::new(), if direction == "after" { 0 } else { 1_000 });
+            loop {
+                let page = f.ok("bob", "message.history", json!({ "room": room, "limit": 300, direction: at })).await;
+                let found = seqs(&page);
+                assert!(page.to_string().len() <= limits::PAGE_BYTES + 1_024, "{} bytes", page.to_string().len());
+                assert!(!found.is_empty() || page["more"] == false, "a page makes progress");
+                if direction == "after" {
+                    seen.extend(&found);
+                    at = *found.last().unwrap_or(&at);
+                } else {
+                    seen.splice(0..0, found.iter().copied());
+                    at = *found.first().unwrap_or(&at);
+                }
+                if page["more"] == false {
+                    break;
+                }
+            }
+            assert_eq!(seen, (2..=21).collect::<Vec<_>>(), "{direction}, stored {stored}");
+        }
+    }
+}

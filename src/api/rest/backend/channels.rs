@@ -8,7 +8,6 @@ use super::output::{Client, Names, Node, Nodes, Nothing, Numbers, Page, Past, Pr
 use crate::actors::gateway::hub::Presence;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{HistoryRequest, StreamPosition};
-use crate::api::publication::stream_publication;
 use crate::api::rest::Rest;
 use crate::api::session::{client_info, history};
 
@@ -44,9 +43,8 @@ impl Rest {
         let since = since.map(|since| StreamPosition { offset: since.offset, epoch: since.epoch });
         let request = HistoryRequest { channel, limit, since, reverse };
         let range = history::range(&request, self.sessions.history(), generation, head)?;
-        let events = history::fetch(&self.sessions, &known.key, generation, range).await?;
-        let open = known.key.open;
-        let publications = events.iter().map(|event| Past::from(stream_publication(event, open))).collect();
+        let past = history::fetch(&self.sessions, &known.key, generation, range).await?;
+        let publications = past.into_iter().map(Past::from).collect();
         Ok(Page { publications, epoch: self.sessions.history().epoch(generation), offset: head.0 })
     }
 

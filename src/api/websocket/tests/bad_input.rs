@@ -39,14 +39,12 @@ async fn a_bad_frame_closes_its_connection_with_its_code() {
     let rig = Rig::start().await;
     let mut bystander = Bystander::new(&rig).await;
     let ping = r#"{"id":2,"ping":{}}"#;
-    let deep = format!(r#"{{"id":2,"rpc":{{"method":"echo","data":{}1{}}}}}"#, "[".repeat(40), "]".repeat(40));
     let cases = [
         (Message::text("x".repeat(64 * 1024 + 1)), 1009),
         (Message::binary(vec![b' '; 64 * 1024 + 1]), 1009),
         (text_frame(b"{\"id\":2,\"rpc\":{\"method\":\"\xff\"}}".to_vec()), 3501),
         (Message::text("nonsense"), 3501),
         (Message::text(r#"{"id":2,"ping":{}"#), 3501),
-        (Message::text(deep), 3501),
         (Message::text("[".repeat(60_000)), 3501),
         (Message::text(""), 3501),
         (Message::text(r#"{"id":2,"levitate":{}}"#), 3501),

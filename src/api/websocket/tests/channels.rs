@@ -341,3 +341,96 @@ async fn commands_behind_a_subscribe_mean_what_they_mean_after_it() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_publication_tells_who_published_it_live_in_history_and_in_recovery() {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let token = super::tokens::hs256(&json!({ "sub": "ann", "info": { "name": "Ann" } }));
+        let of_channel = json!({ "sub": "ann", "channel": "token:x", "info": { "role": "host" } });
+        let open = super::tokens::hs256(&json!({ "sub": "bob", "channel": "token:x" }));
+        let mut ann = rig.open().await;
+        let connected = ann.ask(json!({ "connect": { "token": token } })).await;
+        let client = &connected["connect"]["client"];
+        let mut bob = rig.client("bob").await;
+        let with = |token: &str| json!({ "subscribe": { "channel": "token:x", "token": token } });
+        bob.ask(with(&open)).await;
+        ann.ask(with(&super::tokens::hs256(&of_channel))).await;
+        ann.ask(publish("token:x", json!(1))).await;
+        let info = json!({
+            "user": "ann", "client": client, "conn_info": { "name": "Ann" }, "chan_info": { "role": "host" }
+        });
+        assert_eq!(bob.push("token:x", "pub").await["info"], info);
+        let history = bob.ask(json!({ "history": { "channel": "token:x", "limit": -1 } })).await;
+        assert_eq!(history["history"]["publications"][0]["info"], info);
+        let mut again = rig.client("bob").await;
+        let mut recover = with(&open);
+        recover["subscribe"]["recover"] = json!(true);
+        let recovered = again.ask(recover).await;
+        assert_eq!(recovered["subscribe"]["recovered"], true, "no epoch is named: from the start");
+        assert_eq!(recovered["subscribe"]["publications"][0]["info"], info);
+    }
+}
+
+#[tokio::test]
+async fn a_position_without_an_epoch_is_one_of_what_there_is() {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let mut ann = rig.client("ann").await;
+        let recover = |channel: &str| json!({ "subscribe": { "channel": channel, "recover": true, "flag": 2 } });
+        let reply = ann.ask(recover("empty")).await;
+        assert_eq!(reply["subscribe"]["recovered"], true, "nothing is missing of nothing: {reply}");
+        ann.ask(subscribe("lobby")).await;
+        for n in 0..3 {
+            ann.ask(publish("lobby", json!(n))).await;
+        }
+        let mut bob = rig.client("bob").await;
+        let reply = bob.ask(recover("lobby")).await;
+        assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
+        assert_eq!(reply["subscribe"]["publications"].as_array().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn history_is_bounded_in_bytes_and_goes_on_from_what_it_gave() {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let mut ann = rig.client("ann").await;
+        ann.ask(subscribe("lobby")).await;
+        for _ in 0..20 {
+            ann.ask(publish("lobby", json!("x".repeat(30_000)))).await;
+        }
+        for reverse in [false, true] {
+            let (mut seen, mut since) = (Vec::new(), if reverse { 1_000 } else { 0 });
+            while seen.len() < 20 {
+                let since_there = json!({ "offset": since, "epoch": "" });
+                let asked = json!({ "channel": "lobby", "limit": -1, "since": since_there, "reverse": reverse });
+                let reply = ann.ask(json!({ "history": asked })).await;
+                let page = reply["history"]["publications"].as_array().expect("progress").clone();
+                assert!(page.len() == 8 || seen.len() + page.len() == 20, "{} of {}", page.len(), seen.len());
+                seen.extend(page.iter().map(|publication| publication["offset"].as_u64().unwrap()));
+                since = *seen.last().unwrap();
+            }
+            let all: Vec<u64> = if reverse { (1..=20).rev().collect() } else { (1..=20).collect() };
+            assert_eq!(seen, all);
+        }
+    }
+}
+
+#[tokio::test]
+async fn data_that_is_nested_too_deeply_is_refused_for_its_command_alone() {
+    for format in FORMATS {
+        let rig = Rig::start_as(format).await;
+        let room = rig.room(&["ann"]).await.channel();
+        let mut ann = rig.client("ann").await;
+        ann.ask(subscribe("lobby")).await;
+        let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        for channel in ["lobby", &room] {
+            for (depth, code) in [(32, None), (33, Some(107)), (100, Some(107))] {
+                let reply = ann.ask(publish(channel, nested(depth))).await;
+                assert_eq!(reply["error"]["code"].as_u64(), code, "{channel} {depth}: {reply}");
+            }
+        }
+        assert!(ann.ask(json!({ "ping": {} })).await["ping"].is_object(), "it goes on");
+    }
+}

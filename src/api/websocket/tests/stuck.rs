@@ -7,7 +7,10 @@ use serde_json::json;
 use super::rig::{Client, FORMATS, Rig, narrow, user};
 use crate::actors::gateway::order::Order;
 use crate::actors::room::RoomCommand;
+use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
+use crate::limits;
+use crate::testing::until;
 
 /// A node on which nobody is closed for being slow, within a test's time.
 async fn rig(format: crate::api::protocol::Format) -> Rig {
@@ -35,12 +38,8 @@ async fn stuck(rig: &Rig, ann: &mut Client, name: &str, channel: &str) -> (Clien
 
 /// Until the node knows no connection of this user any more.
 async fn gone(rig: &Rig, name: &str) {
-    let going = async {
-        while rig.hub.sessions().is_online(&user(name)) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), going).await.expect("it goes though its socket is stuck");
+    // Well below the time after which a socket that takes nothing counts as dead: that is ten minutes here.
+    until("it goes though its socket is stuck", async || !rig.hub.sessions().is_online(&user(name))).await;
 }
 
 #[tokio::test]
@@ -110,5 +109,36 @@ async fn who_is_unsubscribed_by_a_back_end_may_not_do_what_subscribers_may() {
         for id in bob.send_all(asked).await {
             assert_eq!(bob.reply(id).await["error"]["code"], 103);
         }
+    }
+}
+
+/// What he asks for and does not read takes a bounded place, and not for long.
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_bounded_and_goes() {
+    for format in FORMATS {
+        let mut rig = Rig::with(Env::system(), |config| {
+            config.limits.slow_grace = Duration::from_secs(1);
+            config.server.ping_interval = Duration::from_secs(600);
+        })
+        .await;
+        rig.format = format;
+        let mut ann = rig.client("ann").await;
+        ann.ask(json!({ "subscribe": { "channel": "lobby" } })).await;
+        for _ in 0..20 {
+            ann.ask(json!({ "publish": { "channel": "lobby", "data": "x".repeat(30_000) } })).await;
+        }
+        let mut bob = rig.over(narrow(&rig).await).await.connected(&rig, "bob").await;
+        bob.ask(json!({ "subscribe": { "channel": "lobby" } })).await;
+        let connection = rig.hub.sessions().of(&user("bob")).remove(0);
+        let history = json!({ "history": { "channel": "lobby", "limit": -1 } });
+        bob.send_all((0..100).map(|_| history.clone())).await;
+        let mut most = 0;
+        let gone = async || {
+            most = most.max(connection.outbox.bytes());
+            !rig.hub.sessions().is_online(&user("bob"))
+        };
+        until("he is slow", gone).await;
+        assert!(most <= limits::OUTBOX_BYTES / 2 + limits::PAGE_BYTES + 1_024, "the outbox held {most} bytes");
+        assert_eq!(rig.ended_with(Disconnect::SLOW), 1);
     }
 }

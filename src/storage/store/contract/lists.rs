@@ -59,6 +59,31 @@ async fn many_rooms(store: &dyn Store) -> (Vec<RoomListRow>, Vec<RoomListRow>) {
     (all.concat(), live)
 }
 
+pub(crate) async fn pages_of_a_room_end_with_the_row_that_fills_them(store: &dyn Store) {
+    let room = room_id(1);
+    let mut commit = moved(room.partition(), 0, 1);
+    commit.chats.push(ChatRow { head: Seq(20), last_no: MessageNo(10), ..chat_row(room) });
+    for n in 1..=10 {
+        commit.room_events.push(message_row(room, 2 * n - 1, n, "bob", &"x".repeat(1_000)));
+        commit.room_events.push(event_row(room, 2 * n, 5));
+    }
+    store.commit(commit).await.unwrap();
+    for range in [SeqRange::all(), SeqRange::all().reversed()] {
+        let events = store.events(room, range, 100).await.unwrap();
+        let messages = store.messages(room, range, 100).await.unwrap();
+        assert_eq!((events.len(), messages.len()), (20, 10));
+        for bytes in (1..12_000).step_by(700) {
+            let part = range.within(bytes);
+            let expected: Vec<_> = part.cut(events.iter().cloned(), RoomEventRow::bytes).collect();
+            assert_eq!(store.events(room, part, 100).await.unwrap(), expected, "{part:?}");
+            let expected: Vec<_> = part.cut(messages.iter().cloned(), MessageRow::bytes).collect();
+            assert!(!expected.is_empty());
+            assert_eq!(store.messages(room, part, 100).await.unwrap(), expected, "{part:?}");
+        }
+    }
+    assert_eq!(store.events(room, SeqRange::all().within(5_000), 2).await.unwrap().len(), 2);
+}
+
 pub(crate) async fn the_room_list_is_paged_without_holes(store: &dyn Store) {
     let (all, live) = many_rooms(store).await;
     assert_eq!((all.len(), live.len()), (60, 45));

@@ -43,6 +43,7 @@ macro_rules! store_contract {
             a_trim_removes_what_lies_below_and_nothing_else
             the_window_begins_where_the_room_says
             the_room_list_is_sorted_and_counts_what_is_unread
+            pages_of_a_room_end_with_the_row_that_fills_them
             the_room_list_is_paged_without_holes
             a_page_of_the_room_list_is_bounded_in_bytes
             a_room_that_is_over_leaves_the_live_list

@@ -139,6 +139,25 @@ pub(super) async fn list<T>(
     rows.iter().map(|row| read(&mut Columns::of(row))).collect()
 }
 
+/// The same up to the row with which the range's bytes are reached.
+async fn list_within<T>(
+    conn: &mut SqliteConnection,
+    text: &'static str,
+    range: SeqRange,
+    bind: impl FnOnce(&mut Binder),
+    read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    bytes: impl Fn(&T) -> usize,
+) -> Result<Vec<T>> {
+    let mut binder = Binder::new();
+    bind(&mut binder);
+    let mut left = range.bytes;
+    let wanted = |row: &T| {
+        left = left.saturating_sub(bytes(row));
+        left > 0
+    };
+    binder.rows_while(conn, text, |row| read(&mut Columns::of(row)), wanted).await
+}
+
 /// The same for at most one row.
 pub(super) async fn one<T>(
     conn: &mut SqliteConnection,
@@ -350,21 +369,30 @@ pub(super) async fn events(
     limit: usize,
 ) -> Result<Vec<RoomEventRow>> {
     let text = if range.reverse { sql::EVENTS_BACK } else { sql::EVENTS };
-    let mut events = list(conn, text, |b| bind_range(b, room, range, Some(limit)), |c| event(room, c)).await?;
+    let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
+    let mut events = list_within(conn, text, range, bind, |c| event(room, c), RoomEventRow::bytes).await?;
     let (Some(first), Some(last)) = (events.first().map(|e| e.seq), events.last().map(|e| e.seq)) else {
         return Ok(events);
     };
-    let narrowed = SeqRange { from: first.min(last), to: first.max(last), reverse: range.reverse };
+    let narrowed = SeqRange { from: first.min(last), to: first.max(last), ..range };
     let text = if range.reverse { sql::ORIGINALS_BACK } else { sql::ORIGINALS };
-    let mut originals =
-        list(conn, text, |b| bind_range(b, room, narrowed, None), original).await?.into_iter().peekable();
+    let bind = |b: &mut Binder| bind_range(b, room, narrowed, None);
+    let originals = list_within(conn, text, narrowed, bind, original, RoomEventRow::bytes).await?;
+    if originals.iter().map(RoomEventRow::bytes).sum::<usize>() >= range.bytes
+        && let Some(last) = originals.last()
+    {
+        // What comes behind it is not wanted any more.
+        let wanted = events.iter().position(|event| event.seq == last.seq).map_or(events.len(), |at| at + 1);
+        events.truncate(wanted);
+    }
+    let mut originals = originals.into_iter().peekable();
     for event in events.iter_mut().filter(|event| event.kind == EVENT_MESSAGE) {
         let Some(found) = originals.next_if(|found| found.seq == event.seq) else {
             return Err(damaged("room_events", format!("seq {} is a message without a row", event.seq)));
         };
         *event = RoomEventRow { room, ..found };
     }
-    Ok(events)
+    Ok(range.cut(events.into_iter(), RoomEventRow::bytes).collect())
 }
 
 fn bind_range(b: &mut Binder, room: RoomId, range: SeqRange, limit: Option<usize>) {
@@ -418,5 +446,6 @@ pub(super) async fn messages(
     limit: usize,
 ) -> Result<Vec<MessageRow>> {
     let text = if range.reverse { sql::MESSAGES_BACK } else { sql::MESSAGES };
-    list(conn, text, |b| bind_range(b, room, range, Some(limit)), message).await
+    let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
+    list_within(conn, text, range, bind, message, MessageRow::bytes).await
 }

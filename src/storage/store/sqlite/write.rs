@@ -1,6 +1,7 @@
 //! A commit as SQL: bulk statements inside one transaction, the guard first.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
@@ -85,6 +86,30 @@ impl Binder {
             return Err(damaged("a value can't be bound", why));
         }
         sqlx::query_with(text, self.arguments).fetch_all(conn).await.map_err(classify)
+    }
+
+    /// Reads rows of `text` one after the other as long as they are wanted.
+    pub(super) async fn rows_while<T>(
+        self,
+        conn: &mut SqliteConnection,
+        text: &'static str,
+        mut read: impl FnMut(&sqlx::sqlite::SqliteRow) -> Result<T, StoreError>,
+        mut wanted: impl FnMut(&T) -> bool,
+    ) -> Result<Vec<T>, StoreError> {
+        if let Some(why) = self.failed {
+            return Err(damaged("a value can't be bound", why));
+        }
+        let mut rows = sqlx::query_with(text, self.arguments).fetch(conn);
+        let mut found = Vec::new();
+        while let Some(row) = rows.try_next().await.map_err(classify)? {
+            let row = read(&row)?;
+            let more = wanted(&row);
+            found.push(row);
+            if !more {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

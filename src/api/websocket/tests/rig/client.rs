@@ -185,7 +185,7 @@ pub fn frame(format: Format, commands: &[Value]) -> Message {
         Format::Json => Message::text(lines),
         Format::Protobuf => {
             // Without a bound: what is too much is for the server to say.
-            let unbounded = FrameLimits { bytes: 1 << 30, commands: 1 << 30, depth: 1 << 10 };
+            let unbounded = FrameLimits { bytes: 1 << 30, commands: 1 << 30 };
             let commands = decode_frame(lines.as_bytes(), Format::Json, &unbounded).unwrap();
             let encode = |command: Result<Command, _>| command.unwrap().encode_length_delimited_to_vec();
             Message::binary(commands.flat_map(encode).collect::<Vec<_>>())

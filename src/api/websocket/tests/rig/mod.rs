@@ -30,7 +30,7 @@ use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
 use crate::api::http::{Listener, Options as HttpOptions};
 use crate::api::protocol::codes::{Disconnect, ErrorCode};
 use crate::api::protocol::{Error, Format, PROTOBUF_SUBPROTOCOL};
-use crate::api::publish_data::{open_data, room_data};
+use crate::api::publish_data::{Open, open_data, room_data};
 use crate::api::session::methods::{Asker, Called, Methods};
 use crate::api::session::{Options, ProtocolEncoder, Server};
 use crate::api::websocket::{Origins, routes};
@@ -86,10 +86,10 @@ impl Methods for TestMethods {
         asker: &Asker,
         channel: &str,
         history: HistoryBound,
-        data: Bytes,
+        open: Open,
     ) -> Result<Addressed, Error> {
+        let (sender, content) = (asker.user.clone(), open_data(open)?);
         let open = Some(OpenChannel { channel: channel.to_owned(), history });
-        let (sender, content) = (asker.user.clone(), open_data(data)?);
         let send = Send { sender, client_id: None, device: None, prev: None, content, open };
         Ok(self.record(RoomId::open(channel), RoomCommand::Send(send)))
     }
