@@ -107,10 +107,12 @@ pub const FAILURES_SAID_PER_MINUTE: u32 = 10;
 pub const FAILURES_AUDITED_PER_MINUTE: u32 = 10;
 /// Networks from which owners of accounts came, remembered: about 100 bytes each.
 pub const KNOWN_NETWORKS: usize = 64 * 1024;
-/// Passwords of one network that wait to be hashed, one after the other: about half a second.
-pub const HASHES_OF_NETWORK: usize = 16;
-/// Networks that wait for hashes, each with one at a time: some seconds on two cores.
-pub const HASHING_NETWORKS: usize = 128;
+/// Passwords of one site (an address; of IPv6 a /48) that wait to be hashed, one after the other: about half a second.
+pub const HASHES_OF_SITE: usize = 16;
+/// Sites that wait for hashes, each with one at a time: some seconds on two cores.
+pub const HASHING_SITES: usize = 128;
+/// How many times as many attempts to sign in a site of many networks may make as one network.
+pub const ATTEMPTS_OF_SITE: u32 = 10;
 
 /// Offset commits of the personal stream and room list: rooms a user may be in.
 pub const ROOMS_PER_USER: usize = 50_000;

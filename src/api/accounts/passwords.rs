@@ -1,6 +1,6 @@
 //! Hashes of passwords: argon2id with the parameters that OWASP recommends (19 MiB, two passes), each some ten milliseconds
-//! of a core. So at most one for each core runs at a time, and only so many wait. Networks take turns: each has one that runs
-//! or is next, so that who sends a thousand waits for himself, and others wait for one of his.
+//! of a core. So at most one for each core runs at a time, and only so many wait. Sites take turns: each has one that runs or is
+//! next, so that who sends a thousand waits for himself, and others wait for one of his.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,8 +10,9 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use tokio::sync::Semaphore;
 
+use crate::api::http::site;
 use crate::config::Secret;
-use crate::limits::{HASHES_OF_NETWORK, HASHING_NETWORKS};
+use crate::limits::{HASHES_OF_SITE, HASHING_SITES};
 
 /// See the module.
 pub struct Passwords {
@@ -19,7 +20,7 @@ pub struct Passwords {
     lines: Mutex<HashMap<IpAddr, Line>>,
 }
 
-/// Those of one network.
+/// Those of one site.
 struct Line {
     turn: Arc<Semaphore>,
     waiting: usize,
@@ -62,15 +63,16 @@ impl Passwords {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place in the line of this network.
+    /// A place in the line of this network's site.
     fn enter(&self, network: IpAddr) -> Result<(Arc<Semaphore>, Waits<'_>), HashError> {
+        let network = site(network);
         let mut lines = self.lines();
         let others = lines.len();
-        if others >= HASHING_NETWORKS && !lines.contains_key(&network) {
+        if others >= HASHING_SITES && !lines.contains_key(&network) {
             return Err(HashError::Busy);
         }
         let line = lines.entry(network).or_insert_with(|| Line { turn: Arc::new(Semaphore::new(1)), waiting: 0 });
-        if line.waiting >= HASHES_OF_NETWORK {
+        if line.waiting >= HASHES_OF_SITE {
             return Err(HashError::Busy);
         }
         line.waiting += 1;
@@ -144,14 +146,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_network_that_fills_its_line_keeps_nobody_else_out() {
+    async fn a_site_that_fills_its_line_keeps_nobody_else_out() {
         let passwords = Passwords::new();
-        let mut waits: Vec<_> = (0..HASHES_OF_NETWORK).map(|_| passwords.enter(network(1)).unwrap()).collect();
+        let mut waits: Vec<_> = (0..HASHES_OF_SITE).map(|_| passwords.enter(network(1)).unwrap()).collect();
         assert!(matches!(passwords.enter(network(1)), Err(HashError::Busy)));
         assert!(passwords.hash(network(2), Secret::new("x")).await.is_ok(), "another one has its turn");
+        let customer = |n: u128| IpAddr::from(std::net::Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) + (n << 64)));
+        let _networks: Vec<_> = (0..HASHES_OF_SITE).map(|n| passwords.enter(customer(n as u128)).unwrap()).collect();
+        assert!(passwords.enter(customer(999)).is_err(), "the networks of one site are one");
         waits.pop();
         assert!(passwords.enter(network(1)).is_ok());
-        let _many: Vec<_> = (2..=HASHING_NETWORKS).map(|n| passwords.enter(network(n)).unwrap()).collect();
+        let _many: Vec<_> = (3..=HASHING_SITES).map(|n| passwords.enter(network(n)).unwrap()).collect();
         assert!(matches!(passwords.enter(network(0)), Err(HashError::Busy)), "there is a bound for all");
     }
 }

@@ -174,8 +174,18 @@ impl Drop for Slot {
 /// What counts as one address: of IPv6 a whole /64, which is what one customer is given.
 #[must_use]
 pub fn network(ip: IpAddr) -> IpAddr {
+    masked(ip, 64)
+}
+
+/// What one owner may have at most: of IPv6 a /48, 65,536 networks. Others may be in it, too, so it is given more.
+#[must_use]
+pub fn site(ip: IpAddr) -> IpAddr {
+    masked(ip, 48)
+}
+
+fn masked(ip: IpAddr, bits: u32) -> IpAddr {
     match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - bits)))),
         v4 => v4,
     }
 }
@@ -210,6 +220,11 @@ mod tests {
         let _first = connections.admit(address("2001:db8::1")).unwrap();
         assert!(connections.admit(address("2001:db8::ffff:2")).is_err());
         assert!(connections.admit(address("2001:db8:0:1::1")).is_ok());
+        let site = |text: &str| site(text.parse().unwrap()).to_string();
+        assert_eq!(
+            (site("2001:db8:7:1::1"), site("::ffff:10.0.0.1")),
+            ("2001:db8:7::".to_owned(), "10.0.0.1".to_owned())
+        );
     }
 
     #[test]

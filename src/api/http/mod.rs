@@ -31,7 +31,7 @@ mod timely;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Peer, network};
+pub use address::{Peer, network, site};
 pub use backup::Backups;
 pub use error::HttpError;
 pub use forwarded::client_address;

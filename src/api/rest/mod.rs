@@ -37,6 +37,7 @@ use crate::api::session::Server;
 use crate::api::uploads::Uploads;
 use crate::config::Config;
 use crate::ids::UserId;
+use crate::limits::ATTEMPTS_OF_SITE;
 use crate::storage::aside::SqliteAside;
 
 mod about;
@@ -81,6 +82,7 @@ pub struct Shared {
     uploads: Arc<Uploads>,
     aside: SqliteAside,
     attempts: Limiter<IpAddr>,
+    site_attempts: Limiter<IpAddr>,
     events: Limiter<UserId>,
     config: Arc<Config>,
 }
@@ -106,9 +108,22 @@ impl Rest {
     ) -> Self {
         let rate = config.limits.sign_ins_per_minute;
         let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
+        let rate = rate.saturating_mul(ATTEMPTS_OF_SITE);
+        let site_attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
         let rate = Rate { per_minute: EVENTS_PER_MINUTE, burst: EVENTS_PER_MINUTE };
         let events = Limiter::new(rate, sessions.clock());
-        Self(Arc::new(Shared { handlers, verifier, sessions, accounts, uploads, aside, attempts, events, config }))
+        Self(Arc::new(Shared {
+            handlers,
+            verifier,
+            sessions,
+            accounts,
+            uploads,
+            aside,
+            attempts,
+            site_attempts,
+            events,
+            config,
+        }))
     }
 
     /// The handlers.
@@ -127,7 +142,8 @@ impl Rest {
     /// # Errors
     /// It is one too many: 429.
     fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
-        self.attempts.admit(&http::network(address)).map_err(|ms| {
+        let of_site = self.site_attempts.admit(&http::site(address));
+        of_site.and_then(|()| self.attempts.admit(&http::network(address))).map_err(|ms| {
             let why = "too many attempts from this address";
             self.failed(Kind::SignIn, Some(address), "too_many_requests");
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()

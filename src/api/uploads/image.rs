@@ -111,3 +111,26 @@ fn look(bytes: &[u8], format: ImageFormat, most: u64) -> image::ImageResult<Seen
     }
     Ok(Seen { pixels, thumbnail: Some(small.into()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use image::ImageEncoder as _;
+    use image::codecs::png::PngEncoder;
+
+    use super::*;
+
+    #[test]
+    fn a_small_picture_asks_for_little_memory_whatever_is_packed_into_it() {
+        let unpacked = 64 * 1024 * 1024;
+        let mut bytes = Vec::new();
+        let mut encoder = PngEncoder::new(&mut bytes);
+        encoder.set_icc_profile(vec![0; unpacked]).unwrap();
+        encoder.write_image(&[7; 3], 1, 1, image::ExtendedColorType::Rgb8).unwrap();
+        assert!(bytes.len() < unpacked / 100, "{} bytes", bytes.len());
+        let profile = |most| Some(decoder(&bytes, ImageFormat::Png, most).ok()?.icc_profile().ok()??.len());
+        assert_eq!(profile(u64::MAX), Some(unpacked), "that is what it says");
+        assert!(profile(PIXEL_BYTES + OTHER_BYTES).is_none_or(|bytes| bytes as u64 <= OTHER_BYTES));
+        // It may be shown or not.
+        look(&bytes, ImageFormat::Png, 40_000_000).ok();
+    }
+}
