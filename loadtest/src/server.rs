@@ -57,6 +57,8 @@ impl Server {
             .args(["--port", &port.to_string()])
             .env("KERVAN_SERVER__ADMIN_PORT", admin.to_string())
             .env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0")
+            .env("KERVAN_LIMITS__CHANGES_PER_MINUTE", "0")
+            .env("KERVAN_LIMITS__QUESTIONS_PER_MINUTE", "0")
             .env("KERVAN_LIMITS__CONNECTIONS_PER_ADDRESS", "0")
             // Short, so that what is idle is seen to leave within a measurement.
             .env("KERVAN_LIMITS__IDLE", "10s")

@@ -156,6 +156,23 @@ fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     if set.messages_per_minute > 0 && set.burst == 0 {
         wrong("limits.burst", "must be at least 1 if messages_per_minute is set");
     }
+    for (path, per_minute, burst) in [
+        ("limits.changes_burst", set.changes_per_minute, set.changes_burst),
+        ("limits.questions_burst", set.questions_per_minute, set.questions_burst),
+    ] {
+        if per_minute > 0 && burst == 0 {
+            wrong(path, "must be at least 1 if there is a bound for a minute");
+        }
+    }
+    let weights = [
+        ("limits.change_users", set.change_users as usize),
+        ("limits.change_bytes", set.change_bytes.0),
+        ("limits.question_rows", set.question_rows as usize),
+        ("limits.search_questions", set.search_questions as usize),
+    ];
+    for (path, _) in weights.into_iter().filter(|(_, weight)| *weight == 0) {
+        wrong(path, "must be at least 1");
+    }
     if set.handshake_timeout.is_zero() {
         wrong("limits.handshake_timeout", "must be longer than 0");
     }

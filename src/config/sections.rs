@@ -146,10 +146,28 @@ section! {
 section! {
     /// Bounds. 0 is no bound where it says so.
     Limits "limits" {
-        /// Messages a user may send in a minute. 0: no bound.
+        /// Messages a user may send in a minute. 0: no bound. Anonymous users of one address (IPv6: one /64) count as one,
+        /// here and below.
         messages_per_minute: u32 = "60",
         /// Messages of those that may come at once.
         burst: u32 = "20",
+        /// What else a user may change in a minute: edits, rooms, invitations, settings, devices, files, profile, …
+        /// 0: no bound.
+        changes_per_minute: u32 = "120",
+        /// Changes of those that may come at once.
+        changes_burst: u32 = "40",
+        /// So many users that are named by a change make it count once more.
+        change_users: u32 = "5",
+        /// So many bytes of a change make it count once more.
+        change_bytes: ByteSize = "16KiB",
+        /// What a user may ask in a minute: pages, lists, presence, typing, receipts, read marks, … 0: no bound.
+        questions_per_minute: u32 = "1200",
+        /// Questions of those that may come at once.
+        questions_burst: u32 = "600",
+        /// So many rows that a question asks for make it count once more.
+        question_rows: u32 = "100",
+        /// A search, or a question about a room that one is not in, counts as so many questions.
+        search_questions: u32 = "10",
         /// Connections from one address (IPv6: one /64). 0: no bound, as behind a proxy.
         connections_per_address: u32 = "200",
         /// Attempts to sign in or register from one address (IPv6: one /64) in a minute, as many at once. 0: no bound.

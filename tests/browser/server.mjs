@@ -31,7 +31,7 @@ export class Server {
   async restart() {
     const log = openSync(join(this.folder, 'log'), 'a');
     // Only what is said here configures the child.
-    const env = { PATH: process.env.PATH, KERVAN_SERVER__ADMIN_PORT: String(this.adminPort), KERVAN_LIMITS__MESSAGES_PER_MINUTE: '0', ...this.settings };
+    const env = { PATH: process.env.PATH, KERVAN_SERVER__ADMIN_PORT: String(this.adminPort), KERVAN_LIMITS__MESSAGES_PER_MINUTE: '0', KERVAN_LIMITS__CHANGES_PER_MINUTE: '0', KERVAN_LIMITS__QUESTIONS_PER_MINUTE: '0', ...this.settings };
     this.child = spawn(process.env.KERVAN_BIN, ['serve', '--port', String(this.port)],
       { cwd: this.folder, env, stdio: ['ignore', log, log] });
     for (const end = Date.now() + 20_000; ;) {

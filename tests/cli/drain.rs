@@ -28,7 +28,10 @@ fn serve(dir: &Path, grace: &str) -> Running {
     let mut command = kervan(dir);
     command.args(["--port", "0"]).env("KERVAN_SERVER__SHUTDOWN_GRACE", grace);
     // Nobody is held to a rate, and nobody is closed for being slow before the drain begins.
-    command.env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0").env("KERVAN_LIMITS__SLOW_GRACE", "60s");
+    command
+        .env("KERVAN_LIMITS__MESSAGES_PER_MINUTE", "0")
+        .env("KERVAN_LIMITS__QUESTIONS_PER_MINUTE", "0")
+        .env("KERVAN_LIMITS__SLOW_GRACE", "60s");
     Running::start_with(command, Stdio::null())
 }
 

@@ -58,7 +58,7 @@ impl Server {
         let config = folder.join("kervan.toml");
         let text = format!(
             "[server]\nadmin_port = 0\n[auth]\nhmac_secret = \"{SECRET}\"\n\
-             [limits]\nmessages_per_minute = 0\nconnections_per_address = 0\n\
+             [limits]\nmessages_per_minute = 0\nchanges_per_minute = 0\nquestions_per_minute = 0\nconnections_per_address = 0\n\
              [[channels]]\nnamespace = \"\"\nhistory_size = 1000000\nhistory_ttl = \"1h\"\n{}",
             setup.more
         );

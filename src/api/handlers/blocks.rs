@@ -6,6 +6,7 @@
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 
+use super::admission::Cost;
 use super::input::UserInRoom;
 use super::view::Happened;
 use super::{Caller, Error, Handlers};
@@ -58,6 +59,10 @@ impl Handlers {
             let new = matches!(room.standing(&user), None | Some(Standing::Kicked(_)));
             (by_invitation && new && room.status_at(now) == Status::Active).then(|| room.head())
         });
-        Ok(head.await?.map(|seq| Happened { seq, ts: now, existing: false }))
+        let head = head.await?;
+        if head.is_some() {
+            self.admit(caller, Cost::Change { users: 1, bytes: 0 })?;
+        }
+        Ok(head.map(|seq| Happened { seq, ts: now, existing: false }))
     }
 }

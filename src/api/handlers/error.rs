@@ -48,6 +48,14 @@ pub enum Error {
     /// Not for this caller: anonymous users have open channels and nothing else.
     #[error("anonymous users have no rooms")]
     Anonymous,
+    /// One too many of these in a minute: nothing was done for it.
+    #[error("too many {what}")]
+    TooManyRequests {
+        /// Of what.
+        what: &'static str,
+        /// When the next one will pass, in milliseconds.
+        retry_after_ms: u64,
+    },
     /// The fold said no.
     #[error(transparent)]
     Rejected(#[from] Reject),
@@ -99,6 +107,7 @@ impl Error {
             Self::TooLarge { .. } => ErrorCode::TOO_LARGE.because(&self.to_string()),
             Self::TooMany { .. } => ErrorCode::LIMIT_EXCEEDED.because(&self.to_string()),
             Self::Anonymous => ErrorCode::PERMISSION_DENIED.because(&self.to_string()),
+            Self::TooManyRequests { retry_after_ms, .. } => ErrorCode::too_many_requests(*retry_after_ms),
             Self::Rejected(reject) => reject_error(*reject),
             Self::Unavailable { retry_after_ms } => ErrorCode::UNAVAILABLE.retry_after((*retry_after_ms).into()),
             Self::UnknownOutcome => ErrorCode::OUTCOME_UNKNOWN.into(),

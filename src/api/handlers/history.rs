@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission::Cost;
 use super::input::{self, History};
 use super::merge::{Want, merge};
 use super::view::{HistoryPage, MessageView};
@@ -94,6 +95,7 @@ impl Handlers {
             (None, Some(after)) => Want::After(Seq(after)),
         };
         let room = input.room.0;
+        self.admit(caller, Cost::Question { rows: limit })?;
         // Strangers do not get as far as the store.
         self.inside(caller, room, |_, _| ()).await?;
         let mut deadline = None;

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::admission::Cost;
 use super::input::{self, List};
 use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
 use super::{Caller, Error, Handlers, stored};
@@ -19,6 +20,7 @@ impl Handlers {
     pub(in crate::api) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let after = input.cursor.as_deref().map(cursor).transpose()?;
+        self.admit(caller, Cost::Question { rows: limit })?;
         let (stored_to, halted) = (self.node.stored(), self.node.halted());
         self.own.read(&caller.user, stored_to, halted).await.map_err(|_| Error::unavailable())?;
         let shelf = if input.ended { Shelf::Over } else { Shelf::Live };

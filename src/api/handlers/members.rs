@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::admission::Cost;
 use super::input::{self, InRoom, Members, UserInRoom};
 use super::view::{Happened, MemberPage, MemberView};
 use super::{Caller, Error, Handlers, stored};
@@ -24,6 +25,7 @@ impl Handlers {
     }
 
     pub(in crate::api) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+        self.may_change(caller)?;
         if self.is_blocked_by(caller, &input.user).await?
             && let Some(nothing) = self.invited_in_vain(caller, &input).await?
         {
@@ -43,6 +45,7 @@ impl Handlers {
     pub(in crate::api) async fn members(&self, caller: &Caller, input: Members) -> Result<MemberPage, Error> {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let Members { room, limit: _, after, marks } = input;
+        self.admit(caller, Cost::Question { rows: limit })?;
         let from = after.clone();
         let read = self.inside(caller, room.0, move |state, _| {
             let creator = state.creator();

@@ -13,6 +13,7 @@
 //! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
 //! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
 //! | [`blocks`] | what a block keeps away |
+//! | [`admission`] | who may ask for how much |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
 //!
 //! # The seam to a session
@@ -34,6 +35,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use self::admission::{Admission, Cost, Payer, Rates};
 use self::coalesce::Coalescer;
 use self::error::{Accepted, accepted};
 use self::marks::Reading;
@@ -52,6 +54,7 @@ use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
 
+pub mod admission;
 mod blocks;
 pub mod coalesce;
 pub mod error;
@@ -96,6 +99,8 @@ pub struct Options {
     pub direct_ttl_ms: u64,
     /// Most members of a room, at most [`limits::MEMBERS`].
     pub max_members: u32,
+    /// How much a user may ask for.
+    pub rates: Rates,
 }
 
 impl Default for Options {
@@ -112,6 +117,7 @@ impl Options {
             body_bytes: config.limits.body.0.min(limits::BODY_BYTES),
             direct_ttl_ms: u64::try_from(config.rooms.direct_ttl.as_millis()).unwrap_or(u64::MAX),
             max_members: limits::MEMBERS as u32,
+            rates: Rates::from(&config.limits),
         }
     }
 }
@@ -124,6 +130,7 @@ pub struct Handlers {
     node: Arc<Node>,
     options: Options,
     online: Online,
+    admission: Admission,
     own: OwnWrites,
     reads: Coalescer<(UserId, RoomId), Reading>,
     typing: Pace,
@@ -215,8 +222,24 @@ impl Handlers {
     pub fn new(node: Arc<Node>, options: Options, online: Online) -> Self {
         let ends = Partition::all().map(|partition| (partition, node.journal().bounds(partition).end));
         let own = OwnWrites::new(ends);
+        let admission = Admission::new(options.rates, &node.env().clock);
         let (reads, typing, delivered) = (Coalescer::default(), Pace::default(), Delivered::default());
-        Self { node, options, online, own, reads, typing, delivered }
+        Self { node, options, online, admission, own, reads, typing, delivered }
+    }
+
+    /// The accounts that clients pay from.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Lets a caller do what costs so much: before anything is done for him. Commands and questions of the handlers pay in
+    /// the few functions that all of them go through; this is for what is done beside them.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`].
+    pub fn admit(&self, caller: &Caller, cost: Cost) -> Result<(), Error> {
+        self.admission.admit(&Payer::of(&caller.user, None), cost)
     }
 
     /// Carries out a method.
@@ -294,7 +317,10 @@ impl Handlers {
     /// Gives a room command and waits for the decision.
     async fn room_command(&self, caller: &Caller, room: RoomId, body: RoomCommand) -> Result<Accepted, Error> {
         let joining = matches!(body, RoomCommand::Join { .. });
-        match self.give(caller, room_record(self.node.env(), room, body)).await {
+        let cost = Cost::of_room(&body);
+        let record = room_record(self.node.env(), room, body);
+        self.admit(caller, cost.with_bytes(record.record.len()))?;
+        match self.give(caller, record).await {
             Err(Error::Rejected(reject @ (Reject::NoRoom | Reject::WrongKind | Reject::NotInvited))) => {
                 let refused = Error::Rejected(reject);
                 // Only a member is told more than that he is none.
@@ -307,7 +333,10 @@ impl Handlers {
 
     /// Gives a command of the caller's own partition and waits for the decision.
     async fn user_command(&self, caller: &Caller, body: UserCommandBody) -> Result<Accepted, Error> {
-        self.give(caller, user_record(self.node.env(), &caller.user, body)).await
+        let cost = Cost::of_user(&body);
+        let record = user_record(self.node.env(), &caller.user, body);
+        self.admit(caller, cost.with_bytes(record.record.len()))?;
+        self.give(caller, record).await
     }
 
     async fn give(&self, caller: &Caller, record: Addressed) -> Result<Accepted, Error> {
@@ -330,12 +359,28 @@ impl Handlers {
         room: RoomId,
         read: impl FnOnce(&RoomState, &EntityCore) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.admit(caller, Cost::QUESTION)?;
         let user = caller.user.clone();
         let question = move |core: &EntityCore| match core.state() {
             EntityState::Room(state) if state.is_member(&user) => Ok(read(state, core)),
             EntityState::Room(_) | EntityState::User(_) => Err(Error::Rejected(Reject::NotMember)),
         };
-        self.node.ask(Entity::Room(room), question).await?
+        let answer = self.node.ask(Entity::Room(room), question).await?;
+        if answer.is_err() {
+            self.asked_in_vain(caller);
+        }
+        answer
+    }
+
+    /// Whether the caller may change something now: asked before what is looked at for a change whose cost is charged with
+    /// its record.
+    fn may_change(&self, caller: &Caller) -> Result<(), Error> {
+        self.admission.would_admit(&Payer::of(&caller.user, None), Cost::CHANGE)
+    }
+
+    /// Charges a question about a room that the caller has nothing to do with: it was made resident for it.
+    fn asked_in_vain(&self, caller: &Caller) {
+        self.admission.charge(&Payer::of(&caller.user, None), Cost::Search);
     }
 
     /// Reads the caller's own folded state.
@@ -344,6 +389,7 @@ impl Handlers {
         caller: &Caller,
         read: impl FnOnce(&UserState) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.admit(caller, Cost::QUESTION)?;
         let question = move |core: &EntityCore| match core.state() {
             EntityState::User(state) => Ok(read(state)),
             EntityState::Room(_) => Err(Error::Damaged),

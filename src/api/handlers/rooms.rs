@@ -1,5 +1,6 @@
 //! `room.create`, `room.get`, `room.update`, `room.end`.
 
+use super::admission::Cost;
 use super::input::{self, Create, InRoom, Kind, Senders, Update};
 use super::view::{self, Created, Happened, Inside, RoomHead, RoomView};
 use super::{Caller, Error, Handlers};
@@ -64,6 +65,7 @@ impl Handlers {
             Some(id) => id,
             None => fresh(self.node.env().ids.next())?,
         };
+        self.may_change(caller)?;
         let members = self.reachable(caller, members).await?;
         let default = if broadcast { MaySend::Creator } else { MaySend::Members };
         let create = command::Create {
@@ -82,12 +84,16 @@ impl Handlers {
     }
 
     pub(in crate::api) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
+        self.admit(caller, Cost::QUESTION)?;
         let (user, now) = (caller.user.clone(), self.node.env().now());
         let view = self.node.ask(Entity::Room(input.room.0), move |core| match core.state() {
             EntityState::Room(room) => view_of(room, &user, now),
             EntityState::User(_) => None,
         });
-        view.await?.ok_or(Error::Rejected(Reject::NotMember))
+        view.await?.ok_or_else(|| {
+            self.asked_in_vain(caller);
+            Error::Rejected(Reject::NotMember)
+        })
     }
 
     pub(in crate::api) async fn update(&self, caller: &Caller, input: Update) -> Result<Happened, Error> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::admission::{Cost, Payer};
 use super::{Caller, Handlers, Method, reply};
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
@@ -18,13 +19,26 @@ fn caller(asker: &Asker) -> Caller {
     Caller { user: asker.user.clone(), device: asker.device.clone() }
 }
 
+fn payer(asker: &Asker) -> Payer {
+    Payer::of(&asker.user, asker.network)
+}
+
+/// A record of a client's that has been prepared, once it is paid for: what is refused anyway costs nothing.
+fn paid(handlers: &Handlers, asker: &Asker, prepared: Result<Addressed, super::Error>) -> Result<Addressed, Error> {
+    let paid = prepared.and_then(|record| {
+        handlers.admission().admit(&payer(asker), Cost::Message)?;
+        Ok(record)
+    });
+    paid.map_err(|error| error.to_protocol())
+}
+
 impl Methods for Arc<Handlers> {
     fn prepare_send(&self, asker: &Asker, data: &[u8]) -> Result<Addressed, Error> {
-        Handlers::prepare_send(self, &caller(asker), data).map_err(|error| error.to_protocol())
+        paid(self, asker, Handlers::prepare_send(self, &caller(asker), data))
     }
 
     fn prepare_publish(&self, asker: &Asker, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
-        Handlers::prepare_publish(self, &caller(asker), room, data, None).map_err(|error| error.to_protocol())
+        paid(self, asker, Handlers::prepare_publish(self, &caller(asker), room, data, None))
     }
 
     fn prepare_open_publish(
@@ -34,8 +48,16 @@ impl Methods for Arc<Handlers> {
         history: HistoryBound,
         open: Open,
     ) -> Result<Addressed, Error> {
-        Handlers::prepare_open_publish(self, &caller(asker), channel, history, open, None)
-            .map_err(|error| error.to_protocol())
+        paid(self, asker, Handlers::prepare_open_publish(self, &caller(asker), channel, history, open, None))
+    }
+
+    fn ask(&self, asker: &Asker, rows: usize) -> Result<(), Error> {
+        let admitted = self.admission().admit(&payer(asker), Cost::Question { rows });
+        admitted.map_err(|error| error.to_protocol())
+    }
+
+    fn asked_in_vain(&self, asker: &Asker) {
+        self.admission().charge(&payer(asker), Cost::Search);
     }
 
     fn sent(&self, asker: &Asker, partition: Partition, answer: Answer) -> Result<Bytes, Error> {

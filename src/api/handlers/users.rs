@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 
+use super::admission::Cost;
 use super::input::{self, Device, Preferences, Presence, Whom};
 use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
 use super::{Caller, Error, Handlers};
@@ -16,6 +17,7 @@ impl Handlers {
     /// with an id of their own get here. Who blocks the caller is never seen online, nor who can't be asked.
     pub(in crate::api) async fn presence(&self, caller: &Caller, input: Presence) -> Result<PresencePage, Error> {
         input::count("users", input.users.len(), PRESENCE_USERS)?;
+        self.admit(caller, Cost::Question { rows: input.users.len() })?;
         let views = input.users.into_iter().map(|user| async move {
             let online = (self.online)(&user) && !self.is_blocked_by(caller, &user).await.unwrap_or(true);
             (user, PresenceView { online })

@@ -71,6 +71,7 @@ impl From<handlers::Error> for Refused {
         let refused = HttpError::new(status, code, message);
         Self(match error {
             Error::Unavailable { retry_after_ms } => refused.retry_after(retry_after_ms.into()),
+            Error::TooManyRequests { retry_after_ms, .. } => refused.retry_after(retry_after_ms),
             _ => refused,
         })
     }
@@ -119,6 +120,7 @@ fn status_and_code(error: &handlers::Error) -> (StatusCode, &'static str) {
         Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Error::TooMany { .. } => (StatusCode::BAD_REQUEST, "limit_exceeded"),
         Error::Anonymous => (StatusCode::FORBIDDEN, "permission_denied"),
+        Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Error::Rejected(reject) => of_reject(*reject),
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Error::UnknownOutcome => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),

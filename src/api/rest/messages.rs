@@ -120,7 +120,6 @@ async fn send(
         Some(id) => Some(id),
         None => named_in(&headers)?,
     };
-    rest.admit(&me.user)?;
     let message = Message { room, client_id, device, prev, body, message_type, metadata, reply_to };
     let sent = rest.handlers.send(&me, message).await?;
     let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };

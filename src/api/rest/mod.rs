@@ -32,6 +32,7 @@ use crate::api::accounts::Accounts;
 use crate::api::auth::Verifier;
 use crate::api::failures::Kind;
 use crate::api::handlers::Handlers;
+use crate::api::handlers::admission::{Cost, Payer};
 use crate::api::http::{self, HttpError};
 use crate::api::session::Server;
 use crate::api::uploads::Uploads;
@@ -64,8 +65,6 @@ pub use extract::{Asked, At, Body, Me};
 
 /// Bytes of a body, where a route does not say otherwise: a message with its metadata and some air.
 const BODY_BYTES: usize = 64 * 1024;
-/// Requests with events for analysis that a user may make in a minute.
-const EVENTS_PER_MINUTE: u32 = 60;
 /// How long a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -83,7 +82,6 @@ pub struct Shared {
     aside: SqliteAside,
     attempts: Limiter<IpAddr>,
     site_attempts: Limiter<IpAddr>,
-    events: Limiter<UserId>,
     config: Arc<Config>,
 }
 
@@ -110,8 +108,6 @@ impl Rest {
         let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
         let rate = rate.saturating_mul(ATTEMPTS_OF_SITE);
         let site_attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
-        let rate = Rate { per_minute: EVENTS_PER_MINUTE, burst: EVENTS_PER_MINUTE };
-        let events = Limiter::new(rate, sessions.clock());
         Self(Arc::new(Shared {
             handlers,
             verifier,
@@ -121,7 +117,6 @@ impl Rest {
             aside,
             attempts,
             site_attempts,
-            events,
             config,
         }))
     }
@@ -150,26 +145,13 @@ impl Rest {
         })
     }
 
-    /// Counts a request with events for analysis.
+    /// Lets a user do what is done beside the handlers, which charge for themselves: whatever is written or looked for in
+    /// the rows of accounts, files, notifications and events.
     ///
     /// # Errors
     /// It is one too many: 429.
-    fn attempt_events(&self, user: &UserId) -> Result<(), Refused> {
-        self.events.admit(user).map_err(|ms| {
-            let why = "above the rate limit of events";
-            HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
-        })
-    }
-
-    /// Counts a message of this user, in the same account as those over sockets.
-    ///
-    /// # Errors
-    /// It is one too many: 429.
-    fn admit(&self, user: &UserId) -> Result<(), Refused> {
-        self.sessions.admit_message(user).map_err(|ms| {
-            let why = "above the rate limit of messages";
-            HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
-        })
+    fn admit(&self, user: &UserId, cost: Cost) -> Result<(), Refused> {
+        Ok(self.handlers.admission().admit(&Payer::of(user, None), cost)?)
     }
 }
 

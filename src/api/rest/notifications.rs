@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Asked, Body, Me, Refused, Rest};
+use crate::api::handlers::admission::Cost;
 use crate::api::handlers::view::json;
 use crate::api::handlers::{self, input};
 use crate::api::http::HttpError;
@@ -142,6 +143,7 @@ async fn list(
     if !(1..=MOST).contains(&limit) {
         return Err(bad(format!("limit is 1 to {MOST}")));
     }
+    rest.admit(&me.user, Cost::Question { rows: limit as usize })?;
     let stored = handlers::Error::from;
     let mut found = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
     let more = found.len() > limit as usize;
@@ -158,6 +160,7 @@ async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> R
     if ids.len() > MOST as usize {
         return Err(handlers::Error::TooMany { what: "ids", max: MOST as usize }.into());
     }
+    rest.admit(&me.user, Cost::CHANGE)?;
     match (all, ids.is_empty()) {
         (true, true) => rest.aside.read_all(&me.user, up_to).await.map_err(handlers::Error::from)?,
         (false, false) => rest.aside.read(&me.user, &ids).await.map_err(handlers::Error::from)?,
@@ -178,7 +181,8 @@ async fn take(
     if events.len() > MOST as usize {
         return Err(handlers::Error::TooMany { what: "events", max: MOST as usize }.into());
     }
-    rest.attempt_events(&me.user)?;
+    let bytes = events.iter().map(|event| event.kind.len() + event.data.as_ref().map_or(0, |data| data.get().len()));
+    rest.admit(&me.user, Cost::CHANGE.with_bytes(bytes.sum()))?;
     let now = rest.sessions.clock().now();
     let mut rows = Vec::with_capacity(events.len());
     for event in events {

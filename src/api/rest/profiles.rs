@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Asked, At, Body, Me, Refused, Rest};
+use crate::api::handlers::admission::Cost;
 use crate::api::handlers::input::Preferences;
 use crate::api::http::HttpError;
 use crate::ids::{Timestamp, UserId};
@@ -139,6 +140,7 @@ async fn change_me(
     let State(rest) = &state;
     let MyChange { first_name, last_name, avatar_url, notification_preferences } = change;
     if first_name.is_some() || last_name.is_some() || avatar_url.is_some() {
+        rest.admit(&caller.user, Cost::CHANGE)?;
         let old = rest.accounts.account(&caller.user).await?.ok_or(AccountError::Unknown)?;
         let profile = Profile {
             first_name: first_name.unwrap_or(old.first_name),
@@ -156,19 +158,23 @@ async fn change_me(
 /// Find users
 #[utoipa::path(get, path = "/api/users", tag = "users", params(Wanted), security(("bearer" = [])),
     responses((status = 200, body = People), Refused))]
-async fn find(State(rest): State<Rest>, Me(_): Me, Asked(wanted): Asked<Wanted>) -> Result<Json<People>, Refused> {
+async fn find(State(rest): State<Rest>, Me(me): Me, Asked(wanted): Asked<Wanted>) -> Result<Json<People>, Refused> {
     let bad = |why: &str| Refused::from(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why));
     let limit = wanted.limit.unwrap_or(20);
     if !(1..=PAGE).contains(&limit) {
         return Err(bad("limit: 1 to 50"));
     }
     let users = match (wanted.q.as_deref().map(str::trim), wanted.ids) {
-        (Some(start), None) if !start.is_empty() && start.len() <= 64 => rest.accounts.find(start, limit).await?,
+        (Some(start), None) if !start.is_empty() && start.len() <= 64 => {
+            rest.admit(&me.user, Cost::Search)?;
+            rest.accounts.find(start, limit).await?
+        }
         (None, Some(ids)) => {
             let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
             if ids.len() > PAGE as usize {
                 return Err(bad("ids: at most 50"));
             }
+            rest.admit(&me.user, Cost::Question { rows: ids.len() })?;
             let mut users = Vec::new();
             for id in ids {
                 let id = UserId::new(id).map_err(|why| bad(&format!("ids: {why}")))?;
@@ -184,7 +190,8 @@ async fn find(State(rest): State<Rest>, Me(_): Me, Asked(wanted): Asked<Wanted>)
 /// A user
 #[utoipa::path(get, path = "/api/users/{user}", tag = "users", params(("user" = UserId,)), security(("bearer" = [])),
     responses((status = 200, body = Person), Refused))]
-async fn get(State(rest): State<Rest>, Me(_): Me, At(user): At<UserId>) -> Result<Json<Person>, Refused> {
+async fn get(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Person>, Refused> {
+    rest.admit(&me.user, Cost::QUESTION)?;
     let account = rest.accounts.account(&user).await?.ok_or(AccountError::Unknown)?;
     Ok(Json(Person::of(account)))
 }

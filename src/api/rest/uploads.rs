@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::{At, Me, Refused, Rest};
 use crate::actors::room::Reject;
+use crate::api::handlers::admission::Cost;
 use crate::api::handlers::{self, Caller};
 use crate::api::http::HttpError;
 use crate::api::uploads::{Incoming, Place, disposition, small_type};
@@ -124,6 +125,7 @@ impl From<UploadError> for Refused {
     responses((status = 201, body = UploadView), Refused))]
 async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<Response, Refused> {
     let taken = async {
+        rest.admit(&caller.user, Cost::CHANGE)?;
         rest.uploads.has_room(&caller.user).await?;
         let (chat, name, bytes, place) = form.read(&rest, &caller).await?;
         let upload = rest.uploads.take(Incoming { chat, user: caller.user.clone(), name, bytes }).await?;
@@ -161,6 +163,7 @@ async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -
 #[utoipa::path(delete, path = "/api/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)),
     security(("bearer" = [])), responses((status = 204, description = "removed"), Refused))]
 async fn remove(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<StatusCode, Refused> {
+    rest.admit(&caller.user, Cost::CHANGE)?;
     let upload = rest.uploads.get(id).await?.filter(|upload| upload.user == caller.user).ok_or_else(absent)?;
     rest.uploads.remove(&upload).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -104,7 +104,7 @@ impl Session {
             Err(error) => return self.refuse(id, error),
         };
         let device = read_object::<About>(&request.data).unwrap_or_default().device;
-        self.asker = Some(Arc::new(Asker { user: user.clone(), device }));
+        self.asker = Some(Arc::new(Asker { user: user.clone(), device, network: self.network }));
         let outbox = Outbox::new(self.server.options.outbox_bytes);
         let connection = Arc::new(Connection {
             client,

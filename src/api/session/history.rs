@@ -57,6 +57,7 @@ impl Session {
         }
         let sub = self.sub(&request.channel).ok_or(ErrorCode::PERMISSION_DENIED)?;
         let (generation, head) = sub.place.place().ok_or(ErrorCode::PERMISSION_DENIED)?;
+        self.ask(usize::try_from(request.limit).unwrap_or(limits::HISTORY_PAGE).min(limits::HISTORY_PAGE))?;
         let range = range(request, self.server.history(), generation, head)?;
         Ok((sub.place.key().clone(), generation, head, range))
     }

@@ -1,6 +1,7 @@
 //! What a session calls to carry out what its client asks for: the seam between the socket and the chat's operations.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub struct Asker {
     pub user: UserId,
     /// The device that the connection named, if it did.
     pub device: Option<DeviceId>,
+    /// Where the connection comes from ([`crate::api::http::network`]), if that is known.
+    pub network: Option<IpAddr>,
 }
 
 /// What a method returned.
@@ -28,10 +31,10 @@ pub type Called = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
 /// The operations. Two steps for sending, so that the session keeps its order (P5): a record first, without waiting,
 /// which the session hands to the partition; then the answer becomes the result.
 pub trait Methods: Send + Sync + 'static {
-    /// `message.send` as a record.
+    /// `message.send` as a record. Here and in the next two the asker pays for the message.
     ///
     /// # Errors
-    /// The arguments are malformed or too large.
+    /// The arguments are malformed or too large; one message too many now.
     fn prepare_send(&self, asker: &Asker, data: &[u8]) -> Result<Addressed, Error>;
 
     /// A publish into a room as a record.
@@ -51,6 +54,15 @@ pub trait Methods: Send + Sync + 'static {
         history: HistoryBound,
         open: Open,
     ) -> Result<Addressed, Error>;
+
+    /// Lets the asker ask for something of so many rows.
+    ///
+    /// # Errors
+    /// Too many questions now: it says when.
+    fn ask(&self, asker: &Asker, rows: usize) -> Result<(), Error>;
+
+    /// The asker wanted to listen to what is not his to hear.
+    fn asked_in_vain(&self, asker: &Asker);
 
     /// The result of a send, and notes that the asker was told.
     ///

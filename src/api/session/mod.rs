@@ -33,6 +33,7 @@ mod told;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -98,6 +99,8 @@ pub struct Session {
     /// Once the client has authenticated.
     connection: Option<Arc<Connection>>,
     asker: Option<Arc<Asker>>,
+    /// Where it comes from, if that is known.
+    network: Option<IpAddr>,
     connecting: Option<Box<Connecting>>,
     subs: Vec<Sub>,
     next_key: u32,
@@ -167,6 +170,7 @@ impl Session {
             stream: None,
             connection: None,
             asker: None,
+            network: None,
             connecting: None,
             subs: Vec::new(),
             next_key: 0,
@@ -194,6 +198,13 @@ impl Session {
                 controls: 0,
             },
         }
+    }
+
+    /// The same for a client from this network.
+    #[must_use]
+    pub fn from(mut self, network: Option<IpAddr>) -> Self {
+        self.network = network;
+        self
     }
 
     /// The same over a stream in one direction: its commands come by this name.

@@ -47,6 +47,7 @@ impl Session {
             return Err(ErrorCode::NOT_AVAILABLE.into());
         }
         let sub = self.sub(channel).ok_or(ErrorCode::PERMISSION_DENIED)?;
+        self.ask(0)?;
         sub.place.presence().ok_or_else(|| ErrorCode::PERMISSION_DENIED.into())
     }
 }

@@ -81,11 +81,8 @@ impl Session {
         self.later(reply, bytes);
     }
 
-    /// Hands a message to its partition, if the user may send one now.
+    /// Hands a message to its partition.
     fn send(&mut self, id: u32, record: Addressed, asker: Arc<Asker>, result: fn(Bytes) -> ReplyBody) {
-        if let Err(retry_after_ms) = self.server.limiter.admit(&asker.user) {
-            return self.refuse(id, ErrorCode::too_many_requests(retry_after_ms));
-        }
         let Addressed { partition, record } = record;
         let arrived = Instant::now();
         let answer = self.server.hub.command(partition, record);

@@ -1,20 +1,22 @@
 //! What all sessions of a node share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderMap;
 use uuid::Uuid;
 
 use super::channels::Channels;
 use super::methods::Methods;
-use crate::actors::gateway::hub::{Hub, Limiter, Rate};
+use crate::actors::gateway::hub::Hub;
 use crate::api::auth::Verifier;
 use crate::api::failures::Failures;
+use crate::api::http::{self, Peer};
 use crate::api::protocol::FrameLimits;
-use crate::config::Config;
+use crate::config::{Config, Network};
 use crate::env::{Clock, Env};
 use crate::epoch::History;
-use crate::ids::UserId;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -35,8 +37,8 @@ pub struct Options {
     pub slow_grace: Duration,
     /// Bounds of a frame.
     pub frame: FrameLimits,
-    /// Messages of a user.
-    pub rate: Rate,
+    /// Proxies whose word on where a client comes from counts.
+    pub trusted_proxies: Vec<Network>,
     /// Open channels.
     pub channels: Channels,
     /// What positions belong to.
@@ -55,7 +57,7 @@ impl Options {
             outbox_bytes: config.limits.outbox.0,
             slow_grace: config.limits.slow_grace,
             frame: FrameLimits { bytes: config.limits.frame.0, ..FrameLimits::default() },
-            rate: Rate { per_minute: config.limits.messages_per_minute, burst: config.limits.burst },
+            trusted_proxies: config.server.trusted_proxies.clone(),
             channels: Channels::new(&config.channels),
             history,
         }
@@ -67,7 +69,6 @@ pub struct Server {
     pub(super) hub: Arc<Hub>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) methods: Arc<dyn Methods>,
-    pub(super) limiter: Limiter,
     pub(super) env: Env,
     pub(super) metrics: Arc<Metrics>,
     pub(super) options: Options,
@@ -90,18 +91,15 @@ impl Server {
         options: Options,
         shutdown: Shutdown,
     ) -> Self {
-        let limiter = Limiter::new(options.rate, env.clock.clone());
         let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock));
         let (node, started) = (env.ids.next(), Instant::now());
-        Self { hub, verifier, methods, limiter, env, metrics, options, shutdown, failures, node, started }
+        Self { hub, verifier, methods, env, metrics, options, shutdown, failures, node, started }
     }
 
-    /// Counts a message of this user, however it came.
-    ///
-    /// # Errors
-    /// It is one too many and does not count; milliseconds until the next one will pass.
-    pub fn admit_message(&self, user: &UserId) -> Result<(), u64> {
-        self.limiter.admit(user)
+    /// The network that a client comes from: of this connection, or whom a trusted proxy names.
+    #[must_use]
+    pub fn network(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+        http::network(http::client_address(peer.address.ip(), headers, &self.options.trusted_proxies))
     }
 
     /// Where what is not good is told of, however it came.

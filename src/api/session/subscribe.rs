@@ -17,7 +17,7 @@ use crate::api::answer::denial_error;
 use crate::api::auth::{Grant, TokenSub};
 use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
 use crate::api::protocol::{
-    Push, PushBody, Reply, ReplyBody, SubscribeRequest, SubscribeResult, UnsubscribeResult, encode_push,
+    Error, Push, PushBody, Reply, ReplyBody, SubscribeRequest, SubscribeResult, UnsubscribeResult, encode_push,
     subscription_flag,
 };
 use crate::api::publication::stream_publication;
@@ -122,6 +122,9 @@ impl Session {
         if self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
             return self.refuse(id, ErrorCode::LIMIT_EXCEEDED);
         }
+        if let Err(error) = self.ask(0) {
+            return self.refuse(id, error);
+        }
         if request.token.is_empty() && !channel.rules.token_required {
             return self.subscribe_granted(id, request, channel, Grant::default());
         }
@@ -155,6 +158,12 @@ impl Session {
             expires_at,
         };
         self.begin(request.channel, channel.key, asked, wishes, &connection, expires_at);
+    }
+
+    /// Lets the client ask for something of so many rows.
+    pub(super) fn ask(&self, rows: usize) -> Result<(), Error> {
+        let asker = self.asker.as_ref().ok_or(ErrorCode::UNAUTHORIZED)?;
+        self.server.methods.ask(asker, rows)
     }
 
     pub(super) fn begin(
@@ -236,7 +245,12 @@ impl Session {
         let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
         let sub = self.subs.remove(at);
         match sub.asked.map(|asked| asked.by) {
-            Some(By::Command(id)) => out.push(self.encode(&Reply::error(id, denial_error(reason)))),
+            Some(By::Command(id)) => {
+                if let (Some(asker), Denial::NoRoom | Denial::NotMember) = (&self.asker, reason) {
+                    self.server.methods.asked_in_vain(asker);
+                }
+                out.push(self.encode(&Reply::error(id, denial_error(reason))));
+            }
             Some(By::Connect) => self.server_side_refused(reason, now, Some(out)),
             Some(By::BackEnd) => tracing::debug!(?reason, "a subscription that a back end wished is refused"),
             None => {}

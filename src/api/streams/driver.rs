@@ -1,6 +1,7 @@
 //! The one task of a stream: hears, lets the session work, writes, and says goodbye in the stream itself.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -32,9 +33,16 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A stream that begins with this frame of the client.
-    pub fn new(style: Style, server: Arc<Server>, entry: Entry, writer: Writer, begun: &[u8]) -> Self {
+    pub fn new(
+        style: Style,
+        server: Arc<Server>,
+        entry: Entry,
+        writer: Writer,
+        begun: &[u8],
+        network: Option<IpAddr>,
+    ) -> Self {
         let now = Instant::now();
-        let mut session = Session::new(Arc::clone(&server), style.format(), now).named(&entry.name);
+        let mut session = Session::new(Arc::clone(&server), style.format(), now).named(&entry.name).from(network);
         let deadlines = Deadlines::new(&session, &server, now);
         session.frame(begun, now);
         Self { style, session, server, entry, writer, putting: 0, deadlines }

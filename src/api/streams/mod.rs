@@ -215,7 +215,8 @@ impl Endpoint {
             return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node goes down"));
         }
         let (guard, (writer, reader)) = (shutdown.guard(), pipe::pipe());
-        let driver = Driver::new(style, Arc::clone(&self.server), self.registry.enter(), writer, begun);
+        let network = peer.as_ref().map(|peer| self.server.network(peer, headers));
+        let driver = Driver::new(style, Arc::clone(&self.server), self.registry.enter(), writer, begun, network);
         tokio::spawn(async move {
             driver.run().await;
             // The connection counts, and holds up a drain, until here.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -50,9 +51,15 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A connection whose handshake is done; `begun` was read behind it.
-    pub fn new(stream: TcpStream, begun: Vec<u8>, server: Arc<Server>, format: Format) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        begun: Vec<u8>,
+        server: Arc<Server>,
+        format: Format,
+        network: Option<IpAddr>,
+    ) -> Self {
         let now = Instant::now();
-        let session = Session::new(server.clone(), format, now);
+        let session = Session::new(server.clone(), format, now).from(network);
         Self {
             stream,
             reader: Reader::new(server.frame_bytes(), begun),

@@ -10,6 +10,7 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -52,12 +53,13 @@ async fn connect(
     if endpoint.server.shutdown().is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node goes down").into_response();
     }
+    let network = peer.as_ref().map(|peer| endpoint.server.network(peer, request.headers()));
     let upgrade = hyper::upgrade::on(&mut request);
     let (server, format) = (endpoint.server.clone(), agreed.format);
     let guard = server.shutdown().guard();
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => serve(upgraded, server, format).await,
+            Ok(upgraded) => serve(upgraded, server, format, network).await,
             Err(error) => tracing::debug!(%error, "upgrade"),
         }
         // The connection counts, and holds up a drain, until here.
@@ -66,10 +68,10 @@ async fn connect(
     agreed.response()
 }
 
-async fn serve(upgraded: hyper::upgrade::Upgraded, server: Arc<Server>, format: Format) {
+async fn serve(upgraded: hyper::upgrade::Upgraded, server: Arc<Server>, format: Format, network: Option<IpAddr>) {
     match upgraded.downcast::<TokioIo<Moving<TcpStream>>>() {
         Ok(parts) => {
-            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format).run().await
+            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format, network).run().await;
         }
         Err(_) => tracing::error!("a WebSocket over something that is no TCP connection"),
     }

@@ -13,6 +13,7 @@ use kervan::actors::gateway::frames::StreamId;
 use kervan::actors::gateway::hub::{Connection, StreamKey, Wire, Wishes};
 use kervan::actors::gateway::outbox::Outbox;
 use kervan::api::engine::{Engine, Given};
+use kervan::api::handlers::admission::Rates;
 use kervan::api::handlers::{Caller, Handlers, Options};
 use kervan::config::Config;
 use kervan::env::Env;
@@ -108,7 +109,8 @@ async fn measure(dir: &Path) -> anyhow::Result<Figures> {
     let health = Health::new(shutdown.clone());
     let given = Given { config: Arc::new(config), env: env.clone(), health, metrics: Arc::clone(&metrics), shutdown };
     let engine = Engine::start(given).await?;
-    let handlers = Arc::new(Handlers::new(Arc::clone(engine.node()), Options::default(), Arc::new(|_| true)));
+    let options = Options { rates: Rates::unbounded(), ..Options::default() };
+    let handlers = Arc::new(Handlers::new(Arc::clone(engine.node()), options, Arc::new(|_| true)));
     let (acks, p50, p99) = acknowledgements(&handlers).await?;
     let deliveries = fan_out(&engine, &handlers, &env, &metrics).await?;
     drop(handlers);

@@ -31,6 +31,8 @@ hmac_secret = "{SECRET}"
 key = "{KEY}"
 [limits]
 messages_per_minute = 0
+changes_per_minute = 0
+questions_per_minute = 0
 connections_per_address = 0
 [[channels]]
 namespace = ""

@@ -1,5 +1,8 @@
-//! Messages in a minute for each user (or whatever is counted: attempts from an address), by the generic cell rate
-//! algorithm (ITU-T I.371): one number for each user who sent lately, exact, and it tells when the next message will pass.
+//! How much each user (or whatever is counted: an address) may do in a minute, by the generic cell rate algorithm (ITU-T
+//! I.371): one number for each who came lately, exact, and it tells when the next one will pass.
+//!
+//! What costs more than one goes through as soon as anything would, and the next one waits until that is paid for: whatever
+//! may be asked for at all is never refused for good, however small the burst is.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
@@ -14,19 +17,24 @@ use crate::ids::UserId;
 const SHARDS: usize = 16;
 /// Users of a shard above which those whose time has passed are forgotten.
 const SWEEP: usize = 1024;
+/// Users of a shard that are remembered at most: some 30 MB in all. Above it the half that owes least is forgotten, which lets
+/// them have a burst too many.
+const MOST: usize = 16 * 1024;
+/// Microseconds that anybody has to wait at most, whatever he has spent.
+const LONGEST: u64 = 5 * 60 * 1_000_000;
 
 /// How much is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// Messages in a minute, in the long run; 0 for no bound.
+    /// How many in a minute, in the long run; 0 for no bound.
     pub per_minute: u32,
-    /// Messages that may come at once; at least 1.
+    /// How many may come at once; at least 1.
     pub burst: u32,
 }
 
 /// See the module.
 pub struct Limiter<K = UserId> {
-    /// Microseconds between two messages in the long run; 0 for no bound.
+    /// Microseconds between two in the long run; 0 for no bound.
     interval: u64,
     /// Microseconds by which a user may be ahead.
     tolerance: u64,
@@ -35,7 +43,7 @@ pub struct Limiter<K = UserId> {
 }
 
 struct Shard<K> {
-    /// By user: when a message would come if all came evenly, in microseconds.
+    /// By user: when one would come if all came evenly, in microseconds.
     due: HashMap<K, u64>,
     sweep_above: usize,
 }
@@ -55,11 +63,28 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         Self { interval, tolerance, clock, shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    /// Counts a message of this user.
+    /// Counts one of this user.
     ///
     /// # Errors
     /// It is one too many and does not count; milliseconds until the next one will pass.
     pub fn admit(&self, user: &K) -> Result<(), u64> {
+        self.admit_cost(user, 1)
+    }
+
+    /// Counts something that costs as much as `cost` of them. What costs nothing passes if one would.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub fn admit_cost(&self, user: &K, cost: u32) -> Result<(), u64> {
+        self.spend(user, cost, true)
+    }
+
+    /// Counts what is known to have cost so much only afterwards, and refuses nothing.
+    pub fn charge(&self, user: &K, cost: u32) {
+        let _ = self.spend(user, cost, false);
+    }
+
+    fn spend(&self, user: &K, cost: u32, may_refuse: bool) -> Result<(), u64> {
         if self.interval == 0 {
             return Ok(());
         }
@@ -67,17 +92,34 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         let place = Xxh3DefaultBuilder::new().hash_one(user) % SHARDS as u64;
         let mut shard = lock(&self.shards[place as usize]);
         let due = shard.due.get(user).copied().unwrap_or(0);
-        // Nobody is ever further ahead than one interval beyond the tolerance: if he is, the clock went back.
-        let due = due.clamp(now, now + self.tolerance + self.interval);
-        if due > now + self.tolerance {
+        // Nobody is ever further ahead than this: if he is, the clock went back.
+        let latest = now + self.tolerance + LONGEST;
+        let due = due.clamp(now, latest);
+        if may_refuse && due > now + self.tolerance {
             return Err((due - now - self.tolerance).div_ceil(1_000));
         }
-        shard.due.insert(user.clone(), due + self.interval);
-        if shard.due.len() > shard.sweep_above.max(SWEEP) {
-            shard.due.retain(|_, due| *due > now);
-            shard.sweep_above = shard.due.len() * 2;
+        if cost > 0 {
+            shard.due.insert(user.clone(), (due + self.interval.saturating_mul(u64::from(cost))).min(latest));
+            shard.sweep(now);
         }
         Ok(())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Shard<K> {
+    fn sweep(&mut self, now: u64) {
+        if self.due.len() <= self.sweep_above.max(SWEEP) {
+            return;
+        }
+        self.due.retain(|_, due| *due > now);
+        if self.due.len() > MOST {
+            let mut dues: Vec<u64> = self.due.values().copied().collect();
+            let middle = dues.len() / 2;
+            let (_, median, _) = dues.select_nth_unstable(middle);
+            let median = *median;
+            self.due.retain(|_, due| *due > median);
+        }
+        self.sweep_above = (self.due.len() * 2).min(MOST);
     }
 }
 
@@ -145,7 +187,7 @@ mod tests {
         }
         clock.set(Timestamp(1_600_000_000_000));
         let wait = limiter.admit(&user("ann")).unwrap_err();
-        assert!(wait <= 1_000, "{wait}");
+        assert!(wait <= LONGEST / 1_000, "{wait}");
     }
 
     #[test]
@@ -163,5 +205,30 @@ mod tests {
         }
         let known: usize = limiter.shards.iter().map(|shard| lock(shard).due.len()).sum();
         assert!(known < SHARDS * (2 * SWEEP + 2), "{known}");
+    }
+
+    #[test]
+    fn what_costs_more_passes_at_once_and_is_paid_for_afterwards() {
+        let (limiter, clock) = limiter(60, 20);
+        assert_eq!(limiter.admit_cost(&user("ann"), 50), Ok(()), "more than the burst");
+        assert_eq!(limiter.admit_cost(&user("ann"), 0), Err(31_000), "50 seconds' worth, 19 of them ahead");
+        clock.advance(31_000);
+        assert_eq!(limiter.admit(&user("ann")), Ok(()));
+        limiter.charge(&user("ann"), 10);
+        assert_eq!(limiter.admit(&user("ann")), Err(11_000));
+        limiter.charge(&user("ann"), u32::MAX);
+        assert_eq!(limiter.admit(&user("ann")), Err(LONGEST / 1_000), "nobody waits longer");
+    }
+
+    #[test]
+    fn however_many_come_at_once_a_bounded_number_is_remembered_and_who_owes_most_among_them() {
+        let (limiter, _) = limiter(60, 20);
+        limiter.charge(&user("ann"), 200);
+        for n in 0..2 * SHARDS * MOST {
+            assert_eq!(limiter.admit(&user(&format!("u{n}"))), Ok(()));
+        }
+        let known: usize = limiter.shards.iter().map(|shard| lock(shard).due.len()).sum();
+        assert!(known <= SHARDS * (MOST + 1), "{known}");
+        assert!(limiter.admit(&user("ann")).is_err());
     }
 }

@@ -12,6 +12,7 @@ use crate::actors::gateway::frames::{Ephemeral, FetchError, RequestId, StreamId,
 use crate::actors::node::{Node, Parts};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
+use crate::api::handlers::admission::Rates;
 use crate::api::handlers::{Caller, Handlers, Options};
 use crate::env::{Env, ManualClock, SystemIds};
 use crate::health::Health;
@@ -26,7 +27,7 @@ use crate::testing::within;
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
 pub struct Fixture {
-    pub handlers: Handlers,
+    pub handlers: Arc<Handlers>,
     pub node: Arc<Node>,
     pub store: Arc<Gated>,
     pub clock: Arc<ManualClock>,
@@ -49,10 +50,17 @@ impl Fixture {
     pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let journal = MemoryJournal::new(Arc::clone(&clock) as _);
-        Self::over(journal, tempfile::tempdir().unwrap(), clock).await
+        Self::over(journal, tempfile::tempdir().unwrap(), clock, Rates::unbounded()).await
     }
 
-    async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>) -> Self {
+    /// One whose users may do only so much.
+    pub async fn with_rates(rates: Rates) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let journal = MemoryJournal::new(Arc::clone(&clock) as _);
+        Self::over(journal, tempfile::tempdir().unwrap(), clock, rates).await
+    }
+
+    async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>, rates: Rates) -> Self {
         let sqlite = SqliteStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
         let store = Arc::new(Gated::new(Arc::new(sqlite)));
         let (send, frames) = mpsc::unbounded_channel();
@@ -75,15 +83,16 @@ impl Fixture {
         node.replayed().await;
         let online: Arc<Mutex<BTreeSet<UserId>>> = Arc::default();
         let known = Arc::clone(&online);
+        let options = Options { rates, ..Options::default() };
         let is_online = Arc::new(move |user: &UserId| known.lock().unwrap().contains(user));
-        let handlers = Handlers::new(Arc::clone(&node), Options::default(), is_online);
+        let handlers = Arc::new(Handlers::new(Arc::clone(&node), options, is_online));
         Self { handlers, node, store, clock, online, journal, frames, next: 0, dir }
     }
 
     /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more.
     pub async fn crash(self) -> Self {
         self.store.set_open(false);
-        Self::over(self.journal.for_node(1), self.dir, self.clock).await
+        Self::over(self.journal.for_node(1), self.dir, self.clock, Rates::unbounded()).await
     }
 
     /// The result of a method.

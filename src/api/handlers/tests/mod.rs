@@ -5,6 +5,7 @@ mod blocks;
 mod fixture;
 mod history;
 mod input;
+mod limits;
 mod lists;
 mod marks;
 mod refusals;

@@ -160,7 +160,7 @@ async fn what_was_answered_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn messages_over_http_count_with_those_over_sockets() {
+async fn a_user_is_held_to_his_messages_over_http() {
     let rig = Rig::with(|config| (config.limits.messages_per_minute, config.limits.burst) = (60, 2)).await;
     let messages = format!("/api/chats/{}/messages", group(&rig).await);
     for _ in 0..2 {

@@ -4,6 +4,7 @@ mod attack;
 mod backend;
 mod chat;
 mod document;
+mod limits;
 mod notifications;
 pub mod rig;
 mod sign_in;

@@ -66,6 +66,7 @@ impl Rig {
         config.data.dir = dir.path().to_owned();
         config.auth.hmac_secret = Some(Secret::new(SECRET));
         config.api.key = Some(Secret::new(KEY));
+        (config.limits.changes_per_minute, config.limits.questions_per_minute) = (0, 0);
         change(&mut config);
         let (config, shutdown, metrics) = (Arc::new(config), Shutdown::new(), Arc::new(Metrics::new()));
         let health = Health::new(shutdown.clone());

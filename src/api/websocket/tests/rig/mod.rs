@@ -27,6 +27,7 @@ use crate::actors::room::command::{Create, HistoryBound, MaySend, OpenChannel, R
 use crate::actors::room::{Command, RoomCommand, payload};
 use crate::api::answer::answer_error;
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
+use crate::api::handlers::admission::{Admission, Cost, Payer, Rates};
 use crate::api::http::{Listener, Options as HttpOptions};
 use crate::api::protocol::codes::{Disconnect, ErrorCode};
 use crate::api::protocol::{Error, Format, PROTOBUF_SUBPROTOCOL};
@@ -58,12 +59,17 @@ pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 /// The few methods that these tests need.
 struct TestMethods {
     env: Env,
+    admission: Admission,
 }
 
 impl TestMethods {
     fn record(&self, room: RoomId, body: RoomCommand) -> Addressed {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
         payload::address(&command)
+    }
+
+    fn pay(&self, asker: &Asker, cost: Cost) -> Result<(), Error> {
+        self.admission.admit(&Payer::of(&asker.user, asker.network), cost).map_err(|error| error.to_protocol())
     }
 }
 
@@ -76,6 +82,7 @@ impl Methods for TestMethods {
 
     fn prepare_publish(&self, asker: &Asker, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
         let published = room_data(data)?;
+        self.pay(asker, Cost::Message)?;
         let (sender, client_id, content) = (asker.user.clone(), published.client_id, published.content);
         let send = Send { sender, client_id, device: None, prev: None, content, open: None };
         Ok(self.record(room, RoomCommand::Send(send)))
@@ -90,8 +97,17 @@ impl Methods for TestMethods {
     ) -> Result<Addressed, Error> {
         let (sender, content) = (asker.user.clone(), open_data(open)?);
         let open = Some(OpenChannel { channel: channel.to_owned(), history });
+        self.pay(asker, Cost::Message)?;
         let send = Send { sender, client_id: None, device: None, prev: None, content, open };
         Ok(self.record(RoomId::open(channel), RoomCommand::Send(send)))
+    }
+
+    fn ask(&self, asker: &Asker, rows: usize) -> Result<(), Error> {
+        self.pay(asker, Cost::Question { rows })
+    }
+
+    fn asked_in_vain(&self, asker: &Asker) {
+        self.admission.charge(&Payer::of(&asker.user, asker.network), Cost::Search);
     }
 
     fn sent(&self, _: &Asker, _: Partition, answer: Answer) -> Result<Bytes, Error> {
@@ -164,6 +180,7 @@ impl Rig {
             },
         ];
         config.limits.messages_per_minute = 0;
+        config.limits.questions_per_minute = 0;
         config.limits.connections_per_address = 0;
         config.auth = config::Auth { hmac_secret: Some(Secret::new(SECRET)), ..config::Auth::default() };
         change(&mut config);
@@ -193,7 +210,8 @@ impl Rig {
         let hub = hub.get().unwrap().clone();
         tokio::spawn(hub.clone().run());
         let verifier = Arc::new(Verifier::new(AuthOptions::from(&config.auth), env.clock.clone()).unwrap());
-        let methods = Arc::new(TestMethods { env: env.clone() });
+        let admission = Admission::new(Rates::from(&config.limits), &env.clock);
+        let methods = Arc::new(TestMethods { env: env.clone(), admission });
         let options = Options { refresh_grace, ..Options::new(&config, HISTORY) };
         let (e, m, s) = (env.clone(), metrics.clone(), shutdown.clone());
         let server = Arc::new(Server::new(hub.clone(), verifier, methods, e, m, options, s));
