@@ -219,6 +219,8 @@ section! {
         max_file_size: ByteSize = "10MiB",
         /// All files of one user.
         quota: ByteSize = "1GiB",
+        /// How many of them. 0: no bound.
+        files: u32 = "10000",
         /// Pixels of an image, width times height, of which a thumbnail is made. Above it the image is a file like others.
         pixels: u32 = "40000000",
         /// The bucket. "": files are kept in the folder.

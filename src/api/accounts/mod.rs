@@ -307,8 +307,14 @@ impl Accounts {
         Ok(Tokens { account, access, refresh, expires_in: self.options.access_ttl })
     }
 
-    /// Exchanges a refresh token.
-    pub async fn refresh(&self, token: &str, network: IpAddr) -> Result<Tokens, Refusal> {
+    /// Exchanges a refresh token. `admit` is asked for its owner before anything is written: whether one more is let
+    /// through, or after how many milliseconds.
+    pub async fn refresh(
+        &self,
+        token: &str,
+        network: IpAddr,
+        admit: impl Fn(&UserId) -> Result<(), u64> + Send,
+    ) -> Result<Tokens, Refusal> {
         let (id, shown) = token.split_once('.').ok_or(Refusal::Over)?;
         let (id, shown_hash) = (Uuid::try_parse(id).map_err(|_| Refusal::Over)?, secret::hash(shown));
         let now = self.env.now();
@@ -331,6 +337,9 @@ impl Accounts {
             return Err(Refusal::Banned);
         }
         self.guesses.came(account.id.as_str(), network);
+        if !again {
+            admit(&account.id).map_err(|retry_after_ms| Refusal::TooMany { retry_after_ms })?;
+        }
         let secret = secret::next(&known.salt, shown);
         if !again {
             let next = SignIn {

@@ -17,6 +17,8 @@ use super::{At, Body, Refused, Rest};
 use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
 use crate::api::failures::Kind;
+use crate::api::handlers;
+use crate::api::handlers::admission::{Cost, Payer};
 use crate::api::http::{self, HttpError};
 use crate::config::Secret;
 use crate::ids::{Timestamp, UserId};
@@ -244,9 +246,14 @@ async fn refresh(
     From(address): From,
     Body(Refresh { refresh_token }): Body<Refresh>,
 ) -> Result<Json<SignedInAs>, Refused> {
-    let refreshed = rest.accounts.refresh(&refresh_token, http::network(address)).await;
+    let admit = |user: &UserId| match rest.handlers.admission().admit(&Payer::of(user, None), Cost::CHANGE) {
+        Err(handlers::Error::TooManyRequests { retry_after_ms, .. }) => Err(retry_after_ms),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    let refreshed = rest.accounts.refresh(&refresh_token, http::network(address), admit).await;
     match told(&rest, Kind::Refresh, address, refreshed) {
         Ok(tokens) => Ok(Json(tokens.into())),
+        Err(refusal @ Refusal::TooMany { .. }) => Err(refusal.into()),
         Err(refusal) => {
             // Only guesses count: pages behind one address refresh all the time.
             rest.attempt(address)?;

@@ -172,6 +172,7 @@ async fn remove(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> R
 impl Rest {
     /// A file that this caller may see. To everybody else it is as if there were none.
     async fn visible(&self, caller: &Caller, id: Uuid) -> Result<Upload, Refused> {
+        self.admit(&caller.user, Cost::QUESTION)?;
         let upload = self.uploads.get(id).await?.ok_or_else(absent)?;
         match self.handlers.require_member(caller, upload.chat).await {
             Ok(()) => Ok(upload),

@@ -21,7 +21,7 @@ use self::image::Images;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RoomId, Timestamp, UserId};
-use crate::storage::uploads::{Objects, Part, SqliteUploads, Stream, Upload, UploadError};
+use crate::storage::uploads::{Objects, Part, Quota, SqliteUploads, Stream, Upload, UploadError};
 
 pub use image::small_type;
 pub use name::{clean, disposition};
@@ -46,7 +46,7 @@ pub struct Uploads {
     budget: Arc<Semaphore>,
     users: Mutex<HashMap<UserId, Arc<Semaphore>>>,
     most: usize,
-    quota: u64,
+    quota: Quota,
 }
 
 /// A place in the budget, until it is dropped.
@@ -80,7 +80,13 @@ impl Uploads {
             budget: Arc::new(Semaphore::new((BUDGET_BYTES / most).max(1))),
             users: Mutex::default(),
             most,
-            quota: config.uploads.quota.0 as u64,
+            quota: Quota {
+                bytes: config.uploads.quota.0 as u64,
+                files: match config.uploads.files {
+                    0 => u64::MAX,
+                    files => files.into(),
+                },
+            },
         }
     }
 
@@ -110,7 +116,9 @@ impl Uploads {
     /// # Errors
     /// It is; or the rows.
     pub async fn has_room(&self, user: &UserId) -> Result<(), UploadError> {
-        if self.rows.used(user).await? >= self.quota { Err(UploadError::Quota) } else { Ok(()) }
+        let used = self.rows.used(user).await?;
+        let full = used.bytes >= self.quota.bytes || used.files >= self.quota.files;
+        if full { Err(UploadError::Quota) } else { Ok(()) }
     }
 
     /// Takes a file: bytes first, then the row.

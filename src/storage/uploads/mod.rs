@@ -43,11 +43,20 @@ pub struct Upload {
     pub created_at: Timestamp,
 }
 
+/// How much a user's files come to, or may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// How many: a small file takes a place, too.
+    pub files: u64,
+}
+
 /// Why a file is not there, or not written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UploadError {
-    /// With it the user would have more bytes than he may.
-    #[error("your uploads are as large as they may be")]
+    /// With it the user would have more bytes, or more files, than he may.
+    #[error("your uploads are as many or as large as they may be")]
     Quota,
     /// The object store does not take or give it now.
     #[error("the files can't be reached: {0}")]

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use uuid::Uuid;
 
-use super::{Upload, UploadError, sql};
+use super::{Quota, Upload, UploadError, sql};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::accounts::SqliteAccounts;
 use crate::storage::store::sqlite::classify;
@@ -22,11 +22,11 @@ impl SqliteUploads {
         Self { pool: accounts.pool().clone() }
     }
 
-    /// Writes a row, unless the user's files are above `quota` bytes with it.
+    /// Writes a row, unless the user's files are above the quota with it.
     ///
     /// # Errors
     /// The quota, or the store; so for each of the following.
-    pub async fn add(&self, upload: &Upload, quota: u64) -> Result<(), UploadError> {
+    pub async fn add(&self, upload: &Upload, quota: Quota) -> Result<(), UploadError> {
         let (width, height) = upload.pixels.unzip();
         let done = sqlx::query(sql::ADD)
             .bind(upload.id.as_bytes().as_slice())
@@ -41,18 +41,21 @@ impl SqliteUploads {
             .bind(upload.created_at.as_i64())
             .bind(upload.user.as_str())
             .bind(signed(upload.size))
-            .bind(signed(quota))
+            .bind(signed(quota.bytes))
+            .bind(upload.user.as_str())
+            .bind(signed(quota.files))
             .execute(&self.pool)
             .await
             .map_err(classify)?;
         if done.rows_affected() == 0 { Err(UploadError::Quota) } else { Ok(()) }
     }
 
-    /// Bytes of a user's files.
-    pub async fn used(&self, user: &UserId) -> Result<u64, UploadError> {
-        let used: i64 =
-            sqlx::query_scalar(sql::USED).bind(user.as_str()).fetch_one(&self.pool).await.map_err(classify)?;
-        Ok(u64::try_from(used).unwrap_or(0))
+    /// What a user's files come to.
+    pub async fn used(&self, user: &UserId) -> Result<Quota, UploadError> {
+        let used = sqlx::query_as::<_, (i64, i64)>(sql::USED).bind(user.as_str()).fetch_one(&self.pool);
+        let (bytes, files) = used.await.map_err(classify)?;
+        let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok(Quota { bytes: unsigned(bytes), files: unsigned(files) })
     }
 
     /// The row of a file.

@@ -28,16 +28,20 @@ fn upload(number: u128, user: &str, size: u64) -> Upload {
     }
 }
 
+fn bytes(bytes: u64) -> Quota {
+    Quota { bytes, files: u64::MAX }
+}
+
 #[tokio::test]
 async fn a_row_is_read_as_it_was_written_and_removed_once() {
     let dir = tempfile::tempdir().unwrap();
     let rows = rows(dir.path()).await;
     let (image, plain) = (upload(1, "ann", 10), Upload { pixels: None, thumbnail: false, ..upload(2, "ann", 3) });
     for upload in [&image, &plain] {
-        rows.add(upload, 100).await.unwrap();
+        rows.add(upload, bytes(100)).await.unwrap();
         assert_eq!(rows.get(upload.id).await.unwrap().as_ref(), Some(upload));
     }
-    assert_eq!(rows.used(&image.user).await.unwrap(), 13);
+    assert_eq!(rows.used(&image.user).await.unwrap(), Quota { bytes: 13, files: 2 });
     assert!(rows.remove(image.id).await.unwrap());
     assert!(!rows.remove(image.id).await.unwrap());
     assert_eq!(rows.get(image.id).await.unwrap(), None);
@@ -49,7 +53,7 @@ async fn of_many_at_once_none_passes_the_quota() {
     let rows = rows(dir.path()).await;
     let all = (0..8).map(|number| {
         let rows = rows.clone();
-        tokio::spawn(async move { rows.add(&upload(number, "ann", 30), 100).await })
+        tokio::spawn(async move { rows.add(&upload(number, "ann", 30), bytes(100)).await })
     });
     let mut added = 0;
     for one in all.collect::<Vec<_>>() {
@@ -59,8 +63,12 @@ async fn of_many_at_once_none_passes_the_quota() {
         }
     }
     assert_eq!(added, 3);
-    rows.add(&upload(9, "bob", 100), 100).await.unwrap();
-    assert_eq!(rows.add(&upload(10, "bob", 1), 100).await, Err(UploadError::Quota));
+    rows.add(&upload(9, "bob", 100), bytes(100)).await.unwrap();
+    assert_eq!(rows.add(&upload(10, "bob", 1), bytes(100)).await, Err(UploadError::Quota));
+    let two = Quota { bytes: 100, files: 2 };
+    for (number, result) in [(20, Ok(())), (21, Ok(())), (22, Err(UploadError::Quota))] {
+        assert_eq!(rows.add(&upload(number, "cat", 1), two).await, result, "small ones are counted, too");
+    }
 }
 
 /// What holds for each object store.

@@ -87,7 +87,7 @@ async fn no_route_does_anything_for_who_has_used_up_his_share() {
             seen += 1;
         }
     }
-    assert!(seen > 30, "{seen} routes");
+    assert!(seen > 25, "{seen} routes");
     let others = rig.call("bob", "POST", &format!("/api/chats/{chat}/messages"), json!({ "body": "x" })).await;
     assert_eq!(others.status, 201);
     let channel = format!("room:{chat}");

@@ -70,7 +70,7 @@ async fn what_others_do_is_noticed_once_and_stays_read() {
 
 #[tokio::test]
 async fn events_are_taken_within_bounds() {
-    let rig = Rig::start().await;
+    let rig = Rig::with(|config| config.limits.changes_per_minute = 60).await;
     let good = json!({"events": [{"type": "page.opened", "data": {"page": "/"}}, {"type": "scrolled"}]});
     let taken = rig.call("alice", "POST", "/api/events", good.clone()).await;
     assert_eq!((taken.status, &taken.body), (202, &json!({"accepted": 2})));
