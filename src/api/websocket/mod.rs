@@ -71,7 +71,9 @@ async fn connect(
 async fn serve(upgraded: hyper::upgrade::Upgraded, server: Arc<Server>, format: Format, network: Option<IpAddr>) {
     match upgraded.downcast::<TokioIo<Moving<TcpStream>>>() {
         Ok(parts) => {
-            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format, network).run().await;
+            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format, network)
+                .run()
+                .await;
         }
         Err(_) => tracing::error!("a WebSocket over something that is no TCP connection"),
     }

@@ -92,7 +92,7 @@ async fn what_a_session_prepares_by_itself_is_paid_for_too() {
     let nobody = |n: u128, network| Asker { user: UserId::anonymous(Uuid::from_u128(n)), device: None, network };
     let publish = |asker: &Asker| {
         let data = Bytes::from_static(b"1");
-        let publish = Methods::prepare_open_publish(&f.handlers, asker, "news", HistoryBound::default(), data);
+        let publish = Methods::prepare_open_publish(&f.handlers, asker, "news", HistoryBound::default(), data.into());
         publish.map(drop).map_err(|error| error.code)
     };
     assert!(publish(&named).is_ok() && publish(&nobody(1, network(1))).is_ok());
