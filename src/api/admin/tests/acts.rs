@@ -40,11 +40,11 @@ async fn an_account_is_made_given_another_password_and_removed() {
     let tokens = accounts.log_in("carol@example.com", &password("battery staple"), client).await.unwrap();
     rig.connect(id);
     assert_eq!(rig.post(&format!("{path}/sign-out"), "").await, (200, json!({ "closed": 1 })));
-    assert!(accounts.refresh(&tokens.refresh, client.network).await.is_err());
+    assert!(accounts.refresh(&tokens.refresh, client.network, |_| Ok(())).await.is_err());
     rig.connect(id);
     assert_eq!(delete(&rig, &path).await, (200, json!({ "closed": 1 })));
     assert!(accounts.log_in("carol", &password("battery staple"), client).await.is_err());
-    assert!(accounts.refresh(&tokens.refresh, client.network).await.is_err());
+    assert!(accounts.refresh(&tokens.refresh, client.network, |_| Ok(())).await.is_err());
     assert_eq!(delete(&rig, &path).await.0, 404, "there is no account any more");
     assert_eq!(rig.post(&format!("{path}/password"), r#"{"password":"battery staple"}"#).await.0, 404);
     assert_eq!(rig.post("/admin/users", new).await.0, 201, "the name is free");
