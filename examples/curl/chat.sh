@@ -10,14 +10,12 @@ call() { # call METHOD PATH [BODY]
         -H "Idempotency-Key: $id" ${3:+--data "$3"}
 }
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
-# A text as JSON: backslash, quote, and what may not stand in a JSON string as it is.
+# A text as JSON: backslash, quote, tab and line end; other control characters, which may not stand there, are left out.
 json() {
-    printf '%s' "$1" | awk 'BEGIN { for (i = 1; i < 32; i++) code[sprintf("%c", i)] = sprintf("\\u%04x", i); printf "\"" }
-        NR > 1 { printf "\\n" }
-        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); out = ""
-          for (i = 1; i <= length($0); i++) { c = substr($0, i, 1); out = out (c in code ? code[c] : c) }
-          printf "%s", out }
-        END { printf "\"" }'
+    tab=$(printf '\t')
+    escaped=$(printf '%s' "$1" | tr -d '\001-\010\013-\037' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e "s/$tab/\\\\t/g" |
+        awk 'NR > 1 { printf "%s", "\\n" } { printf "%s", $0 }')
+    printf '"%s"' "$escaped"
 }
 failed() { # Says what the server has answered, and ends.
     echo "$1" >&2

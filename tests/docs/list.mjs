@@ -21,7 +21,7 @@ export const PAGES = {
   'README.md': [
     { starts: 'cargo run --release', run: 'serve' },
     { starts: 'import { Centrifuge }', run: 'save', as: 'chat.mjs' },
-    { starts: 'npm install centrifuge ws', run: 'shell', says: /acknowledged as seq \d+/ },
+    { starts: 'npm install --no-save', run: 'shell', says: /acknowledged as seq \d+/ },
     { starts: 'kervan config show --origin', run: 'shell', says: /# default/ },
   ],
   'docs/quickstart.md': [
