@@ -23,7 +23,7 @@ pub(super) struct Request {
 }
 
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load_to_serve(&request.settings)?;
+    let loaded = sources::load_to_find(&request.settings)?;
     let config = &loaded.config;
     let (data, dir) = (&config.data.dir, std::path::absolute(&request.dir)?);
     if !data.join(JOURNAL_DIR).exists() {
@@ -45,6 +45,7 @@ fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {
     match runtime.block_on(backup_at_rest(config, dir)) {
         Ok(made) => Ok((made.records, made.files.iter().map(|file| file.bytes).sum())),
         Err(AtRestError::Backup(error)) if error.is_refusal() => Err(Refused(error.to_string()).into()),
+        Err(AtRestError::Start(error)) if error.is_refusal() => Err(Refused(error.to_string()).into()),
         Err(error) => Err(error.into()),
     }
 }

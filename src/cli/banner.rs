@@ -23,7 +23,12 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     };
     let mut out = format!("Kervan {}, {mode}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| out.push_str(&format!("  {name:<10} {value}\n"));
-    let hint = if facts.config.auth.is_development() { "  in two tabs: alice and bob are there" } else { "" };
+    let hint = match facts.config.auth.is_development() {
+        true => "  in two tabs: alice and bob are there",
+        // They are there only while everybody can be them.
+        false if !facts.config.server.production => "  alice and bob are not: the secret is your own",
+        false => "",
+    };
     line("Open", &format!("http://{}/{hint}", facts.public));
     line("WebSocket", &format!("ws://{}/connection/websocket", facts.public));
     line("Health", &format!("http://{}/readyz?verbose", facts.public));

@@ -9,7 +9,7 @@ use super::{Settings, print, sources};
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load(settings)?;
+    let loaded = sources::load_to_find(settings)?;
     let address = reachable(loaded.config.server.public_address());
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))

@@ -34,6 +34,14 @@ pub(super) fn load_to_serve(settings: &Settings) -> anyhow::Result<Loaded> {
     Ok(config::load_to_serve(&gather(settings, Vec::new())?)?)
 }
 
+/// Loads the configuration for a command that looks for a running server or its data folder: it needs no secrets.
+///
+/// # Errors
+/// What can't be read.
+pub(super) fn load_to_find(settings: &Settings) -> anyhow::Result<Loaded> {
+    Ok(config::load_to_find(&gather(settings, Vec::new())?)?)
+}
+
 fn gather(settings: &Settings, more: Vec<Flag>) -> Result<Sources, Refused> {
     let flag = |name, key, value: &Option<String>| value.clone().map(|value| Flag { name, key, value });
     let flags =

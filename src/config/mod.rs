@@ -232,8 +232,19 @@ pub struct Loaded {
 /// # Errors
 /// All problems found, each with its key and place.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
-    let (loaded, problems) = gather(sources);
-    Problems::or(problems, loaded)
+    let Gathered { loaded, mut misread, contradictions } = gather(sources);
+    misread.extend(contradictions);
+    Problems::or(misread, loaded)
+}
+
+/// As [`load`], for whoever looks for a running server or its data folder: what can be read need not be complete. A server's
+/// secrets are often in its own environment alone, and whoever asks it needs none of them.
+///
+/// # Errors
+/// What can't be read.
+pub fn load_to_find(sources: &Sources) -> Result<Loaded, Problems> {
+    let Gathered { loaded, misread, .. } = gather(sources);
+    Problems::or(misread, loaded)
 }
 
 /// As [`load`], for whoever serves, or works on what is served.
@@ -242,7 +253,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 /// As [`load`]; and what this version can't serve with, though it is valid: PostgreSQL as the store, which comes with the
 /// cluster.
 pub fn load_to_serve(sources: &Sources) -> Result<Loaded, Problems> {
-    let (loaded, mut problems) = gather(sources);
+    let Gathered { loaded, misread: mut problems, contradictions } = gather(sources);
+    problems.extend(contradictions);
     if let Some(Database::Postgres(_)) = loaded.config.store.database_url {
         let what =
             "PostgreSQL comes with the cluster; this version serves from SQLite (`kervan migrate` takes PostgreSQL)";
@@ -251,8 +263,17 @@ pub fn load_to_serve(sources: &Sources) -> Result<Loaded, Problems> {
     Problems::or(problems, loaded)
 }
 
+/// What the sources come to.
+struct Gathered {
+    loaded: Loaded,
+    /// What could not be read.
+    misread: Vec<Problem>,
+    /// What was read and does not go together.
+    contradictions: Vec<Problem>,
+}
+
 /// All that the sources come to, and all that is wrong with it, in one round.
-fn gather(sources: &Sources) -> (Loaded, Vec<Problem>) {
+fn gather(sources: &Sources) -> Gathered {
     let (environment, notes) = environment::read(sources);
     let mut layers = Vec::new();
     layers.extend(sources.file.as_ref().map(|(path, text)| file::read(path, text)));
@@ -269,13 +290,13 @@ fn gather(sources: &Sources) -> (Loaded, Vec<Problem>) {
     let mut contradictions = Vec::new();
     check::check(&config, &origins, &mut contradictions);
     contradictions.retain(|found| !rests_on_a_misread_value(found, &problems));
-    problems.extend(contradictions);
     let mut warnings = check::warnings(&config);
     warnings.extend(notes.warnings);
     let file = sources.file.as_ref().map(|(path, _)| path.clone());
     let dotenv = sources.dotenv.as_ref().map(|(path, _)| path.clone()).filter(|_| !notes.from_dotenv.is_empty());
     let from_dotenv = dotenv.map(|path| (path, notes.from_dotenv));
-    (Loaded { config, origins, not_used_yet: notes.not_used_yet, warnings, file, from_dotenv }, problems)
+    let loaded = Loaded { config, origins, not_used_yet: notes.not_used_yet, warnings, file, from_dotenv };
+    Gathered { loaded, misread: problems, contradictions }
 }
 
 /// What was misread may make the rest of its section look wrong, and a key that can't be read makes production look

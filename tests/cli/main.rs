@@ -146,6 +146,23 @@ fn the_environment_of_a_node_system_gets_one_error_that_names_all_of_it_and_the_
 }
 
 #[test]
+fn whoever_asks_a_server_needs_none_of_its_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cluster.toml"), "[server]\nproduction = true\nhost = \"127.0.0.1\"\n").unwrap();
+    let mut command = kervan(dir.path());
+    command.args(["--port", "0"]).env("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+    let server = Running::start_with(command, Stdio::null());
+    let port = server.public.rsplit_once(':').unwrap().1;
+    for arguments in [&["user", "list"][..], &["backup", "copy"], &["health", "--port", port]] {
+        let output = run(dir.path(), arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(code_and_error(&run(dir.path(), &["config", "check"])).0, 2, "a start would need it");
+    drop(server);
+    assert_eq!(run(dir.path(), &["backup", "again"]).status.code(), Some(0), "nor without a server");
+}
+
+#[test]
 fn the_version_is_said() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(stdout(&run(dir.path(), &["version"])), concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -51,7 +51,7 @@ export const PAGES = {
     { starts: 'useradd --system', not: 'makes a user and folders of the machine' },
     {
       starts: 'kervan backup --config /etc/kervan/cluster.toml', run: 'shell', says: /^backup of .* records/,
-      server: 'export JWT_SECRET=0123456789abcdef0123456789abcdef\nkervan serve --config /etc/kervan/cluster.toml',
+      server: 'JWT_SECRET=0123456789abcdef0123456789abcdef kervan serve --config /etc/kervan/cluster.toml',
     },
   ],
   'docs/admin.md': [

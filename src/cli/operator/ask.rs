@@ -47,7 +47,7 @@ impl Server {
             flag.clone().or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
         };
         let Some(url) = given(&remote.url, URL) else {
-            let loaded = sources::load(&asking.here.settings)?;
+            let loaded = sources::load_to_find(&asking.here.settings)?;
             return Self::holding(&loaded.config.data.dir);
         };
         let base = base_of(&url, remote.insecure_http)?;
