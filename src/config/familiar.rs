@@ -80,7 +80,9 @@ pub(super) fn database(variables: &[Variable]) -> Option<Result<Setting, Problem
     let wrong = |what: String| Err(Problem { path: "store.database_url".to_owned(), origin: origin.clone(), what });
     let part = |name: &str| parts.iter().find(|part| part.name == name).and_then(|part| part.value.to_str());
     let (Some(name), Some(user)) = (part("DB_NAME"), part("DB_USER")) else {
-        return Some(wrong("a database's address takes DB_NAME and DB_USER as well".to_owned()));
+        return Some(wrong(
+            "a database's address takes DB_NAME and DB_USER as well, and PostgreSQL comes with the cluster".to_owned(),
+        ));
     };
     let read = match part("DB_PASSWORD_FILE") {
         Some(path) => match std::fs::read_to_string(path) {
