@@ -115,14 +115,14 @@ test('a ban is done from the page, and taken back', async () => {
   await page.getByRole('button', { name: 'Ban…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Ban', exact: true }).click();
   await page.getByRole('cell', { name: 'banned', exact: true }).waitFor();
-  await page.getByText('Nobody is connected.').waitFor();
+  await page.getByText('bob is not connected.').waitFor();
   await page.getByRole('button', { name: 'Unban…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Unban', exact: true }).click();
   await page.getByRole('cell', { name: 'banned', exact: true }).waitFor({ state: 'detached' });
   await bob.close();
 });
 
-test('the way of a message is a waterfall', async () => {
+test('the trace of a message is a waterfall', async () => {
   const { alice, ids: [room] } = await rooms(1);
   const page = await look('rooms');
   await page.getByRole('button', { name: 'room 0' }).click();
@@ -133,7 +133,7 @@ test('the way of a message is a waterfall', async () => {
   const way = page.getByRole('img', { name: /received after 0 µs, appended after \d+ µs, .*acknowledged after/ });
   await way.waitFor();
   assert.ok(!(await page.content()).includes('watched'), 'what was said is nobody’s business here');
-  await page.screenshot({ path: `${SHOTS}inspector-ways.png` });
+  await page.screenshot({ path: `${SHOTS}inspector-traces.png` });
 });
 
 test('the map tells of each slot, by pointer and by keyboard', async () => {
@@ -180,6 +180,72 @@ test('a token is asked for where one is needed, and a wrong one is said', async 
   assert.equal(await page.evaluate(() => localStorage.length), 0, 'it is gone with the tab');
 });
 
+test('a server that hangs is seen to hang, and its figures to be old', async () => {
+  const page = await look();
+  await row(page, 'partitions').waitFor();
+  expected = /Failed to load|TimeoutError|timed out/;
+  server.child.kill('SIGSTOP');
+  try {
+    await page.getByRole('alert').getByText(/^No answer for \d+ s\. What is shown is from \d/).waitFor({ timeout: 15_000 });
+    await page.getByRole('status').getByText('no answer').waitFor();
+    assert.equal(await page.locator('.page.stale').count(), 1);
+    await page.screenshot({ path: `${SHOTS}inspector-silent.png` });
+  } finally {
+    server.child.kill('SIGCONT');
+  }
+  await page.locator('.page.stale').waitFor({ state: 'detached' });
+});
+
+test('rooms are found by title, have an address, and an operator acts there', async () => {
+  const { alice, ids } = await rooms(3);
+  await alice(`chats/${ids[1]}/messages`, { body: 'to be taken away' });
+  const page = await look('rooms');
+  await page.getByRole('button', { name: 'room 2' }).waitFor();
+  await page.getByLabel('Find rooms').fill('OOM 1');
+  await page.getByRole('button', { name: 'room 2' }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'room 1' }).click();
+  assert.equal(new URL(page.url()).hash, `#rooms/${ids[1]}`);
+  await page.reload();
+  const detail = page.getByRole('complementary');
+  await detail.getByText('expires', { exact: true }).waitFor();
+  assert.ok(!/\b1[0-9]{12}\b/.test(await detail.innerText()), 'times are written as times');
+  const dialog = page.getByRole('dialog');
+  await detail.getByRole('button', { name: /^Delete message/ }).click();
+  await dialog.getByRole('button', { name: 'Delete', exact: true }).click();
+  await detail.getByRole('cell', { name: 'deleted', exact: true }).waitFor();
+  await detail.getByRole('button', { name: 'Kick bob' }).click();
+  await dialog.getByRole('button', { name: 'Kick', exact: true }).click();
+  await detail.getByRole('cell', { name: /^kicked/ }).waitFor();
+  await detail.getByRole('button', { name: 'End…' }).click();
+  await dialog.getByRole('button', { name: 'End', exact: true }).click();
+  await detail.getByText('ended', { exact: true }).waitFor();
+  await detail.getByRole('button', { name: 'alice', exact: true }).click();
+  await page.getByRole('region', { name: 'User alice' }).waitFor();
+  await page.goBack();
+  await detail.getByRole('heading', { name: 'room 1' }).waitFor();
+});
+
+test('actors have names, are sorted by their heads, and stand still under the pointer', async () => {
+  const { alice, ids } = await rooms(8);
+  const page = await look();
+  await page.getByLabel('Kind', { exact: true }).selectOption('room');
+  await page.getByRole('button', { name: /^room 5/ }).waitFor();
+  await page.getByRole('button', { name: 'handled' }).click();
+  await page.getByRole('columnheader', { name: 'handled' }).and(page.locator('[aria-sort=descending]')).waitFor();
+  const order = () => page.locator('tr[data-path]').evaluateAll(rows => rows.map(row => row.dataset.path));
+  await page.locator('tr[data-path]').nth(3).hover();
+  await page.getByText('order kept while you point').waitFor();
+  const before = await order();
+  const last = before.at(-1).split('room:')[1];
+  for (let i = 0; i < 20; i++) await alice(`chats/${last}/messages`, { body: `busy ${i}` });
+  await page.waitForFunction(path => Number(document.querySelector(`tr[data-path="${path}"] td:nth-child(4)`).textContent) > 15, before.at(-1));
+  assert.deepEqual(await order(), before, 'while one points at them');
+  await page.mouse.move(5, 5);
+  await page.waitForFunction(path => document.querySelector('tr[data-path]').dataset.path === path, before.at(-1));
+  await page.getByLabel('Refresh').selectOption('paused');
+  assert.ok(ids.includes(last));
+});
+
 for (const [name, options] of Object.entries({
   light: { colorScheme: 'light' }, dark: { colorScheme: 'dark' }, phone: { viewport: { width: 390, height: 780 } },
 })) {
@@ -187,7 +253,7 @@ for (const [name, options] of Object.entries({
     await rooms(3);
     const page = await look('', options);
     for (const [view, there] of Object.entries({
-      Actors: row(page, 'partitions'), Partitions: page.getByText(/^slot 0:/), Ways: page.getByLabel('Room', { exact: true }),
+      Actors: row(page, 'partitions'), Partitions: page.getByText(/^slot 0:/), Traces: page.getByLabel('Room', { exact: true }),
       Rooms: page.getByRole('button', { name: 'room 1' }), Users: page.getByRole('button', { name: 'alice', exact: true }),
       Log: page.getByText('the journal is open'),
     })) {

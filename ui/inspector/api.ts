@@ -4,7 +4,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
 export interface Actor {
-  path: string; kind: string; state: string; depth: number; handled: number; rate: number; quiet_ms: number; age_ms: number;
+  path: string; name?: string; kind: string; state: string; depth: number; handled: number; rate: number | null; quiet_ms: number; age_ms: number;
   restarts: number; children: number; below?: { depth: number; rate: number }; acts: string[];
 }
 export interface Page<T> { items: T[]; next: string | null; total?: number }
@@ -29,6 +29,13 @@ export class ApiError extends Error {
 }
 
 const TOKEN = 'kervan.admin.token';
+// For a look, and for something that is done.
+const LOOK_MS = 3_000;
+const ACT_MS = 30_000;
+// When the server answered last, whatever it said.
+export const answered = signal(Date.now());
+// Milliseconds between two looks; 0: none until it is asked for.
+export const pace = signal(1_000);
 // Whether the server asks for a token, and why the last one was not good.
 export const locked = signal<string | undefined>(undefined);
 
@@ -45,7 +52,10 @@ export async function ask<T>(path: string, method = 'GET', body?: object): Promi
     headers['x-kervan-admin'] = '1';
     headers['content-type'] = 'application/json';
   }
-  const answer = await fetch(`/admin/${path}`, { method, headers, body: body ? JSON.stringify(body) : undefined });
+  // A server that hangs takes connections and says nothing: that has to be seen.
+  const signal = AbortSignal.timeout(method === 'GET' ? LOOK_MS : ACT_MS);
+  const answer = await fetch(`/admin/${path}`, { method, headers, signal, body: body ? JSON.stringify(body) : undefined });
+  answered.value = Date.now();
   if (answer.status === 204) return undefined as T;
   const json = await answer.json().catch(() => ({}));
   if (answer.ok) return json;
@@ -85,8 +95,8 @@ export function useAsked<T>(path: string | undefined, every = 1_000): Asked<T> {
       }
     };
     void look();
-    const timer = setInterval(() => void look(), every);
+    const timer = pace.value ? setInterval(() => void look(), Math.max(every, pace.value)) : undefined;
     return () => { over = true; clearInterval(timer); };
-  }, [path, every, turn, locked.value]);
+  }, [path, every, turn, locked.value, pace.value]);
   return { value: state.path === path ? state.value : undefined, error: state.error, again: () => setTurn(turn + 1) };
 }

@@ -61,6 +61,7 @@ export function Log({ warnings }: { warnings: Warning[] }) {
           <input type="search" aria-label="Text in the log" placeholder="Text" value={text} onInput={event => setText(event.currentTarget.value)} />
           <button type="button" aria-pressed={!following} onClick={() => setFollowing(!following)}>{following ? 'Pause' : 'Follow'}</button>
         </form>
+        <p class="quiet">Shown is what the server logs: connections and refused requests from <code>RUST_LOG=kervan=debug</code> on.</p>
         {error && <p class="error" role="alert">{error}</p>}
         <div class="tail" ref={box} tabIndex={0} role="log" aria-label="Log lines">
           {lines.map(line => (

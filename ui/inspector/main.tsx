@@ -3,50 +3,64 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Actors } from './actors';
-import { type Overview, type Page, type Warning, locked, unlock, useAsked } from './api';
+import { type Overview, type Page, type Warning, answered, locked, pace, unlock, useAsked } from './api';
 import { Log } from './log';
 import { Partitions } from './partitions';
-import { Spark, count, span } from './parts';
-import { Rooms, Users } from './people';
-import { Ways } from './ways';
+import { Spark, clock, count, span } from './parts';
+import { VIEWS, go, place } from './place';
+import { Theme } from './theme';
+import { Users } from './users';
+import { Rooms } from './rooms';
+import { Traces } from './traces';
 
-const VIEWS = { actors: 'Actors', partitions: 'Partitions', ways: 'Ways', rooms: 'Rooms', users: 'Users', log: 'Log' } as const;
-type View = keyof typeof VIEWS;
-const named = (): View => { const name = location.hash.slice(1) as View; return name in VIEWS ? name : 'actors'; };
+// Longer than a look may take, and its repetition.
+const SILENT_MS = 4_500;
 
 function Inspector() {
-  const [view, setView] = useState<View>(named());
-  const [room, setRoom] = useState('');
+  const { view, what } = place.value;
   const overview = useAsked<Overview>('overview');
   const warnings = useAsked<Page<Warning>>('warnings', 2_000);
-  useEffect(() => {
-    const change = () => setView(named());
-    addEventListener('hashchange', change);
-    return () => removeEventListener('hashchange', change);
-  }, []);
-  const follow = (room: string) => { setRoom(room); location.hash = 'ways'; };
+  const silent = useSilence();
+  const follow = (room: string) => go('traces', room);
   const found = warnings.value?.items ?? [];
   if (locked.value !== undefined) return <Lock why={locked.value} />;
   return (
-    <div class="page">
+    <div class={`page ${silent ? 'stale' : ''}`}>
+      {silent > 0 && <p class="banner" role="alert">No answer for {Math.round(silent / 1_000)} s. What is shown is from {clock(answered.value)}.</p>}
       <header class="top">
         <h1>Kervan</h1>
         <nav aria-label="Views">{Object.entries(VIEWS).map(([key, words]) => (
           <a key={key} href={`#${key}`} aria-current={view === key ? 'page' : undefined}>{words}{key === 'log' && found.length > 0 && <span class="badge">{found.length}</span>}</a>
         ))}</nav>
-        <Health overview={overview.value} error={overview.error} />
+        <Health overview={silent ? undefined : overview.value} error={silent ? 'no answer' : overview.error} />
+        <select aria-label="Refresh" value={pace.value} onChange={event => { pace.value = Number(event.currentTarget.value); }}>
+          <option value={1_000}>each second</option><option value={5_000}>each 5 s</option><option value={30_000}>each 30 s</option><option value={0}>paused</option>
+        </select>
+        <Theme />
       </header>
       <Numbers overview={overview.value} />
       <main>
-        {view === 'actors' && <Actors follow={follow} />}
+        {view === 'actors' && <Actors chosen={what} follow={follow} />}
         {view === 'partitions' && <Partitions />}
-        {view === 'ways' && <Ways room={room} setRoom={setRoom} />}
-        {view === 'rooms' && <Rooms follow={follow} />}
-        {view === 'users' && <Users />}
+        {view === 'traces' && <Traces room={what} />}
+        {view === 'rooms' && <Rooms chosen={what} follow={follow} />}
+        {view === 'users' && <Users chosen={what} />}
         {view === 'log' && <Log warnings={found} />}
       </main>
     </div>
   );
+}
+
+// For how many milliseconds the server has not answered, if that is too long: nothing asked and nothing answered is none.
+function useSilence(): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  const since = now - answered.value;
+  const asks = pace.value > 0 && !document.hidden && locked.value === undefined;
+  return asks && since > SILENT_MS + Math.max(0, pace.value - 1_000) ? since : 0;
 }
 
 function Health({ overview, error }: { overview?: Overview; error?: string }) {
@@ -67,7 +81,7 @@ function Numbers({ overview }: { overview?: Overview }) {
     const before = past.current;
     const seconds = before ? Math.max(.2, (overview.now - before.at) / 1_000) : 1;
     now.current = {
-      clients: overview.clients, rooms: overview.resident_rooms, users: overview.resident_users,
+      clients: overview.clients, 'rooms in memory': overview.resident_rooms, 'users in memory': overview.resident_users,
       'messages a second': before ? (overview.messages_accepted - before.accepted) / seconds : 0,
       'deliveries a second': before ? (overview.deliveries - before.deliveries) / seconds : 0,
       'waiting messages': overview.mailbox_depth ?? 0, lag: overview.lag_records ?? 0, restarts: overview.actor_restarts,

@@ -69,7 +69,7 @@ export function Partitions() {
       </section>
       <section class="scroll" aria-label="Partitions" tabIndex={0}>
         <table>
-          <thead><tr><th class="num">partition</th><th>state</th><th class="num">head</th><th class="num">applied</th><th class="num">stored</th><th class="num">lag</th><th class="num">waits</th><th class="num">a second</th><th class="num">resident</th></tr></thead>
+          <thead><tr><th class="num">partition</th><th>state</th><th class="num">head</th><th class="num">applied</th><th class="num">stored</th><th class="num">lag</th><th class="num">queue</th><th class="num">rate/s</th><th class="num">in memory</th></tr></thead>
           <tbody>{busy.map(item => (
             <tr key={item.partition} onClick={() => setSlot(item.slots[0])}>
               <td class="num">{item.partition}</td><td><span class={`state ${item.state}`}>{item.halted ?? item.state}</span></td>

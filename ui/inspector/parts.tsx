@@ -19,16 +19,21 @@ export function span(ms: number): string {
   return s < 172_800 ? `${Math.floor(s / 3_600)} h` : `${Math.floor(s / 86_400)} d`;
 }
 
+export const bytes = (number: number) => number < 1_000 ? `${number} B` : `${count(Math.round(number / 100) / 10)} KB`;
+
+export const moment = (at: number) => new Date(at).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
+
 export const clock = (at: number) => new Date(at).toLocaleTimeString([], { hour12: false });
 
 // The last values of something, drawn small.
 export function Spark({ values }: { values: number[] }) {
-  const most = Math.max(...values, 1e-9);
+  // Of small numbers a change of one is no alarm.
+  const most = Math.max(...values, 10);
   const points = values.map((value, index) => `${index * 2},${13 - (value / most) * 12}`).join(' ');
   return <svg class="spark" width="60" height="14" viewBox="0 0 60 14" aria-hidden="true"><polyline points={points} /></svg>;
 }
 
-export interface Act { title: string; text: string; path: string; body?: object; done?: () => void }
+export interface Act { title: string; text: string; path: string; method?: string; body?: object; done?: () => void }
 
 // Asks before anything is done, does it, and says what came of it.
 export function Confirm({ act, close }: { act: Act; close: () => void }) {
@@ -40,7 +45,7 @@ export function Confirm({ act, close }: { act: Act; close: () => void }) {
     event.preventDefault();
     setBusy(true);
     try {
-      await ask(act.path, 'POST', act.body ?? {});
+      await ask(act.path, act.method ?? 'POST', act.method === 'DELETE' ? undefined : act.body ?? {});
       act.done?.();
       close();
     } catch (failed: any) {
@@ -63,11 +68,32 @@ export function Confirm({ act, close }: { act: Act; close: () => void }) {
   );
 }
 
+// A value in words: the unit stands last in its key.
+function said(key: string, value: unknown): string {
+  if (value === null || value === undefined || value === '') return '–';
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (typeof value === 'object') return Array.isArray(value) ? value.join(' to ') : JSON.stringify(value);
+  if (typeof value !== 'number') return String(value);
+  if (key.endsWith('_at') || key === 'since') return moment(value);
+  if (key.endsWith('_ms')) return value ? span(value) : '–';
+  return key.endsWith('_bytes') ? bytes(value) : String(value);
+}
+
+// A column's head that sorts by it.
+export function Sorter({ by, sort, set, num, children }: { by: string; sort: string; set: (by: string) => void; num?: boolean; children: ComponentChildren }) {
+  const is = by === sort;
+  return (
+    <th class={num ? 'num' : ''} aria-sort={is ? (by === 'path' ? 'ascending' : 'descending') : undefined}>
+      <button class={`link sorter ${is ? 'is' : ''}`} onClick={() => set(by)}>{children}{is ? (by === 'path' ? ' ▴' : ' ▾') : ''}</button>
+    </th>
+  );
+}
+
 export function Facts({ of }: { of: Record<string, unknown> }) {
   return (
     <dl class="facts">
       {Object.entries(of).map(([key, value]) => (
-        <div key={key}><dt>{key.replaceAll('_', ' ')}</dt><dd>{typeof value === 'object' ? JSON.stringify(value) : String(value)}</dd></div>
+        <div key={key}><dt>{key.replace(/_(at|ms|bytes)$/, '').replaceAll('_', ' ')}</dt><dd>{said(key, value)}</dd></div>
       ))}
     </dl>
   );

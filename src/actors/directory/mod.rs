@@ -34,11 +34,13 @@ pub enum Part {
     Relay = 3,
     /// Ends rooms whose time is over.
     Expiry = 4,
+    /// Hands events to connections.
+    Hub = 5,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Root, Self::Workers, Self::Projector, Self::Relay, Self::Expiry];
+    pub const ALL: [Self; 6] = [Self::Root, Self::Workers, Self::Projector, Self::Relay, Self::Expiry, Self::Hub];
 }
 
 /// What the residents of a partition add up to, at the last sample.

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::asked::{Params, bad, not_found, page_size};
-use super::partitions;
-use super::tree::{ActorId, KINDS, Scope, Seen, look, walk};
+use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
+use super::{names, partitions};
 use super::{Admin, Live, Shared};
-use crate::actors::directory;
+use crate::actors::directory::{self, Part};
 use crate::actors::fold::EntityState;
 use crate::actors::gateway::hub::Wire;
 use crate::api::http::HttpError;
@@ -24,11 +24,15 @@ use crate::ids::Partition;
 #[derive(Serialize)]
 pub(super) struct Row {
     path: String,
+    /// What people call it, if it has a name and the page is short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     kind: &'static str,
     state: &'static str,
     depth: u32,
     handled: u64,
-    rate: f64,
+    /// None of a connection: it is not sampled.
+    rate: Option<f64>,
     quiet_ms: u64,
     age_ms: u64,
     restarts: u16,
@@ -51,11 +55,12 @@ impl Row {
         let per_second = |milli: u64| milli as f64 / 1_000.0;
         Self {
             path: id.to_string(),
+            name: None,
             kind: id.kind(),
             state: figures.state.name(),
             depth: figures.depth,
             handled: figures.handled,
-            rate: per_second(u64::from(figures.rate_milli)),
+            rate: (id.kind() != "session").then(|| per_second(u64::from(figures.rate_milli))),
             quiet_ms: u64::from(figures.quiet_s) * 1_000,
             age_ms: u64::from(figures.age_s) * 1_000,
             restarts: figures.restarts,
@@ -147,7 +152,24 @@ impl Ord for Line {
 
 /// `GET /admin/actors`.
 pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Found>, HttpError> {
-    find(admin.live()?, &admin, &wanted).map(Json)
+    let live = admin.live()?;
+    let mut found = find(live, &admin, &wanted)?;
+    if found.items.len() <= names::NAMED {
+        for row in &mut found.items {
+            row.name = match row.path.parse() {
+                Ok(id) => names::of_actor(live, &id).await,
+                Err(NoPath) => None,
+            };
+        }
+    }
+    Ok(Json(found))
+}
+
+/// Takes the rates anew. The hub has no mailbox: what it handles is what it hands out.
+fn sample(live: &Live, admin: &Admin) {
+    let directory = live.node.directory();
+    directory.part(Part::Hub).has_done(admin.metrics.deliveries.get(), directory.now());
+    directory.sample();
 }
 
 /// Walks over the scope and keeps the page only: of 100,000 actors no more than a page is ever held or written.
@@ -158,7 +180,7 @@ fn find(live: &Live, admin: &Admin, wanted: &Wanted) -> Result<Found, HttpError>
     let depth = wanted.depth.unwrap_or(if filtered { usize::MAX } else { 1 });
     check(wanted)?;
     let after = wanted.after.as_deref().map(place).transpose()?;
-    live.node.directory().sample();
+    sample(live, admin);
     let (mut kept, mut total, mut path) = (BinaryHeap::new(), 0, PathText::default());
     walk(live, &admin.env, Scope { parent: &parent, depth }, &mut |seen| {
         if !fits(wanted, &seen, &mut path) {
@@ -254,10 +276,11 @@ fn place(after: &str) -> Result<(Reverse<u64>, ActorId), HttpError> {
 pub(super) async fn detail(State(admin): Shared, Path(path): Path<String>) -> Result<Json<Value>, HttpError> {
     let live = admin.live()?;
     let id: ActorId = path.parse().map_err(|_| not_found("actor"))?;
-    live.node.directory().sample();
+    sample(live, &admin);
     let seen = look(live, &admin.env, &id).ok_or_else(|| not_found("actor"))?;
     let summary = summary(&admin, live, &id).await;
-    Ok(Json(json!({ "actor": Row::of(&seen), "summary": summary })))
+    let actor = Row { name: names::of_actor(live, &id).await, ..Row::of(&seen) };
+    Ok(Json(json!({ "actor": actor, "summary": summary })))
 }
 
 /// What an actor holds, in a few words; null if it can't say now.

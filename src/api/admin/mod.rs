@@ -25,6 +25,7 @@ pub mod audit;
 pub mod guard;
 pub mod log;
 mod moderation;
+mod names;
 mod overview;
 mod partitions;
 mod people;

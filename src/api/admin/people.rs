@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::{Body, Page, Params, bad, not_found, page_size, stored};
 use super::guard::Who;
+use super::names;
 use super::sessions::Session;
 use super::{Admin, Live, Shared};
 use crate::actors::fold::Entity;
@@ -25,6 +26,9 @@ const ROOMS: usize = 100;
 #[derive(Serialize)]
 pub(super) struct Row {
     id: UserId,
+    /// What people call somebody with an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
     head: Seq,
@@ -44,6 +48,7 @@ impl Row {
             sessions: live.hub.sessions().of(&row.user).len(),
             banned: live.accounts.is_banned(&row.user),
             resident: live.node.directory().resident(&Entity::User(row.user.clone())).is_some(),
+            name: None,
             id: row.user,
         }
     }
@@ -54,6 +59,8 @@ impl Row {
 pub(super) struct Wanted {
     after: Option<String>,
     limit: Option<usize>,
+    /// A part of the id, or the start of a name.
+    text: Option<String>,
 }
 
 /// `GET /admin/users`: by id.
@@ -61,9 +68,39 @@ pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(UserId::new).transpose().map_err(|_| bad("after: expected a user's id"))?;
-    let rows = live.node.store().users(after.as_ref(), limit + 1).await.map_err(stored)?;
-    let rows = rows.into_iter().map(|row| Row::of(live, row)).collect();
-    Ok(Json(Page::new(rows, limit, |row: &Row| row.id.to_string())))
+    let mut page = match wanted.text.as_deref().filter(|text| !text.is_empty()) {
+        None => {
+            let rows = live.node.store().users(after.as_ref(), limit + 1).await.map_err(stored)?;
+            Page::new(rows, limit, |row: &UserRow| row.user.to_string())
+        }
+        Some(text) => search(live, text, after, limit).await?,
+    };
+    let next = page.next.take();
+    let mut items: Vec<_> = page.items.into_iter().map(|row| Row::of(live, row)).collect();
+    if items.len() <= names::NAMED {
+        for row in &mut items {
+            row.name = names::of_user(live, &row.id).await;
+        }
+    }
+    Ok(Json(Page { items, next }))
+}
+
+/// By a part of the id. Those whose name fits come first, on the first page: they are on no later one.
+async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) -> Result<Page<UserRow>, HttpError> {
+    let called = names::users_called(live, text, limit).await;
+    let mut first = Vec::new();
+    if after.is_none() {
+        for user in &called {
+            first.extend(live.node.store().user(user).await.map_err(stored)?.user);
+        }
+    }
+    let store = live.node.store();
+    let read = |after: Option<UserId>, limit| async move { store.users(after.as_ref(), limit).await };
+    let fits = |row: &UserRow| names::holds(text, [row.user.as_str()]) && !called.contains(&row.user);
+    let room = limit.saturating_sub(first.len()).max(1);
+    let mut page = names::search(after, room, read, |row| row.user.clone(), fits).await?;
+    page.items.splice(0..0, first);
+    Ok(page)
 }
 
 /// One user.

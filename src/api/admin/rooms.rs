@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::asked::{Page, Params, bad, not_found, page_size, stored};
 use super::guard::Who;
+use super::names;
 use super::{Live, Shared};
 use crate::actors::fold::Entity;
 use crate::actors::room::command::RoomKind;
@@ -73,6 +74,8 @@ impl Row {
 pub(super) struct Wanted {
     after: Option<String>,
     limit: Option<usize>,
+    /// A part of the title, the channel or the id.
+    text: Option<String>,
 }
 
 /// `GET /admin/rooms`: by id.
@@ -81,9 +84,15 @@ pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(|after| after.parse().map(RoomId)).transpose();
     let after = after.map_err(|_| bad("after: expected a room's id"))?;
-    let rows = live.node.store().rooms(after, limit + 1).await.map_err(stored)?;
-    let rows = rows.into_iter().map(|chat| Row::of(live, chat)).collect();
-    Ok(Json(Page::new(rows, limit, |row: &Row| row.id.to_string())))
+    let Some(text) = wanted.text.filter(|text| !text.is_empty()) else {
+        let rows = live.node.store().rooms(after, limit + 1).await.map_err(stored)?;
+        let rows = rows.into_iter().map(|chat| Row::of(live, chat)).collect();
+        return Ok(Json(Page::new(rows, limit, |row: &Row| row.id.to_string())));
+    };
+    let read = |after, limit| live.node.store().rooms(after, limit);
+    let fits = |chat: &ChatRow| names::holds(&text, [&chat.title, &chat.channel, chat.room.to_string().as_str()]);
+    let Page { items, next } = names::search(after, limit, read, |chat| chat.room, fits).await?;
+    Ok(Json(Page { items: items.into_iter().map(|chat| Row::of(live, chat)).collect(), next }))
 }
 
 /// One room.

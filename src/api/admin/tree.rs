@@ -87,6 +87,7 @@ impl ActorId {
 fn worker(part: Part) -> &'static str {
     match part {
         Part::Root => "root",
+        Part::Hub => "hub",
         Part::Workers => "workers",
         Part::Projector => "projector",
         Part::Relay => "relay",
@@ -268,9 +269,12 @@ fn of_sessions(live: &Live) -> Seen {
     Seen { children, below: (waiting, 0), ..leaf(ActorId::Sessions, family(live)) }
 }
 
-/// The hub is no actor of its own: it works in the tasks of those who call it, and has no mailbox.
+/// The hub is no actor of its own: it works in the tasks of those who call it, and has no mailbox. What it handles are
+/// deliveries.
 fn of_hub(live: &Live) -> Seen {
-    leaf(ActorId::Hub, family(live))
+    let directory = live.node.directory();
+    let Figures { handled, rate_milli, quiet_s, .. } = directory.part(Part::Hub).figures(directory.now());
+    leaf(ActorId::Hub, Figures { handled, rate_milli, quiet_s, ..family(live) })
 }
 
 /// What has no figures of its own.

@@ -188,3 +188,16 @@ async fn the_listener_lets_in_who_may_ask() {
     let config = rig.raw("GET", "/admin/config", &[host, ("authorization", &key)], "").await.1.to_string();
     assert!(config.contains("***") && !config.contains("of the tests"), "{config}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hub_handles_what_it_hands_out() {
+    let rig = Rig::start().await;
+    rig.ok("/admin/actors/hub").await;
+    rig.engine.node().context().metrics.deliveries.inc_by(310);
+    let hub = rig.ok("/admin/actors/hub").await;
+    assert_eq!(hub["actor"]["handled"], 310);
+    assert_eq!(hub["actor"]["depth"], 0);
+    let client = rig.connect("ann").client;
+    let session = rig.ok(&format!("/admin/actors/sessions/{client}")).await;
+    assert_eq!((&session["actor"]["rate"], &session["actor"]["name"]), (&json!(null), &json!("ann")));
+}

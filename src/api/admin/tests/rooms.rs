@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::rig::{Rig, texts};
+use crate::ids::UserId;
 use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,4 +142,31 @@ async fn the_way_of_a_message_is_told_stage_by_stage_without_what_it_says() {
     {
         assert_eq!(rig.post("/admin/traces", &wish.to_string()).await.0, 400, "{wish}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_and_users_are_found_by_what_people_call_them() {
+    let rig = Rig::start().await;
+    for title in ["Team 15", "Team 16", "Plans"] {
+        rig.call("ann", "room.create", json!({ "kind": "group", "members": ["bob"], "title": title })).await;
+    }
+    rig.engine.accounts().provide(&UserId::new("ann").unwrap(), "Ann Onym").await.unwrap();
+    rig.settle().await;
+    let titles = async |text: &str| {
+        let mut found = texts(&rig.all(&format!("/admin/rooms?text={text}&"), 1).await, "title");
+        found.sort();
+        found
+    };
+    assert_eq!(titles("team").await, ["Team 15", "Team 16"]);
+    assert_eq!(titles("16").await, ["Team 16"]);
+    assert_eq!(titles("nothing").await, [""; 0]);
+    let known = async || rig.ok("/admin/users?text=ann").await["items"].as_array().unwrap().clone();
+    let ann = found("ann has a row", async || known().await.into_iter().next()).await;
+    assert_eq!((&ann["id"], &ann["name"]), (&json!("ann"), &json!("Ann Onym")));
+    let two = async || rig.ok("/admin/users?text=b").await["items"].as_array().unwrap().len() == 1;
+    until("bob has a row", two).await;
+    let actors = rig.ok("/admin/actors?kind=room&text=room").await;
+    let mut names = texts(actors["items"].as_array().unwrap(), "name");
+    names.sort();
+    assert_eq!(names, ["Plans", "Team 15", "Team 16"]);
 }

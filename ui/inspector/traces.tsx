@@ -1,12 +1,14 @@
 // The way of a message, as a waterfall: where its time went between the socket and those who read it.
 
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { type Page, type Trace, ask, useAsked } from './api';
 import { Empty, clock } from './parts';
 
 const WIDE = 360;
 
-export function Ways({ room, setRoom }: { room: string; setRoom: (room: string) => void }) {
+export function Traces({ room: chosen }: { room: string }) {
+  const [room, setRoom] = useState(chosen);
+  useEffect(() => setRoom(chosen), [chosen]);
   const asked = useAsked<Page<Trace> & { every: number }>(`traces?limit=50${/^[0-9a-f-]{36}$/.test(room) ? `&room=${room}` : ''}`);
   const [said, setSaid] = useState('');
   const items = asked.value?.items ?? [];
@@ -21,7 +23,7 @@ export function Ways({ room, setRoom }: { room: string; setRoom: (room: string) 
   }
   const most = Math.max(1, ...items.map(item => item.spans.at(-1)?.us ?? 0));
   return (
-    <section aria-label="Ways of messages">
+    <section aria-label="Traces">
       <form class="bar" onSubmit={follow}>
         <input type="search" placeholder="A room’s id" aria-label="Room" value={room} onInput={event => setRoom(event.currentTarget.value.trim())} />
         <button disabled={!/^[0-9a-f-]{36}$/.test(room)}>Follow the next 20</button>
@@ -29,7 +31,7 @@ export function Ways({ room, setRoom }: { room: string; setRoom: (room: string) 
       </form>
       {asked.error && <p class="error" role="alert">{asked.error}</p>}
       {asked.value && items.length === 0 && <Empty>None yet. Name a room and follow its next messages.</Empty>}
-      <ul class="ways">
+      <ul class="traces">
         {items.map(item => (
           <li key={item.id}>
             <header><strong>{item.kind}</strong> <span class={`state ${item.outcome === 'accepted' ? 'running' : ''}`}>{item.outcome ?? 'did not get through'}</span>
