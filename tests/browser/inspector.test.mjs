@@ -111,7 +111,7 @@ test('an act is confirmed, done, and written down', async () => {
 test('a ban is done from the page, and taken back', async () => {
   const bob = await bobIsHere();
   const page = await look('users');
-  await page.getByRole('button', { name: 'bob', exact: true }).click();
+  await page.getByRole('button', { name: 'Bob bob', exact: true }).click();
   await page.getByRole('button', { name: 'Ban…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Ban', exact: true }).click();
   await page.getByRole('cell', { name: 'banned', exact: true }).waitFor();
@@ -254,7 +254,7 @@ for (const [name, options] of Object.entries({
     const page = await look('', options);
     for (const [view, there] of Object.entries({
       Actors: row(page, 'partitions'), Partitions: page.getByText(/^slot 0:/), Traces: page.getByLabel('Room', { exact: true }),
-      Rooms: page.getByRole('button', { name: 'room 1' }), Users: page.getByRole('button', { name: 'alice', exact: true }),
+      Rooms: page.getByRole('button', { name: 'room 1' }), Users: page.getByRole('button', { name: 'Alice alice', exact: true }),
       Log: page.getByText('the journal is open'),
     })) {
       await page.getByRole('link', { name: view, exact: true }).click();

@@ -90,7 +90,7 @@ function Numbers({ overview }: { overview?: Overview }) {
     past.current = { at: overview.now, accepted: overview.messages_accepted, deliveries: overview.deliveries, rates };
   }
   return (
-    <dl class="numbers">
+    <dl class="numbers" tabIndex={0} aria-label="Figures of the node">
       {Object.entries(now.current).map(([key, value]) => (
         <div key={key}><dt>{key}</dt><dd>{count(Math.round(value * 10) / 10)}<Spark values={past.current?.rates[key] ?? []} /></dd></div>
       ))}

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::asked::{Params, bad, not_found, page_size};
 use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
-use super::{names, partitions};
 use super::{Admin, Live, Shared};
+use super::{names, partitions};
 use crate::actors::directory::{self, Part};
 use crate::actors::fold::EntityState;
 use crate::actors::gateway::hub::Wire;
