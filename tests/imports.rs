@@ -43,7 +43,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/storage/store/migrate.rs",
         ],
     ),
-    ("hyper", &["src/api/http/listener.rs", "src/api/websocket/"]),
+    ("hyper", &["src/api/http/listener.rs", "src/api/http/patience.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
     (
         "axum",

@@ -18,12 +18,13 @@ use crate::api::accounts::{self, Accounts};
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
 use crate::api::development;
 use crate::api::handlers::{self, Handlers};
+use crate::api::http::Origins;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
 use crate::api::streams;
 use crate::api::uploads::{self, Uploads};
-use crate::api::websocket::{self, Origins};
+use crate::api::websocket;
 use crate::config::{self, Config, Database};
 use crate::env::{Clock, Env};
 use crate::epoch::History;
@@ -222,11 +223,11 @@ impl Engine {
 
     /// The routes of the public listener.
     pub fn routes(&self) -> Router {
-        let origins = Origins::new(&self.config.server.allowed_origins, self.config.server.production);
+        let origins = Origins::new(Arc::clone(&self.config));
         let streams = streams::routes(Arc::clone(&self.sessions), origins.clone());
-        websocket::routes(Arc::clone(&self.sessions), origins)
-            .merge(rest::allowing(streams, &self.config.server.allowed_origins))
-            .merge(rest::routes(self.rest.clone()))
+        websocket::routes(Arc::clone(&self.sessions), origins.clone())
+            .merge(rest::allowing(streams, &origins))
+            .merge(rest::routes(self.rest.clone(), &origins))
     }
 
     /// Accounts and sign-ins.

@@ -128,15 +128,6 @@ fn server(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     if server.ping_interval > Duration::ZERO && server.pong_timeout.is_zero() {
         wrong("server.pong_timeout", "must be longer than 0");
     }
-    for allowed in &server.allowed_origins {
-        let host = allowed.split_once("://").map(|(_, host)| host);
-        if allowed != "*" && !host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
-            wrong(
-                "server.allowed_origins",
-                &format!("expected \"*\" or scheme://host[:port] without a path, found {allowed:?}"),
-            );
-        }
-    }
 }
 
 fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
@@ -173,11 +164,23 @@ fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     for (path, _) in weights.into_iter().filter(|(_, weight)| *weight == 0) {
         wrong(path, "must be at least 1");
     }
+    for (path, ttl) in [("auth.access_ttl", config.auth.access_ttl), ("auth.refresh_ttl", config.auth.refresh_ttl)] {
+        // Tokens count in whole seconds.
+        if ttl < Duration::from_secs(1) {
+            wrong(path, "must be at least 1s: what is made would be over at once");
+        }
+    }
+    if config.uploads.quota.0 == 0 {
+        wrong("uploads.quota", "expected more than 0");
+    }
     if set.handshake_timeout.is_zero() {
         wrong("limits.handshake_timeout", "must be longer than 0");
     }
     if set.answer_timeout < Duration::from_secs(1) {
         wrong("limits.answer_timeout", "must be at least 1s: a slow line is no dead one");
+    }
+    if set.keep_alive < Duration::from_secs(1) {
+        wrong("limits.keep_alive", "must be at least 1s");
     }
     if set.slow_grace < Duration::from_millis(100) {
         wrong("limits.slow_grace", "must be at least 100ms: a short burst makes nobody slow");

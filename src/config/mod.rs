@@ -31,6 +31,7 @@ mod tests;
 pub use choice::{Database, LogFilter, LogFormat, Publish};
 pub use layer::{Flag, Origin, Sources};
 pub use network::Network;
+pub use origin::AllowedOrigin;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::choice::{Database, LogFilter, LogFormat, Publish};
 use super::network::Network;
+use super::origin::AllowedOrigin;
 use super::schema::section;
 use super::value::{ByteSize, Pem, Secret};
 
@@ -29,9 +30,10 @@ section! {
         admin_host: IpAddr = "127.0.0.1",
         /// Port of the admin listener. "": the public port + 1 (0 if that is 0).
         admin_port: Option<u16> = "",
-        /// Web pages that may connect, as "https://chat.example.com"; "*" is every page. Empty: every page in
-        /// development, pages of the same host in production. Clients that are no browsers send no Origin.
-        allowed_origins: Vec<String> = "",
+        /// Web pages that may connect, as "https://chat.example.com", "https://*.example.com" or "http://localhost:*"; "*" is
+        /// every page. Empty: pages of this machine in development, pages of the same host in production. Clients that are
+        /// no browsers send no Origin.
+        allowed_origins: Vec<AllowedOrigin> = "",
         /// Proxies in front, as "10.0.0.0/8": the client's address is what they say in X-Forwarded-For. Nobody else is
         /// believed.
         trusted_proxies: Vec<Network> = "",
@@ -193,6 +195,9 @@ section! {
         /// How long an answer over HTTP may wait for its reader: who takes less than 16 KiB of it in this time while more
         /// waits is cut off. The sockets' own is slow_grace.
         answer_timeout: Duration = "30s",
+        /// How long an HTTP connection is kept between two requests. Longer than a balancer in front keeps its own, 60 s
+        /// mostly: else it may send a request into one that ends, and answers 502.
+        keep_alive: Duration = "75s",
         /// Rooms held in memory. Above it the one idle for longest leaves.
         resident_rooms: u32 = "10000",
         /// Users held in memory, likewise.

@@ -208,6 +208,8 @@ fn a_token_is_signed_with_the_configured_secret_and_made_for_the_configured_audi
         (&["token", "--user", ""][..], "--user: an id has 1 to 128 bytes"),
         (&["token", "--user", "anon:x"][..], "is the name of an anonymous user"),
         (&["token", "--user", "bob", "--ttl", "soon"][..], "expected a duration"),
+        (&["token", "--user", "bob", "--ttl", "500ms"][..], "--ttl: at least 1s"),
+        (&["token", "--user", "bob", "--channel", ""][..], "--channel: expected a channel"),
         (&["token"][..], "--user <ID>"),
     ] {
         let (code, error) = code_and_error(&run(dir.path(), arguments));

@@ -209,6 +209,12 @@ fn the_doctor_tells_what_is_well_and_what_is_not() {
         assert_ne!(of(check).0, "fail", "{check}: {}", of(check).1);
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    for folder in ["file", "file/below"] {
+        let (code, of) = verdicts(&["--port", "0", "--data-dir", folder], &|_| ());
+        assert!(code == 1 && of("data folder").1.ends_with("file is no folder"), "{:?}", of("data folder"));
+    }
+    std::fs::remove_file(dir.path().join("file")).unwrap();
     let server = Running::start(dir.path(), &["--port", "0"]);
     let (code, of) = verdicts(&["--port", "0"], &|_| ());
     assert!(code == 0 && of("server").1.starts_with("ready, for "), "{}", of("server").1);

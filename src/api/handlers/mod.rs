@@ -138,14 +138,20 @@ pub struct Handlers {
 }
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
         /// The methods, by the name that rpc uses.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Method {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Method {
+            /// What it does.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
+            }
+
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 

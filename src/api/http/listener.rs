@@ -1,6 +1,7 @@
 //! A listening socket and its connections: accepts, bounds them, and speaks HTTP/1.1 by hyper directly, so that the
 //! time for a request's head, its size and upgrades are under our control. What is asked for is the router's matter.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -25,6 +26,8 @@ use super::Moving;
 use super::address::{Connections, Peer, Refusal};
 use super::error::HttpError;
 use super::linger::linger;
+use super::manners;
+use super::patience::{Heard, Patience};
 use super::seats::{Seat, Seats};
 use crate::config::{Limits, Network};
 use crate::limits;
@@ -34,10 +37,12 @@ use crate::shutdown::Shutdown;
 /// What a listener holds its connections to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// From connect, or the last answer, to the end of the request's head.
+    /// From connect, or the first byte of a later request, to the end of the request's head.
     pub head_timeout: Duration,
     /// How long an answer may wait for its reader.
     pub answer_timeout: Duration,
+    /// From an answer to the first byte of the next request.
+    pub keep_alive: Duration,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Connections from one address; 0: no bound.
@@ -59,6 +64,7 @@ impl Options {
         Self {
             head_timeout: limits.handshake_timeout,
             answer_timeout: limits.answer_timeout,
+            keep_alive: limits.keep_alive,
             head_bytes: limits.header.0,
             per_address: limits.connections_per_address,
             total: limits.connections,
@@ -205,25 +211,31 @@ async fn connection(stream: TcpStream, taken: Taken, router: Router, options: Op
     let at_work = Arc::clone(&seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (busy, router) = (at_work.busy(), router.clone());
-        let admitted = connections.admit_request(&peer, request.headers());
+        let admitted = manners::one_host(request.version(), request.headers()).and_then(|()| {
+            connections.admit_request(&peer, request.headers()).map_err(|_| {
+                let why = "too many connections from this address";
+                let refused = HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", why);
+                refused.retry_after(REFUSED_MS)
+            })
+        });
         async move {
             let _busy = busy;
-            match admitted {
+            let mut response = match admitted {
                 Ok(peer) => {
                     request.extensions_mut().insert(peer);
-                    router.oneshot(request).await
+                    router.oneshot(request).await?
                 }
-                Err(_) => {
-                    let why = "too many connections from this address";
-                    let refused = HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", why);
-                    Ok(refused.retry_after(REFUSED_MS).into_response())
-                }
-            }
+                Err(refused) => refused.into_response(),
+            };
+            manners::finish(&mut response);
+            Ok::<_, Infallible>(response)
         }
     });
+    let patience = Patience::new(options.head_timeout, options.keep_alive);
+    let stream = Heard::new(stream, patience.clone());
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.head_timeout)
+        .timer(patience)
+        .header_read_timeout(options.keep_alive)
         .max_buf_size(options.head_bytes)
         .max_header_size(options.head_bytes)
         .serve_connection(TokioIo::new(Moving::new(stream, options.answer_timeout)), service)

@@ -23,8 +23,11 @@ mod forwarded;
 mod host;
 mod linger;
 mod listener;
+mod manners;
 mod moving;
+mod origins;
 mod pages;
+mod patience;
 mod seats;
 mod timely;
 
@@ -38,6 +41,8 @@ pub use forwarded::client_address;
 pub use host::names_this_machine;
 pub use listener::{Listener, Options};
 pub use moving::Moving;
+pub use origins::Origins;
+pub use patience::Heard;
 pub use timely::timely;
 
 /// What `/` says to who wants no page.

@@ -31,6 +31,9 @@ struct Viewer;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
                       connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+/// What no page here asks a device for.
+const NOT_USED: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
+
 /// The demo at `/`. Who asks for no page (curl) gets `plain`.
 pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
     pages::<Demo, S>(plain)
@@ -87,11 +90,21 @@ fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response 
     say(header::CONTENT_SECURITY_POLICY, POLICY);
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "no-referrer");
-    let known = asked.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    if known.is_some_and(|tags| tags.split(',').any(|known| known.trim() == tag)) {
+    say(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    say(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    say(HeaderName::from_static("permissions-policy"), NOT_USED);
+    if is_known(asked, &tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
     (headers, file.data.into_owned()).into_response()
+}
+
+/// Whether the client has the file with this tag. The comparison is the weak one (RFC 9110, 13.1.2): a proxy that compresses
+/// makes a weak tag of ours.
+fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+    let lists = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let mut known = lists.flat_map(|list| list.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// By the end of the name: these are our own files.
@@ -102,5 +115,26 @@ fn kind(path: &str) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_known_in_every_form_that_it_may_come_back_in() {
+        let known = |lists: &[&'static str]| {
+            let lists = lists.iter().map(|list| (header::IF_NONE_MATCH, HeaderValue::from_static(list)));
+            is_known(&lists.collect(), "\"a1\"")
+        };
+        for lists in
+            [&["\"a1\""][..], &["W/\"a1\""], &["\"b\", W/\"a1\""], &["*"], &["\"b\"", "\"a1\""], &["W/\"b\",\"a1\" "]]
+        {
+            assert!(known(lists), "{lists:?}");
+        }
+        for lists in [&[][..], &["\"b\""], &["a1"], &["W/"], &["\"a1"], &["w/\"a1\""]] {
+            assert!(!known(lists), "{lists:?}");
+        }
     }
 }

@@ -194,7 +194,7 @@ async fn a_page_that_had_its_name_point_here_reads_nothing() {
     let operators = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
     let development = on_this_machine(public(shell.health.clone(), shell.metrics.clone()));
     for (router, path) in [(&operators, "/metrics"), (&operators, "/readyz?verbose"), (&development, "/api/health")] {
-        for (host, status) in [("localhost:3001", 200), ("evil.test:3001", 403), ("localhost:1@evil.test", 403)] {
+        for (host, status) in [("localhost:3001", 200), ("evil.test:3001", 403), ("localhost:1@evil.test", 400)] {
             let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
             let (address, stop) = (listener.address(), Shutdown::new());
             let options = Options::admin(&Limits::default());
@@ -234,4 +234,56 @@ async fn metrics_are_on_the_admin_side_only() {
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let shell = shell(|_| ()).await;
+    for (head, status) in [
+        ("GET /livez HTTP/1.1\r\nhost: x\r\n", 200),
+        ("GET /livez HTTP/1.1\r\nhost: [::1]:3000\r\n", 200),
+        ("GET /livez HTTP/1.1\r\nhost:\r\n", 200),
+        ("GET /livez HTTP/1.0\r\n", 200),
+        ("GET /livez HTTP/1.1\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: x\r\nhost: x\r\n", 400),
+        ("GET /livez HTTP/1.0\r\nhost: x\r\nhost: y\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: x, y\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: x@y\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: x y\r\n", 400),
+    ] {
+        let answer = shell.raw(&format!("{head}connection: close\r\n\r\n")).await;
+        assert_eq!(answer.split(' ').nth(1).unwrap(), status.to_string(), "{head}: {answer}");
+        assert!(answer.contains("\r\nx-content-type-options: nosniff\r\n"), "{answer}");
+        assert!(answer.contains("\r\ncache-control: no-store\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_between_requests_and_a_later_head_is_no_slower_than_the_first() {
+    let shell = shell(|options| options.head_timeout = Duration::from_millis(100)).await;
+    let mut kept = TcpStream::connect(shell.address).await.unwrap();
+    let mut slow = TcpStream::connect(shell.address).await.unwrap();
+    for stream in [&mut kept, &mut slow] {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") && !answer.ends_with(b"live\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+    }
+    slow.write_all(b"GET /livez").await.unwrap();
+    assert!(!read_all(&mut slow).await.contains("200 OK"), "closed after the time of a head");
+    kept.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(read_all(&mut kept).await.starts_with("HTTP/1.1 200 "), "longer than that with nothing to say");
+}
+
+#[tokio::test]
+async fn a_page_says_what_it_is_not_for() {
+    let shell = shell(|_| ()).await;
+    let page = shell.raw("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nconnection: close\r\n\r\n").await;
+    let headers = page.split_once("\r\n\r\n").unwrap().0;
+    for header in
+        ["cross-origin-opener-policy: same-origin", "cross-origin-resource-policy: same-origin", "permissions-policy: "]
+    {
+        assert!(headers.contains(header), "{headers}");
+    }
 }

@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,6 +12,19 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use crate::api::development::USERS;
+
+/// The documents as they are sent: making one takes milliseconds, and anybody may ask for it.
+pub(super) struct Documents {
+    rest: Bytes,
+    socket: Bytes,
+}
+
+impl Documents {
+    pub(super) fn new() -> Self {
+        let rest = super::document().to_json().unwrap_or_default();
+        Self { rest: rest.into(), socket: super::asyncapi::document().to_string().into() }
+    }
+}
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(config)).routes(routes!(openapi)).routes(routes!(asyncapi))
@@ -45,13 +61,17 @@ async fn config(State(rest): State<Rest>) -> Json<About> {
 /// This document
 #[utoipa::path(get, path = "/api/openapi.json", tag = "about",
     responses((status = 200, description = "OpenAPI", body = serde_json::Value)))]
-async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(super::document())
+async fn openapi(State(rest): State<Rest>) -> Response {
+    written(rest.documents.rest.clone())
 }
 
 /// The document of the socket
 #[utoipa::path(get, path = "/api/asyncapi.json", tag = "about",
     responses((status = 200, description = "AsyncAPI", body = serde_json::Value)))]
-async fn asyncapi() -> Json<serde_json::Value> {
-    Json(super::asyncapi::document())
+async fn asyncapi(State(rest): State<Rest>) -> Response {
+    written(rest.documents.socket.clone())
+}
+
+fn written(json: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
 }

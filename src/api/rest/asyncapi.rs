@@ -92,20 +92,23 @@ pub fn document() -> Value {
         let channel = json!({ "$ref": "#/channels/socket" });
         operations.insert(
             name.to_owned(),
-            json!({ "action": "receive", "channel": channel, "messages": message(""),
+            json!({ "action": "receive", "summary": method.about().trim_end_matches('.'), "channel": channel, "messages": message(""),
                 "reply": { "channel": channel, "messages": message(".reply") } }),
         );
         for (name, schema) in takes.schemas.into_iter().chain(gives.schemas) {
             schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
         }
     }
-    for (channel, types) in [("room", IN_ROOMS.as_slice()), ("personal", TO_USERS.as_slice())] {
+    for (channel, types, about) in [
+        ("room", IN_ROOMS.as_slice(), "What happens in a chat, to its members"),
+        ("personal", TO_USERS.as_slice(), "What concerns a user, to all of his connections"),
+    ] {
         let payload = json!({ "type": "object", "required": ["type", "seq", "ts"], "properties": {
             "type": { "enum": types }, "seq": { "type": "integer" }, "ts": { "type": "integer" } } });
         messages.insert(format!("{channel}.publication"), json!({ "payload": payload }));
         operations.insert(
             format!("{channel}.publication"),
-            json!({ "action": "send", "channel": { "$ref": "#/channels/socket" },
+            json!({ "action": "send", "summary": about, "channel": { "$ref": "#/channels/socket" },
                 "messages": [{ "$ref": format!("#/channels/socket/messages/{channel}.publication") }] }),
         );
     }

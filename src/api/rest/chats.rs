@@ -89,7 +89,7 @@ pub(super) struct Page {
 
 /// Make a chat, or open the direct chat with a user
 #[utoipa::path(post, path = "/api/chats", tag = "chats", request_body = NewChat, security(("bearer" = [])),
-    responses((status = 201, description = "made", body = Created), (status = 200, description = "it was there", body = Created), Refused))]
+    responses((status = 201, description = "made", body = Created), (status = 200, description = "it was there", body = Created)))]
 async fn create(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -104,7 +104,7 @@ async fn create(
 
 /// One's chats and invitations, the latest activity first
 #[utoipa::path(get, path = "/api/chats", tag = "chats", params(Page), security(("bearer" = [])),
-    responses((status = 200, body = RoomPage), Refused))]
+    responses((status = 200, body = RoomPage)))]
 async fn list(State(rest): State<Rest>, Me(me): Me, Asked(page): Asked<Page>) -> Result<Json<RoomPage>, Refused> {
     let Page { limit, cursor, ended } = page;
     Ok(Json(rest.handlers.list(&me, List { limit, cursor, ended }).await?))
@@ -112,14 +112,14 @@ async fn list(State(rest): State<Rest>, Me(me): Me, Asked(page): Asked<Page>) ->
 
 /// A chat as it is
 #[utoipa::path(get, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), security(("bearer" = [])),
-    responses((status = 200, body = RoomView), Refused))]
+    responses((status = 200, body = RoomView)))]
 async fn get(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<RoomView>, Refused> {
     Ok(Json(rest.handlers.get(&me, InRoom { room }).await?))
 }
 
 /// Change settings
 #[utoipa::path(patch, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), request_body = ChatChange,
-    security(("bearer" = [])), responses((status = 200, body = Happened), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn update(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -132,21 +132,21 @@ async fn update(
 
 /// End a chat
 #[utoipa::path(delete, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), security(("bearer" = [])),
-    responses((status = 200, body = Happened), Refused))]
+    responses((status = 200, body = Happened)))]
 async fn end(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
     Ok(Json(rest.handlers.end(&me, InRoom { room }).await?))
 }
 
 /// Enter a chat: accept an invitation, or join a public one
 #[utoipa::path(post, path = "/api/chats/{chat}/join", tag = "chats", params(("chat" = RoomId,)),
-    security(("bearer" = [])), responses((status = 200, body = Happened), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn join(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
     Ok(Json(rest.handlers.join(&me, InRoom { room }).await?))
 }
 
 /// Leave a chat, or decline an invitation
 #[utoipa::path(post, path = "/api/chats/{chat}/leave", tag = "chats", params(("chat" = RoomId,)),
-    security(("bearer" = [])), responses((status = 200, body = Happened), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn leave(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
     Ok(Json(rest.handlers.leave(&me, InRoom { room }).await?))
 }

@@ -1,32 +1,28 @@
-//! Which pages of other origins may call (`ALLOWED_ORIGINS`). Without an entry there are no CORS headers, and a browser
-//! lets only pages of the same origin read the answers. Tokens come in a header, never in a cookie: no credentials.
+//! What tells a browser that a page of another origin may call and read the answers. Which one may is decided in
+//! [`Origins`]. Tokens come in a header, never in a cookie: no credentials.
 
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::api::http::Origins;
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// The layer for these origins; none if there are none.
-pub(super) fn layer(allowed: &[String]) -> Option<CorsLayer> {
-    if allowed.is_empty() {
-        return None;
-    }
-    let origins = match allowed.iter().any(|origin| origin == "*") {
-        true => AllowOrigin::any(),
-        false => {
-            let names = allowed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase());
-            AllowOrigin::list(names.filter_map(|origin| HeaderValue::from_str(&origin).ok()))
-        }
+/// The layer for these origins.
+pub(super) fn layer(origins: &Origins) -> CorsLayer {
+    let allowed = if origins.is_every() {
+        AllowOrigin::any()
+    } else {
+        let origins = origins.clone();
+        AllowOrigin::predicate(move |origin, request| origins.allow(origin, &request.headers))
     };
-    Some(
-        CorsLayer::new()
-            .allow_origin(origins)
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-            .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, super::messages::IDEMPOTENCY_KEY])
-            .expose_headers([header::RETRY_AFTER, header::LOCATION])
-            .max_age(MAX_AGE),
-    )
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, super::messages::IDEMPOTENCY_KEY])
+        .expose_headers([header::RETRY_AFTER, header::LOCATION])
+        .max_age(MAX_AGE)
 }

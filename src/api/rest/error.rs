@@ -4,9 +4,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::response::{ResponseBuilder, ResponsesBuilder};
-use utoipa::openapi::{Content, Ref, RefOr};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 use crate::actors::room::Reject;
 use crate::api::accounts::Refusal;
@@ -146,30 +144,6 @@ fn of_reject(reject: Reject) -> (StatusCode, &'static str) {
         Reject::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Reject::Stale => (StatusCode::SERVICE_UNAVAILABLE, "stale"),
         Reject::Invalid => (StatusCode::BAD_REQUEST, "bad_request"),
-    }
-}
-
-/// What any route may answer beside its own results.
-impl IntoResponses for Refused {
-    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::response::Response>> {
-        let error = || Content::new(Some(Ref::from_schema_name("ErrorBody")));
-        let known = [
-            (400, "malformed: `bad_request`, `limit_exceeded`"),
-            (401, "no token, or one that is not good: `unauthorized`, `token_expired`"),
-            (403, "not allowed: `permission_denied`, `not_invited`, `blocked`"),
-            (404, "there is none, or it is not yours: `not_found`, `no_message`"),
-            (409, "not as things stand: `exists`, `wrong_kind`, `full`, `too_old`, …"),
-            (410, "it is over: `ended`, `expired`"),
-            (413, "`too_large`"),
-            (415, "the body is no JSON: `unsupported_media_type`"),
-            (429, "`too_many_requests`; says when to come again"),
-            (503, "try again: `unavailable`, `outcome_unknown` (with the same client id), `stale`"),
-        ];
-        let responses = known.into_iter().fold(ResponsesBuilder::new(), |all, (status, about)| {
-            let one = ResponseBuilder::new().description(about).content("application/json", error()).build();
-            all.response(status.to_string(), one)
-        });
-        responses.build().responses.into_iter().collect()
     }
 }
 

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -140,6 +140,32 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for Asked<T> {
         let refused = |why: QueryRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
         let Query(asked) = Query::from_request_parts(parts, rest).await.map_err(refused)?;
         Ok(Self(asked))
+    }
+}
+
+/// What the query asks for, and the ids in it.
+///
+/// `ids` once is a list with commas. Given more than once, each is one id, commas and all, and an empty one is none: ids may
+/// have commas in them.
+pub(super) struct WithIds<T>(pub Option<Vec<String>>, pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Rest> for WithIds<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+        let Asked(pairs) = Asked::<Vec<(String, String)>>::from_request_parts(parts, rest).await?;
+        let mut given: Vec<String> = pairs.into_iter().filter(|(name, _)| name == "ids").map(|(_, ids)| ids).collect();
+        let is_given = !given.is_empty();
+        if let [list] = &given[..] {
+            given = list.split(',').map(ToOwned::to_owned).collect();
+        }
+        given.retain(|id| !id.is_empty());
+        let query = parts.uri.query().unwrap_or_default().split('&');
+        let others: Vec<&str> = query.filter(|pair| pair.split('=').next() != Some("ids")).collect();
+        let refused = |why: String| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why);
+        let others: Uri = format!("/?{}", others.join("&")).parse().map_err(|_| refused("the query".to_owned()))?;
+        let Query(asked) = Query::try_from_uri(&others).map_err(|why| refused(why.body_text()))?;
+        Ok(Self(is_given.then_some(given), asked))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Invitation {
 
 /// Members, by user id
 #[utoipa::path(get, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,), Page),
-    security(("bearer" = [])), responses((status = 200, body = MemberPage), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = MemberPage)))]
 async fn list(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -54,7 +54,7 @@ async fn list(
 
 /// Invite a user
 #[utoipa::path(post, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,)),
-    request_body = Invitation, security(("bearer" = [])), responses((status = 200, body = Happened), Refused))]
+    request_body = Invitation, security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn invite(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -67,7 +67,7 @@ async fn invite(
 /// Remove a member, or take an invitation back
 #[utoipa::path(delete, path = "/api/chats/{chat}/members/{user}", tag = "members",
     params(("chat" = RoomId,), ("user" = UserId,)), security(("bearer" = [])),
-    responses((status = 200, body = Happened), Refused))]
+    responses((status = 200, body = Happened)))]
 async fn kick(
     State(rest): State<Rest>,
     Me(me): Me,

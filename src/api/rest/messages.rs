@@ -90,7 +90,7 @@ pub(super) struct UpTo {
 
 /// A page of messages in their present form
 #[utoipa::path(get, path = "/api/chats/{chat}/messages", tag = "messages", params(("chat" = RoomId,), Page),
-    security(("bearer" = [])), responses((status = 200, body = HistoryPage), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = HistoryPage)))]
 async fn history(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -107,7 +107,7 @@ async fn history(
 #[utoipa::path(post, path = "/api/chats/{chat}/messages", tag = "messages",
     params(("chat" = RoomId,), ("Idempotency-Key" = Option<ClientId>, Header, nullable = false)),
     request_body = NewMessage, security(("bearer" = [])),
-    responses((status = 201, description = "sent", body = Sent), (status = 200, description = "had been sent", body = Sent), Refused))]
+    responses((status = 201, description = "sent", body = Sent), (status = 200, description = "had been sent", body = Sent)))]
 async fn send(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -136,7 +136,7 @@ fn named_in(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
 /// Give one's own message a new body
 #[utoipa::path(patch, path = "/api/chats/{chat}/messages/{seq}", tag = "messages",
     params(("chat" = RoomId,), ("seq" = u64, minimum = 1)), request_body = MessageChange, security(("bearer" = [])),
-    responses((status = 200, body = Happened), Refused))]
+    responses((status = 200, body = Happened)))]
 async fn edit(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -149,7 +149,7 @@ async fn edit(
 /// Redact one's own message
 #[utoipa::path(delete, path = "/api/chats/{chat}/messages/{seq}", tag = "messages",
     params(("chat" = RoomId,), ("seq" = u64, minimum = 1)), security(("bearer" = [])),
-    responses((status = 200, body = Happened), Refused))]
+    responses((status = 200, body = Happened)))]
 async fn delete(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -160,7 +160,7 @@ async fn delete(
 
 /// Move one's read mark
 #[utoipa::path(post, path = "/api/chats/{chat}/read", tag = "messages", params(("chat" = RoomId,)),
-    request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Marked), Refused))]
+    request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Marked)))]
 async fn read(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -172,7 +172,7 @@ async fn read(
 
 /// Tell the others how far messages came to this device
 #[utoipa::path(post, path = "/api/chats/{chat}/delivered", tag = "messages", params(("chat" = RoomId,)),
-    request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn delivered(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -184,7 +184,7 @@ async fn delivered(
 
 /// Tell the others that one is typing
 #[utoipa::path(post, path = "/api/chats/{chat}/typing", tag = "messages", params(("chat" = RoomId,)),
-    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn typing(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Done>, Refused> {
     Ok(Json(rest.handlers.typing(&me, InRoom { room }).await?))
 }

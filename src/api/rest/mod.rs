@@ -33,7 +33,7 @@ use crate::api::auth::Verifier;
 use crate::api::failures::Kind;
 use crate::api::handlers::Handlers;
 use crate::api::handlers::admission::{Cost, Payer};
-use crate::api::http::{self, HttpError};
+use crate::api::http::{self, HttpError, Origins};
 use crate::api::session::Server;
 use crate::api::uploads::Uploads;
 use crate::config::Config;
@@ -48,11 +48,13 @@ mod chats;
 mod cors;
 mod document;
 mod error;
+mod examples;
 mod extract;
 mod members;
 mod messages;
 mod notifications;
 mod profiles;
+mod refusals;
 mod sign_in;
 #[cfg(test)]
 pub(in crate::api) mod tests;
@@ -83,6 +85,7 @@ pub struct Shared {
     attempts: Limiter<IpAddr>,
     site_attempts: Limiter<IpAddr>,
     config: Arc<Config>,
+    documents: about::Documents,
 }
 
 impl std::ops::Deref for Rest {
@@ -108,6 +111,7 @@ impl Rest {
         let attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
         let rate = rate.saturating_mul(ATTEMPTS_OF_SITE);
         let site_attempts = Limiter::new(Rate { per_minute: rate, burst: rate }, sessions.clock());
+        let documents = about::Documents::new();
         Self(Arc::new(Shared {
             handlers,
             verifier,
@@ -118,6 +122,7 @@ impl Rest {
             attempts,
             site_attempts,
             config,
+            documents,
         }))
     }
 
@@ -173,7 +178,7 @@ fn of_clients() -> OpenApiRouter<Rest> {
 }
 
 /// The routes.
-pub fn routes(rest: Rest) -> Router {
+pub fn routes(rest: Rest, origins: &Origins) -> Router {
     let (mut router, _) = of_clients().split_for_parts();
     if rest.config.api.key.is_some() {
         router = router.merge(backend::routes().split_for_parts().0);
@@ -182,22 +187,18 @@ pub fn routes(rest: Rest) -> Router {
     if rest.config.auth.is_development() {
         router = router.merge(sign_in::development());
     }
-    let origins = rest.config.server.allowed_origins.clone();
     let router = router
         .layer(axum::middleware::from_fn(deadline))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .merge(uploads)
         .method_not_allowed_fallback(http::wrong_method)
         .with_state(rest);
-    allowing(router, &origins)
+    allowing(router, origins)
 }
 
 /// The same routes, for pages of these origins as well.
-pub fn allowing(router: Router, origins: &[String]) -> Router {
-    match cors::layer(origins) {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+pub fn allowing(router: Router, origins: &Origins) -> Router {
+    router.layer(cors::layer(origins))
 }
 
 /// Cuts off what takes too long: a body that trickles in, or a handler.

@@ -132,7 +132,7 @@ struct Taken {
 
 /// What others did that concerns me
 #[utoipa::path(get, path = "/api/notifications", tag = "notifications", params(Which), security(("bearer" = [])),
-    responses((status = 200, body = NotificationPage), Refused))]
+    responses((status = 200, body = NotificationPage)))]
 async fn list(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -154,7 +154,7 @@ async fn list(
 
 /// Mark notifications as read
 #[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = Seen,
-    security(("bearer" = [])), responses((status = 204, description = "marked"), Refused))]
+    security(("bearer" = [])), responses((status = 204, description = "marked")))]
 async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> Result<StatusCode, Refused> {
     let Seen { ids, all, up_to } = seen;
     if ids.len() > MOST as usize {
@@ -172,7 +172,7 @@ async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> R
 
 /// Hand in events for analysis
 #[utoipa::path(post, path = "/api/events", tag = "events", request_body = NewEvents, security(("bearer" = [])),
-    responses((status = 202, body = Taken), Refused))]
+    responses((status = 202, body = Taken)))]
 async fn take(
     State(rest): State<Rest>,
     Me(me): Me,

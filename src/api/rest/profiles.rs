@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Asked, At, Body, Me, Refused, Rest};
+use super::extract::WithIds;
+use super::{At, Body, Me, Refused, Rest};
 use crate::api::handlers::admission::Cost;
 use crate::api::handlers::input::Preferences;
 use crate::api::http::HttpError;
@@ -96,12 +97,9 @@ pub(super) struct MyChange {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
-    /// Start of a username or name, at least one letter.
+    /// Start of a username, name or last name, at least one letter.
     #[param(required = false, nullable = false)]
     q: Option<String>,
-    /// Ids with commas between them, at most 50.
-    #[param(required = false, nullable = false)]
-    ids: Option<String>,
     /// How many, 20 unless said otherwise.
     #[param(minimum = 1, maximum = 50, required = false, nullable = false)]
     limit: Option<u32>,
@@ -109,7 +107,7 @@ pub(super) struct Wanted {
 
 /// One's own account
 #[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])),
-    responses((status = 200, body = MyAccount), Refused))]
+    responses((status = 200, body = MyAccount)))]
 async fn me(State(rest): State<Rest>, Me(me): Me) -> Result<Json<MyAccount>, Refused> {
     let mut mine = match rest.accounts.account(&me.user).await? {
         Some(account) => MyAccount::of(account),
@@ -131,7 +129,7 @@ async fn me(State(rest): State<Rest>, Me(me): Me) -> Result<Json<MyAccount>, Ref
 
 /// Change one's own account
 #[utoipa::path(patch, path = "/api/users/me", tag = "users", request_body = MyChange, security(("bearer" = [])),
-    responses((status = 200, body = MyAccount), Refused))]
+    responses((status = 200, body = MyAccount)))]
 async fn change_me(
     state: State<Rest>,
     Me(caller): Me,
@@ -156,28 +154,33 @@ async fn change_me(
 }
 
 /// Find users
-#[utoipa::path(get, path = "/api/users", tag = "users", params(Wanted), security(("bearer" = [])),
-    responses((status = 200, body = People), Refused))]
-async fn find(State(rest): State<Rest>, Me(me): Me, Asked(wanted): Asked<Wanted>) -> Result<Json<People>, Refused> {
+#[utoipa::path(get, path = "/api/users", tag = "users", 
+    params(Wanted, ("ids" = Option<String>, Query, description = "Ids with commas between them, at most 50; or `ids` for each")),
+    security(("bearer" = [])),
+    responses((status = 200, body = People)))]
+async fn find(
+    State(rest): State<Rest>,
+    Me(me): Me,
+    WithIds(ids, wanted): WithIds<Wanted>,
+) -> Result<Json<People>, Refused> {
     let bad = |why: &str| Refused::from(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why));
     let limit = wanted.limit.unwrap_or(20);
     if !(1..=PAGE).contains(&limit) {
         return Err(bad("limit: 1 to 50"));
     }
-    let users = match (wanted.q.as_deref().map(str::trim), wanted.ids) {
+    let users = match (wanted.q.as_deref().map(str::trim), ids) {
         (Some(start), None) if !start.is_empty() && start.len() <= 64 => {
             rest.admit(&me.user, Cost::Search)?;
             rest.accounts.find(start, limit).await?
         }
         (None, Some(ids)) => {
-            let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
             if ids.len() > PAGE as usize {
                 return Err(bad("ids: at most 50"));
             }
             rest.admit(&me.user, Cost::Question { rows: ids.len() })?;
             let mut users = Vec::new();
             for id in ids {
-                let id = UserId::new(id).map_err(|why| bad(&format!("ids: {why}")))?;
+                let id = UserId::new(&id).map_err(|why| bad(&format!("ids: {why}")))?;
                 users.extend(rest.accounts.account(&id).await?);
             }
             users
@@ -189,7 +192,7 @@ async fn find(State(rest): State<Rest>, Me(me): Me, Asked(wanted): Asked<Wanted>
 
 /// A user
 #[utoipa::path(get, path = "/api/users/{user}", tag = "users", params(("user" = UserId,)), security(("bearer" = [])),
-    responses((status = 200, body = Person), Refused))]
+    responses((status = 200, body = Person)))]
 async fn get(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Person>, Refused> {
     rest.admit(&me.user, Cost::QUESTION)?;
     let account = rest.accounts.account(&user).await?.ok_or(AccountError::Unknown)?;

@@ -188,7 +188,7 @@ fn told<T>(rest: &Rest, kind: Kind, address: IpAddr, done: Result<T, Refusal>) -
 
 /// Make an account
 #[utoipa::path(post, path = "/api/auth/register", tag = "sign-in", request_body = NewAccount,
-    responses((status = 201, body = SignedInAs), Refused))]
+    responses((status = 201, body = SignedInAs)))]
 async fn register(
     State(rest): State<Rest>,
     From(address): From,
@@ -205,7 +205,7 @@ async fn register(
 
 /// Sign in
 #[utoipa::path(post, path = "/api/auth/login", tag = "sign-in", request_body = Login,
-    responses((status = 200, body = SignedInAs), Refused))]
+    responses((status = 200, body = SignedInAs)))]
 async fn log_in(
     State(rest): State<Rest>,
     From(address): From,
@@ -240,7 +240,7 @@ async fn log_in_as(
 /// Each counts once. Shown again within 30 seconds it gives the same pair once more, for answers that were lost; later the
 /// whole sign-in is taken back: somebody has stolen it.
 #[utoipa::path(post, path = "/api/auth/refresh", tag = "sign-in", request_body = Refresh,
-    responses((status = 200, body = SignedInAs), Refused))]
+    responses((status = 200, body = SignedInAs)))]
 async fn refresh(
     State(rest): State<Rest>,
     From(address): From,
@@ -264,7 +264,7 @@ async fn refresh(
 
 /// Sign out: here, or on all devices. Sockets are closed
 #[utoipa::path(post, path = "/api/auth/logout", tag = "sign-in", request_body = LogOut, security(("bearer" = [])),
-    responses((status = 204, description = "signed out"), Refused))]
+    responses((status = 204, description = "signed out")))]
 async fn log_out(
     State(rest): State<Rest>,
     SignedIn { user, sign_in }: SignedIn,
@@ -281,7 +281,7 @@ async fn log_out(
 
 /// Change one's password; all other sign-ins are taken back
 #[utoipa::path(post, path = "/api/auth/password", tag = "sign-in", request_body = NewPassword,
-    security(("bearer" = [])), responses((status = 204, description = "changed"), Refused))]
+    security(("bearer" = [])), responses((status = 204, description = "changed")))]
 async fn password(
     State(rest): State<Rest>,
     From(address): From,
@@ -298,7 +298,7 @@ async fn password(
 
 /// Where one is signed in
 #[utoipa::path(get, path = "/api/auth/sessions", tag = "sign-in", security(("bearer" = [])),
-    responses((status = 200, body = SignIns), Refused))]
+    responses((status = 200, body = SignIns)))]
 async fn sign_ins(State(rest): State<Rest>, SignedIn { user, sign_in }: SignedIn) -> Result<Json<SignIns>, Refused> {
     let all = rest.accounts.sign_ins(&user).await?.into_iter();
     let sessions = all.map(|one| SignInView {
@@ -314,7 +314,7 @@ async fn sign_ins(State(rest): State<Rest>, SignedIn { user, sign_in }: SignedIn
 
 /// Take one of one's sign-ins back
 #[utoipa::path(delete, path = "/api/auth/sessions/{id}", tag = "sign-in", params(("id" = Uuid,)),
-    security(("bearer" = [])), responses((status = 204, description = "taken back"), Refused))]
+    security(("bearer" = [])), responses((status = 204, description = "taken back")))]
 async fn end_sign_in(
     State(rest): State<Rest>,
     SignedIn { user, .. }: SignedIn,

@@ -122,7 +122,7 @@ impl From<UploadError> for Refused {
 /// Upload a file into a chat
 #[utoipa::path(post, path = "/api/uploads", tag = "uploads", security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
-    responses((status = 201, body = UploadView), Refused))]
+    responses((status = 201, body = UploadView)))]
 async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<Response, Refused> {
     let taken = async {
         rest.admit(&caller.user, Cost::CHANGE)?;
@@ -139,7 +139,7 @@ async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<
 
 /// A file
 #[utoipa::path(get, path = "/api/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)), security(("bearer" = [])),
-    responses((status = 200, description = "the file", content_type = "application/octet-stream"), Refused))]
+    responses((status = 200, description = "the file", content_type = "application/octet-stream")))]
 async fn download(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<Response, Refused> {
     let upload = rest.visible(&caller, id).await?;
     // Browsers show what was read as an image, and nothing else.
@@ -150,7 +150,7 @@ async fn download(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) ->
 /// A small picture of an image
 #[utoipa::path(get, path = "/api/uploads/{id}/thumbnail", tag = "uploads", params(("id" = Uuid, Path)),
     security(("bearer" = [])),
-    responses((status = 200, description = "PNG or JPEG", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"))), Refused))]
+    responses((status = 200, description = "PNG or JPEG", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg")))))]
 async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<Response, Refused> {
     let upload = rest.visible(&caller, id).await?;
     if !upload.thumbnail {
@@ -161,7 +161,7 @@ async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -
 
 /// Remove one's own file
 #[utoipa::path(delete, path = "/api/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)),
-    security(("bearer" = [])), responses((status = 204, description = "removed"), Refused))]
+    security(("bearer" = [])), responses((status = 204, description = "removed")))]
 async fn remove(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<StatusCode, Refused> {
     rest.admit(&caller.user, Cost::CHANGE)?;
     let upload = rest.uploads.get(id).await?.filter(|upload| upload.user == caller.user).ok_or_else(absent)?;

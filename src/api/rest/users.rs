@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Asked, At, Body, Me, Refused, Rest};
+use super::extract::WithIds;
+use super::{At, Body, Me, Refused, Rest};
 use crate::api::handlers::input::{Device, Presence, Whom};
 use crate::api::handlers::view::{Done, PresencePage};
 use crate::api::http::HttpError;
@@ -20,13 +22,9 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
         .routes(routes!(device, forget_device))
 }
 
-/// Whose presence.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Whose {
-    /// User ids with commas between them, at most 100.
-    ids: String,
-}
+/// Nothing beside the ids.
+#[derive(Deserialize)]
+struct Only {}
 
 /// A device.
 #[derive(Deserialize, ToSchema)]
@@ -42,37 +40,39 @@ pub(super) struct DeviceFacts {
 }
 
 /// Who is online
-#[utoipa::path(get, path = "/api/users/presence", tag = "users", params(Whose), security(("bearer" = [])),
-    responses((status = 200, body = PresencePage), Refused))]
+#[utoipa::path(get, path = "/api/users/presence", tag = "users", 
+    params(("ids" = String, Query, description = "User ids with commas between them, at most 100; or `ids` for each of them")),
+    security(("bearer" = [])),
+    responses((status = 200, body = PresencePage)))]
 async fn presence(
     State(rest): State<Rest>,
     Me(me): Me,
-    Asked(Whose { ids }): Asked<Whose>,
+    WithIds(ids, Only {}): WithIds<Only>,
 ) -> Result<Json<PresencePage>, Refused> {
-    let bad = |why: crate::ids::IdError| {
-        HttpError::new(axum::http::StatusCode::BAD_REQUEST, "bad_request", format!("ids: {why}"))
-    };
-    let users: Result<Vec<_>, _> = ids.split(',').filter(|id| !id.is_empty()).map(UserId::new).collect();
-    Ok(Json(rest.handlers.presence(&me, Presence { users: users.map_err(bad)? }).await?))
+    let bad = |why: String| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", format!("ids: {why}"));
+    let ids = ids.ok_or_else(|| bad("whose?".to_owned()))?;
+    let users: Result<Vec<_>, _> = ids.iter().map(|id| UserId::new(id)).collect();
+    let users = users.map_err(|why| bad(why.to_string()))?;
+    Ok(Json(rest.handlers.presence(&me, Presence { users }).await?))
 }
 
 /// Block a user
 #[utoipa::path(put, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
-    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn block(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
     Ok(Json(rest.handlers.block(&me, Whom { user }, true).await?))
 }
 
 /// Take a block back
 #[utoipa::path(delete, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
-    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn unblock(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
     Ok(Json(rest.handlers.block(&me, Whom { user }, false).await?))
 }
 
 /// Make one of one's devices known
 #[utoipa::path(put, path = "/api/users/me/devices/{device}", tag = "users", params(("device" = DeviceId,)),
-    request_body = DeviceFacts, security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    request_body = DeviceFacts, security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn device(
     State(rest): State<Rest>,
     Me(me): Me,
@@ -84,7 +84,7 @@ async fn device(
 
 /// Forget one
 #[utoipa::path(delete, path = "/api/users/me/devices/{device}", tag = "users", params(("device" = DeviceId,)),
-    security(("bearer" = [])), responses((status = 200, body = Done), Refused))]
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn forget_device(State(rest): State<Rest>, Me(me): Me, At(device): At<DeviceId>) -> Result<Json<Done>, Refused> {
     let (platform, push_token) = (String::new(), String::new());
     Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: true }).await?))

@@ -30,11 +30,10 @@ use serde_json::value::RawValue;
 
 use self::driver::Driver;
 use self::registry::Registry;
-use super::http::{self, HttpError, Peer};
+use super::http::{self, HttpError, Origins, Peer};
 use super::protocol::Format;
 use super::protocol::shape::read_object;
 use super::session::Server;
-use super::websocket::Origins;
 
 /// How long commands may wait for a session that is busy.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -166,7 +165,7 @@ async fn emulation(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, HttpError> {
-    endpoint.admit(&headers)?;
+    endpoint.origins.admit(&headers)?;
     let body = body.map_err(|error| refused(&error))?;
     let (session, frame) = if is_protobuf(&headers) {
         let EmulatedBytes { session, data, .. } =
@@ -194,16 +193,9 @@ async fn emulation(
 }
 
 impl Endpoint {
-    fn admit(&self, headers: &HeaderMap) -> Result<(), HttpError> {
-        if self.origins.allow(headers) {
-            return Ok(());
-        }
-        Err(HttpError::new(StatusCode::FORBIDDEN, "origin_not_allowed", "pages of this origin may not connect"))
-    }
-
     /// Starts a stream's task; the response is its other end.
     fn begin(&self, style: Style, headers: &HeaderMap, begun: &[u8], peer: Connection) -> Result<Response, HttpError> {
-        self.admit(headers)?;
+        self.origins.admit(headers)?;
         if begun.is_empty() {
             return Err(bad("a stream begins with a connect command"));
         }

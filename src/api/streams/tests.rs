@@ -167,7 +167,8 @@ async fn who_goes_is_gone_and_so_is_the_name_of_his_stream() {
 
 #[tokio::test]
 async fn what_is_no_stream_is_refused_with_a_status() {
-    let rig = Rig::with(|config| config.server.allowed_origins = vec!["https://chat.example.com".to_owned()]).await;
+    let rig =
+        Rig::with(|config| config.server.allowed_origins = vec!["https://chat.example.com".parse().unwrap()]).await;
     let huge = format!("\"{}\"", "x".repeat(70_000));
     for (method, path, body, refusal) in [
         ("POST", "/connection/http_stream", String::new(), (400, "bad_request")),

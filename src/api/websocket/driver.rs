@@ -26,13 +26,14 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// WebSocket's own codes.
 const NORMAL: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
+const NOT_UTF8: u16 = 1007;
 
 /// How a connection ended.
 enum End {
     /// By us, with this code, and a reason of its own if there is one.
     Disconnect(Disconnect, Option<Box<str>>),
-    /// By us: what came is no WebSocket.
-    NoWebSocket,
+    /// By us: what came is no WebSocket; with WebSocket's own code.
+    NoWebSocket(u16),
     /// By the client.
     ByClient,
     /// Without a word.
@@ -159,9 +160,10 @@ impl Driver {
                     }
                 },
                 Err(ReadError::TooBig) => self.session.too_big(),
-                Err(error @ ReadError::Protocol(_)) => {
+                Err(error @ (ReadError::Protocol(_) | ReadError::NotUtf8)) => {
                     tracing::debug!(%error, "bad frame");
-                    return Err(End::NoWebSocket);
+                    let code = if error == ReadError::NotUtf8 { NOT_UTF8 } else { PROTOCOL_ERROR };
+                    return Err(End::NoWebSocket(code));
                 }
             }
             progress = true;
@@ -189,7 +191,7 @@ async fn finish(mut stream: TcpStream, mut writer: Writer, end: &End) -> io::Res
         // What this code says on the wire is nothing: as if the network had gone.
         End::Disconnect(end, _) if *end == Disconnect::CONNECTION_CLOSED => return Ok(()),
         End::Disconnect(Disconnect { code, reason }, said) => writer.close(*code, said.as_deref().unwrap_or(reason)),
-        End::NoWebSocket => writer.close(PROTOCOL_ERROR, "bad frame"),
+        End::NoWebSocket(code) => writer.close(*code, "bad frame"),
         End::ByClient => writer.close(NORMAL, ""),
         End::Lost => return Ok(()),
     }

@@ -1,57 +1,17 @@
 //! The opening handshake (RFC 6455, section 4.2): who may connect, in which format.
 
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Origins};
 use crate::api::protocol::{Format, PROTOBUF_SUBPROTOCOL};
 
 /// What clients of the JSON format may ask for in `Sec-WebSocket-Protocol`.
 const JSON_SUBPROTOCOL: &str = "centrifuge-json";
 /// RFC 6455, section 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-
-/// Which web pages may connect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Origins {
-    /// All of them.
-    Any,
-    /// Those of the host that was asked.
-    SameHost,
-    /// These, as `https://chat.example.com`.
-    List(Vec<String>),
-}
-
-impl Origins {
-    /// As configured: `*` is every page; nothing is every page in development and the same host in production.
-    #[must_use]
-    pub fn new(allowed: &[String], production: bool) -> Self {
-        if allowed.iter().any(|origin| origin == "*") || (allowed.is_empty() && !production) {
-            Self::Any
-        } else if allowed.is_empty() {
-            Self::SameHost
-        } else {
-            Self::List(allowed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect())
-        }
-    }
-
-    /// Whether a page of this origin may connect to this host. Clients that are no browsers name no origin.
-    pub(in crate::api) fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        let Ok(origin) = origin.to_str() else { return *self == Self::Any };
-        match self {
-            Self::Any => true,
-            Self::SameHost => {
-                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                let of_page = origin.split_once("://").map(|(_, host)| host);
-                host.zip(of_page).is_some_and(|(host, page)| host.eq_ignore_ascii_case(page))
-            }
-            Self::List(list) => list.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)),
-        }
-    }
-}
 
 /// What was agreed upon.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,32 +41,47 @@ impl Agreed {
 pub(super) fn agree<B>(request: &Request<B>, origins: &Origins) -> Result<Agreed, HttpError> {
     let headers = request.headers();
     if request.method() != Method::GET {
-        return Err(HttpError::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "a WebSocket begins with GET",
+        let why = "a WebSocket begins with GET";
+        let refused = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", why);
+        return Err(refused.with(header::ALLOW, "GET"));
+    }
+    // What HTTP/1.0 says of an upgrade is not heard (RFC 9110, 7.8).
+    let wishes = request.version() >= Version::HTTP_11
+        && names(headers, header::CONNECTION, "upgrade")
+        && names(headers, header::UPGRADE, "websocket");
+    if !wishes {
+        return Err(upgrade_required(
+            "this is a WebSocket endpoint: connect with a Centrifuge SDK, see docs/protocol.md",
         ));
     }
-    if !names(headers, header::CONNECTION, "upgrade") || !names(headers, header::UPGRADE, "websocket") {
-        let message = "this is a WebSocket endpoint: connect with a Centrifuge SDK, see docs/protocol.md";
-        return Err(HttpError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message));
+    let mut versions = headers.get_all(header::SEC_WEBSOCKET_VERSION).iter();
+    if (versions.next().map(HeaderValue::as_bytes), versions.next()) != (Some(b"13"), None) {
+        return Err(upgrade_required("Sec-WebSocket-Version must be 13").with(header::SEC_WEBSOCKET_VERSION, "13"));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "Sec-WebSocket-Version must be 13"));
-    }
-    let Some(key) = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes())) else {
-        return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "Sec-WebSocket-Key must be 16 bytes"));
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next().filter(|key| is_key(key.as_bytes())), keys.next()) else {
+        return Err(bad("Sec-WebSocket-Key must be 16 bytes"));
     };
-    if !origins.allow(headers) {
-        return Err(HttpError::new(
-            StatusCode::FORBIDDEN,
-            "origin_not_allowed",
-            "pages of this origin may not connect",
-        ));
+    // Its bytes would be read as frames.
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+    {
+        return Err(bad("a request for a WebSocket has no body"));
     }
+    origins.admit(headers)?;
     let (format, protocol) = format(headers, request.uri());
     let accept = accept(key.as_bytes()).ok_or_else(HttpError::internal)?;
     Ok(Agreed { format, protocol, accept })
+}
+
+fn bad(why: &str) -> HttpError {
+    HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why)
+}
+
+/// RFC 9110, 15.5.22: it names what to upgrade to.
+fn upgrade_required(why: &str) -> HttpError {
+    let refused = HttpError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", why);
+    refused.with(header::UPGRADE, "websocket").with(header::CONNECTION, "Upgrade")
 }
 
 /// The format asked for, and the sub-protocol to be named: the first one in the client's order of preference that is known.
@@ -146,6 +121,8 @@ fn accept(key: &[u8]) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn request(headers: &[(&str, &str)]) -> Request<()> {
@@ -161,6 +138,10 @@ mod tests {
         request.body(()).unwrap()
     }
 
+    fn development() -> Origins {
+        Origins::new(Arc::default())
+    }
+
     fn status(request: &Request<()>, origins: &Origins) -> StatusCode {
         match agree(request, origins) {
             Ok(agreed) => agreed.response().status(),
@@ -170,18 +151,18 @@ mod tests {
 
     #[test]
     fn the_answer_is_that_of_the_rfc() {
-        let agreed = agree(&request(&[]), &Origins::Any).unwrap();
+        let agreed = agree(&request(&[]), &development()).unwrap();
         assert_eq!(agreed.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(agreed.response().status(), StatusCode::SWITCHING_PROTOCOLS);
     }
 
     #[test]
     fn the_format_is_what_the_client_asks_for() {
-        let by_query = agree(&request(&[]), &Origins::Any).unwrap();
+        let by_query = agree(&request(&[]), &development()).unwrap();
         assert_eq!((by_query.format, by_query.protocol), (Format::Protobuf, None));
-        let named = agree(&request(&[("sec-websocket-protocol", "x, centrifuge-protobuf")]), &Origins::Any).unwrap();
+        let named = agree(&request(&[("sec-websocket-protocol", "x, centrifuge-protobuf")]), &development()).unwrap();
         assert_eq!((named.format, named.protocol), (Format::Protobuf, Some("centrifuge-protobuf")));
-        let json = agree(&request(&[("sec-websocket-protocol", "centrifuge-json")]), &Origins::Any).unwrap();
+        let json = agree(&request(&[("sec-websocket-protocol", "centrifuge-json")]), &development()).unwrap();
         assert_eq!((json.format, json.protocol), (Format::Json, Some("centrifuge-json")));
     }
 
@@ -195,46 +176,51 @@ mod tests {
             (&["x, y"], (Format::Protobuf, None)),
         ] {
             let headers: Vec<_> = lines.iter().map(|line| ("sec-websocket-protocol", *line)).collect();
-            let agreed = agree(&request(&headers), &Origins::Any).unwrap();
+            let agreed = agree(&request(&headers), &development()).unwrap();
             assert_eq!((agreed.format, agreed.protocol), expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn pages_of_other_origins_are_refused_where_they_are() {
-        let from = |origin: &str| request(&[("origin", origin)]);
-        let list = Origins::new(&["https://chat.example.com/".to_owned()], true);
-        let same = Origins::new(&[], true);
-        assert_eq!(Origins::new(&[], false), Origins::Any);
-        assert_eq!(Origins::new(&["*".to_owned()], true), Origins::Any);
-        for (request, origins, expected) in [
-            (from("https://chat.example.com"), &list, 101),
-            (from("https://Chat.Example.com"), &list, 101),
-            (from("http://chat.example.com"), &list, 403),
-            (from("https://chat.example.com.evil.org"), &list, 403),
-            (from("null"), &list, 403),
-            (request(&[]), &list, 101),
-            (from("https://chat.example.com"), &same, 101),
-            (from("https://evil.org"), &same, 403),
-            (from("null"), &same, 403),
-            (from("https://evil.org"), &Origins::Any, 101),
-        ] {
-            assert_eq!(status(&request, origins).as_u16(), expected, "{:?} {origins:?}", request.headers());
+    fn a_page_of_another_origin_is_refused() {
+        for (origin, expected) in [("http://localhost:5173", 101), ("https://evil.org", 403), ("null", 403)] {
+            assert_eq!(status(&request(&[("origin", origin)]), &development()).as_u16(), expected, "{origin}");
         }
+        let two = request(&[("origin", "http://localhost"), ("origin", "http://localhost")]);
+        assert_eq!(status(&two, &development()).as_u16(), 403);
+        assert_eq!(status(&request(&[]), &development()).as_u16(), 101, "no page at all");
     }
 
     #[test]
-    fn what_is_no_websocket_is_told_so() {
-        let mut plain = request(&[]);
-        plain.headers_mut().remove("upgrade");
-        let mut old = request(&[]);
-        old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
-        let mut keyless = request(&[]);
-        keyless.headers_mut().insert("sec-websocket-key", HeaderValue::from_static("short"));
-        let mut post = request(&[]);
-        *post.method_mut() = Method::POST;
-        for (request, expected) in [(plain, 426), (old, 400), (keyless, 400), (post, 405)] {
-            assert_eq!(status(&request, &Origins::Any).as_u16(), expected);
+    fn what_is_no_websocket_is_told_so_with_what_it_lacks() {
+        let said = |change: &dyn Fn(&mut Request<()>)| {
+            let mut request = request(&[]);
+            change(&mut request);
+            let response = agree(&request, &development()).map(|_| ()).unwrap_err().into_response();
+            let text = |name: &str| {
+                response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+            };
+            (response.status().as_u16(), text("upgrade"), text("sec-websocket-version"), text("allow"))
+        };
+        let refusal = |status, upgrade: &str, version: &str, allow: &str| {
+            (status, upgrade.to_owned(), version.to_owned(), allow.to_owned())
+        };
+        let set = |name: &'static str, value: &'static str| {
+            move |request: &mut Request<()>| {
+                request.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+        };
+        let plain = |request: &mut Request<()>| drop(request.headers_mut().remove("upgrade"));
+        assert_eq!(said(&plain), refusal(426, "websocket", "", ""));
+        assert_eq!(said(&|request| *request.version_mut() = Version::HTTP_10), refusal(426, "websocket", "", ""));
+        for version in ["8", "", "13, 8", "014"] {
+            assert_eq!(said(&set("sec-websocket-version", version)), refusal(426, "websocket", "13", ""));
         }
+        assert_eq!(said(&set("sec-websocket-key", "short")), refusal(400, "", "", ""));
+        assert_eq!(said(&set("content-length", "5")), refusal(400, "", "", ""));
+        assert_eq!(said(&set("transfer-encoding", "chunked")), refusal(400, "", "", ""));
+        assert_eq!(said(&|request| *request.method_mut() = Method::POST), refusal(405, "", "", "GET"));
+        let empty = request(&[("content-length", "0")]);
+        assert_eq!(status(&empty, &development()).as_u16(), 101, "no body");
     }
 }

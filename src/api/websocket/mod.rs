@@ -8,6 +8,7 @@ mod handshake;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod utf8;
 mod writer;
 
 use std::net::IpAddr;
@@ -21,10 +22,8 @@ use axum::{Extension, Router};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-pub use handshake::Origins;
-
 use self::driver::Driver;
-use super::http::{HttpError, Moving, Peer};
+use super::http::{Heard, HttpError, Moving, Origins, Peer};
 use super::protocol::Format;
 use super::session::Server;
 
@@ -69,11 +68,17 @@ async fn connect(
 }
 
 async fn serve(upgraded: hyper::upgrade::Upgraded, server: Arc<Server>, format: Format, network: Option<IpAddr>) {
-    match upgraded.downcast::<TokioIo<Moving<TcpStream>>>() {
+    match upgraded.downcast::<TokioIo<Moving<Heard<TcpStream>>>>() {
         Ok(parts) => {
-            Driver::new(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), server, format, network)
-                .run()
-                .await;
+            Driver::new(
+                parts.io.into_inner().into_inner().into_inner(),
+                parts.read_buf.to_vec(),
+                server,
+                format,
+                network,
+            )
+            .run()
+            .await;
         }
         Err(_) => tracing::error!("a WebSocket over something that is no TCP connection"),
     }

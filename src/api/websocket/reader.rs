@@ -1,5 +1,7 @@
 //! WebSocket frames from a client (RFC 6455, section 5), pure: bytes in, messages out. An idle reader owns no memory.
 
+use super::utf8::{NotUtf8, Utf8};
+
 /// The bit that says that a frame is a message's last one.
 const FIN: u8 = 0x80;
 /// The bits for extensions; none is ever agreed upon.
@@ -28,6 +30,15 @@ pub(super) enum ReadError {
     /// Against the rules of framing.
     #[error("bad frame: {0}")]
     Protocol(&'static str),
+    /// A text, or the reason of a close, that is no UTF-8.
+    #[error("a text that is no UTF-8")]
+    NotUtf8,
+}
+
+impl From<NotUtf8> for ReadError {
+    fn from(_: NotUtf8) -> Self {
+        Self::NotUtf8
+    }
 }
 
 /// Puts messages together.
@@ -39,6 +50,12 @@ pub(super) struct Reader {
     /// The fragments so far of a message in several frames; `handed_out` once it is whole.
     fragments: Vec<u8>,
     fragmented: bool,
+    /// Whether the message in several frames is a text.
+    is_text: bool,
+    /// The text of the message under way.
+    text: Utf8,
+    /// Bytes of the frame under way that are in it.
+    looked_at: usize,
     max_bytes: usize,
 }
 
@@ -54,7 +71,16 @@ struct Header {
 impl Reader {
     /// A reader of messages of at most `max_bytes`. `begun` was read already.
     pub fn new(max_bytes: usize, begun: Vec<u8>) -> Self {
-        Self { buffer: begun, start: 0, fragments: Vec::new(), fragmented: false, max_bytes }
+        Self {
+            buffer: begun,
+            start: 0,
+            fragments: Vec::new(),
+            fragmented: false,
+            is_text: false,
+            text: Utf8::default(),
+            looked_at: 0,
+            max_bytes,
+        }
     }
 
     /// Takes bytes from the socket.
@@ -71,6 +97,7 @@ impl Reader {
             }
             let Some(header) = self.header()? else { return Ok(None) };
             if self.buffer.len() - self.start < header.len + header.payload {
+                self.look_ahead(&header)?;
                 self.make_room(header.len + header.payload);
                 return Ok(None);
             }
@@ -79,6 +106,12 @@ impl Reader {
             self.start = to;
             unmask(&mut self.buffer[from..to], header.mask);
             let payload = from..to;
+            if self.is_of_text(&header) {
+                self.text.push(&self.buffer[from + std::mem::take(&mut self.looked_at)..to])?;
+                if header.is_final {
+                    self.text.end()?;
+                }
+            }
             return Ok(Some(match (header.opcode, header.is_final) {
                 (1 | 2, true) => Message::Data(&self.buffer[payload]),
                 (0, is_final) => {
@@ -89,12 +122,16 @@ impl Reader {
                     self.fragmented = false;
                     Message::Data(&self.fragments)
                 }
-                (1 | 2, false) => {
+                (opcode @ (1 | 2), false) => {
                     self.fragmented = true;
+                    self.is_text = opcode == 1;
                     self.fragments.extend_from_slice(&self.buffer[payload]);
                     continue;
                 }
-                (8, _) => Message::Close,
+                (8, _) => {
+                    check_close(&self.buffer[payload])?;
+                    Message::Close
+                }
                 (9, _) => Message::Ping(&self.buffer[payload]),
                 _ => Message::Pong,
             }));
@@ -109,6 +146,22 @@ impl Reader {
             self.buffer.drain(..self.start);
         }
         self.start = 0;
+    }
+
+    fn is_of_text(&self, header: &Header) -> bool {
+        header.opcode == 1 || (header.opcode == 0 && self.is_text)
+    }
+
+    /// Judges what has come of a text's frame: who sends what is no text is told before he has sent all of it.
+    fn look_ahead(&mut self, header: &Header) -> Result<(), ReadError> {
+        if !self.is_of_text(header) {
+            return Ok(());
+        }
+        let came = &self.buffer[(self.start + header.len).min(self.buffer.len())..];
+        let fresh = came.iter().enumerate().skip(self.looked_at).map(|(at, byte)| byte ^ header.mask[at % 4]);
+        let fresh: Vec<u8> = fresh.collect();
+        self.looked_at += fresh.len();
+        Ok(self.text.push(&fresh)?)
     }
 
     fn make_room(&mut self, frame: usize) {
@@ -155,6 +208,18 @@ impl Reader {
         let Some(mask) = bytes.get(len..len + 4).and_then(|mask| mask.try_into().ok()) else { return Ok(None) };
         Ok(Some(Header { opcode, is_final, len: len + 4, mask, payload: payload as usize }))
     }
+}
+
+/// Whether a close frame says what it may (RFC 6455, 5.5.1 and 7.4): nothing, or a code for the wire and a reason in UTF-8.
+fn check_close(payload: &[u8]) -> Result<(), ReadError> {
+    let [high, low, reason @ ..] = payload else {
+        return if payload.is_empty() { Ok(()) } else { Err(ReadError::Protocol("half a close code")) };
+    };
+    match u16::from_be_bytes([*high, *low]) {
+        1000..=1003 | 1007..=1014 | 3000..=4999 => {}
+        _ => return Err(ReadError::Protocol("a close code that is not for the wire")),
+    }
+    std::str::from_utf8(reason).map(|_| ()).map_err(|_| ReadError::NotUtf8)
 }
 
 /// Takes the mask off (RFC 6455, section 5.3), eight bytes at a time.
@@ -259,6 +324,54 @@ pub(super) mod tests {
         ] {
             assert_eq!(all(&mut reader(), &bytes), Err(ReadError::Protocol(what)));
         }
+    }
+
+    #[test]
+    fn a_close_says_what_it_may_and_nothing_else() {
+        let close = |payload: &[u8]| all(&mut reader(), &frame(FIN | 8, payload));
+        for code in [1000_u16, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999] {
+            let mut payload = code.to_be_bytes().to_vec();
+            assert!(close(&payload).is_ok(), "{code}");
+            payload.extend("bye \u{e4}".bytes());
+            assert!(close(&payload).is_ok(), "{code}");
+        }
+        assert!(close(b"").is_ok());
+        assert_eq!(close(&[3]), Err(ReadError::Protocol("half a close code")));
+        for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
+            assert_eq!(
+                close(&code.to_be_bytes()),
+                Err(ReadError::Protocol("a close code that is not for the wire")),
+                "{code}"
+            );
+        }
+        assert_eq!(close(&[3, 232, 0xff]), Err(ReadError::NotUtf8));
+    }
+
+    #[test]
+    fn a_text_that_is_none_is_found_before_its_end() {
+        let text = frame(FIN | 1, b"abc\xffdefghi");
+        for cut in 10..=text.len() {
+            assert_eq!(all(&mut reader(), &text[..cut]), Err(ReadError::NotUtf8), "{cut}");
+        }
+        assert_eq!(all(&mut reader(), &text[..9]), Ok(vec![]), "so far it is one");
+        let mut parts = frame(1, b"caf\xc3");
+        parts.extend(frame(FIN | 9, b"\xff"));
+        assert!(all(&mut reader(), &parts).is_ok(), "a cut character, and a ping of any bytes");
+        let mut good = parts.clone();
+        good.extend(frame(FIN, b"\xa9"));
+        assert_eq!(all(&mut reader(), &good).unwrap()[1].1, "caf\u{e9}".as_bytes());
+        for end in [&b""[..], b"x", b"\xc3"] {
+            let mut bad = parts.clone();
+            bad.extend(frame(FIN, end));
+            assert_eq!(all(&mut reader(), &bad), Err(ReadError::NotUtf8));
+        }
+        assert!(all(&mut reader(), &frame(FIN | 2, b"\xff")).is_ok(), "bytes are bytes");
+        let mut next = frame(FIN | 2, b"\xff");
+        next.extend(frame(1, b"\xc3"));
+        next.extend(frame(FIN, b"\xa9"));
+        next.extend(frame(2, b"\xc3"));
+        next.extend(frame(FIN, b"\xc3"));
+        assert!(all(&mut reader(), &next).is_ok());
     }
 
     #[test]

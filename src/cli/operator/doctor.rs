@@ -116,6 +116,12 @@ fn existing(dir: &Path) -> PathBuf {
     dir.ancestors().find(|dir| dir.is_dir()).map_or_else(|| PathBuf::from("/"), Path::to_owned)
 }
 
+/// What stands on the way to the folder, or in its place, and is none.
+fn in_the_way(dir: &Path) -> Option<PathBuf> {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    dir.ancestors().find(|path| path.symlink_metadata().is_ok()).filter(|path| !path.is_dir()).map(Path::to_owned)
+}
+
 fn configuration(file: Option<&Path>, warnings: &[String]) -> Line {
     let file = file.map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
     if warnings.is_empty() {
@@ -136,6 +142,9 @@ fn data_folder(dir: &Path, folder: &Path) -> Line {
         drop(file);
         std::fs::remove_file(path)
     });
+    if let Some(file) = in_the_way(dir) {
+        return line("data folder", Verdict::Fail, format!("{} is no folder", file.display()));
+    }
     match probed {
         Ok(()) if dir.is_dir() => line("data folder", Verdict::Ok, format!("{}, can be written", dir.display())),
         Ok(()) => line("data folder", Verdict::Ok, format!("{} will be made by the first start", dir.display())),

@@ -90,6 +90,12 @@ pub(super) fn issue(auth: &Auth, user: &str, channel: Option<&str>, ttl: Duratio
     if user.is_anonymous() {
         return Err(Refused(format!("--user: {user} is the name of an anonymous user, which has no token")).into());
     }
+    if channel.is_some_and(str::is_empty) {
+        return Err(Refused("--channel: expected a channel, found nothing".to_owned()).into());
+    }
+    if !ttl.is_zero() && ttl < Duration::from_secs(1) {
+        return Err(Refused("--ttl: at least 1s, or 0 for ever: tokens count in whole seconds".to_owned()).into());
+    }
     let request = TokenRequest {
         user: Some(&user),
         channel,

@@ -13,10 +13,11 @@ macro_rules! sign_in_columns {
 
 /// A user who came with a token before may make the account that goes with the id only if it has none.
 pub(super) const CREATE: &str = "INSERT INTO users (id, username, email, password_hash, first_name, last_name, avatar_url, \
-    name_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    name_key, last_key, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
     ON CONFLICT (id) DO UPDATE SET username = excluded.username, email = excluded.email, \
     password_hash = excluded.password_hash, first_name = excluded.first_name, last_name = excluded.last_name, \
-    avatar_url = excluded.avatar_url, name_key = excluded.name_key WHERE users.username IS NULL";
+    avatar_url = excluded.avatar_url, name_key = excluded.name_key, last_key = excluded.last_key \
+    WHERE users.username IS NULL";
 pub(super) const BY_ID: &str =
     concat!("SELECT ", account_columns!(), " FROM users WHERE id = ? AND username IS NOT NULL");
 pub(super) const BY_USERNAME: &str = concat!("SELECT ", account_columns!(), " FROM users WHERE username = ?");
@@ -31,8 +32,13 @@ pub(super) const FIND_NAME: &str = concat!(
     account_columns!(),
     " FROM users WHERE name_key >= ? AND name_key < ? ORDER BY name_key LIMIT ?"
 );
+pub(super) const FIND_LAST_NAME: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM users WHERE last_key >= ? AND last_key < ? ORDER BY last_key LIMIT ?"
+);
 pub(super) const PROFILE: &str = "UPDATE users SET first_name = ?, last_name = ?, avatar_url = ?, name_key = ?, \
-    updated_at = ? WHERE id = ? AND username IS NOT NULL";
+    last_key = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL";
 /// Only if the hash is still the one that the current password was compared with: of two at once, one counts.
 pub(super) const PASSWORD: &str =
     "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL AND password_hash IS ?";
@@ -74,13 +80,14 @@ pub(super) const TOKENS: &str = "SELECT id, tokens_from FROM users WHERE tokens_
 
 /// All of them, for the test of plans.
 #[cfg(test)]
-pub(in crate::storage) const ALL: [&str; 24] = [
+pub(in crate::storage) const ALL: [&str; 25] = [
     CREATE,
     BY_ID,
     BY_USERNAME,
     BY_EMAIL,
     FIND_USERNAME,
     FIND_NAME,
+    FIND_LAST_NAME,
     PROFILE,
     PASSWORD,
     REMOVE,

@@ -60,6 +60,7 @@ impl SqliteAccounts {
             .bind(&account.last_name)
             .bind(&account.avatar_url)
             .bind(name_key(&account.first_name, &account.last_name))
+            .bind(name_key("", &account.last_name))
             .bind(account.created_at.as_i64())
             .bind(account.created_at.as_i64())
             .execute(&self.pool)
@@ -96,10 +97,10 @@ impl SqliteAccounts {
         row.map(|row| account(&row)).transpose()
     }
 
-    /// Accounts whose username or name begins with `start` (in lower case), at most `limit`.
+    /// Accounts whose username, name or last name begins with `start` (in lower case), at most `limit`.
     pub async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>> {
         let mut found: Vec<Account> = Vec::new();
-        for text in [sql::FIND_USERNAME, sql::FIND_NAME] {
+        for text in [sql::FIND_USERNAME, sql::FIND_NAME, sql::FIND_LAST_NAME] {
             let rows = sqlx::query(text).bind(start).bind(format!("{start}\u{10ffff}")).bind(i64::from(limit));
             for row in rows.fetch_all(&self.pool).await.map_err(classify)? {
                 let (account, _) = account(&row)?;
@@ -118,6 +119,7 @@ impl SqliteAccounts {
             .bind(&profile.last_name)
             .bind(&profile.avatar_url)
             .bind(name_key(&profile.first_name, &profile.last_name))
+            .bind(name_key("", &profile.last_name))
             .bind(now.as_i64())
             .bind(user.as_str());
         known(done.execute(&self.pool).await.map_err(classify)?.rows_affected())

@@ -56,6 +56,12 @@ async fn users_are_found_by_the_start_of_a_name() {
     assert_eq!(found("adam", 10).await, ["adam"]);
     assert_eq!(found("ada", 1).await, ["ada"]);
     assert!(found("%", 10).await.is_empty(), "no pattern");
+    let smith = Profile { first_name: "John".to_owned(), last_name: "Smith".to_owned(), avatar_url: String::new() };
+    accounts.set_profile(&UserId::new("3").unwrap(), &smith, Timestamp(9)).await.unwrap();
+    for start in ["smi", "john", "john s", "bob"] {
+        assert_eq!(found(start, 10).await, ["bob"], "{start}");
+    }
+    assert_eq!(found("of ad", 10).await, ["ada", "adam"], "by the last name, from the beginning on");
 }
 
 fn sign_in(n: u64) -> SignIn {

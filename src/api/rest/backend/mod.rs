@@ -64,7 +64,8 @@ impl FromRequest<Rest> for Many {
                 rest.failed(Kind::ApiKey, address(request.headers(), request.extensions(), rest), "wrong key");
             }
             let why = "this takes the key of [api] in the header X-API-Key";
-            return Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into());
+            let refused = HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why);
+            return Err(refused.with(header::WWW_AUTHENTICATE, "apikey realm=\"kervan\"").into());
         }
         // Whatever the content type says: back ends send what their HTTP library sends.
         Ok(Self(Bytes::from_request(request, rest).await.map_err(body_refused)?))
@@ -97,7 +98,7 @@ macro_rules! calls {
         $(
             $(#[doc = $doc])*
             #[utoipa::path(post, path = $path, tag = "server", security(("api_key" = [])),
-                request_body = input::$Input, responses((status = 200, body = Answer<output::$Output>), Refused))]
+                request_body = input::$Input, responses((status = 200, body = Answer<output::$Output>)))]
             async fn $name(
                 State(rest): State<Rest>,
                 Order(asked): Order<input::$Input>,
@@ -166,7 +167,7 @@ calls! {
 
 /// Many calls in one request
 #[utoipa::path(post, path = "/api/batch", tag = "server", security(("api_key" = [])),
-    request_body = input::Batch, responses((status = 200, body = output::Replies), Refused))]
+    request_body = input::Batch, responses((status = 200, body = output::Replies)))]
 async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<output::Replies>, Refused> {
     let input::Batch { commands, parallel } = read_object(&asked).map_err(|why| no_call(&why))?;
     bounded(commands.len())?;
@@ -178,7 +179,7 @@ async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<outpu
 
 /// A call by its name, or many: one JSON object after the other, answered a line each
 #[utoipa::path(post, path = "/api", tag = "server", security(("api_key" = [])),
-    request_body = input::Line, responses((status = 200, body = output::LineAnswer), Refused))]
+    request_body = input::Line, responses((status = 200, body = output::LineAnswer)))]
 async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, Refused> {
     let calls = serde_json::Deserializer::from_slice(&asked).into_iter::<Object<input::Line>>();
     let calls = calls.take(MOST + 1).collect::<Result<Vec<_>, _>>().map_err(|why| no_call(&why))?;

@@ -175,15 +175,56 @@ async fn a_user_is_held_to_his_messages_over_http() {
 
 #[tokio::test]
 async fn pages_of_the_named_origins_may_call_and_others_may_not() {
-    let rig = Rig::with(|config| config.server.allowed_origins = vec!["https://chat.example.com".to_owned()]).await;
+    let rig =
+        Rig::with(|config| config.server.allowed_origins = vec!["https://chat.example.com".parse().unwrap()]).await;
     let ask = async |origin: &str| {
         let headers = [("origin", origin), ("access-control-request-method", "POST")];
         rig.raw("OPTIONS", "/api/chats", &headers, Vec::new()).await.headers
     };
     assert_eq!(ask("https://chat.example.com").await["access-control-allow-origin"], "https://chat.example.com");
     assert!(!ask("https://evil.example.com").await.contains_key("access-control-allow-origin"));
-    let silent = Rig::start().await;
-    let headers = [("origin", "https://chat.example.com"), ("access-control-request-method", "POST")];
-    let answer = silent.raw("OPTIONS", "/api/chats", &headers, Vec::new()).await;
-    assert!(!answer.headers.contains_key("access-control-allow-origin"), "nothing is allowed unless it is named");
+}
+
+#[tokio::test]
+async fn in_development_pages_of_this_machine_may_call_by_every_way_and_others_by_none() {
+    let rig = Rig::start().await;
+    let paths =
+        ["/api/chats", "/api/auth/login", "/api/uploads", "/connection/http_stream", "/connection/sse", "/emulation"];
+    for path in paths {
+        for (origin, may) in [("http://localhost:5173", true), ("https://evil.example.com", false), ("null", false)] {
+            let headers = [("origin", origin), ("access-control-request-method", "POST")];
+            let answer = rig.raw("OPTIONS", path, &headers, Vec::new()).await;
+            let allowed = answer.headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+            assert_eq!(allowed, may.then_some(origin), "{path}");
+        }
+    }
+    for path in ["/connection/http_stream", "/connection/sse?cf_connect=%7B%7D", "/emulation", "/connection/websocket"]
+    {
+        let method = if path.starts_with("/connection/sse") || path.ends_with("websocket") { "GET" } else { "POST" };
+        let mut headers = vec![("origin", "https://evil.example.com"), ("content-type", "application/json")];
+        if path.ends_with("websocket") {
+            headers.extend([("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]);
+            headers.push(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="));
+        }
+        let answer = rig.raw(method, path, &headers, if method == "POST" { b"{}".to_vec() } else { Vec::new() }).await;
+        assert_eq!(answer.refusal(), (403, "origin_not_allowed"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_have_commas_are_named_one_by_one() {
+    let rig = Rig::start().await;
+    for (query, users) in [
+        ("ids=bob,co%2Cmma", &["bob", "co", "mma"][..]),
+        ("ids=bob&ids=co%2Cmma", &["bob", "co,mma"]),
+        ("ids=co%2Cmma&ids=", &["co,mma"]),
+    ] {
+        let answer = rig.call("alice", "GET", &format!("/api/users/presence?{query}"), Value::Null).await;
+        let told = answer.body["users"].as_object().unwrap_or_else(|| panic!("{answer:?}"));
+        assert_eq!(told.keys().collect::<Vec<_>>(), users, "{query}");
+        assert_eq!(rig.call("alice", "GET", &format!("/api/users?{query}"), Value::Null).await.status, 200);
+    }
+    for path in ["/api/users/presence", "/api/users", "/api/users?limit=x&ids=bob"] {
+        assert_eq!(rig.call("alice", "GET", path, Value::Null).await.refusal(), (400, "bad_request"), "{path}");
+    }
 }

@@ -83,6 +83,7 @@ async fn members_see_a_file_and_to_others_there_is_none() {
     }
     assert!(header(&file, "cache-control").starts_with("private"));
     let thumbnail = rig.get("bob", small).await;
+    assert_eq!(header(&thumbnail, "content-type"), "image/jpeg", "what it is, and no range of types");
     let read = image::load_from_memory(&thumbnail.bytes).unwrap();
     assert_eq!((read.width(), read.height()), (480, 240));
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::rig::{Client, FORMATS, Rig};
@@ -34,6 +34,11 @@ fn text_frame(bytes: Vec<u8>) -> Message {
     Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true))
 }
 
+fn close_frame(payload: impl Into<bytes::Bytes>) -> Message {
+    let header = FrameHeader { opcode: OpCode::Control(Control::Close), is_final: true, ..FrameHeader::default() };
+    Message::Frame(Frame::from_payload(header, payload.into()))
+}
+
 #[tokio::test]
 async fn a_bad_frame_closes_its_connection_with_its_code() {
     let rig = Rig::start().await;
@@ -42,7 +47,11 @@ async fn a_bad_frame_closes_its_connection_with_its_code() {
     let cases = [
         (Message::text("x".repeat(64 * 1024 + 1)), 1009),
         (Message::binary(vec![b' '; 64 * 1024 + 1]), 1009),
-        (text_frame(b"{\"id\":2,\"rpc\":{\"method\":\"\xff\"}}".to_vec()), 3501),
+        (text_frame(b"{\"id\":2,\"rpc\":{\"method\":\"\xff\"}}".to_vec()), 1007),
+        (close_frame(b"\x03".to_vec()), 1002),
+        (close_frame(vec![3, 237]), 1002),
+        (close_frame(vec![3, 232, 255]), 1007),
+        (close_frame(vec![3, 232]), 1000),
         (Message::text("nonsense"), 3501),
         (Message::text(r#"{"id":2,"ping":{}"#), 3501),
         (Message::text("[".repeat(60_000)), 3501),
@@ -190,7 +199,7 @@ async fn a_flood_of_pings_is_closed() {
 
 #[tokio::test]
 async fn a_page_of_another_origin_is_refused() {
-    let origins = vec!["https://chat.example.com".to_owned()];
+    let origins = vec!["https://chat.example.com".parse().unwrap()];
     let rig = Rig::with(Env::system(), |config| config.server.allowed_origins = origins).await;
     for (origin, status) in [("https://evil.example.com", 403), ("https://chat.example.com", 101)] {
         let mut request = rig.request();
