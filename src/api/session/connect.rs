@@ -20,6 +20,7 @@ use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::outbox::Outbox;
 use crate::api::auth::{TokenError, TokenOutcome, TokenSub, Verified};
+use crate::api::failures::Kind;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::shape::read_object;
 use crate::api::protocol::{ConnectRequest, ConnectResult, Error, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
@@ -67,6 +68,9 @@ impl Session {
 
     /// A token was refused. Why is for the log, where the verifier has written it; in development for the client, too.
     pub(super) fn refuse_token(&mut self, id: u32, error: TokenError, outcome: TokenOutcome) {
+        if error.is_failure() {
+            self.server.failures().note(Kind::Token, self.network, &error.to_string());
+        }
         let explains = self.server.verifier.explains();
         match outcome {
             TokenOutcome::Error(code) if explains => self.refuse(id, code.because(&error.to_string())),
