@@ -30,6 +30,7 @@ bench:
 	target/release/kervan-loadtest activation
 	target/release/kervan-loadtest lists
 	target/release/kervan-loadtest actors
+	target/release/kervan-loadtest storm
 	target/release/kervan-loadtest idle
 	target/release/kervan-loadtest fanout target/release/kervan 1 1000
 	target/release/kervan-loadtest fanout target/release/kervan 500 20

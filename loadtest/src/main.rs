@@ -11,6 +11,7 @@ mod sendacks;
 mod server;
 mod socket;
 mod sockets;
+mod storm;
 
 use anyhow::{Result, bail};
 use kervan_loadtest::{bare, group, measure};
@@ -29,6 +30,7 @@ usage: kervan-loadtest SUBCOMMAND
   actors [ACTORS] [CHILDREN]            polling what actors publish: CPU, memory, the page of a node with many children
   idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
   restart [MESSAGES] [PROGRAM]          after kill -9: from the start of the process to an answered page of history
+  storm [SUBSCRIBERS]                   everybody who listens to one room comes back at once, from where he was: CPU time
   fanout [PROGRAM] [ROOMS] [LISTENERS] [SECONDS]
                                         CPU time of the server for a million deliveries, saturated";
 
@@ -43,6 +45,7 @@ fn main() -> Result<()> {
         Some("activation") => activation::main(&args[1..]),
         Some("actors") => actors::main(&args[1..]),
         Some("idle") => sockets::idle(&args[1..]),
+        Some("storm") => storm::main(&args[1..]),
         Some("fanout") => sockets::fanout(&args[1..]),
         _ => bail!("{USAGE}"),
     }

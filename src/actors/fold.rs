@@ -101,6 +101,13 @@ pub fn barrier(id: Uuid, now: Timestamp) -> Bytes {
     .encode_record()
 }
 
+/// Bytes of a state besides its lists, about.
+const BASE_BYTES: usize = 1_024;
+/// Bytes of a recent event in the window, with its place in the index, about.
+const WINDOW_ENTRY_BYTES: usize = 280;
+/// Bytes of a member, a block, a mark or a listed room, about.
+pub const LISTED_BYTES: usize = 120;
+
 /// The state of a room or a user.
 #[derive(Clone, Debug)]
 pub enum EntityState {
@@ -216,6 +223,15 @@ impl EntityState {
         }
     }
 
+    /// Bytes in memory, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Room(room) => room_weight(room),
+            Self::User(user) => user_weight(user),
+        }
+    }
+
     /// A hash of the whole state. Equal prefixes give equal hashes.
     #[must_use]
     pub fn hash(&self) -> u64 {
@@ -224,6 +240,20 @@ impl EntityState {
             Self::User(user) => user.hash(),
         }
     }
+}
+
+/// Bytes of a room's state, about.
+#[must_use]
+pub fn room_weight(room: &RoomState) -> usize {
+    let listed = room.members().len() + room.invited().len() + room.kicked().len();
+    BASE_BYTES + room.window_len() * WINDOW_ENTRY_BYTES + listed * LISTED_BYTES
+}
+
+/// Bytes of a user's state, about.
+#[must_use]
+pub fn user_weight(user: &UserState) -> usize {
+    let listed = user.rooms().len() + user.reads().len() + user.blocks().len() + user.devices().len();
+    BASE_BYTES + listed * LISTED_BYTES
 }
 
 /// Decides on a record of this room.

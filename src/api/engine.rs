@@ -161,6 +161,7 @@ impl Engine {
             metrics: Arc::clone(&metrics),
             health: health.clone(),
             options: options(&config),
+            memory: config.limits.room_memory.0,
             gateway: Arc::new(move |frame| {
                 if let Some(hub) = hub_of_node.get().and_then(Weak::upgrade) {
                     hub.receive(frame);

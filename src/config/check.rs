@@ -194,6 +194,9 @@ fn bounds(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
             wrong(path, "must be at least 16");
         }
     }
+    if set.room_memory.0 < 16 * KIB * KIB {
+        wrong("limits.room_memory", "must be at least 16MiB");
+    }
     if config.server.shutdown_grace.is_zero() {
         wrong("server.shutdown_grace", "must be longer than 0");
     }

@@ -102,6 +102,10 @@ pub struct Metrics {
     pub resident_rooms: Gauge,
     /// Users in memory.
     pub resident_users: Gauge,
+    /// Bytes that rooms and users in memory take, about.
+    pub room_memory_bytes: Gauge,
+    /// Commands and cold rooms refused because that memory was spent.
+    pub memory_refused: Counter,
     /// From asking for a cold room or user to having it.
     pub activation_seconds: Histogram,
     /// Actors that panicked and were started again.
@@ -151,6 +155,8 @@ impl Metrics {
             watermark_age_seconds: add(r, "watermark_age_seconds", "Age of the oldest record that the store lacks"),
             resident_rooms: add(r, "resident_rooms", "Rooms in memory"),
             resident_users: add(r, "resident_users", "Users in memory"),
+            room_memory_bytes: add(r, "room_memory_bytes", "Bytes that rooms and users in memory take, about"),
+            memory_refused: add(r, "room_memory_refused", "Commands and cold rooms refused: that memory was spent"),
             activation_seconds: seconds(r, "activation", "From asking for a cold room or user to having it"),
             actor_restarts: add(r, "actor_restarts", "Actors that panicked and were started again"),
             registry,

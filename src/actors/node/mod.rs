@@ -18,6 +18,7 @@ use crate::actors::marks::Marks;
 use crate::actors::partition::core::Options;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::partition::memory::Memory;
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::{Context, PartitionMessage};
 use crate::actors::trail::Trails;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub health: Health,
     /// Rules and bounds of the partitions.
     pub options: Options,
+    /// Bytes that rooms and users in memory may take.
+    pub memory: usize,
     /// Where frames for this node's gateway go.
     pub gateway: Arc<dyn Fn(ToGateway) + Send + Sync>,
 }
@@ -124,7 +127,9 @@ impl Node {
         }
         let directory = Arc::new(Directory::new(Arc::clone(&parts.env.clock)));
         let trails: Arc<Trails> = Arc::default();
-        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails)));
+        let memory = Arc::new(Memory::new(parts.memory));
+        let (bound, counted) = (Arc::clone(&memory), Arc::clone(&parts.metrics));
+        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), bound, counted));
         let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
         let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
         let (answers, answered) = (Arc::clone(&commands), Arc::clone(&trails));
@@ -147,6 +152,7 @@ impl Node {
             to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
             halted: Halted::default(),
             retelling: Semaphore::new(limits::RETELLINGS),
+            memory,
             metrics: parts.metrics,
             health: health.clone(),
             directory,
@@ -312,6 +318,7 @@ impl Node {
             }
         }
         let age = oldest.map_or(0, |time| env.now().since(time) / 1_000);
+        metrics.room_memory_bytes.set(i64::try_from(self.context.memory.used()).unwrap_or(i64::MAX));
         metrics.projector_lag_records.set(i64::try_from(behind).unwrap_or(i64::MAX));
         metrics.watermark_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
     }

@@ -14,17 +14,21 @@ use crate::actors::gateway::hub::Overload;
 use crate::actors::partition::budget::Budget;
 use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
+use crate::actors::partition::memory::Memory;
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::PartitionMessage;
 use crate::actors::trail::Trails;
 use crate::ids::Partition;
 use crate::limits;
+use crate::metrics::Metrics;
 
 /// One slot for each partition; an actor that was started again takes its predecessor's place.
 pub struct Partitions {
     slots: Box<[Slot]>,
     closed: AtomicBool,
     trails: Arc<Trails>,
+    memory: Arc<Memory>,
+    metrics: Arc<Metrics>,
 }
 
 struct Slot {
@@ -36,14 +40,14 @@ struct Slot {
 
 impl Partitions {
     /// No actors yet.
-    pub fn new(directory: &Directory, trails: Arc<Trails>) -> Self {
+    pub fn new(directory: &Directory, trails: Arc<Trails>, memory: Arc<Memory>, metrics: Arc<Metrics>) -> Self {
         let slot = |partition| Slot {
             actor: RwLock::new(None),
             budget: Arc::new(Budget::new(limits::PARTITION_QUEUE_BYTES)),
             listeners: Arc::default(),
             vitals: Arc::clone(directory.partition(partition)),
         };
-        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false), trails }
+        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false), trails, memory, metrics }
     }
 
     /// The bytes that may wait in a partition.
@@ -73,9 +77,13 @@ impl Partitions {
         })
     }
 
-    /// A command, if the partition has room for it.
+    /// A command, if the partition and the node's memory have room for it.
     pub fn submit(&self, partition: Partition, origin: Origin, record: Bytes) -> Result<(), Overload> {
         if self.closed.load(Ordering::Acquire) {
+            return Err(Overload);
+        }
+        if !self.memory.has_room(origin.weight as usize) {
+            self.metrics.memory_refused.inc();
             return Err(Overload);
         }
         let budget = self.budget(partition);

@@ -1,6 +1,7 @@
 //! Whole nodes in one process, over the memory journal and the memory store.
 
 mod disturbed;
+mod memory;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,9 @@ use crate::storage::store::memory::MemoryStore;
 use crate::storage::store::rows::WatermarkRow;
 use crate::testing::{until, within};
 
+/// Enough for whatever these tests do.
+const MEMORY: usize = 1 << 30;
+
 struct Fixture {
     node: Node,
     env: Env,
@@ -50,6 +54,10 @@ impl Fixture {
     }
 
     async fn over(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env) -> Self {
+        Self::with(journal, store, env, MEMORY).await
+    }
+
+    async fn with(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env, memory: usize) -> Self {
         let (send, frames) = mpsc::unbounded_channel();
         let health = Health::new(Shutdown::new());
         let parts = Parts {
@@ -65,6 +73,7 @@ impl Fixture {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
+            memory,
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
         let node = Node::start(parts).await.unwrap();
@@ -314,6 +323,7 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
             idle_ms: 60_000,
             resident: 1_000,
         },
+        memory: MEMORY,
         gateway: Arc::new(|_| {}),
     };
     let error = Node::start(parts).await.err().unwrap().to_string();

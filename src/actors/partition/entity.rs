@@ -107,6 +107,12 @@ impl EntityCore {
         self.ring.bytes()
     }
 
+    /// Bytes in memory, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.state.weight() + self.ring.bytes()
+    }
+
     /// The stream of this entity.
     #[must_use]
     pub fn stream(&self) -> StreamId {

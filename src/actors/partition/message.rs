@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use super::core::Ticket;
 use super::hydrate::Hydrated;
 use super::item::{NodeId, Origin};
+use super::memory::Share;
 use super::resident::Held;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
@@ -50,7 +51,7 @@ pub enum PartitionMessage {
     /// What a read brought.
     Read(Ticket, Result<Vec<StoredRecord>, ReadError>),
     /// What a load brought.
-    Loaded(Entity, Option<Box<Hydrated>>),
+    Loaded(Entity, Option<(Box<Hydrated>, Share)>),
     /// Once a second.
     Tick,
     /// Another folder's chain at an offset, for comparison (I10).

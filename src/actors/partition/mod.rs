@@ -11,6 +11,7 @@ pub mod entity;
 pub mod hydrate;
 pub mod item;
 pub mod listeners;
+pub mod memory;
 pub mod message;
 pub mod progress;
 pub mod resident;

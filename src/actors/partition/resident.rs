@@ -9,6 +9,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 use super::budget::Budget;
 use super::entity::{Emit, EntityCore, page};
 use super::item::{Batch, NodeId, Origin};
+use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
 use super::shell::Context;
@@ -80,6 +81,8 @@ pub struct ResidentRef {
     pub actor: ActorRef<Message>,
     /// What it publishes.
     pub vitals: Published,
+    /// Bytes that it takes.
+    pub taken: Taken,
 }
 
 impl ResidentRef {
@@ -117,25 +120,27 @@ pub struct ResidentState {
     ties: Ties,
     emits: Vec<Emit>,
     vitals: Published,
+    share: Share,
     _counted: Counted,
 }
 
 impl Actor for Resident {
     type Msg = Message;
     type State = ResidentState;
-    type Arguments = (Entity, EntityCore, Ties, Published);
+    type Arguments = (Entity, EntityCore, Ties, Published, Share);
 
     async fn pre_start(
         &self,
         _: ActorRef<Message>,
-        (entity, core, ties, vitals): Self::Arguments,
+        (entity, core, ties, vitals, share): Self::Arguments,
     ) -> Result<ResidentState, ActorProcessingErr> {
         let metrics = &ties.context.metrics;
         let counted = Counted::new(match entity {
             Entity::Room(_) => &metrics.resident_rooms,
             Entity::User(_) => &metrics.resident_users,
         });
-        Ok(ResidentState { entity, core, ties, emits: Vec::new(), vitals, _counted: counted })
+        share.set(core.weight());
+        Ok(ResidentState { entity, core, ties, emits: Vec::new(), vitals, share, _counted: counted })
     }
 
     async fn handle(
@@ -157,6 +162,7 @@ impl Actor for Resident {
             #[cfg(any(test, feature = "sim"))]
             Message::Panic => panic!("asked to"),
         }
+        state.share.set(state.core.weight());
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::entity::{EntityCore, Verdict};
 use super::hydrate;
 use super::item::NodeId;
 use super::listeners::ListenerTable;
+use super::memory::{Memory, RESIDENT_BYTES, Share};
 pub use super::message::PartitionMessage;
 use super::message::WantedAnew;
 use super::progress::Progress;
@@ -35,6 +36,8 @@ use crate::storage::store::Store;
 
 /// Bytes of one read of the journal.
 const READ_BYTES: usize = 1024 * 1024;
+/// The same of what is folded anew, which may make a room of each record: it is looked often how much memory is left.
+const REPLAY_BYTES: usize = 128 * 1024;
 /// How long a failed load waits before the next try.
 const RETRY: Duration = Duration::from_millis(200);
 /// Head announcements after the last event of an entity, one each tick.
@@ -62,6 +65,8 @@ pub struct Context {
     pub halted: Halted,
     /// Streams that may be told from the journal at a time.
     pub retelling: Semaphore,
+    /// Bytes that rooms and users in memory may take.
+    pub memory: Arc<Memory>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.
@@ -146,7 +151,9 @@ pub struct PartitionState {
     vitals: Arc<Vitals>,
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
-    loaded: HashMap<Entity, Box<EntityCore>>,
+    loaded: HashMap<Entity, (Box<EntityCore>, Share)>,
+    /// What lies below was there at the start, and is folded anew.
+    replay_to: Offset,
     listeners: Arc<ListenerTable>,
     hot: HashMap<Entity, u8>,
     deaths: HashMap<Entity, (Offset, u32)>,
@@ -176,12 +183,14 @@ impl Actor for PartitionActor {
             residents: HashMap::new(),
             names: HashMap::new(),
             loaded: HashMap::new(),
+            replay_to: Offset::ZERO,
             listeners,
             hot: HashMap::new(),
             deaths: HashMap::new(),
             actions: Vec::new(),
         };
         let end = state.ties.context.journal.bounds(partition).end;
+        state.replay_to = end;
         let now = state.now();
         state.core.sees(end, now, &mut state.actions);
         state.carry_out(&myself).await?;
@@ -214,12 +223,12 @@ impl Actor for PartitionActor {
             }
             PartitionMessage::Read(_, Err(error)) => state.core.halt(error.to_string(), out),
             PartitionMessage::Loaded(entity, hydrated) => {
-                let snapshot = hydrated.as_ref().map(|hydrated| hydrated.watermark);
+                let snapshot = hydrated.as_ref().map(|(hydrated, _)| hydrated.watermark);
                 // One that comes after a halt is nobody's.
-                if let Some(hydrated) = hydrated
+                if let Some((hydrated, share)) = hydrated
                     && state.core.is_loading(&entity)
                 {
-                    state.loaded.insert(entity.clone(), Box::new(hydrated.core));
+                    state.loaded.insert(entity.clone(), (Box::new(hydrated.core), share));
                     state.spawn(&myself, &entity).await?;
                 }
                 state.core.loaded(&entity, snapshot, now, &mut state.actions);
@@ -343,12 +352,27 @@ impl PartitionState {
                 });
             }
             Action::Read { ticket, from } => {
+                let replays = from < self.replay_to;
+                if replays && context.memory.excess() > 0 {
+                    // As if there had been nothing: the next tick asks again. The store catches up meanwhile.
+                    let now = self.now();
+                    self.core.records(ticket, Vec::new(), now, &mut self.actions);
+                    return Ok(());
+                }
+                let bytes = if replays { REPLAY_BYTES } else { READ_BYTES };
                 tokio::spawn(async move {
-                    let records = context.journal.read(partition, from, READ_BYTES).await;
+                    let records = context.journal.read(partition, from, bytes).await;
                     let _ = myself.cast(PartitionMessage::Read(ticket, records));
                 });
             }
-            Action::Load { entity, replay_to } => {
+            Action::Load { entity, replay_to, must } => {
+                if !must && !context.memory.has_room(RESIDENT_BYTES) {
+                    context.metrics.memory_refused.inc();
+                    let now = self.now();
+                    self.core.loaded(&entity, None, now, &mut self.actions);
+                    return Ok(());
+                }
+                let share = Share::new(&context.memory);
                 let listeners = self.listeners.of(&entity);
                 let asked = Instant::now();
                 tokio::spawn(async move {
@@ -356,9 +380,10 @@ impl PartitionState {
                     let core = match core {
                         Ok(core) => {
                             context.metrics.activation_seconds.observe(asked.elapsed().as_secs_f64());
-                            Some(Box::new(core))
+                            Some((Box::new(core), share))
                         }
                         Err(error) => {
+                            drop(share);
                             warn!(%partition, %error, "a room or user can't be loaded now");
                             tokio::time::sleep(RETRY).await;
                             None
@@ -433,12 +458,13 @@ impl PartitionState {
     }
 
     async fn spawn(&mut self, myself: &ActorRef<PartitionMessage>, entity: &Entity) -> Result<(), ActorProcessingErr> {
-        let Some(core) = self.loaded.remove(entity) else { return Ok(()) };
+        let Some((core, share)) = self.loaded.remove(entity) else { return Ok(()) };
         let vitals = self.ties.context.directory.enter(entity);
-        let arguments = (entity.clone(), *core, self.ties.clone(), vitals.clone());
+        let taken = share.taken();
+        let arguments = (entity.clone(), *core, self.ties.clone(), vitals.clone(), share);
         let (actor, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
         self.names.insert(actor.get_id(), entity.clone());
-        self.residents.insert(entity.clone(), ResidentRef { actor, vitals });
+        self.residents.insert(entity.clone(), ResidentRef { actor, vitals, taken });
         Ok(())
     }
 
@@ -481,6 +507,11 @@ impl PartitionState {
         let env = &self.ties.context.env;
         self.core.tick(env.steady(), stored, || fold::barrier(env.ids.next(), env.now()), &mut self.actions);
         let (residents, listeners, context) = (&self.residents, &self.listeners, &self.ties.context);
+        if context.memory.excess() > 0 {
+            let own = residents.values().map(|resident| resident.taken.bytes()).sum();
+            let weigh = |entity: &Entity| residents.get(entity).map_or(0, |resident| resident.taken.bytes());
+            self.core.relieve(stored, context.memory.excess_of(own), weigh, &mut self.actions);
+        }
         self.hot.retain(|entity, left| {
             match residents.get(entity) {
                 Some(resident) => _ = resident.cast(Message::Announce),

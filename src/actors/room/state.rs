@@ -39,6 +39,12 @@ impl RoomState {
         }
     }
 
+    /// Recent events that the fold keeps in mind.
+    #[must_use]
+    pub fn window_len(&self) -> usize {
+        self.window.entries().len()
+    }
+
     /// As [`Self::absent`], with a window that a test can fill.
     #[cfg(test)]
     pub(crate) fn absent_bounded(room: RoomId, bounds: WindowBounds) -> Self {

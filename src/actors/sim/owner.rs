@@ -144,7 +144,7 @@ impl World<'_> {
         match action {
             Action::Append { ticket, records } => self.append(id, ticket, records),
             Action::Read { ticket, from } => self.after(3, What::Read { owner: id, ticket, from }),
-            Action::Load { entity, replay_to } => self.after(10, What::Load { owner: id, entity, replay_to }),
+            Action::Load { entity, replay_to, must: _ } => self.after(10, What::Load { owner: id, entity, replay_to }),
             Action::Deliver { entity, batch } => {
                 owner.hot.insert(entity.clone(), ANNOUNCEMENTS);
                 self.post(owner, &entity, Message::Deliver(batch));

@@ -53,6 +53,7 @@ pub(super) async fn limits(State(admin): Shared) -> Result<Json<Value>, HttpErro
         own("connections_per_address", "connections", set.connections_per_address.into(), None),
         own("resident_rooms", "rooms", set.resident_rooms.into(), used(metrics.resident_rooms.get())),
         own("resident_users", "users", set.resident_users.into(), used(metrics.resident_users.get())),
+        own("room_memory", "bytes", set.room_memory.0 as u64, used(metrics.room_memory_bytes.get())),
         own("messages_per_minute", "messages of a user", set.messages_per_minute.into(), None),
         own("burst", "messages of a user", set.burst.into(), None),
         own("changes_per_minute", "changes of a user", set.changes_per_minute.into(), None),

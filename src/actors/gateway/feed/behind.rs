@@ -17,20 +17,10 @@ enum Served {
 }
 
 impl<S> Feed<S> {
-    pub(super) fn advance_behind(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        let mut at = 0;
-        while let Some(id) = self.behind.get(at).copied() {
-            self.advance(id, now, out);
-            // He may have left the list.
-            if self.behind.get(at) == Some(&id) {
-                at += 1;
-            }
-        }
-    }
-
-    /// Hands out what is in the ring, asks for what is not, until he is up to date, full, or waits for an answer.
+    /// Hands out what is in the ring, until he is up to date or full, or needs what is not in it.
     pub(super) fn advance(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
         let Some(generation) = self.generation else { return };
+        self.wants_no_more(id);
         loop {
             let Some(member) = self.members.get_mut(id) else { return };
             let State::Behind(behind) = &mut member.state else { return };
@@ -48,8 +38,7 @@ impl<S> Feed<S> {
             let next = behind.at.next();
             let chunk = self.ring.from(next);
             if chunk.is_empty() {
-                let last = Seq((behind.at.0 + limits::HISTORY_PAGE as u64).min(self.head.0));
-                self.want(next, last, now, out);
+                self.wanting.insert((next, id));
                 return;
             }
             match serve(id, &member.user, &member.to, behind, generation, chunk, out) {
@@ -69,7 +58,9 @@ impl<S> Feed<S> {
         let (Some(generation), Some(first)) = (self.generation, page.first().map(StreamEvent::seq)) else { return };
         let known = page.iter().zip(first.0..).take_while(|(e, seq)| e.seq().0 == *seq && *seq <= self.head.0).count();
         let page = &page[..known];
-        for id in self.behind.clone() {
+        let Some(last) = page.last().map(StreamEvent::seq) else { return };
+        for id in self.wanting_within(first, last) {
+            self.wants_no_more(id);
             while let Some(member) = self.members.get_mut(id) {
                 let State::Behind(behind) = &mut member.state else { break };
                 let next = behind.at.next();
@@ -87,18 +78,36 @@ impl<S> Feed<S> {
                     }
                 }
             }
+            self.advance(id, now, out);
+        }
+    }
+
+    fn wants_no_more(&mut self, id: SubscriberId) {
+        if let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state) {
+            self.wanting.remove(&(behind.at.next(), id));
+        }
+    }
+
+    /// Those who need an event from `from` to `to`, both included.
+    fn wanting_within(&self, from: Seq, to: Seq) -> Vec<SubscriberId> {
+        if from > to {
+            return Vec::new();
+        }
+        self.wanting.range((from, SubscriberId::FIRST)..=(to, SubscriberId::LAST)).map(|(_, id)| *id).collect()
+    }
+
+    /// Tries again for those who need an event of a page that was asked for and came shorter.
+    pub(super) fn advance_within(&mut self, from: Seq, to: Seq, now: Timestamp, out: &mut impl Output<S>) {
+        for id in self.wanting_within(from, to) {
+            self.advance(id, now, out);
         }
     }
 
     /// Events from `from` to `to` can't be had. Whoever waits for one of them starts at the head if he was told nothing
     /// yet and they are gone for good, is refused if they may come back, and shall come again otherwise.
     pub(super) fn give_up_behind(&mut self, from: Seq, to: Seq, gone: bool, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.behind.clone() {
+        for id in self.wanting_within(from, to) {
             let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state) else { continue };
-            let next = behind.at.next();
-            if behind.paused || next < from || next > to {
-                continue;
-            }
             match (behind.replied, gone) {
                 (true, _) => self.end(id, Ending::Insufficient, out),
                 (false, true) => self.listen_again(id, now, out),
@@ -110,7 +119,7 @@ impl<S> Feed<S> {
 
     /// Refuses those who got no reply for too long, unless it is they who take nothing.
     pub(super) fn tick_behind(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.behind.clone() {
+        for id in self.members.behind().to_vec() {
             if let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state)
                 && !behind.replied
                 && !behind.paused

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Feed, Output, State};
+use super::{Feed, Output, SubscriberId};
 use crate::actors::gateway::frames::{FetchError, RequestId, StreamEvent, ToOwner};
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
@@ -35,6 +35,24 @@ impl<S> Feed<S> {
         self.want(from, Seq(to), now, out);
     }
 
+    /// Asks for what those need who catch up, the oldest first, a few pages at a time: whatever their number, and wherever
+    /// they stand. When a page has come the next one is asked for.
+    pub(super) fn ask_for_wanted(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+        let mut from = Seq::ZERO;
+        while self.fetches.len() < limits::FEED_FETCHES
+            && let Some((next, _)) = self.wanting.range((from, SubscriberId::FIRST)..).next().copied()
+        {
+            from = match self.fetches.iter().find(|fetch| fetch.covers(next)) {
+                Some(asked) => asked.to.next(),
+                None => {
+                    let last = Seq((next.0 - 1 + limits::HISTORY_PAGE as u64).min(self.head.0));
+                    self.want(next, last, now, out);
+                    last.next()
+                }
+            };
+        }
+    }
+
     /// Asks for events unless the first of them is on its way.
     pub(super) fn want(&mut self, from: Seq, to: Seq, now: Timestamp, out: &mut impl Output<S>) {
         if self.fetches.iter().any(|fetch| fetch.covers(from)) {
@@ -55,11 +73,12 @@ impl<S> Feed<S> {
         let asked = self.fetches.iter().position(|fetch| fetch.request == request);
         match events {
             Ok(page) if !page.is_empty() => {
-                if let Some(asked) = asked {
-                    self.fetches.swap_remove(asked);
-                }
+                let asked = asked.map(|asked| self.fetches.swap_remove(asked));
                 self.ingest(page, out);
                 self.serve_page(page, now, out);
+                if let Some(asked) = asked {
+                    self.advance_within(asked.from, asked.to, now, out);
+                }
             }
             // Not now: asked again by time.
             Ok(_) | Err(FetchError::Unavailable) => {}
@@ -99,10 +118,8 @@ impl<S> Feed<S> {
 
     fn is_wanted(&self, fetch: &Fetch) -> bool {
         let gap = self.head < self.target && fetch.covers(self.head.next());
-        gap || self.behind.iter().any(|id| match self.members.get(*id).map(|member| &member.state) {
-            Some(State::Behind(behind)) => !behind.paused && fetch.covers(behind.at.next()),
-            _ => false,
-        })
+        let needed = (fetch.from, SubscriberId::FIRST)..=(fetch.to, SubscriberId::LAST);
+        gap || self.wanting.range(needed).next().is_some()
     }
 
     fn give_up(&mut self, fetch: &Fetch, gone: bool, now: Timestamp, out: &mut impl Output<S>) {

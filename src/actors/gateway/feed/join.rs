@@ -37,7 +37,7 @@ impl<S> Feed<S> {
             self.reset(now, out);
             return;
         }
-        let asker = self.joining_with(request);
+        let asker = self.asked.get(&request).copied();
         if self.generation.is_none() {
             if asker.is_none() {
                 return;
@@ -53,7 +53,11 @@ impl<S> Feed<S> {
         if let Some(id) = asker
             && let Some(joining) = self.joining_mut(id)
         {
-            joining.grant = Some(Grant { head, floor });
+            let before = joining.grant.replace(Grant { head, floor });
+            if let Some(before) = before {
+                self.granted.remove(&(before.head, id));
+            }
+            self.granted.insert((head, id));
         }
     }
 
@@ -67,7 +71,7 @@ impl<S> Feed<S> {
         }
         // What is unavailable is asked for again by time, until it takes too long.
         if reason != Denial::Unavailable
-            && let Some(id) = self.joining_with(request)
+            && let Some(id) = self.asked.get(&request).copied()
         {
             self.refuse(id, reason, out);
             self.note_idle(now);
@@ -76,20 +80,17 @@ impl<S> Feed<S> {
 
     /// Gives everybody his place whose grant the feed has reached.
     pub(super) fn join_granted(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        let mut at = 0;
-        while let Some(id) = self.joining.get(at).copied() {
-            at += 1;
+        while let Some((head, id)) = self.granted.first().copied().filter(|(head, _)| *head <= self.head) {
+            self.granted.pop_first();
             let Some(member) = self.members.get(id) else { continue };
             let State::Joining(joining) = &member.state else { continue };
-            let Some(grant) = joining.grant.filter(|grant| grant.head <= self.head) else { continue };
+            let Some(grant) = joining.grant.filter(|grant| grant.head == head) else { continue };
             let still_member = self
                 .ring
                 .above(grant.head, self.head)
                 .is_some_and(|mut passed| !passed.any(|event| event.removes() == Some(&member.user)));
             if still_member {
                 self.join(id, grant, now, out);
-                // `join` has taken `id` out of the list.
-                at -= 1;
             } else {
                 self.listen_again(id, now, out);
             }
@@ -133,30 +134,27 @@ impl<S> Feed<S> {
 
     /// Asks anew for a place, under a new number: older answers do not count any more.
     pub(super) fn listen_again(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
-        let Some(member) = self.members.get_mut(id) else { return };
+        let Some(member) = self.members.get(id) else { return };
         let request = out.request();
-        match &mut member.state {
+        let joining = match &member.state {
             State::Joining(joining) => {
-                joining.request = request;
-                joining.asked = now;
-                joining.grant = None;
+                Joining { request, first_asked: joining.first_asked, asked: now, recover: joining.recover, grant: None }
             }
             State::Behind(behind) => {
                 // Only before the reply: his position can't be had, he starts at the head.
                 debug_assert!(!behind.replied);
-                let joining = Joining { request, first_asked: behind.since, asked: now, recover: None, grant: None };
-                member.state = State::Joining(Box::new(joining));
-                self.behind.retain(|other| *other != id);
-                self.joining.push(id);
+                Joining { request, first_asked: behind.since, asked: now, recover: None, grant: None }
             }
             State::Live => return,
-        }
+        };
         let user = member.user.clone();
+        self.set(id, State::Joining(Box::new(joining)));
+        self.asked.insert(request, id);
         out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
     }
 
     pub(super) fn ask_joining_again(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.joining.clone() {
+        for id in self.members.joining().to_vec() {
             self.listen_again(id, now, out);
         }
     }
@@ -187,7 +185,7 @@ impl<S> Feed<S> {
     }
 
     pub(super) fn tick_joining(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.joining.clone() {
+        for id in self.members.joining().to_vec() {
             let Some(member) = self.members.get_mut(id) else { continue };
             let State::Joining(joining) = &mut member.state else { continue };
             if now.since(joining.first_asked) >= limits::GATEWAY_GIVE_UP_MS {
@@ -199,12 +197,6 @@ impl<S> Feed<S> {
                 out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
             }
         }
-    }
-
-    fn joining_with(&self, request: RequestId) -> Option<SubscriberId> {
-        self.joining.iter().copied().find(|id| {
-            matches!(self.members.get(*id).map(|m| &m.state), Some(State::Joining(joining)) if joining.request == request)
-        })
     }
 
     fn joining_mut(&mut self, id: SubscriberId) -> Option<&mut Joining> {

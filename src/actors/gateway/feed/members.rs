@@ -1,4 +1,6 @@
-//! The subscribers of a feed: a slab, so that a room of many thousands is walked in a line and left in constant time.
+//! The subscribers of a feed: a slab, so that a room of many thousands is walked in a line and left in constant time. Those
+//! that join and those that catch up stand in lists of their own, which they enter and leave in constant time, too: a
+//! whole room may come back at once.
 
 use super::Position;
 use crate::actors::gateway::frames::RequestId;
@@ -58,8 +60,28 @@ pub(super) struct Behind {
     pub since: Timestamp,
 }
 
+/// Which list a state belongs to. Who is up to date is only counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum List {
+    Live,
+    Joining,
+    Behind,
+}
+
+impl List {
+    fn of(state: &State) -> Self {
+        match state {
+            State::Live => Self::Live,
+            State::Joining(_) => Self::Joining,
+            State::Behind(_) => Self::Behind,
+        }
+    }
+}
+
 struct Slot<S> {
     tag: u32,
+    /// Where its member stands in the list of his state.
+    place: u32,
     member: Option<Member<S>>,
 }
 
@@ -68,29 +90,37 @@ pub(super) struct Members<S> {
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
     live: usize,
+    joining: Vec<SubscriberId>,
+    behind: Vec<SubscriberId>,
 }
 
 impl<S> Default for Members<S> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), live: 0 }
+        Self { slots: Vec::new(), free: Vec::new(), live: 0, joining: Vec::new(), behind: Vec::new() }
     }
 }
 
 impl<S> Members<S> {
     pub fn insert(&mut self, member: Member<S>) -> SubscriberId {
-        if let Some(slot) = self.free.pop() {
-            let entry = &mut self.slots[slot as usize];
-            entry.tag = entry.tag.wrapping_add(1);
-            entry.member = Some(member);
-            return SubscriberId { slot, tag: entry.tag };
-        }
-        if self.slots.is_empty() {
-            // Most feeds are personal and have one subscriber for ever.
-            self.slots.reserve_exact(1);
-        }
-        let slot = self.slots.len() as u32;
-        self.slots.push(Slot { tag: 0, member: Some(member) });
-        SubscriberId { slot, tag: 0 }
+        let list = List::of(&member.state);
+        let id = match self.free.pop() {
+            Some(slot) => {
+                let entry = &mut self.slots[slot as usize];
+                entry.tag = entry.tag.wrapping_add(1);
+                entry.member = Some(member);
+                SubscriberId { slot, tag: entry.tag }
+            }
+            None => {
+                if self.slots.is_empty() {
+                    // Most feeds are personal and have one subscriber for ever.
+                    self.slots.reserve_exact(1);
+                }
+                self.slots.push(Slot { tag: 0, place: 0, member: Some(member) });
+                SubscriberId { slot: self.slots.len() as u32 - 1, tag: 0 }
+            }
+        };
+        self.enter(id, list);
+        id
     }
 
     pub fn get(&self, id: SubscriberId) -> Option<&Member<S>> {
@@ -104,29 +134,53 @@ impl<S> Members<S> {
     pub fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
         let member = self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.take()?;
         self.free.push(id.slot);
-        if matches!(member.state, State::Live) {
-            self.live -= 1;
-        }
+        self.leave(id, List::of(&member.state));
         Some(member)
     }
 
-    pub fn set_live(&mut self, id: SubscriberId) {
-        if let Some(member) = self.get_mut(id)
-            && !matches!(member.state, State::Live)
-        {
-            member.state = State::Live;
-            self.live += 1;
+    /// Another state for a subscriber; his old one, if there is such a subscriber.
+    pub fn set(&mut self, id: SubscriberId, state: State) -> Option<State> {
+        let to = List::of(&state);
+        let before = std::mem::replace(&mut self.get_mut(id)?.state, state);
+        let from = List::of(&before);
+        if from != to {
+            self.leave(id, from);
+            self.enter(id, to);
+        }
+        Some(before)
+    }
+
+    fn enter(&mut self, id: SubscriberId, list: List) {
+        let ids = match list {
+            List::Live => return self.live += 1,
+            List::Joining => &mut self.joining,
+            List::Behind => &mut self.behind,
+        };
+        self.slots[id.slot as usize].place = ids.len() as u32;
+        ids.push(id);
+    }
+
+    fn leave(&mut self, id: SubscriberId, list: List) {
+        let ids = match list {
+            List::Live => return self.live -= 1,
+            List::Joining => &mut self.joining,
+            List::Behind => &mut self.behind,
+        };
+        let place = self.slots[id.slot as usize].place;
+        ids.swap_remove(place as usize);
+        if let Some(moved) = ids.get(place as usize) {
+            self.slots[moved.slot as usize].place = place;
         }
     }
 
-    /// False if there is no such subscriber.
-    pub fn set_behind(&mut self, id: SubscriberId, behind: Behind) -> bool {
-        let Some(member) = self.get_mut(id) else { return false };
-        let before = std::mem::replace(&mut member.state, State::Behind(Box::new(behind)));
-        if matches!(before, State::Live) {
-            self.live -= 1;
-        }
-        true
+    /// Those that wait for a grant, or for the feed to reach their place.
+    pub fn joining(&self) -> &[SubscriberId] {
+        &self.joining
+    }
+
+    /// Those that catch up.
+    pub fn behind(&self) -> &[SubscriberId] {
+        &self.behind
     }
 
     /// How many are up to date.
@@ -194,6 +248,13 @@ impl<S> Members<S> {
             .map(|(at, slot)| SubscriberId { slot: at as u32, tag: slot.tag })
             .collect()
     }
+}
+
+impl SubscriberId {
+    /// Before all others, in whatever is ordered by them.
+    pub(super) const FIRST: Self = Self { slot: 0, tag: 0 };
+    /// Behind all others.
+    pub(super) const LAST: Self = Self { slot: u32::MAX, tag: u32::MAX };
 }
 
 impl<S> Member<S> {

@@ -23,7 +23,7 @@ mod ring;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use members::{Listeners, SubscriberId};
 
@@ -107,8 +107,12 @@ pub struct Feed<S> {
     /// Events that came before their turn.
     ahead: BTreeMap<Seq, StreamEvent>,
     members: Members<S>,
-    joining: Vec<SubscriberId>,
-    behind: Vec<SubscriberId>,
+    /// Who joins, by the number of the question that counts.
+    asked: BTreeMap<RequestId, SubscriberId>,
+    /// Who was granted a place that the feed has not looked at yet, or is not at yet, by its seq.
+    granted: BTreeSet<(Seq, SubscriberId)>,
+    /// Who catches up and needs an event that is not at hand, by its seq.
+    wanting: BTreeSet<(Seq, SubscriberId)>,
     fetches: Vec<Fetch>,
     keeper: Option<Box<Keeper>>,
     /// Since when nobody listens.
@@ -129,8 +133,9 @@ impl<S> Feed<S> {
             ring: Ring::default(),
             ahead: BTreeMap::new(),
             members: Members::default(),
-            joining: Vec::new(),
-            behind: Vec::new(),
+            asked: BTreeMap::new(),
+            granted: BTreeSet::new(),
+            wanting: BTreeSet::new(),
             fetches: Vec::new(),
             keeper: None,
             idle_since: Some(now),
@@ -177,7 +182,7 @@ impl<S> Feed<S> {
     /// Whether [`Self::tick`] has something to wait for.
     #[must_use]
     pub fn needs_ticks(&self) -> bool {
-        !(self.joining.is_empty() && self.behind.is_empty() && self.fetches.is_empty())
+        !(self.members.joining().is_empty() && self.members.behind().is_empty() && self.fetches.is_empty())
             || self.keeper.is_some()
             || self.idle_since.is_some()
     }
@@ -195,7 +200,7 @@ impl<S> Feed<S> {
         let request = out.request();
         let joining = Joining { request, first_asked: now, asked: now, recover, grant: None };
         let id = self.members.insert(Member { user: user.clone(), to, state: State::Joining(Box::new(joining)) });
-        self.joining.push(id);
+        self.asked.insert(request, id);
         self.idle_since = None;
         out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
         id
@@ -212,6 +217,7 @@ impl<S> Feed<S> {
     pub fn resume(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
         if let Some(Member { state: State::Behind(behind), .. }) = self.members.get_mut(id) {
             behind.paused = false;
+            self.advance(id, now, out);
         }
         self.settle(now, out);
     }
@@ -292,6 +298,8 @@ impl<S> Feed<S> {
         self.ring = Ring::default();
         self.ahead.clear();
         self.fetches.clear();
+        self.granted.clear();
+        self.wanting.clear();
         self.keeper = None;
         for id in self.members.ids() {
             match self.members.get(id).map(|member| &member.state) {
@@ -304,14 +312,15 @@ impl<S> Feed<S> {
         self.note_idle(now);
     }
 
-    /// Does everything that has become possible.
+    /// Does everything that has become possible. Whatever it looks at is looked at because something happened to it, or it
+    /// takes constant time: a whole room comes back one by one.
     fn settle(&mut self, now: Timestamp, out: &mut impl Output<S>) {
         if self.generation.is_none() {
             return;
         }
         self.close_gap(now, out);
         self.join_granted(now, out);
-        self.advance_behind(now, out);
+        self.ask_for_wanted(now, out);
     }
 
     fn end(&mut self, id: SubscriberId, why: Ending, out: &mut impl Output<S>) {
@@ -328,11 +337,7 @@ impl<S> Feed<S> {
 
     fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
         let member = self.members.remove(id)?;
-        match member.state {
-            State::Joining(_) => self.joining.retain(|other| *other != id),
-            State::Behind(_) => self.behind.retain(|other| *other != id),
-            State::Live => {}
-        }
+        self.forget(id, &member.state);
         Some(member)
     }
 
@@ -344,33 +349,46 @@ impl<S> Feed<S> {
         }
     }
 
+    /// He is not in this state any more: nothing that concerns it waits for him.
+    fn forget(&mut self, id: SubscriberId, state: &State) {
+        match state {
+            State::Joining(joining) => {
+                self.asked.remove(&joining.request);
+                if let Some(grant) = joining.grant {
+                    self.granted.remove(&(grant.head, id));
+                }
+            }
+            State::Behind(behind) => _ = self.wanting.remove(&(behind.at.next(), id)),
+            State::Live => {}
+        }
+    }
+
+    fn set(&mut self, id: SubscriberId, state: State) {
+        if let Some(before) = self.members.set(id, state) {
+            self.forget(id, &before);
+        }
+    }
+
     /// From joining to catching up.
     fn set_behind(&mut self, id: SubscriberId, behind: Behind) {
-        self.joining.retain(|other| *other != id);
-        if self.members.set_behind(id, behind) {
-            self.behind.push(id);
-        }
+        self.set(id, State::Behind(Box::new(behind)));
     }
 
     /// From being up to date to catching up: he takes nothing more at the moment.
     fn set_lagging(&mut self, id: SubscriberId, at: Seq) {
         let (replied, since) = (true, Timestamp::ZERO);
         let behind = Behind { admitted: at, at, replied, paused: true, dismissed: false, since };
-        if self.members.set_behind(id, behind) {
-            self.behind.push(id);
-        }
+        self.set_behind(id, behind);
     }
 
     /// Whether somebody catches up.
     #[must_use]
     pub fn has_behind(&self) -> bool {
-        !self.behind.is_empty()
+        !self.members.behind().is_empty()
     }
 
     /// From joining or catching up to being up to date.
     fn set_live(&mut self, id: SubscriberId) {
-        self.joining.retain(|other| *other != id);
-        self.behind.retain(|other| *other != id);
-        self.members.set_live(id);
+        self.set(id, State::Live);
     }
 }

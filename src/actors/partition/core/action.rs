@@ -37,6 +37,8 @@ pub enum Action<H> {
         /// Fold the journal's records of the entity from the store's watermark up to here on top, without effects: they
         /// had theirs before the entity died. Zero where the store has all.
         replay_to: Offset,
+        /// It has records to fold: it can't be refused.
+        must: bool,
     },
     /// Fold these records.
     Deliver {

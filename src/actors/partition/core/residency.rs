@@ -51,7 +51,7 @@ impl<H> Core<H> {
 
     pub(super) fn load(&mut self, entity: Entity, first: Held<H>, must: bool, out: &mut Vec<Action<H>>) {
         let replay_to = Offset::ZERO;
-        out.push(Action::Load { entity: entity.clone(), replay_to });
+        out.push(Action::Load { entity: entity.clone(), replay_to, must });
         self.residents.insert(entity, Residency::Loading { held: VecDeque::from([first]), must, replay_to });
     }
 
@@ -133,7 +133,7 @@ impl<H> Core<H> {
         // One that died above the store's watermark is asked for until it is there: loaded later, without the replay, it
         // would lack what it had folded.
         if must || !kept.is_empty() || replay_to > Offset::ZERO {
-            out.push(Action::Load { entity: entity.clone(), replay_to });
+            out.push(Action::Load { entity: entity.clone(), replay_to, must: true });
             self.residents.insert(entity.clone(), Residency::Loading { held: kept, must: true, replay_to });
         }
     }
@@ -158,7 +158,7 @@ impl<H> Core<H> {
         let replay_to = if bugs::planted(Bug::ReplaySkippedAfterDeath) { Offset::ZERO } else { replay_to };
         let held: VecDeque<_> = unfinished.into_iter().map(Held::Batch).collect();
         let must = !held.is_empty();
-        out.push(Action::Load { entity: entity.clone(), replay_to });
+        out.push(Action::Load { entity: entity.clone(), replay_to, must: true });
         self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
     }
 
@@ -208,6 +208,36 @@ impl<H> Core<H> {
     }
 
     pub(super) fn passivate(&mut self, now: Timestamp, stored: Offset, idle_ms: u64, out: &mut Vec<Action<H>>) {
+        let mut over = self.residents.len().saturating_sub(self.options.resident);
+        for (last_used, entity) in self.idle(stored) {
+            if over == 0 && now.since(last_used) < idle_ms {
+                break;
+            }
+            over = over.saturating_sub(1);
+            self.let_idle_go(entity, out);
+        }
+    }
+
+    /// Lets the entities go that have been idle for longest, until `bytes` are free: as many as there are with nothing to
+    /// do and all of them stored. `weigh` says what one takes.
+    pub fn relieve(
+        &mut self,
+        stored: Offset,
+        mut bytes: usize,
+        weigh: impl Fn(&Entity) -> usize,
+        out: &mut Vec<Action<H>>,
+    ) {
+        for (_, entity) in self.idle(stored) {
+            if bytes == 0 {
+                break;
+            }
+            bytes = bytes.saturating_sub(weigh(&entity));
+            self.let_idle_go(entity, out);
+        }
+    }
+
+    /// Entities that may go, the longest idle first.
+    fn idle(&mut self, stored: Offset) -> Vec<(Timestamp, Entity)> {
         let mut idle: Vec<(Timestamp, Entity)> = Vec::new();
         for (entity, residency) in &mut self.residents {
             if let Residency::Ready { last_used, applied, batches } = residency {
@@ -220,18 +250,15 @@ impl<H> Core<H> {
             }
         }
         idle.sort_unstable();
-        let mut over = self.residents.len().saturating_sub(self.options.resident);
-        for (last_used, entity) in idle {
-            if over == 0 && now.since(last_used) < idle_ms {
-                break;
-            }
-            over = over.saturating_sub(1);
-            // A command that waits for its append comes back to a resident entity or loads it again: either is right.
-            if let Some(Residency::Ready { applied, .. }) = self.residents.remove(&entity) {
-                self.settled = self.settled.max(applied);
-            }
-            out.push(Action::Passivate { entity });
+        idle
+    }
+
+    fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action<H>>) {
+        // A command that waits for its append comes back to a resident entity or loads it again: either is right.
+        if let Some(Residency::Ready { applied, .. }) = self.residents.remove(&entity) {
+            self.settled = self.settled.max(applied);
         }
+        out.push(Action::Passivate { entity });
     }
 
     /// Entities that are resident or being made so.

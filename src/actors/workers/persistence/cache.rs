@@ -7,14 +7,7 @@ use crate::actors::room::RoomState;
 use crate::actors::user::UserState;
 use crate::ids::{DeviceId, Offset, Partition, Seq, UserId};
 
-use crate::actors::fold::Entity;
-
-/// Bytes of a state besides its lists, about.
-const BASE_BYTES: u64 = 1_024;
-/// Bytes of a recent event in the window, with its place in the index, about.
-const WINDOW_ENTRY_BYTES: u64 = 280;
-/// Bytes of a member, a block, a mark or a listed room, about.
-const LISTED_BYTES: u64 = 120;
+use crate::actors::fold::{Entity, LISTED_BYTES, room_weight, user_weight};
 
 /// A state, and what its rows say that the fold does not keep.
 #[derive(Debug)]
@@ -47,19 +40,11 @@ pub(super) struct CachedUser {
 impl Cached {
     /// Bytes in memory, about.
     fn weight(&self) -> u64 {
-        match self {
-            Self::Room(room) => {
-                let meta = room.state.meta();
-                let window = meta.head.0.saturating_sub(meta.window_from.0) + 1;
-                let listed = room.state.members().len() + room.state.invited().len() + room.state.kicked().len();
-                BASE_BYTES + window * WINDOW_ENTRY_BYTES + listed as u64 * LISTED_BYTES
-            }
-            Self::User(user) => {
-                let state = &user.state;
-                let listed = state.rooms().len() + state.reads().len() + state.blocks().len() + state.devices().len();
-                BASE_BYTES + (listed + user.sources.len()) as u64 * LISTED_BYTES
-            }
-        }
+        let weight = match self {
+            Self::Room(room) => room_weight(&room.state),
+            Self::User(user) => user_weight(&user.state) + user.sources.len() * LISTED_BYTES,
+        };
+        weight as u64
     }
 }
 

@@ -77,6 +77,7 @@ impl Fixture {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
+            memory: 1 << 30,
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
         let node = Arc::new(Node::start(parts).await.unwrap());

@@ -3,3 +3,4 @@
 mod cases;
 pub(in crate::actors::gateway) mod model;
 mod schedules;
+mod storm;

@@ -200,6 +200,7 @@ impl Rig {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
+            memory: 1 << 30,
             gateway: Arc::new(move |frame: ToGateway| to_hub.get().unwrap().receive(frame)),
         };
         let node = Arc::new(Node::start(parts).await.unwrap());
