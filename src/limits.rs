@@ -136,6 +136,8 @@ pub const GATEWAY_RETRY_MS: u64 = 1_000;
 pub const GATEWAY_GIVE_UP_MS: u64 = 10_000;
 /// Milliseconds that a gateway goes on listening for nobody: whoever comes back soon recovers from the ring.
 pub const FEED_LINGER_MS: u64 = 30_000;
+/// Subscribers of a channel above which they are not named, nor told of each other's coming and going: they are counted.
+pub const PRESENCE_NAMED: usize = 1_000;
 /// Pages that a feed asks for at a time, on behalf of those who catch up.
 pub const FEED_FETCHES: usize = 16;
 /// Bytes of publications in one subscribe reply at most, about; one larger publication goes alone.

@@ -188,8 +188,13 @@ impl<S> Members<S> {
         self.live
     }
 
+    /// How many there are in all.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.free.len() == self.slots.len()
+        self.len() == 0
     }
 
     /// Everybody.

@@ -179,6 +179,12 @@ impl<S> Feed<S> {
         self.members.begun()
     }
 
+    /// Subscribers in all, those included whose subscription has not begun.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Whether [`Self::tick`] has something to wait for.
     #[must_use]
     pub fn needs_ticks(&self) -> bool {

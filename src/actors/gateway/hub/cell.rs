@@ -1,5 +1,6 @@
 //! One feed under its lock, with its channel's name; and the subscriptions in it as connections hold them.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -11,6 +12,10 @@ use super::{Connection, Hub, StreamKey, Wishes, lock};
 use crate::actors::gateway::feed::{Feed, SubscriberId};
 use crate::actors::gateway::frames::ToGateway;
 use crate::ids::{Generation, Seq, Timestamp, UserId};
+use crate::limits;
+
+/// Milliseconds that the numbers of a large channel are good for.
+const COUNTED_MS: u64 = 1_000;
 
 /// A feed of this node.
 pub struct Cell {
@@ -25,6 +30,8 @@ struct Inner {
     pieces: Option<Box<Pieces>>,
     /// It has left the map: nobody may come any more.
     closed: bool,
+    /// What was counted last, and when, if it takes long to count.
+    counted: Option<(Timestamp, Numbers)>,
     /// It stands in the list of those that wait for time to pass.
     waiting: bool,
 }
@@ -40,6 +47,15 @@ pub struct Presence {
     pub connection_info: Option<Bytes>,
     /// What others see of him in this channel, JSON text.
     pub channel_info: Option<Bytes>,
+}
+
+/// How many are subscribed to a channel on this node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbers {
+    /// Connections.
+    pub clients: usize,
+    /// Users that they belong to.
+    pub users: usize,
 }
 
 /// A place in a feed. Dropping it does not end it: [`Subscription::end`] does.
@@ -80,19 +96,26 @@ impl Subscription {
         inner.feed.subscriber(self.id).map(Listener::presence)
     }
 
-    /// Connections of this node that are subscribed, for one of them.
+    /// Connections of this node that are subscribed, `most` of them at most, for one of them.
     #[must_use]
-    pub fn presence(&self) -> Option<Vec<Presence>> {
+    pub fn presence(&self, most: usize) -> Option<Vec<Presence>> {
         let inner = lock(&self.cell.inner);
         inner.feed.place(self.id)?;
-        Some(inner.feed.subscribers().map(|(_, listener)| listener.presence()).collect())
+        Some(inner.feed.subscribers().take(most).map(|(_, listener)| listener.presence()).collect())
+    }
+
+    /// How many are subscribed, for one of them.
+    #[must_use]
+    pub fn numbers(&self, hub: &Hub) -> Option<Numbers> {
+        self.place()?;
+        Some(self.cell.numbers(hub.now()))
     }
 }
 
 impl Cell {
     pub(super) fn new(key: &StreamKey, channel: &str, now: Timestamp) -> Self {
         let feed = Feed::new(key.stream.clone(), key.open, now);
-        let inner = Mutex::new(Inner { feed, pieces: None, closed: false, waiting: false });
+        let inner = Mutex::new(Inner { feed, pieces: None, closed: false, counted: None, waiting: false });
         Self { key: key.clone(), channel: Box::from(channel), inner }
     }
 
@@ -106,6 +129,22 @@ impl Cell {
 
     pub(super) fn presence(&self) -> Vec<Presence> {
         lock(&self.inner).feed.subscribers().map(|(_, listener)| listener.presence()).collect()
+    }
+
+    /// In a large channel they may be a second old: to count takes as long as to hand on a message.
+    pub(super) fn numbers(&self, now: Timestamp) -> Numbers {
+        let mut inner = lock(&self.inner);
+        if let Some((at, numbers)) = inner.counted
+            && now.since(at) < COUNTED_MS
+            && at <= now
+        {
+            return numbers;
+        }
+        let listeners = || inner.feed.subscribers().map(|(_, listener)| listener.user());
+        let users: HashSet<_> = listeners().collect();
+        let numbers = Numbers { clients: listeners().count(), users: users.len() };
+        inner.counted = (numbers.clients > limits::PRESENCE_NAMED).then_some((now, numbers));
+        numbers
     }
 
     pub(super) fn subscribers(&self) -> usize {

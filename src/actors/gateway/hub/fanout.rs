@@ -10,7 +10,7 @@ use super::{Cell, Connection, Hub, Presence, Wire, Wishes};
 use crate::actors::gateway::feed::{Ending, Feed, Listeners, Output, Subscribed, SubscriberId};
 use crate::actors::gateway::frames::{Denial, Ephemeral, RequestId, StreamEvent, ToOwner};
 use crate::actors::gateway::outbox::{Item, Pushed, Signal};
-use crate::ids::Seq;
+use crate::ids::{Seq, UserId};
 use crate::limits;
 
 /// Bytes, about, of events that are encoded as one piece.
@@ -29,6 +29,10 @@ impl Listener {
     pub fn new(connection: Arc<Connection>, key: u32, wishes: &Wishes) -> Self {
         let Wishes { announced, join_leave, info, recover: _ } = wishes;
         Self { connection, key, announced: *announced, join_leave: *join_leave, info: info.clone() }
+    }
+
+    pub fn user(&self) -> &UserId {
+        &self.connection.user
     }
 
     pub fn presence(&self) -> Presence {
@@ -65,6 +69,10 @@ impl<'a> Fanout<'a> {
     pub fn finish(self, feed: &Feed<Listener>) {
         if !feed.has_behind() {
             *self.pieces = None;
+        }
+        if feed.count() > limits::PRESENCE_NAMED {
+            // To tell everybody of everybody would take the square of them.
+            return;
         }
         for (came, who) in &self.moves {
             let (encoder, channel) = (&self.hub.encoder, self.cell.channel());

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use cell::{Cell, Presence, Subscription};
+pub use cell::{Cell, Numbers, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
 pub use requests::{PendingAnswer, PendingEvents, TIMEOUT_MS};
 pub use sessions::{Connection, Sessions, Wire};
@@ -158,6 +158,12 @@ impl Hub {
     #[must_use]
     pub fn presence(&self, key: &StreamKey) -> Vec<Presence> {
         self.cell(key).map(|cell| cell.presence()).unwrap_or_default()
+    }
+
+    /// How many connections of this node are subscribed.
+    #[must_use]
+    pub fn numbers(&self, key: &StreamKey) -> Numbers {
+        self.cell(key).map(|cell| cell.numbers(self.now())).unwrap_or_default()
     }
 
     /// Appends a record to its partition. The frame has gone out, or not, when this returns: two calls of one caller

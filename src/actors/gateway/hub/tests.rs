@@ -1,5 +1,7 @@
 //! The hub with an owner that answers when the test says so.
 
+mod crowd;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::task::{Context, Waker};
@@ -286,7 +288,7 @@ fn coming_and_going_is_told_to_those_who_want_to_know() {
     world.settle();
     let second = world.subscribe(&bob, wishes.clone());
     world.settle();
-    let mut present: Vec<_> = first.presence().unwrap().into_iter().map(|who| who.user.to_string()).collect();
+    let mut present: Vec<_> = first.presence(10).unwrap().into_iter().map(|who| who.user.to_string()).collect();
     present.sort();
     assert_eq!(present, ["ann", "bob", "cyn"]);
     second.end(&world.hub);

@@ -1,11 +1,9 @@
 //! What a back end may know of channels: who is there, what was said, which there are.
 
-use std::collections::HashSet;
-
 use super::Done;
 use super::input::{Channel, History, Pattern, Unasked};
 use super::output::{Client, Names, Node, Nodes, Nothing, Numbers, Page, Past, Present, Subscribers};
-use crate::actors::gateway::hub::Presence;
+use crate::actors::gateway::hub::{self, StreamKey};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{HistoryRequest, StreamPosition};
 use crate::api::rest::Rest;
@@ -13,23 +11,23 @@ use crate::api::session::{client_info, history};
 
 impl Rest {
     pub(super) async fn presence(&self, asked: Channel) -> Done<Present> {
-        let present = self.present(&asked.channel)?;
+        let present = self.sessions.hub().presence(&self.with_presence(&asked.channel)?);
         let presence = present.iter().map(|who| (who.client.to_string(), Client::from(client_info(who))));
         Ok(Present { presence: presence.collect() })
     }
 
     pub(super) async fn presence_stats(&self, asked: Channel) -> Done<Numbers> {
-        let present = self.present(&asked.channel)?;
-        let users: HashSet<_> = present.iter().map(|who| &who.user).collect();
-        Ok(Numbers { num_clients: present.len(), num_users: users.len() })
+        let key = self.with_presence(&asked.channel)?;
+        let hub::Numbers { clients, users } = self.sessions.hub().numbers(&key);
+        Ok(Numbers { num_clients: clients, num_users: users })
     }
 
-    fn present(&self, channel: &str) -> Done<Vec<Presence>> {
+    fn with_presence(&self, channel: &str) -> Done<StreamKey> {
         let channel = self.sessions.channels().named(channel)?;
         if !channel.rules.presence {
             return Err(ErrorCode::NOT_AVAILABLE.into());
         }
-        Ok(self.sessions.hub().presence(&channel.key))
+        Ok(channel.key)
     }
 
     pub(super) async fn history(&self, asked: History) -> Done<Page> {
