@@ -25,7 +25,7 @@ const PINNED: [(Bug, u64, &str); Bug::ALL.len()] = [
     (Bug::StaleSnapshot, 14, "I10"),
     (Bug::AnySnapshotWillDo, 4, "I10"),
     (Bug::ReplaySkippedAfterDeath, 14, "I2"),
-    (Bug::TruncationIgnored, 74, "I2"),
+    (Bug::TruncationIgnored, 116, "I2"),
     (Bug::LastMessageNeverAnnounced, 197, "liveness"),
     (Bug::GapCheckSkipped, 1, "I5"),
     (Bug::SubscribeOutsideOrder, 2, "I5"),
