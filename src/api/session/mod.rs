@@ -15,6 +15,7 @@
 //! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
 //! | `told` | what a back end wishes of this connection |
 //! | [`methods`] | the seam to the chat's operations |
+//! | `pace` | who does not read what is sent to him |
 //! | `push` | how the hub's events look on the wire |
 
 pub mod channels;
@@ -23,6 +24,7 @@ mod deadlines;
 mod dispatch;
 pub mod history;
 pub mod methods;
+mod pace;
 mod presence;
 mod publish;
 mod push;
@@ -50,6 +52,7 @@ pub use server::{Options, Server};
 
 use self::connect::Connecting;
 use self::methods::Asker;
+use self::pace::Pace;
 use self::subscribe::Sub;
 use crate::actors::gateway::feed::Subscribed;
 use crate::actors::gateway::frames::StreamEvent;
@@ -146,17 +149,6 @@ struct Clocks {
     sub_expires: Option<Instant>,
     controls_since: Instant,
     controls: u32,
-}
-
-/// What a client that does not keep up must take.
-#[derive(Clone, Copy)]
-struct Pace {
-    /// Until then.
-    at: Instant,
-    /// What it had taken before.
-    before: u64,
-    /// So many bytes.
-    owed: usize,
 }
 
 impl Session {
@@ -376,36 +368,6 @@ impl Session {
                     }
                 }
             }
-        }
-    }
-
-    /// While the socket takes nothing: notices that the outbox is full, or that what the client asked for piles up.
-    pub fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Some(connection) = &self.connection else { return };
-        let owed = connection.outbox.watch(cx);
-        // Who owes more now, because others wait with him, has the whole grace for it.
-        if owed > self.clocks.slow.map_or(0, |pace| pace.owed) {
-            self.clocks.slow = Some(self.pace(owed, now));
-        }
-    }
-
-    fn pace(&self, owed: usize, now: Instant) -> Pace {
-        Pace { at: now + self.server.options.slow_grace, before: self.written, owed }
-    }
-
-    /// The socket took so many bytes.
-    pub fn wrote(&mut self, bytes: usize) {
-        self.written = self.written.wrapping_add(bytes as u64);
-    }
-
-    /// It has been full for a while: slow is who took too little in this time.
-    fn judge_pace(&mut self, now: Instant) {
-        let Some(pace) = self.clocks.slow else { return };
-        if self.written.wrapping_sub(pace.before) < pace.owed as u64 {
-            self.server.metrics.slow_readers_closed.inc();
-            self.close(Disconnect::SLOW);
-        } else {
-            self.clocks.slow = Some(self.pace(pace.owed, now));
         }
     }
 

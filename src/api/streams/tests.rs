@@ -154,6 +154,28 @@ async fn a_goodbye_is_said_in_the_stream_and_then_it_ends() {
 }
 
 #[tokio::test]
+async fn who_is_sent_away_says_nothing_more_though_he_does_not_read_his_stream() {
+    let rig = Rig::start().await;
+    let mut ann = Open::lines(&rig, &connect(&rig, "ann")).await;
+    let session = ann.reply().await["connect"]["session"].clone();
+    assert_eq!(emulate(&rig, &session, &json!({"id": 2, "subscribe": {"channel": "news"}})).await, 204);
+    ann.until("\"id\":2").await;
+    let user = crate::ids::UserId::new("ann").unwrap();
+    let sessions = rig.engine.as_ref().unwrap().hub().sessions();
+    let connection = sessions.of(&user).remove(0);
+    while connection.outbox.bytes() < 20_000 {
+        rig.back_end("publish", json!({"channel": "news", "data": "x".repeat(8_000)})).await.unwrap();
+    }
+    rig.back_end("disconnect", json!({"user": "ann"})).await.unwrap();
+    let said = emulate(&rig, &session, &json!({"id": 3, "publish": {"channel": "news", "data": "still here"}})).await;
+    assert!([204, 404].contains(&said), "{said}");
+    until_online(&rig, 0).await;
+    assert_eq!(emulate(&rig, &session, &json!({"id": 4, "ping": {}})).await, 404);
+    let last = rig.back_end("history", json!({"channel": "news", "limit": 1, "reverse": true})).await.unwrap();
+    assert_ne!(last["publications"][0]["data"], "still here");
+}
+
+#[tokio::test]
 async fn who_goes_is_gone_and_so_is_the_name_of_his_stream() {
     let rig = Rig::start().await;
     let mut ann = Open::lines(&rig, &connect(&rig, "ann")).await;

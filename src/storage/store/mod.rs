@@ -33,6 +33,7 @@ pub mod memory;
 pub mod migrate;
 pub mod rows;
 pub mod sqlite;
+mod weight;
 
 pub use commit::Commit;
 use rows::{
@@ -188,6 +189,20 @@ impl SeqRange {
             *bytes = bytes.saturating_add(weight(&row));
             (before < most).then_some(row)
         })
+    }
+
+    /// The first of these rows, which are all that there are upwards, at most `limit`.
+    pub fn first<T>(
+        &self,
+        rows: impl DoubleEndedIterator<Item = T>,
+        limit: usize,
+        weight: impl Fn(&T) -> usize,
+    ) -> Vec<T> {
+        if self.reverse {
+            self.cut(rows.rev().take(limit), weight).collect()
+        } else {
+            self.cut(rows.take(limit), weight).collect()
+        }
     }
 
     /// The same stretch from its end.

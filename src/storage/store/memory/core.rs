@@ -306,7 +306,7 @@ impl Core {
             return Vec::new();
         }
         let found = self.events.range((room, range.from)..=(room, range.to)).map(|(_, row)| row.clone());
-        first(found, &range, limit, RoomEventRow::bytes)
+        range.first(found, limit, RoomEventRow::bytes)
     }
 
     /// Messages of a room in their present form.
@@ -316,7 +316,7 @@ impl Core {
             return Vec::new();
         }
         let found = self.events.range((room, range.from)..=(room, range.to)).filter_map(|(_, row)| self.present(row));
-        first(found, &range, limit, MessageRow::bytes)
+        range.first(found, limit, MessageRow::bytes)
     }
 
     fn present(&self, row: &RoomEventRow) -> Option<MessageRow> {
@@ -492,19 +492,5 @@ fn window_row(row: &RoomEventRow) -> WindowRow {
         client_id: row.client_id.clone(),
         at: row.at,
         target: row.target,
-    }
-}
-
-/// The first of these rows in the direction of `range`, at most `limit`, within its bytes.
-fn first<T>(
-    rows: impl DoubleEndedIterator<Item = T>,
-    range: &SeqRange,
-    limit: usize,
-    bytes: impl Fn(&T) -> usize,
-) -> Vec<T> {
-    if range.reverse {
-        range.cut(rows.rev().take(limit), bytes).collect()
-    } else {
-        range.cut(rows.take(limit), bytes).collect()
     }
 }
