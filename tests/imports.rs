@@ -59,7 +59,7 @@ const ONLY: [(&str, &[&str]); 24] = [
     ("tower_http", &["src/api/rest/"]),
     ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/handlers/input.rs", "src/api/handlers/view.rs"]),
     ("utoipa_axum", &["src/api/rest/"]),
-    ("rust_embed", &["src/api/http/pages.rs"]),
+    ("rust_embed", &["src/api/http/pages.rs", "src/api/http/packed.rs"]),
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/rest/tests/", "src/api/websocket/tests/"]),
     ("jsonwebtoken", &["src/api/auth/", "src/api/rest/tests/", "src/api/websocket/tests/"]),

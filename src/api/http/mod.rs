@@ -26,6 +26,7 @@ mod listener;
 mod manners;
 mod moving;
 mod origins;
+mod packed;
 mod pages;
 mod patience;
 mod seats;

@@ -3,14 +3,17 @@
 //! A hashed file never changes and is kept for a year; the page itself is asked for each time, and is mostly "not
 //! modified".
 
+use std::future::{Ready, ready};
+
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use rust_embed::{Embed, EmbeddedFile};
+use rust_embed::Embed;
 
 use super::HttpError;
+use super::packed::{Packed, takes_gzip};
 
 /// The demo.
 #[derive(Embed)]
@@ -46,37 +49,40 @@ pub(super) fn inspector<S: Clone + Send + Sync + 'static>(plain: &'static str) -
 
 /// The viewer of the API's documents at `/docs`.
 pub(super) fn viewer<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let page = |headers: HeaderMap| async move { file(Viewer::get("index.html"), "index.html", &headers) };
-    Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset::<Viewer>))
+    let packed = Packed::default();
+    let (page, files) = (packed.clone(), packed);
+    let page = move |headers: HeaderMap| async move { file::<Viewer>(&page, "index.html", &headers) };
+    Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset::<Viewer>(files)))
 }
 
 fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+    let packed = Packed::default();
+    let (page, files) = (packed.clone(), packed);
     let root = move |headers: HeaderMap| async move {
         let wants_page = headers
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/html"));
-        if wants_page {
-            file(Files::get("index.html"), "index.html", &headers)
-        } else {
-            super::text(StatusCode::OK, plain)
-        }
+        if wants_page { file::<Files>(&page, "index.html", &headers) } else { super::text(StatusCode::OK, plain) }
     };
-    Router::new().route("/", get(root)).route("/assets/{name}", get(asset::<Files>))
+    Router::new().route("/", get(root)).route("/assets/{name}", get(asset::<Files>(files)))
 }
 
-async fn asset<Files: Embed>(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let path = format!("assets/{name}");
-    file(Files::get(&path), &path, &headers)
+fn asset<Files: Embed>(
+    packed: Packed,
+) -> impl Fn(Path<String>, HeaderMap) -> Ready<Response> + Clone + Send + Sync + 'static {
+    move |Path(name), headers| ready(file::<Files>(&packed, &format!("assets/{name}"), &headers))
 }
 
-fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response {
-    let Some(file) = found else {
+fn file<Files: Embed>(packed: &Packed, path: &str, asked: &HeaderMap) -> Response {
+    let Some(file) = Files::get(path) else {
         return HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is no such file").into_response();
     };
     let hash = file.metadata.sha256_hash();
     let tag: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    let short = if takes_gzip(asked) { packed.get::<Files>(path) } else { None };
+    // Other bytes, another tag.
+    let tag = format!("\"{tag}{}\"", if short.is_some() { "-gzip" } else { "" });
     let keep = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let mut headers = HeaderMap::new();
     let mut say = |name: HeaderName, value: &str| {
@@ -87,6 +93,7 @@ fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response 
     say(header::CONTENT_TYPE, kind(path));
     say(header::ETAG, &tag);
     say(header::CACHE_CONTROL, keep);
+    say(header::VARY, "accept-encoding");
     say(header::CONTENT_SECURITY_POLICY, POLICY);
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "no-referrer");
@@ -96,7 +103,10 @@ fn file(found: Option<EmbeddedFile>, path: &str, asked: &HeaderMap) -> Response 
     if is_known(asked, &tag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, file.data.into_owned()).into_response()
+    match short {
+        Some(short) => ([(header::CONTENT_ENCODING, "gzip")], headers, short).into_response(),
+        None => (headers, file.data.into_owned()).into_response(),
+    }
 }
 
 /// Whether the client has the file with this tag. The comparison is the weak one (RFC 9110, 13.1.2): a proxy that compresses

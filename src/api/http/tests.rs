@@ -287,3 +287,25 @@ async fn a_page_says_what_it_is_not_for() {
         assert!(headers.contains(header), "{headers}");
     }
 }
+
+#[tokio::test]
+async fn a_page_comes_in_gzip_to_those_who_take_it() {
+    let shell = shell(|_| ()).await;
+    let page = shell.get("/docs").await;
+    let script = page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its script");
+    let head = async |takes: &str| {
+        let head =
+            format!("HEAD {script} HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: {takes}\r\n\r\n");
+        shell.raw(&head).await
+    };
+    let (whole, packed) = (head("br").await, head("gzip, br").await);
+    let length = |answer: &str| {
+        let line = answer.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        line.parse::<usize>().unwrap()
+    };
+    assert!(packed.contains("content-encoding: gzip") && !whole.contains("content-encoding"), "{packed}");
+    assert!(length(&packed) * 2 < length(&whole), "{} of {}", length(&packed), length(&whole));
+    let tag = |answer: &str| answer.lines().find(|line| line.starts_with("etag: ")).map(str::to_owned);
+    assert_ne!(tag(&packed), tag(&whole));
+    assert!([&packed, &whole].iter().all(|answer| answer.contains("vary: accept-encoding")));
+}

@@ -38,9 +38,10 @@ async fn an_account_is_made_given_another_password_and_removed() {
     );
     assert!(accounts.log_in("carol", &password("correct horse"), client).await.is_err());
     let tokens = accounts.log_in("carol@example.com", &password("battery staple"), client).await.unwrap();
-    rig.connect(id);
+    let connection = rig.connect(id);
     assert_eq!(rig.post(&format!("{path}/sign-out"), "").await, (200, json!({ "closed": 1 })));
     assert!(accounts.refresh(&tokens.refresh, client.network, |_| Ok(())).await.is_err());
+    rig.engine.hub().sessions().remove(&connection);
     rig.connect(id);
     assert_eq!(delete(&rig, &path).await, (200, json!({ "closed": 1 })));
     assert!(accounts.log_in("carol", &password("battery staple"), client).await.is_err());
