@@ -79,7 +79,7 @@ impl Look {
     }
 }
 
-fn room_event(event: StreamEvent) -> Option<Arc<Event>> {
+pub(super) fn room_event(event: StreamEvent) -> Option<Arc<Event>> {
     match event {
         StreamEvent::Room(event) => Some(event),
         StreamEvent::User(_) => None,

@@ -1,4 +1,6 @@
-//! `room.list`: the caller's rooms from the store, once the store has what the caller was told to have written.
+//! `room.list`: the caller's rooms from the store; those that he wrote to and the store is behind with, from memory.
+
+use std::cmp::Reverse;
 
 use uuid::Uuid;
 
@@ -11,7 +13,9 @@ use crate::actors::room::command::{MaySend, RoomKind};
 use crate::api::publication::{kind_name, may_send_name};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;
-use crate::storage::store::rows::{ChatRow, MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
+use crate::storage::store::rows::{
+    ChatRow, LINE_BYTES, MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf,
+};
 
 /// Rooms in a page if the caller does not say.
 const PAGE: usize = 50;
@@ -22,24 +26,60 @@ impl Handlers {
         let after = input.cursor.as_deref().map(cursor).transpose()?;
         self.admit(caller, Cost::Question { rows: limit })?;
         let (stored_to, halted) = (self.node.stored(), self.node.halted());
-        self.own.read(&caller.user, stored_to, halted).await.map_err(|_| Error::unavailable())?;
+        let behind = self.own.behind(&caller.user, stored_to, halted).await.map_err(|_| Error::unavailable())?;
         let shelf = if input.ended { Shelf::Over } else { Shelf::Live };
         let bound = PageBound { rows: limit, bytes: limits::ROOM_LIST_BYTES };
         let RoomListPage { rows, more } =
             stored(self.node.store().room_list(&caller.user, shelf, after, bound)).await?;
-        let cursor = rows.last().filter(|_| more).map(|row| show_cursor(&row.chat));
         if rows.iter().any(|row| self.own.is_cut(row.chat.room.partition(), stored_to, halted)) {
             return Err(Error::unavailable());
         }
-        let now = self.node.env().now();
-        let rooms = rows.into_iter().map(|row| line(row, &caller.user, now)).collect::<Result<_, _>>()?;
-        Ok(RoomPage { rooms, cursor })
+        let (now, end) = (self.node.env().now(), rows.last().map(RoomListRow::cursor).filter(|_| more));
+        let kept = rows.into_iter().filter(|row| !behind.contains(&row.chat.room));
+        let mut lines = kept.map(|row| line(row, &caller.user, now)).collect::<Result<Vec<_>, _>>()?;
+        for room in behind {
+            let own = self.own_line(caller, room).await?.filter(|own| own.shelf == shelf);
+            // Of this page: the pages before it and behind it have theirs.
+            let here = |at| after.is_none_or(|after| at < after) && end.is_none_or(|end| at > end);
+            lines.extend(own.filter(|own| here(own.cursor()) || Some(own.cursor()) == end).map(|own| own.line));
+        }
+        lines.sort_unstable_by_key(|line| Reverse(cursor_of(line)));
+        Ok(cut(lines, bound, end))
     }
 }
 
+/// A page of these lines. `end` is where the store's page ended, if more follow.
+fn cut(lines: Vec<RoomLine>, bound: PageBound, end: Option<RoomListCursor>) -> RoomPage {
+    let (mut rooms, mut bytes, mut cursor) = (Vec::with_capacity(lines.len()), 0, end);
+    for line in lines {
+        let next = bytes_of(&line);
+        if !bound.takes(rooms.len(), bytes, next) {
+            cursor = rooms.last().map(cursor_of);
+            break;
+        }
+        bytes += next;
+        rooms.push(line);
+    }
+    RoomPage { rooms, cursor: cursor.map(show_cursor) }
+}
+
+/// Where a line stands in its list.
+pub(super) fn cursor_of(line: &RoomLine) -> RoomListCursor {
+    RoomListCursor { at: line.activity, room: line.room.room }
+}
+
+/// As [`RoomListRow::bytes`] counts them.
+fn bytes_of(line: &RoomLine) -> usize {
+    let message = line
+        .last_message
+        .as_ref()
+        .map_or(0, |message| message.body.len() + message.metadata.as_ref().map_or(0, |metadata| metadata.get().len()));
+    LINE_BYTES + line.room.title.len() + message
+}
+
 /// `<activity>.<room>`: opaque to clients.
-fn show_cursor(chat: &ChatRow) -> String {
-    format!("{}.{}", chat.activity(), chat.room)
+fn show_cursor(at: RoomListCursor) -> String {
+    format!("{}.{}", at.at, at.room)
 }
 
 fn cursor(text: &str) -> Result<RoomListCursor, Error> {

@@ -41,6 +41,7 @@ impl Handlers {
             self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|_| to)
         };
         self.reads.submit(key, ReadPoint { seq, no }, give).await?;
+        self.wrote_of(caller, room, caller.user.partition());
         // A mark never goes back: it may stand further on than was wished.
         let mark = self.myself(caller, move |state| state.read(room)).await?;
         // One's own send moves one's own mark, and what came before one was in is not unread.

@@ -13,7 +13,7 @@ use crate::actors::room::command::{self, Content, HistoryBound, OpenChannel};
 use crate::actors::room::{Reject, RoomCommand};
 use crate::api::publish_data::{Open, Published, TEXT, open_data, room_data};
 use crate::env::Env;
-use crate::ids::{ClientId, Partition, RoomId, Seq, UserId};
+use crate::ids::{ClientId, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::SeqRange;
@@ -152,9 +152,9 @@ impl Handlers {
     ///
     /// # Errors
     /// The fold said no, or nobody knows.
-    pub fn sent(&self, caller: &Caller, partition: Partition, answer: Answer) -> Result<Sent, Error> {
+    pub fn sent(&self, caller: &Caller, record: &Addressed, answer: Answer) -> Result<Sent, Error> {
         let sent = accepted(answer).map(result)?;
-        self.wrote(caller, partition);
+        self.wrote(caller, record);
         Ok(sent)
     }
 

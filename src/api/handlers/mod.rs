@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `messages` | `message.send`, `message.edit`, `message.delete`; [`messages::prepare_send`] and its kin for sessions |
 //! | `history`, [`merge`] | `message.history` |
-//! | `rooms`, `list` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
+//! | `rooms`, `list`, `lines` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
 //! | `page` | how much goes into one page |
 //! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
 //! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
@@ -25,8 +25,8 @@
 //!
 //! # Reading one's own writes
 //!
-//! `message.history` joins the store's rows with the room's events in memory; `room.list` waits until the store has what
-//! the caller was told to have written, see [`own`].
+//! `message.history` joins the store's rows with the room's events in memory; `room.list` takes the lines of rooms that the
+//! caller wrote to from memory until the store has it, see [`own`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use self::error::{Accepted, accepted};
 use self::marks::Reading;
 use self::own::OwnWrites;
 use self::pace::{Delivered, Pace};
-use crate::actors::fold::{Entity, EntityState};
+use crate::actors::fold::{self, Entity, EntityState};
 use crate::actors::gateway::frames::StreamId;
 use crate::actors::node::Node;
 use crate::actors::partition::entity::EntityCore;
@@ -51,7 +51,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
 use crate::limits;
-use crate::storage::journal::record::Addressed;
+use crate::storage::journal::record::{Addressed, Envelope};
 use crate::storage::store::StoreError;
 
 pub mod admission;
@@ -60,6 +60,7 @@ pub mod coalesce;
 pub mod error;
 mod history;
 pub mod input;
+mod lines;
 mod list;
 mod marks;
 mod members;
@@ -346,16 +347,24 @@ impl Handlers {
     }
 
     async fn give(&self, caller: &Caller, record: Addressed) -> Result<Accepted, Error> {
-        let decided = accepted(self.node.command(record.partition, record.record).await)?;
-        self.wrote(caller, record.partition);
+        let decided = accepted(self.node.command(record.partition, record.record.clone()).await)?;
+        self.wrote(caller, &record);
         Ok(decided)
     }
 
-    /// Notes that the caller was told of a write to `partition`: what he reads from now on includes it.
-    fn wrote(&self, caller: &Caller, partition: Partition) {
+    /// Notes that the caller was told of a record: what he reads from now on includes it.
+    fn wrote(&self, caller: &Caller, record: &Addressed) {
+        let entity = Envelope::decode_record(&record.record).ok();
+        if let Some(Entity::Room(room)) = entity.and_then(|envelope| fold::entity_in(record.partition, &envelope)) {
+            self.wrote_of(caller, room, record.partition);
+        }
+    }
+
+    /// Notes that the caller was told of a record in `partition` that changes his line of a room.
+    fn wrote_of(&self, caller: &Caller, room: RoomId, partition: Partition) {
         // The answer came after the fold, so the record lies below the journal's end.
         let end = self.node.journal().bounds(partition).end;
-        self.own.wrote(&caller.user, partition, end, self.node.stored());
+        self.own.wrote(&caller.user, room, partition, end, self.node.stored());
     }
 
     /// Reads a room's folded state for one of its members.

@@ -1,16 +1,18 @@
 //! What each user was told to have written and the store may not have yet, so that a list read from the store includes
 //! one's own acknowledged writes.
 //!
-//! An acknowledgement notes (partition, end of the journal there) under the user's id; a read waits until the store has
-//! reached all of it. The note is dropped once it has. Kept per user, not per connection: what one device was told, the
-//! other may rely on. What was acknowledged before this process started is covered by the ends that the journal had then.
+//! An acknowledgement notes (room, partition, end of the journal there) under the user's id, as long as the store has not
+//! reached it; of such rooms the list takes the line from memory ([`super::lines`]) and waits for nobody. Kept per user, not
+//! per connection: what one device was told, the other may rely on. What was acknowledged before this process started is
+//! covered by the ends that the journal had then, which everybody waits for.
 //!
 //! In a partition that is halted the store never catches up. What users were told by this process is known by user; of what
 //! was acknowledged before it started, that a room was made in the halted stretch can't be known from rows, so its creator
 //! gets a list without it until an operator has looked.
 //!
-//! Bounded: when a shard holds too many users that the store is behind for, their notes become everybody's. That waits
-//! longer than it must, and is never wrong.
+//! Bounded: of a user who wrote to more than [`ROOMS`] rooms that the store lacks, the rest is waited for, by him. When a shard
+//! holds too many users that the store is behind for, their notes become everybody's. Both wait longer than they must, and
+//! are never wrong.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
-use crate::ids::{Offset, Partition, UserId};
+use crate::ids::{Offset, Partition, RoomId, UserId};
 
 /// How long a read waits for the store.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -27,7 +29,45 @@ const SHARDS: usize = 16;
 /// Users with notes in one shard: 16 shards of about 100 bytes each make 1.6 MB.
 const SHARD_USERS: usize = 1_024;
 
-type Notes = HashMap<UserId, Vec<(Partition, Offset)>>;
+/// Rooms of one user whose lines come from memory.
+const ROOMS: usize = 32;
+
+type Notes = HashMap<UserId, Note>;
+
+/// What one user wrote.
+#[derive(Clone, Debug, Default)]
+struct Note {
+    rooms: Vec<(RoomId, Partition, Offset)>,
+    /// What he waits for: his writes to more rooms than are kept.
+    rest: HashMap<Partition, Offset>,
+}
+
+impl Note {
+    fn shrink(&mut self, stored: &Marks) {
+        self.rooms.retain(|(_, partition, end)| stored.get(*partition) < *end);
+        self.rest.retain(|partition, end| stored.get(*partition) < *end);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.rest.is_empty()
+    }
+
+    fn add(&mut self, room: RoomId, partition: Partition, end: Offset) {
+        let known = self.rooms.iter_mut().find(|(of, at, _)| *of == room && *at == partition);
+        if let Some((_, _, noted)) = known {
+            *noted = end.max(*noted);
+        } else if self.rooms.len() < ROOMS {
+            self.rooms.push((room, partition, end));
+        } else {
+            let noted = self.rest.entry(partition).or_default();
+            *noted = end.max(*noted);
+        }
+    }
+
+    fn ends(self) -> impl Iterator<Item = (Partition, Offset)> {
+        self.rooms.into_iter().map(|(_, partition, end)| (partition, end)).chain(self.rest)
+    }
+}
 
 /// The notes.
 #[derive(Debug)]
@@ -54,53 +94,59 @@ impl OwnWrites {
         Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new(), common }
     }
 
-    /// The user was told of a write that lies below `end`. `stored` is how far the store is.
-    pub fn wrote(&self, user: &UserId, partition: Partition, end: Offset, stored: &Marks) {
+    /// The user was told of a write that concerns a room and lies below `end`. `stored` is how far the store is.
+    pub fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Marks) {
         if stored.get(partition) >= end {
             return;
         }
         let mut notes = self.shard(user);
-        if let Some(list) = notes.get_mut(user) {
-            list.retain(|(partition, end)| stored.get(*partition) < *end);
-            match list.iter_mut().find(|(other, _)| *other == partition) {
-                Some((_, noted)) => *noted = end.max(*noted),
-                None => list.push((partition, end)),
-            }
+        if let Some(note) = notes.get_mut(user) {
+            note.shrink(stored);
+            note.add(room, partition, end);
             return;
         }
         if notes.len() >= SHARD_USERS {
             self.make_room(&mut notes, stored);
         }
-        notes.insert(user.clone(), vec![(partition, end)]);
+        notes.entry(user.clone()).or_default().add(room, partition, end);
     }
 
     fn make_room(&self, notes: &mut Notes, stored: &Marks) {
-        notes.retain(|_, list| list.iter().any(|(partition, end)| stored.get(*partition) < *end));
+        notes.retain(|_, note| {
+            note.shrink(stored);
+            !note.is_empty()
+        });
         // Half full at least: the next sweep is that many users away.
         if notes.len() > SHARD_USERS / 2 {
-            for (partition, end) in notes.drain().flat_map(|(_, list)| list) {
+            for (partition, end) in notes.drain().flat_map(|(_, note)| note.ends()) {
                 self.common.raise(partition, end);
             }
         }
     }
 
-    /// Waits until the store has what the user wrote. What is everybody's is not waited for in a halted partition, which
-    /// would not come, but by the user who lives there; see [`Self::is_cut`] for the rooms.
+    /// The rooms whose lines the store may not have as the user was told. Waits for what else he must find in the store:
+    /// what is everybody's, but not in a halted partition, which would not come, unless he lives there; see
+    /// [`Self::is_cut`] for the rooms.
     ///
     /// # Errors
-    /// It does not within two seconds.
-    pub async fn read(&self, user: &UserId, stored: &Marks, halted: &Halted) -> Result<(), Behind> {
-        let own = self.shard(user).get(user).cloned().unwrap_or_default();
+    /// It does not come within two seconds.
+    pub async fn behind(&self, user: &UserId, stored: &Marks, halted: &Halted) -> Result<Vec<RoomId>, Behind> {
+        let mut note = self.shard(user).get(user).cloned().unwrap_or_default();
+        note.shrink(stored);
         let home = user.partition();
         let common = Partition::all().filter(|partition| *partition == home || !halted.is(*partition));
         let common = common.map(|partition| (partition, self.common.get(partition)));
-        let behind: Vec<_> = own.into_iter().chain(common).filter(|(p, end)| stored.get(*p) < *end).collect();
+        let behind: Vec<_> = note.rest.into_iter().chain(common).filter(|(p, end)| stored.get(*p) < *end).collect();
         let all = async {
             for (partition, end) in behind {
                 stored.reach(partition, end).await;
             }
         };
-        tokio::time::timeout(DEADLINE, all).await.map_err(|_| Behind)
+        tokio::time::timeout(DEADLINE, all).await.map_err(|_| Behind)?;
+        let mut rooms: Vec<RoomId> = note.rooms.into_iter().map(|(room, ..)| room).collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        Ok(rooms)
     }
 
     /// Whether the store lacks something of this partition that anybody may have written, and will not get it: a line of
@@ -135,74 +181,91 @@ mod tests {
         Partition::new(number).unwrap()
     }
 
+    fn room(n: u128) -> RoomId {
+        RoomId(uuid::Uuid::from_u128(n))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_halted_partition_keeps_only_those_who_live_or_wrote_there() {
         let (stored, halted) = (Marks::new(), Halted::default());
         let (here, there) = (user("a").partition(), user("b").partition());
         assert_ne!(here, there);
         let own = OwnWrites::new([(here, Offset(5))]);
-        assert_eq!(own.read(&user("b"), &stored, &halted).await, Err(Behind), "it may still come");
+        assert_eq!(own.behind(&user("b"), &stored, &halted).await, Err(Behind), "it may still come");
         assert!(!own.is_cut(here, &stored, &halted));
         halted.mark(here, "a test");
-        assert_eq!(own.read(&user("b"), &stored, &halted).await, Ok(()));
-        assert_eq!(own.read(&user("a"), &stored, &halted).await, Err(Behind), "his own stream is in it");
-        own.wrote(&user("b"), here, Offset(6), &stored);
-        assert_eq!(own.read(&user("b"), &stored, &halted).await, Err(Behind), "he was told of a write there");
+        assert_eq!(own.behind(&user("b"), &stored, &halted).await, Ok(vec![]));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Err(Behind), "his own stream is in it");
+        own.wrote(&user("b"), room(1), here, Offset(6), &stored);
+        assert_eq!(own.behind(&user("b"), &stored, &halted).await, Ok(vec![room(1)]), "he was told of a write there");
         assert!(own.is_cut(here, &stored, &halted) && !own.is_cut(there, &stored, &halted));
         stored.raise(here, Offset(6));
         assert!(!own.is_cut(here, &stored, &halted), "the store has all of it");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_waits_for_ones_own_writes_and_for_nobody_elses() {
-        let (own, stored) = (OwnWrites::new([]), Arc::new(Marks::new()));
-        own.wrote(&user("a"), partition(3), Offset(5), &stored);
-        assert_eq!(own.read(&user("b"), &stored, &Halted::default()).await, Ok(()));
-        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
-        stored.raise(partition(3), Offset(4));
-        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
-        let (later, raised) = (Arc::clone(&stored), partition(3));
+    async fn what_one_wrote_is_named_until_the_store_has_it_and_nobody_waits() {
+        let (own, stored, halted) = (OwnWrites::new([]), Marks::new(), Halted::default());
+        own.wrote(&user("a"), room(1), partition(3), Offset(5), &stored);
+        own.wrote(&user("a"), room(1), partition(4), Offset(2), &stored);
+        assert_eq!(own.behind(&user("b"), &stored, &halted).await, Ok(vec![]));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Ok(vec![room(1)]));
+        stored.raise(partition(3), Offset(5));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Ok(vec![room(1)]), "his mark is not there");
+        stored.raise(partition(4), Offset(2));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Ok(vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_wrote_to_too_many_rooms_waits_himself() {
+        let (own, stored, halted) = (OwnWrites::new([]), Arc::new(Marks::new()), Halted::default());
+        for n in 0..=ROOMS as u64 {
+            own.wrote(&user("a"), room(n.into()), partition(n as u16), Offset(1), &stored);
+        }
+        assert_eq!(own.behind(&user("b"), &stored, &halted).await, Ok(vec![]));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Err(Behind));
+        let (later, raised) = (Arc::clone(&stored), partition(ROOMS as u16));
         tokio::spawn(async move {
-            // Pauses: the reader waits already; this runs on one thread, in a paused time.
             tokio::task::yield_now().await;
-            later.raise(raised, Offset(5));
+            later.raise(raised, Offset(1));
         });
-        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Ok(()));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await.unwrap().len(), ROOMS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_acknowledged_before_the_start_is_waited_for_by_everybody() {
         let stored = Marks::new();
         let own = OwnWrites::new([(partition(7), Offset(2))]);
-        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Err(Behind));
+        assert_eq!(own.behind(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         stored.raise(partition(7), Offset(2));
-        assert_eq!(own.read(&user("a"), &stored, &Halted::default()).await, Ok(()));
+        assert_eq!(own.behind(&user("a"), &stored, &Halted::default()).await, Ok(vec![]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn too_many_notes_become_everybodys_and_none_is_lost() {
         let (own, stored) = (OwnWrites::new([]), Marks::new());
         for n in 0..40_000u64 {
-            own.wrote(&user(&format!("u{n}")), partition((n % 256) as u16), Offset(n + 1), &stored);
+            own.wrote(&user(&format!("u{n}")), room(1), partition((n % 256) as u16), Offset(n + 1), &stored);
         }
         assert!(own.users() <= SHARDS * SHARD_USERS);
         for n in [0, 1, 39_999] {
             let name = user(&format!("u{n}"));
-            assert_eq!(own.read(&name, &stored, &Halted::default()).await, Err(Behind), "{name}");
+            assert_eq!(own.behind(&name, &stored, &Halted::default()).await, Err(Behind), "{name}");
         }
         for n in 0..256 {
             stored.raise(partition(n), Offset(40_000));
         }
-        assert_eq!(own.read(&user("u0"), &stored, &Halted::default()).await, Ok(()));
+        assert_eq!(own.behind(&user("u0"), &stored, &Halted::default()).await, Ok(vec![]));
     }
 
     #[test]
     fn a_note_that_the_store_has_is_not_kept() {
         let (own, stored) = (OwnWrites::new([]), Marks::new());
-        own.wrote(&user("a"), partition(1), Offset(1), &stored);
+        own.wrote(&user("a"), room(1), partition(1), Offset(1), &stored);
         stored.raise(partition(1), Offset(9));
-        own.wrote(&user("a"), partition(1), Offset(9), &stored);
-        own.wrote(&user("a"), partition(2), Offset(9), &stored);
-        assert_eq!(own.shard(&user("a")).get(&user("a")).unwrap(), &vec![(partition(2), Offset(9))]);
+        own.wrote(&user("a"), room(1), partition(1), Offset(9), &stored);
+        own.wrote(&user("a"), room(2), partition(2), Offset(9), &stored);
+        let rooms = own.shard(&user("a")).get(&user("a")).unwrap().rooms.clone();
+        assert_eq!(rooms, [(room(2), partition(2), Offset(9))]);
     }
 }

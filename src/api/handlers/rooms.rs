@@ -135,7 +135,7 @@ impl From<Senders> for MaySend {
 
 /// A room as this user may see it: all of it for members; what it is for who is asked in or may enter by himself; nothing
 /// for the rest.
-fn view_of(room: &RoomState, user: &UserId, now: Timestamp) -> Option<RoomView> {
+pub(super) fn view_of(room: &RoomState, user: &UserId, now: Timestamp) -> Option<RoomView> {
     let kind = room.kind().filter(|kind| *kind != RoomKind::Open)?;
     let (state, inside) = match room.standing(user) {
         Some(Standing::Member(member)) => {

@@ -11,7 +11,7 @@ use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
 use crate::api::publish_data::Open;
 use crate::api::session::methods::{Asker, Called, Methods};
-use crate::ids::{Partition, RoomId};
+use crate::ids::RoomId;
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 
@@ -60,8 +60,8 @@ impl Methods for Arc<Handlers> {
         self.admission().charge(&payer(asker), Cost::Search);
     }
 
-    fn sent(&self, asker: &Asker, partition: Partition, answer: Answer) -> Result<Bytes, Error> {
-        let sent = Handlers::sent(self, &caller(asker), partition, answer).map_err(|error| error.to_protocol())?;
+    fn sent(&self, asker: &Asker, record: &Addressed, answer: Answer) -> Result<Bytes, Error> {
+        let sent = Handlers::sent(self, &caller(asker), record, answer).map_err(|error| error.to_protocol())?;
         reply(&sent).map_err(|error| error.to_protocol())
     }
 

@@ -10,7 +10,7 @@ use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
 use crate::api::publish_data::Open;
-use crate::ids::{DeviceId, Partition, RoomId, UserId};
+use crate::ids::{DeviceId, RoomId, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 
@@ -68,7 +68,7 @@ pub trait Methods: Send + Sync + 'static {
     ///
     /// # Errors
     /// The fold said no, or nobody knows.
-    fn sent(&self, asker: &Asker, partition: Partition, answer: Answer) -> Result<Bytes, Error>;
+    fn sent(&self, asker: &Asker, record: &Addressed, answer: Answer) -> Result<Bytes, Error>;
 
     /// Any other method. The name is one of the client's own making.
     fn call(&self, asker: &Asker, method: &str, data: Bytes) -> Called;

@@ -83,13 +83,12 @@ impl Session {
 
     /// Hands a message to its partition.
     fn send(&mut self, id: u32, record: Addressed, asker: Arc<Asker>, result: fn(Bytes) -> ReplyBody) {
-        let Addressed { partition, record } = record;
         let arrived = Instant::now();
-        let answer = self.server.hub.command(partition, record);
+        let answer = self.server.hub.command(record.partition, record.record.clone());
         let server = self.server.clone();
         let reply = async move {
             let answer = answer.get().await;
-            let sent = server.methods.sent(&asker, partition, answer);
+            let sent = server.methods.sent(&asker, &record, answer);
             server.metrics.send_ack_seconds.observe(arrived.elapsed().as_secs_f64());
             match sent {
                 Ok(data) => Reply::new(id, result(data)),

@@ -38,7 +38,7 @@ mod weight;
 pub use commit::Commit;
 use rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -89,6 +89,9 @@ pub trait Store: Send + Sync + 'static {
         after: Option<RoomListCursor>,
         bound: PageBound,
     ) -> Result<RoomListPage, StoreError>;
+
+    /// The user's line of one room, if he is a member or invited, on whichever list it is.
+    async fn room_line(&self, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError>;
 
     /// Members, invited and kicked of a room by user id, after `after`, at most `limit`.
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;

@@ -512,7 +512,7 @@ pub struct RoomListRow {
 }
 
 /// Bytes of a line of a room list besides its texts, about: names, numbers, and what JSON writes around them.
-const LINE_BYTES: usize = 512;
+pub const LINE_BYTES: usize = 512;
 
 impl RoomListRow {
     /// Where a page that ends with this line is gone on from.

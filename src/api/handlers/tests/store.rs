@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use crate::storage::store::{Commit, SeqRange, Store, StoreError};
 
@@ -102,6 +102,10 @@ impl Store for Gated {
         bound: PageBound,
     ) -> Result<RoomListPage> {
         self.inner()?.room_list(user, shelf, after, bound).await
+    }
+
+    async fn room_line(&self, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>> {
+        self.inner()?.room_line(user, room).await
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>> {

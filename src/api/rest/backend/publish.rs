@@ -14,7 +14,7 @@ use crate::actors::gateway::hub::PendingAnswer;
 use crate::api::handlers::Caller;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::rest::Rest;
-use crate::ids::{ClientId, Partition, UserId};
+use crate::ids::{ClientId, UserId};
 use crate::storage::journal::record::Addressed;
 
 /// What is to be published, wherever.
@@ -44,7 +44,7 @@ impl What {
 struct Sent {
     caller: Caller,
     stream: StreamId,
-    partition: Partition,
+    record: Addressed,
     answer: PendingAnswer,
 }
 
@@ -88,15 +88,15 @@ impl Rest {
                 (caller, prepared)
             }
         };
-        let Addressed { partition, record } = prepared.map_err(|error| error.to_protocol())?;
-        let answer = self.sessions.hub().command(partition, record);
-        Ok(Sent { caller, stream: channel.key.stream, partition, answer })
+        let record = prepared.map_err(|error| error.to_protocol())?;
+        let answer = self.sessions.hub().command(record.partition, record.record.clone());
+        Ok(Sent { caller, stream: channel.key.stream, record, answer })
     }
 
     async fn published(&self, sent: Sent) -> Done<Published> {
-        let Sent { caller, stream, partition, answer } = sent;
+        let Sent { caller, stream, record, answer } = sent;
         let answer = answer.get().await;
-        let sent = self.handlers.sent(&caller, partition, answer).map_err(|error| error.to_protocol())?;
+        let sent = self.handlers.sent(&caller, &record, answer).map_err(|error| error.to_protocol())?;
         // It is in, whatever becomes of the epoch's name.
         let position = self.handlers.position(&stream).await;
         let epoch = position.map(|(generation, _)| self.sessions.history().epoch(generation));

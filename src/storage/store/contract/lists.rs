@@ -87,6 +87,11 @@ pub(crate) async fn pages_of_a_room_end_with_the_row_that_fills_them(store: &dyn
 pub(crate) async fn the_room_list_is_paged_without_holes(store: &dyn Store) {
     let (all, live) = many_rooms(store).await;
     assert_eq!((all.len(), live.len()), (60, 45));
+    for row in &all {
+        let line = store.room_line(&user_id("alice"), row.chat.room).await.unwrap();
+        assert_eq!(line.as_ref(), Some(row));
+    }
+    assert_eq!(store.room_line(&user_id("bob"), room_id(1)).await.unwrap(), None);
     let mut sorted = live.clone();
     sorted.sort_by_key(|row| std::cmp::Reverse(row.cursor()));
     assert_eq!(live, sorted);

@@ -377,6 +377,13 @@ impl Core {
         page
     }
 
+    /// A user's line of one room.
+    #[must_use]
+    pub fn room_line(&self, user: &UserId, room: RoomId) -> Option<RoomListRow> {
+        let member = self.member(room, user).filter(|row| row.state == MEMBER || row.state == INVITED)?;
+        Some(self.list_row(&member, self.chats.get(&room)?))
+    }
+
     fn list_row(&self, member: &MemberRow, chat: &ChatRow) -> RoomListRow {
         let mark = self.read_marks.get(&(member.user.clone(), chat.room)).map(|mark| &mark.shown);
         let (read_seq, read_no) = mark.map_or((Seq::ZERO, MessageNo::ZERO), |mark| (mark.seq, mark.no));

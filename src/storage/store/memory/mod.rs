@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError};
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
@@ -123,6 +123,10 @@ impl Store for MemoryStore {
         bound: PageBound,
     ) -> Result<RoomListPage, StoreError> {
         self.core(|core| core.room_list(user, shelf, after, bound))
+    }
+
+    async fn room_line(&self, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError> {
+        self.core(|core| core.room_line(user, room))
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {

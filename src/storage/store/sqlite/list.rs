@@ -44,7 +44,7 @@ pub(super) async fn room_list(
             next if next == of_large => {
                 large.pop();
                 let Some(key) = next else { return Ok(page) };
-                match line_of(conn, user, key.room).await? {
+                match room_line(conn, user, key.room).await? {
                     Some(row) => row,
                     None => continue,
                 }
@@ -78,7 +78,11 @@ async fn chunk(
     read::list(conn, sql::LIST, bind, line).await
 }
 
-async fn line_of(conn: &mut SqliteConnection, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError> {
+pub(super) async fn room_line(
+    conn: &mut SqliteConnection,
+    user: &UserId,
+    room: RoomId,
+) -> Result<Option<RoomListRow>, StoreError> {
     read::one(conn, sql::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
 use super::{SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -334,6 +334,11 @@ impl Store for SqliteStore {
         let found = list::room_list(&mut transaction, user, shelf, after, bound).await?;
         transaction.commit().await.map_err(classify)?;
         Ok(found)
+    }
+
+    async fn room_line(&self, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        list::room_line(conn, user, room).await
     }
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {

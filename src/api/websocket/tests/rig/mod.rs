@@ -39,7 +39,7 @@ use crate::config::{self, Config, Secret};
 use crate::env::{Env, SystemClock};
 use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{ClientId, Generation, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{ClientId, Generation, RoomId, Timestamp, UserId};
 use crate::metrics::{Code, Metrics};
 use crate::shutdown::Shutdown;
 use crate::storage::journal::memory::MemoryJournal;
@@ -110,7 +110,7 @@ impl Methods for TestMethods {
         self.admission.charge(&Payer::of(&asker.user, asker.network), Cost::Search);
     }
 
-    fn sent(&self, _: &Asker, _: Partition, answer: Answer) -> Result<Bytes, Error> {
+    fn sent(&self, _: &Asker, _: &Addressed, answer: Answer) -> Result<Bytes, Error> {
         match answer {
             Answer::Accepted { seq, .. } => Ok(json!({ "seq": seq }).to_string().into()),
             other => Err(answer_error(&other).unwrap()),
