@@ -29,6 +29,7 @@ bench:
 	target/release/kervan-loadtest sendacks
 	target/release/kervan-loadtest activation
 	target/release/kervan-loadtest lists
+	target/release/kervan-loadtest fairness
 	target/release/kervan-loadtest actors
 	target/release/kervan-loadtest storm
 	target/release/kervan-loadtest idle

@@ -156,6 +156,13 @@ pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const LISTED_PLACES: usize = 64;
 /// Bytes of a page of a room list, about; one larger line goes alone.
 pub const ROOM_LIST_BYTES: usize = 256 * 1024;
+/// Changes of one user, and users whom he named in them, that the store does not have or the relay has not told yet: some
+/// 300 ms of work. One heavier change goes alone.
+pub const SHARE: usize = 2_000;
+/// Users whose shares are remembered.
+pub const SHARES: usize = 16_384;
+/// Facts of one user from which on the relay says how many it holds.
+pub const OWED: usize = 64;
 /// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over whoever caused them.
 pub const RELAY_ROWS: usize = 512;
 /// Of those, rows for one target that takes nothing for now. More are read again when it does.

@@ -4,6 +4,7 @@
 mod acks;
 mod activation;
 mod actors;
+mod fairness;
 mod journal;
 mod lists;
 mod restart;
@@ -26,6 +27,7 @@ usage: kervan-loadtest SUBCOMMAND
   acks [SECONDS]                        acknowledged messages: a whole engine in this process beside the same
   sendacks [PROGRAM] [SENDERS]          the same through real sockets, with the CPU time of a server in a process of its own
   activation [ROOMS] [TOUCHES]          a command to a room that is not in memory, and to one that is
+  fairness [PROGRAM] [SECONDS]          what a bystander notices while one user does his worst
   lists [ROOMS] [LARGE]                 a page of the room list of a user with many rooms
   actors [ACTORS] [CHILDREN]            polling what actors publish: CPU, memory, the page of a node with many children
   idle [PROGRAM] [CONNECTIONS]          memory of the server for each idle authenticated connection
@@ -39,6 +41,7 @@ fn main() -> Result<()> {
     match args.first().map(String::as_str) {
         Some("journal") => journal::main(&args[1..]),
         Some("acks") => acks::main(&args[1..]),
+        Some("fairness") => fairness::main(&args[1..]),
         Some("lists") => lists::main(&args[1..]),
         Some("restart") => restart::main(&args[1..]),
         Some("sendacks") => sendacks::main(&args[1..]),

@@ -22,6 +22,7 @@ use crate::actors::partition::memory::Memory;
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::{Context, PartitionMessage};
 use crate::actors::trail::Trails;
+use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Health;
 use crate::ids::{Offset, Partition};
@@ -151,6 +152,7 @@ impl Node {
             }),
             to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
             halted: Halted::default(),
+            owed: Arc::default(),
             retelling: Semaphore::new(limits::RETELLINGS),
             memory,
             metrics: parts.metrics,
@@ -287,6 +289,12 @@ impl Node {
     #[must_use]
     pub fn halted(&self) -> &Halted {
         &self.context.halted
+    }
+
+    /// What the relay has still to tell, by who caused it.
+    #[must_use]
+    pub fn owed(&self) -> &Arc<Owed> {
+        &self.context.owed
     }
 
     /// What its actors publish.

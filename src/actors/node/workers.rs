@@ -95,6 +95,7 @@ impl Actor for Workers {
                 append: Arc::clone(&append),
                 stored: Arc::clone(&context.stored),
                 outbox,
+                owed: Arc::clone(&context.owed),
                 retry: RELAY_RETRY,
             },
             expiry: expiry::Deps {

@@ -27,6 +27,7 @@ use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
 use crate::actors::halted::Halted;
 use crate::actors::marks::Marks;
 use crate::actors::trail::{Stage, Trails};
+use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Check;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -63,6 +64,8 @@ pub struct Context {
     pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
     /// Partitions that go no further.
     pub halted: Halted,
+    /// What the relay has still to tell, by who caused it.
+    pub owed: Arc<Owed>,
     /// Streams that may be told from the journal at a time.
     pub retelling: Semaphore,
     /// Bytes that rooms and users in memory may take.

@@ -41,6 +41,7 @@ use self::error::{Accepted, accepted};
 use self::marks::Reading;
 use self::own::OwnWrites;
 use self::pace::{Delivered, Pace};
+use self::share::Shares;
 use crate::actors::fold::{self, Entity, EntityState};
 use crate::actors::gateway::frames::StreamId;
 use crate::actors::node::Node;
@@ -71,6 +72,7 @@ pub mod pace;
 mod page;
 mod rooms;
 mod seam;
+mod share;
 mod users;
 pub mod view;
 
@@ -133,6 +135,7 @@ pub struct Handlers {
     online: Online,
     admission: Admission,
     own: OwnWrites,
+    shares: Shares,
     reads: Coalescer<(UserId, RoomId), Reading>,
     typing: Pace,
     delivered: Delivered,
@@ -230,8 +233,9 @@ impl Handlers {
         let ends = Partition::all().map(|partition| (partition, node.journal().bounds(partition).end));
         let own = OwnWrites::new(ends);
         let admission = Admission::new(options.rates, &node.env().clock);
+        let shares = Shares::new(Arc::clone(node.owed()));
         let (reads, typing, delivered) = (Coalescer::default(), Pace::default(), Delivered::default());
-        Self { node, options, online, admission, own, reads, typing, delivered }
+        Self { node, options, online, admission, own, shares, reads, typing, delivered }
     }
 
     /// The accounts that clients pay from.
@@ -327,7 +331,7 @@ impl Handlers {
         let cost = Cost::of_room(&body);
         let record = room_record(self.node.env(), room, body);
         self.admit(caller, cost.with_bytes(record.record.len()))?;
-        match self.give(caller, record).await {
+        match self.give(caller, record, cost).await {
             Err(Error::Rejected(reject @ (Reject::NoRoom | Reject::WrongKind | Reject::NotInvited))) => {
                 let refused = Error::Rejected(reject);
                 // Only a member is told more than that he is none.
@@ -343,11 +347,17 @@ impl Handlers {
         let cost = Cost::of_user(&body);
         let record = user_record(self.node.env(), &caller.user, body);
         self.admit(caller, cost.with_bytes(record.record.len()))?;
-        self.give(caller, record).await
+        self.give(caller, record, cost).await
     }
 
-    async fn give(&self, caller: &Caller, record: Addressed) -> Result<Accepted, Error> {
-        let decided = accepted(self.node.command(record.partition, record.record.clone()).await)?;
+    /// Gives a record, in the caller's share of what others wait behind.
+    async fn give(&self, caller: &Caller, record: Addressed, cost: Cost) -> Result<Accepted, Error> {
+        let Addressed { partition, record: bytes } = &record;
+        let (stored, weight) = (self.node.stored(), share::weight(cost));
+        let place = self.shares.place(&caller.user, weight, stored, self.node.halted()).await;
+        let place = place.map_err(|share::TooFar| Error::unavailable())?;
+        let decided = accepted(self.node.command(*partition, bytes.clone()).await)?;
+        place.answered(*partition, self.node.journal().bounds(*partition).end, stored);
         self.wrote(caller, &record);
         Ok(decided)
     }

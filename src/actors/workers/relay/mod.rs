@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`turns`] | the pure core: which rows of the outbox are told next |
 //! | [`worker`] | the shell: reads the outbox, appends, removes, tries again |
+//! | [`Owed`] | whose facts wait, for whoever lets users in |
 //! | [`expiry`] | asks for rooms whose time is over and appends `expire` for them |
 
 use std::sync::Arc;
@@ -21,12 +22,15 @@ use crate::ids::Partition;
 use crate::storage::journal::AppendError;
 
 pub mod expiry;
+mod owed;
 #[cfg(test)]
 mod tests;
 pub mod turns;
 #[cfg(test)]
 mod turns_tests;
 pub mod worker;
+
+pub use owed::Owed;
 
 /// How a worker appends: encoded records to a partition, in order, `Ok` when they are durable. The node gives it, by way of
 /// the partition's owner.

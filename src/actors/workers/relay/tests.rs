@@ -70,6 +70,7 @@ impl Node {
             append: append.clone(),
             stored: stored.clone(),
             outbox,
+            owed: Arc::default(),
             retry: Duration::from_millis(1),
         };
         let relay = spawn(deps);

@@ -12,7 +12,8 @@
 //!
 //! A fan-out stops the reading of its source until each of its members has a row ([`Turns::fan_outs`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -83,6 +84,8 @@ pub struct Turns {
     waiting: BTreeMap<(Partition, Partition), BTreeSet<OutboxPlace>>,
     sources: BTreeMap<Partition, Source>,
     targets: BTreeMap<Partition, Target>,
+    /// Rows held of each user.
+    owed: HashMap<UserId, usize>,
     /// Whose turn it was last.
     last: Option<Lane>,
     /// Where a lane begins among its targets: each time elsewhere.
@@ -153,6 +156,9 @@ impl Turns {
         let held = Held { target: row.target, record: row.record, lane, chain, state: State::Waits };
         self.chains.entry((place.source, held.chain.clone())).or_default().insert(place);
         self.source(place.source).held += 1;
+        if let Some(user) = &held.lane {
+            *self.owed.entry(user.clone()).or_default() += 1;
+        }
         self.held.insert(place, held);
         self.waits(place);
     }
@@ -335,7 +341,22 @@ impl Turns {
         if let Some(held) = self.held.remove(&place) {
             remove(&mut self.chains, (place.source, held.chain), place);
             self.source(place.source).held -= 1;
+            if let Some(user) = held.lane
+                && let Entry::Occupied(mut owed) = self.owed.entry(user)
+            {
+                *owed.get_mut() -= 1;
+                if *owed.get() == 0 {
+                    owed.remove();
+                }
+            }
         }
+    }
+
+    /// Users of whom many rows are held, and how many.
+    #[must_use]
+    pub fn owed(&self) -> HashMap<UserId, usize> {
+        let many = self.owed.iter().filter(|(_, rows)| **rows >= limits::OWED);
+        many.map(|(user, rows)| (user.clone(), *rows)).collect()
     }
 
     /// Rows held.

@@ -76,6 +76,10 @@ fn a_bystander_comes_with_the_next_turn_however_many_wait_before_him() {
     let first = next(&mut turns, 20);
     assert!(offsets(&first).contains(&2), "{first:?}");
     assert_eq!(offsets(&first).len(), 20, "and the turn is full all the same");
+    let owed = turns.owed();
+    assert_eq!((owed.get(&user("mallory")), owed.get(&user("ann"))), (Some(&400), None), "few are not told of");
+    tell(&mut turns, &first);
+    assert_eq!(turns.owed()[&user("mallory")], 381);
 }
 
 #[test]

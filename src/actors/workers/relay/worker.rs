@@ -12,8 +12,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Append;
 use super::turns::{self, Turns};
+use super::{Append, Owed};
 use crate::actors::marks::Marks;
 use crate::actors::workers::Running;
 use crate::ids::{Offset, Partition};
@@ -36,6 +36,8 @@ pub struct Deps {
     pub stored: Arc<Marks>,
     /// Changes whenever the projector has committed rows of the outbox: how far their sources are stored.
     pub outbox: Arc<Marks>,
+    /// Told whose facts wait.
+    pub owed: Arc<Owed>,
     /// How long a target rests after a first failure (longer after each further one), and at most between two looks.
     pub retry: Duration,
 }
@@ -187,6 +189,7 @@ impl Shell {
             let whole = rows.len() < limit || rows.last().is_some_and(|row| row.source != from.source);
             self.turns.load(from.source, rows, whole);
         }
+        self.deps.owed.set(self.turns.owed());
         self.give();
         Ok(())
     }
