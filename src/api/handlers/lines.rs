@@ -89,7 +89,7 @@ impl Look {
             read_seq = mark.seq;
             unread = unread.min(self.last_no.0.saturating_sub(mark.no.0));
         }
-        let last = merge(known, &self.recent, Want::Before(Seq(i64::MAX as u64)), self.floor, 1).0.pop();
+        let last = merge(known, None, &self.recent, Want::Before(Seq(i64::MAX as u64)), self.floor, 1).0.pop();
         let line = RoomLine {
             head: self.is_member.then_some(self.head),
             read_seq,
