@@ -19,6 +19,8 @@ pub struct Health {
 pub enum State {
     /// It works.
     Up,
+    /// It works, and something about it deserves a look.
+    Warning(String),
     /// It does not (yet), and why.
     Down(String),
 }
@@ -68,6 +70,11 @@ impl Check {
         self.set(State::Up);
     }
 
+    /// The part works; `why` says what deserves a look, and holds no user data.
+    pub fn warn(&self, why: impl Into<String>) {
+        self.set(State::Warning(why.into()));
+    }
+
     /// The part does not work; `why` is for the operator and holds no user data.
     pub fn down(&self, why: impl Into<String>) {
         self.set(State::Down(why.into()));
@@ -82,7 +89,7 @@ impl Report {
     /// Whether clients should be sent here.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.draining && self.checks.values().all(|state| *state == State::Up)
+        !self.draining && !self.checks.values().any(|state| matches!(state, State::Down(_)))
     }
 }
 
@@ -102,7 +109,8 @@ mod tests {
         store.down("disk full");
         assert_eq!(health.report().checks["store"], State::Down("disk full".to_owned()));
         assert!(!health.report().ready());
-        store.up();
+        store.warn("slow");
+        assert!(health.report().ready(), "a warning is no reason to send clients away");
         shutdown.begin();
         assert!(!health.report().ready());
     }

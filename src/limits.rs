@@ -50,6 +50,13 @@ pub const DEDUPE_WINDOW_EVENTS: usize = 16_384;
 /// How far a client's clock may be ahead, in milliseconds, so that the time in its UUIDv7 still counts. An id from further
 /// ahead is taken like one without a time: deduplicated within the window only.
 pub const CLOCK_SKEW_MS: u64 = 60_000;
+/// How far the journal's clock may be from the node's own, in milliseconds, before it counts as wrong: no room expires then.
+pub const CLOCK_TRUST_MS: u64 = 60_000;
+/// How long a clock that was set must stay so, in milliseconds, until it is believed: a clock that was wrong is mostly put
+/// right within minutes, and rooms that expire late lose nothing.
+pub const CLOCK_SETTLE_MS: u64 = 60 * 60 * 1000;
+/// How long after a start no room expires, in milliseconds: a machine's clock is often set a little after it came up.
+pub const CLOCK_START_MS: u64 = 60_000;
 /// Time to live of a command, in milliseconds: a paused producer must not publish a ghost later.
 pub const COMMAND_TTL_MS: u64 = 60_000;
 

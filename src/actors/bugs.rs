@@ -5,7 +5,9 @@
 
 use std::cell::Cell;
 
+use super::moment::Moment;
 use crate::ids::Timestamp;
+use crate::storage::journal::record::Envelope;
 
 /// A mistake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,6 +26,10 @@ pub enum Bug {
     KickOutsideFold,
     /// A command's time to live is measured by the clock of whoever folds.
     TtlByWallClock,
+    /// A command's time to live is measured from the clock that admitted it to the highest append time so far.
+    TtlByFoldTime,
+    /// Fold time follows the journal's clock back.
+    FoldTimeGoesBack,
     /// Relayed facts are not numbered by their source.
     RelayWithoutSourceNumbers,
     /// Whoever projects writes without looking whether another has.
@@ -48,7 +54,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::AckBeforeVerified,
         Self::EffectsAfterFailedAppend,
         Self::UnknownToldAsRefused,
@@ -56,6 +62,8 @@ impl Bug {
         Self::DedupeByHighestId,
         Self::KickOutsideFold,
         Self::TtlByWallClock,
+        Self::TtlByFoldTime,
+        Self::FoldTimeGoesBack,
         Self::RelayWithoutSourceNumbers,
         Self::ProjectorWithoutGuard,
         Self::StaleSnapshot,
@@ -90,8 +98,13 @@ pub fn set_wall_clock(now: Timestamp) {
     WALL.set(now);
 }
 
-/// The time by which a time to live is measured: fold time, unless [`Bug::TtlByWallClock`] is planted.
+/// Whether a record counts as stale, if one of the bugs that judge by the wrong clock is planted.
 #[must_use]
-pub fn time_for_ttl(fold_time: Timestamp) -> Timestamp {
-    if planted(Bug::TtlByWallClock) { WALL.get() } else { fold_time }
+pub fn stale_instead(now: Moment, envelope: &Envelope) -> Option<bool> {
+    let by = |clock: Timestamp| envelope.ttl_ms != 0 && clock.since(envelope.issued_at()) > envelope.ttl_ms;
+    match PLANTED.get() {
+        Some(Bug::TtlByWallClock) => Some(by(WALL.get())),
+        Some(Bug::TtlByFoldTime) => Some(by(now.fold)),
+        _ => None,
+    }
 }

@@ -16,7 +16,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+#[cfg(any(test, feature = "sim"))]
+use super::bugs::{self, Bug};
 use super::gateway::frames::{StreamEvent, StreamId};
+use super::moment::Moment;
 use super::room::{self, Outcome, Reject, RoomState};
 use super::user::{self, UserOutcome, UserState};
 use super::{chain, codec, kinds};
@@ -97,6 +100,8 @@ pub fn barrier(id: Uuid, now: Timestamp) -> Bytes {
         issued_at_ms: now.0,
         ttl_ms: 0,
         payload: Bytes::new(),
+        placed_at_ms: 0,
+        age_ms: 0,
     }
     .encode_record()
 }
@@ -178,9 +183,10 @@ impl EntityState {
         }
     }
 
-    /// Decides on a record of this entity. A record of another entity is `Rejected(Invalid)`; whoever hands one in has a
-    /// bug.
-    pub fn fold(&mut self, now: Timestamp, envelope: &Envelope) -> EntityOutcome {
+    /// Decides on a record of this entity, from its times. A record of another entity is `Rejected(Invalid)`; whoever hands
+    /// one in has a bug.
+    pub fn fold(&mut self, now: impl Into<Moment>, envelope: &Envelope) -> EntityOutcome {
+        let now = now.into();
         match self {
             Self::Room(state) => EntityOutcome::Room(fold_room(state, now, envelope)),
             Self::User(state) => EntityOutcome::User(fold_user(state, now, envelope)),
@@ -257,7 +263,10 @@ pub fn user_weight(user: &UserState) -> usize {
 }
 
 /// Decides on a record of this room.
-pub fn fold_room(state: &mut RoomState, now: Timestamp, envelope: &Envelope) -> Outcome {
+pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
+    if is_stale(now, envelope) {
+        return Outcome::Rejected(Reject::Stale);
+    }
     match room::payload::decode(envelope) {
         Ok(command) => state.fold(now, &command),
         Err(reject) => Outcome::Rejected(reject),
@@ -265,11 +274,23 @@ pub fn fold_room(state: &mut RoomState, now: Timestamp, envelope: &Envelope) -> 
 }
 
 /// Decides on a record of this user.
-pub fn fold_user(state: &mut UserState, now: Timestamp, envelope: &Envelope) -> UserOutcome {
+pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
+    if is_stale(now, envelope) {
+        return UserOutcome::Rejected(Reject::Stale);
+    }
     match user::payload::decode(envelope) {
-        Ok(command) => state.fold(now, &command),
+        Ok(command) => state.fold(now.fold, &command),
         Err(reject) => UserOutcome::Rejected(reject),
     }
+}
+
+/// Whether a record comes too late to count: in the journal's clock, from its placing to its own append time.
+fn is_stale(now: Moment, envelope: &Envelope) -> bool {
+    #[cfg(any(test, feature = "sim"))]
+    if let Some(stale) = bugs::stale_instead(now, envelope) {
+        return stale;
+    }
+    envelope.is_stale(now.append)
 }
 
 /// The fold time of a partition: the highest append time so far. Clocks may go back, fold time does not.
@@ -285,10 +306,14 @@ impl FoldClock {
         Self { last }
     }
 
-    /// The fold time of the next record, from its append time.
-    pub fn advance(&mut self, append_time: Timestamp) -> Timestamp {
+    /// The times of the next record, from its append time.
+    pub fn advance(&mut self, append_time: Timestamp) -> Moment {
+        #[cfg(any(test, feature = "sim"))]
+        if bugs::planted(Bug::FoldTimeGoesBack) {
+            self.last = Timestamp::ZERO;
+        }
         self.last = self.last.max(append_time);
-        self.last
+        Moment { fold: self.last, append: append_time }
     }
 
     /// The fold time of the last record.
@@ -317,29 +342,91 @@ mod tests {
     #[test]
     fn fold_time_never_goes_back() {
         let mut clock = FoldClock::new(Timestamp(5));
-        let times = [3, 7, 6, 7, 9].map(|at| clock.advance(Timestamp(at)).0);
-        assert_eq!(times, [5, 7, 7, 7, 9]);
+        let times = [3, 7, 6, 7, 9].map(|at| clock.advance(Timestamp(at)));
+        assert_eq!(times.map(|now| now.fold.0), [5, 7, 7, 7, 9]);
+        assert_eq!(times.map(|now| now.append.0), [3, 7, 6, 7, 9]);
         assert_eq!(clock.last(), Timestamp(9));
     }
 
-    #[test]
-    fn a_chat_expires_by_append_time_also_when_the_journals_clock_goes_back() {
+    /// A direct chat of ann and bob with this time to live, and a function that folds: the append time from [`NOW`] on, in
+    /// milliseconds, and what ann wishes.
+    fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
         let (ann, bob) = (kit::user("ann"), kit::user("bob"));
         let room = RoomId::direct(&ann, &bob);
         let create = room::command::Create {
-            ttl_ms: 1000,
+            ttl_ms,
             may_send: MaySend::Members,
             ..kit::create(RoomKind::Direct, "ann", &["bob"])
         };
-        let (made, said) =
-            (of_room(room, RoomCommand::Create(create)), of_room(room, RoomCommand::Send(kit::send("ann", None))));
-        let (mut state, mut clock) = (EntityState::absent(&Entity::Room(room)), FoldClock::default());
-        let mut fold = |ms: u64, envelope| state.fold(clock.advance(Timestamp(NOW.0 + ms)), envelope);
-        fold(0, &made);
-        assert!(matches!(fold(999, &said), EntityOutcome::Room(Outcome::Accepted(_))));
-        let expired = EntityOutcome::Room(Outcome::Rejected(Reject::Expired));
-        assert_eq!(fold(1000, &said), expired);
-        assert_eq!(fold(500, &said), expired, "the journal's clock went back, fold time did not");
+        let (mut state, mut clock) = (RoomState::absent(room), FoldClock::default());
+        let mut fold = move |ms, body| {
+            let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
+            let command = Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 60_000, body };
+            let envelope = room::payload::encode(&command).placed(Timestamp(placed), 3);
+            fold_room(&mut state, clock.advance(Timestamp(append)), &envelope)
+        };
+        assert!(matches!(fold(0, RoomCommand::Create(create)), Outcome::Accepted(_)));
+        fold
+    }
+
+    fn say() -> RoomCommand {
+        RoomCommand::Send(kit::send("ann", None))
+    }
+
+    const HOUR: i64 = 3_600_000;
+
+    #[test]
+    fn a_chat_expires_by_the_journals_clock() {
+        let mut fold = chat(1_000);
+        assert!(matches!(fold(994, say()), Outcome::Accepted(_)));
+        assert_eq!(fold(1_000, say()), Outcome::Rejected(Reject::Expired));
+        assert!(matches!(fold(1_000, RoomCommand::Expire), Outcome::Accepted(_)));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_for_one_record_mutes_nobody_and_ends_no_chat() {
+        for wrong in [HOUR, 24 * HOUR, 365 * 24 * HOUR, -HOUR, -24 * HOUR] {
+            let mut fold = chat(24 * HOUR as u64);
+            let mut accepted = |ms, body: RoomCommand| match fold(ms, body.clone()) {
+                Outcome::Accepted(event) => event.seq.0,
+                // The chat is over by then: refused while the clock says so, and there again once it does not.
+                Outcome::Rejected(Reject::Expired) if ms >= 24 * HOUR => 0,
+                other => panic!("{wrong} {ms} {body:?}: {other:?}"),
+            };
+            let before = accepted(500, say());
+            accepted(wrong, say());
+            let after = accepted(1_000, say());
+            accepted(2_000, kit::edit("ann", after, "better"));
+            accepted(2_000, kit::edit("ann", before, "better"));
+            accepted(3_000, kit::delete("ann", before));
+            accepted(23 * HOUR, say());
+            accepted(23 * HOUR + 1_000, RoomCommand::End { by: kit::user("ann") });
+        }
+    }
+
+    #[test]
+    fn an_expiry_by_a_clock_that_is_ahead_comes_to_nothing_once_the_clock_is_right() {
+        let mut fold = chat(24 * HOUR as u64);
+        assert_eq!(fold(25 * HOUR, say()), Outcome::Rejected(Reject::Expired));
+        assert_eq!(fold(1_000, RoomCommand::Expire), Outcome::Ignored);
+        assert!(matches!(fold(2_000, say()), Outcome::Accepted(_)));
+    }
+
+    #[test]
+    fn what_lay_too_long_on_its_way_is_a_ghost_whatever_the_clocks_say() {
+        let room = RoomId::open("news");
+        let old = |placed: u64, age_ms| of_room(room, RoomCommand::Expire).placed(Timestamp(placed), age_ms);
+        let fold = |append: u64, envelope: Envelope| {
+            let envelope = Envelope { ttl_ms: 60_000, ..envelope };
+            let mut clock = FoldClock::new(Timestamp(NOW.0 + 7 * 24 * 3_600_000));
+            fold_room(&mut RoomState::absent(room), clock.advance(Timestamp(append)), &envelope)
+        };
+        let stale = Outcome::Rejected(Reject::Stale);
+        assert_eq!(fold(NOW.0 + 60_001, old(NOW.0, 0)), stale, "in the producer's queue");
+        assert_eq!(fold(NOW.0, old(NOW.0, 60_001)), stale, "before");
+        assert_eq!(fold(NOW.0 + 1, old(NOW.0, 60_000)), stale, "together");
+        assert_ne!(fold(NOW.0, old(NOW.0, 60_000)), stale);
+        assert_ne!(fold(NOW.0 - 3_600_000, old(NOW.0, 0)), stale, "the clock went back on the way");
     }
 
     #[test]
@@ -391,6 +478,7 @@ mod tests {
             let (issued_at_ms, ttl_ms, now) = times;
             let envelope = Envelope {
                 kind, key: key.into(), command_id: command_id.into(), issued_at_ms, ttl_ms, payload: payload.into(),
+                placed_at_ms: issued_at_ms / 2, age_ms: issued_at_ms % 100_000,
             };
             let read = Envelope::decode_record(&envelope.encode_record()).unwrap();
             prop_assert_eq!(&read, &envelope);

@@ -14,6 +14,7 @@
 pub mod bugs;
 mod canon;
 pub mod chain;
+pub mod clocks;
 mod codec;
 pub mod directory;
 pub mod fold;
@@ -21,6 +22,7 @@ pub mod gateway;
 pub mod halted;
 pub mod kinds;
 pub mod marks;
+pub mod moment;
 pub mod node;
 pub mod partition;
 pub mod room;

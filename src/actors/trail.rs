@@ -318,6 +318,8 @@ mod tests {
             command_id: Bytes::copy_from_slice(Uuid::from_u64_pair(7, n).as_bytes()),
             issued_at_ms: n,
             ttl_ms: 0,
+            placed_at_ms: 0,
+            age_ms: 0,
             payload: Bytes::from_static(b"hidden"),
         };
         let origin = Origin { node: NodeId(0), request: RequestId(n), weight: 1 };

@@ -140,7 +140,8 @@ impl Engine {
         let verifier = verifier.map_err(|error| StartError::Auth(error.to_string()))?;
         let verifier =
             Arc::new(verifier.with(Arc::clone(&keyring), Arc::clone(&revoked)).explaining(!config.server.production));
-        let checks = (health.check("journal"), health.check("store"));
+        let checks =
+            Checks { journal: health.check("journal"), store: health.check("store"), clock: health.check("clock") };
         let (journal, opened) = open_journal(&config, &env, &metrics).await?;
         tracing::info!(
             records = opened.records,
@@ -447,8 +448,15 @@ async fn say_goodbye(hub: Arc<Hub>, shutdown: Shutdown, spread: Duration) {
     }
 }
 
+/// What the engine says of its own health.
+struct Checks {
+    journal: Check,
+    store: Check,
+    clock: Check,
+}
+
 /// Keeps health and gauges up to date, once a second.
-async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: (Check, Check), upkeep: Arc<Upkeep>) {
+async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: Checks, upkeep: Arc<Upkeep>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
@@ -458,14 +466,18 @@ async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: (Check, C
     }
 }
 
-async fn look(node: &Node, journal: &EmbeddedJournal, (journal_check, store_check): &(Check, Check)) {
+async fn look(node: &Node, journal: &EmbeddedJournal, checks: &Checks) {
     match journal.failure() {
-        None => journal_check.up(),
-        Some(why) => journal_check.down(why),
+        None => checks.journal.up(),
+        Some(why) => checks.journal.down(why),
     }
     match node.store().health().await {
-        Ok(()) => store_check.up(),
-        Err(error) => store_check.down(error.to_string()),
+        Ok(()) => checks.store.up(),
+        Err(error) => checks.store.down(error.to_string()),
     }
     node.measure().await;
+    match node.context().clocks.trouble() {
+        None => checks.clock.up(),
+        Some(trouble) => checks.clock.warn(trouble.to_string()),
+    }
 }

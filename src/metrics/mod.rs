@@ -64,6 +64,8 @@ pub struct Metrics {
     pub auth_failures: Family<Reason, Counter>,
     /// Connections that could not be accepted: too few open files, most likely.
     pub accept_errors: Counter,
+    /// By how many seconds the clock jumped, or, negative, is behind the latest time in the journal; 0 while it is right.
+    pub clock_error_seconds: Gauge,
     /// When the last backup was finished, in seconds since the epoch; 0 if there is none.
     pub backup_last_seconds: Gauge,
     /// Messages accepted by the fold.
@@ -136,6 +138,7 @@ impl Metrics {
             reply_errors: add(r, "reply_errors", "Error replies, by code"),
             auth_failures: add(r, "auth_failures", "Passwords, tokens and keys that are not good, by what they are"),
             accept_errors: add(r, "accept_errors", "Connections that could not be accepted"),
+            clock_error_seconds: add(r, "clock_error_seconds", "By how much the clock is wrong; 0: it is right"),
             backup_last_seconds: add(r, "backup_last_timestamp_seconds", "When the last backup was taken; 0: never"),
             messages_accepted: add(r, "messages_accepted", "Messages accepted"),
             messages_duplicate: add(r, "messages_duplicate", "Messages sent again"),

@@ -61,13 +61,13 @@ impl Writer {
     fn ask_within(&mut self, ttl_ms: u64, body: RoomCommand) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = Command { room: self.room, id: self.next_id(), issued_at, ttl_ms, body };
-        self.push(&room::payload::encode(&command))
+        self.push(&room::payload::encode(&command).placed(Timestamp(self.now - 2), 3))
     }
 
     fn tell(&mut self, body: UserCommandBody) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = UserCommand { user: self.user.clone(), id: self.next_id(), issued_at, ttl_ms: 60_000, body };
-        self.push(&user::payload::encode(&command))
+        self.push(&user::payload::encode(&command).placed(Timestamp(self.now - 2), 3))
     }
 
     fn later(&mut self, ms: u64) -> &mut Self {

@@ -53,6 +53,15 @@ impl StreamEvent {
         }
     }
 
+    /// Its fold time.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Room(event) => event.at,
+            Self::User(event) => event.at,
+        }
+    }
+
     /// The user whose subscriptions end with this event (P6).
     #[must_use]
     pub fn removes(&self) -> Option<&UserId> {

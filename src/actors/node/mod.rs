@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::actors::clocks::Clocks;
 use crate::actors::directory::Directory;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::{Store, StoreError};
 
+mod clocks;
 mod commands;
 mod partitions;
 mod supervisor;
@@ -130,7 +132,8 @@ impl Node {
         let trails: Arc<Trails> = Arc::default();
         let memory = Arc::new(Memory::new(parts.memory));
         let (bound, counted) = (Arc::clone(&memory), Arc::clone(&parts.metrics));
-        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), bound, counted));
+        let clock = Arc::clone(&parts.env.clock);
+        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), clock, bound, counted));
         let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
         let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
         let (answers, answered) = (Arc::clone(&commands), Arc::clone(&trails));
@@ -157,6 +160,7 @@ impl Node {
             memory,
             metrics: parts.metrics,
             health: health.clone(),
+            clocks: Clocks::default(),
             directory,
             trails,
             options: parts.options,
@@ -311,6 +315,7 @@ impl Node {
 
     /// Brings the gauges up to date.
     pub async fn measure(&self) {
+        self.context.look_at_clocks();
         let Context { journal, applied, stored, metrics, env, .. } = &*self.context;
         let (mut behind, mut oldest) = (0, None);
         for partition in Partition::all() {

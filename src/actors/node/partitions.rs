@@ -18,6 +18,7 @@ use crate::actors::partition::memory::Memory;
 use crate::actors::partition::resident::Held;
 use crate::actors::partition::shell::PartitionMessage;
 use crate::actors::trail::Trails;
+use crate::env::Clock;
 use crate::ids::Partition;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -27,6 +28,7 @@ pub struct Partitions {
     slots: Box<[Slot]>,
     closed: AtomicBool,
     trails: Arc<Trails>,
+    clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
     metrics: Arc<Metrics>,
 }
@@ -40,14 +42,27 @@ struct Slot {
 
 impl Partitions {
     /// No actors yet.
-    pub fn new(directory: &Directory, trails: Arc<Trails>, memory: Arc<Memory>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        directory: &Directory,
+        trails: Arc<Trails>,
+        clock: Arc<dyn Clock>,
+        memory: Arc<Memory>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let slot = |partition| Slot {
             actor: RwLock::new(None),
             budget: Arc::new(Budget::new(limits::PARTITION_QUEUE_BYTES)),
             listeners: Arc::default(),
             vitals: Arc::clone(directory.partition(partition)),
         };
-        Self { slots: Partition::all().map(slot).collect(), closed: AtomicBool::new(false), trails, memory, metrics }
+        Self {
+            slots: Partition::all().map(slot).collect(),
+            closed: AtomicBool::new(false),
+            trails,
+            clock,
+            memory,
+            metrics,
+        }
     }
 
     /// The bytes that may wait in a partition.
@@ -91,7 +106,8 @@ impl Partitions {
             return Err(Overload);
         }
         self.trails.received(partition, origin, &record);
-        if self.cast(partition, PartitionMessage::Submit { origin, record }) {
+        let since = self.clock.steady();
+        if self.cast(partition, PartitionMessage::Submit { origin, record, since }) {
             return Ok(());
         }
         budget.give(origin.weight);

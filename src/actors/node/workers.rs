@@ -74,6 +74,7 @@ impl Actor for Workers {
         (context, partitions, commands): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
         let (append, outbox) = (append_by(commands), Arc::new(Marks::new()));
+        let clocks = Arc::clone(&context);
         let deps = Deps {
             projector: projector::Deps {
                 journal: Arc::clone(&context.journal),
@@ -104,6 +105,10 @@ impl Actor for Workers {
                 stored: Arc::clone(&context.stored),
                 append,
                 env: context.env.clone(),
+                may_expire: Arc::new(move || {
+                    clocks.look_at_clocks();
+                    clocks.clocks.may_expire(clocks.env.steady())
+                }),
                 every: EXPIRY_SCAN,
             },
         };

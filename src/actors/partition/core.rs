@@ -49,6 +49,9 @@ pub struct Options {
     pub resident: usize,
 }
 
+/// Bytes that [`Core::place`] adds to a record at most: two fields of a number each.
+const STAMP_BYTES: usize = 22;
+
 /// A command's id and whom it concerns: what one record means for several users of a partition has one id.
 type CommandKey = (Uuid, Bytes);
 
@@ -59,6 +62,8 @@ fn command_key(envelope: &Envelope) -> CommandKey {
 struct Queued {
     record: Bytes,
     envelope: Envelope,
+    /// Since when it is under way, by the clock that never jumps.
+    since: Timestamp,
 }
 
 /// The core. `H` is what the shell passes through to entities (listen requests, queries).
@@ -128,6 +133,12 @@ impl<H> Core<H> {
         self.verified.end()
     }
 
+    /// The fold time of the last record that was handed out.
+    #[must_use]
+    pub fn fold_time(&self) -> Timestamp {
+        self.clock.last()
+    }
+
     /// Whether nothing is queued, in flight, or read but not dispatched.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -135,14 +146,22 @@ impl<H> Core<H> {
     }
 
     /// A command from a gateway. It is appended once its entity is resident, so that a room whose state can't be had is
-    /// refused before anything is written.
-    pub fn submit(&mut self, origin: Origin, record: Bytes, now: Timestamp, out: &mut Vec<Action<H>>) {
+    /// refused before anything is written. `since`: from when its age counts here, by the clock that `now` is of; whoever
+    /// hands it on from another node takes off what it had been under way there.
+    pub fn submit(
+        &mut self,
+        origin: Origin,
+        record: Bytes,
+        since: Timestamp,
+        now: Timestamp,
+        out: &mut Vec<Action<H>>,
+    ) {
         if self.halted {
             out.push(Action::Answer { origin, answer: self.unavailable() });
             return;
         }
         let envelope = match Envelope::decode_record(&record) {
-            Ok(envelope) if record.len() <= limits::RECORD_BYTES => envelope,
+            Ok(envelope) if record.len() + STAMP_BYTES <= limits::RECORD_BYTES => envelope,
             _ => {
                 out.push(Action::Answer { origin, answer: Answer::Rejected(Reject::Invalid) });
                 return;
@@ -158,7 +177,7 @@ impl<H> Core<H> {
             // The same record by way of somebody else (two relays): one of the two is decided with an answer.
             out.push(Action::Answer { origin: before, answer: Answer::Unknown });
         }
-        let queued = Queued { record, envelope };
+        let queued = Queued { record, envelope, since };
         match self.residents.get_mut(&entity) {
             Some(Residency::Ready { last_used, .. }) => {
                 *last_used = now;
@@ -184,8 +203,21 @@ impl<H> Core<H> {
             batch.extend(self.queue.pop_front());
         }
         let ticket = self.ticket();
-        out.push(Action::Append { ticket, records: batch.iter().map(|q| q.record.clone()).collect() });
+        out.push(Action::Append { ticket });
         self.inflight = Some((ticket, batch));
+    }
+
+    /// The records of an append, to be handed to the journal at once: `journal` is what its clock shows, `now` this node's
+    /// that never jumps. From here on they bear when they were placed, and how old they were. Empty if it is over.
+    pub fn place(&mut self, ticket: Ticket, journal: Timestamp, now: Timestamp) -> Vec<Bytes> {
+        let Some((_, batch)) = self.inflight.as_mut().filter(|(expected, _)| *expected == ticket) else {
+            return Vec::new();
+        };
+        for queued in batch.iter_mut().filter(|queued| queued.envelope.ttl_ms != 0) {
+            queued.envelope = queued.envelope.clone().placed(journal, now.since(queued.since));
+            queued.record = queued.envelope.encode_record();
+        }
+        batch.iter().map(|queued| queued.record.clone()).collect()
     }
 
     /// The report on an append. `now` is this node's clock, for giving up on unknown outcomes only.
@@ -432,7 +464,7 @@ impl<H> Core<H> {
         {
             let record = barrier();
             if let Ok(envelope) = Envelope::decode_record(&record) {
-                self.queue.push_back(Queued { record, envelope });
+                self.queue.push_back(Queued { record, envelope, since: now });
             }
         }
         self.pump(out);

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::verified::Verified;
 use crate::actors::gateway::frames::RequestId;
-use crate::ids::{Offset, Timestamp};
+use crate::actors::moment::Moment;
+use crate::ids::Offset;
 use crate::storage::journal::record::Envelope;
 
 /// A node of the cluster. One node: always 0.
@@ -27,8 +28,8 @@ pub struct Origin {
 pub struct Item {
     /// Its place in the partition.
     pub offset: Offset,
-    /// Fold time: the highest append time of the partition up to here.
-    pub now: Timestamp,
+    /// Its times.
+    pub now: Moment,
     /// The record.
     pub envelope: Envelope,
     /// Who waits for the decision, if somebody asked through this owner.

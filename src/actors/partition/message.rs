@@ -11,7 +11,7 @@ use super::resident::Held;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
-use crate::ids::Offset;
+use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::{AppendError, Appended, ReadError, StoredRecord};
 
 /// What a partition is told.
@@ -22,6 +22,8 @@ pub enum PartitionMessage {
         origin: Origin,
         /// The encoded envelope.
         record: Bytes,
+        /// From when its age counts, by the clock that never jumps.
+        since: Timestamp,
     },
     /// Something for an entity beside records.
     Pass {

@@ -21,6 +21,7 @@ use super::message::WantedAnew;
 use super::progress::Progress;
 use super::resident::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use crate::actors::chain::Chain;
+use crate::actors::clocks::Clocks;
 use crate::actors::directory::{Directory, State, Vitals};
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
@@ -74,6 +75,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.
     pub health: Check,
+    /// Whether the journal's clock can be believed.
+    pub clocks: Clocks,
     /// What actors publish.
     pub directory: Arc<Directory>,
     /// The way of a few commands.
@@ -210,12 +213,10 @@ impl Actor for PartitionActor {
         state.note(&message);
         let out = &mut state.actions;
         match message {
-            PartitionMessage::Submit { origin, record } => state.core.submit(origin, record, now, out),
+            PartitionMessage::Submit { origin, record, since } => state.core.submit(origin, record, since, now, out),
             PartitionMessage::Pass { entity, held } => state.core.pass(entity, held, now, out),
             PartitionMessage::Ephemeral { stream, event } => state.ephemeral(&stream, &event),
-            PartitionMessage::Unlisten { entity, node, request } => {
-                state.listeners.remove(&entity, node, request);
-            }
+            PartitionMessage::Unlisten { entity, node, request } => state.listeners.remove(&entity, node, request),
             PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
             PartitionMessage::Read(ticket, Ok(records)) => state.core.records(ticket, records, now, out),
             PartitionMessage::Read(ticket, Err(error)) if error.is_transient() => {
@@ -340,6 +341,7 @@ impl PartitionState {
             }
         }
         self.ties.context.directory.verified(self.ties.partition, self.core.verified());
+        self.ties.context.clocks.saw(self.core.fold_time());
         Ok(())
     }
 
@@ -348,7 +350,8 @@ impl PartitionState {
         let (context, partition) = (Arc::clone(context), *partition);
         let myself = myself.clone();
         match action {
-            Action::Append { ticket, records } => {
+            Action::Append { ticket } => {
+                let records = self.core.place(ticket, context.journal.now(partition), self.now());
                 tokio::spawn(async move {
                     let report = context.append(partition, records).await;
                     let _ = myself.cast(PartitionMessage::Appended(ticket, report));

@@ -102,7 +102,7 @@ fn answers(out: &Actions) -> Vec<(u64, Answer)> {
 fn a_command_has_no_effect_before_its_append_is_confirmed() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     assert!(delivered(&out).is_empty() && answers(&out).is_empty());
     out.clear();
@@ -117,26 +117,20 @@ fn commands_that_come_during_an_append_go_together_in_the_next_one() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
     for n in 1..=4 {
-        core.submit(origin(n), record(n.into()), NOW, &mut out);
+        core.submit(origin(n), record(n.into()), NOW, NOW, &mut out);
     }
     let ticket = append_of(&out);
     out.clear();
     core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
-    let sizes: Vec<_> = out
-        .iter()
-        .filter_map(|a| match a {
-            Action::Append { records, .. } => Some(records.len()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(sizes, [3]);
+    let ticket = append_of(&out);
+    assert_eq!(core.place(ticket, NOW, NOW).len(), 3);
 }
 
 #[test]
 fn records_of_others_in_between_are_read_first_and_everything_comes_in_offset_order() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.submit(origin(1), record(3), NOW, &mut out);
+    core.submit(origin(1), record(3), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     out.clear();
     core.appended(ticket, Ok(report(2, 3)), NOW, &mut out);
@@ -154,7 +148,7 @@ fn what_was_read_before_a_truncation_is_forgotten() {
     let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
     core.truncated(Offset(0), &mut out);
     core.records(ticket, vec![stored(0, 8), stored(1, 9)], NOW, &mut out);
-    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
     assert_eq!(delivered(&out), [(0, Some(1))], "the phantom at offset 0 must not take its place");
@@ -164,8 +158,8 @@ fn what_was_read_before_a_truncation_is_forgotten() {
 fn a_refused_append_refuses_what_waits_behind_it_too() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, &mut out);
-    core.submit(origin(2), record(2), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     core.appended(ticket, Err(AppendError::Refused("full".into())), NOW, &mut out);
     let refused = Answer::Unavailable { retry_after_ms: 50 };
@@ -177,8 +171,8 @@ fn a_refused_append_refuses_what_waits_behind_it_too() {
 fn an_unknown_outcome_is_answered_by_what_is_read_or_as_unknown_in_time() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, &mut out);
-    core.submit(origin(2), record(2), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     out.clear();
     core.appended(ticket, Err(AppendError::Unknown("timeout".into())), NOW, &mut out);
@@ -194,7 +188,7 @@ fn an_unknown_outcome_is_answered_by_what_is_read_or_as_unknown_in_time() {
 fn a_room_that_cant_be_loaded_refuses_before_anything_is_written() {
     let mut core = core(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
     assert!(matches!(&out[..], [Action::Load { .. }]));
     out.clear();
     core.loaded(&entity(), None, NOW, &mut out);
@@ -276,7 +270,7 @@ fn where_others_write_a_barrier_closes_the_prefix() {
 fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
     let mut core = core(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.submit(origin(9), record(9), NOW, &mut out);
+    core.submit(origin(9), record(9), NOW, NOW, &mut out);
     out.clear();
     core.sees(Offset(1), NOW, &mut out);
     let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
@@ -288,7 +282,7 @@ fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
     assert!(matches!(out.last(), Some(Action::Restart { reason: "the store is ahead" })), "{out:?}");
     assert_eq!(answers(&out), [(9, Answer::Unavailable { retry_after_ms: 50 })], "it was never appended");
     out.clear();
-    core.submit(origin(2), record(2), NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, NOW, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "it is over: {out:?}");
 }
 
@@ -337,7 +331,7 @@ fn what_one_record_means_for_two_users_of_a_partition_is_answered_twice() {
     let fact = |user: &str| {
         let key = Bytes::copy_from_slice(user.as_bytes());
         let (kind, command_id) = (1_006, Bytes::copy_from_slice(Uuid::from_u128(5).as_bytes()));
-        Envelope { kind, key, command_id, issued_at_ms: 0, ttl_ms: 0, payload: Bytes::new() }.encode_record()
+        Envelope { kind, key, command_id, payload: Bytes::new(), ..Envelope::default() }.encode_record()
     };
     let mut names =
         (0..).map(|n| UserId::new(&format!("u{n}")).unwrap()).filter(|u| u.partition() == room().partition());
@@ -345,14 +339,14 @@ fn what_one_record_means_for_two_users_of_a_partition_is_answered_twice() {
     let mut core = core(Rule::ReadableIsDurable);
     let mut out = Actions::new();
     for (n, user) in [(1, &one), (2, &other)] {
-        core.submit(origin(n), fact(user.as_str()), NOW, &mut out);
+        core.submit(origin(n), fact(user.as_str()), NOW, NOW, &mut out);
         core.loaded(&Entity::User(user.clone()), Some(Offset(0)), NOW, &mut out);
     }
     let mut at = 0;
-    while let Some(Action::Append { ticket, records }) =
+    while let Some(Action::Append { ticket }) =
         out.iter().rposition(|a| matches!(a, Action::Append { .. })).map(|place| out.remove(place))
     {
-        let end = at + records.len() as u64;
+        let end = at + core.place(ticket, NOW, NOW).len() as u64;
         core.appended(ticket, Ok(report(at, end)), NOW, &mut out);
         at = end;
     }
@@ -369,4 +363,37 @@ fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     core.records(ticket, vec![StoredRecord { offset: Offset(0), time: NOW, bytes: barrier() }], NOW, &mut out);
     core.tick(NOW, Offset(0), barrier, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}
+
+#[test]
+fn a_record_says_when_it_was_placed_by_the_journals_clock_and_how_old_it_was() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    let wish = |n, ttl_ms| Envelope { ttl_ms, ..Envelope::decode_record(&record(n)).unwrap() }.encode_record();
+    core.submit(origin(1), wish(1, 60_000), Timestamp(700), NOW, &mut out);
+    // Behind the first one: it goes on getting older.
+    core.submit(origin(2), wish(2, 60_000), Timestamp(1_000), NOW, &mut out);
+    core.submit(origin(3), wish(3, 0), Timestamp(1_000), NOW, &mut out);
+    let (first, hour) = (append_of(&out), 3_600_000);
+    let stamps = |records: Vec<Bytes>| -> Vec<_> {
+        let read = records.iter().map(|record| Envelope::decode_record(record).unwrap());
+        read.map(|envelope| (envelope.id().as_u128(), envelope.placed_at_ms, envelope.age_ms)).collect()
+    };
+    assert_eq!(stamps(core.place(first, Timestamp(hour), NOW)), [(1, hour, 300)]);
+    out.clear();
+    let report = Appended { time: Timestamp(hour + 1), ..report(0, 1) };
+    core.appended(first, Ok(report), NOW, &mut out);
+    // What is folded is what was appended.
+    let items: Vec<_> = out
+        .iter()
+        .filter_map(|action| match action {
+            Action::Deliver { batch, .. } => Some(batch.items()[0].get().clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((items[0].envelope.placed_at_ms, items[0].envelope.age_ms), (hour, 300));
+    assert_eq!((items[0].now.fold, items[0].now.append), (Timestamp(hour + 1), Timestamp(hour + 1)));
+    let second = append_of(&out.drain(..).filter(|action| matches!(action, Action::Append { .. })).collect());
+    assert_eq!(stamps(core.place(second, Timestamp(5), Timestamp(2_500))), [(2, 5, 1_500), (3, 0, 0)]);
+    assert_eq!(core.place(first, NOW, NOW), Vec::<Bytes>::new(), "that one is over");
 }

@@ -7,6 +7,7 @@ use super::event::EventBody;
 use super::outcome::{Outcome, Reject};
 use super::parts::Status;
 use super::state::RoomState;
+use crate::actors::moment::Moment;
 use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
 use crate::limits;
 
@@ -19,12 +20,7 @@ struct Terms {
 }
 
 impl RoomState {
-    pub(super) fn decide_create(
-        &mut self,
-        now: Timestamp,
-        command: &Command,
-        create: &Create,
-    ) -> Result<Outcome, Reject> {
+    pub(super) fn decide_create(&mut self, now: Moment, command: &Command, create: &Create) -> Result<Outcome, Reject> {
         if create.kind == RoomKind::Open || !create.channel.is_empty() {
             return Err(Reject::Invalid);
         }
@@ -38,7 +34,7 @@ impl RoomState {
     }
 
     /// A room for two. Its uuid is made of their ids, so whoever asks for it means the same room.
-    fn create_direct(&mut self, now: Timestamp, command: &Command, create: &Create) -> Result<Outcome, Reject> {
+    fn create_direct(&mut self, now: Moment, command: &Command, create: &Create) -> Result<Outcome, Reject> {
         let members = first_members(create);
         let pair: Vec<&UserId> = members.iter().collect();
         let [low, high] = pair[..] else { return Err(Reject::Invalid) };
@@ -46,7 +42,7 @@ impl RoomState {
             return Err(Reject::Invalid);
         }
         match self.meta.kind {
-            Some(RoomKind::Direct) if self.status_at(now) == Status::Active => {
+            Some(RoomKind::Direct) if self.status_at(now.append) == Status::Active => {
                 let opened = self.meta.opened;
                 return Ok(Outcome::Duplicate { seq: opened.seq, id: opened.id, at: opened.at });
             }
@@ -64,8 +60,8 @@ impl RoomState {
         Ok(self.make(now, command, create, terms))
     }
 
-    fn reopen(&mut self, now: Timestamp, command: &Command, create: &Create) -> Outcome {
-        let expires_at = expiry(now, create.ttl_ms);
+    fn reopen(&mut self, now: Moment, command: &Command, create: &Create) -> Outcome {
+        let expires_at = expiry(now.fold, create.ttl_ms);
         self.meta.status = Status::Active;
         self.meta.expires_at = expires_at;
         self.meta.opened = self.next_mark(now, command);
@@ -73,7 +69,7 @@ impl RoomState {
         self.accept(now, command, Some(create.creator.clone()), None, EventBody::Reopened { expires_at })
     }
 
-    fn create_group(&mut self, now: Timestamp, command: &Command, create: &Create) -> Result<Outcome, Reject> {
+    fn create_group(&mut self, now: Moment, command: &Command, create: &Create) -> Result<Outcome, Reject> {
         if let Some(kind) = self.meta.kind {
             if kind != create.kind || self.meta.creator.as_ref() != Some(&create.creator) {
                 return Err(Reject::Exists);
@@ -94,9 +90,9 @@ impl RoomState {
         Ok(self.make(now, command, create, terms))
     }
 
-    fn make(&mut self, now: Timestamp, command: &Command, create: &Create, terms: Terms) -> Outcome {
+    fn make(&mut self, now: Moment, command: &Command, create: &Create, terms: Terms) -> Outcome {
         let Terms { members, may_send, public, most } = terms;
-        let expires_at = expiry(now, create.ttl_ms);
+        let expires_at = expiry(now.fold, create.ttl_ms);
         let opened = self.next_mark(now, command);
         // Blocks that came before the room and do not concern it.
         self.blocks.clear();
@@ -125,12 +121,12 @@ impl RoomState {
     }
 
     /// The first publish of an open channel makes it: its message is seq 1.
-    pub(super) fn open_channel(&mut self, now: Timestamp, command: &Command, send: &Send) -> Result<Outcome, Reject> {
+    pub(super) fn open_channel(&mut self, now: Moment, command: &Command, send: &Send) -> Result<Outcome, Reject> {
         let open = send.open.as_ref().ok_or(Reject::NoRoom)?;
         if open.channel.is_empty() || RoomId::open(&open.channel) != self.meta.room {
             return Err(Reject::Invalid);
         }
-        self.check_ids(now, send)?;
+        self.check_ids(send)?;
         self.blocks.clear();
         self.meta.kind = Some(RoomKind::Open);
         self.meta.channel.clone_from(&open.channel);

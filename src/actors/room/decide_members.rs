@@ -7,11 +7,12 @@ use super::members::Standing;
 use super::outcome::{Outcome, Reject};
 use super::parts::Status;
 use super::state::RoomState;
-use crate::ids::{Timestamp, UserId};
+use crate::actors::moment::Moment;
+use crate::ids::UserId;
 use crate::limits;
 
 impl RoomState {
-    pub(super) fn decide_join(&mut self, now: Timestamp, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
+    pub(super) fn decide_join(&mut self, now: Moment, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
         self.with_membership()?;
         if user.is_anonymous() {
             return Err(Reject::NotAllowed);
@@ -38,7 +39,7 @@ impl RoomState {
     /// A member goes, or somebody declines an invitation. When the creator goes, the room passes to the member who has been
     /// in for longest (of several who came with one event, the lowest id). When the last member goes, a public room stays,
     /// empty, and any other has ended with this event.
-    pub(super) fn decide_leave(&mut self, now: Timestamp, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
+    pub(super) fn decide_leave(&mut self, now: Moment, command: &Command, user: &UserId) -> Result<Outcome, Reject> {
         self.with_membership()?;
         match self.members.standing(user) {
             Some(Standing::Member(_) | Standing::Invited(_)) => {}
@@ -50,7 +51,7 @@ impl RoomState {
             self.meta.creator = self.members.senior().cloned();
         }
         let deserted = was_member && self.members.present.is_empty() && !self.meta.public;
-        if deserted && self.status_at(now) == Status::Active {
+        if deserted && self.status_at(now.append) == Status::Active {
             self.meta.status = Status::Ended;
             self.meta.closed = self.next_mark(now, command);
         }
@@ -59,7 +60,7 @@ impl RoomState {
 
     pub(super) fn decide_invite(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         command: &Command,
         by: &UserId,
         user: &UserId,
@@ -85,7 +86,7 @@ impl RoomState {
 
     pub(super) fn decide_kick(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         command: &Command,
         by: &UserId,
         user: &UserId,

@@ -6,14 +6,15 @@ use super::outcome::{Outcome, Reject};
 use super::state::RoomState;
 #[cfg(any(test, feature = "sim"))]
 use crate::actors::bugs::{self, Bug};
-use crate::ids::{Seq, Timestamp, UserId};
+use crate::actors::moment::Moment;
+use crate::ids::{Seq, UserId};
 
 impl RoomState {
-    pub(super) fn decide_send(&mut self, now: Timestamp, command: &Command, send: &Send) -> Result<Outcome, Reject> {
+    pub(super) fn decide_send(&mut self, now: Moment, command: &Command, send: &Send) -> Result<Outcome, Reject> {
         let Some(kind) = self.meta.kind else { return self.open_channel(now, command, send) };
         // A message that is in stays in, whatever happened since: its sender is told so.
         if let Some(client_id) = &send.client_id
-            && let Some(first) = self.window.find(now, &send.sender, client_id)
+            && let Some(first) = self.window.find(&send.sender, client_id)
         {
             return Ok(Outcome::Duplicate { seq: first.seq, id: first.id, at: first.at });
         }
@@ -29,7 +30,7 @@ impl RoomState {
             RoomKind::Open => self.check_publish(send)?,
             RoomKind::Direct | RoomKind::Group | RoomKind::Broadcast => self.check_sender(now, send)?,
         }
-        self.check_ids(now, send)?;
+        self.check_ids(send)?;
         if let Some(open) = &send.open {
             self.meta.history = open.history;
         }
@@ -51,7 +52,7 @@ impl RoomState {
         }
     }
 
-    fn check_sender(&self, now: Timestamp, send: &Send) -> Result<(), Reject> {
+    fn check_sender(&self, now: Moment, send: &Send) -> Result<(), Reject> {
         if send.open.is_some() {
             return Err(Reject::WrongKind);
         }
@@ -60,7 +61,7 @@ impl RoomState {
 
     /// Whether a message of this user would be taken now. The fold asks it of each message; whoever brings something for a
     /// message asks it before, and decides nothing by it.
-    pub fn takes_from(&self, now: Timestamp, user: &UserId) -> Result<(), Reject> {
+    pub fn takes_from(&self, now: impl Into<Moment>, user: &UserId) -> Result<(), Reject> {
         if user.is_anonymous() {
             return Err(Reject::NotAllowed);
         }
@@ -71,7 +72,7 @@ impl RoomState {
         if !checked {
             self.member_only(user)?;
         }
-        self.alive(now)?;
+        self.alive(now.into())?;
         if self.meta.may_send == MaySend::Creator && self.meta.creator.as_ref() != Some(user) {
             return Err(Reject::NotAllowed);
         }
@@ -85,13 +86,13 @@ impl RoomState {
 
     /// The ids that the sender gave, once it is clear that the message is not in: its own (P3) and that of the message
     /// before it (P5).
-    pub(super) fn check_ids(&self, now: Timestamp, send: &Send) -> Result<(), Reject> {
-        if send.client_id.as_ref().is_some_and(|id| self.window.is_too_old(now, id)) {
+    pub(super) fn check_ids(&self, send: &Send) -> Result<(), Reject> {
+        if send.client_id.as_ref().is_some_and(|id| self.window.is_too_old(id)) {
             return Err(Reject::TooOld);
         }
         if let Some(prev) = &send.prev
-            && self.window.find(now, &send.sender, prev).is_none()
-            && !self.window.is_too_old(now, prev)
+            && self.window.find(&send.sender, prev).is_none()
+            && !self.window.is_too_old(prev)
         {
             return Err(Reject::NeedPrev);
         }
@@ -101,7 +102,7 @@ impl RoomState {
         }
     }
 
-    pub(super) fn decide_edit(&mut self, now: Timestamp, command: &Command, edit: &Edit) -> Result<Outcome, Reject> {
+    pub(super) fn decide_edit(&mut self, now: Moment, command: &Command, edit: &Edit) -> Result<Outcome, Reject> {
         if self.existing()? != RoomKind::Open {
             self.member_only(&edit.by)?;
         }
@@ -109,7 +110,7 @@ impl RoomState {
         if edit.target == Seq::ZERO || edit.target > self.meta.head {
             return Err(Reject::NoMessage);
         }
-        let entry = self.window.live(now, edit.target).ok_or(Reject::EditTooLate)?;
+        let entry = self.window.live(now.append, edit.target).ok_or(Reject::EditTooLate)?;
         if !entry.message {
             return Err(Reject::NoMessage);
         }
@@ -125,19 +126,14 @@ impl RoomState {
     }
 
     /// Redacting one's own words is possible as long as one is in, also after the room's end.
-    pub(super) fn decide_delete(
-        &mut self,
-        now: Timestamp,
-        command: &Command,
-        delete: &Delete,
-    ) -> Result<Outcome, Reject> {
+    pub(super) fn decide_delete(&mut self, now: Moment, command: &Command, delete: &Delete) -> Result<Outcome, Reject> {
         if self.existing()? != RoomKind::Open {
             self.member_only(&delete.by)?;
         }
         if delete.target == Seq::ZERO || delete.target > self.meta.head {
             return Err(Reject::NoMessage);
         }
-        let (author, deleted) = match self.window.live(now, delete.target) {
+        let (author, deleted) = match self.window.live(now.append, delete.target) {
             Some(entry) if !entry.message => return Err(Reject::NoMessage),
             Some(entry) => (entry.actor.as_ref(), entry.deleted),
             None => (delete.author.as_ref(), None),

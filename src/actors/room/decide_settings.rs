@@ -6,17 +6,13 @@ use super::event::EventBody;
 use super::outcome::{Outcome, Reject};
 use super::parts::Status;
 use super::state::RoomState;
-use crate::ids::{Timestamp, UserId};
+use crate::actors::moment::Moment;
+use crate::ids::UserId;
 
 impl RoomState {
     /// Title and time to live may change in every room that has members; who may send only in groups, and who may enter
     /// in groups and broadcasts. What a block silences is no way around it: a title is a message, too.
-    pub(super) fn decide_update(
-        &mut self,
-        now: Timestamp,
-        command: &Command,
-        update: &Update,
-    ) -> Result<Outcome, Reject> {
+    pub(super) fn decide_update(&mut self, now: Moment, command: &Command, update: &Update) -> Result<Outcome, Reject> {
         let kind = self.existing()?;
         if kind == RoomKind::Open {
             return Err(Reject::WrongKind);
@@ -36,7 +32,7 @@ impl RoomState {
             self.meta.title.clone_from(title);
         }
         if let Some(ttl_ms) = update.ttl_ms {
-            self.meta.expires_at = expiry(now, ttl_ms);
+            self.meta.expires_at = expiry(now.fold, ttl_ms);
         }
         self.meta.may_send = update.may_send.unwrap_or(self.meta.may_send);
         self.meta.public = update.public.unwrap_or(self.meta.public);
@@ -50,13 +46,13 @@ impl RoomState {
     }
 
     /// Of the two of a direct chat, who is blocked does not end it: who blocks would hear of it.
-    pub(super) fn decide_end(&mut self, now: Timestamp, command: &Command, by: &UserId) -> Result<Outcome, Reject> {
+    pub(super) fn decide_end(&mut self, now: Moment, command: &Command, by: &UserId) -> Result<Outcome, Reject> {
         match self.existing()? {
             RoomKind::Open => return Err(Reject::WrongKind),
             RoomKind::Direct => self.member_only(by)?,
             RoomKind::Group | RoomKind::Broadcast => self.creator_only(by)?,
         }
-        match self.status_at(now) {
+        match self.status_at(now.append) {
             Status::Active => {}
             Status::Ended => {
                 let closed = self.meta.closed;
@@ -72,8 +68,11 @@ impl RoomState {
         Ok(self.accept(now, command, Some(by.clone()), None, EventBody::Ended))
     }
 
-    pub(super) fn decide_expire(&mut self, now: Timestamp, command: &Command) -> Result<Outcome, Reject> {
-        if self.meta.kind.is_none() || self.meta.status != Status::Active || self.status_at(now) == Status::Active {
+    pub(super) fn decide_expire(&mut self, now: Moment, command: &Command) -> Result<Outcome, Reject> {
+        if self.meta.kind.is_none()
+            || self.meta.status != Status::Active
+            || self.status_at(now.append) == Status::Active
+        {
             return Ok(Outcome::Ignored);
         }
         self.meta.status = Status::Expired;

@@ -147,6 +147,8 @@ pub fn encode(command: &Command) -> Envelope {
         issued_at_ms: command.issued_at.0,
         ttl_ms: command.ttl_ms,
         payload: payload.into(),
+        placed_at_ms: 0,
+        age_ms: 0,
     }
 }
 

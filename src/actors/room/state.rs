@@ -13,6 +13,7 @@ use super::members::{Member, Members, Role, Standing};
 use super::outcome::{Outcome, Reject};
 use super::parts::{Mark, PartsError, RoomMeta, RoomParts, Status};
 use super::window::{Window, WindowBounds, WindowEntry};
+use crate::actors::moment::Moment;
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
@@ -53,17 +54,14 @@ impl RoomState {
 
     /// Decides on one record and changes the state accordingly. Total and pure.
     ///
-    /// `now` is the fold time of the record. A command of another room is `Invalid`.
-    pub fn fold(&mut self, now: Timestamp, command: &Command) -> Outcome {
-        self.decide(now, command).unwrap_or_else(Outcome::Rejected)
+    /// `now`: the record's times. A command of another room is `Invalid`. Whether it comes in time is judged before.
+    pub fn fold(&mut self, now: impl Into<Moment>, command: &Command) -> Outcome {
+        self.decide(now.into(), command).unwrap_or_else(Outcome::Rejected)
     }
 
-    fn decide(&mut self, now: Timestamp, command: &Command) -> Result<Outcome, Reject> {
+    fn decide(&mut self, now: Moment, command: &Command) -> Result<Outcome, Reject> {
         if command.room != self.meta.room {
             return Err(Reject::Invalid);
-        }
-        if command.is_stale(now) {
-            return Err(Reject::Stale);
         }
         bounds::check(&command.body)?;
         match &command.body {
@@ -96,8 +94,8 @@ impl RoomState {
         }
     }
 
-    pub(super) fn alive(&self, now: Timestamp) -> Result<(), Reject> {
-        match self.status_at(now) {
+    pub(super) fn alive(&self, now: Moment) -> Result<(), Reject> {
+        match self.status_at(now.append) {
             Status::Active => Ok(()),
             Status::Ended => Err(Reject::Ended),
             Status::Expired => Err(Reject::Expired),
@@ -114,8 +112,8 @@ impl RoomState {
     }
 
     /// "It had happened before, at `seq`."
-    pub(super) fn before(&self, now: Timestamp, seq: Seq) -> Outcome {
-        match self.window.live(now, seq) {
+    pub(super) fn before(&self, now: Moment, seq: Seq) -> Outcome {
+        match self.window.live(now.append, seq) {
             Some(entry) => Outcome::Duplicate { seq, id: entry.id, at: entry.at },
             None => Outcome::Duplicate { seq, id: uuid::Uuid::nil(), at: Timestamp::ZERO },
         }
@@ -124,7 +122,7 @@ impl RoomState {
     /// Gives the next seq to what happened.
     pub(super) fn accept(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         command: &Command,
         actor: Option<UserId>,
         client_id: Option<ClientId>,
@@ -136,14 +134,14 @@ impl RoomState {
             EventBody::Message { no, .. } => {
                 message = true;
                 self.meta.last_no = no;
-                self.meta.last_message_at = Some(now);
+                self.meta.last_message_at = Some(now.fold);
             }
             EventBody::Deleted { target } => self.window.delete(target, seq),
             _ => {}
         }
         let entry = WindowEntry {
             seq,
-            at: now,
+            at: now.fold,
             id: command.id,
             actor: actor.clone(),
             client_id: client_id.clone(),
@@ -151,17 +149,17 @@ impl RoomState {
             message,
             deleted: None,
         };
-        self.window.push(entry);
+        self.window.push(now.append, entry);
         self.meta.head = seq;
         self.meta.window_from = self.window.first().unwrap_or(seq);
         self.meta.evicted_until = self.window.evicted_until();
-        self.meta.floor = self.floor_at(now);
-        Outcome::Accepted(Arc::new(Event { seq, at: now, id: command.id, actor, client_id, body }))
+        self.meta.floor = self.floor_at(now.append);
+        Outcome::Accepted(Arc::new(Event { seq, at: now.fold, id: command.id, actor, client_id, body }))
     }
 
     /// The place that [`Self::accept`] is about to give.
-    pub(super) fn next_mark(&self, now: Timestamp, command: &Command) -> Mark {
-        Mark { seq: self.meta.head.next(), at: now, id: command.id }
+    pub(super) fn next_mark(&self, now: Moment, command: &Command) -> Mark {
+        Mark { seq: self.meta.head.next(), at: now.fold, id: command.id }
     }
 
     // What can be asked.
@@ -208,7 +206,7 @@ impl RoomState {
         self.meta.status
     }
 
-    /// Its status at a fold time: expired once the time is over, even if no record said so yet.
+    /// Its status at a time: expired once its time is over, even if no record said so yet.
     #[must_use]
     pub fn status_at(&self, now: Timestamp) -> Status {
         match self.meta.status {

@@ -2,8 +2,8 @@
 //!
 //! An event leaves the window when it is [`limits::DEDUPE_WINDOW_MS`] old in append time, or when
 //! [`limits::DEDUPE_WINDOW_EVENTS`] newer ones came. It holds nothing but what the rows of those events hold, so it is
-//! rebuilt from rows. Entries go only when an event is added, so a rejected command never changes the state; until then an
-//! entry that is too old counts as gone.
+//! rebuilt from rows. Entries go only when an event is added, so a rejected command never changes the state. Nothing goes
+//! because a clock was ahead for one record: that takes two, one after the other, that agree on its age.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -94,7 +94,8 @@ impl Window {
         self.entries.front().map(|entry| entry.seq)
     }
 
-    /// Client ids with a time up to here may have been seen and forgotten.
+    /// The highest time inside a client id that left the window: ids with a time up to here may have been seen and
+    /// forgotten.
     pub(super) fn evicted_until(&self) -> Timestamp {
         self.evicted_until
     }
@@ -119,10 +120,10 @@ impl Window {
         self.get(seq).filter(|entry| self.is_live(now, entry))
     }
 
-    /// The message that `sender` sent under `client_id`, unless it is too old at `now`.
-    pub(super) fn find(&self, now: Timestamp, sender: &UserId, client_id: &ClientId) -> Option<&WindowEntry> {
+    /// The message that `sender` sent under `client_id`, as long as it is held.
+    pub(super) fn find(&self, sender: &UserId, client_id: &ClientId) -> Option<&WindowEntry> {
         let seq = self.sent.get(&(sender.clone(), client_id.clone()))?;
-        self.live(now, *seq)
+        self.get(*seq)
     }
 
     /// The message with the highest client id of a sender.
@@ -132,33 +133,31 @@ impl Window {
         own.max_by(|one, other| one.client_id.cmp(&other.client_id))
     }
 
-    /// Whether a client id has a time in it by which it may have left the window. The allowance for clocks that are ahead
-    /// makes sure that every id whose time counts is either in the window or too old.
-    pub(super) fn is_too_old(&self, now: Timestamp, client_id: &ClientId) -> bool {
-        client_id.time().is_some_and(|time| {
-            time <= self.evicted_until
-                || time.0.saturating_add(self.bounds.age_ms) < now.0.saturating_add(limits::CLOCK_SKEW_MS)
-        })
+    /// Whether a client id that is not held has a time in it by which it may have left the window. Judged by times inside
+    /// client ids only: no clock of ours, right or wrong, makes an id too old.
+    pub(super) fn is_too_old(&self, client_id: &ClientId) -> bool {
+        client_id.time().is_some_and(|time| time <= self.evicted_until)
     }
 
-    /// Adds an event; entries that are too old or too many go.
-    pub(super) fn push(&mut self, entry: WindowEntry) {
+    /// Adds an event, appended at `now`; entries that are too old or too many go.
+    pub(super) fn push(&mut self, now: Timestamp, entry: WindowEntry) {
+        let before = self.entries.back().map_or(now, |last| last.at);
         while let Some(oldest) = self.entries.front() {
-            if self.entries.len() < self.bounds.events && self.is_live(entry.at, oldest) {
+            let old = !self.is_live(now, oldest) && !self.is_live(before, oldest);
+            if self.entries.len() < self.bounds.events && !old {
                 break;
             }
-            self.evict();
+            self.evict(now);
         }
         self.remember(&entry);
         self.entries.push_back(entry);
     }
 
-    fn evict(&mut self) {
+    fn evict(&mut self, now: Timestamp) {
         let Some(entry) = self.entries.pop_front() else { return };
-        self.evicted_until = self.evicted_until.max(entry.at);
         let (Some(actor), Some(client_id)) = (entry.actor, entry.client_id) else { return };
-        // The id of a clock that is a little ahead: a retry of it must be too old, too.
-        if let Some(time) = client_id.time().filter(|time| time.since(entry.at) <= limits::CLOCK_SKEW_MS) {
+        // From an id that is still ahead others must not be judged: it counts as one without a time.
+        if let Some(time) = client_id.time().filter(|time| time.since(now) <= limits::CLOCK_SKEW_MS) {
             self.evicted_until = self.evicted_until.max(time);
         }
         let key = (actor, client_id);

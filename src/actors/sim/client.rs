@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::event::{Down, Link, Up, What, Wish};
-use super::world::World;
+use super::world::{BASE, World};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, StreamId};
@@ -180,7 +180,9 @@ impl World<'_> {
 
     /// Writes a message; it goes out when its turn comes.
     pub fn write(&mut self, client: usize, n: usize) {
-        let now = self.clock_base() + self.now;
+        let right = BASE + self.now;
+        // A phone whose clock is a day ahead, once.
+        let now = if self.rng.chance(20) { right + 24 * 3_600_000 } else { right };
         let fresh = self.fresh_id().as_u128();
         let this = &mut self.clients[client];
         let outbox = &mut this.outboxes[n];

@@ -65,8 +65,8 @@ impl World<'_> {
                 let which = self.rng.next() as usize;
                 self.stats.rollbacks += u64::from(self.store.fall_back(which));
             }
-            Fault::Clock => self.nodes[node].clock_offset = self.jump(&[0, 2_000, 90_000, 3_600_000]),
-            Fault::JournalClock => self.journal_offset = self.jump(&[0, 500, 5_000, 20_000]),
+            Fault::Clock => self.nodes[node].clock_offset = self.jump(&[0, 2_000, 90_000, 3_600_000, 24 * 3_600_000]),
+            Fault::JournalClock => self.journal_offset = self.jump(&[0, 5_000, 3_600_000]),
             Fault::Break => {
                 let client = self.rng.index(self.clients.len());
                 self.disconnect(client);
@@ -177,8 +177,6 @@ impl World<'_> {
         plan.project_every_ms = 100;
         self.store.down_until = 0;
         self.cuts.clear();
-        // Fold time never goes back: commands would be too late until the clocks have caught up with it.
-        self.clock_shift += self.highest_journal_offset.max(0) as u64;
         self.journal_offset = 0;
         for node in 0..NODES {
             self.nodes[node].clock_offset = 0;

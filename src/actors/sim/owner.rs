@@ -13,7 +13,7 @@ use crate::actors::bugs::{self, Bug};
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityState, FoldClock};
 use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, FetchError, StreamId, ToGateway, ToOwner};
-use crate::actors::partition::core::{Action, Core, Options};
+use crate::actors::partition::core::{Action, Core, Options, Ticket};
 use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::progress::Progress;
@@ -22,6 +22,7 @@ use crate::actors::room::command::RoomCommand;
 use crate::actors::room::{Reject, payload};
 use crate::ids::{Generation, Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
+use crate::storage::journal::{AppendError, Appended};
 
 /// Head announcements after the last event of an entity, one each tick.
 const ANNOUNCEMENTS: u8 = 4;
@@ -43,6 +44,8 @@ pub struct Owner {
     deaths: BTreeMap<Entity, u32>,
     /// How often the journal was truncated when it looked last.
     generation: u64,
+    /// The append time of its last own report, and when that came.
+    reported: Option<(Timestamp, Timestamp)>,
     /// For [`Bug::SeqBeforeLog`].
     counted: BTreeMap<Entity, u64>,
 }
@@ -78,6 +81,7 @@ impl World<'_> {
             hot: BTreeMap::new(),
             deaths: BTreeMap::new(),
             generation: self.log.generation(partition),
+            reported: None,
             counted: BTreeMap::new(),
         };
         at.owners.insert(partition, owner);
@@ -138,11 +142,35 @@ impl World<'_> {
         }
     }
 
+    /// The journal's clock as an owner knows it: an embedded one is asked; of another it knows the last own report, and
+    /// before the first one it takes its node's clock for it, which costs at most what it places until that report.
+    fn journal_as_known(&mut self, owner: &Owner) -> Timestamp {
+        match owner.reported {
+            _ if self.plan.embedded => self.journal_clock(),
+            Some((time, came)) => Timestamp(time.0 + self.ticks().since(came)),
+            None => self.clock(self.index(owner.id.node)),
+        }
+    }
+
+    /// An append of this owner is decided.
+    pub fn reported(&mut self, id: OwnerId, ticket: Ticket, report: Result<Appended, AppendError>) {
+        self.with_owner(id, |owner, now, out| {
+            if let Ok(report) = &report {
+                owner.reported = Some((report.time, now));
+            }
+            owner.core.appended(ticket, report, now, out);
+        });
+    }
+
     /// Says whether the owner goes on.
     fn carry_out(&mut self, owner: &mut Owner, action: Action<Held>) -> bool {
         let id = owner.id;
         match action {
-            Action::Append { ticket, records } => self.append(id, ticket, records),
+            Action::Append { ticket } => {
+                let journal = self.journal_as_known(owner);
+                let records = owner.core.place(ticket, journal, self.ticks());
+                self.append(id, ticket, records);
+            }
             Action::Read { ticket, from } => self.after(3, What::Read { owner: id, ticket, from }),
             Action::Load { entity, replay_to, must: _ } => self.after(10, What::Load { owner: id, entity, replay_to }),
             Action::Deliver { entity, batch } => {
@@ -231,7 +259,7 @@ impl World<'_> {
                 if self.submit_with_bug(id, origin, &record) {
                     return;
                 }
-                self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, out));
+                self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, now, out));
             }
             ToOwner::Listen { request, stream, user, open } => {
                 let held = Held::Listen { origin: Origin { node: from, request, weight: 0 }, user, open };

@@ -167,7 +167,7 @@ impl World<'_> {
         below: Seq,
         rest: Vec<StreamEvent>,
     ) {
-        if !self.healing && self.plan.faults.contains(&Fault::StoreDown) && self.rng.chance(300) {
+        if !self.healing && self.plan.faults.contains(&Fault::StoreDown) && self.rng.chance(800) {
             // Of all moments at this one.
             self.store.down_until = self.now + self.rng.between(100, 2_000);
         }

@@ -12,8 +12,9 @@ use super::event::CommandKey;
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
 use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
+use crate::actors::moment::Moment;
 use crate::actors::room::command::{Command, RoomCommand, RoomKind, Send};
-use crate::actors::room::{Event, EventBody, Outcome, payload};
+use crate::actors::room::{Event, EventBody, Outcome, Reject, payload};
 use crate::actors::user::event::UserOutcome;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::ids::{ClientId, DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -219,12 +220,19 @@ impl Stream {
     /// Takes an outcome, and looks at it.
     fn note(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         envelope: &Envelope,
         outcome: &EntityOutcome,
         forgiven: &BTreeSet<(DeviceId, RoomId, u64)>,
     ) -> Result<(), String> {
-        let stale = envelope.ttl_ms != 0 && now.since(envelope.issued_at()) > envelope.ttl_ms;
+        // How old the command was when it was appended: measured on its way, by the journal's clock on the last stretch.
+        let age_ms = now.append.since(Timestamp(envelope.placed_at_ms)) + envelope.age_ms;
+        let late = envelope.ttl_ms != 0 && age_ms > envelope.ttl_ms;
+        if let Some(event) = outcome.event()
+            && let Some(last) = self.events.last().filter(|last| last.at() > event.at())
+        {
+            return Err(format!("time goes back: {event:?} comes after {last:?}"));
+        }
         match outcome {
             EntityOutcome::User(UserOutcome::Event(event)) => {
                 if event.seq != self.head().next() {
@@ -234,8 +242,8 @@ impl Stream {
                 self.events.push(StreamEvent::User(Arc::clone(event)));
             }
             EntityOutcome::Room(Outcome::Accepted(event)) => {
-                if stale {
-                    return Err(format!("a ghost: {event:?} came {} ms late", now.since(envelope.issued_at())));
+                if late {
+                    return Err(format!("a ghost: {event:?} came {age_ms} ms old"));
                 }
                 if event.seq != self.head().next() {
                     return Err(format!("event {} comes after {}", event.seq, self.head()));
@@ -253,6 +261,12 @@ impl Stream {
                 {
                     return Err(format!("P3: {sender} is told that his {id} is {seq}, which it is not"));
                 }
+            }
+            EntityOutcome::Room(Outcome::Rejected(Reject::Stale))
+            | EntityOutcome::User(UserOutcome::Rejected(Reject::Stale))
+                if !late =>
+            {
+                return Err(format!("muted: a command that was {age_ms} ms old is refused as too old"));
             }
             _ => {}
         }

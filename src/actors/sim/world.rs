@@ -33,7 +33,7 @@ const STEPS: u64 = 2_000;
 /// Milliseconds that healing may take.
 pub const HEALING_MS: u64 = 60_000;
 /// What every clock shows at the beginning.
-const BASE: u64 = 1_700_000_000_000;
+pub const BASE: u64 = 1_700_000_000_000;
 
 /// What all nodes have in common.
 #[derive(Default)]
@@ -154,10 +154,6 @@ pub struct World<'a> {
     pub truncations: Vec<(Partition, Truncation)>,
     /// How wrong the journal's clock is, in milliseconds.
     pub journal_offset: i64,
-    /// How wrong it was at most.
-    pub highest_journal_offset: i64,
-    /// By so much all clocks were put forward.
-    pub clock_shift: u64,
     /// The store.
     pub store: Store,
     next_snapshot: u64,
@@ -214,8 +210,6 @@ impl<'a> World<'a> {
             appends: BTreeMap::new(),
             truncations: Vec::new(),
             journal_offset: 0,
-            highest_journal_offset: 0,
-            clock_shift: 0,
             store: Store::new(),
             next_snapshot: 0,
             nodes: (0..NODES).map(|index| Node::new(index, &shared)).collect(),
@@ -326,7 +320,7 @@ impl<'a> World<'a> {
             What::Settle { ticket } => self.settle(ticket),
             What::LeaderLoss { partition } => self.lose_leader(partition),
             What::Report { owner, ticket, report } => {
-                self.with_owner(owner, |owner, now, out| owner.core.appended(ticket, report, now, out));
+                self.reported(owner, ticket, report);
             }
             What::Read { owner, ticket, from } => self.read(owner, ticket, from),
             What::Records { owner, ticket, records } => {
@@ -404,14 +398,9 @@ impl<'a> World<'a> {
         self.queue.push(self.now + ms, what);
     }
 
-    /// What a right clock shows when a run begins.
-    pub fn clock_base(&self) -> u64 {
-        BASE + self.clock_shift
-    }
-
     /// What a node's clock shows.
     pub fn clock(&self, node: usize) -> Timestamp {
-        Timestamp((self.clock_base() + self.now).saturating_add_signed(self.nodes[node].clock_offset))
+        Timestamp((BASE + self.now).saturating_add_signed(self.nodes[node].clock_offset))
     }
 
     /// What nodes measure waiting by: it never jumps.
@@ -420,9 +409,8 @@ impl<'a> World<'a> {
     }
 
     /// What the journal's clock shows.
-    pub fn journal_clock(&mut self) -> Timestamp {
-        self.highest_journal_offset = self.highest_journal_offset.max(self.journal_offset);
-        Timestamp((self.clock_base() + self.now).saturating_add_signed(self.journal_offset))
+    pub fn journal_clock(&self) -> Timestamp {
+        Timestamp((BASE + self.now).saturating_add_signed(self.journal_offset))
     }
 
     /// An id that was never given before.

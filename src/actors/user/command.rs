@@ -20,16 +20,6 @@ pub struct UserCommand {
     pub body: UserCommandBody,
 }
 
-impl UserCommand {
-    /// Whether the command is too old to count at fold time `now`.
-    #[must_use]
-    pub fn is_stale(&self, now: Timestamp) -> bool {
-        #[cfg(any(test, feature = "sim"))]
-        let now = crate::actors::bugs::time_for_ttl(now);
-        self.ttl_ms != 0 && now.since(self.issued_at) > self.ttl_ms
-    }
-}
-
 /// The wishes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum UserCommandBody {

@@ -44,9 +44,6 @@ impl UserState {
         if command.user != self.meta.user {
             return Err(Reject::Invalid);
         }
-        if command.is_stale(now) {
-            return Err(Reject::Stale);
-        }
         if command.user.is_anonymous() {
             return Err(Reject::NotAllowed);
         }

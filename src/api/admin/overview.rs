@@ -18,7 +18,7 @@ pub(super) async fn overview(State(admin): Shared) -> Result<Json<Value>, HttpEr
         (false, false) => "unavailable",
     };
     let down = |state: &health::State| match state {
-        health::State::Up => None,
+        health::State::Up | health::State::Warning(_) => None,
         health::State::Down(why) => Some(why.clone()),
     };
     let checks: serde_json::Map<_, _> =

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::tree::{ActorId, Scope, Seen, walk};
 use super::{Admin, Live, Shared};
+use crate::actors::clocks::ClockTrouble;
 use crate::actors::directory::State as ActorState;
 use crate::api::http::HttpError;
 use crate::ids::{Partition, Timestamp};
@@ -53,6 +54,7 @@ pub(super) async fn list(State(admin): Shared) -> Result<Json<Found>, HttpError>
     let mut items = halted(live);
     items.extend(mailboxes(&admin, live));
     items.extend(lag(admin.metrics.watermark_age_seconds.get()));
+    items.extend(clock(live.node.context().clocks.trouble()));
     items.extend(slow_disk(admin.metrics.fsync_recent.mean()));
     items.extend(admin.accept_errors());
     let backup = live.upkeep.last_backup().map(|at| admin.env.now().since(at));
@@ -114,6 +116,15 @@ fn slow_disk(sync: Duration) -> Option<Warning> {
     let ms = u64::try_from(sync.as_millis()).unwrap_or(u64::MAX);
     let message = format!("a sync of the journal's file takes {ms} ms: each acknowledgement waits for one");
     (sync >= SLOW_SYNC).then(|| of_node("slow_disk", "warning", message, ms))
+}
+
+fn clock(trouble: Option<ClockTrouble>) -> Option<Warning> {
+    let trouble = trouble?;
+    let by_ms = match trouble {
+        ClockTrouble::Jumped { by_ms } => by_ms.unsigned_abs(),
+        ClockTrouble::Behind { by_ms } => by_ms,
+    };
+    Some(of_node("clock", "warning", trouble.to_string(), by_ms / 1_000))
 }
 
 fn backups(age_ms: Option<u64>, retention: Duration, production: bool) -> Option<Warning> {

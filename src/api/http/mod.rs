@@ -118,6 +118,7 @@ async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Respo
         for (name, state) in &report.checks {
             match state {
                 health::State::Up => page.push_str(&format!("{name}: up\n")),
+                health::State::Warning(why) => page.push_str(&format!("{name}: up, but {why}\n")),
                 health::State::Down(why) => page.push_str(&format!("{name}: down: {why}\n")),
             }
         }
@@ -144,6 +145,7 @@ async fn status(State(shared): State<Shared>) -> Response {
         .iter()
         .map(|(name, state)| match state {
             health::State::Up => ((*name).to_owned(), json!("up")),
+            health::State::Warning(why) => ((*name).to_owned(), json!(format!("up, but {why}"))),
             health::State::Down(why) => ((*name).to_owned(), json!(format!("down: {why}"))),
         })
         .collect();

@@ -53,6 +53,10 @@ pub trait Journal: Send + Sync + 'static {
     /// First offset held and the end (one past the last readable record). Never blocks.
     fn bounds(&self, partition: Partition) -> Bounds;
 
+    /// The journal's clock, from which the append times of a partition come, as well as it can be told here and now. It is
+    /// a wall clock: it may jump. Never blocks.
+    fn now(&self, partition: Partition) -> Timestamp;
+
     /// A counter that changes whenever the end of any partition moved.
     fn changes(&self) -> watch::Receiver<u64>;
 

@@ -29,18 +29,31 @@ pub struct Envelope {
     /// The command's own id (16 bytes, UUIDv7), given at admission. A message's id is that of the record that made it.
     #[prost(bytes = "bytes", tag = "3")]
     pub command_id: Bytes,
-    /// When the command was admitted, in milliseconds since the Unix epoch.
+    /// When the command was admitted, in milliseconds since the Unix epoch, by the clock of whoever admitted it. Told to
+    /// operators; nothing is judged by it.
     #[prost(uint64, tag = "4")]
     pub issued_at_ms: u64,
-    /// Milliseconds that the command is good for; 0 means for ever. The fold rejects it when append time − issued_at is larger.
+    /// Milliseconds that the command is good for; 0 means for ever.
     #[prost(uint64, tag = "5")]
     pub ttl_ms: u64,
     /// The command, as `kind` tells.
     #[prost(bytes = "bytes", tag = "6")]
     pub payload: Bytes,
+    /// When the owner handed the record to the journal, by the journal's clock. 0: by no owner.
+    #[prost(uint64, tag = "7")]
+    pub placed_at_ms: u64,
+    /// How old the command was then, in milliseconds, measured by clocks that never jump.
+    #[prost(uint64, tag = "8")]
+    pub age_ms: u64,
 }
 
 impl Envelope {
+    /// The same, as an owner hands it to the journal at `at` of the journal's clock, `age_ms` after it was admitted.
+    #[must_use]
+    pub fn placed(self, at: Timestamp, age_ms: u64) -> Self {
+        Self { placed_at_ms: at.0, age_ms, ..self }
+    }
+
     /// The envelope as it goes into the journal.
     #[must_use]
     pub fn encode_record(&self) -> Bytes {
@@ -84,10 +97,13 @@ impl Envelope {
         Timestamp(self.issued_at_ms)
     }
 
-    /// Whether the command is too old to count when it is appended at `now`.
+    /// Whether the command is too old to count when its record is appended at `append`. Only the way from the owner into
+    /// the journal is measured by wall clocks, both times by the journal's: that such a clock is wrong, or was, costs at
+    /// most what is on that way when it jumps.
     #[must_use]
-    pub fn is_stale(&self, now: Timestamp) -> bool {
-        self.ttl_ms != 0 && now.since(self.issued_at()) > self.ttl_ms
+    pub fn is_stale(&self, append: Timestamp) -> bool {
+        let placed = if self.placed_at_ms == 0 { append } else { Timestamp(self.placed_at_ms) };
+        self.ttl_ms != 0 && append.since(placed).saturating_add(self.age_ms) > self.ttl_ms
     }
 }
 

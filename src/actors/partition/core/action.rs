@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::Answer;
 use crate::actors::partition::item::{Batch, Origin};
@@ -16,12 +14,10 @@ pub struct Ticket(pub u64);
 /// What the shell is asked to do.
 #[derive(Debug)]
 pub enum Action<H> {
-    /// Append these records and report with [`super::Core::appended`].
+    /// Append what [`super::Core::place`] gives and report with [`super::Core::appended`].
     Append {
         /// Named in the report.
         ticket: Ticket,
-        /// Encoded envelopes, in order.
-        records: Vec<Bytes>,
     },
     /// Read from here on and report with [`super::Core::records`].
     Read {

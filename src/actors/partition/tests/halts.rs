@@ -25,7 +25,7 @@ fn place(out: &Actions, is: impl Fn(&Action<&'static str>) -> bool) -> usize {
 fn halted_during_an_append() -> (TestCore, Ticket) {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
     let ticket = append_of(&out);
     out.clear();
     core.halt("two folds disagree".to_owned(), &mut out);
@@ -105,7 +105,7 @@ fn an_entity_that_dies_or_is_loaded_after_a_halt_stays_away() {
 fn who_asks_a_halted_partition_is_refused_at_once() {
     let (mut core, _) = halted_during_an_append();
     let mut out = Actions::new();
-    core.submit(origin(2), record(2), NOW, &mut out);
+    core.submit(origin(2), record(2), NOW, NOW, &mut out);
     core.pass(entity(), "fetches", NOW, &mut out);
     assert_eq!(answers(&out), [(2, Answer::Unavailable { retry_after_ms: 50 })]);
     assert!(matches!(&out[1..], [Action::Refuse { held: "fetches", .. }]), "{out:?}");

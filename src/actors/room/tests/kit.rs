@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::actors::fold::FoldClock;
 use crate::actors::room::command::{
     Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send,
     Update,
@@ -100,11 +101,12 @@ pub(crate) struct Room {
     pub(crate) state: RoomState,
     pub(crate) now: u64,
     ids: u64,
+    clock: FoldClock,
 }
 
 impl Room {
     pub(crate) fn of(state: RoomState) -> Self {
-        Self { state, now: T0, ids: 0 }
+        Self { state, now: T0, ids: 0, clock: FoldClock::default() }
     }
 
     pub(crate) fn absent() -> Self {
@@ -144,6 +146,13 @@ impl Room {
     pub(crate) fn fold(&mut self, body: RoomCommand) -> Outcome {
         let command = self.command(body);
         self.state.fold(Timestamp(self.now), &command)
+    }
+
+    /// Folds a record that the journal appended at `append` by its own clock, wherever that stands.
+    pub(crate) fn fold_at(&mut self, append: u64, body: RoomCommand) -> Outcome {
+        let command = self.command(body);
+        let now = self.clock.advance(Timestamp(append));
+        self.state.fold(now, &command)
     }
 
     pub(crate) fn say(&mut self, sender: &str, id: &str) -> Outcome {

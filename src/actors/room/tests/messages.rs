@@ -1,9 +1,10 @@
 //! Sending, editing, redacting.
 
-use super::kit::{Room, client_id, delete, edit, send, timed, user};
-use crate::actors::room::command::{Delete, RoomCommand};
-use crate::actors::room::{EventBody, Outcome, Reject};
-use crate::ids::{ClientId, MessageNo, Seq, Timestamp};
+use super::kit::{Room, client_id, create, delete, edit, send, timed, user};
+use crate::actors::room::command::{Delete, RoomCommand, RoomKind};
+use crate::actors::room::window::WindowBounds;
+use crate::actors::room::{EventBody, Outcome, Reject, RoomState};
+use crate::ids::{ClientId, MessageNo, RoomId, Seq};
 use crate::limits;
 
 fn with_prev(sender: &str, id: &str, prev: ClientId) -> RoomCommand {
@@ -57,10 +58,21 @@ fn a_device_waits_for_its_previous_message() {
 }
 
 #[test]
-fn a_previous_message_whose_time_is_before_the_window_counts_as_in() {
+fn a_previous_message_that_left_the_window_counts_as_in() {
     let mut room = Room::group("ann", &["bob"]);
-    let old = timed(room.now - limits::DEDUPE_WINDOW_MS, 1);
+    let old = timed(room.now, 1);
+    assert_eq!(room.rejected(with_prev("bob", "m2", old.clone())), Reject::NeedPrev);
+    room.accepted(RoomCommand::Send(send("bob", Some(old.clone()))));
+    pass_the_window(&mut room);
     room.accepted(with_prev("bob", "m2", old));
+}
+
+/// So much time, and so many events, that all that was said before leaves the window.
+fn pass_the_window(room: &mut Room) {
+    for _ in 0..2 {
+        room.now += limits::DEDUPE_WINDOW_MS + 1;
+        room.accepted(RoomCommand::Send(send("ann", None)));
+    }
 }
 
 #[test]
@@ -68,9 +80,9 @@ fn an_id_from_before_the_window_is_too_old() {
     let mut room = Room::group("ann", &["bob"]);
     let id = timed(room.now, 1);
     room.accepted(RoomCommand::Send(send("bob", Some(id.clone()))));
-    room.now += limits::DEDUPE_WINDOW_MS;
-    assert_eq!(room.duplicate(RoomCommand::Send(send("bob", Some(id.clone())))), Seq(2));
-    room.now += 1;
+    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    assert_eq!(room.duplicate(RoomCommand::Send(send("bob", Some(id.clone())))), Seq(2), "nothing has pushed it out");
+    pass_the_window(&mut room);
     assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id)))), Reject::TooOld);
 }
 
@@ -79,17 +91,56 @@ fn an_id_of_a_clock_that_is_a_little_ahead_never_makes_a_second_message() {
     let mut room = Room::group("ann", &["bob"]);
     let id = timed(room.now + limits::CLOCK_SKEW_MS, 1);
     room.accepted(RoomCommand::Send(send("bob", Some(id.clone()))));
-    room.now += limits::DEDUPE_WINDOW_MS + 1;
-    assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id.clone())))), Reject::TooOld);
-    room.accepted(RoomCommand::Send(send("ann", None)));
+    pass_the_window(&mut room);
     assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id)))), Reject::TooOld);
+}
+
+#[test]
+fn an_id_of_a_clock_that_was_a_day_ahead_makes_nobody_elses_id_too_old() {
+    const DAY: u64 = 24 * 3_600_000;
+    let bounds = WindowBounds { events: 4, ..WindowBounds::default() };
+    // Ahead: the phone; the journal; the one machine that both are.
+    for (phone, journal) in [(DAY, 0), (0, DAY), (DAY, DAY)] {
+        let mut room = Room::of(RoomState::absent_bounded(RoomId(uuid::Uuid::from_u128(7)), bounds));
+        room.accepted(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob"])));
+        let early = timed(room.now - 5_000, 1);
+        let wrong = timed(room.now + phone, 2);
+        room.fold_at(room.now + journal, RoomCommand::Send(send("bob", Some(wrong))));
+        for n in 3..20 {
+            room.now += 1_000;
+            let id = timed(room.now, n);
+            let body = RoomCommand::Send(send("ann", Some(id.clone())));
+            let outcome = room.fold_at(room.now, body.clone());
+            assert!(matches!(outcome, Outcome::Accepted(_)), "{phone} {journal} {n}: {outcome:?}");
+            assert!(matches!(room.fold_at(room.now, body), Outcome::Duplicate { .. }));
+        }
+        let late = room.fold_at(room.now, RoomCommand::Send(send("bob", Some(early))));
+        assert_eq!(late, Outcome::Rejected(Reject::TooOld), "older than what was pushed out");
+    }
+}
+
+#[test]
+fn a_journal_that_was_a_day_ahead_once_forgets_no_message() {
+    let mut room = Room::group("ann", &["bob"]);
+    let id = timed(room.now, 1);
+    room.accepted(RoomCommand::Send(send("bob", Some(id.clone()))));
+    room.fold_at(room.now + 25 * 3_600_000, RoomCommand::Send(send("ann", None)));
+    room.now += 1_000;
+    for _ in 0..3 {
+        let said = room.fold_at(room.now, RoomCommand::Send(send("ann", None)));
+        let Outcome::Accepted(said) = said else { panic!("{said:?}") };
+        assert!(matches!(room.fold_at(room.now, edit("ann", said.seq.0, "better")), Outcome::Accepted(_)));
+    }
+    assert!(matches!(room.fold_at(room.now, edit("bob", 2, "better")), Outcome::Accepted(_)));
+    let again = room.fold_at(room.now, RoomCommand::Send(send("bob", Some(id))));
+    assert!(matches!(again, Outcome::Duplicate { seq: Seq(2), .. }), "{again:?}");
 }
 
 #[test]
 fn an_id_without_a_time_is_known_within_the_window_only() {
     let mut room = Room::group("ann", &["bob"]);
     room.say("bob", "m1");
-    room.now += limits::DEDUPE_WINDOW_MS + 1;
+    pass_the_window(&mut room);
     let Outcome::Accepted(again) = room.say("bob", "m1") else { panic!() };
     // The first one has left; the second one is what counts now.
     assert!(matches!(room.say("bob", "m1"), Outcome::Duplicate { seq, .. } if seq == again.seq));
@@ -156,14 +207,4 @@ fn an_answer_names_a_seq_that_is_there() {
     };
     assert_eq!(room.rejected(answer(2)), Reject::NoMessage);
     room.accepted(answer(1));
-}
-
-#[test]
-fn a_command_after_its_time_to_live_is_stale() {
-    let mut room = Room::group("ann", &["bob"]);
-    let mut command = room.command(RoomCommand::Send(send("bob", None)));
-    command.ttl_ms = 10;
-    let (late, last) = (Timestamp(room.now + 11), Timestamp(room.now + 10));
-    assert_eq!(room.state.fold(late, &command), Outcome::Rejected(Reject::Stale));
-    assert!(matches!(room.state.fold(last, &command), Outcome::Accepted(_)));
 }

@@ -1,13 +1,14 @@
 //! A naive room, written apart from the real one: it keeps every event in a list, and to answer anything it reads the list
 //! from the start. Slow, and easy to believe.
 
+mod window;
+
 use std::sync::Arc;
 
 use crate::actors::room::command::{Block, Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Event, EventBody, Outcome, Reject, Status};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
-use crate::limits;
 
 pub(crate) struct Model {
     room: RoomId,
@@ -154,30 +155,8 @@ impl Model {
         self.create.as_ref().map(|create| create.kind).or(self.channel.as_ref().map(|_| RoomKind::Open))
     }
 
-    /// Whether the event is one of the latest, and young enough at `now`.
-    fn in_window(&self, now: Timestamp, event: &Event) -> bool {
-        let newer = self.events.len() as u64 - event.seq.0;
-        newer < self.bounds.events as u64 && event.at.0 + self.bounds.age_ms >= now.0
-    }
-
     fn at(&self, seq: Seq) -> Option<&Event> {
         self.events.iter().find(|event| event.seq == seq)
-    }
-
-    fn sent(&self, now: Timestamp, sender: &UserId, id: &ClientId) -> Option<&Event> {
-        self.events.iter().rev().find(|event| {
-            self.in_window(now, event) && event.actor.as_ref() == Some(sender) && event.client_id.as_ref() == Some(id)
-        })
-    }
-
-    /// An id is too old if it may be that of a message which has left the window.
-    fn too_old(&self, now: Timestamp, id: &ClientId) -> bool {
-        let Some(time) = id.time() else { return false };
-        let forgotten = self.events.iter().filter(|event| !self.in_window(now, event)).any(|event| {
-            let own = event.client_id.as_ref().and_then(ClientId::time);
-            time <= event.at || own.is_some_and(|own| own.0 <= event.at.0 + limits::CLOCK_SKEW_MS && time <= own)
-        });
-        forgotten || time.0 + self.bounds.age_ms < now.0 + limits::CLOCK_SKEW_MS
     }
 
     fn blocking(&self) -> Vec<UserId> {
@@ -221,8 +200,8 @@ impl Model {
             Err(reject) => Outcome::Rejected(reject),
             Ok(Verdict::Nothing) => Outcome::Ignored,
             Ok(Verdict::Already(seq)) => match self.at(seq) {
-                // What made or closed the room is remembered for ever, the rest as long as the window.
-                Some(event) if self.in_window(now, event) || self.is_landmark(&command.body) => {
+                // What made or closed the room is remembered for ever, a message as long as it is held, the rest for a day.
+                Some(event) if self.in_window(now, event) || self.is_known(&command.body) => {
                     Outcome::Duplicate { seq, id: event.id, at: event.at }
                 }
                 _ => Outcome::Duplicate { seq, id: uuid::Uuid::nil(), at: Timestamp(0) },
@@ -242,8 +221,8 @@ impl Model {
         }
     }
 
-    fn is_landmark(&self, body: &RoomCommand) -> bool {
-        matches!(body, RoomCommand::Create(_) | RoomCommand::End { .. })
+    fn is_known(&self, body: &RoomCommand) -> bool {
+        matches!(body, RoomCommand::Create(_) | RoomCommand::End { .. } | RoomCommand::Send(_))
     }
 
     fn learn(&mut self, body: &RoomCommand) {
@@ -263,7 +242,6 @@ impl Model {
     }
 
     fn judge(&self, now: Timestamp, command: &Command) -> Judgement {
-        ensure(command.ttl_ms == 0 || now.0 <= command.issued_at.0 + command.ttl_ms, Reject::Stale)?;
         match &command.body {
             RoomCommand::Create(create) => self.judge_create(now, create),
             RoomCommand::Send(send) => self.judge_send(now, send),
@@ -329,7 +307,7 @@ impl Model {
 
     fn judge_send(&self, now: Timestamp, send: &Send) -> Judgement {
         let view = self.view();
-        if let Some(first) = send.client_id.as_ref().and_then(|id| self.sent(now, &send.sender, id)) {
+        if let Some(first) = send.client_id.as_ref().and_then(|id| self.sent(&send.sender, id)) {
             return Ok(Verdict::Already(first.seq));
         }
         match self.kind() {
@@ -350,9 +328,9 @@ impl Model {
                 ensure(self.blocking().is_empty(), Reject::Blocked)?;
             }
         }
-        ensure(!send.client_id.as_ref().is_some_and(|id| self.too_old(now, id)), Reject::TooOld)?;
+        ensure(!send.client_id.as_ref().is_some_and(|id| self.too_old(id)), Reject::TooOld)?;
         if let Some(prev) = &send.prev {
-            let fine = self.sent(now, &send.sender, prev).is_some() || self.too_old(now, prev);
+            let fine = self.sent(&send.sender, prev).is_some() || self.too_old(prev);
             ensure(fine, Reject::NeedPrev)?;
         }
         if let Some(seq) = send.content.reply_to {

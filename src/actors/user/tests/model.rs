@@ -74,9 +74,6 @@ impl Model {
     }
 
     pub(crate) fn fold(&mut self, now: Timestamp, command: &UserCommand) -> UserOutcome {
-        if command.ttl_ms > 0 && command.issued_at.0 + command.ttl_ms < now.0 {
-            return UserOutcome::Rejected(Reject::Stale);
-        }
         let outcome = self.judge(now, command);
         if let UserOutcome::Event(_) | UserOutcome::Quiet(_) = outcome {
             self.done.push((now, command.body.clone()));

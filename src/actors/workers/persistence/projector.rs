@@ -288,7 +288,7 @@ impl Projector {
         let Some(cursor) = self.cursors.get_mut(partition) else { return Ok(()) };
         let (offset, mut clock) = (record.offset, cursor.clock);
         let now = clock.advance(record.time);
-        let source = Source { partition: *partition, offset, id: envelope.id(), now };
+        let source = Source { partition: *partition, offset, id: envelope.id(), now: now.fold };
         let (digest, invalid) = match entity {
             None => (fold::control_digest(envelope), envelope.kind != kinds::CONTROL_BARRIER),
             Some(entity) => match self.cache.get(entity) {

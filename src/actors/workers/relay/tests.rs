@@ -272,7 +272,8 @@ async fn a_cold_room_whose_time_is_over_expires() {
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     let every = Duration::from_millis(1);
     let (journal, stored) = (node.journal.clone(), node.stored.clone());
-    let deps = expiry::Deps { store: node.store.clone(), journal, stored, append: node.append.clone(), env, every };
+    let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
+    let deps = expiry::Deps { store, journal, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
@@ -320,7 +321,8 @@ async fn rooms_that_can_not_be_told_keep_no_other_from_expiring() {
     // It scans once.
     let every = Duration::from_secs(3_600);
     let (journal, stored) = (node.journal.clone(), node.stored.clone());
-    let deps = expiry::Deps { store: node.store.clone(), journal, stored, append: node.append.clone(), env, every };
+    let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
+    let deps = expiry::Deps { store, journal, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     let mut status = scanner.status();
     status.wait_for(|status| status.scans == 1).await.unwrap();

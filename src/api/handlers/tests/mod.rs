@@ -2,6 +2,7 @@
 //! SQLite in a folder of its own, with a gate before the store.
 
 mod blocks;
+mod clocks;
 mod fixture;
 mod history;
 mod input;

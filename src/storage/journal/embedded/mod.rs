@@ -300,6 +300,10 @@ impl Journal for EmbeddedJournal {
         self.shared.tails.bounds(partition)
     }
 
+    fn now(&self, _: Partition) -> Timestamp {
+        self.shared.options.env.now()
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
     }

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::log::{Fate, MemoryLog, Node, Ticket};
 use crate::env::Clock;
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::{AppendError, Appended, Bounds, Journal, JournalError, ReadError, StoredRecord};
 
 type Answer = oneshot::Sender<Result<Appended, AppendError>>;
@@ -140,6 +140,10 @@ impl Journal for MemoryJournal {
 
     fn bounds(&self, partition: Partition) -> Bounds {
         self.state().log.bounds(partition)
+    }
+
+    fn now(&self, _: Partition) -> Timestamp {
+        self.shared.clock.now()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

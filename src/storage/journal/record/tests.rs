@@ -16,7 +16,7 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn line(name: &str, envelope: &Envelope) -> String {
-    let Envelope { kind, key, command_id, issued_at_ms, ttl_ms, payload } = envelope;
+    let Envelope { kind, key, command_id, issued_at_ms, ttl_ms, payload, .. } = envelope;
     let (key, id, payload, all) = (to_hex(key), to_hex(command_id), to_hex(payload), to_hex(&envelope.encode_record()));
     format!("{name} {kind} {key} {id} {issued_at_ms} {ttl_ms} {payload} {all}")
 }
@@ -31,6 +31,8 @@ fn golden() -> impl Iterator<Item = (&'static str, Envelope, Bytes)> {
             command_id: hex(id),
             issued_at_ms: issued.parse().unwrap(),
             ttl_ms: ttl.parse().unwrap(),
+            placed_at_ms: 0,
+            age_ms: 0,
             payload: hex(payload),
         };
         (name, envelope, hex(record))
@@ -78,9 +80,15 @@ fn a_newer_version_is_told_apart_from_damage() {
 
 #[test]
 fn a_command_is_stale_only_beyond_its_time_to_live() {
-    let envelope = |ttl_ms| Envelope { issued_at_ms: 1_000, ttl_ms, ..Envelope::default() };
-    assert!(!envelope(60).is_stale(Timestamp(1_060)));
-    assert!(envelope(60).is_stale(Timestamp(1_061)));
-    assert!(!envelope(60).is_stale(Timestamp(0)), "a clock that went back makes nothing stale");
-    assert!(!envelope(0).is_stale(Timestamp(u64::MAX)));
+    let envelope =
+        |ttl_ms, age_ms| Envelope { issued_at_ms: 1, ttl_ms, ..Envelope::default() }.placed(Timestamp(1_000), age_ms);
+    assert!(!envelope(60, 0).is_stale(Timestamp(1_060)));
+    assert!(envelope(60, 0).is_stale(Timestamp(1_061)));
+    assert!(!envelope(60, 50).is_stale(Timestamp(1_010)));
+    assert!(envelope(60, 50).is_stale(Timestamp(1_011)));
+    assert!(!envelope(60, 60).is_stale(Timestamp(0)), "a clock that went back makes nothing stale");
+    assert!(envelope(60, 61).is_stale(Timestamp(0)), "nor does it make it young");
+    assert!(!envelope(0, u64::MAX).is_stale(Timestamp(u64::MAX)));
+    let unplaced = Envelope { placed_at_ms: 0, ..envelope(60, 0) };
+    assert!(!unplaced.is_stale(Timestamp(u64::MAX)), "what no owner placed was not under way");
 }

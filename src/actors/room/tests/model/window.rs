@@ -1,0 +1,49 @@
+//! The naive window: what of all events is still held, found by going through those that came later.
+
+use super::Model;
+use crate::actors::room::Event;
+use crate::ids::{ClientId, Timestamp, UserId};
+use crate::limits;
+
+impl Model {
+    pub(super) fn is_young(&self, now: Timestamp, event: &Event) -> bool {
+        event.at.0 + self.bounds.age_ms >= now.0
+    }
+
+    /// When the event was pushed out: it was none of the latest any more, or it and the one before that which came were
+    /// both too late for it.
+    pub(super) fn pushed_out_at(&self, event: &Event) -> Option<Timestamp> {
+        let place = event.seq.0 as usize;
+        let mut later = (place..).zip(&self.events[place..]);
+        let out = later.find(|(n, now)| {
+            let aged = !self.is_young(self.events[n - 1].at, event) && !self.is_young(now.at, event);
+            n + 1 - place >= self.bounds.events || aged
+        });
+        out.map(|(_, now)| now.at)
+    }
+
+    pub(super) fn is_held(&self, event: &Event) -> bool {
+        self.pushed_out_at(event).is_none()
+    }
+
+    /// Whether the event is held, and young enough at `now`.
+    pub(super) fn in_window(&self, now: Timestamp, event: &Event) -> bool {
+        self.is_held(event) && self.is_young(now, event)
+    }
+
+    pub(super) fn sent(&self, sender: &UserId, id: &ClientId) -> Option<&Event> {
+        self.events.iter().rev().find(|event| {
+            self.is_held(event) && event.actor.as_ref() == Some(sender) && event.client_id.as_ref() == Some(id)
+        })
+    }
+
+    /// An id is too old if it may be that of a message which has left the window.
+    pub(super) fn too_old(&self, id: &ClientId) -> bool {
+        let Some(time) = id.time() else { return false };
+        self.events.iter().any(|event| {
+            let own = event.client_id.as_ref().and_then(ClientId::time);
+            own.zip(self.pushed_out_at(event))
+                .is_some_and(|(own, out)| own.0 <= out.0 + limits::CLOCK_SKEW_MS && time <= own)
+        })
+    }
+}
