@@ -1,9 +1,16 @@
 //! The rows, as plain structs. Numbers like `kind` or `status` mean what the migrations say; the store only keeps them.
 
+mod list;
+mod outbox;
+mod user;
+
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+pub use self::list::{ACTIVE, LINE_BYTES, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
+pub use self::outbox::{FanOut, OutboxPlace, OutboxRow};
+pub use self::user::{BlockRow, DeviceRow, NotificationRow, ReadMarkRow, UserEventRow, UserRoomRow, UserRow};
+use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// The value of [`RoomEventRow::kind`] that goes with a [`RoomEventRow::message`].
 pub const EVENT_MESSAGE: u8 = 2;
@@ -13,32 +20,6 @@ pub const MEMBER: u8 = 0;
 pub const INVITED: u8 = 1;
 /// The value of [`MemberRow::state`] of somebody who was kicked and needs an invitation.
 pub const KICKED: u8 = 2;
-/// The value of [`ChatRow::status`] of a room that is neither ended nor expired.
-pub const ACTIVE: u8 = 0;
-
-/// Which of a user's two room lists a room is on.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Shelf {
-    /// It lives.
-    Live,
-    /// It has ended or expired.
-    Over,
-}
-
-impl Shelf {
-    /// The shelf of a room with this [`ChatRow::status`].
-    #[must_use]
-    pub fn of(status: u8) -> Self {
-        if status == ACTIVE { Self::Live } else { Self::Over }
-    }
-
-    /// Its number in rows.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        self as u8
-    }
-}
-
 /// How far a partition is in the rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WatermarkRow {
@@ -265,185 +246,6 @@ pub struct SourceRow {
     pub offset: Offset,
 }
 
-/// What the journal says of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserRow {
-    /// The user.
-    pub user: UserId,
-    /// The push token of the device heard of last, empty for none.
-    pub push_token: String,
-    /// Preferences, JSON text, empty for none.
-    pub preferences: String,
-    /// Fold time of the first record about the user.
-    pub created_at: Timestamp,
-    /// Fold time of the last one that changed something.
-    pub updated_at: Timestamp,
-    /// The last seq of the personal stream.
-    pub head: Seq,
-    /// The first offset of the user's partition that is not applied to the user.
-    pub applied: Offset,
-}
-
-/// A user's device.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeviceRow {
-    /// The user.
-    pub user: UserId,
-    /// The device.
-    pub device: DeviceId,
-    /// Its platform.
-    pub platform: String,
-    /// Where pushes go, empty for none.
-    pub push_token: String,
-    /// When it was heard of last.
-    pub seen_at: Timestamp,
-}
-
-/// A user blocks another.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BlockRow {
-    /// Who.
-    pub user: UserId,
-    /// Whom.
-    pub blocked: UserId,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-/// What a user was told of a room.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserRoomRow {
-    /// The user.
-    pub user: UserId,
-    /// The room.
-    pub room: RoomId,
-    /// The room's kind.
-    pub kind: u8,
-    /// The last change.
-    pub state: u8,
-    /// The seq of its event in the room.
-    pub seq: Seq,
-}
-
-/// An event of a personal stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserEventRow {
-    /// The user.
-    pub user: UserId,
-    /// Its place.
-    pub seq: Seq,
-    /// What happened.
-    pub kind: u8,
-    /// When.
-    pub at: Timestamp,
-    /// The room that it concerns.
-    pub room: Option<RoomId>,
-    /// The room's kind.
-    pub room_kind: Option<u8>,
-    /// What changed there.
-    pub change: Option<u8>,
-    /// The seq of the event there.
-    pub room_seq: Option<Seq>,
-    /// Who caused it.
-    pub actor: Option<UserId>,
-    /// Whom it concerns.
-    pub subject: Option<UserId>,
-}
-
-/// Something that a user should notice, beside its place in his stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NotificationRow {
-    /// The user.
-    pub user: UserId,
-    /// Its id: the same for the same event, however often it is written; in the order of time.
-    pub id: Uuid,
-    /// What it is, for programs.
-    pub kind: &'static str,
-    /// For people, in a few words.
-    pub title: &'static str,
-    /// For people, in a sentence.
-    pub message: String,
-    /// JSON text.
-    pub data: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// How far a user has read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReadMarkRow {
-    /// Who.
-    pub user: UserId,
-    /// Where.
-    pub room: RoomId,
-    /// The last seq read.
-    pub seq: Seq,
-    /// The number of the last message at or below it.
-    pub no: MessageNo,
-}
-
-/// Something that another partition must be told.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OutboxRow {
-    /// Where the fact was made.
-    pub source: Partition,
-    /// By which record.
-    pub offset: Offset,
-    /// 0, 1, 2, … within that record.
-    pub ord: u32,
-    /// Where it goes. Not used for a fan-out.
-    pub target: Partition,
-    /// The encoded record, or the pattern of one for a fan-out.
-    pub record: Bytes,
-    /// Set for a fact that goes to each member of a room: page by page a row for each of them takes its place.
-    pub fan_out: Option<FanOut>,
-}
-
-/// A row's place in the outbox: the order in which facts of one source came about.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OutboxPlace {
-    /// See [`OutboxRow::source`].
-    pub source: Partition,
-    /// See [`OutboxRow::offset`].
-    pub offset: Offset,
-    /// See [`OutboxRow::ord`].
-    pub ord: u32,
-}
-
-impl OutboxPlace {
-    /// Where the rows of a source begin.
-    #[must_use]
-    pub fn first_of(source: Partition) -> Self {
-        Self { source, offset: Offset::ZERO, ord: 0 }
-    }
-
-    /// The place right behind this one.
-    #[must_use]
-    pub fn next(self) -> Self {
-        match self.ord.checked_add(1) {
-            Some(ord) => Self { ord, ..self },
-            None => Self { offset: self.offset.next(), ord: 0, ..self },
-        }
-    }
-}
-
-impl OutboxRow {
-    /// Its place.
-    #[must_use]
-    pub fn place(&self) -> OutboxPlace {
-        OutboxPlace { source: self.source, offset: self.offset, ord: self.ord }
-    }
-}
-
-/// See [`OutboxRow::fan_out`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FanOut {
-    /// Whose members are told.
-    pub room: RoomId,
-    /// Members up to and including this one have a row of their own.
-    pub after: Option<UserId>,
-}
-
 /// A record with a valid envelope and an invalid payload.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadLetterRow {
@@ -493,82 +295,4 @@ pub struct UserSnapshot {
     pub read_marks: Vec<ReadMarkRow>,
     /// Sources, by partition.
     pub sources: Vec<SourceRow>,
-}
-
-/// A line of a user's room list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoomListRow {
-    /// The room.
-    pub chat: ChatRow,
-    /// 0 member, 1 invited.
-    pub state: u8,
-    /// How far the user has read.
-    pub read_seq: Seq,
-    /// For members: the last number − max(number at the read mark, of the last own message, at the joining). For invited
-    /// ones 0.
-    pub unread: u64,
-    /// The last message in its present form, if the history still has it and the user is a member.
-    pub last_message: Option<MessageRow>,
-}
-
-/// Bytes of a line of a room list besides its texts, about: names, numbers, and what JSON writes around them.
-pub const LINE_BYTES: usize = 512;
-
-impl RoomListRow {
-    /// Where a page that ends with this line is gone on from.
-    #[must_use]
-    pub fn cursor(&self) -> RoomListCursor {
-        RoomListCursor { at: self.chat.activity(), room: self.chat.room }
-    }
-
-    /// Bytes of the line, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let message = self.last_message.as_ref().map_or(0, |row| {
-            let message = &row.message;
-            message.body.len() + message.metadata.len() + message.data.len()
-        });
-        LINE_BYTES + self.chat.title.len() + message
-    }
-}
-
-/// A page of a user's room list.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RoomListPage {
-    /// Its lines, the latest activity first.
-    pub rows: Vec<RoomListRow>,
-    /// Whether more lines follow.
-    pub more: bool,
-}
-
-/// How much a page of a room list holds at most.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageBound {
-    /// Lines.
-    pub rows: usize,
-    /// Bytes of the lines, see [`RoomListRow::bytes`]; the first line comes in any case.
-    pub bytes: usize,
-}
-
-impl PageBound {
-    /// This many lines, however large.
-    #[must_use]
-    pub fn rows(rows: usize) -> Self {
-        Self { rows, bytes: usize::MAX }
-    }
-
-    /// Whether a page with `rows` lines of `bytes` in all takes one more of `next` bytes.
-    #[must_use]
-    pub fn takes(self, rows: usize, bytes: usize, next: usize) -> bool {
-        rows < self.rows && (rows == 0 || bytes.saturating_add(next) <= self.bytes)
-    }
-}
-
-/// Where a page of a room list begins: after this line.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct RoomListCursor {
-    /// [`ChatRow::activity`] of the line: the list goes from the latest to the earliest.
-    pub at: Timestamp,
-    /// Its room, which decides where the times are equal.
-    pub room: RoomId,
 }

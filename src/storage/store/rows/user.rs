@@ -1,0 +1,122 @@
+//! Rows about users: what they told of themselves, what they were told, and how far they have read.
+
+use uuid::Uuid;
+
+use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
+
+/// What the journal says of a user.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserRow {
+    /// The user.
+    pub user: UserId,
+    /// The push token of the device heard of last, empty for none.
+    pub push_token: String,
+    /// Preferences, JSON text, empty for none.
+    pub preferences: String,
+    /// Fold time of the first record about the user.
+    pub created_at: Timestamp,
+    /// Fold time of the last one that changed something.
+    pub updated_at: Timestamp,
+    /// The last seq of the personal stream.
+    pub head: Seq,
+    /// The first offset of the user's partition that is not applied to the user.
+    pub applied: Offset,
+}
+
+/// A user's device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceRow {
+    /// The user.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its platform.
+    pub platform: String,
+    /// Where pushes go, empty for none.
+    pub push_token: String,
+    /// When it was heard of last.
+    pub seen_at: Timestamp,
+}
+
+/// A user blocks another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockRow {
+    /// Who.
+    pub user: UserId,
+    /// Whom.
+    pub blocked: UserId,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What a user was told of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserRoomRow {
+    /// The user.
+    pub user: UserId,
+    /// The room.
+    pub room: RoomId,
+    /// The room's kind.
+    pub kind: u8,
+    /// The last change.
+    pub state: u8,
+    /// The seq of its event in the room.
+    pub seq: Seq,
+}
+
+/// An event of a personal stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserEventRow {
+    /// The user.
+    pub user: UserId,
+    /// Its place.
+    pub seq: Seq,
+    /// What happened.
+    pub kind: u8,
+    /// When.
+    pub at: Timestamp,
+    /// The room that it concerns.
+    pub room: Option<RoomId>,
+    /// The room's kind.
+    pub room_kind: Option<u8>,
+    /// What changed there.
+    pub change: Option<u8>,
+    /// The seq of the event there.
+    pub room_seq: Option<Seq>,
+    /// Who caused it.
+    pub actor: Option<UserId>,
+    /// Whom it concerns.
+    pub subject: Option<UserId>,
+}
+
+/// Something that a user should notice, beside its place in his stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotificationRow {
+    /// The user.
+    pub user: UserId,
+    /// Its id: the same for the same event, however often it is written; in the order of time.
+    pub id: Uuid,
+    /// What it is, for programs.
+    pub kind: &'static str,
+    /// For people, in a few words.
+    pub title: &'static str,
+    /// For people, in a sentence.
+    pub message: String,
+    /// JSON text.
+    pub data: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far a user has read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadMarkRow {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub room: RoomId,
+    /// The last seq read.
+    pub seq: Seq,
+    /// The number of the last message at or below it.
+    pub no: MessageNo,
+}
