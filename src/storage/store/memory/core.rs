@@ -246,7 +246,7 @@ impl Core {
             watermark,
             members: self.members_after(room, None).cloned().collect(),
             blocks: self.room_blocks.iter().filter(|(of, _)| *of == room).map(|(_, user)| user.clone()).collect(),
-            window: recent.map(window_row).collect(),
+            window: recent.map(WindowRow::of).collect(),
             sources: sources(self.room_sources.range((room, FIRST)..).take_while(|((of, _), _)| *of == room)),
             chat,
         }
@@ -488,16 +488,4 @@ impl Core {
 
 fn sources<'a, K: 'a>(rows: impl Iterator<Item = (&'a (K, Partition), &'a Offset)>) -> Vec<SourceRow> {
     rows.map(|((_, partition), offset)| SourceRow { partition: *partition, offset: *offset }).collect()
-}
-
-fn window_row(row: &RoomEventRow) -> WindowRow {
-    WindowRow {
-        seq: row.seq,
-        kind: row.kind,
-        actor: row.actor.clone(),
-        id: row.id,
-        client_id: row.client_id.clone(),
-        at: row.at,
-        target: row.target,
-    }
 }

@@ -222,6 +222,22 @@ pub struct WindowRow {
     pub target: Option<Seq>,
 }
 
+impl WindowRow {
+    /// What is kept of an event.
+    #[must_use]
+    pub fn of(row: &RoomEventRow) -> Self {
+        Self {
+            seq: row.seq,
+            kind: row.kind,
+            actor: row.actor.clone(),
+            id: row.id,
+            client_id: row.client_id.clone(),
+            at: row.at,
+            target: row.target,
+        }
+    }
+}
+
 /// A new body for a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MessageEdit {
