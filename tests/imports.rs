@@ -71,6 +71,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/cli/health.rs",
             "src/cli/backup.rs",
             "src/cli/operator/ask.rs",
+            "src/cli/token/",
             "src/cli/telemetry.rs",
         ],
     ),

@@ -124,6 +124,7 @@ async function talk(address, token, lines) {
   };
   await new Promise((resolve, reject) => { socket.onopen = resolve; socket.onerror = reject; });
   const ask = request => new Promise((resolve, reject) => {
+    // Pauses: the bound of a wait for an event.
     setTimeout(() => reject(new Error(`no answer to ${JSON.stringify(request)}`)), 20_000).unref();
     waiting.set(request.id, resolve);
     socket.send(JSON.stringify(request));

@@ -59,6 +59,7 @@ export class Terminal {
       let [out, errors] = ['', ''];
       child.stdout.setEncoding('utf8').on('data', data => { out += data; });
       child.stderr.setEncoding('utf8').on('data', data => { errors += data; });
+      // Pauses: the bound of a wait for an event.
       const late = setTimeout(() => child.kill('SIGKILL'), 120_000);
       child.on('error', reject);
       child.on('close', code => { clearTimeout(late); resolve({ code, out, errors }); });
@@ -79,6 +80,7 @@ export class Terminal {
     const banner = await new Promise((resolve, reject) => {
       let [out, errors] = ['', ''];
       const fail = why => reject(new Error(`${why}\n${out}${errors}\n--- of\n${text}`));
+      // Pauses: the bound of a wait for an event.
       const late = setTimeout(() => fail('it does not start'), 60_000);
       child.stderr.setEncoding('utf8').on('data', data => { errors += data; });
       child.on('exit', code => fail(`exit code ${code}`));

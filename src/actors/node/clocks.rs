@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use crate::actors::clocks::ClockTrouble;
-use crate::actors::partition::shell::Context;
+use crate::actors::partition::context::Context;
 use crate::ids::Partition;
 
 impl Context {

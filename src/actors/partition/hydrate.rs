@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
 use super::entity::EntityCore;
 use super::item::Item;
 use super::listeners::Listeners;
-use super::shell::Context;
 use crate::actors::fold::{self, Entity, EntityState, FoldClock};
 use crate::actors::gateway::frames::{FetchError, StreamEvent};
 use crate::actors::workers::persistence::rows::{self, RowsError};

@@ -6,6 +6,7 @@
 //! [`core`] and [`entity`] are pure: the simulation drives the very same code that the actors run.
 
 pub mod budget;
+pub mod context;
 pub mod core;
 pub mod entity;
 pub mod hydrate;

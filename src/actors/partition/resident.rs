@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 
 use super::budget::Budget;
+use super::context::Context;
 use super::entity::{Emit, EntityCore, page};
 use super::item::{Batch, NodeId, Origin};
 use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
-use super::shell::Context;
 use crate::actors::directory::Published;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};

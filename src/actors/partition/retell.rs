@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use super::context::Context;
 use super::ring::Ring;
-use super::shell::Context;
 use crate::actors::fold::{self, Entity, EntityState, FoldClock};
 use crate::actors::gateway::frames::StreamEvent;
 use crate::ids::{Offset, Seq};

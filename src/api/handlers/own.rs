@@ -226,6 +226,7 @@ mod tests {
         assert_eq!(own.behind(&user("a"), &stored, &halted).await, Err(Behind));
         let (later, raised) = (Arc::clone(&stored), partition(ROOMS as u16));
         tokio::spawn(async move {
+            // Pauses: the reader waits already; this runs on one thread, in a paused time.
             tokio::task::yield_now().await;
             later.raise(raised, Offset(1));
         });

@@ -4,7 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 
+use super::address::{Peer, network};
 use crate::config::Network;
+
+/// The network that a client comes from: of its connection, or whom a trusted proxy names.
+#[must_use]
+pub fn client_network(peer: &Peer, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    network(client_address(peer.address.ip(), headers, trusted))
+}
 
 /// The client's address. `X-Forwarded-For` is read from its end, as far as each hop is a trusted proxy: what stands before
 /// the first one that is not, anybody may have written.

@@ -38,7 +38,7 @@ mod tests;
 pub use address::{Peer, network, site};
 pub use backup::Backups;
 pub use error::HttpError;
-pub use forwarded::client_address;
+pub use forwarded::{client_address, client_network};
 pub use host::names_this_machine;
 pub use listener::{Listener, Options};
 pub use moving::Moving;

@@ -124,6 +124,7 @@ mod tests {
             let reading = tokio::spawn(async move {
                 let mut some = [0; 1024];
                 while other.read(&mut some).await.is_ok_and(|read| read > 0) {
+                    // Pauses: in a paused time, which is what is tested.
                     tokio::time::sleep(pause).await;
                 }
             });
@@ -141,6 +142,7 @@ mod tests {
         for _ in 0..3 {
             moving.write_all(&[0; 1024]).await.unwrap();
             moving.flush().await.unwrap();
+            // Pauses: in a paused time, which is what is tested.
             tokio::time::sleep(TIMEOUT * 10).await;
             other.read_exact(&mut [0; 1024]).await.unwrap();
         }

@@ -148,10 +148,12 @@ mod tests {
     /// How long the next wait takes if something comes after so long.
     async fn wait(patience: &Patience, heard_after: Option<Duration>) -> Duration {
         let start = Instant::now();
+        // Pauses: in a paused time, which is what is tested.
         let mut wait = patience.sleep(Duration::ZERO);
         if let Some(after) = heard_after {
             tokio::select! {
                 () = &mut wait => return start.elapsed(),
+                // Pauses: in a paused time, which is what is tested.
                 () = tokio::time::sleep(after) => patience.heard(),
             }
         }

@@ -1,10 +1,8 @@
 //! What all sessions of a node share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
 use uuid::Uuid;
 
 use super::channels::Channels;
@@ -12,7 +10,6 @@ use super::methods::Methods;
 use crate::actors::gateway::hub::Hub;
 use crate::api::auth::Verifier;
 use crate::api::failures::Failures;
-use crate::api::http::{self, Peer};
 use crate::api::protocol::FrameLimits;
 use crate::config::{Config, Network};
 use crate::env::{Clock, Env};
@@ -96,10 +93,10 @@ impl Server {
         Self { hub, verifier, methods, env, metrics, options, shutdown, failures, node, started }
     }
 
-    /// The network that a client comes from: of this connection, or whom a trusted proxy names.
+    /// Those whose word is taken for where a client comes from.
     #[must_use]
-    pub fn network(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
-        http::network(http::client_address(peer.address.ip(), headers, &self.options.trusted_proxies))
+    pub fn trusted_proxies(&self) -> &[Network] {
+        &self.options.trusted_proxies
     }
 
     /// Where what is not good is told of, however it came.

@@ -207,7 +207,7 @@ impl Endpoint {
             return Err(HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node goes down"));
         }
         let (guard, (writer, reader)) = (shutdown.guard(), pipe::pipe());
-        let network = peer.as_ref().map(|peer| self.server.network(peer, headers));
+        let network = peer.as_ref().map(|peer| http::client_network(peer, headers, self.server.trusted_proxies()));
         let driver = Driver::new(style, Arc::clone(&self.server), self.registry.enter(), writer, begun, network);
         tokio::spawn(async move {
             driver.run().await;

@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use self::driver::Driver;
-use super::http::{Heard, HttpError, Moving, Origins, Peer};
+use super::http::{self, Heard, HttpError, Moving, Origins, Peer};
 use super::protocol::Format;
 use super::session::Server;
 
@@ -52,7 +52,8 @@ async fn connect(
     if endpoint.server.shutdown().is_draining() {
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node goes down").into_response();
     }
-    let network = peer.as_ref().map(|peer| endpoint.server.network(peer, request.headers()));
+    let network =
+        peer.as_ref().map(|peer| http::client_network(peer, request.headers(), endpoint.server.trusted_proxies()));
     let upgrade = hyper::upgrade::on(&mut request);
     let (server, format) = (endpoint.server.clone(), agreed.format);
     let guard = server.shutdown().guard();

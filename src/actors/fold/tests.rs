@@ -1,0 +1,183 @@
+//! Time as the folds see it, and what lay too long on its way.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::actors::room::command::{Command, MaySend, RoomCommand, RoomKind};
+use crate::actors::room::tests::kit;
+use crate::storage::journal::record::RecordError;
+
+const NOW: Timestamp = Timestamp(kit::T0);
+
+fn of_room(room: RoomId, body: RoomCommand) -> Envelope {
+    room::payload::encode(&Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
+}
+
+#[test]
+fn fold_time_never_goes_back() {
+    let mut clock = FoldClock::new(Timestamp(5));
+    let times = [3, 7, 6, 7, 9].map(|at| clock.advance(Timestamp(at)));
+    assert_eq!(times.map(|now| now.fold.0), [5, 7, 7, 7, 9]);
+    assert_eq!(times.map(|now| now.append.0), [3, 7, 6, 7, 9]);
+    assert_eq!(clock.last(), Timestamp(9));
+}
+
+/// A direct chat of ann and bob with this time to live, and a function that folds: the append time from [`NOW`] on, in
+/// milliseconds, and what ann wishes.
+fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
+    let (ann, bob) = (kit::user("ann"), kit::user("bob"));
+    let room = RoomId::direct(&ann, &bob);
+    let create =
+        room::command::Create { ttl_ms, may_send: MaySend::Members, ..kit::create(RoomKind::Direct, "ann", &["bob"]) };
+    let (mut state, mut clock) = (RoomState::absent(room), FoldClock::default());
+    let mut fold = move |ms, body| {
+        let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
+        let command = Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 60_000, body };
+        let envelope = room::payload::encode(&command).placed(Timestamp(placed), 3);
+        fold_room(&mut state, clock.advance(Timestamp(append)), &envelope)
+    };
+    assert!(matches!(fold(0, RoomCommand::Create(create)), Outcome::Accepted(_)));
+    fold
+}
+
+fn say() -> RoomCommand {
+    RoomCommand::Send(kit::send("ann", None))
+}
+
+const HOUR: i64 = 3_600_000;
+
+#[test]
+fn a_chat_expires_by_the_journals_clock() {
+    let mut fold = chat(1_000);
+    assert!(matches!(fold(994, say()), Outcome::Accepted(_)));
+    assert_eq!(fold(1_000, say()), Outcome::Rejected(Reject::Expired));
+    assert!(matches!(fold(1_000, RoomCommand::Expire), Outcome::Accepted(_)));
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_one_record_mutes_nobody_and_ends_no_chat() {
+    for wrong in [HOUR, 24 * HOUR, 365 * 24 * HOUR, -HOUR, -24 * HOUR] {
+        let mut fold = chat(24 * HOUR as u64);
+        let mut accepted = |ms, body: RoomCommand| match fold(ms, body.clone()) {
+            Outcome::Accepted(event) => event.seq.0,
+            // The chat is over by then: refused while the clock says so, and there again once it does not.
+            Outcome::Rejected(Reject::Expired) if ms >= 24 * HOUR => 0,
+            other => panic!("{wrong} {ms} {body:?}: {other:?}"),
+        };
+        let before = accepted(500, say());
+        accepted(wrong, say());
+        let after = accepted(1_000, say());
+        accepted(2_000, kit::edit("ann", after, "better"));
+        accepted(2_000, kit::edit("ann", before, "better"));
+        accepted(3_000, kit::delete("ann", before));
+        accepted(23 * HOUR, say());
+        accepted(23 * HOUR + 1_000, RoomCommand::End { by: kit::user("ann") });
+    }
+}
+
+#[test]
+fn an_expiry_by_a_clock_that_is_ahead_comes_to_nothing_once_the_clock_is_right() {
+    let mut fold = chat(24 * HOUR as u64);
+    assert_eq!(fold(25 * HOUR, say()), Outcome::Rejected(Reject::Expired));
+    assert_eq!(fold(1_000, RoomCommand::Expire), Outcome::Ignored);
+    assert!(matches!(fold(2_000, say()), Outcome::Accepted(_)));
+}
+
+#[test]
+fn what_lay_too_long_on_its_way_is_a_ghost_whatever_the_clocks_say() {
+    let room = RoomId::open("news");
+    let old = |placed: u64, age_ms| of_room(room, RoomCommand::Expire).placed(Timestamp(placed), age_ms);
+    let fold = |append: u64, envelope: Envelope| {
+        let envelope = Envelope { ttl_ms: 60_000, ..envelope };
+        let mut clock = FoldClock::new(Timestamp(NOW.0 + 7 * 24 * 3_600_000));
+        fold_room(&mut RoomState::absent(room), clock.advance(Timestamp(append)), &envelope)
+    };
+    let stale = Outcome::Rejected(Reject::Stale);
+    assert_eq!(fold(NOW.0 + 60_001, old(NOW.0, 0)), stale, "in the producer's queue");
+    assert_eq!(fold(NOW.0, old(NOW.0, 60_001)), stale, "before");
+    assert_eq!(fold(NOW.0 + 1, old(NOW.0, 60_000)), stale, "together");
+    assert_ne!(fold(NOW.0, old(NOW.0, 60_000)), stale);
+    assert_ne!(fold(NOW.0 - 3_600_000, old(NOW.0, 0)), stale, "the clock went back on the way");
+}
+
+#[test]
+fn a_record_in_a_partition_of_others_belongs_to_nobody() {
+    let room = RoomId::open("news");
+    let envelope = of_room(room, RoomCommand::Expire);
+    assert_eq!(entity_in(room.partition(), &envelope), Some(Entity::Room(room)));
+    for partition in Partition::all().filter(|partition| *partition != room.partition()) {
+        assert_eq!(entity_in(partition, &envelope), None);
+    }
+}
+
+#[test]
+fn a_barrier_belongs_to_nobody_and_is_no_mistake() {
+    let record = barrier(Uuid::from_u128(3), NOW);
+    let envelope = Envelope::decode_record(&record).unwrap();
+    assert_eq!((entity_of(&envelope), envelope.id()), (None, Uuid::from_u128(3)));
+    let unknown = Envelope { kind: kinds::CONTROL_BARRIER + 1, ..envelope.clone() };
+    assert_eq!(entity_of(&unknown), None);
+    assert_ne!(control_digest(&envelope), control_digest(&unknown));
+    // The same kind can only be a barrier or a mistake, never both.
+    let mistaken = chain::control_digest(kinds::CONTROL_BARRIER, Some(Reject::Invalid));
+    assert_ne!(control_digest(&envelope), mistaken);
+}
+
+#[test]
+fn a_record_of_another_entity_is_invalid_and_changes_nothing() {
+    let envelope = of_room(RoomId::open("news"), RoomCommand::Expire);
+    let mut room = EntityState::room(RoomState::absent(RoomId::open("other")));
+    let mut user = EntityState::user(UserState::new(kit::user("ann")));
+    let (before_room, before_user) = (room.hash(), user.hash());
+    assert_eq!(room.fold(NOW, &envelope), EntityOutcome::Room(Outcome::Rejected(Reject::Invalid)));
+    assert_eq!(user.fold(NOW, &envelope), EntityOutcome::User(UserOutcome::Rejected(Reject::Invalid)));
+    assert_eq!((room.hash(), user.hash()), (before_room, before_user));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any envelope at all has a decision, and the same one for everybody.
+    #[test]
+    fn any_envelope_has_a_decision(
+        kind in prop_oneof![0..14u32, 998..1009u32, 1999..2003u32, any::<u32>()],
+        key in prop_oneof![vec(any::<u8>(), 0..20), vec(any::<u8>(), 16), Just(b"ann".to_vec())],
+        command_id in prop_oneof![vec(any::<u8>(), 16), vec(any::<u8>(), 0..20)],
+        payload in vec(any::<u8>(), 0..64),
+        times in (any::<u64>(), any::<u64>(), any::<u64>()),
+    ) {
+        let (issued_at_ms, ttl_ms, now) = times;
+        let envelope = Envelope {
+            kind, key: key.into(), command_id: command_id.into(), issued_at_ms, ttl_ms, payload: payload.into(),
+            placed_at_ms: issued_at_ms / 2, age_ms: issued_at_ms % 100_000,
+        };
+        let read = Envelope::decode_record(&envelope.encode_record()).unwrap();
+        prop_assert_eq!(&read, &envelope);
+        match entity_of(&envelope) {
+            None => prop_assert_eq!(control_digest(&envelope), control_digest(&read)),
+            Some(entity) => {
+                let (mut one, mut other) = (EntityState::absent(&entity), EntityState::absent(&entity));
+                prop_assert_eq!(one.entity(), entity);
+                let (here, there) = (one.fold(Timestamp(now), &envelope), other.fold(Timestamp(now), &read));
+                prop_assert_eq!(&here, &there);
+                prop_assert_eq!(here.digest(), there.digest());
+                prop_assert_eq!(one.hash(), other.hash());
+            }
+        }
+    }
+
+    /// Any bytes are a record or an error that halts; nothing panics.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..80)) {
+        let mut bytes = bytes;
+        if let Some(first) = bytes.first_mut() {
+            *first = crate::storage::journal::record::MAGIC;
+        }
+        let newer = bytes.get(1).is_some_and(|version| *version > crate::storage::journal::record::VERSION);
+        let read = Envelope::decode_record(&bytes.clone().into());
+        if newer && bytes.len() >= 6 {
+            prop_assert_eq!(read, Err(RecordError::NewerVersion(bytes[1])));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What all partitions of a node share: what they read and write, and what is counted of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::core::Options;
+use super::entity::Verdict;
+use super::item::NodeId;
+use super::memory::Memory;
+use crate::actors::clocks::Clocks;
+use crate::actors::directory::Directory;
+use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
+use crate::actors::halted::Halted;
+use crate::actors::marks::Marks;
+use crate::actors::trail::Trails;
+use crate::actors::workers::relay::Owed;
+use crate::env::Env;
+use crate::health::Check;
+use crate::ids::Partition;
+use crate::metrics::{Metrics, Reason};
+use crate::storage::journal::{AppendError, Appended, Journal};
+use crate::storage::store::Store;
+
+/// What all partitions of a node share.
+pub struct Context {
+    /// Clock and ids.
+    pub env: Env,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// How far each partition is folded here.
+    pub applied: Arc<Marks>,
+    /// How far each partition is stored.
+    pub stored: Arc<Marks>,
+    /// Sends a frame to a node's gateway.
+    pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
+    /// Sends something ephemeral to the listeners of another stream.
+    pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
+    /// Partitions that go no further.
+    pub halted: Halted,
+    /// What the relay has still to tell, by who caused it.
+    pub owed: Arc<Owed>,
+    /// Streams that may be told from the journal at a time.
+    pub retelling: Semaphore,
+    /// Bytes that rooms and users in memory may take.
+    pub memory: Arc<Memory>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Down once a partition is halted.
+    pub health: Check,
+    /// Whether the journal's clock can be believed.
+    pub clocks: Clocks,
+    /// What actors publish.
+    pub directory: Arc<Directory>,
+    /// The way of a few commands.
+    pub trails: Arc<Trails>,
+    /// Rules and bounds.
+    pub options: Options,
+}
+
+impl Context {
+    /// Appends to the journal, and counts what came of it.
+    pub(super) async fn append(&self, partition: Partition, records: Vec<Bytes>) -> Result<Appended, AppendError> {
+        let (begun, count) = (Instant::now(), records.len() as u64);
+        let bytes = records.iter().map(|record| record.len() as u64).sum();
+        let followed = self.trails.among(&records);
+        let report = self.journal.append(partition, records).await;
+        match &report {
+            Ok(_) => {
+                self.trails.appended(&followed);
+                self.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+                self.metrics.appended_records.inc_by(count);
+                self.metrics.appended_bytes.inc_by(bytes);
+            }
+            Err(error) => {
+                let reason = match error {
+                    AppendError::Refused(_) => "refused",
+                    AppendError::Unknown(_) => "unknown",
+                    AppendError::Closed(_) => "closed",
+                };
+                self.metrics.append_errors.get_or_create_owned(&Reason { reason }).inc();
+            }
+        }
+        report
+    }
+
+    /// Counts a decision.
+    pub fn count(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Accepted => {
+                self.metrics.messages_accepted.inc();
+            }
+            Verdict::Duplicate => {
+                self.metrics.messages_duplicate.inc();
+            }
+            Verdict::Rejected(reject) => {
+                let reason = Reason { reason: reject.name() };
+                self.metrics.messages_rejected.get_or_create_owned(&reason).inc();
+            }
+            Verdict::Ignored => {}
+        }
+    }
+}
