@@ -20,6 +20,7 @@ export const LANGUAGES = {
 export const PAGES = {
   'README.md': [
     { starts: 'cargo run --release', run: 'serve' },
+    { starts: 'make test', not: 'it is what runs this' },
     { starts: 'import { Centrifuge }', run: 'save', as: 'chat.mjs' },
     { starts: 'npm install --no-save', run: 'shell', says: /acknowledged as seq \d+/ },
     { starts: 'kervan config show --origin', run: 'shell', says: /# default/ },
