@@ -96,18 +96,18 @@ test('another file is a download with the bytes that were sent', async () => {
 test('a page that somebody calls a picture is saved, never opened', async () => {
   const bob = await tab('Bob');
   const json = { 'content-type': 'application/json' };
-  const signedIn = await fetch(`${server.url}/api/auth/development`, { method: 'POST', headers: json, body: '{"user":"alice"}' });
+  const signedIn = await fetch(`${server.url}api/auth/development`, { method: 'POST', headers: json, body: '{"user":"alice"}' });
   const authorization = `Bearer ${(await signedIn.json()).access_token}`;
-  const { rooms: [{ room }] } = await (await fetch(`${server.url}/api/chats`, { headers: { authorization } })).json();
+  const { rooms: [{ room }] } = await (await fetch(`${server.url}api/chats`, { headers: { authorization } })).json();
   const upload = async (name, bytes) => {
     const form = new FormData();
     form.append('chat', room);
     form.append('file', new Blob([bytes]), name);
-    return (await fetch(`${server.url}/api/uploads`, { method: 'POST', headers: { authorization }, body: form })).json();
+    return (await fetch(`${server.url}api/uploads`, { method: 'POST', headers: { authorization }, body: form })).json();
   };
   const [page, picture] = [await upload('sign-in.html', '<h1>Sign in again</h1>'), await upload('real.png', png(40, 20))];
   const lie = { ...picture, name: 'holiday.png', url: page.url };
-  await fetch(`${server.url}/api/chats/${room}/messages`, { method: 'POST', headers: { ...json, authorization },
+  await fetch(`${server.url}api/chats/${room}/messages`, { method: 'POST', headers: { ...json, authorization },
     body: JSON.stringify({ client_id: crypto.randomUUID(), type: 'image', body: '', metadata: { upload: lie } }) });
   const [download] = await Promise.all([bob.waitForEvent('download'), bob.getByRole('button', { name: 'Open holiday.png' }).click()]);
   assert.equal(download.suggestedFilename(), 'holiday.png');

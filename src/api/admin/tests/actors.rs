@@ -6,7 +6,7 @@ use super::rig::{KEY, Rig, path_of, texts};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::order::Order;
 use crate::ids::{Partition, RoomId, UserId};
-use crate::testing::found;
+use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tree_shows_everybody_once_whatever_the_pages() {
@@ -113,8 +113,13 @@ async fn a_restarted_partition_and_restarted_workers_lose_nothing() {
     .await;
     assert_eq!(sent["seq"], 2);
     rig.settle().await;
-    assert_eq!(rig.ok(&format!("/admin/partitions/{partition}")).await["restarts"], 1);
-    assert_eq!(rig.ok("/admin/actors/workers").await["actor"]["restarts"], 1);
+    until("the partition has begun anew", async || {
+        rig.ok(&format!("/admin/partitions/{partition}")).await["restarts"] == 1
+    })
+    .await;
+    // They end in order before they begin again.
+    until("the workers have begun anew", async || rig.ok("/admin/actors/workers").await["actor"]["restarts"] == 1)
+        .await;
     assert_eq!(rig.ok("/admin/overview").await["actor_restarts"], 0, "no alarm for what an operator wants");
 }
 

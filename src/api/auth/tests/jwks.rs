@@ -98,9 +98,10 @@ fn serve(mut stream: TcpStream, answer: &[u8], shared: &Shared) {
     }
     let line = String::from_utf8_lossy(&request).lines().next().unwrap().to_owned();
     shared.paths.lock().unwrap().push(line);
+    // Counted before it is answered: whoever has the answer looks at the count.
+    shared.requests.fetch_add(1, Ordering::SeqCst);
     // The client may hang up in the middle of what is too long for it.
     let _ = stream.write_all(answer);
-    shared.requests.fetch_add(1, Ordering::SeqCst);
     shared.served.notify_one();
 }
 
