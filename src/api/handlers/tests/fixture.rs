@@ -90,10 +90,11 @@ impl Fixture {
         Self { handlers, node, store, clock, online, journal, frames, next: 0, dir }
     }
 
-    /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more.
+    /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more, and what
+    /// it appends is in nobody's journal.
     pub async fn crash(self) -> Self {
-        self.store.set_open(false);
-        Self::over(self.journal.for_node(1), self.dir, self.clock, Rates::unbounded()).await
+        self.store.shut().await;
+        Self::over(self.journal.after_crash(1), self.dir, self.clock, Rates::unbounded()).await
     }
 
     /// The result of a method.

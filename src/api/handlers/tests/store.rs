@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
@@ -20,17 +20,25 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub struct Gated {
     inner: Arc<dyn Store>,
     open: watch::Sender<bool>,
+    /// Read while a commit is under way.
+    passing: RwLock<()>,
     down: AtomicBool,
 }
 
 impl Gated {
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, open: watch::Sender::new(true), down: AtomicBool::new(false) }
+        Self { inner, open: watch::Sender::new(true), passing: RwLock::default(), down: AtomicBool::new(false) }
     }
 
     /// Lets commits through, or holds them back.
     pub fn set_open(&self, open: bool) {
         self.open.send_replace(open);
+    }
+
+    /// Holds commits back, and waits for those under way.
+    pub async fn shut(&self) {
+        self.set_open(false);
+        drop(self.passing.write().await);
     }
 
     /// Whether everything fails.
@@ -50,8 +58,13 @@ impl Gated {
 impl Store for Gated {
     async fn commit(&self, commit: Commit) -> Result<()> {
         let mut open = self.open.subscribe();
-        open.wait_for(|open| *open).await.expect("the gate lives as long as the store");
-        self.inner()?.commit(commit).await
+        loop {
+            open.wait_for(|open| *open).await.expect("the gate lives as long as the store");
+            let _passing = self.passing.read().await;
+            if *open.borrow() {
+                return self.inner()?.commit(commit).await;
+            }
+        }
     }
 
     async fn watermarks(&self) -> Result<Vec<WatermarkRow>> {

@@ -39,10 +39,20 @@ impl MemoryJournal {
     /// An empty journal whose append times come from `clock`; the handle is node 0's.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::over(MemoryLog::new(), clock, 0)
+    }
+
+    fn over(log: MemoryLog, clock: Arc<dyn Clock>, node: Node) -> Self {
         let (fates, reads, held) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        let state = State { log: MemoryLog::new(), fates, reads, holding: false, held };
+        let state = State { log, fates, reads, holding: false, held };
         let shared = Shared { state: Mutex::new(state), clock, changes: watch::Sender::new(0) };
-        Self { shared: Arc::new(shared), node: 0 }
+        Self { shared: Arc::new(shared), node }
+    }
+
+    /// What another node finds when all that wrote here are gone at this moment: nothing of what they write later.
+    #[must_use]
+    pub fn after_crash(&self, node: Node) -> Self {
+        Self::over(self.state().log.after_crash(), Arc::clone(&self.shared.clock), node)
     }
 
     /// Another node's handle on the same log.

@@ -59,7 +59,7 @@ struct InFlight {
     detached: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     start: u64,
     durable: u64,
@@ -94,6 +94,12 @@ impl MemoryLog {
     pub fn new() -> Self {
         let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
         Self { logs, in_flight: BTreeMap::new(), next_ticket: 0, changes: 0, closed: false }
+    }
+
+    /// What it holds now, for whoever goes on when all that wrote to it are gone: what is in flight is lost.
+    #[must_use]
+    pub fn after_crash(&self) -> Self {
+        Self { logs: self.logs.clone(), changes: self.changes, ..Self::new() }
     }
 
     /// Sends `batch`. Nothing is written until it is settled or exposed.
