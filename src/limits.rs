@@ -164,8 +164,8 @@ pub const LISTED_PLACES: usize = 64;
 /// Bytes of a page of a room list, about; one larger line goes alone.
 pub const ROOM_LIST_BYTES: usize = 256 * 1024;
 /// Changes of one user, and users whom he named in them, that the store does not have or the relay has not told yet: some
-/// 300 ms of work. One heavier change goes alone.
-pub const SHARE: usize = 2_000;
+/// 150 ms of work. One heavier change goes alone.
+pub const SHARE: usize = 1_000;
 /// Users whose shares are remembered.
 pub const SHARES: usize = 16_384;
 /// Facts of one user from which on the relay says how many it holds.
@@ -176,7 +176,7 @@ pub const RELAY_ROWS: usize = 512;
 pub const RELAY_PARKED: usize = 32;
 /// Records of the relay that the store does not have yet: some 100 ms of the projector's work. Behind more of them
 /// everybody's facts would wait.
-pub const RELAY_AHEAD: usize = 1_024;
+pub const RELAY_AHEAD: usize = 256;
 /// Of those, records for one target.
 pub const RELAY_BATCH: usize = 32;
 /// Members of a fan-out that get rows of their own at a time.

@@ -30,7 +30,7 @@ type Lane = Option<UserId>;
 /// Rows that a lane gives before it is the next one's turn.
 const QUANTUM: usize = 4;
 /// Lanes that are asked for one answer: one that has nothing to give now costs time, too.
-const LANES: usize = 2 * limits::RELAY_AHEAD;
+const LANES: usize = 8 * limits::RELAY_AHEAD;
 /// Failures in a row after which a target does not rest any longer: 32 times the first rest.
 const REST_DOUBLINGS: u32 = 5;
 
