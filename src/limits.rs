@@ -174,7 +174,7 @@ pub const OWED: usize = 64;
 pub const RELAY_ROWS: usize = 512;
 /// Of those, rows for one target that takes nothing for now. More are read again when it does.
 pub const RELAY_PARKED: usize = 32;
-/// Records of the relay that the store does not have yet: some 100 ms of the projector's work. Behind more of them
+/// Records of the relay that the store does not have yet: some 25 ms of the projector's work. Behind more of them
 /// everybody's facts would wait.
 pub const RELAY_AHEAD: usize = 256;
 /// Of those, records for one target.
