@@ -77,7 +77,7 @@ impl SqliteAside {
         Self { pool: accounts.pool().clone() }
     }
 
-    /// Notifications of a user below `before`, the newest first.
+    /// Notifications of a user below `before`, the newest first, and how many are unread in all, at most 1,000: of one moment.
     ///
     /// # Errors
     /// The store; so for each of the following.
@@ -87,15 +87,19 @@ impl SqliteAside {
         before: Option<Uuid>,
         unread: bool,
         limit: u32,
-    ) -> Result<Vec<Notification>> {
+    ) -> Result<(Vec<Notification>, u64)> {
+        let mut moment = self.pool.begin().await.map_err(classify)?;
         let before = before.unwrap_or(Uuid::max());
         let rows = sqlx::query(if unread { LIST_UNREAD } else { LIST })
             .bind(user.as_str())
             .bind(before.as_bytes().as_slice())
             .bind(i64::from(limit))
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *moment)
             .await
             .map_err(classify)?;
+        let query = sqlx::query_scalar(UNREAD).bind(user.as_str());
+        let unread: i64 = query.fetch_one(&mut *moment).await.map_err(classify)?;
+        moment.commit().await.map_err(classify)?;
         let read = |row: &sqlx::sqlite::SqliteRow| -> std::result::Result<Notification, sqlx::Error> {
             Ok(Notification {
                 id: Uuid::from_slice(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?,
@@ -107,14 +111,8 @@ impl SqliteAside {
                 at: Timestamp(u64::try_from(row.try_get::<i64, _>(6)?).unwrap_or(0)),
             })
         };
-        rows.iter().map(|row| read(row).map_err(classify)).collect()
-    }
-
-    /// How many are unread; at most 1,000.
-    pub async fn unread(&self, user: &UserId) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar(UNREAD).bind(user.as_str()).fetch_one(&self.pool).await.map_err(classify)?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        let found: Result<_> = rows.iter().map(|row| read(row).map_err(classify)).collect();
+        Ok((found?, u64::try_from(unread).unwrap_or(0)))
     }
 
     /// Marks some as read; those of others stay as they are.

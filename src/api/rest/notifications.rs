@@ -145,10 +145,9 @@ async fn list(
     }
     rest.admit(&me.user, Cost::Question { rows: limit as usize })?;
     let stored = handlers::Error::from;
-    let mut found = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
+    let (mut found, unread) = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let unread = rest.aside.unread(&me.user).await.map_err(stored)?;
     Ok(Json(NotificationPage { notifications: found.into_iter().map(Into::into).collect(), unread, more }))
 }
 
