@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use axum::body::Bytes;
 use axum::extract::{Extension, FromRequest as _, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use super::address::Peer;
 use super::error::HttpError;
 use crate::api::admin::audit::{Audit, Line};
 use crate::api::failures::{Failures, Kind};
+use crate::api::protocol::shape::read_object;
 use crate::config::Secret;
 use crate::env::Env;
 use crate::storage::upkeep::Upkeep;
@@ -88,9 +90,16 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
         return HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     }
     // Only now: whoever has no key has nothing of his read.
-    let dir = match Json::<Wanted>::from_request(request, &()).await {
-        Ok(Json(Wanted { dir })) => dir,
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
         Err(refused) => return HttpError::new(refused.status(), "bad_request", refused.body_text()).into_response(),
+    };
+    let dir = match read_object(&body) {
+        Ok(Wanted { dir }) => dir,
+        Err(error) => {
+            let why = format!("the body: {error}");
+            return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();
+        }
     };
     let Some(upkeep) = backups.upkeep.get().cloned() else {
         let why = "the server is starting: try again in a moment";

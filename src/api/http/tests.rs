@@ -158,7 +158,9 @@ async fn a_backup_takes_the_key_and_an_engine() {
         assert_eq!(ask(shown, r#"{"dir":"/x"}"#).await, StatusCode::UNAUTHORIZED, "{shown:?}");
     }
     assert_eq!(ask("Bearer key", r#"{"dir":"/x"}"#).await, StatusCode::SERVICE_UNAVAILABLE, "it is starting");
-    assert_eq!(ask("Bearer key", r#"{"dri":"/x"}"#).await, StatusCode::UNPROCESSABLE_ENTITY);
+    for body in [r#"{"dri":"/x"}"#, r#"["/x"]"#, r#"{"dir":5}"#, "", "{"] {
+        assert_eq!(ask("Bearer key", body).await, StatusCode::BAD_REQUEST, "{body}");
+    }
 }
 
 #[tokio::test]
