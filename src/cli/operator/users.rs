@@ -89,8 +89,9 @@ enum What {
     },
 }
 
-const USERS: [Column; 6] = [
+const USERS: [Column; 7] = [
     ("id", "/id", As::Plain),
+    ("name", "/name", As::Plain),
     ("sessions", "/sessions", As::Plain),
     ("banned", "/banned", As::Plain),
     ("resident", "/resident", As::Plain),
