@@ -57,6 +57,8 @@ export class Chat {
   private readonly asked = new Set<string>();
   private typed = 0;
   private marking: ReturnType<typeof setTimeout> | undefined;
+  // Rooms whose marks moved and are not told yet: one may look at several within that time.
+  private readonly unmarked = new Set<string>();
   private asking: ReturnType<typeof setTimeout> | undefined;
   private readonly delivered: Record<string, number> = {};
   private readonly timers: ReturnType<typeof setInterval>[] = [];
@@ -317,11 +319,16 @@ export class Chat {
     const room = this.room.value;
     if (!room || document.hidden || seq <= room.read_seq) return;
     this.readTo(room.room, seq);
-    this.marking ??= setTimeout(() => {
-      this.marking = undefined;
-      const marked = this.rooms.value.find(({ room: id }) => id === room.room);
-      if (marked) void this.rpc('read.mark', { room: marked.room, seq: marked.read_seq }).catch(() => undefined);
-    }, MARK_MS);
+    this.unmarked.add(room.room);
+    this.marking ??= setTimeout(() => this.tellMarks(), MARK_MS);
+  }
+
+  private tellMarks() {
+    this.marking = undefined;
+    for (const { room, read_seq } of this.rooms.value) {
+      if (this.unmarked.has(room)) void this.rpc('read.mark', { room, seq: read_seq }).catch(() => undefined);
+    }
+    this.unmarked.clear();
   }
 
   // How far a message of one's own came.

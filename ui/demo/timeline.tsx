@@ -220,8 +220,11 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
   const fate = mine ? chat.fate(room.room, message.seq) : undefined;
   const body = deleted ? 'This message was deleted.' : change?.body ?? message.body;
 
-  // The whole editor is on the screen, its buttons too.
-  useLayoutEffect(() => { form.current?.scrollIntoView({ block: 'nearest' }); }, [editing !== undefined]);
+  // The editor has the focus at once (autofocus would come a frame later), and all of it is on the screen, its buttons too.
+  useLayoutEffect(() => {
+    form.current?.querySelector('textarea')?.focus({ preventScroll: true });
+    form.current?.scrollIntoView({ block: 'nearest' });
+  }, [editing !== undefined]);
 
   function close() {
     setEditing(undefined);
@@ -243,7 +246,7 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
         {!mine && !grouped && room.kind !== 'direct' && <strong class="who" dir="auto">{who}</strong>}
         {editing !== undefined ? (
           <form ref={form} onSubmit={save} onKeyDown={event => { if (event.key === 'Escape') close(); }}>
-            <textarea value={editing} rows={2} dir="auto" aria-label="Edit the message" autofocus
+            <textarea value={editing} rows={2} dir="auto" aria-label="Edit the message"
               onInput={event => setEditing(event.currentTarget.value)}
               onKeyDown={event => { if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) save(event); }} />
             <footer><button type="button" onClick={close}>Cancel</button><button class="primary">Save</button></footer>
