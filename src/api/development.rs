@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use crate::api::accounts::{Accounts, Refusal};
-use crate::api::handlers::{self, Caller, Handlers, Method};
+use crate::api::operations::{self, Caller, Handlers, Method};
 use crate::ids::UserId;
 
 /// Users that one may sign in as without a password.
@@ -28,7 +28,7 @@ const LINES: [(&str, &str); 5] = [
 pub enum NotMade {
     /// The room or a line.
     #[error(transparent)]
-    Chat(#[from] handlers::Error),
+    Chat(#[from] operations::Error),
     /// An account.
     #[error(transparent)]
     Account(#[from] Refusal),

@@ -17,8 +17,8 @@ use crate::actors::partition::verified::Rule;
 use crate::api::accounts::{self, Accounts};
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
 use crate::api::development;
-use crate::api::handlers::{self, Handlers};
 use crate::api::http::Origins;
+use crate::api::operations::{self, Handlers};
 use crate::api::protocol::codes::Disconnect;
 use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder, Server};
@@ -184,7 +184,7 @@ impl Engine {
         node.replayed().await;
         let online = Arc::clone(&hub);
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
-        let handlers = Arc::new(Handlers::new(Arc::clone(&node), handlers::Options::new(&config), online));
+        let handlers = Arc::new(Handlers::new(Arc::clone(&node), operations::Options::new(&config), online));
         let rows = account_rows(&config)?;
         let aside = SqliteAside::beside(&rows);
         let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);

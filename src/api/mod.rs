@@ -2,16 +2,13 @@
 
 pub mod accounts;
 pub mod admin;
-pub mod answer;
 pub mod auth;
 pub mod development;
 pub mod engine;
 pub mod failures;
-pub mod handlers;
 pub mod http;
+pub mod operations;
 pub mod protocol;
-pub mod publication;
-pub mod publish_data;
 pub mod rest;
 mod schema;
 pub mod session;

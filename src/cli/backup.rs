@@ -11,7 +11,7 @@ use kervan::config::Config;
 use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
 
-use super::{Refused, Settings, door, print, sources};
+use super::{Refused, Settings, admin_file, print, sources};
 
 #[derive(Args)]
 pub(super) struct Request {
@@ -52,7 +52,8 @@ fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {
 
 /// Asks the server that holds the data folder. It takes as long as it takes.
 fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<(u64, u64)> {
-    let Some((address, key)) = door::find(data).with_context(|| format!("{held}; its address can't be read"))? else {
+    let Some((address, key)) = admin_file::find(data).with_context(|| format!("{held}; its address can't be read"))?
+    else {
         return Err(
             Refused(format!("{held}, and it does not say where it listens: try again when it has started")).into()
         );

@@ -12,10 +12,10 @@ use clap::{Args, Parser, Subcommand};
 use kervan::config::Problems;
 use operator::{Output, Run as _, Said};
 
+mod admin_file;
 mod backup;
 mod banner;
 mod config;
-mod door;
 mod health;
 mod logging;
 mod migrate;

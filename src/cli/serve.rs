@@ -23,7 +23,7 @@ use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
 use super::telemetry::Telemetry;
-use super::{Refused, Settings, banner, door, logging, open_files, print, rights, sources, token};
+use super::{Refused, Settings, admin_file, banner, logging, open_files, print, rights, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load_to_serve(settings)?;
@@ -43,7 +43,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     // From here on a signal is a wish to drain, also while starting.
     let mut signals = Signals::new().context("signal handlers")?;
     let lock = DataLock::acquire(&config.data.dir).map_err(|error| Refused(error.to_string()))?;
-    door::clear(&config.data.dir).context("the address of the server before")?;
+    admin_file::clear(&config.data.dir).context("the address of the server before")?;
     let public = bind(config.server.public_address(), "port", "--port or PORT").await?;
     let admin = bind(config.server.admin_address(), "admin port", "KERVAN_SERVER__ADMIN_PORT").await?;
     let (public_address, admin_address) = (public.address(), admin.address());
@@ -62,7 +62,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let metrics = Arc::new(Metrics::new());
     let health = Health::new(shutdown.clone());
     let starting = health.check("engine");
-    let key = door::key();
+    let key = admin_file::key();
     let backups = Arc::new(Backups::new(key.clone()));
     let operators = Arc::new(Admin::new(admin::Given {
         loaded: loaded.clone(),
@@ -97,7 +97,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     if let Some(telemetry) = telemetry {
         telemetry.follow(&engine.node().context().trails);
     }
-    let door = door::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
+    let door = admin_file::announce(&config.data.dir, admin_address, &key).context("saying where the admin port is")?;
     if config.auth.is_development()
         && let Err(error) = engine.provide_development().await
     {

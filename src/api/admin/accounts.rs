@@ -6,9 +6,9 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::asked::Body;
+use super::extract::Body;
 use super::guard::Who;
-use super::people::{Closed, user_of};
+use super::users::{Closed, user_of};
 use super::{Admin, Shared};
 use crate::api::accounts::{Names, Refusal};
 use crate::api::http::HttpError;

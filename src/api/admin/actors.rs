@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::asked::{Params, bad, not_found, page_size};
+use super::extract::{Params, bad, not_found, page_size};
 use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
 use super::{Admin, Live, Shared};
 use super::{names, partitions};

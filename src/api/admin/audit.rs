@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Page, Params, bad, page_size};
+use super::extract::{Page, Params, bad, page_size};
 use super::guard::Who;
 use super::{Admin, Shared};
 use crate::api::http::HttpError;

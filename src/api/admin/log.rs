@@ -16,7 +16,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::Shared;
-use super::asked::{Params, bad, page_size};
+use super::extract::{Params, bad, page_size};
 use crate::api::http::HttpError;
 use crate::env::Clock;
 use crate::ids::Timestamp;

@@ -8,27 +8,26 @@
 //! |---|---|
 //! | here | what the routes share, and the list of routes |
 //! | [`guard`] | who may ask |
-//! | `asked` | parameters, pages and errors |
+//! | `extract` | parameters, pages and errors |
 //! | [`audit`] | who did what |
 //! | `tree` | the names of actors, and the walk over them |
-//! | `actors`, `acts` | actors: list, detail, stop and the like |
-//! | `rooms`, `people`, `sessions` | what they are named after |
+//! | `actors`, `actions` | actors: list, detail, stop and the like |
+//! | `rooms`, `users`, `sessions` | what they are named after |
 //! | `accounts`, `moderation` | what is done to accounts, and in rooms |
 //! | `partitions`, `overview`, `settings` | the node's state and its configuration |
 //! | [`log`], `warnings`, `traces` | log lines, what deserves a look, the way of a few commands |
 //!
 mod accounts;
+mod actions;
 mod actors;
-mod acts;
-mod asked;
 pub mod audit;
+mod extract;
 pub mod guard;
 pub mod log;
 mod moderation;
 mod names;
 mod overview;
 mod partitions;
-mod people;
 mod rooms;
 mod sessions;
 mod settings;
@@ -36,6 +35,7 @@ mod settings;
 mod tests;
 mod traces;
 mod tree;
+mod users;
 mod warnings;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -54,8 +54,8 @@ use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
 use crate::api::engine::Engine;
 use crate::api::failures::Failures;
-use crate::api::handlers::Handlers;
 use crate::api::http::{self, HttpError};
+use crate::api::operations::Handlers;
 use crate::config::Loaded;
 use crate::env::Env;
 use crate::epoch::History;
@@ -171,7 +171,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/admin/overview", get(overview::overview))
         .route("/admin/actors", get(actors::list))
-        .route("/admin/actors/{*path}", get(actors::detail).post(acts::act))
+        .route("/admin/actors/{*path}", get(actors::detail).post(actions::act))
         .route("/admin/partitions", get(partitions::list))
         .route("/admin/partitions/{number}", get(partitions::detail))
         .route("/admin/rooms", get(rooms::list))
@@ -181,13 +181,13 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/rooms/{room}/messages/{seq}", delete(moderation::delete))
         .route("/admin/rooms/{room}/end", post(moderation::end))
         .route("/admin/rooms/{room}/kick", post(moderation::kick))
-        .route("/admin/users", get(people::list).post(accounts::create))
-        .route("/admin/users/{user}", get(people::detail).delete(accounts::remove))
+        .route("/admin/users", get(users::list).post(accounts::create))
+        .route("/admin/users/{user}", get(users::detail).delete(accounts::remove))
         .route("/admin/users/{user}/password", post(accounts::password))
-        .route("/admin/users/{user}/disconnect", post(people::disconnect))
-        .route("/admin/users/{user}/ban", post(people::ban))
-        .route("/admin/users/{user}/unban", post(people::unban))
-        .route("/admin/users/{user}/sign-out", post(people::sign_out))
+        .route("/admin/users/{user}/disconnect", post(users::disconnect))
+        .route("/admin/users/{user}/ban", post(users::ban))
+        .route("/admin/users/{user}/unban", post(users::unban))
+        .route("/admin/users/{user}/sign-out", post(users::sign_out))
         .route("/admin/sessions", get(sessions::list))
         .route("/admin/sessions/{client}", get(sessions::detail))
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))

@@ -3,7 +3,7 @@
 //! Rows can only be read by id, so a search looks at a bounded number of them and says from where to go on.
 
 use super::Live;
-use super::asked::{Page, stored};
+use super::extract::{Page, stored};
 use super::tree::ActorId;
 use crate::api::http::HttpError;
 use crate::ids::{RoomId, UserId};

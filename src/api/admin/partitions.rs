@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 
-use super::asked::not_found;
+use super::extract::not_found;
 use super::{Live, Shared};
 use crate::actors::node::THIS_NODE;
 use crate::api::http::HttpError;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::asked::{Page, Params, bad, not_found, page_size, stored};
+use super::extract::{Page, Params, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
 use super::{Live, Shared};

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Shared;
-use super::asked::{Body, Page, Params, bad, not_found, page_size};
+use super::extract::{Body, Page, Params, bad, not_found, page_size};
 use super::guard::Who;
-use super::people::Farewell;
+use super::users::Farewell;
 use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::order::Order;
 use crate::api::http::HttpError;

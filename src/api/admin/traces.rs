@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Shared;
-use super::asked::{Body, Params, bad, conflict, page_size};
+use super::extract::{Body, Params, bad, conflict, page_size};
 use super::guard::Who;
 use crate::actors::fold::Entity;
 use crate::actors::trail::Trail;

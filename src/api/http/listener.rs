@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use super::Moving;
 use super::address::{Connections, Peer, Refusal};
 use super::error::HttpError;
-use super::linger::linger;
+use super::lingering_close::linger;
 use super::manners;
 use super::patience::{Heard, Patience};
 use super::seats::{Seat, Seats};

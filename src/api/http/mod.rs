@@ -21,7 +21,7 @@ mod backup;
 mod error;
 mod forwarded;
 mod host;
-mod linger;
+mod lingering_close;
 mod listener;
 mod manners;
 mod moving;

@@ -12,11 +12,14 @@
 pub mod codes;
 mod command;
 mod encode;
+pub mod error_map;
 mod frame;
 mod json_in;
 mod json_out;
 pub(in crate::api) mod json_write;
 pub mod payload;
+pub mod publication;
+pub mod publish;
 mod push;
 mod reply;
 pub(in crate::api) mod shape;

@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::api::handlers::Method;
-use crate::api::handlers::input::{
+use crate::api::operations::Method;
+use crate::api::operations::input::{
     AtSeq, Create, Delete, Device, Edit, History, InRoom, List, Members, Message, Preferences, Presence, Update,
     UserInRoom, Whom,
 };
-use crate::api::handlers::view::{
+use crate::api::operations::view::{
     Created, Done, Happened, HistoryPage, Marked, MemberPage, PreferencesView, PresencePage, RoomPage, RoomView, Sent,
 };
 
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_type_of_publication_is_the_code_s_own() {
-        let source = include_str!("../publication.rs");
+        let source = include_str!("../protocol/publication.rs");
         for name in IN_ROOMS.iter().chain(&TO_USERS) {
             assert!(source.contains(&format!("\"{name}\"")), "{name} is published by nothing");
         }

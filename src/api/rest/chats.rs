@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Asked, At, Body, Me, Refused, Rest};
-use crate::api::handlers::input::{Create, InRoom, Kind, List, RoomRef, Senders, Ttl, Update};
-use crate::api::handlers::view::{Created, Happened, RoomPage, RoomView};
+use crate::api::operations::input::{Create, InRoom, Kind, List, RoomRef, Senders, Ttl, Update};
+use crate::api::operations::view::{Created, Happened, RoomPage, RoomView};
 use crate::ids::{ClientId, RoomId, UserId};
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::actors::room::Reject;
 use crate::api::accounts::Refusal;
-use crate::api::handlers;
 use crate::api::http::HttpError;
+use crate::api::operations;
 use crate::storage::accounts::AccountError;
 
 /// Why a request has no result.
@@ -55,9 +55,9 @@ impl IntoResponse for Refused {
     }
 }
 
-impl From<handlers::Error> for Refused {
-    fn from(error: handlers::Error) -> Self {
-        use handlers::Error;
+impl From<operations::Error> for Refused {
+    fn from(error: operations::Error) -> Self {
+        use operations::Error;
         let (status, code) = status_and_code(&error);
         let message = match &error {
             Error::Rejected(Reject::NoRoom | Reject::NotMember) => {
@@ -104,14 +104,14 @@ impl From<AccountError> for Refused {
             AccountError::UsernameTaken => (StatusCode::CONFLICT, "username_taken"),
             AccountError::EmailTaken => (StatusCode::CONFLICT, "email_taken"),
             AccountError::Unknown => (StatusCode::NOT_FOUND, "not_found"),
-            AccountError::Store(store) => return handlers::Error::from(store.clone()).into(),
+            AccountError::Store(store) => return operations::Error::from(store.clone()).into(),
         };
         Self(HttpError::new(status, code, error.to_string()))
     }
 }
 
-fn status_and_code(error: &handlers::Error) -> (StatusCode, &'static str) {
-    use handlers::Error;
+fn status_and_code(error: &operations::Error) -> (StatusCode, &'static str) {
+    use operations::Error;
     match error {
         Error::UnknownMethod => (StatusCode::NOT_FOUND, "not_found"),
         Error::BadRequest(_) | Error::Data(_) => (StatusCode::BAD_REQUEST, "bad_request"),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_tell_a_missing_chat_from_one_he_is_not_in() {
-        let of = |reject| Refused::from(handlers::Error::Rejected(reject)).0;
+        let of = |reject| Refused::from(operations::Error::Rejected(reject)).0;
         let (missing, foreign) = (of(Reject::NoRoom), of(Reject::NotMember));
         assert_eq!(format!("{missing:?}"), format!("{foreign:?}"));
         assert_eq!(missing.status(), StatusCode::NOT_FOUND);

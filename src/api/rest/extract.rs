@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::{Refused, Rest};
 use crate::api::auth::{TokenError, Verified};
 use crate::api::failures::Kind;
-use crate::api::handlers::Caller;
-use crate::api::handlers::input;
 use crate::api::http::{self, HttpError};
+use crate::api::operations::Caller;
+use crate::api::operations::input;
 use crate::ids::UserId;
 
 /// The user whom the bearer token names.
@@ -94,7 +94,7 @@ impl FromRequestParts<Rest> for SignedIn {
         })?;
         match verified.user {
             Some(user) => Ok(Self { user, sign_in: verified.sign_in }),
-            None => Err(crate::api::handlers::Error::Anonymous.into()),
+            None => Err(crate::api::operations::Error::Anonymous.into()),
         }
     }
 }

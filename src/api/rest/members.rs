@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Asked, At, Body, Me, Refused, Rest};
-use crate::api::handlers::input::{Members, RoomRef, UserInRoom};
-use crate::api::handlers::view::{Happened, MemberPage};
+use crate::api::operations::input::{Members, RoomRef, UserInRoom};
+use crate::api::operations::view::{Happened, MemberPage};
 use crate::ids::{RoomId, UserId};
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {

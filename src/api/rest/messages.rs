@@ -10,9 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Asked, At, Body, Me, Refused, Rest};
-use crate::api::handlers::input::{AtSeq, Delete, Edit, History, InRoom, Message, RoomRef};
-use crate::api::handlers::view::{Done, Happened, HistoryPage, Marked, Sent};
 use crate::api::http::HttpError;
+use crate::api::operations::input::{AtSeq, Delete, Edit, History, InRoom, Message, RoomRef};
+use crate::api::operations::view::{Done, Happened, HistoryPage, Marked, Sent};
 use crate::ids::{ClientId, DeviceId, RoomId};
 
 /// Stands for the client id where the body has none.

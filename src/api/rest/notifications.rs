@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{Asked, Body, Me, Refused, Rest};
-use crate::api::handlers::admission::Cost;
-use crate::api::handlers::view::json;
-use crate::api::handlers::{self, input};
 use crate::api::http::HttpError;
+use crate::api::operations::admission::Cost;
+use crate::api::operations::view::json;
+use crate::api::operations::{self, input};
 use crate::api::protocol::shape::objects;
 use crate::ids::{RoomId, Timestamp};
 use crate::storage::aside::{AnalyticsEvent, Notification};
@@ -144,7 +144,7 @@ async fn list(
         return Err(bad(format!("limit is 1 to {MOST}")));
     }
     rest.admit(&me.user, Cost::Question { rows: limit as usize })?;
-    let stored = handlers::Error::from;
+    let stored = operations::Error::from;
     let (mut found, unread) = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -157,12 +157,12 @@ async fn list(
 async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> Result<StatusCode, Refused> {
     let Seen { ids, all, up_to } = seen;
     if ids.len() > MOST as usize {
-        return Err(handlers::Error::TooMany { what: "ids", max: MOST as usize }.into());
+        return Err(operations::Error::TooMany { what: "ids", max: MOST as usize }.into());
     }
     rest.admit(&me.user, Cost::CHANGE)?;
     match (all, ids.is_empty()) {
-        (true, true) => rest.aside.read_all(&me.user, up_to).await.map_err(handlers::Error::from)?,
-        (false, false) => rest.aside.read(&me.user, &ids).await.map_err(handlers::Error::from)?,
+        (true, true) => rest.aside.read_all(&me.user, up_to).await.map_err(operations::Error::from)?,
+        (false, false) => rest.aside.read(&me.user, &ids).await.map_err(operations::Error::from)?,
         (true, false) => return Err(bad("ids or all, not both".to_owned())),
         (false, true) => return Err(bad("say which: ids, or all".to_owned())),
     }
@@ -178,7 +178,7 @@ async fn take(
     Body(NewEvents { events }): Body<NewEvents>,
 ) -> Result<(StatusCode, Json<Taken>), Refused> {
     if events.len() > MOST as usize {
-        return Err(handlers::Error::TooMany { what: "events", max: MOST as usize }.into());
+        return Err(operations::Error::TooMany { what: "events", max: MOST as usize }.into());
     }
     let bytes = events.iter().map(|event| event.kind.len() + event.data.as_ref().map_or(0, |data| data.get().len()));
     rest.admit(&me.user, Cost::CHANGE.with_bytes(bytes.sum()))?;
@@ -200,7 +200,7 @@ async fn take(
             at: now,
         });
     }
-    rest.aside.take_events(&rows).await.map_err(handlers::Error::from)?;
+    rest.aside.take_events(&rows).await.map_err(operations::Error::from)?;
     Ok((StatusCode::ACCEPTED, Json(Taken { accepted: rows.len() })))
 }
 

@@ -11,9 +11,9 @@ use utoipa_axum::routes;
 
 use super::extract::WithIds;
 use super::{At, Body, Me, Refused, Rest};
-use crate::api::handlers::admission::Cost;
-use crate::api::handlers::input::Preferences;
 use crate::api::http::HttpError;
+use crate::api::operations::admission::Cost;
+use crate::api::operations::input::Preferences;
 use crate::ids::{Timestamp, UserId};
 use crate::storage::accounts::{Account, AccountError, Profile};
 

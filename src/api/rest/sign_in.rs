@@ -17,9 +17,9 @@ use super::{At, Body, Refused, Rest};
 use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
 use crate::api::failures::Kind;
-use crate::api::handlers;
-use crate::api::handlers::admission::{Cost, Payer};
 use crate::api::http::{self, HttpError};
+use crate::api::operations;
+use crate::api::operations::admission::{Cost, Payer};
 use crate::config::Secret;
 use crate::ids::{Timestamp, UserId};
 use crate::storage::accounts::Profile;
@@ -247,7 +247,7 @@ async fn refresh(
     Body(Refresh { refresh_token }): Body<Refresh>,
 ) -> Result<Json<SignedInAs>, Refused> {
     let admit = |user: &UserId| match rest.handlers.admission().admit(&Payer::of(user, None), Cost::CHANGE) {
-        Err(handlers::Error::TooManyRequests { retry_after_ms, .. }) => Err(retry_after_ms),
+        Err(operations::Error::TooManyRequests { retry_after_ms, .. }) => Err(retry_after_ms),
         Ok(()) | Err(_) => Ok(()),
     };
     let refreshed = rest.accounts.refresh(&refresh_token, http::network(address), admit).await;

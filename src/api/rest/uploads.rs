@@ -20,9 +20,9 @@ use uuid::Uuid;
 
 use super::{At, Me, Refused, Rest};
 use crate::actors::room::Reject;
-use crate::api::handlers::admission::Cost;
-use crate::api::handlers::{self, Caller};
 use crate::api::http::HttpError;
+use crate::api::operations::admission::Cost;
+use crate::api::operations::{self, Caller};
 use crate::api::uploads::{Incoming, Place, disposition, small_type};
 use crate::ids::RoomId;
 use crate::storage::uploads::{Part, Upload, UploadError};
@@ -114,7 +114,7 @@ impl From<UploadError> for Refused {
                 let told = "the files can't be reached now";
                 HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", told).retry_after(1_000).into()
             }
-            UploadError::Store(error) => handlers::Error::from(error).into(),
+            UploadError::Store(error) => operations::Error::from(error).into(),
         }
     }
 }
@@ -176,7 +176,7 @@ impl Rest {
         let upload = self.uploads.get(id).await?.ok_or_else(absent)?;
         match self.handlers.require_member(caller, upload.chat).await {
             Ok(()) => Ok(upload),
-            Err(handlers::Error::Rejected(Reject::NoRoom | Reject::NotMember)) => Err(absent()),
+            Err(operations::Error::Rejected(Reject::NoRoom | Reject::NotMember)) => Err(absent()),
             Err(other) => Err(other.into()),
         }
     }

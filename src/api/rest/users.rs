@@ -10,9 +10,9 @@ use utoipa_axum::routes;
 
 use super::extract::WithIds;
 use super::{At, Body, Me, Refused, Rest};
-use crate::api::handlers::input::{Device, Presence, Whom};
-use crate::api::handlers::view::{Done, PresencePage};
 use crate::api::http::HttpError;
+use crate::api::operations::input::{Device, Presence, Whom};
+use crate::api::operations::view::{Done, PresencePage};
 use crate::ids::{DeviceId, UserId};
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {

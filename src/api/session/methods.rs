@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
-use crate::api::publish_data::Open;
+use crate::api::protocol::publish::Open;
 use crate::ids::{DeviceId, RoomId, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;

@@ -13,7 +13,7 @@
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
 //! | `publish`, [`history`], `presence` | commands about a channel |
 //! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
-//! | `told` | what a back end wishes of this connection |
+//! | `server_side` | what a back end wishes of this connection |
 //! | [`methods`] | the seam to the chat's operations |
 //! | `pace` | who does not read what is sent to him |
 //! | `push` | how the hub's events look on the wire |
@@ -30,8 +30,8 @@ mod publish;
 mod push;
 mod refresh;
 mod server;
+mod server_side;
 mod subscribe;
-mod told;
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -11,9 +11,9 @@ use super::channels::Channel;
 use super::methods::Asker;
 use crate::actors::gateway::hub::Presence;
 use crate::api::protocol::codes::ErrorCode;
+use crate::api::protocol::publication::publisher;
+use crate::api::protocol::publish::Open;
 use crate::api::protocol::{Error, PublishRequest, PublishResult, Reply, ReplyBody, RpcRequest, RpcResult};
-use crate::api::publication::publisher;
-use crate::api::publish_data::Open;
 use crate::config::Publish;
 use crate::storage::journal::record::Addressed;
 

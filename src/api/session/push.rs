@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::actors::gateway::frames::{Ephemeral, StreamEvent};
 use crate::actors::gateway::hub::{Encode, Presence, Wire};
+use crate::api::protocol::publication::{ephemeral_publication, stream_publication};
 use crate::api::protocol::{ClientInfo, Format, Join, Leave, Push, PushBody, append, encode_push};
-use crate::api::publication::{ephemeral_publication, stream_publication};
 
 /// The wire of a format, as the hub calls it.
 #[must_use]

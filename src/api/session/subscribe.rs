@@ -13,14 +13,14 @@ use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::{StreamKey, Subscription, Wishes};
 use crate::actors::gateway::outbox::Signal;
-use crate::api::answer::denial_error;
 use crate::api::auth::{Grant, TokenSub};
 use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
+use crate::api::protocol::error_map::denial_error;
+use crate::api::protocol::publication::stream_publication;
 use crate::api::protocol::{
     Error, Push, PushBody, Reply, ReplyBody, SubscribeRequest, SubscribeResult, UnsubscribeResult, encode_push,
     subscription_flag,
 };
-use crate::api::publication::stream_publication;
 use crate::epoch::History;
 use crate::ids::{Seq, Timestamp};
 use crate::limits;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::api::rest::tests::rig::Rig;
+use crate::api::rest::tests::support::Rig;
 use crate::testing::{until, within};
 
 /// A request whose answer does not end.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::ask::{Server, done, encoded, encoded_path, json as write_json, show};
+use super::admin_client::{Server, done, encoded, encoded_path, json as write_json, show};
 use super::confirm::Confirm;
 use super::table::{As, Column, details};
 use super::tree::tree;

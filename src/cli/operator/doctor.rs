@@ -17,7 +17,7 @@ use kervan::env::SystemClock;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
-use super::ask::{Server, json as write_json};
+use super::admin_client::{Server, json as write_json};
 use super::{Here, Output, Run};
 use crate::cli::{print, rights, sources};
 

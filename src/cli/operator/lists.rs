@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::ask::{Server, encoded, json as write_json, show};
+use super::admin_client::{Server, encoded, json as write_json, show};
 use super::table::{As, Column, details};
 use super::{Asking, Output, Run};
 use crate::cli::print;

@@ -4,7 +4,7 @@
 //! `--token`, one on another machine.
 
 mod actors;
-mod ask;
+mod admin_client;
 mod bench;
 mod completions;
 mod confirm;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 pub(super) use actors::Actors;
-pub(super) use ask::Said;
+pub(super) use admin_client::Said;
 pub(super) use bench::Bench;
 pub(super) use completions::Completions;
 pub(super) use doctor::Doctor;

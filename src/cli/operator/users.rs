@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::ask::{Server, done, encoded};
+use super::admin_client::{Server, done, encoded};
 use super::confirm::{Confirm, password};
 use super::lists::{One, Page};
 use super::table::{As, Column};

@@ -1,7 +1,7 @@
 //! The routes over a real admin listener and a real engine.
 
+mod actions;
 mod actors;
-mod acts;
-mod rig;
 mod rooms;
 mod settings;
+mod support;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::rig::{Rig, texts};
+use super::support::{Rig, texts};
 use crate::ids::UserId;
 use crate::testing::{found, until};
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rig::Rig;
+use super::support::Rig;
 use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,5 +101,5 @@ async fn what_deserves_a_look_is_warned_of() {
     let partition = rig.ok("/admin/partitions/0").await;
     assert_eq!((&partition["state"], &partition["halted"]), (&json!("halted"), &json!("it can't be read")));
     let halted = rig.all("/admin/actors?state=halted&", 10).await;
-    assert_eq!(super::rig::texts(&halted, "path"), ["partitions/0"]);
+    assert_eq!(super::support::texts(&halted, "path"), ["partitions/0"]);
 }

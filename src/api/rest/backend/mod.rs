@@ -37,9 +37,9 @@ use self::output::{Answer, Batched, Outcome, Plain};
 use super::extract::{address, body_refused};
 use super::{Refused, Rest};
 use crate::api::failures::Kind;
-use crate::api::handlers;
-use crate::api::handlers::input::parse;
 use crate::api::http::HttpError;
+use crate::api::operations;
+use crate::api::operations::input::parse;
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::shape::{Object, read_object};
@@ -184,7 +184,7 @@ async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, 
     let calls = serde_json::Deserializer::from_slice(&asked).into_iter::<Object<input::Line>>();
     let calls = calls.take(MOST + 1).collect::<Result<Vec<_>, _>>().map_err(|why| no_call(&why))?;
     if calls.is_empty() {
-        return Err(handlers::Error::BadRequest("no call".to_owned()).into());
+        return Err(operations::Error::BadRequest("no call".to_owned()).into());
     }
     bounded(calls.len())?;
     let mut answers = Vec::with_capacity(calls.len());
@@ -225,13 +225,13 @@ async fn in_turn<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec
 
 fn bounded(calls: usize) -> Result<(), Refused> {
     if calls > MOST {
-        return Err(handlers::Error::TooMany { what: "commands", max: MOST }.into());
+        return Err(operations::Error::TooMany { what: "commands", max: MOST }.into());
     }
     Ok(())
 }
 
 fn no_call(why: &serde_json::Error) -> Refused {
-    handlers::Error::BadRequest(why.to_string()).into()
+    operations::Error::BadRequest(why.to_string()).into()
 }
 
 /// What came of a call.

@@ -11,7 +11,7 @@ use super::output::{Broadcasted, Published};
 use super::{Done, MOST};
 use crate::actors::gateway::frames::StreamId;
 use crate::actors::gateway::hub::PendingAnswer;
-use crate::api::handlers::Caller;
+use crate::api::operations::Caller;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::rest::Rest;
 use crate::ids::{ClientId, UserId};

@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Answer, KEY, Rig};
-use crate::api::handlers::{Caller, Method};
+use super::support::{Answer, KEY, Rig};
+use crate::api::operations::{Caller, Method};
 use crate::api::protocol::codes::ErrorCode;
 use crate::ids::UserId;
 

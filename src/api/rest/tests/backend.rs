@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::rig::{KEY, Rig};
+use super::support::{KEY, Rig};
 use crate::config::Namespace;
 use crate::testing::within;
 

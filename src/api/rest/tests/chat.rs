@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rig::Rig;
+use super::support::Rig;
 
 /// A group of alice's with bob in it.
 async fn group(rig: &Rig) -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::rig::Rig;
+use super::support::Rig;
 
 #[tokio::test]
 async fn every_route_of_the_document_is_served_and_described() {

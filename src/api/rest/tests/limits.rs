@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::rig::Rig;
-use crate::api::handlers::admission::{Cost, Payer};
+use super::support::Rig;
+use crate::api::operations::admission::{Cost, Payer};
 use crate::ids::UserId;
 
 const BOUNDARY: &str = "a-boundary-of-the-tests";

@@ -6,6 +6,6 @@ mod chat;
 mod document;
 mod limits;
 mod notifications;
-pub mod rig;
 mod sign_in;
+pub mod support;
 mod uploads;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Answer, Rig};
+use super::support::{Answer, Rig};
 use crate::testing::found;
 
 impl Rig {

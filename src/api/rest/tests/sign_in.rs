@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::rig::{Answer, Rig};
+use super::support::{Answer, Rig};
 use crate::testing::within;
 
 const PASSWORD: &str = "correct horse battery";
@@ -245,7 +245,7 @@ async fn what_is_shown_and_not_good_is_counted_by_what_it_is() {
 #[tokio::test]
 async fn what_a_token_grants_ends_with_expire_at_over_rest_as_well() {
     let rig = Rig::start().await;
-    let key = jsonwebtoken::EncodingKey::from_secret(super::rig::SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(super::support::SECRET.as_bytes());
     let asked = async |expire_at: u64| {
         let claims = json!({"sub": "ann", "expire_at": expire_at});
         let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::rig::{Answer, Rig};
+use super::support::{Answer, Rig};
 use crate::config::ByteSize;
 use crate::testing::{found, within};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rig::{FORMATS, Rig, manual_clock};
+use super::support::{FORMATS, Rig, manual_clock};
 
 #[tokio::test]
 async fn history_ends_by_time_while_nobody_publishes() {

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpC
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::rig::{Client, FORMATS, Rig};
+use super::support::{Client, FORMATS, Rig};
 use crate::env::Env;
 
 /// Somebody else in the lobby.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::rig::{FORMATS, Rig, epoch, user};
+use super::support::{FORMATS, Rig, epoch, user};
 use crate::actors::room::RoomCommand;
 use crate::api::protocol::codes::Disconnect;
 use crate::testing::within;
@@ -241,7 +241,7 @@ async fn history_is_read_in_both_directions() {
 
 #[tokio::test]
 async fn a_user_is_held_to_his_rate_and_told_when_to_come_again() {
-    let (env, clock) = super::rig::manual_clock();
+    let (env, clock) = super::support::manual_clock();
     let rig = Rig::with(env, |config| {
         config.limits.messages_per_minute = 60;
         config.limits.burst = 5;

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::rig::{Client, Pace, Paced, Rig, user};
+use super::support::{Client, Pace, Paced, Rig, user};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 use crate::ids::RoomId;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::rig::{FORMATS, Rig};
+use super::support::{FORMATS, Rig};
 use super::tokens::hs256;
 use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;

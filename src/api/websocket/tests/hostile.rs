@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 
 use super::super::reader::tests::frame;
-use super::rig::{Client, Rig};
+use super::support::{Client, Rig};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 use crate::testing::{until, within};
@@ -252,7 +252,7 @@ async fn the_format_is_negotiated_and_the_answer_names_it() {
         assert_eq!(header("sec-websocket-extensions"), None, "nothing is compressed");
         let format =
             if opcode == TEXT { crate::api::protocol::Format::Json } else { crate::api::protocol::Format::Protobuf };
-        let message = super::rig::frame(format, std::slice::from_ref(&connect)).into_data();
+        let message = super::support::frame(format, std::slice::from_ref(&connect)).into_data();
         stream.write_all(&frame(FIN | opcode, &message)).await.unwrap();
         assert_eq!(next(&mut stream).await.unwrap().0, opcode, "{path} {asked}");
     }
@@ -263,7 +263,7 @@ async fn the_format_is_negotiated_and_the_answer_names_it() {
 async fn a_disconnect_says_why_and_ends() {
     let rig = Rig::start().await;
     let mut ann: Client = rig.client("ann").await;
-    rig.hub.sessions().disconnect(&super::rig::user("ann"), 3503);
+    rig.hub.sessions().disconnect(&super::support::user("ann"), 3503);
     let close = loop {
         match ann.socket.next().await {
             Some(Ok(Message::Close(Some(close)))) => break close,

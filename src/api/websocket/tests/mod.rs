@@ -7,7 +7,7 @@ mod crowd;
 mod expiry;
 mod hostile;
 mod protobuf;
-mod rig;
 mod slow;
 mod stuck;
+mod support;
 mod tokens;

@@ -4,7 +4,7 @@ use prost::Message as _;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::rig::Rig;
+use super::support::Rig;
 use crate::api::protocol::{Command, Format, PublishRequest, Request};
 
 /// Messages of a frame, each after its length.

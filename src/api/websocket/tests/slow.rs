@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::rig::{Rig, narrow, user};
+use super::support::{Rig, narrow, user};
 use crate::actors::gateway::frames::{Ephemeral, StreamId};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;

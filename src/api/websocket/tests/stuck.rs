@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::rig::{Client, FORMATS, Rig, narrow, user};
+use super::support::{Client, FORMATS, Rig, narrow, user};
 use crate::actors::gateway::order::Order;
 use crate::actors::room::RoomCommand;
 use crate::api::protocol::codes::Disconnect;

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::rig::{Rig, SECRET};
+use super::support::{Rig, SECRET};
 use crate::api::auth::{TokenRequest, issue_token};
 use crate::config::Secret;
 use crate::env::Env;

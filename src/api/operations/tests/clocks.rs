@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::fixture::{Fixture, START};
+use super::support::{Fixture, START};
 use crate::ids::Timestamp;
 
 const HOUR: i64 = 3_600_000;

@@ -9,7 +9,7 @@ use super::{Caller, Handlers, Method, reply};
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::HistoryBound;
 use crate::api::protocol::Error;
-use crate::api::publish_data::Open;
+use crate::api::protocol::publish::Open;
 use crate::api::session::methods::{Asker, Called, Methods};
 use crate::ids::RoomId;
 use crate::limits;

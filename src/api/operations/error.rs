@@ -1,16 +1,16 @@
 //! Why an operation was refused, and the one match that turns it into a code of the wire.
 //!
 //! A stranger learns nothing from a refusal: "no such room" and "not a member" are one answer (412), and so is what else
-//! only a member may know, see [`Error::to_stranger`]. The codes of rejections stand in [`crate::api::answer`].
+//! only a member may know, see [`Error::to_stranger`]. The codes of rejections stand in [`crate::api::protocol::error_map`].
 
 use uuid::Uuid;
 
 use crate::actors::gateway::frames::Answer;
 use crate::actors::node::NotAvailable;
 use crate::actors::room::Reject;
-use crate::api::answer::reject_error;
 use crate::api::protocol::Error as ProtocolError;
 use crate::api::protocol::codes::ErrorCode;
+use crate::api::protocol::error_map::reject_error;
 use crate::ids::{Seq, Timestamp};
 use crate::storage::store::StoreError;
 

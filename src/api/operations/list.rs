@@ -10,7 +10,7 @@ use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::room::Status;
 use crate::actors::room::command::{MaySend, RoomKind};
-use crate::api::publication::{kind_name, may_send_name};
+use crate::api::protocol::publication::{kind_name, may_send_name};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::rows::{

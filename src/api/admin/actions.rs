@@ -7,7 +7,7 @@
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 
-use super::asked::{conflict, not_found};
+use super::extract::{conflict, not_found};
 use super::guard::Who;
 use super::tree::{ActorId, look};
 use super::{Admin, Live, Shared};

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, user};
+use super::support::{Fixture, user};
 use crate::actors::room::RoomCommand;
-use crate::api::handlers::room_record;
+use crate::api::operations::room_record;
 use crate::ids::{Offset, RoomId};
 use crate::limits;
 use crate::storage::journal::Journal as _;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::fixture::{Fixture, user};
+use super::support::{Fixture, user};
 use crate::actors::fold::{Entity, EntityState};
 use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus};
 use crate::actors::partition::entity::EntityCore;

@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::api::handlers::input::{
+use crate::api::operations::input::{
     Create, Delete, Device, Edit, History, InRoom, List, Members, Message, Preferences, Presence, RoomRef, Ttl, Update,
     UserInRoom, Whom, page, parse, text,
 };
-use crate::api::handlers::{Error, Method, input};
+use crate::api::operations::{Error, Method, input};
 use crate::api::protocol::Error as ProtocolError;
 
 const ROOM: &str = "018f0000-0000-7000-8000-000000000001";

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::table::{Column, names, table};
 use super::{Asking, Output};
-use crate::cli::{Refused, door, print, sources};
+use crate::cli::{Refused, admin_file, print, sources};
 
 /// For the server to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -61,7 +61,8 @@ impl Server {
     /// # Errors
     /// There is none, or it is only just starting.
     pub fn holding(data: &std::path::Path) -> anyhow::Result<Self> {
-        let found = door::find(data).context("the server's address can't be read: does it run as another user?")?;
+        let found =
+            admin_file::find(data).context("the server's address can't be read: does it run as another user?")?;
         let nobody = || {
             anyhow!(
                 "no server serves the data folder {}; --data-dir names another, --url a server elsewhere",

@@ -8,7 +8,7 @@ use crate::actors::fold::{Entity, EntityState};
 use crate::actors::room::command::{self, HistoryBound, MaySend, RoomKind};
 use crate::actors::room::members::{Role, Standing};
 use crate::actors::room::{Reject, RoomCommand, RoomState};
-use crate::api::publication::{kind_name, may_send_name};
+use crate::api::protocol::publication::{kind_name, may_send_name};
 use crate::ids::{ClientId, RoomId, Timestamp, UserId};
 use crate::limits;
 

@@ -3,7 +3,6 @@
 
 mod blocks;
 mod clocks;
-mod fixture;
 mod history;
 mod input;
 mod limits;
@@ -13,3 +12,4 @@ mod refusals;
 mod rooms;
 mod sending;
 mod store;
+mod support;

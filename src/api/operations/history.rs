@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::Cost;
+use super::history_page::{Want, merge};
 use super::input::{self, History};
-use super::merge::{Want, merge};
 use super::view::{HistoryPage, MessageView};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::fold::Entity;

@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Body, Page, Params, bad, not_found, page_size, stored};
+use super::extract::{Body, Page, Params, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
 use super::sessions::Session;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::history::room_event;
+use super::history_page::{Want, merge};
 use super::list;
-use super::merge::{Want, merge};
 use super::rooms::view_of;
 use super::view::{MessageView, RoomHead, RoomLine};
 use super::{Caller, Error, Handlers, stored};

@@ -11,7 +11,7 @@ use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored}
 use crate::actors::gateway::frames::Answer;
 use crate::actors::room::command::{self, Content, HistoryBound, OpenChannel};
 use crate::actors::room::{Reject, RoomCommand};
-use crate::api::publish_data::{Open, Published, TEXT, open_data, room_data};
+use crate::api::protocol::publish::{Open, Published, TEXT, open_data, room_data};
 use crate::env::Env;
 use crate::ids::{ClientId, RoomId, Seq, UserId};
 use crate::limits;

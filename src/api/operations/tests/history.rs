@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, bodies};
+use super::support::{Fixture, bodies};
 use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
 use crate::storage::journal::Journal as _;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::fixture::{Fixture, caller, user};
+use super::support::{Fixture, caller, user};
 use crate::actors::gateway::hub::Rate;
 use crate::actors::room::command::HistoryBound;
-use crate::api::handlers::admission::{Cost, Payer, Rates};
-use crate::api::handlers::{Handlers, Method};
+use crate::api::operations::admission::{Cost, Payer, Rates};
+use crate::api::operations::{Handlers, Method};
 use crate::api::session::methods::{Asker, Methods};
 use crate::config::Limits;
 use crate::ids::{Partition, RoomId, UserId};

@@ -3,8 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, caller};
-use crate::api::handlers::{Caller, Method};
+use super::support::{Fixture, caller};
+use crate::api::operations::{Caller, Method};
 use crate::ids::{RoomId, UserId};
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use crate::actors::gateway::frames::{Ephemeral, FetchError, RequestId, StreamId,
 use crate::actors::node::{Node, Parts};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
-use crate::api::handlers::admission::Rates;
-use crate::api::handlers::{Caller, Handlers, Options};
+use crate::api::operations::admission::Rates;
+use crate::api::operations::{Caller, Handlers, Options};
 use crate::env::{Env, ManualClock, SystemIds};
 use crate::health::Health;
 use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};

@@ -34,7 +34,7 @@ pub struct Open {
     /// The data, as it is.
     pub data: Bytes,
     /// Which connection publishes, as JSON text for [`Content::metadata`]; empty if none does. See
-    /// [`crate::api::publication::publisher`].
+    /// [`crate::api::protocol::publication::publisher`].
     pub publisher: String,
 }
 

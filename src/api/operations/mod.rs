@@ -7,11 +7,11 @@
 //! | file | methods |
 //! |---|---|
 //! | `messages` | `message.send`, `message.edit`, `message.delete`; [`messages::prepare_send`] and its kin for sessions |
-//! | `history`, [`merge`] | `message.history` |
+//! | `history`, [`history_page`] | `message.history` |
 //! | `rooms`, `list`, `lines` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
 //! | `page` | how much goes into one page |
 //! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
-//! | `marks`, [`coalesce`], [`pace`] | `read.mark`, `message.delivered`, `typing` |
+//! | `marks`, [`coalesce`], [`throttle`] | `read.mark`, `message.delivered`, `typing` |
 //! | [`blocks`] | what a block keeps away |
 //! | [`admission`] | who may ask for how much |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
@@ -26,7 +26,7 @@
 //! # Reading one's own writes
 //!
 //! `message.history` joins the store's rows with the room's events in memory; `room.list` takes the lines of rooms that the
-//! caller wrote to from memory until the store has it, see [`own`].
+//! caller wrote to from memory until the store has it, see [`read_your_writes`].
 
 use std::future::Future;
 use std::sync::Arc;
@@ -39,9 +39,9 @@ use self::admission::{Admission, Cost, Payer, Rates};
 use self::coalesce::Coalescer;
 use self::error::{Accepted, accepted};
 use self::marks::Reading;
-use self::own::OwnWrites;
-use self::pace::{Delivered, Pace};
+use self::read_your_writes::OwnWrites;
 use self::share::Shares;
+use self::throttle::{Delivered, Pace};
 use crate::actors::fold::{self, Entity, EntityState};
 use crate::actors::gateway::frames::StreamId;
 use crate::actors::node::Node;
@@ -60,19 +60,19 @@ mod blocks;
 pub mod coalesce;
 pub mod error;
 mod history;
+pub mod history_page;
 pub mod input;
 mod lines;
 mod list;
 mod marks;
 mod members;
-pub mod merge;
 pub mod messages;
-pub mod own;
-pub mod pace;
 mod page;
+pub mod read_your_writes;
 mod rooms;
 mod seam;
 mod share;
+pub mod throttle;
 mod users;
 pub mod view;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Fixture, START, bodies, room_of};
+use super::support::{Fixture, START, bodies, room_of};
 use crate::ids::{RoomId, UserId};
 
 fn user(name: &str) -> UserId {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::actors::room::command::{HistoryBound, RoomCommand, Send};
 use crate::actors::room::payload;
-use crate::api::handlers::messages::{prepare_open_publish, prepare_publish, prepare_send};
-use crate::api::handlers::{Caller, Error, Options};
+use crate::api::operations::messages::{prepare_open_publish, prepare_publish, prepare_send};
+use crate::api::operations::{Caller, Error, Options};
 use crate::env::{CountedIds, Env, ManualClock};
 use crate::ids::{ClientId, DeviceId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;

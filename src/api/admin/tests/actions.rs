@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rig::{Rig, texts};
+use super::support::{Rig, texts};
 use crate::api::accounts::Client;
 
 async fn delete(rig: &Rig, path: &str) -> (u16, Value) {
