@@ -28,7 +28,7 @@ const ONLY: [(&str, &[&str]); 24] = [
         &[
             "src/actors/node/",
             "src/actors/partition/shell.rs",
-            "src/actors/partition/resident.rs",
+            "src/actors/partition/entity_actor.rs",
             "src/actors/partition/budget.rs",
         ],
     ),

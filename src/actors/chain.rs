@@ -201,7 +201,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::actors::room::tests::kit::user;
+    use crate::actors::room::tests::support::user;
     use crate::ids::{MessageNo, Seq, Timestamp};
     use uuid::Uuid;
 

@@ -6,17 +6,17 @@
 #[allow(dead_code, reason = "the crash run has it, and needs more of it")]
 #[path = "../crash/client.rs"]
 mod client;
-mod kit;
 mod rows;
 #[allow(dead_code, reason = "the crash run has it, and needs more of it")]
 #[path = "../crash/server.rs"]
 mod server;
+mod support;
 
 use std::fs;
 use std::sync::Arc;
 
-use kit::{Chat, kervan, segments, start};
 use serde_json::{Value, json};
+use support::{Chat, kervan, segments, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_taken_while_messages_are_sent_brings_back_all_that_was_acknowledged_before_it() {
@@ -52,7 +52,7 @@ async fn a_backup_taken_while_messages_are_sent_brings_back_all_that_was_acknowl
     let (code, out) = kervan(&["restore"], &[&backup], Some(&server.data));
     assert_eq!(code, 0, "{out}");
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     let again = chat.again(&server).await;
     let found = again.history().await;
     // Exactly the sends in their order, each once, at the seq that its sender was told: up to some moment of the backup.
@@ -96,7 +96,7 @@ async fn a_position_is_recovered_from_its_own_history_only() {
     let (code, out) = kervan(&["restore"], &[&backup], Some(&server.data));
     assert_eq!(code, 0, "{out}");
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     let again = chat.again(&server).await;
     for n in 6..14 {
         again.send(n, "new").await.unwrap();
@@ -112,10 +112,10 @@ async fn a_position_is_recovered_from_its_own_history_only() {
     let after = position(&reply);
     again.send(14, "one more").await.unwrap();
     server.terminate();
-    assert_eq!(server.wait_end(kit::START).code(), Some(0));
+    assert_eq!(server.wait_end(support::START).code(), Some(0));
     rows::lose(&server.data);
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     let reply = again.subscribe(&server, Some(&after)).await;
     assert_eq!((&reply["recovered"], reply["publications"].as_array().unwrap().len()), (&json!(true), 1), "{reply}");
 
@@ -125,7 +125,7 @@ async fn a_position_is_recovered_from_its_own_history_only() {
     let begun = Chat::personal(&other, Some(&json!({ "epoch": own["epoch"], "offset": 0 }))).await;
     assert_eq!(begun["recovered"], Value::Null, "{begun}");
     other.terminate();
-    assert_eq!(other.wait_end(kit::START).code(), Some(0));
+    assert_eq!(other.wait_end(support::START).code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,7 +151,8 @@ async fn what_can_not_be_backed_up_or_restored_is_exit_code_2_and_named() {
     let door = fs::read_to_string(server.data.join("ADMIN")).unwrap();
     let (address, key) = door.trim().split_once('\n').unwrap();
     for shown in ["", "authorization: Bearer x\r\n", &format!("authorization: Bearer {key}0\r\n")] {
-        let answer = kit::post(address, "/admin/backup", shown, &format!("{{\"dir\":\"{}\"}}", at("theft").display()));
+        let answer =
+            support::post(address, "/admin/backup", shown, &format!("{{\"dir\":\"{}\"}}", at("theft").display()));
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     }
     assert!(!at("theft").exists());
@@ -185,7 +186,7 @@ async fn what_can_not_be_backed_up_or_restored_is_exit_code_2_and_named() {
     assert_eq!(code, 0, "{out}");
     server.data = at("new");
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     assert_eq!(chat.again(&server).await.history().await, told);
 }
 
@@ -212,7 +213,7 @@ async fn a_trim_behind_a_backup_frees_segments_and_loses_nothing() {
     let told = chat.acked();
     server.kill9();
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     let again = chat.again(&server).await;
     assert_eq!(again.history().await, told);
     assert_eq!(again.send(3, "again").await.unwrap(), told[3].1, "deduplicated from the rows");
@@ -226,7 +227,7 @@ async fn a_trim_behind_a_backup_frees_segments_and_loses_nothing() {
     // With the database of the backup it is all: the rest is in the journal.
     fs::copy(backup.join("store.db"), server.data.join("kervan.db")).unwrap();
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     assert_eq!(chat.again(&server).await.history().await, told);
 }
 
@@ -238,16 +239,16 @@ async fn a_lost_database_is_built_anew_from_the_journal_with_the_same_rows() {
     chat.live_a_little().await;
     let told = chat.acked();
     server.terminate();
-    assert_eq!(server.wait_end(kit::START).code(), Some(0));
+    assert_eq!(server.wait_end(support::START).code(), Some(0));
     let before = rows::all(&server.data).await;
     assert!(before.iter().filter(|(_, rows)| !rows.is_empty()).count() >= 10, "{:?}", before.keys());
     rows::lose(&server.data);
 
     server.restart();
-    server.wait_ready(kit::START);
+    server.wait_ready(support::START);
     assert_eq!(chat.again(&server).await.history().await, told);
     server.terminate();
-    assert_eq!(server.wait_end(kit::START).code(), Some(0));
+    assert_eq!(server.wait_end(support::START).code(), Some(0));
     let after = rows::all(&server.data).await;
     for (table, rows) in &before {
         assert_eq!(&after[table], rows, "{table}");
@@ -258,7 +259,7 @@ async fn a_lost_database_is_built_anew_from_the_journal_with_the_same_rows() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut other = start(elsewhere.path(), "");
     other.terminate();
-    assert_eq!(other.wait_end(kit::START).code(), Some(0));
+    assert_eq!(other.wait_end(support::START).code(), Some(0));
     fs::rename(server.data.join("kervan.db"), folder.path().join("own.db")).unwrap();
     fs::copy(other.data.join("kervan.db"), server.data.join("kervan.db")).unwrap();
     let (code, out) = kervan(&["serve", "--port", "0"], &[], Some(&server.data));

@@ -15,8 +15,8 @@ use crate::checker;
 use crate::client::{Answer, Link};
 use crate::history::{Entry, Recorder, What};
 use crate::reading;
+use crate::rooms;
 use crate::server::{self, Server, Setup};
-use crate::world;
 
 /// Bytes of the small disk.
 const DISK_BYTES: u64 = 48 * 1024 * 1024;
@@ -107,7 +107,7 @@ async fn a_full_disk_is_survived(disk: &Disk, folder: &Path) {
     let more = "[data]\nsegment_size = \"4MiB\"\n".to_owned();
     let mut server = Server::start(folder, Setup { more, files_may_be_limited: matches!(disk, Disk::Limit(_)) });
     server.wait_ready(Duration::from_secs(20));
-    let rooms = vec![world::create(&server.url(), "direct", "ann", &["bob".to_owned()], "").await.unwrap()];
+    let rooms = vec![rooms::create(&server.url(), "direct", "ann", &["bob".to_owned()], "").await.unwrap()];
     let room = rooms[0].room.clone().unwrap();
     let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
     let text = "x".repeat(8 * 1024);

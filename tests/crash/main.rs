@@ -16,19 +16,19 @@ mod history;
 mod member;
 mod reading;
 mod rng;
+mod rooms;
 mod scenario;
 mod server;
 mod sql;
 mod watch;
 mod wire;
-mod world;
 
 use std::time::Duration;
 
 use damage::Damage;
 use rng::Rng;
+use rooms::Size;
 use scenario::{Report, Run};
-use world::Size;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::client::{CallError, Link};
 use crate::history::{Body, Entry, Event, Recorder};
+use crate::rooms::Room;
 use crate::server::{self, Server};
 use crate::sql::Database;
 use crate::wire;
-use crate::world::Room;
 
 /// How long the database may be behind the stream.
 const ROWS_PATIENCE: Duration = Duration::from_secs(30);

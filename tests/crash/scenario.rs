@@ -17,9 +17,9 @@ use crate::history::{Entry, Recorder};
 use crate::member::{Member, Phase};
 use crate::reading;
 use crate::rng::Rng;
+use crate::rooms::{self, Size};
 use crate::server::{Server, Setup};
 use crate::watch::Watch;
-use crate::world::{self, Size};
 
 /// What the run does.
 #[derive(Clone, Debug)]
@@ -110,8 +110,8 @@ pub async fn run(run: Run, folder: &Path) -> Report {
     let mut server = Server::start(folder, Setup::default());
     server.wait_ready(START);
     let made = match run.size {
-        Some(size) => world::make(&server.url(), size, &mut rng).await,
-        None => world::pair(&server.url()).await,
+        Some(size) => rooms::make(&server.url(), size, &mut rng).await,
+        None => rooms::pair(&server.url()).await,
     };
     let (rooms, plans) = made.unwrap_or_else(|error| panic!("rooms can be made: {error}: {}", server.log_tail()));
     let mut crowd =

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::actors::room::command::{Command, MaySend, RoomCommand, RoomKind};
-use crate::actors::room::tests::kit;
+use crate::actors::room::tests::support;
 use crate::storage::journal::record::RecordError;
 
-const NOW: Timestamp = Timestamp(kit::T0);
+const NOW: Timestamp = Timestamp(support::T0);
 
 fn of_room(room: RoomId, body: RoomCommand) -> Envelope {
     room::payload::encode(&Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
@@ -26,10 +26,13 @@ fn fold_time_never_goes_back() {
 /// A direct chat of ann and bob with this time to live, and a function that folds: the append time from [`NOW`] on, in
 /// milliseconds, and what ann wishes.
 fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
-    let (ann, bob) = (kit::user("ann"), kit::user("bob"));
+    let (ann, bob) = (support::user("ann"), support::user("bob"));
     let room = RoomId::direct(&ann, &bob);
-    let create =
-        room::command::Create { ttl_ms, may_send: MaySend::Members, ..kit::create(RoomKind::Direct, "ann", &["bob"]) };
+    let create = room::command::Create {
+        ttl_ms,
+        may_send: MaySend::Members,
+        ..support::create(RoomKind::Direct, "ann", &["bob"])
+    };
     let (mut state, mut clock) = (RoomState::absent(room), FoldClock::default());
     let mut fold = move |ms, body| {
         let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
@@ -42,7 +45,7 @@ fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
 }
 
 fn say() -> RoomCommand {
-    RoomCommand::Send(kit::send("ann", None))
+    RoomCommand::Send(support::send("ann", None))
 }
 
 const HOUR: i64 = 3_600_000;
@@ -68,11 +71,11 @@ fn a_clock_that_was_wrong_for_one_record_mutes_nobody_and_ends_no_chat() {
         let before = accepted(500, say());
         accepted(wrong, say());
         let after = accepted(1_000, say());
-        accepted(2_000, kit::edit("ann", after, "better"));
-        accepted(2_000, kit::edit("ann", before, "better"));
-        accepted(3_000, kit::delete("ann", before));
+        accepted(2_000, support::edit("ann", after, "better"));
+        accepted(2_000, support::edit("ann", before, "better"));
+        accepted(3_000, support::delete("ann", before));
         accepted(23 * HOUR, say());
-        accepted(23 * HOUR + 1_000, RoomCommand::End { by: kit::user("ann") });
+        accepted(23 * HOUR + 1_000, RoomCommand::End { by: support::user("ann") });
     }
 }
 
@@ -128,7 +131,7 @@ fn a_barrier_belongs_to_nobody_and_is_no_mistake() {
 fn a_record_of_another_entity_is_invalid_and_changes_nothing() {
     let envelope = of_room(RoomId::open("news"), RoomCommand::Expire);
     let mut room = EntityState::room(RoomState::absent(RoomId::open("other")));
-    let mut user = EntityState::user(UserState::new(kit::user("ann")));
+    let mut user = EntityState::user(UserState::new(support::user("ann")));
     let (before_room, before_user) = (room.hash(), user.hash());
     assert_eq!(room.fold(NOW, &envelope), EntityOutcome::Room(Outcome::Rejected(Reject::Invalid)));
     assert_eq!(user.fold(NOW, &envelope), EntityOutcome::User(UserOutcome::Rejected(Reject::Invalid)));

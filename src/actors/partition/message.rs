@@ -4,10 +4,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::core::Ticket;
+use super::entity_actor::Held;
 use super::hydrate::Hydrated;
 use super::item::{NodeId, Origin};
 use super::memory::Share;
-use super::resident::Held;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};

@@ -9,14 +9,14 @@ pub mod budget;
 pub mod context;
 pub mod core;
 pub mod entity;
+pub mod entity_actor;
 pub mod hydrate;
 pub mod item;
 pub mod listeners;
 pub mod memory;
 pub mod message;
 pub mod progress;
-pub mod resident;
-pub mod retell;
+pub mod replay;
 pub mod ring;
 pub mod shell;
 #[cfg(test)]

@@ -11,18 +11,18 @@ use super::budget::Budget;
 use super::context::Context;
 use super::core::{Action, Core};
 use super::entity::EntityCore;
+use super::entity_actor::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use super::hydrate;
 use super::listeners::ListenerTable;
 use super::memory::{RESIDENT_BYTES, Share};
 pub use super::message::PartitionMessage;
 use super::message::WantedAnew;
 use super::progress::Progress;
-use super::resident::{Held, Message, Resident, ResidentRef, Ties, refuse};
 use crate::actors::chain::Chain;
-use crate::actors::directory::{State, Vitals};
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
-use crate::actors::trail::Stage;
+use crate::actors::inspect::{State, Vitals};
+use crate::actors::trace::Stage;
 use crate::ids::{Offset, Partition, Timestamp};
 
 /// Bytes of one read of the journal.

@@ -1,7 +1,7 @@
 //! What must hold when everything has settled, and of the rows after each commit.
 
-use super::cast::Cast;
-use super::truth::Truth;
+use super::oracle::Truth;
+use super::population::Cast;
 use super::world::World;
 use crate::actors::fold::{Entity, EntityState};
 use crate::actors::gateway::frames::StreamEvent;

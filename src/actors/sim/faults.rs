@@ -1,7 +1,7 @@
 //! What goes wrong with the cluster, and how everything is mended in the end.
 
 use super::event::What;
-use super::plan::Fault;
+use super::fault_plan::Fault;
 use super::world::{NODES, World};
 use crate::actors::partition::item::NodeId;
 use crate::ids::Partition;

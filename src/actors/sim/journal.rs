@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::event::{OwnerId, What};
-use super::plan::Fault;
+use super::fault_plan::Fault;
 use super::world::World;
 use crate::actors::partition::core;
 use crate::ids::{Offset, Partition};

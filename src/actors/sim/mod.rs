@@ -10,25 +10,26 @@
 //! | file | holds |
 //! |---|---|
 //! | [`world`] | the state of it all, the queue, the clocks |
-//! | `cast`, `plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
+//! | `population`, `fault_plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
 //! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
 //! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
-//! | `client`, `act` | what clients do, and that they get exact order |
+//! | `client`, `actions` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |
 //! | `faults` | crashes, pauses, moves; and how all is mended |
-//! | `truth`, `check` | the fold of the durable log; what must hold at each step and at the end |
+//! | `oracle`, `check` | the fold of the durable log; what must hold at each step and at the end |
 
-mod act;
-mod cast;
+mod actions;
 mod check;
 mod client;
 mod event;
+mod fault_plan;
 mod faults;
 mod gateway;
 mod journal;
 mod net;
+mod oracle;
 mod owner;
-mod plan;
+mod population;
 mod projection;
 mod resident;
 mod rng;
@@ -36,10 +37,9 @@ mod session;
 mod stats;
 #[cfg(test)]
 mod tests;
-mod truth;
 pub mod world;
 
-pub use cast::Cast;
+pub use population::Cast;
 pub use stats::Stats;
 pub use world::Trace;
 

@@ -1,18 +1,18 @@
 //! The shell of a resident room or user in simulated time: its mailbox, its loading from the store, its death, as
-//! `actors::partition::resident` and `hydrate` do.
+//! `actors::partition::entity_actor` and `hydrate` do.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::event::{OwnerId, What};
+use super::fault_plan::Fault;
 use super::owner::Owner;
-use super::plan::Fault;
 use super::world::World;
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{FetchError, StreamEvent, ToGateway, ToOwner};
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::{Batch, Item, Origin};
-use crate::actors::partition::retell::{Retelling, Untold};
+use crate::actors::partition::replay::{Retelling, Untold};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Seq, UserId};
 use crate::limits;

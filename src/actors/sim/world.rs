@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::cast::{CLIENTS, Cast};
 use super::client::Client;
 use super::event::{CommandKey, Copies, Link, OwnerId, Queue, Up, What};
+use super::fault_plan::{Fault, Plan};
 use super::gateway::Gateway;
 use super::journal::Append;
+use super::oracle::Truth;
 use super::owner::Owner;
-use super::plan::{Fault, Plan};
+use super::population::{CLIENTS, Cast};
 use super::projection::{Store, Workers};
 use super::rng::Rng;
 use super::stats::Stats;
-use super::truth::Truth;
 use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::RequestId;

@@ -14,9 +14,9 @@ use super::extract::{Params, bad, not_found, page_size};
 use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
 use super::{Admin, Live, Shared};
 use super::{names, partitions};
-use crate::actors::directory::{self, Part};
 use crate::actors::fold::EntityState;
 use crate::actors::gateway::hub::Wire;
+use crate::actors::inspect::{self, Part};
 use crate::api::http::HttpError;
 use crate::ids::Partition;
 
@@ -212,7 +212,7 @@ fn check(wanted: &Wanted) -> Result<(), HttpError> {
     if let Some(kind) = wanted.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
         return Err(bad(format!("kind: expected one of {}, found {kind:?}", KINDS.join(", "))));
     }
-    let states = directory::State::ALL.map(directory::State::name);
+    let states = inspect::State::ALL.map(inspect::State::name);
     if let Some(state) = wanted.state.as_deref().filter(|state| !states.contains(state)) {
         return Err(bad(format!("state: expected one of {}, found {state:?}", states.join(", "))));
     }

@@ -10,7 +10,7 @@ use super::Shared;
 use super::extract::{Body, Params, bad, conflict, page_size};
 use super::guard::Who;
 use crate::actors::fold::Entity;
-use crate::actors::trail::Trail;
+use crate::actors::trace::Trail;
 use crate::api::http::HttpError;
 use crate::ids::{Offset, RoomId, Seq, Timestamp, UserId};
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::tree::{ActorId, Scope, Seen, walk};
 use super::{Admin, Live, Shared};
 use crate::actors::clocks::ClockTrouble;
-use crate::actors::directory::State as ActorState;
+use crate::actors::inspect::State as ActorState;
 use crate::api::http::HttpError;
 use crate::ids::{Partition, Timestamp};
 
@@ -174,7 +174,7 @@ impl Accepts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::directory::Figures;
+    use crate::actors::inspect::Figures;
 
     fn code(depth: u32, quiet_s: u32, state: ActorState) -> Option<&'static str> {
         let figures = Figures { state, depth, handled: 9, rate_milli: 0, quiet_s, age_s: 99, restarts: 0 };

@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::actors::halted::Halted;
-use crate::actors::marks::Marks;
+use crate::actors::watermarks::Marks;
 use crate::ids::{Offset, Partition, RoomId, UserId};
 
 /// How long a read waits for the store.

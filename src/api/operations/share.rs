@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::admission::Cost;
 use crate::actors::halted::Halted;
-use crate::actors::marks::Marks;
+use crate::actors::watermarks::Marks;
 use crate::actors::workers::relay::Owed;
 use crate::ids::{Offset, Partition, UserId};
 use crate::limits;

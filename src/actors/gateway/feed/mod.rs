@@ -9,28 +9,28 @@
 //! |---|---|
 //! | here | the types, subscribing and unsubscribing, the frames |
 //! | `apply` | events in order, the ring, removals |
-//! | `join` | grants: how a subscriber gets his place in the order |
-//! | `behind` | subscribers that catch up |
+//! | `admission` | grants: how a subscriber gets his place in the order |
+//! | `catch_up` | subscribers that catch up |
 //! | `fetch` | questions for events that are missing; time |
-//! | `members`, `ring` | the two containers |
+//! | `subscribers`, `ring` | the two containers |
 
+mod admission;
 mod apply;
-mod behind;
+mod catch_up;
 mod fetch;
-mod join;
-mod members;
 mod ring;
+mod subscribers;
 #[cfg(test)]
 pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use members::{Listeners, SubscriberId};
+pub use subscribers::{Listeners, SubscriberId};
 
+use self::admission::Keeper;
 use self::fetch::Fetch;
-use self::join::Keeper;
-use self::members::{Behind, Joining, Member, Members, State};
 use self::ring::Ring;
+use self::subscribers::{Behind, Joining, Member, Members, State};
 use super::frames::{Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp, UserId};

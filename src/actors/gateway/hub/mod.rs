@@ -6,7 +6,7 @@
 //!
 //! Locks: a feed's lock may be held while the lock of an outbox or of a map is taken, never the other way round.
 
-mod cell;
+mod channel;
 mod fanout;
 mod limiter;
 mod requests;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use cell::{Cell, Numbers, Presence, Subscription};
+pub use channel::{Cell, Numbers, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
 pub use requests::{PendingAnswer, PendingEvents, TIMEOUT_MS};
 pub use sessions::{Connection, Sessions, Wire};
@@ -335,7 +335,7 @@ fn stream_of(frame: &ToGateway) -> Option<StreamId> {
 /// A place in a feed of its own.
 #[cfg(test)]
 pub(super) fn a_place() -> super::outbox::Place {
-    use super::feed::tests::model::{Recorder, stream, user};
+    use super::feed::tests::support::{Recorder, stream, user};
     let key = StreamKey { stream: stream(), open: false };
     let mut feed = super::feed::Feed::new(stream(), false, Timestamp::ZERO);
     let id = feed.subscribe(0, user("ann"), None, Timestamp::ZERO, &mut Recorder::default());

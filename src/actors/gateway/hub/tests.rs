@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::task::{Context, Waker};
 
 use super::*;
-use crate::actors::gateway::feed::tests::model::{Owner, stream, user};
+use crate::actors::gateway::feed::tests::support::{Owner, stream, user};
 use crate::actors::gateway::feed::{Ending, SubscriberId};
 use crate::actors::gateway::frames::{Answer, Denial};
 use crate::actors::gateway::order::Order;
@@ -272,7 +272,7 @@ fn an_open_channels_room_by_its_uuid_is_another_stream() {
         head: Seq(0),
         floor: Seq(1),
     });
-    let events = Arc::new([crate::actors::gateway::feed::tests::model::message(1)]);
+    let events = Arc::new([crate::actors::gateway::feed::tests::support::message(1)]);
     world.hub.receive(ToGateway::Events { stream: stream(), generation: Generation::FIRST, events });
     assert_eq!(told(&ann).0, ["refused 1 NoRoom"]);
     assert_eq!(told(&bob).0, ["subscribed 2 at 0 false", "Json:news:1"]);

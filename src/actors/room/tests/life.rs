@@ -1,6 +1,6 @@
 //! How rooms are made, changed, ended, and opened again; blocks; channels and their bounded history.
 
-use super::kit::{Room, block, create, delete, edit, end, publish, send, update, user};
+use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
 use crate::actors::room::command::{Content, Create, Edit, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Update};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{EventBody, Outcome, PartsError, Reject, RoomParts, RoomState, Status};
@@ -87,11 +87,11 @@ fn either_side_ends_a_direct_chat_and_only_the_creator_a_group() {
     assert_eq!(room.rejected(end("bob")), Reject::NotAllowed);
     room.accepted(end("ann"));
     for command in
-        [super::kit::invite("ann", "cat"), super::kit::kick("ann", "bob"), RoomCommand::Update(update("ann"))]
+        [super::support::invite("ann", "cat"), super::support::kick("ann", "bob"), RoomCommand::Update(update("ann"))]
     {
         assert_eq!(room.rejected(command), Reject::Ended);
     }
-    room.accepted(super::kit::leave("bob"));
+    room.accepted(super::support::leave("bob"));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn history_ages_by_append_time() {
 fn the_window_is_bounded_in_events() {
     let bounds = WindowBounds { events: 4, ..WindowBounds::default() };
     let mut room = Room::of(RoomState::absent_bounded(RoomId::open("news"), bounds));
-    let id = |n: u64| super::kit::timed(super::kit::T0 + n, 0);
+    let id = |n: u64| super::support::timed(super::support::T0 + n, 0);
     for n in 1..=6 {
         room.now += 1;
         let message = Send { client_id: Some(id(n)), ..publish("ann", "news", HistoryBound::default()) };
@@ -268,8 +268,8 @@ fn the_window_is_bounded_in_events() {
 fn an_id_of_a_clock_that_is_a_little_ahead_stays_known_when_others_push_it_out() {
     let bounds = WindowBounds { events: 4, ..WindowBounds::default() };
     let mut room = Room::of(RoomState::absent_bounded(RoomId::open("news"), bounds));
-    let ahead = super::kit::timed(room.now + limits::CLOCK_SKEW_MS, 0);
-    let far_ahead = super::kit::timed(room.now + limits::CLOCK_SKEW_MS + 1, 0);
+    let ahead = super::support::timed(room.now + limits::CLOCK_SKEW_MS, 0);
+    let far_ahead = super::support::timed(room.now + limits::CLOCK_SKEW_MS + 1, 0);
     let message = |client_id| RoomCommand::Send(Send { client_id, ..publish("ann", "news", HistoryBound::default()) });
     for id in [Some(ahead.clone()), Some(far_ahead.clone()), None, None, None, None] {
         room.accepted(message(id));

@@ -1,6 +1,6 @@
 //! Entering, leaving, asking in, throwing out: who may, and what becomes of the room.
 
-use super::kit::{Room, create, invite, join, kick, leave, publish, update, user};
+use super::support::{Room, create, invite, join, kick, leave, publish, update, user};
 use crate::actors::room::command::{Create, HistoryBound, RoomCommand, RoomKind, Update};
 use crate::actors::room::members::{Role, Standing};
 use crate::actors::room::{Outcome, Reject, Status};
@@ -166,7 +166,7 @@ fn a_direct_chat_keeps_its_two_sides() {
 fn an_open_channel_has_no_members() {
     let mut room = Room::channel("news");
     room.accepted(RoomCommand::Send(publish("ann", "news", HistoryBound::default())));
-    let others = [join("bob"), leave("ann"), invite("ann", "bob"), kick("ann", "bob"), super::kit::end("ann")];
+    let others = [join("bob"), leave("ann"), invite("ann", "bob"), kick("ann", "bob"), super::support::end("ann")];
     for command in others.into_iter().chain([RoomCommand::Update(Update { public: None, ..update("ann") })]) {
         assert_eq!(room.rejected(command), Reject::WrongKind);
     }
@@ -176,10 +176,11 @@ fn an_open_channel_has_no_members() {
 #[test]
 fn nobody_is_in_a_room_that_is_not_there() {
     let mut room = Room::absent();
-    for command in [join("a"), leave("a"), invite("a", "b"), kick("a", "b"), super::kit::end("a")] {
+    for command in [join("a"), leave("a"), invite("a", "b"), kick("a", "b"), super::support::end("a")] {
         assert_eq!(room.rejected(command), Reject::NoRoom);
     }
-    for command in [super::kit::edit("a", 1, "x"), super::kit::delete("a", 1), RoomCommand::Update(update("a"))] {
+    for command in [super::support::edit("a", 1, "x"), super::support::delete("a", 1), RoomCommand::Update(update("a"))]
+    {
         assert_eq!(room.rejected(command), Reject::NoRoom);
     }
     assert_eq!(room.say("a", "m"), Outcome::Rejected(Reject::NoRoom));

@@ -1,6 +1,6 @@
 //! Sending, editing, redacting.
 
-use super::kit::{Room, client_id, create, delete, edit, send, timed, user};
+use super::support::{Room, client_id, create, delete, edit, send, timed, user};
 use crate::actors::room::command::{Delete, RoomCommand, RoomKind};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{EventBody, Outcome, Reject, RoomState};
@@ -40,8 +40,8 @@ fn a_retry_gets_the_answer_of_the_first_time() {
 fn a_retry_is_known_also_after_the_kick_and_after_the_end() {
     let mut room = Room::group("ann", &["bob"]);
     let Outcome::Accepted(first) = room.say("bob", "m1") else { panic!() };
-    room.accepted(super::kit::kick("ann", "bob"));
-    room.accepted(super::kit::end("ann"));
+    room.accepted(super::support::kick("ann", "bob"));
+    room.accepted(super::support::end("ann"));
     assert!(matches!(room.say("bob", "m1"), Outcome::Duplicate { seq, .. } if seq == first.seq));
     assert_eq!(room.say("bob", "m2"), Outcome::Rejected(Reject::NotMember));
     assert_eq!(room.say("ann", "m2"), Outcome::Rejected(Reject::Ended));
@@ -192,7 +192,7 @@ fn the_author_of_an_old_message_is_what_the_record_says() {
 fn words_may_be_taken_back_after_the_end() {
     let mut room = Room::group("ann", &["bob"]);
     room.say("bob", "m1");
-    room.accepted(super::kit::end("ann"));
+    room.accepted(super::support::end("ann"));
     assert_eq!(room.rejected(edit("bob", 2, "x")), Reject::Ended);
     room.accepted(delete("bob", 2));
 }

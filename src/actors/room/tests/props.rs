@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::kit::{client_id, send, user};
 use super::model::Model;
 use super::steps::{History, NAMES, Scene, any_history, history};
+use super::support::{client_id, send, user};
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::window::{self, WindowBounds};
 use crate::actors::room::{Event, EventBody, Outcome, Reject, RoomState, event_codec, payload};
@@ -136,7 +136,7 @@ proptest! {
     #[test]
     fn a_device_is_heard_in_its_order(sends in prop::collection::vec(0..8u32, 1..80)) {
         let mut state = start(Scene::Group.room());
-        let create = super::kit::create(crate::actors::room::command::RoomKind::Group, "ann", &["bob"]);
+        let create = super::support::create(crate::actors::room::command::RoomKind::Group, "ann", &["bob"]);
         fold_one(&mut state, RoomCommand::Create(create));
         let mut heard = Vec::new();
         for n in sends {
@@ -328,7 +328,7 @@ fn number(event: &Event) -> Option<MessageNo> {
 }
 
 fn fold_one(state: &mut RoomState, body: RoomCommand) -> Outcome {
-    let now = Timestamp(super::kit::T0);
+    let now = Timestamp(super::support::T0);
     let command = Command { room: state.room(), id: Uuid::from_u128(1), issued_at: now, ttl_ms: 0, body };
     state.fold(now, &command)
 }

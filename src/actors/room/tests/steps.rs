@@ -5,7 +5,7 @@ use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::kit::{T0, block, client_id, create, publish, send, timed, user};
+use super::support::{T0, block, client_id, create, publish, send, timed, user};
 use crate::actors::room::RoomState;
 use crate::actors::room::command::{
     Command, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send, Update,

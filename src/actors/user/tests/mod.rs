@@ -1,6 +1,6 @@
 //! Tests of the user's fold.
 
-mod cases;
-pub(crate) mod kit;
+mod examples;
 mod model;
 mod props;
+pub(crate) mod support;

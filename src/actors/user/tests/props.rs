@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::kit::{block, device, fact, forget, preferences, read, room, unblock};
 use super::model::Model;
+use super::support::{block, device, fact, forget, preferences, read, room, unblock};
 use crate::actors::room::Reject;
-use crate::actors::room::tests::kit::{T0, user};
+use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::command::{RoomChange, UserCommand, UserCommandBody};
 use crate::actors::user::event::UserOutcome;
 use crate::actors::user::{UserState, event_codec, payload};

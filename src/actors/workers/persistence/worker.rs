@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::projector::{Halt, Moved, Projector};
 use crate::actors::fold::Entity;
-use crate::actors::marks::Marks;
+use crate::actors::watermarks::Marks;
 use crate::actors::workers::Running;
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Append;
-use crate::actors::marks::Marks;
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::payload;
+use crate::actors::watermarks::Marks;
 use crate::actors::workers::Running;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp};

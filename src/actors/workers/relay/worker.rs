@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::turns::{self, Turns};
 use super::{Append, Owed};
-use crate::actors::marks::Marks;
+use crate::actors::watermarks::Marks;
 use crate::actors::workers::Running;
 use crate::ids::{Offset, Partition};
 use crate::limits;

@@ -1,6 +1,6 @@
 //! The feed against single frames, and against a model under random schedules.
 
-mod cases;
-pub(in crate::actors::gateway) mod model;
+mod examples;
 mod schedules;
 mod storm;
+pub(in crate::actors::gateway) mod support;

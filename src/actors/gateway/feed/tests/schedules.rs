@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::model::{Owner, Recorder, stream, user};
+use super::support::{Owner, Recorder, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position, SubscriberId};
 use crate::actors::gateway::frames::{RequestId, ToGateway, ToOwner};
 use crate::epoch::Epoch;

@@ -1,6 +1,6 @@
 //! A whole room comes back at once: the work is in proportion to its subscribers.
 
-use super::model::{Owner, Recorder, stream, user};
+use super::support::{Owner, Recorder, stream, user};
 use crate::actors::gateway::feed::{Feed, Position};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp};

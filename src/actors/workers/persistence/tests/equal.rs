@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::super::projector::Projector;
-use super::world::{Dice, World};
+use super::support::{Dice, World};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::StreamEvent;
 use crate::ids::{Offset, Partition};

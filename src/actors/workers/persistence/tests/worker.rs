@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::worker::{Deps, Options, spawn};
-use super::world::World;
+use super::support::World;
 use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
 use crate::env::ManualClock;

@@ -4,7 +4,7 @@
 //! has passed `h`, the events above `h` are looked through for one that removes him; if they are not at hand, or there is
 //! one, the owner is asked again, and decides at a later head.
 
-use super::members::{Behind, Grant, Joining};
+use super::subscribers::{Behind, Grant, Joining};
 use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
 #[cfg(any(test, feature = "sim"))]
 use crate::actors::bugs::{self, Bug};

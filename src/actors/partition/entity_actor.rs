@@ -13,10 +13,10 @@ use super::item::{Batch, NodeId, Origin};
 use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
-use crate::actors::directory::Published;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
-use crate::actors::trail::Stage;
+use crate::actors::inspect::Published;
+use crate::actors::trace::Stage;
 use crate::ids::{Generation, Partition, Seq, UserId};
 use crate::metrics::Counted;
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::facts;
 use super::super::projector::{Halt, Projector};
 use super::equal::fold;
-use super::world::{World, user_id};
+use super::support::{World, user_id};
 use crate::actors::fold::EntityOutcome;
 use crate::actors::kinds;
 use crate::actors::room::command::{Create, Delete, Edit, HistoryBound, MaySend, RoomCommand, RoomKind};

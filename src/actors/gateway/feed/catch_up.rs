@@ -1,6 +1,6 @@
 //! Subscribers that catch up: what they missed, in order, as fast as they take it, then they are up to date.
 
-use super::members::Behind;
+use super::subscribers::Behind;
 use super::{Ending, Feed, Output, State, Subscribed, SubscriberId};
 use crate::actors::gateway::frames::{Denial, StreamEvent};
 use crate::ids::{Generation, Seq, Timestamp, UserId};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::vitals::Vitals;
+use super::stats::Vitals;
 use crate::actors::fold::Entity;
 
 /// Actors that lie side by side: 2 KiB.

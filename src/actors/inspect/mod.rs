@@ -5,13 +5,13 @@
 //! asked by an actor, and nothing decides by it.
 
 mod residents;
-mod vitals;
+mod stats;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use residents::Published;
-pub use vitals::{Figures, State, Vitals};
+pub use stats::{Figures, State, Vitals};
 
 use self::residents::Residents;
 use super::fold::Entity;

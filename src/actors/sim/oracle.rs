@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::cast::Cast;
 use super::event::CommandKey;
+use super::population::Cast;
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
 use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::actors::room::command::{ReadPoint, RoomKind};
-use crate::actors::room::tests::kit::{T0, user};
+use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::{UserOutcome, UserState};
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp};

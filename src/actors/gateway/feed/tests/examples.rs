@@ -1,6 +1,6 @@
 //! The feed, case by case.
 
-use super::model::{Owner, Recorder, event, message, stream, user};
+use super::support::{Owner, Recorder, event, message, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position};
 use crate::actors::gateway::frames::{Denial, StreamEvent, ToGateway, ToOwner};
 use crate::actors::room::EventBody;

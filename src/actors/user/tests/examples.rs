@@ -1,9 +1,9 @@
 //! One thing at a time.
 
-use super::kit::{Someone, block, device, fact, forget, preferences, read, room, unblock};
+use super::support::{Someone, block, device, fact, forget, preferences, read, room, unblock};
 use crate::actors::room::Reject;
 use crate::actors::room::command::{ReadPoint, RoomKind};
-use crate::actors::room::tests::kit::user;
+use crate::actors::room::tests::support::user;
 use crate::actors::user::command::RoomChange;
 use crate::actors::user::event::Quiet;
 use crate::actors::user::parts::ListedRoom;
