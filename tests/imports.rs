@@ -38,7 +38,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/storage/accounts/",
             "src/storage/uploads/",
             "src/storage/aside.rs",
-            "src/storage/store/sqlite/",
+            "src/storage/store/sql/",
             "src/storage/store/postgres/",
             "src/storage/store/migrate.rs",
         ],

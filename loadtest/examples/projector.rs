@@ -15,7 +15,7 @@ use kervan::ids::{ClientId, Offset, Partition, RoomId, Timestamp, UserId};
 use kervan::limits;
 use kervan::storage::journal::StoredRecord;
 use kervan::storage::store::Store as _;
-use kervan::storage::store::sqlite::SqliteStore;
+use kervan::storage::store::sql::SqlStore;
 use uuid::Uuid;
 
 const USERS: u64 = 20;
@@ -99,7 +99,7 @@ struct Spent {
 
 /// Projects each log up to its `ends`, in rounds that take a share of every partition, as a node's journal gives them.
 async fn project(
-    store: &SqliteStore,
+    store: &SqlStore,
     projector: &mut Projector,
     logs: &[Vec<StoredRecord>],
     ends: &[usize],
@@ -139,7 +139,7 @@ async fn run(rooms: u64, messages: u64) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("kervan-projector-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let path = folder.join("store.db");
-    let store = SqliteStore::open_file(&path).await?;
+    let store = SqlStore::open_file(&path).await?;
     let (logs, made) = logs(rooms, messages)?;
     let mut projector = Projector::new(store.watermarks().await?, limits::PROJECTOR_CACHE_BYTES);
     project(&store, &mut projector, &logs, &made).await?;

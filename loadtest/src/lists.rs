@@ -10,7 +10,7 @@ use kervan::storage::store::rows::{
     ChatRow, EVENT_MESSAGE, MEMBER, Mark, MemberRow, MessageBody, PageBound, RoomEventRow, RoomListRow, Shelf,
     WatermarkRow,
 };
-use kervan::storage::store::sqlite::SqliteStore;
+use kervan::storage::store::sql::SqlStore;
 use kervan::storage::store::{Commit, Store};
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub fn main(args: &[String]) -> Result<()> {
     std::fs::create_dir_all(&dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        let store = SqliteStore::open_file(&dir.join("kervan.db")).await?;
+        let store = SqlStore::open_file(&dir.join("kervan.db")).await?;
         fill(&store, rooms, large).await?;
         println!("{rooms} rooms that live, {rooms} that are over, {large} large ones; pages of {PAGE}");
         println!("list   page      p50      p99");
@@ -47,7 +47,7 @@ pub fn main(args: &[String]) -> Result<()> {
 }
 
 /// Times of first pages, and of all pages one after the other.
-async fn measure(store: &SqliteStore, name: &str, shelf: Shelf) -> Result<()> {
+async fn measure(store: &SqlStore, name: &str, shelf: Shelf) -> Result<()> {
     let (user, bound) = (user("alice")?, PageBound::rows(PAGE));
     let (mut first, mut later, mut after) = (Vec::new(), Vec::new(), None);
     for _ in 0..200 {
@@ -71,7 +71,7 @@ async fn measure(store: &SqliteStore, name: &str, shelf: Shelf) -> Result<()> {
     Ok(())
 }
 
-async fn fill(store: &SqliteStore, rooms: usize, large: usize) -> Result<()> {
+async fn fill(store: &SqlStore, rooms: usize, large: usize) -> Result<()> {
     let all: Vec<usize> = (0..2 * rooms + large).collect();
     for (n, batch) in all.chunks(BATCH).enumerate() {
         let to = WatermarkRow { next_offset: Offset(n as u64 + 1), ..WatermarkRow::start(Partition::FIRST) };

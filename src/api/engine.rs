@@ -32,15 +32,15 @@ use crate::health::{Check, Health};
 use crate::ids::{PARTITIONS, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::storage::accounts::{AccountError, SqliteAccounts};
+use crate::storage::accounts::{AccountError, AccountRows};
 use crate::storage::aside::SqliteAside;
 use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
-use crate::storage::store::sqlite::{SqliteStore, url_of};
+use crate::storage::store::sql::{SqlStore, url_of};
 use crate::storage::store::{Store, StoreError};
 use crate::storage::upkeep::{self, Upkeep};
-use crate::storage::uploads::{Objects, SqliteUploads};
+use crate::storage::uploads::{Objects, UploadRows};
 
 /// The folder of the journal in the data folder.
 pub const JOURNAL_DIR: &str = "journal";
@@ -364,7 +364,7 @@ fn keyring(auth: &config::Auth) -> Result<Keyring, StartError> {
 
 async fn open_accounts(
     config: &Config,
-    rows: SqliteAccounts,
+    rows: AccountRows,
     keyring: Arc<Keyring>,
     revoked: Arc<Revoked>,
     hub: Arc<Hub>,
@@ -378,17 +378,17 @@ async fn open_accounts(
     })?))
 }
 
-fn account_rows(config: &Config) -> Result<SqliteAccounts, StartError> {
+fn account_rows(config: &Config) -> Result<AccountRows, StartError> {
     match config.database() {
-        Database::Sqlite(path) => Ok(SqliteAccounts::open(&url_of(&path)?)?),
+        Database::Sqlite(path) => Ok(AccountRows::open(&url_of(&path)?)?),
         Database::Postgres(_) => Err(no_postgres()),
     }
 }
 
-fn open_uploads(config: &Config, rows: &SqliteAccounts, env: Env) -> Result<Uploads, StartError> {
+fn open_uploads(config: &Config, rows: &AccountRows, env: Env) -> Result<Uploads, StartError> {
     let objects = Objects::open(&config.uploads, &config.upload_folder());
     let objects = objects.map_err(|error| StartError::Uploads(error.to_string()))?;
-    Ok(Uploads::new(SqliteUploads::beside(rows), objects, env, config))
+    Ok(Uploads::new(UploadRows::beside(rows), objects, env, config))
 }
 
 /// Deletes bytes that have no row, and events that are old, now and then.
@@ -423,7 +423,7 @@ fn no_postgres() -> StartError {
 
 async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     match config.database() {
-        Database::Sqlite(path) => Ok(Arc::new(SqliteStore::open_file(&path).await?)),
+        Database::Sqlite(path) => Ok(Arc::new(SqlStore::open_file(&path).await?)),
         Database::Postgres(_) => Err(no_postgres()),
     }
 }

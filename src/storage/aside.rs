@@ -6,9 +6,9 @@ use sqlx::sqlite::SqlitePool;
 use uuid::Uuid;
 
 use crate::ids::{RoomId, Timestamp, UserId};
-use crate::storage::accounts::SqliteAccounts;
+use crate::storage::accounts::AccountRows;
 use crate::storage::store::StoreError;
-use crate::storage::store::sqlite::classify;
+use crate::storage::store::sql::classify;
 
 const LIST: &str = "SELECT uuid, type, title, message, data, is_read, created_at FROM notifications \
      WHERE user_id = ? AND uuid < ? ORDER BY uuid DESC LIMIT ?";
@@ -73,7 +73,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl SqliteAside {
     /// Over the same connections as the accounts.
     #[must_use]
-    pub fn beside(accounts: &SqliteAccounts) -> Self {
+    pub fn beside(accounts: &AccountRows) -> Self {
         Self { pool: accounts.pool().clone() }
     }
 

@@ -163,7 +163,7 @@ mod tests {
     use crate::storage::journal::Journal as _;
     use crate::storage::journal::embedded::Options;
     use crate::storage::store::contract::moved;
-    use crate::storage::store::sqlite::SqliteStore;
+    use crate::storage::store::sql::SqlStore;
 
     struct Rig {
         folder: tempfile::TempDir,
@@ -191,13 +191,13 @@ mod tests {
             Self { folder, journal: Arc::new(journal), clock }
         }
 
-        async fn store(&self, name: &str, stored: u64) -> Arc<SqliteStore> {
-            let store = SqliteStore::open_file(&self.folder.path().join(name)).await.unwrap();
+        async fn store(&self, name: &str, stored: u64) -> Arc<SqlStore> {
+            let store = SqlStore::open_file(&self.folder.path().join(name)).await.unwrap();
             store.commit(moved(partition(), 0, stored)).await.unwrap();
             Arc::new(store)
         }
 
-        fn upkeep(&self, store: &Arc<SqliteStore>, retention: Option<Duration>) -> Upkeep {
+        fn upkeep(&self, store: &Arc<SqlStore>, retention: Option<Duration>) -> Upkeep {
             let env = Env { clock: self.clock.clone(), ids: Arc::new(SystemIds) };
             Upkeep::new(Arc::clone(&self.journal), Arc::clone(store) as _, env, retention)
         }

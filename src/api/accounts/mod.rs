@@ -21,7 +21,7 @@ use crate::config::{self, Secret};
 use crate::env::Env;
 use crate::ids::{Timestamp, UserId};
 use crate::limits;
-use crate::storage::accounts::{Account, AccountError, Profile, SignIn, SqliteAccounts};
+use crate::storage::accounts::{Account, AccountError, AccountRows, Profile, SignIn};
 
 mod by_operator;
 mod check;
@@ -84,7 +84,7 @@ impl From<&config::Config> for Options {
 
 /// See the module.
 pub struct Accounts {
-    rows: SqliteAccounts,
+    rows: AccountRows,
     passwords: Passwords,
     guesses: Guesses,
     keyring: Arc<Keyring>,
@@ -162,7 +162,7 @@ impl Accounts {
     /// # Errors
     /// The store does not answer.
     pub async fn open(
-        rows: SqliteAccounts,
+        rows: AccountRows,
         keyring: Arc<Keyring>,
         revoked: Arc<Revoked>,
         hub: Arc<Hub>,

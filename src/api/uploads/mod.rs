@@ -21,7 +21,7 @@ use self::image::Images;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{RoomId, Timestamp, UserId};
-use crate::storage::uploads::{Objects, Part, Quota, SqliteUploads, Stream, Upload, UploadError};
+use crate::storage::uploads::{Objects, Part, Quota, Stream, Upload, UploadError, UploadRows};
 
 pub use image::small_type;
 pub use name::{clean, disposition};
@@ -39,7 +39,7 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See the module.
 pub struct Uploads {
-    rows: SqliteUploads,
+    rows: UploadRows,
     objects: Objects,
     images: Images,
     env: Env,
@@ -70,7 +70,7 @@ pub struct Incoming {
 impl Uploads {
     /// Over these rows and bytes.
     #[must_use]
-    pub fn new(rows: SqliteUploads, objects: Objects, env: Env, config: &Config) -> Self {
+    pub fn new(rows: UploadRows, objects: Objects, env: Env, config: &Config) -> Self {
         let most = config.uploads.max_file_size.0;
         Self {
             rows,

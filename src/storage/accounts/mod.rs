@@ -8,15 +8,15 @@ use uuid::Uuid;
 use crate::ids::{Timestamp, UserId};
 use crate::storage::store::StoreError;
 
-mod sql;
-mod sqlite;
+mod rows;
+mod statements;
 #[cfg(test)]
 mod tests;
 
+pub use rows::AccountRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
-pub(super) use sql::ALL as SQL;
-pub use sqlite::SqliteAccounts;
+pub(super) use statements::ALL as SQL;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,13 +3,13 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::storage::store::sqlite::{SqliteStore, url_of};
+use crate::storage::store::sql::{SqlStore, url_of};
 
-async fn fresh() -> (SqliteAccounts, SqliteStore, TempDir) {
+async fn fresh() -> (AccountRows, SqlStore, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let url = url_of(&dir.path().join("kervan.db")).unwrap();
-    let store = SqliteStore::open(&url).await.unwrap();
-    (SqliteAccounts::open(&url).unwrap(), store, dir)
+    let store = SqlStore::open(&url).await.unwrap();
+    (AccountRows::open(&url).unwrap(), store, dir)
 }
 
 fn account(id: &str, username: &str) -> Account {
@@ -170,7 +170,7 @@ async fn a_ban_needs_no_account() {
 #[tokio::test]
 async fn every_statement_finds_its_rows_by_an_index_and_sorts_nothing() {
     let (accounts, _store, _dir) = fresh().await;
-    for text in sql::ALL {
+    for text in statements::ALL {
         let plan = accounts.plan(text).await;
         let bad =
             |line: &String| (line.starts_with("SCAN") && !line.contains("USING INDEX")) || line.contains("B-TREE");

@@ -9,7 +9,7 @@ use crate::storage::disk;
 use crate::storage::journal::JournalError;
 use crate::storage::journal::embedded::{self, Verified};
 use crate::storage::store::Store as _;
-use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::sql::SqlStore;
 use crate::storage::upkeep;
 
 /// The folder in a data folder where a restore works. While it is there, the data folder is not to be served.
@@ -166,7 +166,7 @@ impl Places {
         let verified = verified.map_err(|panic| JournalError::Io(format!("reading did not finish: {panic}")))?;
         // The copy is the backup byte for byte: name the one that the operator knows.
         let verified = verified.map_err(|error| named(error, &new_journal, &copied))?;
-        let store = SqliteStore::open_file(&self.new_database).await?;
+        let store = SqlStore::open_file(&self.new_database).await?;
         let fitting = fit(&store, &verified, id).await;
         store.close().await;
         fitting?;
@@ -188,7 +188,7 @@ impl Places {
 }
 
 /// Looks whether the store belongs to the journal, and tells it what that will be called.
-async fn fit(store: &SqliteStore, journal: &Verified, id: Uuid) -> Result<(), BackupError> {
+async fn fit(store: &SqlStore, journal: &Verified, id: Uuid) -> Result<(), BackupError> {
     upkeep::same_journal(store, journal.journal).await?;
     belong_together(journal, &store.watermarks().await?)?;
     Ok(upkeep::of_journal(store, id).await?)

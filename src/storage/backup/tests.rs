@@ -10,7 +10,7 @@ use crate::storage::journal::Journal as _;
 use crate::storage::journal::embedded::{EmbeddedJournal, Options};
 use crate::storage::store::Store as _;
 use crate::storage::store::contract::moved;
-use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::sql::SqlStore;
 use crate::storage::upkeep::same_journal;
 
 fn options() -> Options {
@@ -31,7 +31,7 @@ fn p(number: u16) -> Partition {
 struct Live {
     folder: tempfile::TempDir,
     journal: Arc<EmbeddedJournal>,
-    store: SqliteStore,
+    store: SqlStore,
 }
 
 impl Live {
@@ -39,7 +39,7 @@ impl Live {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (journal, _) = EmbeddedJournal::open(&folder.path().join("live"), options()).unwrap();
-        let store = SqliteStore::open_file(&folder.path().join("live.db")).await.unwrap();
+        let store = SqlStore::open_file(&folder.path().join("live.db")).await.unwrap();
         let live = Self { folder, journal: Arc::new(journal), store };
         live.append(100).await;
         live.store.commit(moved(p(3), 0, 60)).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     assert_eq!(live.restore(&from).await.unwrap(), made);
     assert_eq!(live.found(), ["LOCK", "journal", "kervan.db"]);
     let (journal, report) = EmbeddedJournal::open(&live.data().join("journal"), options()).unwrap();
-    let store = SqliteStore::open_file(&live.data().join("kervan.db")).await.unwrap();
+    let store = SqlStore::open_file(&live.data().join("kervan.db")).await.unwrap();
     let stored = store.watermarks().await.unwrap();
     let (at, end) = (stored[3].next_offset, journal.bounds(p(3)).end);
     assert_eq!((made.watermarks[3], made.records), (at, report.records));
@@ -108,7 +108,7 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     assert_eq!(journal.id(), Uuid::from_u128(77));
     same_journal(&store, journal.id()).await.unwrap();
     same_journal(&live.store, live.journal.id()).await.unwrap();
-    let old = SqliteStore::open_file(&copy_of(&from.join(STORE), &live.data().join("old.db"))).await.unwrap();
+    let old = SqlStore::open_file(&copy_of(&from.join(STORE), &live.data().join("old.db"))).await.unwrap();
     for old in [&old, &live.store] {
         assert!(matches!(same_journal(old, journal.id()).await, Err(StoreError::Incompatible(_))));
     }

@@ -21,7 +21,7 @@ pub(super) static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 /// [`StoreError::Unavailable`] if the database does not answer. The URL's password is never part of an error.
 pub async fn migrate(url: &str) -> Result<i64, StoreError> {
     if url.starts_with("sqlite:") {
-        let mut conn = super::sqlite::connect_writer(url).await?;
+        let mut conn = super::sql::connect_writer(url).await?;
         let done = sqlite(&mut conn).await;
         let closed = conn.close().await.map_err(|error| StoreError::Unavailable(error.to_string()));
         done.and_then(|version| closed.map(|()| version))
@@ -38,7 +38,7 @@ pub async fn migrate(url: &str) -> Result<i64, StoreError> {
 
 /// Migrates an open SQLite connection.
 pub(super) async fn sqlite(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    SQLITE.run(conn).await.map_err(|error| explain(&SQLITE, error, super::sqlite::classify))?;
+    SQLITE.run(conn).await.map_err(|error| explain(&SQLITE, error, super::sql::classify))?;
     Ok(version(&SQLITE))
 }
 

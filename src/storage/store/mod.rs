@@ -32,7 +32,7 @@ pub(crate) mod contract;
 pub mod memory;
 pub mod migrate;
 pub mod rows;
-pub mod sqlite;
+pub mod sql;
 mod weight;
 
 pub use commit::Commit;

@@ -5,7 +5,7 @@
 
 mod objects;
 mod rows;
-mod sql;
+mod statements;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +15,10 @@ use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::store::StoreError;
 
 pub use objects::{Objects, Part, Stream};
-pub use rows::SqliteUploads;
+pub use rows::UploadRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
-pub(super) use sql::ALL as SQL;
+pub(super) use statements::ALL as SQL;
 
 /// An uploaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,21 +4,21 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use uuid::Uuid;
 
-use super::{Quota, Upload, UploadError, sql};
+use super::{Quota, Upload, UploadError, statements};
 use crate::ids::{RoomId, Timestamp, UserId};
-use crate::storage::accounts::SqliteAccounts;
-use crate::storage::store::sqlite::classify;
+use crate::storage::accounts::AccountRows;
+use crate::storage::store::sql::classify;
 
 /// See the module.
 #[derive(Clone)]
-pub struct SqliteUploads {
+pub struct UploadRows {
     pool: SqlitePool,
 }
 
-impl SqliteUploads {
+impl UploadRows {
     /// Over the same connections as the accounts.
     #[must_use]
-    pub fn beside(accounts: &SqliteAccounts) -> Self {
+    pub fn beside(accounts: &AccountRows) -> Self {
         Self { pool: accounts.pool().clone() }
     }
 
@@ -28,7 +28,7 @@ impl SqliteUploads {
     /// The quota, or the store; so for each of the following.
     pub async fn add(&self, upload: &Upload, quota: Quota) -> Result<(), UploadError> {
         let (width, height) = upload.pixels.unzip();
-        let done = sqlx::query(sql::ADD)
+        let done = sqlx::query(statements::ADD)
             .bind(upload.id.as_bytes().as_slice())
             .bind(upload.chat.0.as_bytes().as_slice())
             .bind(upload.user.as_str())
@@ -52,7 +52,7 @@ impl SqliteUploads {
 
     /// What a user's files come to.
     pub async fn used(&self, user: &UserId) -> Result<Quota, UploadError> {
-        let used = sqlx::query_as::<_, (i64, i64)>(sql::USED).bind(user.as_str()).fetch_one(&self.pool);
+        let used = sqlx::query_as::<_, (i64, i64)>(statements::USED).bind(user.as_str()).fetch_one(&self.pool);
         let (bytes, files) = used.await.map_err(classify)?;
         let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Quota { bytes: unsigned(bytes), files: unsigned(files) })
@@ -60,15 +60,21 @@ impl SqliteUploads {
 
     /// The row of a file.
     pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
-        let row =
-            sqlx::query(sql::GET).bind(id.as_bytes().as_slice()).fetch_optional(&self.pool).await.map_err(classify)?;
+        let row = sqlx::query(statements::GET)
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(classify)?;
         Ok(row.map(|row| upload(&row)).transpose().map_err(classify)?)
     }
 
     /// Removes a row. Whether there was one.
     pub async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
-        let done =
-            sqlx::query(sql::REMOVE).bind(id.as_bytes().as_slice()).execute(&self.pool).await.map_err(classify)?;
+        let done = sqlx::query(statements::REMOVE)
+            .bind(id.as_bytes().as_slice())
+            .execute(&self.pool)
+            .await
+            .map_err(classify)?;
         Ok(done.rows_affected() > 0)
     }
 }

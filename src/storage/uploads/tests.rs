@@ -5,13 +5,13 @@ use futures_util::TryStreamExt as _;
 
 use super::*;
 use crate::config;
-use crate::storage::accounts::SqliteAccounts;
-use crate::storage::store::sqlite::{SqliteStore, url_of};
+use crate::storage::accounts::AccountRows;
+use crate::storage::store::sql::{SqlStore, url_of};
 
-async fn rows(dir: &std::path::Path) -> SqliteUploads {
+async fn rows(dir: &std::path::Path) -> UploadRows {
     let path = dir.join("kervan.db");
-    SqliteStore::open_file(&path).await.unwrap();
-    SqliteUploads::beside(&SqliteAccounts::open(&url_of(&path).unwrap()).unwrap())
+    SqlStore::open_file(&path).await.unwrap();
+    UploadRows::beside(&AccountRows::open(&url_of(&path).unwrap()).unwrap())
 }
 
 fn upload(number: u128, user: &str, size: u64) -> Upload {

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::memory::MemoryJournal;
-use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::sql::SqlStore;
 use crate::testing::within;
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>, rates: Rates) -> Self {
-        let sqlite = SqliteStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
+        let sqlite = SqlStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
         let store = Arc::new(Gated::new(Arc::new(sqlite)));
         let (send, frames) = mpsc::unbounded_channel();
         let parts = Parts {

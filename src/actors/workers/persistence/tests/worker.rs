@@ -14,7 +14,7 @@ use crate::storage::store::commit::Commit;
 use crate::storage::store::contract::event_row;
 use crate::storage::store::memory::MemoryStore;
 use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf, WatermarkRow};
-use crate::storage::store::sqlite::SqliteStore;
+use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{SeqRange, Store};
 use crate::testing::within;
 
@@ -188,7 +188,7 @@ async fn damage_halts_the_partition_that_it_is_in() {
 async fn the_rows_in_a_file_are_those_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (world, memory) = (World::random(7, 1_500), Arc::new(MemoryStore::new()));
-    let file = Arc::new(SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap());
+    let file = Arc::new(SqlStore::open_file(&folder.path().join("store.db")).await.unwrap());
     for store in [memory.clone() as Arc<dyn Store>, file.clone()] {
         let deps = deps(&world, store);
         apply(&world, &deps, |len| len);

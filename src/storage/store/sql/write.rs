@@ -7,7 +7,7 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use super::error::{classify, damaged};
 use super::read;
-use super::sql::{self, Bulk, Bulks};
+use super::statements::{self, Bulk, Bulks};
 use crate::ids::{Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::store::StoreError;
@@ -151,17 +151,17 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
     for edit in commit.edits {
         let mut b = Binder::new();
         b.text(edit.body).opt_text(edit.metadata).int(edit.at.as_i64()).room(edit.room).int(edit.seq.as_i64());
-        b.execute(conn, sql::MESSAGE_EDIT).await?;
+        b.execute(conn, statements::MESSAGE_EDIT).await?;
     }
     for (room, seq) in commit.redactions {
-        for text in [sql::MESSAGE_REDACT, sql::EDITS_REDACT] {
+        for text in [statements::MESSAGE_REDACT, statements::EDITS_REDACT] {
             let mut b = Binder::new();
             b.room(room).int(seq.as_i64());
             b.execute(conn, text).await?;
         }
     }
     for (room, floor) in commit.trims {
-        for text in [sql::EVENTS_TRIM, sql::MESSAGES_TRIM] {
+        for text in [statements::EVENTS_TRIM, statements::MESSAGES_TRIM] {
             let mut b = Binder::new();
             b.room(room).int(floor.as_i64());
             b.execute(conn, text).await?;
@@ -174,7 +174,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
         } else {
             let mut b = Binder::new();
             b.room(room).text(user.as_str());
-            b.execute(conn, sql::ROOM_BLOCK_REMOVE).await?;
+            b.execute(conn, statements::ROOM_BLOCK_REMOVE).await?;
         }
     }
     bulk(conn, &bulks.room_blocks, blocks, |b, (room, user)| _ = b.room(room).text(user.as_str())).await?;
@@ -230,7 +230,7 @@ pub(super) async fn commit(conn: &mut SqliteConnection, bulks: &Bulks, commit: C
     for partition in bounded {
         let mut b = Binder::new();
         b.int(partition.get()).int(partition.get()).int(limits::DEAD_LETTERS as i64);
-        b.execute(conn, sql::DEAD_LETTERS_TRIM).await?;
+        b.execute(conn, statements::DEAD_LETTERS_TRIM).await?;
     }
     Ok(true)
 }
@@ -254,7 +254,7 @@ pub(super) fn bind_place(b: &mut Binder, place: OutboxPlace) {
 pub(super) async fn remove_told(conn: &mut SqliteConnection, place: OutboxPlace) -> Result<(), StoreError> {
     let mut b = Binder::new();
     bind_place(&mut b, place);
-    b.execute(conn, sql::RELAY_DONE).await?;
+    b.execute(conn, statements::RELAY_DONE).await?;
     Ok(())
 }
 
@@ -268,14 +268,14 @@ pub(super) async fn expand(
 ) -> Result<(), StoreError> {
     let OutboxPlace { source, offset, .. } = fan_out;
     let of_record = |b: &mut Binder| _ = b.int(source.get()).int(offset.as_i64());
-    let last = read::one(conn, sql::RELAY_LAST, of_record, |c| c.opt_count()).await?.flatten().unwrap_or(0);
+    let last = read::one(conn, statements::RELAY_LAST, of_record, |c| c.opt_count()).await?.flatten().unwrap_or(0);
     let row = |((target, record), ord)| OutboxRow { source, offset, ord, target, record, fan_out: None };
     outbox(conn, bulks, rows.into_iter().zip(last + 1..).map(row).collect()).await?;
     let Some(user) = after else { return remove_told(conn, fan_out).await };
     let mut b = Binder::new();
     b.text(user.as_str());
     bind_place(&mut b, fan_out);
-    b.execute(conn, sql::RELAY_ADVANCE).await?;
+    b.execute(conn, statements::RELAY_ADVANCE).await?;
     Ok(())
 }
 
@@ -330,7 +330,7 @@ async fn members(conn: &mut SqliteConnection, bulks: &Bulks, changes: Vec<Member
             MemberChange::Remove(room, user) => {
                 let mut b = Binder::new();
                 b.room(room).text(user.as_str());
-                b.execute(conn, sql::MEMBER_REMOVE).await?;
+                b.execute(conn, statements::MEMBER_REMOVE).await?;
             }
         }
     }
@@ -352,7 +352,7 @@ async fn marks(
     for row in forgotten {
         let mut b = Binder::new();
         b.text(row.user.as_str()).room(row.room);
-        b.execute(conn, sql::MARK_FORGET).await?;
+        b.execute(conn, statements::MARK_FORGET).await?;
     }
     let mark = |b: &mut Binder, row: &ReadMarkRow| {
         b.text(row.user.as_str()).room(row.room).int(row.seq.as_i64()).int(row.no.as_i64());
@@ -380,7 +380,7 @@ async fn user_parts(
             UserRoomChange::Remove(user, room) => {
                 let mut b = Binder::new();
                 b.text(user.as_str()).room(room);
-                b.execute(conn, sql::USER_ROOM_REMOVE).await?;
+                b.execute(conn, statements::USER_ROOM_REMOVE).await?;
             }
         }
     }
@@ -390,7 +390,7 @@ async fn user_parts(
             BlockChange::Remove(user, blocked) => {
                 let mut b = Binder::new();
                 b.text(user.as_str()).text(blocked.as_str());
-                b.execute(conn, sql::BLOCK_REMOVE).await?;
+                b.execute(conn, statements::BLOCK_REMOVE).await?;
             }
         }
     }
@@ -400,7 +400,7 @@ async fn user_parts(
             DeviceChange::Remove(user, device) => {
                 let mut b = Binder::new();
                 b.text(user.as_str()).text(device.as_str());
-                b.execute(conn, sql::DEVICE_REMOVE).await?;
+                b.execute(conn, statements::DEVICE_REMOVE).await?;
             }
         }
     }

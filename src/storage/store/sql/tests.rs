@@ -7,7 +7,7 @@ use crate::storage::store::contract::{self, Fixture, chat_row, message_row, move
 
 async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store ?#%.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store ?#%.db")).await.unwrap();
     Fixture { store: Arc::new(store), keep: Box::new(folder) }
 }
 
@@ -26,7 +26,7 @@ fn messages(from: u64, n: u64, body: &str) -> Commit {
 async fn what_was_committed_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let store = SqliteStore::open_file(&path).await.unwrap();
+    let store = SqlStore::open_file(&path).await.unwrap();
     store.commit(messages(0, 100, "x")).await.unwrap();
     // Not closed: as if the process had been killed.
     let copy = folder.path().join("copy.db");
@@ -34,7 +34,7 @@ async fn what_was_committed_is_there_after_opening_again() {
         std::fs::copy(format!("{}{suffix}", path.display()), format!("{}{suffix}", copy.display())).unwrap();
     }
     for path in [&copy, &path] {
-        let again = SqliteStore::open_file(path).await.unwrap();
+        let again = SqlStore::open_file(path).await.unwrap();
         assert_eq!(again.room(room_id(1)).await.unwrap().watermark.next_offset, Offset(100));
         assert_eq!(again.events(room_id(1), SeqRange::all(), 1_000).await.unwrap().len(), 100);
         again.close().await;
@@ -44,7 +44,7 @@ async fn what_was_committed_is_there_after_opening_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_taken_while_rows_are_written_is_one_moment() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     store.commit(messages(0, 500, &"x".repeat(500))).await.unwrap();
     let writes = async {
         for n in 0..100 {
@@ -56,7 +56,7 @@ async fn a_backup_taken_while_rows_are_written_is_one_moment() {
     let partition = room_id(1).partition();
     let covered = backup.unwrap().into_iter().find(|row| row.partition == partition).unwrap().next_offset;
     assert!((500..=1_500).contains(&covered.0));
-    let copy = SqliteStore::open_file(&path).await.unwrap();
+    let copy = SqlStore::open_file(&path).await.unwrap();
     let snapshot = copy.room(room_id(1)).await.unwrap();
     assert_eq!(snapshot.watermark.next_offset, covered);
     assert_eq!(snapshot.window.len() as u64, covered.0);
@@ -68,7 +68,7 @@ async fn a_backup_taken_while_rows_are_written_is_one_moment() {
 #[tokio::test]
 async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     store.commit(messages(0, 10, "x")).await.unwrap();
     limit_pages(&store, 80).await;
     let large = messages(10, 200, &"z".repeat(10_000));
@@ -82,7 +82,7 @@ async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
 }
 
 /// SQLite answers with the same code (13, FULL) when a file reaches this bound as when the disk is full.
-async fn limit_pages(store: &SqliteStore, pages: u32) {
+async fn limit_pages(store: &SqlStore, pages: u32) {
     let mut writer = store.writer.lock().await;
     let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
     sqlx::query(text).execute(writer.open(&store.options).await.unwrap()).await.unwrap();
@@ -92,7 +92,7 @@ async fn limit_pages(store: &SqliteStore, pages: u32) {
 async fn of_two_stores_on_one_file_the_slower_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let (one, two) = (SqliteStore::open_file(&path).await.unwrap(), SqliteStore::open_file(&path).await.unwrap());
+    let (one, two) = (SqlStore::open_file(&path).await.unwrap(), SqlStore::open_file(&path).await.unwrap());
     let (first, second) = tokio::join!(one.commit(messages(0, 50, "x")), two.commit(messages(0, 50, "x")));
     let refused = [first, second].into_iter().filter(|done| *done != Ok(())).collect::<Vec<_>>();
     assert_eq!(refused, [Err(StoreError::Stale { partition: room_id(1).partition(), found: Offset(50) })]);
@@ -102,7 +102,7 @@ async fn of_two_stores_on_one_file_the_slower_one_is_refused() {
 #[tokio::test]
 async fn a_commit_whose_caller_left_is_whole_or_absent() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     for polls in 0..12 {
         let at = store.room(room_id(1)).await.unwrap().watermark.next_offset.0;
         let mut commit = Box::pin(store.commit(messages(at, 200, "x")));
@@ -125,7 +125,7 @@ async fn a_commit_whose_caller_left_is_whole_or_absent() {
 #[tokio::test]
 async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..READERS {
         held.push(store.snapshot().await.unwrap());
@@ -140,7 +140,7 @@ async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
 #[tokio::test]
 async fn a_connection_that_is_lost_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     store.commit(messages(0, 5, "x")).await.unwrap();
     let refused: Result<(), _> = store.writer.lock().await.check(Err(StoreError::Unavailable("busy".into()))).await;
     assert!(refused.is_err());
@@ -157,13 +157,13 @@ async fn a_connection_that_is_lost_is_opened_again() {
 async fn a_newer_schema_is_refused_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    SqliteStore::open_file(&path).await.unwrap().close().await;
+    SqlStore::open_file(&path).await.unwrap().close().await;
     let mut conn = connect_writer(&url_of(&path).unwrap()).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (999, 'from the future', 1, x'00', 0)";
     sqlx::query(newer).execute(&mut conn).await.unwrap();
     conn.close().await.unwrap();
-    let error = SqliteStore::open_file(&path).await.err().unwrap();
+    let error = SqlStore::open_file(&path).await.err().unwrap();
     assert!(matches!(&error, StoreError::Incompatible(why) if why.contains("999")), "{error}");
 }
 
@@ -172,7 +172,7 @@ async fn a_file_that_is_no_database_is_damage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
     std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-    let error = SqliteStore::open_file(&path).await.err().unwrap();
+    let error = SqlStore::open_file(&path).await.err().unwrap();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
 }
 
@@ -180,7 +180,7 @@ async fn a_file_that_is_no_database_is_damage() {
 async fn the_contract_catches_a_reader_that_mixes_two_moments() {
     // Two reads without a transaction around them may belong to two moments: that is what the snapshot is for.
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(read::room(&mut snapshot, room_id(1)).await.unwrap().window.len(), 0);
     store.commit(messages(0, 5, "x")).await.unwrap();

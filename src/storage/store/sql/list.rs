@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use sqlx::SqliteConnection;
 
 use super::write::Binder;
-use super::{read, sql};
+use super::{read, statements};
 use crate::ids::{MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::StoreError;
 use crate::storage::store::rows::{MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
@@ -25,7 +25,7 @@ pub(super) async fn room_list(
     after: Option<RoomListCursor>,
     bound: PageBound,
 ) -> Result<RoomListPage, StoreError> {
-    let mut large = read::list(conn, sql::LIST_LARGE, |b| _ = b.text(user.as_str()), large_room).await?;
+    let mut large = read::list(conn, statements::LIST_LARGE, |b| _ = b.text(user.as_str()), large_room).await?;
     large.retain(|(of, key)| *of == shelf && after.is_none_or(|after| *key < after));
     // The next one stands last.
     large.sort_unstable_by_key(|(_, key)| *key);
@@ -75,7 +75,7 @@ async fn chunk(
     let bind = |b: &mut Binder| {
         b.text(user.as_str()).int(shelf.number()).int(after.at.as_i64()).room(after.room).int(super::count(limit));
     };
-    read::list(conn, sql::LIST, bind, line).await
+    read::list(conn, statements::LIST, bind, line).await
 }
 
 pub(super) async fn room_line(
@@ -83,7 +83,7 @@ pub(super) async fn room_line(
     user: &UserId,
     room: RoomId,
 ) -> Result<Option<RoomListRow>, StoreError> {
-    read::one(conn, sql::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
+    read::one(conn, statements::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
 }
 
 fn large_room(c: &mut read::Columns<'_>) -> Result<(Shelf, RoomListCursor), StoreError> {

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
-use super::{connect_writer, sql};
+use super::{connect_writer, statements};
 use crate::storage::store::migrate;
 
 /// The lines of a plan. Unbound parameters are NULL, which changes no plan.
@@ -30,11 +30,11 @@ async fn fresh() -> SqliteConnection {
 #[tokio::test]
 async fn every_statement_finds_its_rows_by_an_index_and_sorts_nothing() {
     let mut conn = fresh().await;
-    let bulks = sql::Bulks::new().texts();
-    for text in sql::ALL.iter().copied().chain(bulks.iter().map(|text| text.as_ref())) {
+    let bulks = statements::Bulks::new().texts();
+    for text in statements::ALL.iter().copied().chain(bulks.iter().map(|text| text.as_ref())) {
         let plan = plan(&mut conn, text).await;
         // The watermarks are the one table that is read as a whole, in the order of its key.
-        let whole = text == sql::WATERMARKS && plan == ["SCAN watermarks"];
+        let whole = text == statements::WATERMARKS && plan == ["SCAN watermarks"];
         assert!(whole || !plan.iter().any(|line| is_bad(line)), "{plan:#?}\n{text}");
     }
 }
@@ -57,7 +57,7 @@ async fn the_check_of_plans_sees_a_scan_and_a_sort() {
 async fn every_index_is_used_by_a_statement() {
     let mut conn = fresh().await;
     let mut plans = String::new();
-    for text in sql::ALL
+    for text in statements::ALL
         .iter()
         .chain(&crate::storage::accounts::SQL)
         .chain(&crate::storage::uploads::SQL)

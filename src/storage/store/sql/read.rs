@@ -6,7 +6,7 @@ use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::{classify, damaged};
-use super::sql;
+use super::statements;
 use super::write::Binder;
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{
@@ -275,23 +275,23 @@ pub(super) fn dead_letter(c: &mut Columns<'_>) -> Result<DeadLetterRow> {
 }
 
 async fn partition_watermark(conn: &mut SqliteConnection, partition: Partition) -> Result<WatermarkRow> {
-    let found = one(conn, sql::WATERMARK, |b| _ = b.int(partition.get()), watermark).await?;
+    let found = one(conn, statements::WATERMARK, |b| _ = b.int(partition.get()), watermark).await?;
     found.ok_or_else(|| damaged("watermarks", format!("no row of partition {partition}")))
 }
 
 /// See [`crate::storage::store::Store::room`]. In a read transaction.
 pub(super) async fn room(conn: &mut SqliteConnection, id: RoomId) -> Result<RoomSnapshot> {
     let watermark = partition_watermark(conn, id.partition()).await?;
-    let chat = one(conn, sql::CHAT, |b| _ = b.room(id), chat).await?;
+    let chat = one(conn, statements::CHAT, |b| _ = b.room(id), chat).await?;
     let all = |b: &mut Binder| _ = b.room(id).text("").int(i64::MAX);
-    let members = list(conn, sql::MEMBERS, all, member).await?;
-    let blocks = list(conn, sql::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
-    let sources = list(conn, sql::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
+    let members = list(conn, statements::MEMBERS, all, member).await?;
+    let blocks = list(conn, statements::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
+    let sources = list(conn, statements::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
     let mut window = Vec::new();
     if let Some(chat) = &chat {
         let from = |b: &mut Binder| _ = b.room(id).int(chat.window.as_i64());
-        window = list(conn, sql::WINDOW_MESSAGES, from, window_message).await?;
-        window.append(&mut list(conn, sql::WINDOW_EVENTS, from, window_event).await?);
+        window = list(conn, statements::WINDOW_MESSAGES, from, window_message).await?;
+        window.append(&mut list(conn, statements::WINDOW_EVENTS, from, window_event).await?);
         window.sort_unstable_by_key(|row| row.seq);
     }
     Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources })
@@ -326,12 +326,12 @@ pub(super) async fn user(conn: &mut SqliteConnection, id: &UserId) -> Result<Use
     let named = |b: &mut Binder| _ = b.text(id.as_str());
     Ok(UserSnapshot {
         watermark: partition_watermark(conn, id.partition()).await?,
-        user: one(conn, sql::USER, named, user_row).await?,
-        devices: list(conn, sql::DEVICES, named, device).await?,
-        blocks: list(conn, sql::BLOCKS, named, block).await?,
-        rooms: list(conn, sql::USER_ROOMS, named, user_room).await?,
-        read_marks: list(conn, sql::USER_READ_MARKS, named, read_mark).await?,
-        sources: list(conn, sql::USER_SOURCES, named, source).await?,
+        user: one(conn, statements::USER, named, user_row).await?,
+        devices: list(conn, statements::DEVICES, named, device).await?,
+        blocks: list(conn, statements::BLOCKS, named, block).await?,
+        rooms: list(conn, statements::USER_ROOMS, named, user_room).await?,
+        read_marks: list(conn, statements::USER_READ_MARKS, named, read_mark).await?,
+        sources: list(conn, statements::USER_SOURCES, named, source).await?,
     })
 }
 
@@ -368,14 +368,14 @@ pub(super) async fn events(
     range: SeqRange,
     limit: usize,
 ) -> Result<Vec<RoomEventRow>> {
-    let text = if range.reverse { sql::EVENTS_BACK } else { sql::EVENTS };
+    let text = if range.reverse { statements::EVENTS_BACK } else { statements::EVENTS };
     let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
     let mut events = list_within(conn, text, range, bind, |c| event(room, c), RoomEventRow::bytes).await?;
     let (Some(first), Some(last)) = (events.first().map(|e| e.seq), events.last().map(|e| e.seq)) else {
         return Ok(events);
     };
     let narrowed = SeqRange { from: first.min(last), to: first.max(last), ..range };
-    let text = if range.reverse { sql::ORIGINALS_BACK } else { sql::ORIGINALS };
+    let text = if range.reverse { statements::ORIGINALS_BACK } else { statements::ORIGINALS };
     let bind = |b: &mut Binder| bind_range(b, room, narrowed, None);
     let originals = list_within(conn, text, narrowed, bind, original, RoomEventRow::bytes).await?;
     if originals.iter().map(RoomEventRow::bytes).sum::<usize>() >= range.bytes
@@ -445,7 +445,7 @@ pub(super) async fn messages(
     range: SeqRange,
     limit: usize,
 ) -> Result<Vec<MessageRow>> {
-    let text = if range.reverse { sql::MESSAGES_BACK } else { sql::MESSAGES };
+    let text = if range.reverse { statements::MESSAGES_BACK } else { statements::MESSAGES };
     let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
     list_within(conn, text, range, bind, message, MessageRow::bytes).await
 }

@@ -34,7 +34,7 @@ mod list;
 #[cfg(test)]
 mod plans;
 mod read;
-mod sql;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -59,16 +59,16 @@ const WAL_BYTES: i64 = 64 * 1024 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a read waits for a free connection before it is answered with "unavailable".
 const READER_WAIT: Duration = Duration::from_secs(5);
-/// Prepared statements that a connection keeps: all of [`sql`] fits.
+/// Prepared statements that a connection keeps: all of [`statements`] fits.
 const STATEMENTS: usize = 160;
 
 /// An open SQLite store. Dropping it closes it; [`Store::close`] does it in an orderly way.
-pub struct SqliteStore {
+pub struct SqlStore {
     writer: Mutex<Writer>,
     readers: SqlitePool,
     engine: SqlitePool,
     options: SqliteConnectOptions,
-    bulks: sql::Bulks,
+    bulks: statements::Bulks,
 }
 
 /// The connection that writes.
@@ -143,7 +143,7 @@ async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, Stor
     SqliteConnection::connect_with(&options).await.map_err(classify)
 }
 
-impl SqliteStore {
+impl SqlStore {
     /// Opens the file at `url` (`sqlite:<path>`; it is made if there is none) and brings its schema up to date.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl SqliteStore {
         migrate::sqlite(&mut writer).await?;
         let (clients, engine) = (readers(&options, READERS), readers(&options, ENGINE_READERS));
         let writer = Mutex::new(Writer::Open(writer));
-        Ok(Self { writer, readers: clients, engine, options, bulks: sql::Bulks::new() })
+        Ok(Self { writer, readers: clients, engine, options, bulks: statements::Bulks::new() })
     }
 
     /// Opens the file at `path`.
@@ -214,7 +214,11 @@ pub fn url_of(path: &Path) -> Result<String, StoreError> {
 }
 
 /// A commit in a transaction. `false`: a watermark stands elsewhere, and nothing is written.
-async fn write_rows(conn: &mut SqliteConnection, bulks: &sql::Bulks, commit: Commit) -> Result<bool, StoreError> {
+async fn write_rows(
+    conn: &mut SqliteConnection,
+    bulks: &statements::Bulks,
+    commit: Commit,
+) -> Result<bool, StoreError> {
     // Rolled back when dropped, so also if this future is.
     let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await.map_err(classify)?;
     let written = write::commit(&mut transaction, bulks, commit).await?;
@@ -232,7 +236,7 @@ async fn remove_told(conn: &mut SqliteConnection, told: &[OutboxPlace]) -> Resul
 
 async fn expand(
     conn: &mut SqliteConnection,
-    bulks: &sql::Bulks,
+    bulks: &statements::Bulks,
     fan_out: OutboxPlace,
     rows: Vec<(Partition, Bytes)>,
     after: Option<&UserId>,
@@ -251,10 +255,10 @@ fn count(limit: usize) -> i64 {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Store for SqlStore {
     async fn watermarks(&self) -> Result<Vec<WatermarkRow>, StoreError> {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
-        read::list(conn, sql::WATERMARKS, |_| (), read::watermark).await
+        read::list(conn, statements::WATERMARKS, |_| (), read::watermark).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
@@ -282,24 +286,24 @@ impl Store for SqliteStore {
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
-        read::one(conn, sql::CHAT, |b| _ = b.room(room), read::chat).await
+        read::one(conn, statements::CHAT, |b| _ = b.room(room), read::chat).await
     }
 
     async fn rooms(&self, after: Option<RoomId>, limit: usize) -> Result<Vec<ChatRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
         let after = after.unwrap_or(RoomId(uuid::Uuid::nil()));
-        read::list(conn, sql::ROOMS, |b| _ = b.room(after).int(count(limit)), read::chat).await
+        read::list(conn, statements::ROOMS, |b| _ = b.room(after).int(count(limit)), read::chat).await
     }
 
     async fn users(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
         let after = after.map_or("", UserId::as_str);
-        read::list(conn, sql::USERS, |b| _ = b.text(after).int(count(limit)), read::user_row).await
+        read::list(conn, statements::USERS, |b| _ = b.text(after).int(count(limit)), read::user_row).await
     }
 
     async fn member(&self, room: RoomId, user: &UserId) -> Result<Option<MemberRow>, StoreError> {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
-        read::one(conn, sql::MEMBER, |b| _ = b.room(room).text(user.as_str()), read::member).await
+        read::one(conn, statements::MEMBER, |b| _ = b.room(room).text(user.as_str()), read::member).await
     }
 
     async fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<RoomEventRow>, StoreError> {
@@ -316,7 +320,7 @@ impl Store for SqliteStore {
 
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
-        let text = if range.reverse { sql::USER_EVENTS_BACK } else { sql::USER_EVENTS };
+        let text = if range.reverse { statements::USER_EVENTS_BACK } else { statements::USER_EVENTS };
         let bind = |b: &mut Binder| {
             b.text(user.as_str()).int(range.from.as_i64()).int(range.to.as_i64()).int(count(limit));
         };
@@ -344,7 +348,7 @@ impl Store for SqliteStore {
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         let after = after.map_or("", UserId::as_str);
-        read::list(conn, sql::MEMBERS, |b| _ = b.room(room).text(after).int(count(limit)), read::member).await
+        read::list(conn, statements::MEMBERS, |b| _ = b.room(room).text(after).int(count(limit)), read::member).await
     }
 
     async fn read_marks(
@@ -355,7 +359,8 @@ impl Store for SqliteStore {
     ) -> Result<Vec<ReadMarkRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
         let after = after.map_or("", UserId::as_str);
-        read::list(conn, sql::READ_MARKS, |b| _ = b.room(room).text(after).int(count(limit)), read::read_mark).await
+        read::list(conn, statements::READ_MARKS, |b| _ = b.room(room).text(after).int(count(limit)), read::read_mark)
+            .await
     }
 
     async fn expiring(
@@ -367,7 +372,7 @@ impl Store for SqliteStore {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         let (at, room) = after.map_or((-1, RoomId(uuid::Uuid::nil())), |(at, room)| (at.as_i64(), room));
         let bind = |b: &mut Binder| _ = b.int(now.as_i64()).int(at).room(room).int(count(limit));
-        let found = read::list(conn, sql::EXPIRING, bind, |c| Ok((c.time()?, c.room()?))).await?;
+        let found = read::list(conn, statements::EXPIRING, bind, |c| Ok((c.time()?, c.room()?))).await?;
         Ok(found.into_iter().map(|(at, room)| (room, at)).collect())
     }
 
@@ -377,7 +382,7 @@ impl Store for SqliteStore {
             write::bind_place(b, from);
             b.int(count(limit));
         };
-        read::list(conn, sql::RELAY_NEXT, bind, read::outbox).await
+        read::list(conn, statements::RELAY_NEXT, bind, read::outbox).await
     }
 
     async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError> {
@@ -400,16 +405,16 @@ impl Store for SqliteStore {
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
         let bind = |b: &mut Binder| _ = b.int(partition.get()).int(count(limit));
-        read::list(conn, sql::DEAD_LETTERS, bind, read::dead_letter).await
+        read::list(conn, statements::DEAD_LETTERS, bind, read::dead_letter).await
     }
 
     async fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
         let conn = &mut *self.readers.acquire().await.map_err(classify)?;
-        read::one(conn, sql::META, |b| _ = b.text(key), |c| c.text()).await
+        read::one(conn, statements::META, |b| _ = b.text(key), |c| c.text()).await
     }
 
     async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.write(sql::META_SET, |b| _ = b.text(key).text(value)).await
+        self.write(statements::META_SET, |b| _ = b.text(key).text(value)).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {
@@ -439,7 +444,7 @@ impl Store for SqliteStore {
             .map_err(|error| StoreError::Unavailable(format!("flushing the copy: {error}")))?;
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let mut copy = SqliteConnection::connect_with(&options).await.map_err(classify)?;
-        let watermarks = read::list(&mut copy, sql::WATERMARKS, |_| (), read::watermark).await;
+        let watermarks = read::list(&mut copy, statements::WATERMARKS, |_| (), read::watermark).await;
         copy.close().await.map_err(classify)?;
         watermarks
     }

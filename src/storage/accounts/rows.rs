@@ -8,10 +8,10 @@ use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use uuid::Uuid;
 
-use super::{Account, AccountError, Profile, Refusals, SecretHash, SignIn, WithPassword, sql};
+use super::{Account, AccountError, Profile, Refusals, SecretHash, SignIn, WithPassword, statements};
 use crate::ids::{Timestamp, UserId};
 use crate::storage::store::StoreError;
-use crate::storage::store::sqlite::{classify, options};
+use crate::storage::store::sql::{classify, options};
 
 /// Connections at most.
 const CONNECTIONS: u32 = 4;
@@ -20,13 +20,13 @@ const WAIT: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Clone)]
-pub struct SqliteAccounts {
+pub struct AccountRows {
     pool: SqlitePool,
 }
 
 type Result<T, E = AccountError> = std::result::Result<T, E>;
 
-impl SqliteAccounts {
+impl AccountRows {
     /// Over the store's file at `url`, which has this program's schema already.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl SqliteAccounts {
     /// # Errors
     /// The name or address is taken.
     pub async fn create(&self, account: &Account, password_hash: Option<&str>) -> Result<()> {
-        let done = sqlx::query(sql::CREATE)
+        let done = sqlx::query(statements::CREATE)
             .bind(account.id.as_str())
             .bind(&account.username)
             .bind(&account.email)
@@ -84,12 +84,12 @@ impl SqliteAccounts {
     /// # Errors
     /// The store; so for each of the following.
     pub async fn by_id(&self, user: &UserId) -> Result<Option<WithPassword>> {
-        self.account(sql::BY_ID, user.as_str()).await
+        self.account(statements::BY_ID, user.as_str()).await
     }
 
     /// The account that signs in with this name, or address if there is an `@` in it; either in lower case.
     pub async fn by_login(&self, login: &str) -> Result<Option<WithPassword>> {
-        self.account(if login.contains('@') { sql::BY_EMAIL } else { sql::BY_USERNAME }, login).await
+        self.account(if login.contains('@') { statements::BY_EMAIL } else { statements::BY_USERNAME }, login).await
     }
 
     async fn account(&self, text: &'static str, key: &str) -> Result<Option<WithPassword>> {
@@ -100,7 +100,7 @@ impl SqliteAccounts {
     /// Accounts whose username, name or last name begins with `start` (in lower case), at most `limit`.
     pub async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>> {
         let mut found: Vec<Account> = Vec::new();
-        for text in [sql::FIND_USERNAME, sql::FIND_NAME, sql::FIND_LAST_NAME] {
+        for text in [statements::FIND_USERNAME, statements::FIND_NAME, statements::FIND_LAST_NAME] {
             let rows = sqlx::query(text).bind(start).bind(format!("{start}\u{10ffff}")).bind(i64::from(limit));
             for row in rows.fetch_all(&self.pool).await.map_err(classify)? {
                 let (account, _) = account(&row)?;
@@ -114,7 +114,7 @@ impl SqliteAccounts {
 
     /// Writes what others are told of a user.
     pub async fn set_profile(&self, user: &UserId, profile: &Profile, now: Timestamp) -> Result<()> {
-        let done = sqlx::query(sql::PROFILE)
+        let done = sqlx::query(statements::PROFILE)
             .bind(&profile.first_name)
             .bind(&profile.last_name)
             .bind(&profile.avatar_url)
@@ -136,7 +136,7 @@ impl SqliteAccounts {
         now: Timestamp,
     ) -> Result<Option<Vec<Uuid>>> {
         let mut both = self.pool.begin().await.map_err(classify)?;
-        let done = sqlx::query(sql::PASSWORD).bind(new).bind(now.as_i64()).bind(user.as_str()).bind(old);
+        let done = sqlx::query(statements::PASSWORD).bind(new).bind(now.as_i64()).bind(user.as_str()).bind(old);
         if done.execute(&mut *both).await.map_err(classify)?.rows_affected() == 0 {
             return Ok(None);
         }
@@ -147,7 +147,7 @@ impl SqliteAccounts {
 
     /// Removes an account. The user stays known by id, as one who comes with tokens only.
     pub async fn remove(&self, user: &UserId, now: Timestamp) -> Result<()> {
-        let done = sqlx::query(sql::REMOVE).bind(now.as_i64()).bind(user.as_str());
+        let done = sqlx::query(statements::REMOVE).bind(now.as_i64()).bind(user.as_str());
         known(done.execute(&self.pool).await.map_err(classify)?.rows_affected())
     }
 
@@ -155,8 +155,8 @@ impl SqliteAccounts {
     pub async fn set_ban(&self, user: &UserId, banned: bool, now: Timestamp) -> Result<()> {
         let (user, now) = (user.as_str(), now.as_i64());
         let query = match banned {
-            true => sqlx::query(sql::BAN).bind(user).bind(now).bind(now).bind(now),
-            false => sqlx::query(sql::UNBAN).bind(user),
+            true => sqlx::query(statements::BAN).bind(user).bind(now).bind(now).bind(now),
+            false => sqlx::query(statements::UNBAN).bind(user),
         };
         query.execute(&self.pool).await.map_err(classify)?;
         Ok(())
@@ -165,7 +165,7 @@ impl SqliteAccounts {
     /// From now on tokens of this user that were made before `from` are refused.
     pub async fn set_tokens_from(&self, user: &UserId, from: Timestamp) -> Result<()> {
         let from = from.as_i64();
-        let query = sqlx::query(sql::TOKENS_FROM).bind(user.as_str()).bind(from).bind(from).bind(from);
+        let query = sqlx::query(statements::TOKENS_FROM).bind(user.as_str()).bind(from).bind(from).bind(from);
         query.execute(&self.pool).await.map_err(classify)?;
         Ok(())
     }
@@ -175,7 +175,7 @@ impl SqliteAccounts {
     ///
     /// Gives those that made room; none if it was not written.
     pub async fn add_sign_in(&self, new: &SignIn, password: Option<&str>, most: usize) -> Result<Option<Vec<Uuid>>> {
-        let query = sqlx::query(sql::SIGN_IN_ADD)
+        let query = sqlx::query(statements::SIGN_IN_ADD)
             .bind(new.id.as_bytes().as_slice())
             .bind(new.refresh.as_slice())
             .bind(new.previous.as_ref().map(<[u8; 32]>::as_slice))
@@ -191,14 +191,14 @@ impl SqliteAccounts {
         if query.execute(&mut *all).await.map_err(classify)?.rows_affected() == 0 {
             return Ok(None);
         }
-        let used = sqlx::query(sql::SIGN_INS_USED).bind(new.user.as_str()).bind(new.created_at.as_i64());
+        let used = sqlx::query(statements::SIGN_INS_USED).bind(new.user.as_str()).bind(new.created_at.as_i64());
         let used = used.fetch_all(&mut *all).await.map_err(classify)?;
         let mut others = used.iter().map(|row| Ok((time(row, 1)?, uuid(row, 0)?))).collect::<Result<Vec<_>>>()?;
         others.retain(|(_, id)| *id != new.id);
         others.sort_unstable();
         let ended: Vec<Uuid> = others.iter().take((others.len() + 1).saturating_sub(most)).map(|(_, id)| *id).collect();
         for id in &ended {
-            let query = sqlx::query(sql::REVOKE).bind(new.created_at.as_i64()).bind(id.as_bytes().to_vec());
+            let query = sqlx::query(statements::REVOKE).bind(new.created_at.as_i64()).bind(id.as_bytes().to_vec());
             query.execute(&mut *all).await.map_err(classify)?;
         }
         all.commit().await.map_err(classify)?;
@@ -207,20 +207,20 @@ impl SqliteAccounts {
 
     /// A sign-in.
     pub async fn sign_in(&self, id: Uuid) -> Result<Option<SignIn>> {
-        let query = sqlx::query(sql::SIGN_IN).bind(id.as_bytes().as_slice());
+        let query = sqlx::query(statements::SIGN_IN).bind(id.as_bytes().as_slice());
         let row = query.fetch_optional(&self.pool).await.map_err(classify)?;
         row.map(|row| sign_in(&row)).transpose()
     }
 
     /// The sign-ins of a user that are good at `now`, all of them, the oldest first.
     pub async fn sign_ins(&self, user: &UserId, now: Timestamp) -> Result<Vec<SignIn>> {
-        let query = sqlx::query(sql::SIGN_INS).bind(user.as_str()).bind(now.as_i64());
+        let query = sqlx::query(statements::SIGN_INS).bind(user.as_str()).bind(now.as_i64());
         query.fetch_all(&self.pool).await.map_err(classify)?.iter().map(sign_in).collect()
     }
 
     /// Lets another secret count, if `shown` is still the one that does. Says whether it was.
     pub async fn rotate(&self, id: Uuid, shown: &SecretHash, next: &SignIn) -> Result<bool> {
-        let query = sqlx::query(sql::ROTATE)
+        let query = sqlx::query(statements::ROTATE)
             .bind(next.refresh.as_slice())
             .bind(next.previous.as_ref().map(<[u8; 32]>::as_slice))
             .bind(next.rotated_at.as_i64())
@@ -232,7 +232,7 @@ impl SqliteAccounts {
 
     /// Takes a sign-in back.
     pub async fn revoke(&self, id: Uuid, now: Timestamp) -> Result<()> {
-        let query = sqlx::query(sql::REVOKE).bind(now.as_i64()).bind(id.as_bytes().as_slice());
+        let query = sqlx::query(statements::REVOKE).bind(now.as_i64()).bind(id.as_bytes().as_slice());
         query.execute(&self.pool).await.map_err(classify)?;
         Ok(())
     }
@@ -245,12 +245,12 @@ impl SqliteAccounts {
 
     /// What refuses tokens; of sign-ins those taken back after `since`.
     pub async fn refusals(&self, since: Timestamp) -> Result<Refusals> {
-        let revoked = sqlx::query(sql::REVOKED).bind(since.as_i64());
+        let revoked = sqlx::query(statements::REVOKED).bind(since.as_i64());
         let mut refusals = Refusals::default();
         for row in revoked.fetch_all(&self.pool).await.map_err(classify)? {
             refusals.sign_ins.push((uuid(&row, 0)?, time(&row, 1)?));
         }
-        for (text, at) in [(sql::BANNED, false), (sql::TOKENS, true)] {
+        for (text, at) in [(statements::BANNED, false), (statements::TOKENS, true)] {
             for row in sqlx::query(text).fetch_all(&self.pool).await.map_err(classify)? {
                 let user = user(&row, 0)?;
                 match at {
@@ -265,7 +265,7 @@ impl SqliteAccounts {
     /// Forgets sign-ins that were over, or taken back, before `at`.
     pub async fn sweep(&self, at: Timestamp) -> Result<u64> {
         let mut gone = 0;
-        for text in [sql::SWEEP, sql::SWEEP_REVOKED] {
+        for text in [statements::SWEEP, statements::SWEEP_REVOKED] {
             gone += sqlx::query(text).bind(at.as_i64()).execute(&self.pool).await.map_err(classify)?.rows_affected();
         }
         Ok(gone)
@@ -286,7 +286,7 @@ fn revoke_all(
     now: Timestamp,
 ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     let keep = keep.map(|id| id.as_bytes().to_vec());
-    sqlx::query(sql::REVOKE_ALL).bind(now.as_i64()).bind(user.as_str()).bind(keep)
+    sqlx::query(statements::REVOKE_ALL).bind(now.as_i64()).bind(user.as_str()).bind(keep)
 }
 
 fn known(changed: u64) -> Result<()> {
