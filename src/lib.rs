@@ -10,6 +10,7 @@
 //! | [`storage`] | durable bytes ([`storage::journal`]) and rows ([`storage::store`]); knows no room | the above |
 //! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
 //! | [`api`] | socket, protocol, tokens, REST, admin | the above |
+//! | [`server`] | the composition root: which journal, which store; start and drain | the above |
 //!
 //! Imports go one way, downwards in the table's right column; `tests/imports.rs` checks it.
 //!
@@ -27,6 +28,7 @@ pub mod health;
 pub mod ids;
 pub mod limits;
 pub mod metrics;
+pub mod server;
 pub mod shutdown;
 pub mod storage;
 #[cfg(test)]

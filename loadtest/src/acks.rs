@@ -10,12 +10,12 @@ use bytes::Bytes;
 use kervan::actors::gateway::frames::Answer;
 use kervan::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
 use kervan::actors::room::{Command, payload};
-use kervan::api::engine::{Engine, Given};
 use kervan::config::Config;
 use kervan::env::Env;
 use kervan::health::Health;
 use kervan::ids::{ClientId, RoomId, UserId};
 use kervan::metrics::Metrics;
+use kervan::server::{Engine, Given};
 use kervan::shutdown::Shutdown;
 
 use crate::bare::{self, Layout};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use kervan::actors::gateway::frames::Answer;
 use kervan::actors::room::command::RoomCommand;
-use kervan::api::engine::Engine;
 use kervan::env::Env;
 use kervan::ids::{Partition, RoomId};
+use kervan::server::Engine;
 
 use crate::acks::{self, BODY};
 use crate::measure::percentiles;

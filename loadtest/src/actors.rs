@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
 use kervan::actors::fold::Entity;
 use kervan::api::admin::log::LogRing;
-use kervan::api::admin::{Admin, Given, Live, routes};
-use kervan::api::engine::{self, Engine};
+use kervan::api::admin::{Admin, Given, routes};
 use kervan::api::http::{Listener, Options};
 use kervan::config::{self, Sources};
 use kervan::env::Env;
 use kervan::health::Health;
 use kervan::ids::{Partition, RoomId};
 use kervan::metrics::Metrics;
+use kervan::server::{self, Engine};
 use kervan::shutdown::Shutdown;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -56,9 +56,9 @@ async fn run(actors: usize, children: usize) -> Result<()> {
     let address = listener.address();
     let routes = routes(Arc::clone(&admin));
     tokio::spawn(listener.serve(routes, Options::admin(&config.limits), Arc::clone(&metrics), Shutdown::new()));
-    let given = engine::Given { config, env, health, metrics, shutdown: Shutdown::new() };
+    let given = server::Given { config, env, health, metrics, shutdown: Shutdown::new() };
     let engine = Engine::start(given).await?;
-    admin.open(Live::of(&engine));
+    admin.open(engine.live());
 
     let of_one = Partition::FIRST;
     let before = pss(std::process::id())?;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use kervan::actors::room::command::RoomCommand;
-use kervan::api::engine::JOURNAL_DIR;
 use kervan::env::Env;
 use kervan::ids::{PARTITIONS, Partition, RoomId};
+use kervan::server::JOURNAL_DIR;
 use kervan::storage::journal::Journal as _;
 use kervan::storage::journal::embedded::{EmbeddedJournal, Options};
 

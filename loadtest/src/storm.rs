@@ -13,10 +13,10 @@ use kervan::actors::gateway::frames::{Answer, StreamId};
 use kervan::actors::gateway::hub::{Connection, StreamKey, Subscription, Wire, Wishes};
 use kervan::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
 use kervan::actors::room::command::{HistoryBound, OpenChannel, RoomCommand};
-use kervan::api::engine::Engine;
 use kervan::env::Env;
 use kervan::epoch::Epoch;
 use kervan::ids::{RoomId, Seq, Timestamp, UserId};
+use kervan::server::Engine;
 
 use crate::acks;
 use crate::measure::cpu_time;

@@ -38,7 +38,7 @@ pub enum NotMade {
 }
 
 /// Makes what is not there.
-pub(super) async fn provide(accounts: &Accounts, handlers: &Handlers) -> Result<(), NotMade> {
+pub(crate) async fn provide(accounts: &Accounts, handlers: &Handlers) -> Result<(), NotMade> {
     let user = |name: &str| UserId::new(name).map_err(|why| NotMade::Name(why.to_string()));
     let [alice, bob] = [user(USERS[0])?, user(USERS[1])?];
     if accounts.account(&bob).await?.is_some() {

@@ -4,7 +4,6 @@ pub mod accounts;
 pub mod admin;
 pub mod auth;
 pub mod development;
-pub mod engine;
 pub mod failures;
 pub mod http;
 pub mod operations;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use kervan::api::engine::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use kervan::config::Config;
+use kervan::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
 

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use kervan::api::engine::JOURNAL_DIR;
 use kervan::config::Database;
 use kervan::env::Env;
+use kervan::server::JOURNAL_DIR;
 use kervan::storage::backup::{BackupError, restore};
 use kervan::storage::lock::DataLock;
 

@@ -12,12 +12,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kervan::api::admin::log::LogRing;
 use kervan::api::admin::{self, Admin};
-use kervan::api::engine::{Engine, Given, StartError};
 use kervan::api::http::{self, Backups, Listener, Options};
 use kervan::config::{Config, Loaded};
 use kervan::env::Env;
 use kervan::health::Health;
 use kervan::metrics::Metrics;
+use kervan::server::{Engine, Given, StartError};
 use kervan::shutdown::Shutdown;
 use kervan::storage::lock::DataLock;
 
@@ -93,7 +93,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
         }
     };
     backups.open(Arc::clone(engine.upkeep()));
-    operators.open(admin::Live::of(&engine));
+    operators.open(engine.live());
     if let Some(telemetry) = telemetry {
         telemetry.follow(&engine.node().context().trails);
     }

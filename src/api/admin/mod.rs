@@ -52,7 +52,6 @@ use self::warnings::Accepts;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
-use crate::api::engine::Engine;
 use crate::api::failures::Failures;
 use crate::api::http::{self, HttpError};
 use crate::api::operations::Handlers;
@@ -94,21 +93,6 @@ pub struct Live {
     pub history: History,
     /// The operations of the chat.
     pub handlers: Arc<Handlers>,
-}
-
-impl Live {
-    /// Of a running engine.
-    #[must_use]
-    pub fn of(engine: &Engine) -> Self {
-        Self {
-            node: Arc::clone(engine.node()),
-            hub: Arc::clone(engine.hub()),
-            upkeep: Arc::clone(engine.upkeep()),
-            accounts: Arc::clone(engine.accounts()),
-            history: engine.history(),
-            handlers: Arc::clone(engine.handlers()),
-        }
-    }
 }
 
 /// What all routes share.

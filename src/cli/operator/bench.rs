@@ -13,7 +13,6 @@ use clap::{Args, Subcommand};
 use kervan::actors::gateway::frames::StreamId;
 use kervan::actors::gateway::hub::{Connection, StreamKey, Wire, Wishes};
 use kervan::actors::gateway::outbox::Outbox;
-use kervan::api::engine::{Engine, Given};
 use kervan::api::operations::admission::Rates;
 use kervan::api::operations::{Caller, Handlers, Options};
 use kervan::config::Config;
@@ -21,6 +20,7 @@ use kervan::env::Env;
 use kervan::health::Health;
 use kervan::ids::{RoomId, UserId};
 use kervan::metrics::Metrics;
+use kervan::server::{Engine, Given};
 use kervan::shutdown::Shutdown;
 use serde_json::{Value, json};
 

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use kervan::api::auth::{AuthOptions, Verifier};
-use kervan::api::engine::JOURNAL_DIR;
 use kervan::config::{Config, Database};
 use kervan::env::SystemClock;
+use kervan::server::JOURNAL_DIR;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 

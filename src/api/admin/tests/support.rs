@@ -13,8 +13,7 @@ use uuid::Uuid;
 use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::outbox::Outbox;
 use crate::api::admin::log::LogRing;
-use crate::api::admin::{Admin, Given, Live, routes};
-use crate::api::engine::{self, Engine};
+use crate::api::admin::{Admin, Given, routes};
 use crate::api::http::{Listener, Options};
 use crate::api::operations::{Caller, Handlers, Options as HandlerOptions};
 use crate::config::{self, Loaded, Sources};
@@ -22,6 +21,7 @@ use crate::env::Env;
 use crate::health::Health;
 use crate::ids::{Partition, UserId};
 use crate::metrics::Metrics;
+use crate::server::{self, Engine};
 use crate::shutdown::Shutdown;
 use crate::testing::within;
 
@@ -66,9 +66,9 @@ impl Rig {
         let options = Options::admin(&config.limits);
         tokio::spawn(listener.serve(routes(Arc::clone(&admin)), options, Arc::clone(&metrics), stop.clone()));
         let early = ask(address, "GET", "/admin/actors", &[("host", "localhost"), bearer()], "").await;
-        let given = engine::Given { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
+        let given = server::Given { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
         let engine = Engine::start(given).await.unwrap();
-        admin.open(Live::of(&engine));
+        admin.open(engine.live());
         let handlers = Handlers::new(Arc::clone(engine.node()), HandlerOptions::default(), Arc::new(|_| false));
         Self { engine, address, dir, handlers, early, stop }
     }

@@ -8,13 +8,13 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::api::auth::{TokenRequest, issue_token};
-use crate::api::engine::{Engine, Given};
 use crate::api::http::{self, Listener, Options};
 use crate::config::{Config, Secret};
 use crate::env::{Env, SystemClock};
 use crate::health::Health;
 use crate::ids::UserId;
 use crate::metrics::Metrics;
+use crate::server::{Engine, Given};
 use crate::shutdown::Shutdown;
 
 /// The secret of the tests' tokens.

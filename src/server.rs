@@ -15,6 +15,7 @@ use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
 use crate::api::accounts::{self, Accounts};
+use crate::api::admin::Live;
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
 use crate::api::development;
 use crate::api::http::Origins;
@@ -268,6 +269,19 @@ impl Engine {
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// What the operator's routes see of it.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        Live {
+            node: Arc::clone(&self.node),
+            hub: Arc::clone(&self.hub),
+            upkeep: Arc::clone(&self.upkeep),
+            accounts: Arc::clone(&self.accounts),
+            history: self.history(),
+            handlers: Arc::clone(self.handlers()),
+        }
     }
 
     /// Backups and trimming.
