@@ -2,7 +2,7 @@
 
 SEEDS ?= 2000
 
-.PHONY: build test quick sim bench
+.PHONY: build test quick sim mutants bench
 
 build:
 	cargo build --release --locked
@@ -20,6 +20,10 @@ quick:
 # The simulation: make sim SEEDS=100000. A failing seed is printed and replays.
 sim:
 	@scripts/sim $(SEEDS)
+
+# Mistakes planted one at a time, and which tests find them: some twenty minutes.
+mutants:
+	@scripts/mutants
 
 # The figures of docs/performance.md: some ten minutes.
 bench:

@@ -16,8 +16,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-#[cfg(any(test, feature = "sim"))]
-use super::bugs::{self, Bug};
 use super::gateway::frames::{StreamEvent, StreamId};
 use super::moment::Moment;
 use super::room::{self, Outcome, Reject, RoomState};
@@ -286,10 +284,6 @@ pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> Use
 
 /// Whether a record comes too late to count: in the journal's clock, from its placing to its own append time.
 fn is_stale(now: Moment, envelope: &Envelope) -> bool {
-    #[cfg(any(test, feature = "sim"))]
-    if let Some(stale) = bugs::stale_instead(now, envelope) {
-        return stale;
-    }
     envelope.is_stale(now.append)
 }
 
@@ -308,10 +302,6 @@ impl FoldClock {
 
     /// The times of the next record, from its append time.
     pub fn advance(&mut self, append_time: Timestamp) -> Moment {
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::FoldTimeGoesBack) {
-            self.last = Timestamp::ZERO;
-        }
         self.last = self.last.max(append_time);
         Moment { fold: self.last, append: append_time }
     }

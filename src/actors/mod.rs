@@ -10,8 +10,6 @@
 //! | [`gateway`] | frames between owner and gateway, feeds of rooms with listeners, outboxes |
 //! | `workers` | persistence projector, relay |
 
-#[cfg(any(test, feature = "sim"))]
-pub mod bugs;
 mod canon;
 pub mod chain;
 pub mod clocks;

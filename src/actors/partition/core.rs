@@ -23,8 +23,6 @@ pub use action::{Action, Ticket};
 use self::residency::{Held, Residency};
 use super::item::{Batch, Item, Origin};
 use super::verified::{Rule, Verified, VerifiedPrefix};
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::Answer;
 use crate::actors::kinds;
@@ -236,13 +234,6 @@ impl<H> Core<H> {
             self.inflight = Some((expected, batch));
             return;
         }
-        #[cfg(any(test, feature = "sim"))]
-        let report = match report {
-            Err(AppendError::Unknown(why)) if bugs::planted(Bug::UnknownToldAsRefused) => {
-                Err(AppendError::Refused(why))
-            }
-            report => report,
-        };
         match report {
             Ok(report) => self.delivered(report, batch, now, out),
             Err(AppendError::Unknown(_)) => {
@@ -251,13 +242,6 @@ impl<H> Core<H> {
                 self.read(out);
             }
             Err(AppendError::Refused(_) | AppendError::Closed(_)) => {
-                #[cfg(any(test, feature = "sim"))]
-                if bugs::planted(Bug::EffectsAfterFailedAppend) {
-                    let report = Appended { first: self.next, end: self.next.plus(batch.len() as u64), time: now };
-                    self.delivered(report, batch, now, out);
-                    self.pump(out);
-                    return;
-                }
                 // Whatever waits behind the refused ones goes with them: a device's later message must not overtake.
                 let queue = std::mem::take(&mut self.queue);
                 for queued in batch.iter().chain(&queue) {
@@ -360,7 +344,7 @@ impl<H> Core<H> {
         let mut unreadable = None;
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
         while let Some((record, decoded)) = self.pending.pop_front() {
-            let record = match self.admit(record) {
+            let record = match self.verified.admit(record.offset, record) {
                 Ok(record) => record,
                 Err(record) => {
                     self.pending.push_front((record, decoded));
@@ -394,14 +378,6 @@ impl<H> Core<H> {
         if let Some(reason) = unreadable {
             self.halt(reason, out);
         }
-    }
-
-    fn admit(&self, record: StoredRecord) -> Result<Verified<StoredRecord>, StoredRecord> {
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::AckBeforeVerified) {
-            return Ok(Verified::unchecked(record));
-        }
-        self.verified.admit(record.offset, record)
     }
 
     /// Stops for good: an operator has to look. What waits is answered: it may be written. Whatever comes in afterwards, late

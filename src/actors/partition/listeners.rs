@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::item::NodeId;
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{RequestId, StreamId, ToGateway};
 use crate::ids::{Generation, Seq};
@@ -43,10 +41,6 @@ impl Listeners {
     /// first [`Self::note_head`].
     #[must_use]
     pub fn announcements(&self, stream: &StreamId) -> Vec<(NodeId, ToGateway)> {
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::LastMessageNeverAnnounced) {
-            return Vec::new();
-        }
         let inner = self.lock();
         let Some((generation, head)) = inner.head else { return Vec::new() };
         let frame = || ToGateway::Head { stream: stream.clone(), generation, head };

@@ -4,8 +4,6 @@ use super::command::{Command, Delete, Edit, MaySend, RoomKind, Send};
 use super::event::EventBody;
 use super::outcome::{Outcome, Reject};
 use super::state::RoomState;
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::moment::Moment;
 use crate::ids::{Seq, UserId};
 
@@ -17,14 +15,6 @@ impl RoomState {
             && let Some(first) = self.window.find(&send.sender, client_id)
         {
             return Ok(Outcome::Duplicate { seq: first.seq, id: first.id, at: first.at });
-        }
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::DedupeByHighestId)
-            && let Some(id) = &send.client_id
-            && let Some(highest) =
-                self.window.highest(&send.sender).filter(|entry| entry.client_id.as_ref() >= Some(id))
-        {
-            return Ok(Outcome::Duplicate { seq: highest.seq, id: highest.id, at: highest.at });
         }
         match kind {
             RoomKind::Open => self.check_publish(send)?,
@@ -65,13 +55,7 @@ impl RoomState {
         if user.is_anonymous() {
             return Err(Reject::NotAllowed);
         }
-        #[cfg(any(test, feature = "sim"))]
-        let checked = bugs::planted(Bug::KickOutsideFold);
-        #[cfg(not(any(test, feature = "sim")))]
-        let checked = false;
-        if !checked {
-            self.member_only(user)?;
-        }
+        self.member_only(user)?;
         self.alive(now.into())?;
         if self.meta.may_send == MaySend::Creator && self.meta.creator.as_ref() != Some(user) {
             return Err(Reject::NotAllowed);

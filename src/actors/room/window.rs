@@ -126,13 +126,6 @@ impl Window {
         self.get(*seq)
     }
 
-    /// The message with the highest client id of a sender.
-    #[cfg(any(test, feature = "sim"))]
-    pub(super) fn highest(&self, sender: &UserId) -> Option<&WindowEntry> {
-        let own = self.entries.iter().filter(|entry| entry.message && entry.actor.as_ref() == Some(sender));
-        own.max_by(|one, other| one.client_id.cmp(&other.client_id))
-    }
-
     /// Whether a client id that is not held has a time in it by which it may have left the window. Judged by times inside
     /// client ids only: no clock of ours, right or wrong, makes an id too old.
     pub(super) fn is_too_old(&self, client_id: &ClientId) -> bool {

@@ -1,8 +1,10 @@
 //! What must hold when everything has settled, and of the rows after each commit.
 
+use std::collections::BTreeMap;
+
 use super::oracle::Truth;
 use super::population::Cast;
-use super::world::World;
+use super::world::{NODES, World};
 use crate::actors::fold::{Entity, EntityState};
 use crate::actors::gateway::frames::StreamEvent;
 use crate::actors::kinds;
@@ -11,10 +13,16 @@ use crate::actors::room::members::Standing;
 use crate::actors::room::parts::Status;
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Partition, Seq};
+use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
 use crate::storage::journal::record::Envelope;
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::OutboxPlace;
+
+/// Milliseconds within which an owner says what became of a command.
+const UNANSWERED_MS: u64 = 10_000;
+/// Barriers of a partition in a while in which nothing else is written: one of each owner, and some to spare.
+const QUIET_BARRIERS: usize = 2 * NODES;
 
 impl World<'_> {
     /// I6: after a commit the chains of the rows are those of the log; where the rows have all, their states are the
@@ -83,8 +91,18 @@ impl World<'_> {
 
     /// Everything, once all is quiet.
     pub fn final_checks(&mut self) {
-        let checks =
-            [self.check_replay(), self.check_owners(), self.check_store(), self.check_acks(), self.check_relayed()];
+        let checks = [
+            self.check_replay(),
+            self.check_owners(),
+            self.check_store(),
+            self.check_messages(),
+            self.check_unread(),
+            self.check_acks(),
+            self.check_answered(),
+            self.arrivals.check(&self.truth),
+            self.check_relayed(),
+            self.check_told(),
+        ];
         if let Some(why) = checks.into_iter().find_map(Result::err) {
             self.fail(why);
         }
@@ -101,6 +119,7 @@ impl World<'_> {
     fn check_replay(&self) -> Result<(), String> {
         let mut again = Truth::new(self.cast);
         again.forgiven.clone_from(&self.truth.forgiven);
+        again.unordered.clone_from(&self.truth.unordered);
         for partition in &self.cast.partitions {
             again.advance(*partition, &self.log)?;
             let at = again.next(*partition);
@@ -158,6 +177,7 @@ impl World<'_> {
                 return Err(format!("I6: the events of {entity:?} in the rows have holes"));
             }
             events.iter().try_for_each(|event| self.truth.check_event(&entity.stream(), event))?;
+            self.truth.check_redacted(entity, &events, stream.head())?;
         }
         Ok(())
     }
@@ -177,6 +197,32 @@ impl World<'_> {
             if there + copies.refused > copies.came {
                 let (id, _) = command;
                 return Err(format!("P1: command {id} was said not to be written, and is: {there} times, {copies:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each command that came to an owner was answered, were it that nobody knows what became of it.
+    fn check_answered(&self) -> Result<(), String> {
+        let over = |came: &u64| self.now > came + UNANSWERED_MS;
+        match self.owed.iter().find(|((owner, ..), came)| over(came) && self.owner(*owner).is_some()) {
+            Some(((owner, gateway, request), came)) => {
+                Err(format!("{owner:?} never answered {request:?} of {gateway:?}, which came at {came} ms"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Two owners of a partition do not answer each other's barriers for ever: while nothing else happens, few are written.
+    pub fn check_quiet(&self, since: &BTreeMap<Partition, Offset>) -> Result<(), String> {
+        for (partition, from) in since {
+            let records = self.log.read(*partition, *from, usize::MAX).map_err(|error| error.to_string())?;
+            let is_barrier = |record: &&StoredRecord| {
+                Envelope::decode_record(&record.bytes).is_ok_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
+            };
+            let barriers = records.iter().filter(is_barrier).count();
+            if barriers > QUIET_BARRIERS {
+                return Err(format!("{barriers} barriers were written into {partition} while nothing happened"));
             }
         }
         Ok(())

@@ -33,6 +33,8 @@ pub struct Listening {
     pub at: Option<(Generation, Seq)>,
     /// The highest message number that it has seen.
     pub no: MessageNo,
+    /// The seq since which its user is a member, and how many owners there had been, if all of them knew it when the client asked.
+    pub member_since: Option<(Seq, u32)>,
 }
 
 /// A message that is not answered yet.
@@ -60,13 +62,23 @@ pub struct Request {
     sent_at: u64,
 }
 
+/// How a device sends its messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Some at a time; each names the one before it.
+    NamesPrev,
+    /// The next once the one before it is answered.
+    OneByOne,
+    /// Some at a time, and none names another: they keep their order as long as nothing is sent again.
+    Pipelines,
+}
+
 /// See the module.
 pub struct Client {
     /// Its user's index.
     pub user: usize,
     device: DeviceId,
-    /// Names the message before each one; else it sends one at a time.
-    names_prev: bool,
+    way: Way,
     /// Its ids have a time in them.
     timed_ids: bool,
     /// Its connection.
@@ -82,12 +94,15 @@ pub struct Client {
 
 impl Client {
     /// The `index`th client.
-    pub fn new(index: usize, rooms: usize, names_prev: bool, timed_ids: bool) -> Self {
-        let listening = || Listening { wanted: true, token: None, begun: false, at: None, no: MessageNo::ZERO };
+    pub fn new(index: usize, rooms: usize, way: Way, timed_ids: bool) -> Self {
+        let listening = || {
+            let (token, member_since) = (None, None);
+            Listening { wanted: true, token, begun: false, at: None, no: MessageNo::ZERO, member_since }
+        };
         Self {
             user: index / 2,
             device: DeviceId::new(&format!("d{index}")).expect("short and plain"),
-            names_prev,
+            way,
             timed_ids,
             link: None,
             streams: (0..=rooms).map(|_| listening()).collect(),
@@ -95,6 +110,11 @@ impl Client {
             requests: BTreeMap::new(),
             next_token: 0,
         }
+    }
+
+    /// The device, if it sends several messages at a time and names none before.
+    pub fn unordered(&self) -> Option<&DeviceId> {
+        (self.way == Way::Pipelines).then_some(&self.device)
     }
 
     fn token(&mut self) -> u32 {
@@ -162,10 +182,27 @@ impl World<'_> {
             return;
         }
         let token = this.token();
+        let member_since = self.member_since(client, n);
+        let this = &mut self.clients[client];
+        this.streams[n].member_since = member_since;
         let recover = this.streams[n].at.map(|(generation, offset)| Position { epoch: Epoch::Of(generation), offset });
         this.streams[n].token = Some(token);
         this.streams[n].begun = false;
         self.send_up(client, Up::Subscribe(token, n, recover));
+    }
+
+    /// The seq since which the client's user is a member of what stands in its `n`th place, if every owner knows it.
+    fn member_since(&self, client: usize, n: usize) -> Option<(Seq, u32)> {
+        let entity = Entity::of(&self.key_of(client, n).stream);
+        let partition = entity.partition();
+        let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition));
+        let all_know =
+            owners.map(|owner| owner.progress.applied()).all(|applied| applied >= self.truth.next(partition));
+        self.truth
+            .stream(&entity)
+            .member_since(self.user_of(client))
+            .filter(|_| all_know)
+            .map(|since| (since, self.lives))
     }
 
     /// Does not want a stream any more.
@@ -218,7 +255,7 @@ impl World<'_> {
         }
         let sender = &self.cast.users[this.user];
         for (room, outbox) in self.cast.rooms.iter().zip(&mut this.outboxes) {
-            let window = if this.names_prev { WINDOW } else { 1 };
+            let window = if this.way == Way::OneByOne { 1 } else { WINDOW };
             // All of them or none, so that they keep their order.
             let due = outbox.waiting.iter().take(window).any(|outgoing| outgoing.sent_at.is_none_or(over));
             let mut prev = outbox.last_in.clone();
@@ -237,7 +274,7 @@ impl World<'_> {
                     sender: sender.clone(),
                     client_id: Some(outgoing.id.clone()),
                     device: Some(this.device.clone()),
-                    prev: prev.replace(outgoing.id.clone()).filter(|_| this.names_prev),
+                    prev: prev.replace(outgoing.id.clone()).filter(|_| this.way == Way::NamesPrev),
                     content,
                     open,
                 };
@@ -273,7 +310,10 @@ impl World<'_> {
                 }
             }
             Down::Ended(token, why) => {
-                self.stats.removed += u64::from(why == Ending::Removed);
+                if why == Ending::Removed {
+                    self.stats.removed += 1;
+                    self.check_removed(client, token);
+                }
                 if let Some(listening) = self.listening(client, token) {
                     listening.token = None;
                     listening.begun = false;
@@ -282,6 +322,18 @@ impl World<'_> {
             }
             Down::Answer(token, answer) => self.answer(client, token, answer),
             Down::Close => self.disconnect(client),
+        }
+    }
+
+    /// P6, the other way round: who was a member when he asked, and has been ever since, is not removed.
+    fn check_removed(&mut self, client: usize, token: u32) {
+        let of_token = |listening: &Listening| listening.token == Some(token);
+        let Some(n) = self.clients[client].streams.iter().position(of_token) else { return };
+        let stream = self.key_of(client, n).stream;
+        let Some((since, lives)) = self.clients[client].streams[n].member_since else { return };
+        let user = self.user_of(client);
+        if self.lives == lives && self.truth.stream(&Entity::of(&stream)).member_since(user) == Some(since) {
+            self.fail(format!("P6: {user} is removed from {stream:?}, and is a member since {since}"));
         }
     }
 

@@ -33,7 +33,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 12] = [
+    /// All of them.
+    pub const ALL: [Self; 12] = [
         Self::Crash,
         Self::Pause,
         Self::Move,

@@ -17,6 +17,7 @@ impl World<'_> {
         let node = self.rng.index(NODES);
         let partition = self.rng.pick(&self.cast.partitions);
         self.tell(|| format!("{fault:?} of node {node} or {partition}"));
+        self.stats.note(fault);
         match fault {
             Fault::Crash => self.crash(node),
             Fault::Pause => {

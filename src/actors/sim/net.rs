@@ -35,7 +35,10 @@ impl World<'_> {
             ToGateway::Answer { request, answer } => match self.asked.get(&(to, *request)) {
                 None => Err(format!("an answer to {request:?}, which {to:?} never asked")),
                 Some(command) => {
+                    self.owed
+                        .retain(|(owner, gateway, asked), _| (owner.node, *gateway, *asked) != (from, to, *request));
                     if matches!(answer, Answer::Unavailable { .. }) {
+                        self.arrivals.refused((to, *request));
                         self.copies.entry(command.clone()).or_default().refused += 1;
                     }
                     self.truth.check_answer(command, answer)
@@ -46,11 +49,6 @@ impl World<'_> {
         if let Err(why) = checked {
             self.fail(why);
         }
-        self.send_unchecked(from, to, frame);
-    }
-
-    /// As [`Self::send_to_gateway`], for planted bugs that lie.
-    pub fn send_unchecked(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
         let (here, there) = (self.index(from), self.index(to));
         for at in self.fates(here, there) {
             self.queue.push(at, What::ToGateway { to, frame: frame.clone() });

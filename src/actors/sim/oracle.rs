@@ -9,18 +9,23 @@ use std::sync::Arc;
 
 use super::event::CommandKey;
 use super::population::Cast;
+use super::rights::Rights;
 use crate::actors::chain::Chain;
 use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
 use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
 use crate::actors::moment::Moment;
-use crate::actors::room::command::{Command, RoomCommand, RoomKind, Send};
+use crate::actors::room::command::{Command, Content, RoomCommand, RoomKind, Send};
 use crate::actors::room::{Event, EventBody, Outcome, Reject, payload};
-use crate::actors::user::event::UserOutcome;
+use crate::actors::user::event::{Quiet, UserOutcome};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
-use crate::ids::{ClientId, DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
 use crate::storage::journal::record::Envelope;
+
+/// A message by its device's number.
+type Numbered = (DeviceId, RoomId, u64);
 
 /// A room's or user's stream.
 pub struct Stream {
@@ -28,11 +33,16 @@ pub struct Stream {
     pub state: EntityState,
     /// Its events as they were made.
     pub events: Vec<StreamEvent>,
-    deleted: BTreeSet<Seq>,
+    /// Messages, and the deletions of them.
+    deleted: BTreeMap<Seq, Seq>,
+    rights: Rights,
     /// From the seq that made somebody a member to the one that removed him.
     spans: BTreeMap<UserId, Vec<(Seq, Option<Seq>)>>,
-    sent: BTreeMap<(UserId, ClientId), Seq>,
-    last_of_device: BTreeMap<DeviceId, u64>,
+    sent: BTreeMap<(UserId, ClientId), (Seq, Timestamp)>,
+    /// What each device wrote, by the numbers that it gave its messages, as they stand in the log.
+    pub numbers: BTreeMap<DeviceId, Vec<u64>>,
+    /// How far a user has read in each room.
+    reads: BTreeMap<RoomId, MessageNo>,
     /// The last of the facts that were relayed from each source.
     sources: BTreeMap<Partition, Offset>,
 }
@@ -49,7 +59,9 @@ pub struct Truth {
     streams: BTreeMap<Entity, Stream>,
     decided: HashMap<CommandKey, Vec<EntityOutcome>>,
     /// Messages whose senders were told that they are refused for good: their place in the sender's order is free.
-    pub forgiven: BTreeSet<(DeviceId, RoomId, u64)>,
+    pub forgiven: BTreeSet<Numbered>,
+    /// Devices that send several messages at a time and name none before: see [`super::order`].
+    pub unordered: BTreeSet<DeviceId>,
 }
 
 impl Truth {
@@ -65,6 +77,7 @@ impl Truth {
             streams: cast.entities().map(stream).collect(),
             decided: HashMap::new(),
             forgiven: BTreeSet::new(),
+            unordered: BTreeSet::new(),
         }
     }
 
@@ -88,7 +101,8 @@ impl Truth {
                 // A block may concern a direct chat that nobody has made.
                 let stream = self.streams.entry(entity.clone()).or_insert_with(|| Stream::of(&entity));
                 let outcome = stream.state.fold(now, &envelope);
-                stream.note(now, &envelope, &outcome, &self.forgiven).map_err(|why| format!("{entity:?}: {why}"))?;
+                let exempt = |key: &Numbered| self.unordered.contains(&key.0) || self.forgiven.contains(key);
+                stream.note(now, &envelope, &outcome, &exempt).map_err(|why| format!("{entity:?}: {why}"))?;
                 Some(outcome)
             }
         };
@@ -110,6 +124,11 @@ impl Truth {
     /// The chain before `at`; `None` if that is not durable.
     pub fn chain(&self, partition: Partition, at: Offset) -> Option<Chain> {
         self.logs.get(&partition)?.chains.get(at.0 as usize).copied()
+    }
+
+    /// A stream, if there was ever anything of it.
+    pub fn known(&self, entity: &Entity) -> Option<&Stream> {
+        self.streams.get(entity)
     }
 
     /// A stream of the cast.
@@ -171,6 +190,22 @@ impl Truth {
         };
         if same { Ok(()) } else { Err(format!("I2: {stream:?} has {there:?}, somebody got {event:?}")) }
     }
+
+    /// What was deleted by an event up to `head` is gone from these events.
+    pub fn check_redacted(&self, entity: &Entity, events: &[StreamEvent], head: Seq) -> Result<(), String> {
+        let deleted = self.streams[entity].deleted.iter().filter(|(_, by)| **by <= head);
+        for (target, by) in deleted {
+            for event in events {
+                if let StreamEvent::Room(event) = event
+                    && event.carries(*target)
+                    && !is_bare(event)
+                {
+                    return Err(format!("redaction: {by} of {entity:?} deleted {event:?}, which is given at {head}"));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Stream {
@@ -178,10 +213,12 @@ impl Stream {
         Self {
             state: EntityState::absent(entity),
             events: Vec::new(),
-            deleted: BTreeSet::new(),
+            deleted: BTreeMap::new(),
+            rights: Rights::default(),
             spans: BTreeMap::new(),
             sent: BTreeMap::new(),
-            last_of_device: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            reads: BTreeMap::new(),
             sources: BTreeMap::new(),
         }
     }
@@ -202,7 +239,7 @@ impl Stream {
     fn is_redacted(&self, event: &Event, there: &Event) -> bool {
         let mut bare = there.clone();
         bare.redact();
-        bare == *event && self.deleted.iter().any(|target| there.carries(*target))
+        bare == *event && self.deleted.keys().any(|target| there.carries(*target))
     }
 
     /// P6: whether a user may be given this event: he was not removed before it, or has come again since.
@@ -210,6 +247,16 @@ impl Stream {
         let EntityState::Room(room) = &self.state else { return true };
         room.kind() == Some(RoomKind::Open)
             || self.spans.get(user).is_some_and(|spans| spans.iter().any(|(_, to)| to.is_none_or(|to| seq <= to)))
+    }
+
+    /// The seq since which a user is a member, if he is one at the head.
+    pub fn member_since(&self, user: &UserId) -> Option<Seq> {
+        self.spans.get(user)?.iter().find(|(_, to)| to.is_none()).map(|(from, _)| *from)
+    }
+
+    /// How far a user has read in a room, if this is his stream.
+    pub fn read(&self, room: RoomId) -> MessageNo {
+        self.reads.get(&room).copied().unwrap_or_default()
     }
 
     /// Whether a user is a member at the head.
@@ -223,7 +270,7 @@ impl Stream {
         now: Moment,
         envelope: &Envelope,
         outcome: &EntityOutcome,
-        forgiven: &BTreeSet<(DeviceId, RoomId, u64)>,
+        exempt: &impl Fn(&Numbered) -> bool,
     ) -> Result<(), String> {
         // How old the command was when it was appended: measured on its way, by the journal's clock on the last stretch.
         let age_ms = now.append.since(Timestamp(envelope.placed_at_ms)) + envelope.age_ms;
@@ -248,19 +295,29 @@ impl Stream {
                 if event.seq != self.head().next() {
                     return Err(format!("event {} comes after {}", event.seq, self.head()));
                 }
+                self.rights.check(now.append, event)?;
                 self.members(event)?;
                 if let Ok(Command { room, body: RoomCommand::Send(send), .. }) = payload::decode(envelope) {
-                    self.message(event, room, &send, forgiven)?;
+                    self.message(now, event, room, &send, exempt)?;
                 }
                 self.events.push(StreamEvent::Room(Arc::clone(event)));
             }
             EntityOutcome::Room(Outcome::Duplicate { seq, .. }) => {
                 if let Ok(Command { body: RoomCommand::Send(Send { sender, client_id: Some(id), .. }), .. }) =
                     payload::decode(envelope)
-                    && self.sent.get(&(sender.clone(), id.clone())) != Some(seq)
+                    && self.sent.get(&(sender.clone(), id.clone())).map(|(seq, _)| seq) != Some(seq)
                 {
                     return Err(format!("P3: {sender} is told that his {id} is {seq}, which it is not"));
                 }
+            }
+            EntityOutcome::Room(Outcome::Noted) => {
+                if let Ok(Command { body: RoomCommand::Block(block), .. }) = payload::decode(envelope) {
+                    self.rights.block(&block.by, block.blocked);
+                }
+            }
+            EntityOutcome::User(UserOutcome::Quiet(Quiet::Read { room, to })) => {
+                let furthest = self.reads.entry(*room).or_default();
+                *furthest = to.no.max(*furthest);
             }
             EntityOutcome::Room(Outcome::Rejected(Reject::Stale))
             | EntityOutcome::User(UserOutcome::Rejected(Reject::Stale))
@@ -288,28 +345,27 @@ impl Stream {
 
     fn message(
         &mut self,
+        now: Moment,
         event: &Event,
         room: RoomId,
         send: &Send,
-        forgiven: &BTreeSet<(DeviceId, RoomId, u64)>,
+        exempt: &impl Fn(&Numbered) -> bool,
     ) -> Result<(), String> {
         if let Some(id) = &send.client_id
-            && let Some(before) = self.sent.insert((send.sender.clone(), id.clone()), event.seq)
+            && let Some((before, at)) = self.sent.insert((send.sender.clone(), id.clone()), (event.seq, now.append))
+            // Ids without a time in them are known as long as the window reaches back.
+            && (id.time().is_some() || now.append.since(at) <= limits::DEDUPE_WINDOW_MS)
         {
             return Err(format!("P3: {id} of {} is there twice, at {before} and {}", send.sender, event.seq));
         }
         let Some(device) = &send.device else { return Ok(()) };
-        let text = if send.content.data.is_empty() {
-            send.content.body.clone()
-        } else {
-            String::from_utf8_lossy(&send.content.data).into_owned()
-        };
-        let Some(number) = text.parse::<u64>().ok() else { return Ok(()) };
-        let last = self.last_of_device.entry(device.clone()).or_default();
-        if number < *last && !forgiven.contains(&(device.clone(), room, number)) {
+        let Some(number) = number(&send.content) else { return Ok(()) };
+        let before = self.numbers.entry(device.clone()).or_default();
+        let last = before.iter().copied().max().unwrap_or_default();
+        if number < last && !exempt(&(device.clone(), room, number)) {
             return Err(format!("P5: {device} sent {number} before {last}, it stands after it at {}", event.seq));
         }
-        *last = number.max(*last);
+        before.push(number);
         Ok(())
     }
 
@@ -327,6 +383,9 @@ impl Stream {
                     *to = Some(event.seq);
                 }
             }
+            EventBody::Invited { .. } if !event.actor.as_ref().is_some_and(|user| self.is_member(user)) => {
+                return Err(format!("{:?} is no member and asked somebody in at {}", event.actor, event.seq));
+            }
             EventBody::Message { .. } => {
                 let EntityState::Room(room) = &self.state else { return Ok(()) };
                 let speaks = event.actor.as_ref().is_some_and(|user| self.is_member(user));
@@ -334,10 +393,25 @@ impl Stream {
                     return Err(format!("{:?} is no member and sent {}", event.actor, event.seq));
                 }
             }
-            EventBody::Deleted { target } => _ = self.deleted.insert(*target),
+            EventBody::Deleted { target } => _ = self.deleted.entry(*target).or_insert(event.seq),
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Whether nothing is left to redact.
+fn is_bare(event: &Event) -> bool {
+    let mut bare = event.clone();
+    bare.redact();
+    bare == *event
+}
+
+/// The number that a client gave its message: its text.
+pub fn number(content: &Content) -> Option<u64> {
+    match content.data.is_empty() {
+        true => content.body.parse().ok(),
+        false => std::str::from_utf8(&content.data).ok()?.parse().ok(),
     }
 }
 

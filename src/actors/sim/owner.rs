@@ -4,22 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::event::{OwnerId, What};
 use super::resident::{Held, Message, Resident};
 use super::world::{NODES, World};
-use crate::actors::bugs::{self, Bug};
 use crate::actors::chain::Chain;
-use crate::actors::fold::{self, Entity, EntityState, FoldClock};
+use crate::actors::fold::{self, Entity, FoldClock};
 use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, FetchError, StreamId, ToGateway, ToOwner};
 use crate::actors::partition::core::{Action, Core, Options, Ticket};
 use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::progress::Progress;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::command::RoomCommand;
-use crate::actors::room::{Reject, payload};
 use crate::ids::{Generation, Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended};
@@ -46,8 +41,6 @@ pub struct Owner {
     generation: u64,
     /// The append time of its last own report, and when that came.
     reported: Option<(Timestamp, Timestamp)>,
-    /// For [`Bug::SeqBeforeLog`].
-    counted: BTreeMap<Entity, u64>,
 }
 
 impl World<'_> {
@@ -82,7 +75,6 @@ impl World<'_> {
             deaths: BTreeMap::new(),
             generation: self.log.generation(partition),
             reported: None,
-            counted: BTreeMap::new(),
         };
         at.owners.insert(partition, owner);
         self.owner_began(index, partition);
@@ -137,7 +129,7 @@ impl World<'_> {
         let since = self.truncations.iter().filter(|(p, t)| *p == partition && t.generation > owner.generation);
         let end = since.map(|(_, truncation)| truncation.end).min();
         owner.generation = generation;
-        if let Some(end) = end.filter(|_| !bugs::planted(Bug::TruncationIgnored)) {
+        if let Some(end) = end {
             owner.core.truncated(end, out);
         }
     }
@@ -255,10 +247,11 @@ impl World<'_> {
         };
         match frame {
             ToOwner::Command { request, record, .. } => {
-                let origin = Origin { node: from, request, weight: 0 };
-                if self.submit_with_bug(id, origin, &record) {
-                    return;
+                self.owed.insert((id, from, request), self.now);
+                if let Ok(envelope) = Envelope::decode_record(&record) {
+                    self.arrivals.came(id, (from, request), &envelope);
                 }
+                let origin = Origin { node: from, request, weight: 0 };
                 self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, now, out));
             }
             ToOwner::Listen { request, stream, user, open } => {
@@ -297,30 +290,6 @@ impl World<'_> {
             ToOwner::Fetch { .. } | ToOwner::Unlisten { .. } | ToOwner::Ephemeral { .. } => return,
         };
         self.send_to_gateway(to, from, frame);
-    }
-
-    /// Planted bugs of the owner's shell. Says whether the command is dealt with.
-    fn submit_with_bug(&mut self, id: OwnerId, origin: Origin, record: &Bytes) -> bool {
-        if !bugs::planted(Bug::SeqBeforeLog) && !bugs::planted(Bug::KickOutsideFold) {
-            return false;
-        }
-        let Ok(envelope) = Envelope::decode_record(record) else { return false };
-        let Ok(command) = payload::decode(&envelope) else { return false };
-        let RoomCommand::Send(send) = &command.body else { return false };
-        let entity = Entity::Room(command.room);
-        let mut refuse = false;
-        self.with_owner(id, |owner, _, _| {
-            let Some(Resident { core, .. }) = owner.residents.get(&entity) else { return };
-            let EntityState::Room(room) = core.state() else { return };
-            refuse = bugs::planted(Bug::KickOutsideFold) && room.exists() && !room.may_listen(&send.sender);
-            let counted = owner.counted.entry(entity.clone()).or_default();
-            *counted = (*counted).max(room.head().0) + 1;
-        });
-        if refuse {
-            let frame = ToGateway::Answer { request: origin.request, answer: Answer::Rejected(Reject::NotMember) };
-            self.send_unchecked(id.node, origin.node, frame);
-        }
-        refuse
     }
 
     /// Once a second.
@@ -370,17 +339,6 @@ impl World<'_> {
             }
             owner.core.died(entity, out);
         });
-    }
-
-    /// For [`Bug::SeqBeforeLog`]: what the owner would say instead of the fold's answer.
-    pub fn counted_instead(&self, owner: &Owner, entity: &Entity, answer: Answer) -> Answer {
-        match answer {
-            Answer::Accepted { id, at, no: Some(no), duplicate: false, .. } if bugs::planted(Bug::SeqBeforeLog) => {
-                let seq = crate::ids::Seq(owner.counted.get(entity).copied().unwrap_or_default());
-                Answer::Accepted { seq, id, at, no: Some(no), duplicate: false }
-            }
-            answer => answer,
-        }
     }
 
     /// Who listens to an entity here.

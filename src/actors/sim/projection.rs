@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::event::{OwnerId, What};
 use super::gateway::Asker;
 use super::world::World;
-use crate::actors::bugs::{self, Bug};
 use crate::actors::chain::Chain;
 use crate::actors::fold::{Entity, EntityState};
 use crate::actors::gateway::frames::Answer;
@@ -73,9 +72,8 @@ impl Store {
     /// An entity's state and the watermark of the same moment; `None` if the store does not answer.
     pub fn snapshot(&self, entity: &Entity) -> Option<Result<(EntityState, WatermarkRow), String>> {
         let rows = self.get()?;
-        let stale = self.snapshots.front().filter(|_| bugs::planted(Bug::StaleSnapshot));
         let watermark = rows.watermark(entity.partition());
-        Some(state_of(stale.unwrap_or(rows), entity).map(|state| (state, watermark)))
+        Some(state_of(rows, entity).map(|state| (state, watermark)))
     }
 
     /// An entity's state as the rows have it.
@@ -205,10 +203,6 @@ impl World<'_> {
         let unheard = self.rng.chance(self.plan.commit_unknown);
         let result = match self.store.get_mut() {
             None => false,
-            Some(rows) if bugs::planted(Bug::ProjectorWithoutGuard) => {
-                rows.apply(commit);
-                true
-            }
             Some(rows) => match rows.commit(commit) {
                 Ok(()) => true,
                 Err(crate::storage::store::StoreError::Damaged(why)) => {

@@ -79,7 +79,7 @@ impl World<'_> {
             {
                 let emits = self.fold(owner, entity, &batch);
                 let kept = if stage == 1 { self.rng.index(emits.len() + 1) } else { emits.len() };
-                self.flush(owner, entity, emits.into_iter().take(kept).collect());
+                self.flush(owner, emits.into_iter().take(kept).collect());
             }
             if let Some(resident) = owner.residents.get_mut(entity) {
                 resident.dead = true;
@@ -91,13 +91,13 @@ impl World<'_> {
         match message {
             Message::Deliver(batch) => {
                 let emits = self.fold(owner, entity, &batch);
-                self.flush(owner, entity, emits);
+                self.flush(owner, emits);
                 batch.finish();
             }
             Message::Hand(Held::Listen { origin, user, open }) => {
                 let (mut emits, now) = (Vec::new(), self.clock(self.index(owner.id.node)));
                 resident.core.listen(origin, &user, open, now, &mut emits);
-                self.flush(owner, entity, emits);
+                self.flush(owner, emits);
             }
             Message::Hand(Held::Fetch { origin, from, to }) => self.fetch(owner, entity, origin, from, to),
             Message::Announce => {
@@ -106,7 +106,7 @@ impl World<'_> {
                 let mut emits = Vec::new();
                 resident.core.announce(&mut emits);
                 resident.core.stored(stored);
-                self.flush(owner, entity, emits);
+                self.flush(owner, emits);
             }
         }
     }
@@ -122,14 +122,10 @@ impl World<'_> {
     }
 
     /// Sends first and notes the progress afterwards.
-    fn flush(&mut self, owner: &mut Owner, entity: &Entity, emits: Vec<Emit>) {
+    fn flush(&mut self, owner: &mut Owner, emits: Vec<Emit>) {
         let mut decided = Vec::new();
         for emit in emits {
             match emit {
-                Emit::Frame { to, frame: ToGateway::Answer { request, answer } } => {
-                    let answer = self.counted_instead(owner, entity, answer);
-                    self.send_to_gateway(owner.id.node, to, ToGateway::Answer { request, answer });
-                }
                 Emit::Frame { to, frame } => self.send_to_gateway(owner.id.node, to, frame),
                 Emit::ReadMoved { stream, receipt } => {
                     self.send_to_owner(owner.id.node, ToOwner::Ephemeral { stream, event: receipt });
@@ -146,7 +142,13 @@ impl World<'_> {
         let Some(resident) = owner.residents.get(entity) else { return };
         let now = self.clock(self.index(owner.id.node));
         if let Some(events) = resident.core.fetch(from, to, now) {
+            let known = events
+                .as_deref()
+                .map_or(Ok(()), |events| self.truth.check_redacted(entity, events, resident.core.state().head()));
             let frame = resident.core.fetched(origin.request, events);
+            if let Err(why) = known {
+                self.fail(why);
+            }
             self.send_to_gateway(owner.id.node, origin.node, frame);
             return;
         }

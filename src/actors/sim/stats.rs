@@ -1,24 +1,28 @@
 //! What a run did, counted: what never happens is not tested.
 
+use std::fmt;
+
+use super::fault_plan::Fault;
+
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// See the module.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Faults, in the order of [`Fault::ALL`].
+            pub faults: [u64; Fault::ALL.len()],
         }
 
         impl Stats {
             /// Adds another run's.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
+                self.faults.iter_mut().zip(other.faults).for_each(|(sum, count)| *sum += count);
             }
 
-            /// Names of what did not happen.
-            #[must_use]
-            pub fn never(&self) -> Vec<&'static str> {
-                let counts = [$((stringify!($name), self.$name)),*];
-                counts.into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+            fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
             }
         }
     };
@@ -75,4 +79,32 @@ stats! {
     slow_closed,
     /// Simulated milliseconds.
     ms,
+}
+
+impl Stats {
+    /// A fault happens.
+    pub fn note(&mut self, fault: Fault) {
+        if let Some(place) = Fault::ALL.iter().position(|other| *other == fault) {
+            self.faults[place] += 1;
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (String, u64)> {
+        let faults = Fault::ALL.iter().zip(self.faults).map(|(fault, count)| (format!("{fault:?}"), count));
+        self.counts().into_iter().map(|(name, count)| (name.to_owned(), count)).chain(faults)
+    }
+
+    /// Names of what did not happen.
+    #[must_use]
+    pub fn never(&self) -> Vec<String> {
+        self.all().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+    }
+}
+
+impl fmt::Display for Stats {
+    /// Lines of what happened, and how often.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.all().map(|(name, count)| format!("{name} {count}")).collect();
+        all.chunks(6).try_for_each(|line| writeln!(f, "  {}", line.join(", ")))
+    }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::client::Client;
+use super::client::{Client, Way};
 use super::event::{CommandKey, Copies, Link, OwnerId, Queue, Up, What};
 use super::fault_plan::{Fault, Plan};
 use super::gateway::Gateway;
 use super::journal::Append;
 use super::oracle::Truth;
+use super::order::Arrivals;
 use super::owner::Owner;
 use super::population::{CLIENTS, Cast};
 use super::projection::{Store, Workers};
 use super::rng::Rng;
 use super::stats::Stats;
-use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::RequestId;
 use crate::actors::partition::item::NodeId;
@@ -32,6 +32,8 @@ pub const NODES: usize = 3;
 const STEPS: u64 = 2_000;
 /// Milliseconds that healing may take.
 pub const HEALING_MS: u64 = 60_000;
+/// Milliseconds for which nothing may happen any more, once all has settled.
+const QUIET_MS: u64 = 5_000;
 /// What every clock shows at the beginning.
 pub const BASE: u64 = 1_700_000_000_000;
 
@@ -173,6 +175,10 @@ pub struct World<'a> {
     pub asked: HashMap<(NodeId, RequestId), CommandKey>,
     /// What became of the copies of each.
     pub copies: BTreeMap<CommandKey, Copies>,
+    /// When which command came to an owner that has not answered it yet.
+    pub owed: BTreeMap<(OwnerId, NodeId, RequestId), u64>,
+    /// In which order messages came to owners.
+    pub arrivals: Arrivals,
     /// Acknowledged: stream, seq, id, client id.
     pub acks: Vec<(Entity, Seq, Uuid, ClientId)>,
     /// Connections so far.
@@ -183,6 +189,8 @@ pub struct World<'a> {
     /// Nothing goes wrong any more.
     pub healing: bool,
     healed_at: u64,
+    /// Where the partitions ended when all had settled.
+    quiet_since: Option<BTreeMap<Partition, Offset>>,
     done: bool,
     failure: Option<String>,
 }
@@ -193,8 +201,15 @@ impl<'a> World<'a> {
         let mut rng = Rng::new(seed);
         let plan = Plan::new(&mut rng);
         let (names_prev, timed) = (rng.between(300, 1_000), rng.between(0, 1_000));
-        let clients = (0..CLIENTS)
-            .map(|index| Client::new(index, cast.rooms.len(), rng.chance(names_prev), rng.chance(timed)))
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|index| {
+                let way = match (rng.chance(names_prev), rng.chance(500)) {
+                    (true, _) => Way::NamesPrev,
+                    (false, true) => Way::Pipelines,
+                    (false, false) => Way::OneByOne,
+                };
+                Client::new(index, cast.rooms.len(), way, rng.chance(timed))
+            })
             .collect();
         let shared = Shared::default();
         let mut world = Self {
@@ -220,15 +235,20 @@ impl<'a> World<'a> {
             truth: Truth::new(cast),
             asked: HashMap::new(),
             copies: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            arrivals: Arrivals::default(),
             acks: Vec::new(),
             connections: 0,
             lives: 0,
             ids: 0,
             healing: false,
             healed_at: 0,
+            quiet_since: None,
             done: false,
             failure: None,
         };
+        let unordered = world.clients.iter().filter_map(Client::unordered);
+        world.truth.unordered = unordered.cloned().collect();
         world.begin();
         world
     }
@@ -290,14 +310,11 @@ impl<'a> World<'a> {
                 self.queue.put_off(later, serial, what);
                 return;
             }
-            bugs::set_wall_clock(self.clock(index));
         }
         self.stats.steps += 1;
         self.tell(|| what.to_string());
         self.trace.mix(at << 8 ^ what.number());
-        if at >= self.next_snapshot
-            && (self.plan.faults.contains(&Fault::Rollback) || bugs::planted(Bug::StaleSnapshot))
-        {
+        if at >= self.next_snapshot && self.plan.faults.contains(&Fault::Rollback) {
             self.store.keep();
             self.next_snapshot = at + self.plan.snapshot_every_ms;
         }
@@ -360,12 +377,26 @@ impl<'a> World<'a> {
     /// Looks whether all is done; if so, looks at everything.
     fn settled(&mut self) {
         match self.unsettled() {
-            None => {
-                self.done = true;
-                self.final_checks();
-            }
+            None => match self.quiet_since.take() {
+                Some(since) => {
+                    self.done = true;
+                    if let Err(why) = self.check_quiet(&since) {
+                        self.fail(why);
+                    }
+                    self.final_checks();
+                }
+                None => {
+                    let ends =
+                        self.cast.partitions.iter().map(|partition| (*partition, self.log.bounds(*partition).end));
+                    self.quiet_since = Some(ends.collect());
+                    self.after_exactly(QUIET_MS, What::Settled);
+                }
+            },
             Some(why) if self.now > self.healed_at + HEALING_MS => self.fail(format!("liveness: {why}")),
-            Some(_) => self.after_exactly(500, What::Settled),
+            Some(_) => {
+                self.quiet_since = None;
+                self.after_exactly(500, What::Settled);
+            }
         }
     }
 

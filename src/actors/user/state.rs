@@ -7,8 +7,6 @@ use std::sync::Arc;
 use super::command::{RoomFact, UserCommand, UserCommandBody};
 use super::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
 use super::parts::{Device, ListedRoom, UserMeta, UserParts};
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::room::command::ReadPoint;
 use crate::actors::room::{Reject, bounds};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -131,8 +129,6 @@ impl UserState {
     /// The relay repeats itself: what is not above the highest offset of its source is known.
     fn decide_room(&mut self, now: Timestamp, fact: &RoomFact) -> Result<UserOutcome, Reject> {
         let known = self.sources.get(&fact.source).is_some_and(|offset| fact.source_offset <= *offset);
-        #[cfg(any(test, feature = "sim"))]
-        let known = known && !bugs::planted(Bug::RelayWithoutSourceNumbers);
         if known {
             return Ok(UserOutcome::Unchanged);
         }

@@ -6,8 +6,6 @@
 
 use super::subscribers::{Behind, Grant, Joining};
 use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::gateway::frames::{Denial, RequestId, ToOwner};
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;
@@ -100,17 +98,6 @@ impl<S> Feed<S> {
     fn join(&mut self, id: SubscriberId, grant: Grant, now: Timestamp, out: &mut impl Output<S>) {
         let Some(joining) = self.joining_mut(id) else { return };
         let (recover, since) = (joining.recover, joining.first_asked);
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::SubscribeOutsideOrder)
-            && let (Some(generation), Some(position)) = (self.generation, recover)
-        {
-            self.set_live(id);
-            if let Some(member) = self.members.get(id) {
-                let (offset, events) = (position.offset, Vec::new());
-                out.subscribed(&member.to, Subscribed { generation, offset, recovered: true, events });
-            }
-            return;
-        }
         if let Some(position) = recover.filter(|position| self.can_recover(*position, grant)) {
             let (admitted, at) = (grant.head, position.offset);
             let behind = Behind { admitted, at, replied: false, paused: false, dismissed: false, since };

@@ -1,13 +1,7 @@
 //! Events in order: what is old is dropped, what is early waits, what removes somebody is the last thing he gets.
 
-#[cfg(any(test, feature = "sim"))]
-use super::ring::Ring;
 use super::{Ending, Feed, Output};
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::gateway::frames::StreamEvent;
-#[cfg(any(test, feature = "sim"))]
-use crate::ids::Seq;
 use crate::limits;
 
 impl<S> Feed<S> {
@@ -16,11 +10,6 @@ impl<S> Feed<S> {
         let mut rest = events;
         while let Some(event) = rest.first() {
             let seq = event.seq();
-            #[cfg(any(test, feature = "sim"))]
-            if bugs::planted(Bug::GapCheckSkipped) && seq > self.head {
-                self.head = Seq(seq.0 - 1);
-                self.ring = Ring::default();
-            }
             if seq == self.head.next() {
                 let run = run_length(rest);
                 self.apply(&rest[..run], out);
@@ -60,10 +49,7 @@ impl<S> Feed<S> {
                 self.set_lagging(id, before.plus(taken as u64));
             }
         }
-        let removed = last.removes();
-        #[cfg(any(test, feature = "sim"))]
-        let removed = removed.filter(|_| !bugs::planted(Bug::RemovalIgnored));
-        if let Some(user) = removed {
+        if let Some(user) = last.removes() {
             for id in self.members.live_of(user) {
                 self.end(id, Ending::Removed, out);
             }

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Action, Core, Queued};
-#[cfg(any(test, feature = "sim"))]
-use crate::actors::bugs::{self, Bug};
 use crate::actors::fold::Entity;
 use crate::actors::partition::item::Batch;
 use crate::ids::{Offset, Timestamp};
@@ -96,10 +94,6 @@ impl<H> Core<H> {
 
     /// Why a snapshot at this watermark can't be gone on from.
     fn unusable(&self, snapshot: Offset, held: &VecDeque<Held<H>>, replay_to: Offset) -> Option<&'static str> {
-        #[cfg(any(test, feature = "sim"))]
-        if bugs::planted(Bug::AnySnapshotWillDo) {
-            return None;
-        }
         let first_held = held.iter().find_map(|held| match held {
             Held::Batch(batch) => Some(batch.first()),
             _ => None,
@@ -154,8 +148,6 @@ impl<H> Core<H> {
         };
         let unfinished: Vec<_> = batches.into_iter().filter(|b| !b.is_finished()).collect();
         let replay_to = unfinished.first().map_or(applied, |batch| batch.first());
-        #[cfg(any(test, feature = "sim"))]
-        let replay_to = if bugs::planted(Bug::ReplaySkippedAfterDeath) { Offset::ZERO } else { replay_to };
         let held: VecDeque<_> = unfinished.into_iter().map(Held::Batch).collect();
         let must = !held.is_empty();
         out.push(Action::Load { entity: entity.clone(), replay_to, must: true });

@@ -116,7 +116,7 @@ impl Core {
         Ok(())
     }
 
-    /// Writes without the guard: only for planted bugs of the simulation and for [`Self::commit`].
+    /// Writes without the guard: beside [`Self::commit`] for tests alone, that need rows which no projector writes.
     pub fn apply(&mut self, commit: Commit) {
         self.watermarks.extend(commit.watermarks.into_iter().map(|m| (m.to.partition, m.to)));
         for mut row in commit.chats {
