@@ -35,6 +35,8 @@ export const name = (person: Person | undefined, id: string) =>
 export class Chat {
   readonly state = signal<'connecting' | 'connected' | 'over'>('connecting');
   readonly rooms = signal<Room[]>([]);
+  // Whether the server has said which there are.
+  readonly isListed = signal(false);
   readonly open = signal<string | undefined>(undefined);
   readonly messages = signal<Record<string, Message[]>>({});
   readonly older = signal<Record<string, boolean>>({});
@@ -54,7 +56,7 @@ export class Chat {
   // What is written and not sent, and where one was reading, by room.
   readonly drafts: Record<string, string> = {};
   readonly places: Record<string, { from?: number; seq: number; top: number } | undefined> = {};
-  private readonly asked = new Set<string>();
+  private readonly asked = new Map<string, Promise<void>>();
   private typed = 0;
   private marking: ReturnType<typeof setTimeout> | undefined;
   // Rooms whose marks moved and are not told yet: one may look at several within that time.
@@ -115,6 +117,7 @@ export class Chat {
     if (open && !rooms.some(room => room.room === open.room)) {
       rooms.push(open.status === 'active' ? { ...open, status: 'ended' } : open);
     }
+    this.isListed.value = true;
     this.rooms.value = rooms;
     rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
     void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
@@ -393,17 +396,18 @@ export class Chat {
 
   // --- people
 
-  private async know(ids: (string | undefined)[]) {
-    const wanted = [...new Set(ids)].filter((id): id is string => !!id && !this.asked.has(id));
-    wanted.forEach(id => this.asked.add(id));
+  // Ends when their names are known, as far as they have any.
+  async know(ids: (string | undefined)[]) {
+    const all = [...new Set(ids)].filter(id => id !== undefined);
+    const wanted = all.filter(id => !this.asked.has(id));
     for (let i = 0; i < wanted.length; i += 50) {
-      try {
-        const found = await people(this.me.id, wanted.slice(i, i + 50));
-        this.persons.value = { ...this.persons.value, ...Object.fromEntries(found.map(person => [person.id, person])) };
-      } catch {
-        wanted.slice(i, i + 50).forEach(id => this.asked.delete(id));
-      }
+      const some = wanted.slice(i, i + 50);
+      const answer = people(this.me.id, some).then(
+        found => { this.persons.value = { ...this.persons.value, ...Object.fromEntries(found.map(person => [person.id, person])) }; },
+        () => some.forEach(id => this.asked.delete(id)));
+      some.forEach(id => this.asked.set(id, answer));
     }
+    await Promise.all(all.map(id => this.asked.get(id)));
   }
 
   private presenceSoon() {

@@ -2,6 +2,7 @@ import './style.css';
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { watch } from './alerts';
 import { type Session, current } from './api';
 import { Chat } from './chat';
 import { Conversation } from './conversation';
@@ -11,6 +12,8 @@ import { SignIn } from './signin';
 const chat = signal<Chat | undefined>(undefined);
 
 const NOTICE_MS = 6_000;
+
+let unwatch = () => {};
 
 function enter(session: Session) {
   const entered = new Chat(session.user);
@@ -31,10 +34,12 @@ function enter(session: Session) {
   entered.open.subscribe(id => {
     if (id && id !== location.hash.slice(1)) history.pushState(null, '', `#${id}`);
   });
+  unwatch = watch(entered);
   chat.value = entered;
 }
 
 function leave() {
+  unwatch();
   chat.value?.stop();
   chat.value = undefined;
   history.replaceState(null, '', location.pathname);
@@ -80,7 +85,7 @@ addEventListener('popstate', () => {
 
 // What is unread stands in the tab's title, and as a dot on its icon.
 const icon = document.querySelector<HTMLLinkElement>('link[rel="icon"]')!;
-const icons = [new URL('./icon.svg', import.meta.url).href, new URL('./icon-unread.svg', import.meta.url).href] as const;
+const icons = [icon.href, new URL('./icon-unread.svg', import.meta.url).href] as const;
 effect(() => {
   const unread = chat.value?.rooms.value.reduce((sum, room) => sum + room.unread, 0) ?? 0;
   document.title = unread ? `(${unread > 99 ? '99+' : unread}) Kervan` : 'Kervan';

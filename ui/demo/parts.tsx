@@ -51,6 +51,8 @@ export const Back = () => <svg {...svg}><path d="m15 5-7 7 7 7" /></svg>;
 export const Send = () => <svg {...svg}><path d="M4 12 20 4l-5 16-4-6-7-2Z" /></svg>;
 export const Clip = () => <svg {...svg}><path d="m20 11-8.500 8.500a5 5 0 0 1-7-7L13 4a3.300 3.300 0 0 1 4.700 4.700l-8.500 8.500a1.700 1.700 0 0 1-2.400-2.400L14.500 7" /></svg>;
 export const Pen = () => <svg {...svg}><path d="m4 20 1-4L16 5l3 3L8 19l-4 1Z" /></svg>;
+export const Bell = () => <svg {...svg}><path d="M6 16V11a6 6 0 0 1 12 0v5l2 2H4l2-2Zm4 5h4" /></svg>;
+export const BellOff = () => <svg {...svg}><path d="M6 16V11a6 6 0 0 1 9-5.200M18 11v5l2 2H9m1 3h4M4 4l16 16" /></svg>;
 export const Bin = () => <svg {...svg}><path d="M5 7h14M10 7V4h4v3m-7 0 1 13h8l1-13" /></svg>;
 
 export function time(at: number): string {

@@ -1,6 +1,7 @@
 // Oneself, and the rooms with what is new in them.
 
 import { useRef } from 'preact/hooks';
+import { Alerts } from './alerting';
 import * as api from './api';
 import { type Chat, type Room, name } from './chat';
 import { NewChat } from './newchat';
@@ -31,6 +32,7 @@ export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) 
       <header>
         <Avatar id={chat.me.id} label={me} />
         <strong class="me">{me}</strong>
+        <Alerts />
         <Theme />
         <button class="icon" onClick={signOut} aria-label="Sign out" title="Sign out"><Exit /></button>
       </header>
@@ -38,7 +40,7 @@ export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) 
       <ul ref={list} onKeyDown={keys}>
         {chat.rooms.value.map(room => <Line key={room.room} chat={chat} room={room} />)}
       </ul>
-      {!chat.rooms.value.length && <p class="empty">No chats yet.</p>}
+      {!chat.rooms.value.length && <p class="empty">{chat.isListed.value ? 'No chats yet.' : 'Connecting…'}</p>}
       <NewChat chat={chat} dialog={dialog} />
     </nav>
   );

@@ -34,7 +34,7 @@ export function SignIn({ onEnter }: { onEnter: (session: api.Session) => void })
 
   return (
     <main class="signin">
-      <header><img src={new URL('./icon.svg', import.meta.url).href} alt="" width="48" height="48" /><h1>Kervan</h1><Theme /></header>
+      <header><img src="icon.svg" alt="" width="48" height="48" /><h1>Kervan</h1><Theme /></header>
       <p class="lead">A chat engine. Open this page in two tabs, be two people, and talk.</p>
       {about?.development && (
         <section aria-label="Try it out">

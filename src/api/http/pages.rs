@@ -30,16 +30,25 @@ struct Inspector;
 #[folder = "ui/dist/docs"]
 struct Viewer;
 
-/// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames.
+/// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames. Only the demo
+/// has a manifest to load.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-                      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+                      connect-src 'self'; manifest-src 'self'; worker-src 'none'; form-action 'none'; base-uri 'none'; \
+                      frame-ancestors 'none'";
 
 /// What no page here asks a device for.
 const NOT_USED: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
 
-/// The demo at `/`. Who asks for no page (curl) gets `plain`.
+/// The demo at `/`. Who asks for no page (curl) gets `plain`. Its manifest has a fixed address, as what a browser has installed
+/// is known by it.
 pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+    let fixed = |path| {
+        let packed = Packed::default();
+        get(move |headers: HeaderMap| ready(file::<Demo>(&packed, path, &headers)))
+    };
     pages::<Demo, S>(plain)
+        .route("/icon.svg", fixed("icon.svg"))
+        .route("/manifest.webmanifest", fixed("manifest.webmanifest"))
 }
 
 /// The operator's page at `/` of the admin port: what it shows, it asks the admin API for.
@@ -124,6 +133,7 @@ fn kind(path: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        Some("webmanifest") => "application/manifest+json",
         _ => "application/octet-stream",
     }
 }

@@ -291,6 +291,22 @@ async fn a_page_says_what_it_is_not_for() {
 }
 
 #[tokio::test]
+async fn the_demo_can_be_installed_by_its_manifest_and_runs_no_worker() {
+    let shell = shell(|_| ()).await;
+    let page = shell.raw("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nconnection: close\r\n\r\n").await;
+    assert!(page.contains("manifest-src 'self'; worker-src 'none'"), "{page}");
+    assert!(page.contains("<link rel=\"manifest\" href=\"./manifest.webmanifest\">"), "{page}");
+    let answer = shell.get("/manifest.webmanifest").await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/manifest+json") && head.contains("cache-control: no-cache"), "{head}");
+    let manifest: serde_json::Value = serde_json::from_str(body).unwrap();
+    let of = |name: &str| manifest[name].as_str().unwrap();
+    assert_eq!((of("name"), of("display"), of("start_url")), ("Kervan", "standalone", "./"));
+    let icon = shell.get(&format!("/{}", manifest["icons"][0]["src"].as_str().unwrap())).await;
+    assert!(icon.starts_with("HTTP/1.1 200 ") && icon.contains("content-type: image/svg+xml"), "{icon}");
+}
+
+#[tokio::test]
 async fn a_page_comes_in_gzip_to_those_who_take_it() {
     let shell = shell(|_| ()).await;
     let page = shell.get("/docs").await;
