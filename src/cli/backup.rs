@@ -11,6 +11,7 @@ use kervan::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
 
+use super::terminal::Progress;
 use super::{Refused, Settings, admin_file, print, sources};
 
 #[derive(Args)]
@@ -31,13 +32,28 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
             Refused(format!("there is nothing to back up in {}; --data-dir names another", data.display())).into()
         );
     }
+    let written = dir.clone();
+    let progress =
+        Progress::begin(move || format!("backup: {} MiB in {}", size(&written) / 1_048_576, written.display()));
     let (records, bytes) = match DataLock::acquire(data) {
         Ok(_lock) => at_rest(config, &dir)?,
         Err(held @ LockError::Held { .. }) => by_server(data, &dir, &held)?,
         Err(error) => return Err(Refused(error.to_string()).into()),
     };
+    drop(progress);
     print(&format!("backup of {} in {}: {records} records, {bytes} bytes\n", data.display(), dir.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The bytes that are there by now, also if a server writes them: it is on this machine. What can't be read counts nothing.
+fn size(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => size(&entry.path()),
+        Ok(facts) => facts.len(),
+        Err(_) => 0,
+    };
+    entries.map(of).sum()
 }
 
 fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {

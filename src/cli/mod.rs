@@ -27,6 +27,7 @@ mod serve;
 mod signals;
 mod sources;
 mod telemetry;
+mod terminal;
 mod token;
 
 /// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.
@@ -131,7 +132,7 @@ pub(crate) fn run() -> ExitCode {
         let refused = error.is::<Refused>() || error.is::<Problems>() || error.is::<Said>();
         match output {
             Output::Json => report_json(&error, refused),
-            Output::Names | Output::Table => report(&error),
+            Output::Csv | Output::Names | Output::Table => report(&error),
         }
         ExitCode::from(if refused { 2 } else { 1 })
     })

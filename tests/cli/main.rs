@@ -5,6 +5,7 @@
 mod drain;
 mod operator;
 mod running;
+mod shown;
 mod telemetry;
 mod tokens;
 

@@ -101,7 +101,7 @@ fn bad_input_is_exit_code_2_and_no_server_is_exit_code_1_each_with_a_clear_line(
         (&["actors", "tree", "--limit", "0"], "error: limit: expected 1 to 1000, found 0"),
         (&["actors", "tree", "--limit", "x"], "invalid value 'x' for '--limit <N>'"),
         (&["actors", "explode", "hub"], "unrecognized subcommand 'explode'"),
-        (&["actors", "show", "-o", "yaml", "hub"], "possible values: json, names, table"),
+        (&["actors", "show", "-o", "yaml", "hub"], "possible values: csv, json, names, table"),
         (&["room", "show", "x"], "error: there is no such room"),
         (&["room", "messages", "00000000-0000-0000-0000-000000000001"], "error: there is no such room"),
         (&["user", "show", "nobody"], "error: there is no such user"),
@@ -228,9 +228,12 @@ fn the_doctor_tells_what_is_well_and_what_is_not() {
 }
 
 #[test]
-fn a_quick_measurement_tells_figures_and_leaves_nothing() {
+fn a_quick_measurement_tells_figures_and_how_far_it_is_and_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let figures = json_of(dir.path(), &["bench", "quick"]);
+    let output = run(dir.path(), &["bench", "quick", "-o", "json"]);
+    let (code, said) = code_and_error(&output);
+    assert!(code == 0 && said.starts_with("bench: ") && said.contains(", 5 s\n") && !said.contains('\r'), "{said}");
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     for name in ["fsync_us", "durable_acks_per_second", "ack_p50_us", "ack_p99_us", "deliveries_per_second"] {
         assert!(figures[name].as_f64() > Some(0.0), "{name} of {figures}");
     }

@@ -298,7 +298,10 @@ async fn the_demo_can_be_installed_by_its_manifest_and_runs_no_worker() {
     assert!(page.contains("<link rel=\"manifest\" href=\"./manifest.webmanifest\">"), "{page}");
     let answer = shell.get("/manifest.webmanifest").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("content-type: application/manifest+json") && head.contains("cache-control: no-cache"), "{head}");
+    assert!(
+        head.contains("content-type: application/manifest+json") && head.contains("cache-control: no-cache"),
+        "{head}"
+    );
     let manifest: serde_json::Value = serde_json::from_str(body).unwrap();
     let of = |name: &str| manifest[name].as_str().unwrap();
     assert_eq!((of("name"), of("display"), of("start_url")), ("Kervan", "standalone", "./"));

@@ -1,15 +1,15 @@
 //! `kervan actors`: the tree, one actor, and what can be done with it.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin_client::{Server, done, encoded, encoded_path, json as write_json, show};
+use super::admin_client::{Server, Shown, done, encoded, encoded_path, json as write_json, page};
 use super::confirm::Confirm;
 use super::table::{As, Column, details};
 use super::tree::tree;
+use super::watch::Watch;
 use super::{Asking, Output, Run};
 use crate::cli::print;
 
@@ -34,7 +34,7 @@ enum What {
     Passivate(Act),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Tree {
     /// Below this path.
     #[arg(default_value = "node")]
@@ -64,6 +64,8 @@ struct Tree {
     #[arg(long)]
     after: Option<String>,
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     asking: Asking,
 }
 
@@ -86,7 +88,7 @@ struct Act {
 const COLUMNS: [Column; 9] = [
     ("path", "/path", As::Plain),
     ("kind", "/kind", As::Plain),
-    ("state", "/state", As::Plain),
+    ("state", "/state", As::State),
     ("depth", "/depth", As::Plain),
     ("handled", "/handled", As::Plain),
     ("rate", "/rate", As::Rate),
@@ -98,7 +100,10 @@ const COLUMNS: [Column; 9] = [
 impl Run for Actors {
     fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.what {
-            What::Tree(tree) => tree.run()?,
+            What::Tree(tree) => {
+                let asked = tree.clone();
+                tree.watch.show(move || asked.ask())?;
+            }
             What::Show(one) => one.show()?,
             What::Stop(act) => act.run("stop", "Stop")?,
             What::Restart(act) => act.run("restart", "Restart")?,
@@ -117,7 +122,7 @@ impl Run for Actors {
 }
 
 impl Tree {
-    fn run(&self) -> anyhow::Result<()> {
+    fn ask(&self) -> anyhow::Result<Shown> {
         let mut path =
             format!("actors?parent={}&sort={}&limit={}", encoded(&self.path), encoded(&self.sort), self.limit);
         if let Some(depth) = self.depth {
@@ -136,15 +141,14 @@ impl Tree {
             if self.asking.output() == Output::Table {
                 found["items"].as_array_mut().into_iter().flatten().for_each(add_what_is_below);
             }
-            return show(&self.asking, &found, &COLUMNS);
+            return page(&self.asking, &found, &COLUMNS);
         }
         let root = server.get(&format!("actors/{}", encoded_path(&self.path)))?;
         let none = Vec::new();
-        print(&tree(&root["actor"], found["items"].as_array().unwrap_or(&none)))?;
-        if let Some(next) = found["next"].as_str() {
-            writeln!(io::stderr(), "there is more: --limit N shows more, --flat --after '{next}' goes on")?;
-        }
-        Ok(())
+        let lines = tree(&root["actor"], found["items"].as_array().unwrap_or(&none), self.asking.colours());
+        let next = found["next"].as_str();
+        let hint = next.map(|next| format!("there is more: --limit N shows more, --flat --after '{next}' goes on"));
+        Ok(Shown { lines, hint })
     }
 }
 
@@ -165,9 +169,9 @@ impl One {
         if self.asking.output() == Output::Json {
             return write_json(&found);
         }
-        show(&self.asking, &json!({ "items": [found["actor"]] }), &COLUMNS)?;
+        page(&self.asking, &json!({ "items": [found["actor"]] }), &COLUMNS)?.print()?;
         if self.asking.output() == Output::Table && found["summary"] != Value::Null {
-            print(&format!("\n{}", details(&found["summary"])))?;
+            print(&format!("\n{}", details(&found["summary"], self.asking.colours())))?;
         }
         Ok(())
     }

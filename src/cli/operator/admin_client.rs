@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 use kervan::api::admin::guard::HEADER;
 use serde_json::{Value, json};
 
+use super::csv::csv;
 use super::table::{Column, names, table};
 use super::{Asking, Output};
 use crate::cli::{Refused, admin_file, print, sources};
@@ -187,25 +188,45 @@ pub(super) fn encoded_path(path: &str) -> String {
     parts.fold(first, |path, part| path + "/" + &part)
 }
 
-/// Writes a page as it was asked for: as a table with these columns, its first column, or as it came.
-pub(super) fn show(asking: &Asking, page: &Value, columns: &[Column]) -> anyhow::Result<()> {
+/// What a command has to show: its lines, and what a person is told beside them.
+pub(super) struct Shown {
+    /// For stdout.
+    pub lines: String,
+    /// Not among the lines: they may be read by a program.
+    pub hint: Option<String>,
+}
+
+impl Shown {
+    pub fn print(&self) -> anyhow::Result<()> {
+        print(&self.lines)?;
+        if let Some(hint) = &self.hint {
+            writeln!(io::stderr(), "{hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A page as it was asked for: as a table with these columns, as CSV with them, its first column, or as it came.
+pub(super) fn page(asking: &Asking, page: &Value, columns: &[Column]) -> anyhow::Result<Shown> {
     let none = Vec::new();
     let items = page["items"].as_array().unwrap_or(&none);
-    match asking.output() {
-        Output::Json => return json(page),
-        Output::Names => print(&names(items, columns))?,
-        Output::Table => print(&table(items, columns))?,
-    }
-    // Not among the lines: they may be read by a program.
-    if let Some(next) = page["next"].as_str() {
-        writeln!(io::stderr(), "there is more: --after '{next}'")?;
-    }
-    Ok(())
+    let lines = match asking.output() {
+        Output::Csv => csv(items, columns),
+        Output::Json => return Ok(Shown { lines: pretty(page)?, hint: None }),
+        Output::Names => names(items, columns),
+        Output::Table => table(items, columns, asking.colours()),
+    };
+    let hint = page["next"].as_str().map(|next| format!("there is more: --after '{next}'"));
+    Ok(Shown { lines, hint })
 }
 
 /// Writes JSON for people and programs.
 pub(super) fn json(value: &Value) -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+    print(&pretty(value)?)
+}
+
+fn pretty(value: &Value) -> anyhow::Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
 /// Writes what was done: in a sentence, or as the API's JSON.
@@ -213,7 +234,7 @@ pub(super) fn done(asking: &Asking, answer: &Value, sentence: &str) -> anyhow::R
     match asking.output() {
         Output::Json if answer.is_null() => json(&json!({ "done": true })),
         Output::Json => json(answer),
-        Output::Names | Output::Table => print(&format!("{sentence}\n")),
+        Output::Csv | Output::Names | Output::Table => print(&format!("{sentence}\n")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -26,7 +26,8 @@ use serde_json::{Value, json};
 
 use super::admin_client::json as write_json;
 use super::doctor::measure_syncs;
-use super::{Here, Output, Run};
+use super::{Here, Output, Run, csv};
+use crate::cli::terminal::Progress;
 use crate::cli::{print, sources};
 
 /// Users who send at the same time, each in a room of his own.
@@ -41,6 +42,9 @@ const ROUNDS: usize = 3;
 const MESSAGES: usize = 100;
 /// Bytes that one of them may hold: he does not read.
 const OUTBOX: usize = 1024 * 1024;
+
+/// What is done, one after the other.
+const STEPS: [&str; 4] = ["syncs", "the start of an engine", "durable acknowledgements", "fan-out"];
 
 /// Measure this machine.
 #[derive(Args)]
@@ -66,22 +70,28 @@ impl Run for Bench {
         let dir = parent.join(format!(".kervan-bench-{}", std::process::id()));
         std::fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-        let measured = runtime.block_on(measure(&dir));
+        let step = Arc::new(AtomicUsize::new(0));
+        let now = Arc::clone(&step);
+        let progress = Progress::begin(move || format!("bench: {}", STEPS[now.load(Ordering::Relaxed)]));
+        let measured = runtime.block_on(measure(&dir, |next| step.store(next, Ordering::Relaxed)));
+        drop(progress);
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
         let figures = measured?;
         let busy = figures.is_busy();
         let Figures { sync, acks, p50, p99, deliveries, slowest, fastest } = figures;
+        let json = json!({
+            "fsync_us": micros(sync),
+            "durable_acks_per_second": acks.round(),
+            "ack_p50_us": micros(p50),
+            "ack_p99_us": micros(p99),
+            "deliveries_per_second": deliveries.round(),
+            "deliveries_per_second_slowest": slowest.round(),
+            "deliveries_per_second_fastest": fastest.round(),
+            "busy": busy,
+        });
         match here.output {
-            Output::Json => write_json(&json!({
-                "fsync_us": micros(sync),
-                "durable_acks_per_second": acks.round(),
-                "ack_p50_us": micros(p50),
-                "ack_p99_us": micros(p99),
-                "deliveries_per_second": deliveries.round(),
-                "deliveries_per_second_slowest": slowest.round(),
-                "deliveries_per_second_fastest": fastest.round(),
-                "busy": busy,
-            }))?,
+            Output::Csv => print(&csv::one(&json))?,
+            Output::Json => write_json(&json)?,
             Output::Table | Output::Names => print(&format!(
                 "fsync                 {sync:.1?}\ndurable acks          {acks:.0}/s with {SENDERS} senders, p50 {p50:.1?}, p99 \
                  {p99:.1?}\nfan-out               {deliveries:.0} deliveries/s into the outboxes of {LISTENERS} \
@@ -125,8 +135,10 @@ impl Figures {
     }
 }
 
-async fn measure(dir: &Path) -> anyhow::Result<Figures> {
+/// `at` is told which of the [`STEPS`] comes.
+async fn measure(dir: &Path, at: impl Fn(usize)) -> anyhow::Result<Figures> {
     let sync = measure_syncs(dir)?;
+    at(1);
     let mut config = Config::default();
     config.data.dir = dir.to_owned();
     let (env, metrics, shutdown) = (Env::system(), Arc::new(Metrics::new()), Shutdown::new());
@@ -135,7 +147,9 @@ async fn measure(dir: &Path) -> anyhow::Result<Figures> {
     let engine = Engine::start(given).await?;
     let options = Options { rates: Rates::unbounded(), ..Options::default() };
     let handlers = Arc::new(Handlers::new(Arc::clone(engine.node()), options, Arc::new(|_| true)));
+    at(2);
     let (acks, p50, p99) = acknowledgements(&handlers).await?;
+    at(3);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push(fan_out(&engine, &handlers, &env, &metrics).await?);

@@ -18,7 +18,10 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use super::admin_client::{Server, json as write_json};
+use super::csv::csv;
+use super::table::{As, Column, names};
 use super::{Here, Output, Run};
+use crate::cli::terminal::Colours;
 use crate::cli::{print, rights, sources};
 
 /// Free bytes below which a day of chatting may fill the disk.
@@ -55,6 +58,9 @@ impl Verdict {
         }
     }
 }
+
+const COLUMNS: [Column; 3] =
+    [("check", "/check", As::Plain), ("verdict", "/verdict", As::State), ("message", "/message", As::Plain)];
 
 struct Line {
     what: &'static str,
@@ -100,13 +106,20 @@ impl Run for Doctor {
 
 impl Doctor {
     fn write(&self, lines: &[Line]) -> anyhow::Result<()> {
-        if self.here.output == Output::Json {
-            let item =
-                |line: &Line| json!({ "check": line.what, "verdict": line.verdict.name(), "message": line.says });
-            return write_json(&json!({ "items": lines.iter().map(item).collect::<Vec<_>>() }));
+        let item = |line: &Line| json!({ "check": line.what, "verdict": line.verdict.name(), "message": line.says });
+        let items: Vec<Value> = lines.iter().map(item).collect();
+        let colours = Colours::of(self.here.color);
+        let text = |line: &Line| {
+            let verdict = line.verdict.name();
+            let blank = 5 - verdict.len();
+            format!("{}{:blank$} {:<14} {}\n", colours.state(verdict), "", line.what, line.says)
+        };
+        match self.here.output {
+            Output::Csv => print(&csv(&items, &COLUMNS)),
+            Output::Json => write_json(&json!({ "items": items })),
+            Output::Names => print(&names(&items, &COLUMNS)),
+            Output::Table => print(&lines.iter().map(text).collect::<String>()),
         }
-        let text = |line: &Line| format!("{:<5} {:<14} {}\n", line.verdict.name(), line.what, line.says);
-        print(&lines.iter().map(text).collect::<String>())
     }
 }
 

@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::admin_client::{Server, encoded, json as write_json, show};
+use super::admin_client::{Server, Shown, encoded, json as write_json, page};
+use super::csv;
 use super::table::{As, Column, details};
+use super::watch::Watch;
 use super::{Asking, Output, Run};
 use crate::cli::print;
 
 /// A page of a list.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Page {
     /// Lines at most.
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -20,17 +22,20 @@ pub(super) struct Page {
     #[arg(long)]
     after: Option<String>,
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     pub asking: Asking,
 }
 
 impl Page {
-    pub fn show(&self, path: &str, after: &str, columns: &[Column]) -> anyhow::Result<()> {
+    pub fn show(&self, path: &str, after: &str, columns: &'static [Column]) -> anyhow::Result<()> {
         let sign = if path.contains('?') { '&' } else { '?' };
         let mut path = format!("{path}{sign}limit={}", self.limit);
         if let Some(cursor) = &self.after {
             path.push_str(&format!("&{after}={}", encoded(cursor)));
         }
-        show(&self.asking, &Server::of(&self.asking)?.get(&path)?, columns)
+        let asking = self.asking.clone();
+        self.watch.show(move || page(&asking, &Server::of(&asking)?.get(&path)?, columns))
     }
 }
 
@@ -48,9 +53,10 @@ impl One {
     pub fn show(&self, family: &str) -> anyhow::Result<()> {
         let found = Server::of(&self.asking)?.get(&format!("{family}/{}", encoded(&self.id)))?;
         match self.asking.output() {
+            Output::Csv => print(&csv::one(&found)),
             Output::Json => write_json(&found),
             Output::Names => print(&format!("{}\n", self.id)),
-            Output::Table => print(&details(&found)),
+            Output::Table => print(&details(&found, self.asking.colours())),
         }
     }
 }
@@ -88,10 +94,12 @@ impl Run for Sessions {
 }
 
 /// How far each partition is.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Partitions {
     /// This one only.
     number: Option<u16>,
+    #[command(flatten)]
+    watch: Watch,
     #[command(flatten)]
     asking: Asking,
 }
@@ -100,7 +108,7 @@ const PARTITIONS: [Column; 11] = [
     ("partition", "/partition", As::Plain),
     ("slots", "/slots", As::Range),
     ("owner", "/owner", As::Plain),
-    ("state", "/state", As::Plain),
+    ("state", "/state", As::State),
     ("head", "/head", As::Plain),
     ("verified", "/verified", As::Plain),
     ("applied", "/applied", As::Plain),
@@ -112,16 +120,23 @@ const PARTITIONS: [Column; 11] = [
 
 impl Run for Partitions {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let server = Server::of(&self.asking)?;
-        let found = match self.number {
-            Some(number) => json!({ "items": [server.get(&format!("partitions/{number}"))?] }),
-            None => server.get("partitions")?,
-        };
-        show(&self.asking, &found, &PARTITIONS)?;
+        let asked = self.clone();
+        self.watch.show(move || asked.ask())?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn output(&self) -> Output {
         self.asking.output()
+    }
+}
+
+impl Partitions {
+    fn ask(&self) -> anyhow::Result<Shown> {
+        let server = Server::of(&self.asking)?;
+        let found = match self.number {
+            Some(number) => json!({ "items": [server.get(&format!("partitions/{number}"))?] }),
+            None => server.get("partitions")?,
+        };
+        page(&self.asking, &found, &PARTITIONS)
     }
 }

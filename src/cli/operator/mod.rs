@@ -8,16 +8,18 @@ mod admin_client;
 mod bench;
 mod completions;
 mod confirm;
+mod csv;
 mod doctor;
 mod lists;
 mod rooms;
 pub(super) mod table;
 mod tree;
 mod users;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ColorChoice, ValueEnum};
 
 pub(super) use actors::Actors;
 pub(super) use admin_client::Said;
@@ -29,10 +31,13 @@ pub(super) use rooms::Room;
 pub(super) use users::User;
 
 use super::Settings;
+use super::terminal::Colours;
 
 /// How an answer is written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum Output {
+    /// For spreadsheets: a header, then a record a line.
+    Csv,
     /// The API's JSON; errors too, on stderr.
     Json,
     /// What is in the first column, a line each.
@@ -43,7 +48,7 @@ pub(super) enum Output {
 }
 
 /// What all commands take that ask a server.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Asking {
     #[command(flatten)]
     remote: Remote,
@@ -52,11 +57,14 @@ struct Asking {
 }
 
 /// What all of these commands take.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Here {
     /// How to write it.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    /// Colours: of a terminal, unless NO_COLOR is set; or say so.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
     #[command(flatten)]
     settings: Settings,
 }
@@ -65,10 +73,14 @@ impl Asking {
     fn output(&self) -> Output {
         self.here.output
     }
+
+    fn colours(&self) -> Colours {
+        Colours::of(self.here.color)
+    }
 }
 
 /// A server that is not this machine's.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Remote {
     /// The admin port of a server, as https://ops.example.com; KERVAN_URL. Without it, the server of the data folder.
     #[arg(long, value_name = "URL")]

@@ -68,7 +68,7 @@ enum What {
 const ROOMS: [Column; 7] = [
     ("id", "/id", As::Plain),
     ("kind", "/kind", As::Plain),
-    ("status", "/status", As::Plain),
+    ("status", "/status", As::State),
     ("head", "/head", As::Plain),
     ("messages", "/messages", As::Plain),
     ("last message", "/last_message_at", As::Date),

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::cli::terminal::Colours;
+
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum As {
@@ -15,19 +17,21 @@ pub(in crate::cli) enum As {
     Rate,
     /// The first and the last of a list of two.
     Range,
+    /// How something is, in the colour of what that means.
+    State,
 }
 
 /// A column: its head, where its value is (a JSON pointer), how it is written.
 pub(in crate::cli) type Column = (&'static str, &'static str, As);
 
 /// The table, with its head. Numbers are at the right of their columns.
-pub(super) fn table(lines: &[Value], columns: &[Column]) -> String {
+pub(super) fn table(lines: &[Value], columns: &[Column], colours: Colours) -> String {
     let named: Vec<(String, &str, As)> =
         columns.iter().map(|(head, at, kind)| ((*head).to_owned(), *at, *kind)).collect();
-    written(lines, &named)
+    written(lines, &named, colours)
 }
 
-fn written(lines: &[Value], columns: &[(String, &str, As)]) -> String {
+fn written(lines: &[Value], columns: &[(String, &str, As)], colours: Colours) -> String {
     let head: Vec<String> = columns.iter().map(|(head, ..)| head.to_uppercase().replace('_', " ")).collect();
     let value = |line: &Value, at: &str| line.pointer(at).cloned().unwrap_or(Value::Null);
     let cell = |line: &Value, (_, at, kind): &(String, &str, As)| text(&value(line, at), *kind);
@@ -44,13 +48,17 @@ fn written(lines: &[Value], columns: &[(String, &str, As)]) -> String {
     let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let mut out = String::new();
-    for row in rows {
+    for (number, row) in rows.iter().enumerate() {
         let mut line = String::new();
-        for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
-            match right {
-                true => line.push_str(&format!("{cell:>width$}  ")),
-                false => line.push_str(&format!("{cell:<width$}  ")),
-            }
+        for (n, cell) in row.iter().enumerate() {
+            let blank = " ".repeat(widths[n] - cell.chars().count());
+            let painted = match columns[n].2 {
+                _ if number == 0 => colours.head(cell),
+                As::State => colours.state(cell),
+                _ => cell.clone(),
+            };
+            line.push_str(&if right[n] { blank + &painted } else { painted + &blank });
+            line.push_str("  ");
         }
         out.push_str(line.trim_end());
         out.push('\n');
@@ -66,7 +74,7 @@ pub(super) fn names(lines: &[Value], columns: &[Column]) -> String {
 }
 
 /// All there is about one thing: a line for each value, then a table for each list of things.
-pub(super) fn details(thing: &Value) -> String {
+pub(super) fn details(thing: &Value, colours: Colours) -> String {
     let Value::Object(fields) = thing else { return text(thing, As::Plain) + "\n" };
     let (mut out, mut tables) = (String::new(), String::new());
     for (name, value) in fields {
@@ -79,17 +87,21 @@ pub(super) fn details(thing: &Value) -> String {
                     "\n{} ({}{more})\n{}",
                     name.to_uppercase().replace('_', " "),
                     list.len(),
-                    of_objects(list)
+                    of_objects(list, colours)
                 ));
             }
-            None => out.push_str(&format!("{name:<18} {}\n", text(value.get("items").unwrap_or(value), of_name(name)))),
+            None => {
+                let shown = text(value.get("items").unwrap_or(value), of_name(name));
+                let shown = if of_name(name) == As::State { colours.state(&shown) } else { shown };
+                out.push_str(&format!("{name:<18} {shown}\n"));
+            }
         }
     }
     out + &tables
 }
 
 /// A table whose columns are the fields of its lines.
-fn of_objects(lines: &[Value]) -> String {
+fn of_objects(lines: &[Value], colours: Colours) -> String {
     let mut heads: Vec<&String> = Vec::new();
     for (head, _) in lines.iter().filter_map(Value::as_object).flatten() {
         if !heads.contains(&head) {
@@ -100,12 +112,13 @@ fn of_objects(lines: &[Value]) -> String {
         heads.iter().map(|head| format!("/{}", head.replace('~', "~0").replace('/', "~1"))).collect();
     let columns: Vec<_> =
         heads.iter().zip(&pointers).map(|(head, at)| ((*head).clone(), at.as_str(), of_name(head))).collect();
-    written(lines, &columns)
+    written(lines, &columns, colours)
 }
 
 /// What a field's name says of its value.
-fn of_name(name: &str) -> As {
+pub(super) fn of_name(name: &str) -> As {
     match name {
+        "state" | "status" => As::State,
         "since" => As::Date,
         "rate" => As::Rate,
         "slots" => As::Range,
@@ -185,8 +198,8 @@ mod tests {
             ("slots", "/s", As::Range),
         ];
         let expected = "A         TIME     N  RATE  SLOTS\né         1m1s     7   1.7  0-63\nlong\u{fffd}[2J     -  1200  10.0  1088-1151\n";
-        assert_eq!(table(&lines, &columns), expected);
-        assert_eq!(table(&[], &columns[..2]), "A  TIME\n");
+        assert_eq!(table(&lines, &columns, Colours::NONE), expected);
+        assert_eq!(table(&[], &columns[..2], Colours::NONE), "A  TIME\n");
         assert_eq!(names(&lines, &columns), "é\nlong\u{fffd}[2J\n");
     }
 
@@ -199,7 +212,7 @@ mod tests {
             "blocks": [],
         });
         let expected = "id                 ann\nbanned             no\ncreated_at         -\ntitle              -\nblocks             -\n";
-        let shown = details(&thing);
+        let shown = details(&thing, Colours::NONE);
         assert!(expected.lines().all(|line| shown.lines().any(|shown| shown == line)), "{shown}");
         assert!(shown.contains("\nROOMS (2)\nROOM  SEQ\nr1      3\nr2     12\n"), "{shown}");
         assert!(shown.contains("\nMEMBERS (1, the first of them)\n") && shown.contains("bob"), "{shown}");

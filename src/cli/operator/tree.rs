@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::table::{As, text};
+use crate::cli::terminal::Colours;
 
 /// The tree of a root and what is below it, each with its path.
-pub(super) fn tree(root: &Value, below: &[Value]) -> String {
+pub(super) fn tree(root: &Value, below: &[Value], colours: Colours) -> String {
     let mut lines = vec![(String::new(), root)];
     let base = path(root);
     let top: Vec<&Value> = below.iter().filter(|actor| parent(path(actor)) == base).collect();
@@ -17,9 +18,12 @@ pub(super) fn tree(root: &Value, below: &[Value]) -> String {
         let label = format!("{drawn}{}", name(actor, root));
         let sum = |own: &str, below: &str| number(actor, own) + number(actor, below);
         let children = actor["children"].as_u64().unwrap_or(0);
+        let state = text(&actor["state"], As::State);
+        let blank = 10_usize.saturating_sub(state.chars().count());
         let mut line = format!(
-            "{label:<width$}  {:<10} {:>8} waiting  {:>8}/s",
-            text(&actor["state"], As::Plain),
+            "{label:<width$}  {}{:blank$} {:>8} waiting  {:>8}/s",
+            colours.state(&state),
+            "",
             sum("/depth", "/below/depth") as u64,
             format!("{:.1}", sum("/rate", "/below/rate")),
         );
@@ -88,11 +92,11 @@ mod tests {
             actor("partitions/0", 1, 0.0),
             actor("partitions/0/user:a/b", 0, 0.0),
         ];
-        let shown = tree(&root, &below);
+        let shown = tree(&root, &below, Colours::NONE);
         let names: Vec<_> = shown.lines().map(|line| line.split("  running").next().unwrap().trim_end()).collect();
         assert_eq!(names, ["node", "├─ hub", "└─ partitions", "   └─ 0", "      └─ user:a/b"]);
         assert!(shown.lines().nth(2).unwrap().ends_with("2 waiting       3.5/s  256 below"), "{shown}");
-        let part = tree(&below[2], &below[3..]);
+        let part = tree(&below[2], &below[3..], Colours::NONE);
         assert!(part.starts_with("partitions/0 ") && part.contains("└─ user:a/b"), "{part}");
     }
 }
