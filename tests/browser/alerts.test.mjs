@@ -33,7 +33,7 @@ async function enterNoting(name, permissions = ['notifications'], script = noteA
 
 async function choose(page, ...labels) {
   await page.getByRole('button', { name: 'Notifications' }).click();
-  for (const label of labels) await page.getByLabel(label, { exact: true }).check();
+  for (const label of labels) await page.getByRole('checkbox', { name: label }).check();
   await page.getByRole('button', { name: 'Done' }).click();
 }
 
@@ -74,7 +74,8 @@ test('a message of another chat, and of this one while the tab is hidden, is tol
   await bob.waitForFunction(() => window.shown.length === 1);
   assert.deepEqual(await shown(bob), [{ title: 'Welcome', body: 'Alice: behind your back', isClosed: false }]);
   await hide(bob, false);
-  await bob.waitForFunction(() => window.shown[0].isClosed, undefined, 'it was read');
+  // It was read.
+  await bob.waitForFunction(() => window.shown[0].isClosed);
 
   const other = await otherRoom();
   await other.send('<b>bold</b>');
@@ -111,7 +112,7 @@ test('a browser that refuses is said to refuse', async () => {
       static async requestPermission() { return (this.permission = 'denied'); } };
   });
   await bob.getByRole('button', { name: 'Notifications' }).click();
-  const box = bob.getByLabel('Notifications', { exact: true });
+  const box = bob.getByRole('checkbox', { name: 'Notifications' });
   await bob.getByText('The browser will ask whether this page may.').waitFor();
   await box.click();
   await bob.getByText('This browser blocks notifications of this page.').waitFor();

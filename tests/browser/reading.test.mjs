@@ -180,3 +180,25 @@ test('a new chat by keyboard alone, also with somebody of a back end', async () 
   await alice.keyboard.press('Escape');
   await alice.getByRole('dialog').waitFor({ state: 'hidden' });
 });
+
+test('whoever has written has read what came before', async () => {
+  // The room that is made for a start: each wrote in turn, Alice the last message.
+  const phone = { viewport: { width: 390, height: 780 } };
+  const bob = await enter('Bob', phone);
+  await line(bob, 'Welcome').getByLabel('1 unread').waitFor();
+  await line(bob, 'Welcome').click();
+  const newest = bob.locator('.unread-line + .message');
+  await newest.getByText('What an operator sees of all this is on the admin port.').waitFor();
+  const alice = await enter('Alice');
+  await alice.locator('.message').nth(4).waitFor();
+  assert.equal(await alice.locator('.unread-line').count(), 0);
+});
+
+test('the list says that the connection is gone, also when no chat is open', async () => {
+  const bob = await enter('Bob', { viewport: { width: 390, height: 780 } });
+  allow.offline = true;
+  await serverOf().kill();
+  await bob.getByText('Reconnecting…').waitFor();
+  await serverOf().restart();
+  await bob.getByText('Reconnecting…').waitFor({ state: 'detached' });
+});

@@ -15,11 +15,10 @@ export function Alerts() {
   const dialog = useRef<HTMLDialogElement>(null);
   const permission = alerts.permission.value;
   const isImpossible = permission === 'denied' || permission === 'missing';
-  const isOn = alerts.notifies() || alerts.sounds();
   return (
     <>
       <button class="icon" onClick={() => dialog.current!.showModal()} aria-label="Notifications" title="Notifications">
-        {isOn ? <Bell /> : <BellOff />}
+        {alerts.areOn() ? <Bell /> : <BellOff />}
       </button>
       <dialog ref={dialog} aria-labelledby="alerts-title">
         <form method="dialog">
@@ -33,7 +32,7 @@ export function Alerts() {
           <small id="alerts-state" role="status">{STATES[permission]}</small>
           <label class="switch"><input type="checkbox" checked={alerts.sounds()}
             onChange={event => alerts.setSound(event.currentTarget.checked)} /> Sound</label>
-          <small>Both are kept on this device. A chat is muted by the bell above it.</small>
+          <small>Both are kept on this device. A bell above each chat mutes it.</small>
           <footer><button class="primary">Done</button></footer>
         </form>
       </dialog>
@@ -41,7 +40,9 @@ export function Alerts() {
   );
 }
 
+// Only where there is something to mute.
 export function Mute({ room }: { room: string }) {
+  if (!alerts.areOn()) return null;
   const isMuted = alerts.isMuted(room);
   const label = isMuted ? 'Unmute this chat' : 'Mute this chat';
   return (

@@ -47,6 +47,7 @@ function choose(change: Partial<Chosen>) {
 
 export const notifies = () => chosen.value.notify && permission.value === 'granted';
 export const sounds = () => chosen.value.sound;
+export const areOn = () => notifies() || sounds();
 export const isMuted = (room: string) => chosen.value.muted.includes(room);
 
 // Asks the browser if it was not asked yet. What it answers stands in `permission`.

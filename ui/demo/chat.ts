@@ -118,7 +118,7 @@ export class Chat {
       rooms.push(open.status === 'active' ? { ...open, status: 'ended' } : open);
     }
     this.isListed.value = true;
-    this.rooms.value = rooms;
+    this.rooms.value = rooms.map(room => ({ ...room, read_seq: this.readIn(room) }));
     rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
     void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
     void this.presence();
@@ -211,7 +211,9 @@ export class Chat {
     }
     this.put(id, page.messages);
     // The list may have been made before the newest of them.
-    this.change(id, room => ({ unread: Math.max(room.unread, this.unreadAfter(id, room.read_seq)) }));
+    const newest = page.messages.at(-1);
+    this.change(id, room => ({ read_seq: this.readIn(room), unread: Math.max(room.unread, this.unreadAfter(id, this.readIn(room))),
+      ...(newest && newest.seq > (room.last_message?.seq ?? 0) && { last_message: newest, activity: newest.ts, head: newest.seq }) }));
     this.settle(id, page.messages);
     void this.know(page.messages.map(message => message.sender));
   }
@@ -310,6 +312,12 @@ export class Chat {
 
   private readTo(id: string, seq: number) {
     this.change(id, room => seq > room.read_seq ? { read_seq: seq, unread: this.unreadAfter(id, seq) } : {});
+  }
+
+  // The mark, or one's own last message: whoever writes has read, and no mark is told for it.
+  private readIn(room: Room): number {
+    const own = (this.messages.value[room.room] ?? []).findLast(message => message.sender === this.me.id);
+    return Math.max(room.read_seq, own?.seq ?? 0);
   }
 
   // Of those that are known.

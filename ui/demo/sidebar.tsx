@@ -36,6 +36,8 @@ export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) 
         <Theme />
         <button class="icon" onClick={signOut} aria-label="Sign out" title="Sign out"><Exit /></button>
       </header>
+      {/* With a chat open, its head says so. */}
+      {chat.isListed.value && chat.state.value !== 'connected' && !chat.open.value && <span class="badge" role="status">Reconnecting…</span>}
       <button class="primary new" onClick={() => dialog.current!.showModal()}><Plus /> New chat</button>
       <ul ref={list} onKeyDown={keys}>
         {chat.rooms.value.map(room => <Line key={room.room} chat={chat} room={room} />)}
