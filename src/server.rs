@@ -54,7 +54,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(2);
 const EVENTS_KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// What the engine is given.
-pub struct Given {
+pub struct Deps {
     /// The configuration.
     pub config: Arc<Config>,
     /// Clock and ids.
@@ -134,8 +134,8 @@ impl Engine {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(given: Given) -> Result<Self, StartError> {
-        let Given { config, env, health, metrics, shutdown } = given;
+    pub async fn start(deps: Deps) -> Result<Self, StartError> {
+        let Deps { config, env, health, metrics, shutdown } = deps;
         let (keyring, revoked) = (Arc::new(keyring(&config.auth)?), Arc::new(Revoked::default()));
         let verifier = Verifier::new(AuthOptions::from(&config.auth), Arc::clone(&env.clock));
         let verifier = verifier.map_err(|error| StartError::Auth(error.to_string()))?;

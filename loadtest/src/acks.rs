@@ -15,7 +15,7 @@ use kervan::env::Env;
 use kervan::health::Health;
 use kervan::ids::{ClientId, RoomId, UserId};
 use kervan::metrics::Metrics;
-use kervan::server::{Engine, Given};
+use kervan::server::{Deps, Engine};
 use kervan::shutdown::Shutdown;
 
 use crate::bare::{self, Layout};
@@ -51,14 +51,14 @@ pub async fn engine(dir: &Path) -> Result<Engine> {
     let mut config = Config::default();
     config.data.dir = dir.join("data");
     let shutdown = Shutdown::new();
-    let given = Given {
+    let deps = Deps {
         config: Arc::new(config),
         env: Env::system(),
         health: Health::new(shutdown.clone()),
         metrics: Arc::new(Metrics::new()),
         shutdown,
     };
-    Ok(Engine::start(given).await?)
+    Ok(Engine::start(deps).await?)
 }
 
 async fn run(dir: &Path, duration: Duration) -> Result<()> {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
 use kervan::actors::fold::Entity;
 use kervan::api::admin::log::LogRing;
-use kervan::api::admin::{Admin, Given, routes};
+use kervan::api::admin::{Admin, Deps, routes};
 use kervan::api::http::{Listener, Options};
 use kervan::config::{self, Sources};
 use kervan::env::Env;
@@ -44,7 +44,7 @@ async fn run(actors: usize, children: usize) -> Result<()> {
     let loaded = config::load(&Sources { environment, ..Sources::default() })?;
     let (env, metrics, health) = (Env::system(), Arc::new(Metrics::new()), Health::new(Shutdown::new()));
     let config = Arc::new(loaded.config.clone());
-    let admin = Arc::new(Admin::new(Given {
+    let admin = Arc::new(Admin::new(Deps {
         loaded,
         key: "none".to_owned(),
         env: env.clone(),
@@ -56,8 +56,8 @@ async fn run(actors: usize, children: usize) -> Result<()> {
     let address = listener.address();
     let routes = routes(Arc::clone(&admin));
     tokio::spawn(listener.serve(routes, Options::admin(&config.limits), Arc::clone(&metrics), Shutdown::new()));
-    let given = server::Given { config, env, health, metrics, shutdown: Shutdown::new() };
-    let engine = Engine::start(given).await?;
+    let deps = server::Deps { config, env, health, metrics, shutdown: Shutdown::new() };
+    let engine = Engine::start(deps).await?;
     admin.open(engine.live());
 
     let of_one = Partition::FIRST;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use crate::actors::gateway::hub::{Limiter, Rate};
-use crate::api::admin::audit::{Audit, Line};
+use crate::api::admin::audit::{Audit, AuditLine};
 use crate::env::Clock;
 use crate::limits::{FAILURES_AUDITED_PER_MINUTE, FAILURES_SAID_PER_MINUTE};
 use crate::metrics::{Metrics, Reason};
@@ -83,7 +83,7 @@ impl Failures {
             && let Some(audit) = self.audit.get().cloned()
             && self.audited.admit(&()).is_ok()
         {
-            let line = Line {
+            let line = AuditLine {
                 at: self.clock.now(),
                 who: "nobody".to_owned(),
                 from: from.map(|from| from.to_string()),

@@ -17,7 +17,7 @@ use kervan::config::{Config, Loaded};
 use kervan::env::Env;
 use kervan::health::Health;
 use kervan::metrics::Metrics;
-use kervan::server::{Engine, Given, StartError};
+use kervan::server::{Deps, Engine, StartError};
 use kervan::shutdown::Shutdown;
 use kervan::storage::lock::DataLock;
 
@@ -64,7 +64,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let starting = health.check("engine");
     let key = admin_file::key();
     let backups = Arc::new(Backups::new(key.clone()));
-    let operators = Arc::new(Admin::new(admin::Given {
+    let operators = Arc::new(Admin::new(admin::Deps {
         loaded: loaded.clone(),
         key: key.clone(),
         env: Env::system(),
@@ -78,7 +78,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     let options = Options::admin(&config.limits);
     let admin = tokio::spawn(admin.serve(admin_routes, options, metrics.clone(), stop.clone()));
 
-    let given = Given {
+    let deps = Deps {
         config: config.clone(),
         env: Env::system(),
         health: health.clone(),
@@ -86,7 +86,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
         shutdown: shutdown.clone(),
     };
     let engine = tokio::select! {
-        engine = Engine::start(given) => engine.map_err(start_error)?,
+        engine = Engine::start(deps) => engine.map_err(start_error)?,
         (signal, code) = signals.next() => {
             tracing::info!(signal, "stopped while starting");
             return Ok(ExitCode::from(code));

@@ -2,16 +2,16 @@
 //! log line or the audit log.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::extract::Body;
 use super::guard::Who;
 use super::users::{Closed, user_of};
-use super::{Admin, Shared};
+use super::{Admin, AdminState};
 use crate::api::accounts::{Names, Refusal};
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path};
 use crate::api::rest;
 use crate::config::Secret;
 use crate::ids::UserId;
@@ -37,7 +37,7 @@ pub(super) struct Made {
 
 /// `POST /admin/users`: 201.
 pub(super) async fn create(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Json<Made>), HttpError> {
@@ -51,7 +51,7 @@ pub(super) async fn create(
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct NewPassword {
+pub(super) struct PasswordReset {
     password: String,
 }
 
@@ -64,10 +64,10 @@ pub(super) struct Ended {
 
 /// `POST /admin/users/{user}/password`.
 pub(super) async fn password(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(new): Body<NewPassword>,
+    Body(new): Body<PasswordReset>,
 ) -> Result<Json<Ended>, HttpError> {
     let user = user_of(&user)?;
     let done = admin.live()?.accounts.set_password(&user, &Secret::new(new.password)).await;
@@ -77,7 +77,7 @@ pub(super) async fn password(
 
 /// `DELETE /admin/users/{user}`.
 pub(super) async fn remove(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
 ) -> Result<Json<Closed>, HttpError> {
@@ -95,7 +95,7 @@ async fn noted<T>(
     target: &str,
     done: Result<T, Refusal>,
 ) -> Result<T, HttpError> {
-    let done = done.map_err(|refusal| HttpError::from(rest::Refused::from(refusal)));
+    let done = done.map_err(|refusal| HttpError::from(rest::ApiError::from(refusal)));
     admin.note(who, what, target, done.as_ref().err()).await?;
     done
 }

@@ -4,21 +4,21 @@
 //! and nothing is lost. A room or user that is stopped or passivated goes only if the store has all of it, and comes
 //! back when somebody needs it.
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 
 use super::extract::{conflict, not_found};
 use super::guard::Who;
 use super::tree::{ActorId, look};
-use super::{Admin, Live, Shared};
+use super::{Admin, AdminState, Live};
 use crate::actors::gateway::order::Order;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path};
 use crate::api::protocol::codes::Disconnect;
 use crate::ids::Partition;
 
 /// `POST /admin/actors/{path}/{act}`.
 pub(super) async fn act(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(path): Path<String>,
 ) -> Result<StatusCode, HttpError> {

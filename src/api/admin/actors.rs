@@ -5,24 +5,24 @@ use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::extract::{Params, bad, not_found, page_size};
+use super::extract::{bad, not_found, page_size};
 use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
-use super::{Admin, Live, Shared};
+use super::{Admin, AdminState, Live};
 use super::{names, partitions};
 use crate::actors::fold::EntityState;
 use crate::actors::gateway::hub::Wire;
 use crate::actors::inspect::{self, Part};
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path, Query};
 use crate::ids::Partition;
 
 /// An actor as operators see it.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct AdminActor {
     path: String,
     /// What people call it, if it has a name and the page is short.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ struct Below {
     rate: f64,
 }
 
-impl Row {
+impl AdminActor {
     fn of(seen: &Seen) -> Self {
         let Seen { id, figures, children, below, .. } = seen;
         let per_second = |milli: u64| milli as f64 / 1_000.0;
@@ -103,7 +103,7 @@ impl Sort {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ActorFilter {
     /// Below this one; the node.
     parent: Option<String>,
     /// So many levels; 1, the children. With `text`, `kind` or `state` all of them.
@@ -120,38 +120,41 @@ pub(super) struct Wanted {
 
 /// A page of actors.
 #[derive(Serialize)]
-pub(super) struct Found {
-    items: Vec<Row>,
+pub(super) struct ActorPage {
+    items: Vec<AdminActor>,
     next: Option<String>,
     /// How many fit, on all pages.
     total: usize,
 }
 
 /// A line that is kept: sorted as the page is.
-struct Line {
+struct Ranked {
     place: (Reverse<u64>, ActorId),
     seen: Seen,
 }
 
-impl PartialEq for Line {
+impl PartialEq for Ranked {
     fn eq(&self, other: &Self) -> bool {
         self.place == other.place
     }
 }
-impl Eq for Line {}
-impl PartialOrd for Line {
+impl Eq for Ranked {}
+impl PartialOrd for Ranked {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Line {
+impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.place.cmp(&other.place)
     }
 }
 
 /// `GET /admin/actors`.
-pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Found>, HttpError> {
+pub(super) async fn list(
+    State(admin): AdminState,
+    Query(wanted): Query<ActorFilter>,
+) -> Result<Json<ActorPage>, HttpError> {
     let live = admin.live()?;
     let mut found = find(live, &admin, &wanted)?;
     if found.items.len() <= names::NAMED {
@@ -173,7 +176,7 @@ fn sample(live: &Live, admin: &Admin) {
 }
 
 /// Walks over the scope and keeps the page only: of 100,000 actors no more than a page is ever held or written.
-fn find(live: &Live, admin: &Admin, wanted: &Wanted) -> Result<Found, HttpError> {
+fn find(live: &Live, admin: &Admin, wanted: &ActorFilter) -> Result<ActorPage, HttpError> {
     let limit = page_size(wanted.limit)?;
     let parent = wanted.parent.as_deref().unwrap_or("node").parse().map_err(|_| not_found("actor"))?;
     let filtered = wanted.kind.is_some() || wanted.state.is_some() || wanted.text.is_some();
@@ -189,13 +192,13 @@ fn find(live: &Live, admin: &Admin, wanted: &Wanted) -> Result<Found, HttpError>
         total += 1;
         let key = Reverse(wanted.sort.key(&seen));
         // Most lines of a long list are behind the page: they cost a comparison, and nothing is copied for them.
-        let behind = |last: &Line| (key, &seen.id) >= (last.place.0, &last.place.1);
+        let behind = |last: &Ranked| (key, &seen.id) >= (last.place.0, &last.place.1);
         if kept.len() > limit && kept.peek().is_some_and(behind) {
             return;
         }
         let place = (key, seen.id.clone());
         if after.as_ref().is_none_or(|after| place > *after) {
-            kept.push(Line { place, seen });
+            kept.push(Ranked { place, seen });
             if kept.len() > limit + 1 {
                 kept.pop();
             }
@@ -205,10 +208,10 @@ fn find(live: &Live, admin: &Admin, wanted: &Wanted) -> Result<Found, HttpError>
     let more = lines.len() > limit;
     lines.truncate(limit);
     let next = lines.last().filter(|_| more).map(|line| format!("{}~{}", line.place.0.0, line.place.1));
-    Ok(Found { items: lines.iter().map(|line| Row::of(&line.seen)).collect(), next, total })
+    Ok(ActorPage { items: lines.iter().map(|line| AdminActor::of(&line.seen)).collect(), next, total })
 }
 
-fn check(wanted: &Wanted) -> Result<(), HttpError> {
+fn check(wanted: &ActorFilter) -> Result<(), HttpError> {
     if let Some(kind) = wanted.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
         return Err(bad(format!("kind: expected one of {}, found {kind:?}", KINDS.join(", "))));
     }
@@ -219,7 +222,7 @@ fn check(wanted: &Wanted) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn fits(wanted: &Wanted, seen: &Seen, path: &mut PathText) -> bool {
+fn fits(wanted: &ActorFilter, seen: &Seen, path: &mut PathText) -> bool {
     if wanted.kind.as_deref().is_some_and(|kind| seen.id.kind() != kind)
         || wanted.state.as_deref().is_some_and(|state| seen.figures.state.name() != state)
     {
@@ -273,13 +276,13 @@ fn place(after: &str) -> Result<(Reverse<u64>, ActorId), HttpError> {
 }
 
 /// `GET /admin/actors/{path}`.
-pub(super) async fn detail(State(admin): Shared, Path(path): Path<String>) -> Result<Json<Value>, HttpError> {
+pub(super) async fn detail(State(admin): AdminState, Path(path): Path<String>) -> Result<Json<Value>, HttpError> {
     let live = admin.live()?;
     let id: ActorId = path.parse().map_err(|_| not_found("actor"))?;
     sample(live, &admin);
     let seen = look(live, &admin.env, &id).ok_or_else(|| not_found("actor"))?;
     let summary = summary(&admin, live, &id).await;
-    let actor = Row { name: names::of_actor(live, &id).await, ..Row::of(&seen) };
+    let actor = AdminActor { name: names::of_actor(live, &id).await, ..AdminActor::of(&seen) };
     Ok(Json(json!({ "actor": actor, "summary": summary })))
 }
 

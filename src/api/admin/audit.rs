@@ -11,10 +11,10 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Page, Params, bad, page_size};
+use super::extract::{Page, bad, page_size};
 use super::guard::Who;
-use super::{Admin, Shared};
-use crate::api::http::HttpError;
+use super::{Admin, AdminState};
+use crate::api::http::{HttpError, Query};
 use crate::ids::Timestamp;
 
 /// The file in the data folder. Older ones are `audit.1.jsonl` and so on.
@@ -26,7 +26,7 @@ const KEPT: usize = 4;
 
 /// A line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Line {
+pub struct AuditLine {
     /// When, in milliseconds since the epoch.
     pub at: Timestamp,
     /// How the request was let in, `key`, `token` or `loopback`; and who it says to be, as `key: ann@ops1`.
@@ -59,7 +59,7 @@ impl Audit {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn write(&self, line: &Line) -> io::Result<()> {
+    pub fn write(&self, line: &AuditLine) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ impl Audit {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn read(&self, skip: usize, limit: usize) -> io::Result<Vec<Line>> {
+    pub fn read(&self, skip: usize, limit: usize) -> io::Result<Vec<AuditLine>> {
         let mut lines = Vec::new();
         for n in 0..=KEPT {
             let text = match std::fs::read_to_string(self.name(n)) {
@@ -140,7 +140,7 @@ impl Admin {
         target: &str,
         error: Option<&HttpError>,
     ) -> Result<(), HttpError> {
-        let line = Line {
+        let line = AuditLine {
             at: self.env.now(),
             who: who.text(),
             from: who.from.map(|from| from.to_string()),
@@ -161,13 +161,16 @@ impl Admin {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct AuditFilter {
     after: Option<String>,
     limit: Option<usize>,
 }
 
 /// `GET /admin/audit`: the newest first.
-pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Page<Line>>, HttpError> {
+pub(super) async fn list(
+    State(admin): AdminState,
+    Query(wanted): Query<AuditFilter>,
+) -> Result<Json<Page<AuditLine>>, HttpError> {
     let limit = page_size(wanted.limit)?;
     let skip = match &wanted.after {
         Some(after) => after.parse().map_err(|_| bad("after: expected what `next` of the page before says"))?,
@@ -186,8 +189,8 @@ pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -
 mod tests {
     use super::*;
 
-    fn line(n: u64) -> Line {
-        Line {
+    fn line(n: u64) -> AuditLine {
+        AuditLine {
             at: Timestamp(n),
             who: "key".to_owned(),
             from: None,

@@ -1,8 +1,7 @@
 //! What requests bring, and pages: parameters that are checked, limits that are bounded, one shape of an error.
 
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,18 +15,6 @@ const PAGE: usize = 100;
 const LONGEST: usize = 1_000;
 /// Bytes of a request's body.
 const BODY: usize = 16 * 1024;
-
-/// Parameters of a request's query; an unknown or bad one is refused by name.
-pub(super) struct Params<T>(pub T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
-    type Rejection = HttpError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
-        let read = Query::<T>::from_request_parts(parts, state).await;
-        read.map(|Query(params)| Self(params)).map_err(|error| bad(error.body_text()))
-    }
-}
 
 /// A JSON body; none at all is `T`'s default.
 pub(super) struct Body<T>(pub T);

@@ -15,9 +15,9 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::Shared;
-use super::extract::{Params, bad, page_size};
-use crate::api::http::HttpError;
+use super::AdminState;
+use super::extract::{bad, page_size};
+use crate::api::http::{HttpError, Query};
 use crate::env::Clock;
 use crate::ids::Timestamp;
 
@@ -28,7 +28,7 @@ const TEXT: usize = 1_000;
 
 /// A log line.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub struct LogLine {
     /// Counts the lines of the process, from 1.
     pub seq: u64,
     /// When.
@@ -46,7 +46,7 @@ pub struct Line {
 /// See the module.
 pub struct LogRing {
     clock: Arc<dyn Clock>,
-    lines: Mutex<VecDeque<Line>>,
+    lines: Mutex<VecDeque<LogLine>>,
 }
 
 impl LogRing {
@@ -56,7 +56,7 @@ impl LogRing {
         Self { clock, lines: Mutex::default() }
     }
 
-    fn push(&self, line: impl FnOnce(u64) -> Line) {
+    fn push(&self, line: impl FnOnce(u64) -> LogLine) {
         let mut lines = self.lock();
         let seq = lines.back().map_or(1, |line| line.seq + 1);
         if lines.len() == LINES {
@@ -68,25 +68,25 @@ impl LogRing {
     /// Lines after `after` of at least this level whose message or target has `text`, the oldest first; without `after` the
     /// last ones. At most `limit`; and what `after` is to be next.
     #[must_use]
-    pub fn read(&self, after: Option<u64>, level: Level, text: &str, limit: usize) -> (Vec<Line>, u64) {
+    pub fn read(&self, after: Option<u64>, level: Level, text: &str, limit: usize) -> (Vec<LogLine>, u64) {
         let lines = self.lock();
-        let fits = |line: &&Line| {
+        let fits = |line: &&LogLine| {
             line.seq > after.unwrap_or(0)
                 && rank(line.level) <= rank(name(level))
                 && (line.message.contains(text) || line.target.contains(text))
         };
         let last = lines.back().map_or(0, |line| line.seq);
         if after.is_some() {
-            let found: Vec<Line> = lines.iter().filter(fits).take(limit).cloned().collect();
+            let found: Vec<LogLine> = lines.iter().filter(fits).take(limit).cloned().collect();
             let next = if found.len() == limit { found.last().map_or(last, |line| line.seq) } else { last };
             return (found, next);
         }
-        let mut found: Vec<Line> = lines.iter().rev().filter(fits).take(limit).cloned().collect();
+        let mut found: Vec<LogLine> = lines.iter().rev().filter(fits).take(limit).cloned().collect();
         found.reverse();
         (found, last)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Line>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<LogLine>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +115,7 @@ impl<S: Subscriber> Layer<S> for RingLayer {
         let meta = event.metadata();
         let at = self.0.clock.now();
         let (level, target) = (name(*meta.level()), meta.target().to_owned());
-        self.0.push(|seq| Line { seq, at, level, target, message: said.message, fields: said.fields });
+        self.0.push(|seq| LogLine { seq, at, level, target, message: said.message, fields: said.fields });
     }
 }
 
@@ -176,7 +176,7 @@ impl fmt::Write for Bounded {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct LogFilter {
     level: Option<String>,
     text: Option<String>,
     after: Option<u64>,
@@ -186,12 +186,12 @@ pub(super) struct Wanted {
 /// Lines, and what `after` is to be in the next poll.
 #[derive(Serialize)]
 pub(super) struct Tail {
-    items: Vec<Line>,
+    items: Vec<LogLine>,
     next: u64,
 }
 
 /// `GET /admin/log`.
-pub(super) async fn tail(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Tail>, HttpError> {
+pub(super) async fn tail(State(admin): AdminState, Query(wanted): Query<LogFilter>) -> Result<Json<Tail>, HttpError> {
     let limit = page_size(wanted.limit)?;
     let level = wanted.level.as_deref().unwrap_or("trace");
     let level: Level = level.parse().map_err(|_| bad("level: expected one of error, warn, info, debug, trace"))?;
@@ -212,7 +212,7 @@ mod tests {
         ring
     }
 
-    fn messages(lines: &[Line]) -> Vec<&str> {
+    fn messages(lines: &[LogLine]) -> Vec<&str> {
         lines.iter().map(|line| line.message.as_str()).collect()
     }
 

@@ -64,7 +64,7 @@ use crate::metrics::Metrics;
 use crate::storage::upkeep::Upkeep;
 
 /// What the routes are given before the engine starts.
-pub struct Given {
+pub struct Deps {
     /// The configuration with its origins.
     pub loaded: Loaded,
     /// The key of the data folder: who can read it may do everything.
@@ -110,13 +110,13 @@ pub struct Admin {
     live: OnceLock<Live>,
 }
 
-type Shared = axum::extract::State<Arc<Admin>>;
+type AdminState = axum::extract::State<Arc<Admin>>;
 
 impl Admin {
     /// The engine is still starting.
     #[must_use]
-    pub fn new(given: Given) -> Self {
-        let Given { loaded, key, env, health, metrics, log } = given;
+    pub fn new(deps: Deps) -> Self {
+        let Deps { loaded, key, env, health, metrics, log } = deps;
         let config = &loaded.config;
         let guard = Guard::new(key, config.admin.token.as_ref(), config.server.production);
         let audit = Arc::new(Audit::new(&config.data.dir));

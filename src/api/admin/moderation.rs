@@ -4,16 +4,16 @@
 //! a direct chat, a message's author. The members see it as theirs; that it was an operator stands in the audit log.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use serde::Deserialize;
 
 use super::extract::{Body, bad, conflict, not_found, stored};
 use super::guard::Who;
 use super::rooms::{chat, room_of};
-use super::{Admin, Live, Shared};
+use super::{Admin, AdminState, Live};
 use crate::actors::room::Reject;
 use crate::actors::room::command::RoomKind;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path};
 use crate::api::operations::input::{Delete, InRoom, RoomRef, UserInRoom};
 use crate::api::operations::view::Happened;
 use crate::api::operations::{Caller, Error};
@@ -24,7 +24,7 @@ use crate::storage::store::rows::ChatRow;
 
 /// `POST /admin/rooms/{room}/end`.
 pub(super) async fn end(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(room): Path<String>,
 ) -> Result<Json<Happened>, HttpError> {
@@ -58,7 +58,7 @@ pub(super) struct Whom {
 
 /// `POST /admin/rooms/{room}/kick`.
 pub(super) async fn kick(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(room): Path<String>,
     Body(whom): Body<Whom>,
@@ -77,7 +77,7 @@ pub(super) async fn kick(
 
 /// `DELETE /admin/rooms/{room}/messages/{seq}`.
 pub(super) async fn delete(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path((room, seq)): Path<(String, String)>,
 ) -> Result<Json<Happened>, HttpError> {
@@ -109,7 +109,7 @@ async fn noted(
         Error::Rejected(Reject::NotMember) => {
             conflict("not_member", "not while that user is not in the room: a message of somebody who has left stays")
         }
-        error => HttpError::from(rest::Refused::from(error)),
+        error => HttpError::from(rest::ApiError::from(error)),
     });
     admin.note(who, what, target, done.as_ref().err()).await?;
     done.map(Json)

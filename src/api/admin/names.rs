@@ -59,15 +59,15 @@ pub(super) fn holds<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) ->
 ///
 /// # Errors
 /// The store does not answer.
-pub(super) async fn search<Row, Id: Clone + ToString, Read>(
+pub(super) async fn search<AdminUser, Id: Clone + ToString, Read>(
     mut after: Option<Id>,
     limit: usize,
     read: impl Fn(Option<Id>, usize) -> Read,
-    id: impl Fn(&Row) -> Id,
-    fits: impl Fn(&Row) -> bool,
-) -> Result<Page<Row>, HttpError>
+    id: impl Fn(&AdminUser) -> Id,
+    fits: impl Fn(&AdminUser) -> bool,
+) -> Result<Page<AdminUser>, HttpError>
 where
-    Read: Future<Output = Result<Vec<Row>, StoreError>>,
+    Read: Future<Output = Result<Vec<AdminUser>, StoreError>>,
 {
     let mut items = Vec::new();
     for _ in 0..SCAN / STEP {

@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::AdminState;
 use crate::api::http::HttpError;
 use crate::health;
 use crate::ids::Partition;
 
 /// `GET /admin/overview`. Answers also while the server is starting.
-pub(super) async fn overview(State(admin): Shared) -> Result<Json<Value>, HttpError> {
+pub(super) async fn overview(State(admin): AdminState) -> Result<Json<Value>, HttpError> {
     let report = admin.health.report();
     let status = match (report.draining, report.ready()) {
         (true, _) => "draining",

@@ -1,20 +1,20 @@
 //! `GET /admin/partitions`: how far each one is.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 
 use super::extract::not_found;
-use super::{Live, Shared};
+use super::{AdminState, Live};
 use crate::actors::node::THIS_NODE;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path};
 use crate::ids::{Offset, Partition, SLOTS_PER_PARTITION};
 use crate::limits;
 
 /// A partition. `start` to `head` is what the journal holds; `verified`, `applied` and `watermark` are how far the owner
 /// knows it to be final, has folded it, and the store has it.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct AdminPartition {
     partition: u16,
     slots: [u16; 2],
     /// The node that owns it.
@@ -38,14 +38,14 @@ pub(super) struct Row {
     queue_bytes: usize,
 }
 
-pub(super) fn row(live: &Live, partition: Partition) -> Row {
+pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
     let (node, directory) = (&live.node, live.node.directory());
     let bounds = node.journal().bounds(partition);
     let figures = directory.partition(partition).figures(directory.now());
     let watermark = node.stored().get(partition);
     let first = partition.get() * SLOTS_PER_PARTITION;
     let halted = node.halted().reason(partition);
-    Row {
+    AdminPartition {
         partition: partition.get(),
         slots: [first, first + SLOTS_PER_PARTITION - 1],
         owner: format!("node-{}", THIS_NODE.0),
@@ -70,18 +70,21 @@ pub(super) fn row(live: &Live, partition: Partition) -> Row {
 /// All of them.
 #[derive(Serialize)]
 pub(super) struct All {
-    items: Vec<Row>,
+    items: Vec<AdminPartition>,
 }
 
 /// `GET /admin/partitions`.
-pub(super) async fn list(State(admin): Shared) -> Result<Json<All>, HttpError> {
+pub(super) async fn list(State(admin): AdminState) -> Result<Json<All>, HttpError> {
     let live = admin.live()?;
     live.node.directory().sample();
     Ok(Json(All { items: Partition::all().map(|partition| row(live, partition)).collect() }))
 }
 
 /// `GET /admin/partitions/{number}`.
-pub(super) async fn detail(State(admin): Shared, Path(number): Path<String>) -> Result<Json<Row>, HttpError> {
+pub(super) async fn detail(
+    State(admin): AdminState,
+    Path(number): Path<String>,
+) -> Result<Json<AdminPartition>, HttpError> {
     let live = admin.live()?;
     let partition = number.parse().ok().and_then(Partition::new).ok_or_else(|| not_found("partition"))?;
     live.node.directory().sample();

@@ -1,25 +1,25 @@
 //! Rooms as the store has them: list, detail, members, and pages of messages without what they say.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::extract::{Page, Params, bad, not_found, page_size, stored};
+use super::extract::{Page, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
-use super::{Live, Shared};
+use super::{AdminState, Live};
 use crate::actors::fold::Entity;
 use crate::actors::room::command::RoomKind;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path, Query};
 use crate::ids::{ClientId, Generation, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::{ChatRow, MemberRow, MessageRow};
 
 /// A line of the list.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct AdminRoom {
     id: RoomId,
     kind: &'static str,
     status: &'static str,
@@ -36,7 +36,7 @@ pub(super) struct Row {
     resident: bool,
 }
 
-impl Row {
+impl AdminRoom {
     fn of(live: &Live, chat: ChatRow) -> Self {
         let kind = match RoomKind::from_number(chat.kind) {
             Some(RoomKind::Direct) => "direct",
@@ -71,7 +71,7 @@ impl Row {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct RoomFilter {
     after: Option<String>,
     limit: Option<usize>,
     /// A part of the title, the channel or the id.
@@ -79,27 +79,30 @@ pub(super) struct Wanted {
 }
 
 /// `GET /admin/rooms`: by id.
-pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Page<Row>>, HttpError> {
+pub(super) async fn list(
+    State(admin): AdminState,
+    Query(wanted): Query<RoomFilter>,
+) -> Result<Json<Page<AdminRoom>>, HttpError> {
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(|after| after.parse().map(RoomId)).transpose();
     let after = after.map_err(|_| bad("after: expected a room's id"))?;
     let Some(text) = wanted.text.filter(|text| !text.is_empty()) else {
         let rows = live.node.store().rooms(after, limit + 1).await.map_err(stored)?;
-        let rows = rows.into_iter().map(|chat| Row::of(live, chat)).collect();
-        return Ok(Json(Page::new(rows, limit, |row: &Row| row.id.to_string())));
+        let rows = rows.into_iter().map(|chat| AdminRoom::of(live, chat)).collect();
+        return Ok(Json(Page::new(rows, limit, |row: &AdminRoom| row.id.to_string())));
     };
     let read = |after, limit| live.node.store().rooms(after, limit);
     let fits = |chat: &ChatRow| names::holds(&text, [&chat.title, &chat.channel, chat.room.to_string().as_str()]);
     let Page { items, next } = names::search(after, limit, read, |chat| chat.room, fits).await?;
-    Ok(Json(Page { items: items.into_iter().map(|chat| Row::of(live, chat)).collect(), next }))
+    Ok(Json(Page { items: items.into_iter().map(|chat| AdminRoom::of(live, chat)).collect(), next }))
 }
 
 /// One room.
 #[derive(Serialize)]
-pub(super) struct Detail {
+pub(super) struct AdminRoomDetail {
     #[serde(flatten)]
-    row: Row,
+    row: AdminRoom,
     generation: Generation,
     /// As clients see it.
     epoch: String,
@@ -110,12 +113,12 @@ pub(super) struct Detail {
     history_age_ms: u64,
     ended_at: Option<Timestamp>,
     /// The first page of them.
-    members: Page<Member>,
+    members: Page<AdminMember>,
 }
 
 /// Somebody in a room, asked in, or thrown out.
 #[derive(Serialize)]
-pub(super) struct Member {
+pub(super) struct AdminMember {
     user: UserId,
     state: &'static str,
     since_seq: Seq,
@@ -135,9 +138,9 @@ async fn member_page(
     room: RoomId,
     after: Option<&UserId>,
     limit: usize,
-) -> Result<Page<Member>, HttpError> {
+) -> Result<Page<AdminMember>, HttpError> {
     let rows = live.node.store().members(room, after, limit + 1).await.map_err(stored)?;
-    let member = |MemberRow { user, state, seq, .. }: MemberRow| Member {
+    let member = |MemberRow { user, state, seq, .. }: MemberRow| AdminMember {
         online: live.hub.sessions().is_online(&user),
         user,
         state: match state {
@@ -151,11 +154,14 @@ async fn member_page(
 }
 
 /// `GET /admin/rooms/{room}`.
-pub(super) async fn detail(State(admin): Shared, Path(room): Path<String>) -> Result<Json<Detail>, HttpError> {
+pub(super) async fn detail(
+    State(admin): AdminState,
+    Path(room): Path<String>,
+) -> Result<Json<AdminRoomDetail>, HttpError> {
     let live = admin.live()?;
     let chat = chat(live, room_of(&room)?).await?;
     let members = member_page(live, chat.room, None, page_size(None)?).await?;
-    Ok(Json(Detail {
+    Ok(Json(AdminRoomDetail {
         generation: chat.generation,
         epoch: live.history.epoch(chat.generation),
         public: chat.public,
@@ -165,16 +171,16 @@ pub(super) async fn detail(State(admin): Shared, Path(room): Path<String>) -> Re
         history_age_ms: chat.history_age_ms,
         ended_at: (chat.status != 0).then_some(chat.closed.at),
         members,
-        row: Row::of(live, chat),
+        row: AdminRoom::of(live, chat),
     }))
 }
 
 /// `GET /admin/rooms/{room}/members`: by user id.
 pub(super) async fn members(
-    State(admin): Shared,
+    State(admin): AdminState,
     Path(room): Path<String>,
-    Params(wanted): Params<Wanted>,
-) -> Result<Json<Page<Member>>, HttpError> {
+    Query(wanted): Query<RoomFilter>,
+) -> Result<Json<Page<AdminMember>>, HttpError> {
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(UserId::new).transpose().map_err(|_| bad("after: expected a user's id"))?;
@@ -184,7 +190,7 @@ pub(super) async fn members(
 
 /// A message: who, when, how long; what it says only if `bodies=true`.
 #[derive(Serialize)]
-pub(super) struct Message {
+pub(super) struct AdminMessage {
     seq: Seq,
     no: MessageNo,
     id: Uuid,
@@ -202,7 +208,7 @@ pub(super) struct Message {
     metadata: Option<Box<RawValue>>,
 }
 
-impl Message {
+impl AdminMessage {
     fn of(row: MessageRow, bodies: bool) -> Self {
         let said = row.message;
         // An open channel's message is the data that was published, as it was.
@@ -236,11 +242,11 @@ pub(super) struct WantedMessages {
 
 /// `GET /admin/rooms/{room}/messages`: the newest first. With `bodies=true` what they say, and a line in the audit log.
 pub(super) async fn messages(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(room): Path<String>,
-    Params(wanted): Params<WantedMessages>,
-) -> Result<Json<Page<Message>>, HttpError> {
+    Query(wanted): Query<WantedMessages>,
+) -> Result<Json<Page<AdminMessage>>, HttpError> {
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let chat = chat(live, room_of(&room)?).await?;
@@ -254,6 +260,6 @@ pub(super) async fn messages(
     let floor = live.node.ask(Entity::Room(chat.room), move |core| core.state().floor_at(now));
     let range = SeqRange::new(floor.await.unwrap_or(chat.floor), to).reversed();
     let rows = live.node.store().messages(chat.room, range, limit + 1).await.map_err(stored)?;
-    let rows = rows.into_iter().map(|row| Message::of(row, wanted.bodies)).collect();
-    Ok(Json(Page::new(rows, limit, |message: &Message| message.seq.to_string())))
+    let rows = rows.into_iter().map(|row| AdminMessage::of(row, wanted.bodies)).collect();
+    Ok(Json(Page::new(rows, limit, |message: &AdminMessage| message.seq.to_string())))
 }

@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Shared;
-use super::extract::{Body, Page, Params, bad, not_found, page_size};
+use super::AdminState;
+use super::extract::{Body, Page, bad, not_found, page_size};
 use super::guard::Who;
-use super::users::Farewell;
+use super::users::DisconnectMode;
 use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::order::Order;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path, Query};
 use crate::env::Env;
 use crate::ids::{Timestamp, UserId};
 
 /// A connection.
 #[derive(Serialize)]
-pub(super) struct Session {
+pub(super) struct AdminSession {
     client: Uuid,
     user: UserId,
     format: &'static str,
@@ -33,7 +33,7 @@ pub(super) struct Session {
     outbox_bytes: usize,
 }
 
-impl Session {
+impl AdminSession {
     pub fn of(env: &Env, connection: &Connection) -> Self {
         let (outbox_items, outbox_bytes) = connection.outbox.waits();
         Self {
@@ -54,7 +54,7 @@ impl Session {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct SessionFilter {
     user: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
@@ -62,9 +62,9 @@ pub(super) struct Wanted {
 
 /// `GET /admin/sessions`: by client id, which is by age.
 pub(super) async fn list(
-    State(admin): Shared,
-    Params(wanted): Params<Wanted>,
-) -> Result<Json<Page<Session>>, HttpError> {
+    State(admin): AdminState,
+    Query(wanted): Query<SessionFilter>,
+) -> Result<Json<Page<AdminSession>>, HttpError> {
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(str::parse).transpose();
@@ -87,31 +87,34 @@ pub(super) async fn list(
     let mut found = Vec::with_capacity(first.len());
     live.hub.sessions().each(|connection| {
         if first.binary_search(&connection.client).is_ok() {
-            found.push(Session::of(&admin.env, connection));
+            found.push(AdminSession::of(&admin.env, connection));
         }
     });
     found.sort_unstable_by_key(|session| session.client);
-    Ok(Json(Page::new(found, limit, |session: &Session| session.client.to_string())))
+    Ok(Json(Page::new(found, limit, |session: &AdminSession| session.client.to_string())))
 }
 
 /// `GET /admin/sessions/{client}`.
-pub(super) async fn detail(State(admin): Shared, Path(client): Path<String>) -> Result<Json<Session>, HttpError> {
+pub(super) async fn detail(
+    State(admin): AdminState,
+    Path(client): Path<String>,
+) -> Result<Json<AdminSession>, HttpError> {
     let live = admin.live()?;
     let connection = client.parse().ok().and_then(|client| live.hub.sessions().find(client));
-    connection.map(|connection| Json(Session::of(&admin.env, &connection))).ok_or_else(|| not_found("session"))
+    connection.map(|connection| Json(AdminSession::of(&admin.env, &connection))).ok_or_else(|| not_found("session"))
 }
 
 /// `POST /admin/sessions/{client}/disconnect`.
 pub(super) async fn disconnect(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(client): Path<String>,
-    Body(farewell): Body<Farewell>,
+    Body(mode): Body<DisconnectMode>,
 ) -> Result<StatusCode, HttpError> {
     let live = admin.live()?;
     let found = client.parse().ok().and_then(|client| live.hub.sessions().find(client));
     let connection = found.ok_or_else(|| not_found("session"))?;
-    connection.outbox.order(Order::close(farewell.code()));
+    connection.outbox.order(Order::close(mode.code()));
     admin.note(&who, "session.disconnect", &client, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::AdminState;
 use crate::api::http::HttpError;
 use crate::config::Setting;
 use crate::limits;
@@ -19,7 +19,7 @@ pub(super) struct Settings {
 }
 
 /// `GET /admin/config`. Secrets are `***`.
-pub(super) async fn config(State(admin): Shared) -> Json<Settings> {
+pub(super) async fn config(State(admin): AdminState) -> Json<Settings> {
     let loaded = &admin.loaded;
     Json(Settings {
         file: loaded.file.as_ref().map(|file| file.display().to_string()),
@@ -42,7 +42,7 @@ pub(super) struct Limit {
 }
 
 /// `GET /admin/limits`.
-pub(super) async fn limits(State(admin): Shared) -> Result<Json<Value>, HttpError> {
+pub(super) async fn limits(State(admin): AdminState) -> Result<Json<Value>, HttpError> {
     let (set, metrics) = (&admin.loaded.config.limits, &admin.metrics);
     let used = |gauge: i64| Some(u64::try_from(gauge).unwrap_or(0));
     let own = |name, unit, value: u64, used| Limit { name, unit, value, used, configurable: true };

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Shared;
-use super::extract::{Body, Params, bad, conflict, page_size};
+use super::AdminState;
+use super::extract::{Body, bad, conflict, page_size};
 use super::guard::Who;
 use crate::actors::fold::Entity;
 use crate::actors::trace::Trail;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Query};
 use crate::ids::{Offset, RoomId, Seq, Timestamp, UserId};
 
 /// Commands that one wish may ask for.
@@ -26,7 +26,7 @@ struct Span {
 
 /// The way of a command.
 #[derive(Serialize)]
-struct Row {
+struct AdminTrace {
     id: Uuid,
     kind: &'static str,
     room: Option<RoomId>,
@@ -39,7 +39,7 @@ struct Row {
     spans: Vec<Span>,
 }
 
-impl Row {
+impl AdminTrace {
     fn of(trail: Trail) -> Self {
         let (room, user) = match trail.entity {
             Some(Entity::Room(room)) => (Some(room), None),
@@ -63,16 +63,16 @@ impl Row {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct TraceFilter {
     room: Option<String>,
     limit: Option<usize>,
 }
 
 /// The last ones, and one in how many is followed.
 #[derive(Serialize)]
-pub(super) struct Found {
+pub(super) struct TraceList {
     every: u32,
-    items: Vec<Row>,
+    items: Vec<AdminTrace>,
 }
 
 fn room_of(text: &str) -> Result<Entity, HttpError> {
@@ -80,17 +80,20 @@ fn room_of(text: &str) -> Result<Entity, HttpError> {
 }
 
 /// `GET /admin/traces`: the newest first.
-pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Found>, HttpError> {
+pub(super) async fn list(
+    State(admin): AdminState,
+    Query(wanted): Query<TraceFilter>,
+) -> Result<Json<TraceList>, HttpError> {
     let trails = &admin.live()?.node.context().trails;
     let limit = page_size(wanted.limit)?;
     let room = wanted.room.as_deref().map(room_of).transpose()?;
-    let items = trails.latest(room.as_ref(), limit).into_iter().map(Row::of).collect();
-    Ok(Json(Found { every: trails.every(), items }))
+    let items = trails.latest(room.as_ref(), limit).into_iter().map(AdminTrace::of).collect();
+    Ok(Json(TraceList { every: trails.every(), items }))
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wish {
+pub(super) struct FollowRoom {
     #[serde(default)]
     room: String,
     #[serde(default)]
@@ -99,9 +102,9 @@ pub(super) struct Wish {
 
 /// `POST /admin/traces`.
 pub(super) async fn follow(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
-    Body(wish): Body<Wish>,
+    Body(wish): Body<FollowRoom>,
 ) -> Result<StatusCode, HttpError> {
     let trails = &admin.live()?.node.context().trails;
     let room = room_of(&wish.room)?;

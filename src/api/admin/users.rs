@@ -3,18 +3,18 @@
 //! A ban goes the way of the accounts: all tokens are refused, a back end's too, and it outlasts a restart.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Body, Page, Params, bad, not_found, page_size, stored};
+use super::extract::{Body, Page, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
-use super::sessions::Session;
-use super::{Admin, Live, Shared};
+use super::sessions::AdminSession;
+use super::{Admin, AdminState, Live};
 use crate::actors::fold::Entity;
 use crate::api::accounts::Refusal;
-use crate::api::http::HttpError;
+use crate::api::http::{HttpError, Path, Query};
 use crate::api::protocol::codes::Disconnect;
 use crate::ids::{DeviceId, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::UserRow;
@@ -24,7 +24,7 @@ const ROOMS: usize = 100;
 
 /// A line of the list.
 #[derive(Serialize)]
-pub(super) struct Row {
+pub(super) struct AdminUser {
     id: UserId,
     /// What people call somebody with an account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub(super) struct Row {
     banned: bool,
 }
 
-impl Row {
+impl AdminUser {
     fn of(live: &Live, row: UserRow) -> Self {
         Self {
             created_at: row.created_at,
@@ -56,7 +56,7 @@ impl Row {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct UserFilter {
     after: Option<String>,
     limit: Option<usize>,
     /// A part of the id, or the start of a name.
@@ -64,7 +64,10 @@ pub(super) struct Wanted {
 }
 
 /// `GET /admin/users`: by id.
-pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -> Result<Json<Page<Row>>, HttpError> {
+pub(super) async fn list(
+    State(admin): AdminState,
+    Query(wanted): Query<UserFilter>,
+) -> Result<Json<Page<AdminUser>>, HttpError> {
     let live = admin.live()?;
     let limit = page_size(wanted.limit)?;
     let after = wanted.after.as_deref().map(UserId::new).transpose().map_err(|_| bad("after: expected a user's id"))?;
@@ -76,7 +79,7 @@ pub(super) async fn list(State(admin): Shared, Params(wanted): Params<Wanted>) -
         Some(text) => search(live, text, after, limit).await?,
     };
     let next = page.next.take();
-    let mut items: Vec<_> = page.items.into_iter().map(|row| Row::of(live, row)).collect();
+    let mut items: Vec<_> = page.items.into_iter().map(|row| AdminUser::of(live, row)).collect();
     if items.len() <= names::NAMED {
         for row in &mut items {
             row.name = names::of_user(live, &row.id).await;
@@ -105,29 +108,29 @@ async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) ->
 
 /// One user.
 #[derive(Serialize)]
-pub(super) struct Detail {
+pub(super) struct AdminUserDetail {
     #[serde(flatten)]
-    row: Row,
+    row: AdminUser,
     /// What he signs in with; none of a user who comes with a back end's token.
     username: Option<String>,
     /// In how many rooms he is.
     room_count: usize,
     /// Some of them.
-    rooms: Vec<InRoom>,
-    devices: Vec<Device>,
+    rooms: Vec<AdminMembership>,
+    devices: Vec<AdminDevice>,
     blocks: usize,
-    connections: Vec<Session>,
+    connections: Vec<AdminSession>,
 }
 
 #[derive(Serialize)]
-struct InRoom {
+struct AdminMembership {
     room: RoomId,
     state: u8,
     seq: Seq,
 }
 
 #[derive(Serialize)]
-struct Device {
+struct AdminDevice {
     device: DeviceId,
     platform: String,
     seen_at: Timestamp,
@@ -138,12 +141,15 @@ pub(super) fn user_of(text: &str) -> Result<UserId, HttpError> {
 }
 
 /// `GET /admin/users/{user}`.
-pub(super) async fn detail(State(admin): Shared, Path(user): Path<String>) -> Result<Json<Detail>, HttpError> {
+pub(super) async fn detail(
+    State(admin): AdminState,
+    Path(user): Path<String>,
+) -> Result<Json<AdminUserDetail>, HttpError> {
     let live = admin.live()?;
     let user = user_of(&user)?;
     let found = live.node.store().user(&user).await.map_err(stored)?;
     let connections: Vec<_> =
-        live.hub.sessions().of(&user).iter().map(|connection| Session::of(&admin.env, connection)).collect();
+        live.hub.sessions().of(&user).iter().map(|connection| AdminSession::of(&admin.env, connection)).collect();
     let row = match found.user {
         Some(row) => row,
         // Connected, and nothing of him in the journal yet.
@@ -160,15 +166,15 @@ pub(super) async fn detail(State(admin): Shared, Path(user): Path<String>) -> Re
     };
     let account = live.accounts.account(&user).await.map_err(|error| refused(&error))?;
     let rooms = found.rooms.iter().take(ROOMS);
-    Ok(Json(Detail {
-        row: Row::of(live, row),
+    Ok(Json(AdminUserDetail {
+        row: AdminUser::of(live, row),
         username: account.map(|account| account.username).filter(|name| !name.is_empty()),
         room_count: found.rooms.len(),
-        rooms: rooms.map(|known| InRoom { room: known.room, state: known.state, seq: known.seq }).collect(),
+        rooms: rooms.map(|known| AdminMembership { room: known.room, state: known.state, seq: known.seq }).collect(),
         devices: found
             .devices
             .into_iter()
-            .map(|device| Device { device: device.device, platform: device.platform, seen_at: device.seen_at })
+            .map(|device| AdminDevice { device: device.device, platform: device.platform, seen_at: device.seen_at })
             .collect(),
         blocks: found.blocks.len(),
         connections,
@@ -178,13 +184,13 @@ pub(super) async fn detail(State(admin): Shared, Path(user): Path<String>) -> Re
 /// How connections are closed.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Farewell {
+pub(super) struct DisconnectMode {
     /// The client is told to stay away; else to come back.
     #[serde(default)]
     pub stay_away: bool,
 }
 
-impl Farewell {
+impl DisconnectMode {
     pub fn code(&self) -> u16 {
         if self.stay_away { Disconnect::FORCE_NO_RECONNECT.code } else { Disconnect::FORCE_RECONNECT.code }
     }
@@ -204,14 +210,14 @@ impl Closed {
 
 /// `POST /admin/users/{user}/disconnect`.
 pub(super) async fn disconnect(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(farewell): Body<Farewell>,
+    Body(mode): Body<DisconnectMode>,
 ) -> Result<Json<Closed>, HttpError> {
     let live = admin.live()?;
     let user = user_of(&user)?;
-    let closed = live.hub.sessions().disconnect(&user, farewell.code());
+    let closed = live.hub.sessions().disconnect(&user, mode.code());
     admin.note(&who, "user.disconnect", user.as_str(), None).await?;
     Ok(Json(Closed { closed }))
 }
@@ -236,7 +242,7 @@ enum Act {
 
 /// `POST /admin/users/{user}/ban`: whether there is an account or not.
 pub(super) async fn ban(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
     Body(meant): Body<Meant>,
@@ -246,7 +252,7 @@ pub(super) async fn ban(
 
 /// `POST /admin/users/{user}/unban`.
 pub(super) async fn unban(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
     Body(meant): Body<Meant>,
@@ -256,7 +262,7 @@ pub(super) async fn unban(
 
 /// `POST /admin/users/{user}/sign-out`: all sign-ins are ended, and all tokens made until now refused, a back end's too.
 pub(super) async fn sign_out(
-    State(admin): Shared,
+    State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
     Body(meant): Body<Meant>,

@@ -8,7 +8,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::tree::{ActorId, Scope, Seen, walk};
-use super::{Admin, Live, Shared};
+use super::{Admin, AdminState, Live};
 use crate::actors::clocks::ClockTrouble;
 use crate::actors::inspect::State as ActorState;
 use crate::api::http::HttpError;
@@ -43,12 +43,12 @@ pub(super) struct Warning {
 
 /// All of them.
 #[derive(Serialize)]
-pub(super) struct Found {
+pub(super) struct WarningList {
     items: Vec<Warning>,
 }
 
 /// `GET /admin/warnings`.
-pub(super) async fn list(State(admin): Shared) -> Result<Json<Found>, HttpError> {
+pub(super) async fn list(State(admin): AdminState) -> Result<Json<WarningList>, HttpError> {
     let live = admin.live()?;
     live.node.directory().sample();
     let mut items = halted(live);
@@ -60,7 +60,7 @@ pub(super) async fn list(State(admin): Shared) -> Result<Json<Found>, HttpError>
     let backup = live.upkeep.last_backup().map(|at| admin.env.now().since(at));
     let config = &admin.loaded.config;
     items.extend(backups(backup, config.data.journal_retention, config.server.production));
-    Ok(Json(Found { items }))
+    Ok(Json(WarningList { items }))
 }
 
 fn of_node(code: &'static str, severity: &'static str, message: String, value: u64) -> Warning {

@@ -33,7 +33,7 @@ pub struct TokenRequest<'a> {
 pub struct IssueError(#[from] jsonwebtoken::errors::Error);
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct NewClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ pub(super) fn sign(
     clock: &dyn Clock,
 ) -> Result<String, IssueError> {
     let iat = clock.now().0 / 1000;
-    let claims = Claims {
+    let claims = NewClaims {
         sub: request.user.map(UserId::as_str),
         channel: request.channel,
         exp: request.ttl.map(|ttl| iat.saturating_add(ttl.as_secs())),

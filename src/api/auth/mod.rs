@@ -26,7 +26,7 @@ pub use issue::{IssueError, TokenRequest, issue_token};
 pub use keyring::{Keyring, KeyringError};
 pub use keys::KeyError;
 pub use revoked::Revoked;
-pub use verify::{Grant, TokenSub, Verified, Verifier};
+pub use verify::{Grant, TokenSub, VerifiedToken, Verifier};
 
 use crate::config::{self, Secret};
 

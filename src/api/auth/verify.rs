@@ -35,7 +35,7 @@ pub struct Verifier {
 
 /// What a connection token says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Verified {
+pub struct VerifiedToken {
     /// The user; none for an anonymous one.
     pub user: Option<UserId>,
     /// When the connection expires.
@@ -107,19 +107,19 @@ impl Verifier {
     ///
     /// # Errors
     /// See [`TokenError::on_connect`] and [`TokenError::on_refresh`].
-    pub async fn connection(&self, token: &str) -> Result<Verified, TokenError> {
+    pub async fn connection(&self, token: &str) -> Result<VerifiedToken, TokenError> {
         let judged = self.judge_connection(token).await;
         match &judged {
             Err(error) => self.refusals.note(*error, &*self.clock),
-            Ok(Verified { user: None, .. }) if !token.is_empty() => self.refusals.note_without_user(&*self.clock),
+            Ok(VerifiedToken { user: None, .. }) if !token.is_empty() => self.refusals.note_without_user(&*self.clock),
             Ok(_) => {}
         }
         judged
     }
 
-    async fn judge_connection(&self, token: &str) -> Result<Verified, TokenError> {
+    async fn judge_connection(&self, token: &str) -> Result<VerifiedToken, TokenError> {
         if token.is_empty() {
-            return if self.options.anonymous { Ok(Verified::default()) } else { Err(TokenError::Missing) };
+            return if self.options.anonymous { Ok(VerifiedToken::default()) } else { Err(TokenError::Missing) };
         }
         let claims = self.claims(token).await?;
         // A subscription token is handed out more freely: it must not open a connection.
@@ -131,7 +131,7 @@ impl Verifier {
         if user.as_ref().is_some_and(|user| self.is_revoked(user, sign_in, issued_at)) {
             return Err(TokenError::Revoked);
         }
-        Ok(Verified { user, expires_at, info, subs: claims.subs()?, sign_in, issued_at })
+        Ok(VerifiedToken { user, expires_at, info, subs: claims.subs()?, sign_in, issued_at })
     }
 
     /// Whether a token that was good is not any more.

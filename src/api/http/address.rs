@@ -54,7 +54,7 @@ struct Slot {
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Refusal {
+pub(super) enum ConnectionRefusal {
     /// Too many from this address.
     Address,
     /// Too many in all.
@@ -75,20 +75,20 @@ impl Connections {
     }
 
     /// Counts a connection.
-    pub(super) fn admit(&self, address: SocketAddr) -> Result<Peer, Refusal> {
+    pub(super) fn admit(&self, address: SocketAddr) -> Result<Peer, ConnectionRefusal> {
         let mut counts = self.0.counts();
         if self.0.total > 0 && counts.total >= self.0.total {
-            return Err(Refusal::Total);
+            return Err(ConnectionRefusal::Total);
         }
         self.count(&mut counts, address)
     }
 
     /// The same, though all places are taken: somebody is about to leave his.
-    pub(super) fn admit_instead(&self, address: SocketAddr) -> Result<Peer, Refusal> {
+    pub(super) fn admit_instead(&self, address: SocketAddr) -> Result<Peer, ConnectionRefusal> {
         self.count(&mut self.0.counts(), address)
     }
 
-    fn count(&self, counts: &mut Counts, address: SocketAddr) -> Result<Peer, Refusal> {
+    fn count(&self, counts: &mut Counts, address: SocketAddr) -> Result<Peer, ConnectionRefusal> {
         let key = (!self.is_proxy(address.ip())).then(|| network(address.ip()));
         if let Some(key) = key {
             counts.one_more(key, self.0.per_address)?;
@@ -99,7 +99,7 @@ impl Connections {
     }
 
     /// Counts a request that a proxy's connection has brought for its client. What others bring is counted already.
-    pub(super) fn admit_request(&self, peer: &Peer, headers: &HeaderMap) -> Result<Peer, Refusal> {
+    pub(super) fn admit_request(&self, peer: &Peer, headers: &HeaderMap) -> Result<Peer, ConnectionRefusal> {
         let ip = peer.address.ip();
         if !self.is_proxy(ip) {
             self.warn_of_proxy(ip, headers);
@@ -137,10 +137,10 @@ impl Connections {
 }
 
 impl Counts {
-    fn one_more(&mut self, key: IpAddr, most: u32) -> Result<(), Refusal> {
+    fn one_more(&mut self, key: IpAddr, most: u32) -> Result<(), ConnectionRefusal> {
         let count = self.by_address.entry(key).or_insert(0);
         if most > 0 && *count >= most {
-            return Err(Refusal::Address);
+            return Err(ConnectionRefusal::Address);
         }
         *count += 1;
         Ok(())
@@ -205,10 +205,14 @@ mod tests {
         let first = connections.admit(address("10.0.0.1")).unwrap();
         let clone = first.clone();
         let _second = connections.admit(address("::ffff:10.0.0.1")).unwrap();
-        assert_eq!(connections.admit(address("10.0.0.1")).unwrap_err(), Refusal::Address);
+        assert_eq!(connections.admit(address("10.0.0.1")).unwrap_err(), ConnectionRefusal::Address);
         let _other = connections.admit(address("10.0.0.2")).unwrap();
         drop(first);
-        assert_eq!(connections.admit(address("10.0.0.1")).unwrap_err(), Refusal::Address, "a clone holds the place");
+        assert_eq!(
+            connections.admit(address("10.0.0.1")).unwrap_err(),
+            ConnectionRefusal::Address,
+            "a clone holds the place"
+        );
         drop(clone);
         assert_eq!(open.get(), 2);
         let _again = connections.admit(address("10.0.0.1")).unwrap();
@@ -239,13 +243,13 @@ mod tests {
         };
         let first = asked(&of_proxy[0], "203.0.113.7").unwrap();
         let _second = asked(&of_proxy[1], "203.0.113.7").unwrap();
-        assert_eq!(asked(&of_proxy[2], "203.0.113.7").unwrap_err(), Refusal::Address);
+        assert_eq!(asked(&of_proxy[2], "203.0.113.7").unwrap_err(), ConnectionRefusal::Address);
         let _other = asked(&of_proxy[2], "203.0.113.8").unwrap();
         assert!(connections.admit_request(&of_proxy[3], &HeaderMap::new()).is_ok(), "the proxy's own");
         let stranger = connections.admit(address("203.0.113.9")).unwrap();
         let _again = connections.admit(address("203.0.113.9")).unwrap();
         assert!(asked(&stranger, "198.51.100.1").is_ok(), "a stranger's header says nothing");
-        assert_eq!(connections.admit(address("203.0.113.9")).unwrap_err(), Refusal::Address);
+        assert_eq!(connections.admit(address("203.0.113.9")).unwrap_err(), ConnectionRefusal::Address);
         assert_eq!(open.get(), 11);
         drop(first);
         assert!(asked(&of_proxy[2], "203.0.113.7").is_ok());
@@ -261,7 +265,7 @@ mod tests {
     fn there_is_a_bound_for_all_addresses_together() {
         let connections = Connections::new(0, 1, Arc::default(), Gauge::default());
         let first = connections.admit(address("10.0.0.1")).unwrap();
-        assert_eq!(connections.admit(address("10.0.0.2")).unwrap_err(), Refusal::Total);
+        assert_eq!(connections.admit(address("10.0.0.2")).unwrap_err(), ConnectionRefusal::Total);
         drop(first);
         assert!(connections.admit(address("10.0.0.2")).is_ok());
         assert!(connections.0.counts().by_address.is_empty(), "nothing is remembered of who has left");

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::address::Peer;
 use super::error::HttpError;
-use crate::api::admin::audit::{Audit, Line};
+use crate::api::admin::audit::{Audit, AuditLine};
 use crate::api::failures::{Failures, Kind};
 use crate::api::protocol::shape::read_object;
 use crate::config::Secret;
@@ -48,7 +48,7 @@ impl Backups {
     /// Notes what came of a request. That it can't be noted takes nothing back.
     async fn note(&self, from: Option<SocketAddr>, dir: &Path, outcome: &str) {
         let Some((audit, _)) = self.audit.get().cloned() else { return };
-        let line = Line {
+        let line = AuditLine {
             at: Env::system().now(),
             who: "key".to_owned(),
             from: from.map(|from| from.to_string()),
@@ -71,7 +71,7 @@ impl Backups {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct BackupRequest {
     dir: PathBuf,
 }
 
@@ -95,7 +95,7 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
         Err(refused) => return HttpError::new(refused.status(), "bad_request", refused.body_text()).into_response(),
     };
     let dir = match read_object(&body) {
-        Ok(Wanted { dir }) => dir,
+        Ok(BackupRequest { dir }) => dir,
         Err(error) => {
             let why = format!("the body: {error}");
             return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();

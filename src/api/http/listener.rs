@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::Moving;
-use super::address::{Connections, Peer, Refusal};
+use super::address::{ConnectionRefusal, Connections, Peer};
 use super::error::HttpError;
 use super::lingering_close::linger;
 use super::manners;
@@ -160,7 +160,9 @@ impl Listener {
                 () = stop.draining() => break,
             };
             let admitted = match connections.admit(address) {
-                Err(Refusal::Total) if options.make_room && seats.make_room() => connections.admit_instead(address),
+                Err(ConnectionRefusal::Total) if options.make_room && seats.make_room() => {
+                    connections.admit_instead(address)
+                }
                 admitted => admitted,
             };
             match admitted {
@@ -172,8 +174,8 @@ impl Listener {
                 }
                 Err(refusal) => {
                     let reason = match refusal {
-                        Refusal::Address => "address",
-                        Refusal::Total => "total",
+                        ConnectionRefusal::Address => "address",
+                        ConnectionRefusal::Total => "total",
                     };
                     metrics.connections_refused.get_or_create_owned(&Reason { reason }).inc();
                     tracing::debug!(%address, reason, "connection refused");
@@ -259,10 +261,12 @@ async fn connection(stream: TcpStream, taken: Taken, router: Router, options: Op
 }
 
 /// Says why, and lets the client read it: closing with unread bytes would reset the connection under the answer.
-async fn refuse(mut stream: TcpStream, refusal: Refusal) -> io::Result<()> {
+async fn refuse(mut stream: TcpStream, refusal: ConnectionRefusal) -> io::Result<()> {
     let (status, code, message) = match refusal {
-        Refusal::Address => ("429 Too Many Requests", "too_many_connections", "too many connections from this address"),
-        Refusal::Total => ("503 Service Unavailable", "too_many_connections", "too many connections"),
+        ConnectionRefusal::Address => {
+            ("429 Too Many Requests", "too_many_connections", "too many connections from this address")
+        }
+        ConnectionRefusal::Total => ("503 Service Unavailable", "too_many_connections", "too many connections"),
     };
     let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
     let answer = format!(

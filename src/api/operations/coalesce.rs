@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be merged and carried out.
-pub trait Wish {
+pub trait Mergeable {
     /// The wish.
     type Value: Copy + Ord + Default;
     /// What came of it.
@@ -17,28 +17,28 @@ pub trait Wish {
 }
 
 /// The keys with wishes under way.
-pub struct Coalescer<K, W: Wish> {
+pub struct Coalescer<K, W: Mergeable> {
     slots: Mutex<HashMap<K, Arc<Slot<W>>>>,
 }
 
-struct Slot<W: Wish> {
-    wanted: Mutex<Wanted<W::Value>>,
+struct Slot<W: Mergeable> {
+    wanted: Mutex<Merged<W::Value>>,
     /// Held while a wish is carried out. Tickets below the number are answered by the outcome.
     done: tokio::sync::Mutex<(u64, Option<W::Outcome>)>,
 }
 
-struct Wanted<V> {
+struct Merged<V> {
     value: V,
     tickets: u64,
 }
 
-impl<K, W: Wish> Default for Coalescer<K, W> {
+impl<K, W: Mergeable> Default for Coalescer<K, W> {
     fn default() -> Self {
         Self { slots: Mutex::default() }
     }
 }
 
-impl<K: Clone + Eq + Hash, W: Wish> Coalescer<K, W> {
+impl<K: Clone + Eq + Hash, W: Mergeable> Coalescer<K, W> {
     /// Wants at least `value` for `key`: the largest of all that is wanted is carried out by one `run`, and everybody
     /// whose wish is in it gets its outcome.
     pub async fn submit<F: Future<Output = W::Outcome>>(
@@ -47,7 +47,7 @@ impl<K: Clone + Eq + Hash, W: Wish> Coalescer<K, W> {
         value: W::Value,
         run: impl FnOnce(W::Value) -> F,
     ) -> W::Outcome {
-        let place = Place { slots: &self.slots, slot: self.slot(&key), key };
+        let place = Waiter { slots: &self.slots, slot: self.slot(&key), key };
         let ticket = place.slot.want(value);
         let mut done = place.slot.done.lock().await;
         if let (covered, Some(outcome)) = &*done
@@ -73,9 +73,9 @@ impl<K: Clone + Eq + Hash, W: Wish> Coalescer<K, W> {
     }
 }
 
-impl<W: Wish> Slot<W> {
+impl<W: Mergeable> Slot<W> {
     fn new() -> Self {
-        let wanted = Wanted { value: W::Value::default(), tickets: 0 };
+        let wanted = Merged { value: W::Value::default(), tickets: 0 };
         Self { wanted: Mutex::new(wanted), done: tokio::sync::Mutex::new((0, None)) }
     }
 
@@ -93,13 +93,13 @@ impl<W: Wish> Slot<W> {
 }
 
 /// A place among those who wait for a key. The last one to go takes the key away.
-struct Place<'a, K: Eq + Hash, W: Wish> {
+struct Waiter<'a, K: Eq + Hash, W: Mergeable> {
     slots: &'a Mutex<HashMap<K, Arc<Slot<W>>>>,
     slot: Arc<Slot<W>>,
     key: K,
 }
 
-impl<K: Eq + Hash, W: Wish> Drop for Place<'_, K, W> {
+impl<K: Eq + Hash, W: Mergeable> Drop for Waiter<'_, K, W> {
     fn drop(&mut self) {
         let mut slots = lock(self.slots);
         // The map's and this one: nobody can come in between, new ones come by way of the map.
@@ -123,7 +123,7 @@ mod tests {
 
     struct Numbers;
 
-    impl Wish for Numbers {
+    impl Mergeable for Numbers {
         type Value = u64;
         type Outcome = Result<u64, u64>;
     }

@@ -3,7 +3,7 @@
 //! A read mark is durable: a record in the reader's own partition, at most one on its way for each user and room, and the
 //! furthest mark wins. Deliveries and typing are passed on to who listens and kept nowhere.
 
-use super::coalesce::Wish;
+use super::coalesce::Mergeable;
 use super::input::{AtSeq, InRoom};
 use super::messages::seq;
 use super::view::{Done, Marked};
@@ -17,7 +17,7 @@ use crate::storage::store::SeqRange;
 /// Read marks of one user in one room, merged while one is on its way.
 pub struct Reading;
 
-impl Wish for Reading {
+impl Mergeable for Reading {
     type Value = ReadPoint;
     type Outcome = Result<ReadPoint, Error>;
 }

@@ -41,7 +41,7 @@ use self::error::{Accepted, accepted};
 use self::marks::Reading;
 use self::read_your_writes::OwnWrites;
 use self::share::Shares;
-use self::throttle::{Delivered, Pace};
+use self::throttle::{Delivered, TypingThrottle};
 use crate::actors::fold::{self, Entity, EntityState};
 use crate::actors::gateway::frames::StreamId;
 use crate::actors::node::Node;
@@ -137,7 +137,7 @@ pub struct Handlers {
     own: OwnWrites,
     shares: Shares,
     reads: Coalescer<(UserId, RoomId), Reading>,
-    typing: Pace,
+    typing: TypingThrottle,
     delivered: Delivered,
 }
 
@@ -234,7 +234,7 @@ impl Handlers {
         let own = OwnWrites::new(ends);
         let admission = Admission::new(options.rates, &node.env().clock);
         let shares = Shares::new(Arc::clone(node.owed()));
-        let (reads, typing, delivered) = (Coalescer::default(), Pace::default(), Delivered::default());
+        let (reads, typing, delivered) = (Coalescer::default(), TypingThrottle::default(), Delivered::default());
         Self { node, options, online, admission, own, shares, reads, typing, delivered }
     }
 

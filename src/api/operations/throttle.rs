@@ -12,9 +12,9 @@ const PAIRS: usize = 32_768;
 
 /// When each user was last said to be typing in a room.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<HashMap<(UserId, RoomId), Timestamp>>);
+pub struct TypingThrottle(Mutex<HashMap<(UserId, RoomId), Timestamp>>);
 
-impl Pace {
+impl TypingThrottle {
     /// Whether this one is to be passed on.
     pub fn allow(&self, user: &UserId, room: RoomId, now: Timestamp) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn typing_is_passed_on_once_a_second() {
-        let (pace, (user, room)) = (Pace::default(), pair(1));
+        let (pace, (user, room)) = (TypingThrottle::default(), pair(1));
         assert!(pace.allow(&user, room, Timestamp(5_000)));
         assert!(!pace.allow(&user, room, Timestamp(5_999)));
         assert!(pace.allow(&user, pair(2).1, Timestamp(5_999)));
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn memory_for_typing_is_bounded_and_comes_free_again() {
-        let pace = Pace::default();
+        let pace = TypingThrottle::default();
         for n in 0..PAIRS as u128 {
             let (user, room) = pair(n);
             assert!(pace.allow(&user, room, Timestamp(0)));

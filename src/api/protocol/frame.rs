@@ -85,11 +85,11 @@ impl FrameError {
 /// The commands of a frame in their order; ends after the first error.
 #[derive(Debug)]
 pub struct Commands<'a> {
-    rest: Rest<'a>,
+    rest: Remainder<'a>,
 }
 
 #[derive(Debug)]
-enum Rest<'a> {
+enum Remainder<'a> {
     Json(&'a str),
     Protobuf(&'a [u8]),
     Over,
@@ -106,9 +106,9 @@ pub fn decode_frame<'a>(frame: &'a [u8], format: Format, limits: &FrameLimits) -
     let (count, rest) = match format {
         Format::Json => {
             let text = std::str::from_utf8(frame).map_err(|_| FrameError::NotUtf8)?;
-            (lines(text).take(limits.commands + 1).count(), Rest::Json(text))
+            (lines(text).take(limits.commands + 1).count(), Remainder::Json(text))
         }
-        Format::Protobuf => (count_delimited(frame, limits.commands)?, Rest::Protobuf(frame)),
+        Format::Protobuf => (count_delimited(frame, limits.commands)?, Remainder::Protobuf(frame)),
     };
     match count {
         0 => Err(FrameError::Empty),
@@ -122,13 +122,13 @@ impl Iterator for Commands<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let command = match &mut self.rest {
-            Rest::Over => return None,
-            Rest::Json(text) => json_command(next_line(text)?),
-            Rest::Protobuf([]) => return None,
-            Rest::Protobuf(bytes) => next_delimited(bytes).and_then(protobuf_command),
+            Remainder::Over => return None,
+            Remainder::Json(text) => json_command(next_line(text)?),
+            Remainder::Protobuf([]) => return None,
+            Remainder::Protobuf(bytes) => next_delimited(bytes).and_then(protobuf_command),
         };
         if command.is_err() {
-            self.rest = Rest::Over;
+            self.rest = Remainder::Over;
         }
         Some(command)
     }

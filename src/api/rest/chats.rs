@@ -8,7 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Asked, At, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
+use crate::api::http::{Path, Query};
 use crate::api::operations::input::{Create, InRoom, Kind, List, RoomRef, Senders, Ttl, Update};
 use crate::api::operations::view::{Created, Happened, RoomPage, RoomView};
 use crate::ids::{ClientId, RoomId, UserId};
@@ -74,7 +75,7 @@ pub(super) struct ChatChange {
 /// A page of chats.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct ChatsQuery {
     /// How many, 50 unless said otherwise.
     #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
     limit: Option<u64>,
@@ -92,9 +93,9 @@ pub(super) struct Page {
     responses((status = 201, description = "made", body = Created), (status = 200, description = "it was there", body = Created)))]
 async fn create(
     State(rest): State<Rest>,
-    Me(me): Me,
+    CurrentUser(me): CurrentUser,
     Body(new): Body<NewChat>,
-) -> Result<(StatusCode, Json<Created>), Refused> {
+) -> Result<(StatusCode, Json<Created>), ApiError> {
     let NewChat { kind, user, members, title, public, may_send, client_id, ttl } = new;
     let create = Create { kind, user, members, title, public, may_send, client_id, ttl };
     let created = rest.handlers.create(&me, create).await?;
@@ -103,17 +104,25 @@ async fn create(
 }
 
 /// One's chats and invitations, the latest activity first
-#[utoipa::path(get, path = "/api/chats", tag = "chats", params(Page), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/chats", tag = "chats", params(ChatsQuery), security(("bearer" = [])),
     responses((status = 200, body = RoomPage)))]
-async fn list(State(rest): State<Rest>, Me(me): Me, Asked(page): Asked<Page>) -> Result<Json<RoomPage>, Refused> {
-    let Page { limit, cursor, ended } = page;
+async fn list(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Query(page): Query<ChatsQuery>,
+) -> Result<Json<RoomPage>, ApiError> {
+    let ChatsQuery { limit, cursor, ended } = page;
     Ok(Json(rest.handlers.list(&me, List { limit, cursor, ended }).await?))
 }
 
 /// A chat as it is
 #[utoipa::path(get, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), security(("bearer" = [])),
     responses((status = 200, body = RoomView)))]
-async fn get(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<RoomView>, Refused> {
+async fn get(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+) -> Result<Json<RoomView>, ApiError> {
     Ok(Json(rest.handlers.get(&me, InRoom { room }).await?))
 }
 
@@ -122,10 +131,10 @@ async fn get(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Res
     security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn update(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
     Body(change): Body<ChatChange>,
-) -> Result<Json<Happened>, Refused> {
+) -> Result<Json<Happened>, ApiError> {
     let ChatChange { title, ttl, may_send, public } = change;
     Ok(Json(rest.handlers.update(&me, Update { room, title, ttl, may_send, public }).await?))
 }
@@ -133,20 +142,32 @@ async fn update(
 /// End a chat
 #[utoipa::path(delete, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), security(("bearer" = [])),
     responses((status = 200, body = Happened)))]
-async fn end(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
+async fn end(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.end(&me, InRoom { room }).await?))
 }
 
 /// Enter a chat: accept an invitation, or join a public one
 #[utoipa::path(post, path = "/api/chats/{chat}/join", tag = "chats", params(("chat" = RoomId,)),
     security(("bearer" = [])), responses((status = 200, body = Happened)))]
-async fn join(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
+async fn join(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.join(&me, InRoom { room }).await?))
 }
 
 /// Leave a chat, or decline an invitation
 #[utoipa::path(post, path = "/api/chats/{chat}/leave", tag = "chats", params(("chat" = RoomId,)),
     security(("bearer" = [])), responses((status = 200, body = Happened)))]
-async fn leave(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Happened>, Refused> {
+async fn leave(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.leave(&me, InRoom { room }).await?))
 }

@@ -14,7 +14,7 @@ use crate::storage::accounts::AccountError;
 
 /// Why a request has no result.
 #[derive(Debug)]
-pub struct Refused(HttpError);
+pub struct ApiError(HttpError);
 
 /// The JSON of every error.
 #[derive(ToSchema)]
@@ -37,25 +37,25 @@ pub struct ErrorDetail {
     retry_after_ms: Option<u64>,
 }
 
-impl From<HttpError> for Refused {
+impl From<HttpError> for ApiError {
     fn from(error: HttpError) -> Self {
         Self(error)
     }
 }
 
-impl From<Refused> for HttpError {
-    fn from(refused: Refused) -> Self {
+impl From<ApiError> for HttpError {
+    fn from(refused: ApiError) -> Self {
         refused.0
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.0.into_response()
     }
 }
 
-impl From<operations::Error> for Refused {
+impl From<operations::Error> for ApiError {
     fn from(error: operations::Error) -> Self {
         use operations::Error;
         let (status, code) = status_and_code(&error);
@@ -75,7 +75,7 @@ impl From<operations::Error> for Refused {
     }
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match &refusal {
             Refusal::NoKey => (StatusCode::NOT_IMPLEMENTED, "no_key"),
@@ -98,7 +98,7 @@ impl From<Refusal> for Refused {
     }
 }
 
-impl From<AccountError> for Refused {
+impl From<AccountError> for ApiError {
     fn from(error: AccountError) -> Self {
         let (status, code) = match &error {
             AccountError::UsernameTaken => (StatusCode::CONFLICT, "username_taken"),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_tell_a_missing_chat_from_one_he_is_not_in() {
-        let of = |reject| Refused::from(operations::Error::Rejected(reject)).0;
+        let of = |reject| ApiError::from(operations::Error::Rejected(reject)).0;
         let (missing, foreign) = (of(Reject::NoRoom), of(Reject::NotMember));
         assert_eq!(format!("{missing:?}"), format!("{foreign:?}"));
         assert_eq!(missing.status(), StatusCode::NOT_FOUND);

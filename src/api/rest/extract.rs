@@ -3,23 +3,23 @@
 use std::net::IpAddr;
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Refused, Rest};
-use crate::api::auth::{TokenError, Verified};
+use super::{ApiError, Rest};
+use crate::api::auth::{TokenError, VerifiedToken};
 use crate::api::failures::Kind;
-use crate::api::http::{self, HttpError};
+use crate::api::http::{self, HttpError, Query};
 use crate::api::operations::Caller;
 use crate::api::operations::input;
 use crate::ids::UserId;
 
 /// The user whom the bearer token names.
-pub struct Me(pub Caller);
+pub struct CurrentUser(pub Caller);
 
 /// The same, with the sign-in that the token belongs to, if it is one of Kervan's own.
 pub struct SignedIn {
@@ -31,12 +31,6 @@ pub struct SignedIn {
 
 /// A JSON body.
 pub struct Body<T>(pub T);
-
-/// Parts of the path.
-pub struct At<T>(pub T);
-
-/// The query.
-pub struct Asked<T>(pub T);
 
 /// The token of `Authorization: Bearer …`.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -64,26 +58,28 @@ fn token_refused(error: TokenError, rest: &Rest) -> HttpError {
     }
 }
 
-impl FromRequestParts<Rest> for Me {
-    type Rejection = Refused;
+impl FromRequestParts<Rest> for CurrentUser {
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, ApiError> {
         let SignedIn { user, .. } = SignedIn::from_request_parts(parts, rest).await?;
         Ok(Self(Caller { user, device: None }))
     }
 }
 
 impl FromRequestParts<Rest> for SignedIn {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).unwrap_or_default();
         if token.is_empty() {
             return Err(token_refused(TokenError::Missing, rest).into());
         }
         let verified = match rest.verifier.connection(token).await {
             // The socket says so, too: `expire_at` ends what the token grants, whatever its `exp` is.
-            Ok(Verified { expires_at: Some(at), .. }) if at <= rest.sessions.clock().now() => Err(TokenError::Expired),
+            Ok(VerifiedToken { expires_at: Some(at), .. }) if at <= rest.sessions.clock().now() => {
+                Err(TokenError::Expired)
+            }
             verified => verified,
         };
         let verified = verified.map_err(|error| {
@@ -100,9 +96,9 @@ impl FromRequestParts<Rest> for SignedIn {
 }
 
 impl<T: DeserializeOwned> FromRequest<Rest> for Body<T> {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
         let bytes = Bytes::from_request(request, rest).await.map_err(body_refused)?;
@@ -123,26 +119,6 @@ pub(super) fn body_refused(rejection: BytesRejection) -> HttpError {
     }
 }
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Rest> for At<T> {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
-        let refused = |why: PathRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
-        let Path(at) = Path::from_request_parts(parts, rest).await.map_err(refused)?;
-        Ok(Self(at))
-    }
-}
-
-impl<T: DeserializeOwned> FromRequestParts<Rest> for Asked<T> {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
-        let refused = |why: QueryRejection| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why.body_text());
-        let Query(asked) = Query::from_request_parts(parts, rest).await.map_err(refused)?;
-        Ok(Self(asked))
-    }
-}
-
 /// What the query asks for, and the ids in it.
 ///
 /// `ids` once is a list with commas. Given more than once, each is one id, commas and all, and an empty one is none: ids may
@@ -150,10 +126,10 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for Asked<T> {
 pub(super) struct WithIds<T>(pub Option<Vec<String>>, pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<Rest> for WithIds<T> {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
-        let Asked(pairs) = Asked::<Vec<(String, String)>>::from_request_parts(parts, rest).await?;
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, rest).await?;
         let mut given: Vec<String> = pairs.into_iter().filter(|(name, _)| name == "ids").map(|(_, ids)| ids).collect();
         let is_given = !given.is_empty();
         if let [list] = &given[..] {
@@ -164,7 +140,7 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for WithIds<T> {
         let others: Vec<&str> = query.filter(|pair| pair.split('=').next() != Some("ids")).collect();
         let refused = |why: String| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why);
         let others: Uri = format!("/?{}", others.join("&")).parse().map_err(|_| refused("the query".to_owned()))?;
-        let Query(asked) = Query::try_from_uri(&others).map_err(|why| refused(why.body_text()))?;
+        let extract::Query(asked) = extract::Query::try_from_uri(&others).map_err(|why| refused(why.body_text()))?;
         Ok(Self(is_given.then_some(given), asked))
     }
 }
@@ -173,9 +149,9 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for WithIds<T> {
 pub struct From(pub IpAddr);
 
 impl FromRequestParts<Rest> for From {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, ApiError> {
         address(&parts.headers, &parts.extensions, rest).map(Self).ok_or_else(|| {
             tracing::error!("a request without its peer");
             HttpError::internal().into()

@@ -7,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Asked, At, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
+use crate::api::http::{Path, Query};
 use crate::api::operations::input::{Members, RoomRef, UserInRoom};
 use crate::api::operations::view::{Happened, MemberPage};
 use crate::ids::{RoomId, UserId};
@@ -19,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 /// A page of members.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct MembersQuery {
     /// How many, 100 unless said otherwise.
     #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
     limit: Option<u64>,
@@ -40,15 +41,15 @@ pub(super) struct Invitation {
 }
 
 /// Members, by user id
-#[utoipa::path(get, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,), Page),
+#[utoipa::path(get, path = "/api/chats/{chat}/members", tag = "members", params(("chat" = RoomId,), MembersQuery),
     security(("bearer" = [])), responses((status = 200, body = MemberPage)))]
 async fn list(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
-    Asked(page): Asked<Page>,
-) -> Result<Json<MemberPage>, Refused> {
-    let Page { limit, after, marks } = page;
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+    Query(page): Query<MembersQuery>,
+) -> Result<Json<MemberPage>, ApiError> {
+    let MembersQuery { limit, after, marks } = page;
     Ok(Json(rest.handlers.members(&me, Members { room, limit, after, marks }).await?))
 }
 
@@ -57,10 +58,10 @@ async fn list(
     request_body = Invitation, security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn invite(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
     Body(Invitation { user }): Body<Invitation>,
-) -> Result<Json<Happened>, Refused> {
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.invite(&me, UserInRoom { room, user }).await?))
 }
 
@@ -70,8 +71,8 @@ async fn invite(
     responses((status = 200, body = Happened)))]
 async fn kick(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At((room, user)): At<(RoomRef, UserId)>,
-) -> Result<Json<Happened>, Refused> {
+    CurrentUser(me): CurrentUser,
+    Path((room, user)): Path<(RoomRef, UserId)>,
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.kick(&me, UserInRoom { room, user }).await?))
 }

@@ -9,8 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Asked, At, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
 use crate::api::http::HttpError;
+use crate::api::http::{Path, Query};
 use crate::api::operations::input::{AtSeq, Delete, Edit, History, InRoom, Message, RoomRef};
 use crate::api::operations::view::{Done, Happened, HistoryPage, Marked, Sent};
 use crate::ids::{ClientId, DeviceId, RoomId};
@@ -68,7 +69,7 @@ pub(super) struct MessageChange {
 /// A page of messages: the newest, the newest below `before`, or the oldest above `after`.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(super) struct MessagesQuery {
     /// Messages below this seq.
     #[param(required = false, nullable = false)]
     before: Option<u64>,
@@ -89,15 +90,15 @@ pub(super) struct UpTo {
 }
 
 /// A page of messages in their present form
-#[utoipa::path(get, path = "/api/chats/{chat}/messages", tag = "messages", params(("chat" = RoomId,), Page),
+#[utoipa::path(get, path = "/api/chats/{chat}/messages", tag = "messages", params(("chat" = RoomId,), MessagesQuery),
     security(("bearer" = [])), responses((status = 200, body = HistoryPage)))]
 async fn history(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
-    Asked(page): Asked<Page>,
-) -> Result<Json<HistoryPage>, Refused> {
-    let Page { before, after, limit } = page;
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+    Query(page): Query<MessagesQuery>,
+) -> Result<Json<HistoryPage>, ApiError> {
+    let MessagesQuery { before, after, limit } = page;
     Ok(Json(rest.handlers.history(&me, History { room, before, after, limit }).await?))
 }
 
@@ -110,11 +111,11 @@ async fn history(
     responses((status = 201, description = "sent", body = Sent), (status = 200, description = "had been sent", body = Sent)))]
 async fn send(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
     headers: HeaderMap,
     Body(new): Body<NewMessage>,
-) -> Result<(StatusCode, Json<Sent>), Refused> {
+) -> Result<(StatusCode, Json<Sent>), ApiError> {
     let NewMessage { client_id, device, prev, body, message_type, metadata, reply_to } = new;
     let client_id = match client_id {
         Some(id) => Some(id),
@@ -139,10 +140,10 @@ fn named_in(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
     responses((status = 200, body = Happened)))]
 async fn edit(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At((room, target)): At<(RoomRef, u64)>,
+    CurrentUser(me): CurrentUser,
+    Path((room, target)): Path<(RoomRef, u64)>,
     Body(MessageChange { body, metadata }): Body<MessageChange>,
-) -> Result<Json<Happened>, Refused> {
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.edit(&me, Edit { room, target, body, metadata }).await?))
 }
 
@@ -152,9 +153,9 @@ async fn edit(
     responses((status = 200, body = Happened)))]
 async fn delete(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At((room, target)): At<(RoomRef, u64)>,
-) -> Result<Json<Happened>, Refused> {
+    CurrentUser(me): CurrentUser,
+    Path((room, target)): Path<(RoomRef, u64)>,
+) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.delete(&me, Delete { room, target }).await?))
 }
 
@@ -163,10 +164,10 @@ async fn delete(
     request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Marked)))]
 async fn read(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
     Body(UpTo { seq }): Body<UpTo>,
-) -> Result<Json<Marked>, Refused> {
+) -> Result<Json<Marked>, ApiError> {
     Ok(Json(rest.handlers.mark_read(&me, AtSeq { room, seq }).await?))
 }
 
@@ -175,16 +176,20 @@ async fn read(
     request_body = UpTo, security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn delivered(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(room): At<RoomRef>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
     Body(UpTo { seq }): Body<UpTo>,
-) -> Result<Json<Done>, Refused> {
+) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.mark_delivered(&me, AtSeq { room, seq }).await?))
 }
 
 /// Tell the others that one is typing
 #[utoipa::path(post, path = "/api/chats/{chat}/typing", tag = "messages", params(("chat" = RoomId,)),
     security(("bearer" = [])), responses((status = 200, body = Done)))]
-async fn typing(State(rest): State<Rest>, Me(me): Me, At(room): At<RoomRef>) -> Result<Json<Done>, Refused> {
+async fn typing(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomRef>,
+) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.typing(&me, InRoom { room }).await?))
 }

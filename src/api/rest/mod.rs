@@ -62,8 +62,8 @@ mod uploads;
 mod users;
 
 pub use document::document;
-pub use error::{ErrorBody, Refused};
-pub use extract::{Asked, At, Body, Me};
+pub use error::{ApiError, ErrorBody};
+pub use extract::{Body, CurrentUser};
 
 /// Bytes of a body, where a route does not say otherwise: a message with its metadata and some air.
 const BODY_BYTES: usize = 64 * 1024;
@@ -141,7 +141,7 @@ impl Rest {
     ///
     /// # Errors
     /// It is one too many: 429.
-    fn attempt(&self, address: IpAddr) -> Result<(), Refused> {
+    fn attempt(&self, address: IpAddr) -> Result<(), ApiError> {
         let of_site = self.site_attempts.admit(&http::site(address));
         of_site.and_then(|()| self.attempts.admit(&http::network(address))).map_err(|ms| {
             let why = "too many attempts from this address";
@@ -155,7 +155,7 @@ impl Rest {
     ///
     /// # Errors
     /// It is one too many: 429.
-    fn admit(&self, user: &UserId, cost: Cost) -> Result<(), Refused> {
+    fn admit(&self, user: &UserId, cost: Cost) -> Result<(), ApiError> {
         Ok(self.handlers.admission().admit(&Payer::of(user, None), cost)?)
     }
 }

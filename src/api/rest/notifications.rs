@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Asked, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
 use crate::api::http::HttpError;
+use crate::api::http::Query;
 use crate::api::operations::admission::Cost;
 use crate::api::operations::view::json;
 use crate::api::operations::{self, input};
@@ -87,7 +88,7 @@ struct NotificationPage {
 
 /// What has been seen: `ids`, or everything.
 #[derive(Deserialize, ToSchema)]
-struct Seen {
+struct MarkRead {
     /// These, at most 100.
     #[serde(default)]
     #[schema(required = false)]
@@ -125,7 +126,7 @@ struct NewEvents {
 
 /// What came of them.
 #[derive(Serialize, ToSchema)]
-struct Taken {
+struct EventsTaken {
     /// How many were taken.
     accepted: usize,
 }
@@ -135,9 +136,9 @@ struct Taken {
     responses((status = 200, body = NotificationPage)))]
 async fn list(
     State(rest): State<Rest>,
-    Me(me): Me,
-    Asked(which): Asked<Which>,
-) -> Result<Json<NotificationPage>, Refused> {
+    CurrentUser(me): CurrentUser,
+    Query(which): Query<Which>,
+) -> Result<Json<NotificationPage>, ApiError> {
     let Which { unread, before, limit } = which;
     let limit = limit.unwrap_or(50);
     if !(1..=MOST).contains(&limit) {
@@ -152,10 +153,14 @@ async fn list(
 }
 
 /// Mark notifications as read
-#[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = Seen,
+#[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = MarkRead,
     security(("bearer" = [])), responses((status = 204, description = "marked")))]
-async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> Result<StatusCode, Refused> {
-    let Seen { ids, all, up_to } = seen;
+async fn read(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Body(seen): Body<MarkRead>,
+) -> Result<StatusCode, ApiError> {
+    let MarkRead { ids, all, up_to } = seen;
     if ids.len() > MOST as usize {
         return Err(operations::Error::TooMany { what: "ids", max: MOST as usize }.into());
     }
@@ -171,12 +176,12 @@ async fn read(State(rest): State<Rest>, Me(me): Me, Body(seen): Body<Seen>) -> R
 
 /// Hand in events for analysis
 #[utoipa::path(post, path = "/api/events", tag = "events", request_body = NewEvents, security(("bearer" = [])),
-    responses((status = 202, body = Taken)))]
+    responses((status = 202, body = EventsTaken)))]
 async fn take(
     State(rest): State<Rest>,
-    Me(me): Me,
+    CurrentUser(me): CurrentUser,
     Body(NewEvents { events }): Body<NewEvents>,
-) -> Result<(StatusCode, Json<Taken>), Refused> {
+) -> Result<(StatusCode, Json<EventsTaken>), ApiError> {
     if events.len() > MOST as usize {
         return Err(operations::Error::TooMany { what: "events", max: MOST as usize }.into());
     }
@@ -201,9 +206,9 @@ async fn take(
         });
     }
     rest.aside.take_events(&rows).await.map_err(operations::Error::from)?;
-    Ok((StatusCode::ACCEPTED, Json(Taken { accepted: rows.len() })))
+    Ok((StatusCode::ACCEPTED, Json(EventsTaken { accepted: rows.len() })))
 }
 
-fn bad(why: String) -> Refused {
+fn bad(why: String) -> ApiError {
     HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into()
 }

@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::WithIds;
-use super::{At, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
 use crate::api::http::HttpError;
+use crate::api::http::Path;
 use crate::api::operations::admission::Cost;
 use crate::api::operations::input::Preferences;
 use crate::ids::{Timestamp, UserId};
@@ -96,7 +97,7 @@ pub(super) struct MyChange {
 /// Whom to find: by the start of a name, or by ids.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(super) struct ProfileQuery {
     /// Start of a username, name or last name, at least one letter.
     #[param(required = false, nullable = false)]
     q: Option<String>,
@@ -108,7 +109,7 @@ pub(super) struct Wanted {
 /// One's own account
 #[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])),
     responses((status = 200, body = MyAccount)))]
-async fn me(State(rest): State<Rest>, Me(me): Me) -> Result<Json<MyAccount>, Refused> {
+async fn me(State(rest): State<Rest>, CurrentUser(me): CurrentUser) -> Result<Json<MyAccount>, ApiError> {
     let mut mine = match rest.accounts.account(&me.user).await? {
         Some(account) => MyAccount::of(account),
         None => MyAccount {
@@ -132,9 +133,9 @@ async fn me(State(rest): State<Rest>, Me(me): Me) -> Result<Json<MyAccount>, Ref
     responses((status = 200, body = MyAccount)))]
 async fn change_me(
     state: State<Rest>,
-    Me(caller): Me,
+    CurrentUser(caller): CurrentUser,
     Body(change): Body<MyChange>,
-) -> Result<Json<MyAccount>, Refused> {
+) -> Result<Json<MyAccount>, ApiError> {
     let State(rest) = &state;
     let MyChange { first_name, last_name, avatar_url, notification_preferences } = change;
     if first_name.is_some() || last_name.is_some() || avatar_url.is_some() {
@@ -150,20 +151,20 @@ async fn change_me(
     if notification_preferences.is_some() {
         rest.handlers.preferences(&caller, Preferences { preferences: notification_preferences }).await?;
     }
-    me(state, Me(caller)).await
+    me(state, CurrentUser(caller)).await
 }
 
 /// Find users
 #[utoipa::path(get, path = "/api/users", tag = "users", 
-    params(Wanted, ("ids" = Option<String>, Query, description = "Ids with commas between them, at most 50; or `ids` for each")),
+    params(ProfileQuery, ("ids" = Option<String>, Query, description = "Ids with commas between them, at most 50; or `ids` for each")),
     security(("bearer" = [])),
     responses((status = 200, body = People)))]
 async fn find(
     State(rest): State<Rest>,
-    Me(me): Me,
-    WithIds(ids, wanted): WithIds<Wanted>,
-) -> Result<Json<People>, Refused> {
-    let bad = |why: &str| Refused::from(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why));
+    CurrentUser(me): CurrentUser,
+    WithIds(ids, wanted): WithIds<ProfileQuery>,
+) -> Result<Json<People>, ApiError> {
+    let bad = |why: &str| ApiError::from(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why));
     let limit = wanted.limit.unwrap_or(20);
     if !(1..=PAGE).contains(&limit) {
         return Err(bad("limit: 1 to 50"));
@@ -193,7 +194,11 @@ async fn find(
 /// A user
 #[utoipa::path(get, path = "/api/users/{user}", tag = "users", params(("user" = UserId,)), security(("bearer" = [])),
     responses((status = 200, body = Person)))]
-async fn get(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Person>, Refused> {
+async fn get(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(user): Path<UserId>,
+) -> Result<Json<Person>, ApiError> {
     rest.admit(&me.user, Cost::QUESTION)?;
     let account = rest.accounts.account(&user).await?.ok_or(AccountError::Unknown)?;
     Ok(Json(Person::of(account)))

@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::extract::{From, SignedIn};
 use super::profiles::MyAccount;
-use super::{At, Body, Refused, Rest};
+use super::{ApiError, Body, Rest};
 use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
 use crate::api::failures::Kind;
+use crate::api::http::Path;
 use crate::api::http::{self, HttpError};
 use crate::api::operations;
 use crate::api::operations::admission::{Cost, Payer};
@@ -88,7 +89,7 @@ pub(super) struct Login {
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct Refresh {
+pub(super) struct RefreshToken {
     /// The one of the last answer.
     refresh_token: String,
 }
@@ -194,7 +195,7 @@ async fn register(
     From(address): From,
     headers: HeaderMap,
     Body(new): Body<NewAccount>,
-) -> Result<(StatusCode, Json<SignedInAs>), Refused> {
+) -> Result<(StatusCode, Json<SignedInAs>), ApiError> {
     rest.attempt(address)?;
     let NewAccount { username, password, email, first_name, last_name } = new;
     let names = Names { username, email, profile: Profile { first_name, last_name, avatar_url: String::new() } };
@@ -211,7 +212,7 @@ async fn log_in(
     From(address): From,
     headers: HeaderMap,
     Body(login): Body<Login>,
-) -> Result<Json<SignedInAs>, Refused> {
+) -> Result<Json<SignedInAs>, ApiError> {
     rest.attempt(address)?;
     let Login { username, email, password } = login;
     let Some(name) = username.or(email) else {
@@ -227,7 +228,7 @@ async fn log_in_as(
     From(address): From,
     headers: HeaderMap,
     Body(WhoElse { user }): Body<WhoElse>,
-) -> Result<Json<SignedInAs>, Refused> {
+) -> Result<Json<SignedInAs>, ApiError> {
     let user = USERS.iter().find(|known| **known == user).and_then(|user| UserId::new(user).ok());
     let Some(user) = user else {
         return Err(HttpError::new(StatusCode::NOT_FOUND, "not_found", "there are alice and bob").into());
@@ -239,13 +240,13 @@ async fn log_in_as(
 ///
 /// Each counts once. Shown again within 30 seconds it gives the same pair once more, for answers that were lost; later the
 /// whole sign-in is taken back: somebody has stolen it.
-#[utoipa::path(post, path = "/api/auth/refresh", tag = "sign-in", request_body = Refresh,
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "sign-in", request_body = RefreshToken,
     responses((status = 200, body = SignedInAs)))]
 async fn refresh(
     State(rest): State<Rest>,
     From(address): From,
-    Body(Refresh { refresh_token }): Body<Refresh>,
-) -> Result<Json<SignedInAs>, Refused> {
+    Body(RefreshToken { refresh_token }): Body<RefreshToken>,
+) -> Result<Json<SignedInAs>, ApiError> {
     let admit = |user: &UserId| match rest.handlers.admission().admit(&Payer::of(user, None), Cost::CHANGE) {
         Err(operations::Error::TooManyRequests { retry_after_ms, .. }) => Err(retry_after_ms),
         Ok(()) | Err(_) => Ok(()),
@@ -269,7 +270,7 @@ async fn log_out(
     State(rest): State<Rest>,
     SignedIn { user, sign_in }: SignedIn,
     Body(LogOut { all }): Body<LogOut>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ApiError> {
     match sign_in {
         _ if all => _ = rest.accounts.end_all(&user, None).await?,
         Some(id) => rest.accounts.end(&user, id).await?,
@@ -287,7 +288,7 @@ async fn password(
     From(address): From,
     SignedIn { user, sign_in }: SignedIn,
     Body(new): Body<NewPassword>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ApiError> {
     rest.attempt(address)?;
     let NewPassword { current_password, new_password } = new;
     let (current, new) = (current_password.secret(), new_password.secret());
@@ -299,7 +300,7 @@ async fn password(
 /// Where one is signed in
 #[utoipa::path(get, path = "/api/auth/sessions", tag = "sign-in", security(("bearer" = [])),
     responses((status = 200, body = SignIns)))]
-async fn sign_ins(State(rest): State<Rest>, SignedIn { user, sign_in }: SignedIn) -> Result<Json<SignIns>, Refused> {
+async fn sign_ins(State(rest): State<Rest>, SignedIn { user, sign_in }: SignedIn) -> Result<Json<SignIns>, ApiError> {
     let all = rest.accounts.sign_ins(&user).await?.into_iter();
     let sessions = all.map(|one| SignInView {
         id: one.id,
@@ -318,8 +319,8 @@ async fn sign_ins(State(rest): State<Rest>, SignedIn { user, sign_in }: SignedIn
 async fn end_sign_in(
     State(rest): State<Rest>,
     SignedIn { user, .. }: SignedIn,
-    At(id): At<Uuid>,
-) -> Result<StatusCode, Refused> {
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
     rest.accounts.end(&user, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

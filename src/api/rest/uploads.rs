@@ -18,12 +18,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{At, Me, Refused, Rest};
+use super::{ApiError, CurrentUser, Rest};
 use crate::actors::room::Reject;
 use crate::api::http::HttpError;
+use crate::api::http::Path;
 use crate::api::operations::admission::Cost;
 use crate::api::operations::{self, Caller};
-use crate::api::uploads::{Incoming, Place, disposition, small_type};
+use crate::api::uploads::{Incoming, UploadPermit, disposition, small_type};
 use crate::ids::RoomId;
 use crate::storage::uploads::{Part, Upload, UploadError};
 
@@ -105,7 +106,7 @@ impl From<Upload> for UploadView {
     }
 }
 
-impl From<UploadError> for Refused {
+impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::Quota => HttpError::new(StatusCode::FORBIDDEN, "quota_exceeded", error.to_string()).into(),
@@ -123,7 +124,7 @@ impl From<UploadError> for Refused {
 #[utoipa::path(post, path = "/api/uploads", tag = "uploads", security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, body = UploadView)))]
-async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<Response, Refused> {
+async fn upload(State(rest): State<Rest>, CurrentUser(caller): CurrentUser, form: Form) -> Result<Response, ApiError> {
     let taken = async {
         rest.admit(&caller.user, Cost::CHANGE)?;
         rest.uploads.has_room(&caller.user).await?;
@@ -140,7 +141,11 @@ async fn upload(State(rest): State<Rest>, Me(caller): Me, form: Form) -> Result<
 /// A file
 #[utoipa::path(get, path = "/api/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 200, description = "the file", content_type = "application/octet-stream")))]
-async fn download(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<Response, Refused> {
+async fn download(
+    State(rest): State<Rest>,
+    CurrentUser(caller): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
     let upload = rest.visible(&caller, id).await?;
     // Browsers show what was read as an image, and nothing else.
     let inline = upload.pixels.is_some();
@@ -151,7 +156,11 @@ async fn download(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) ->
 #[utoipa::path(get, path = "/api/uploads/{id}/thumbnail", tag = "uploads", params(("id" = Uuid, Path)),
     security(("bearer" = [])),
     responses((status = 200, description = "PNG or JPEG", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg")))))]
-async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<Response, Refused> {
+async fn thumbnail(
+    State(rest): State<Rest>,
+    CurrentUser(caller): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
     let upload = rest.visible(&caller, id).await?;
     if !upload.thumbnail {
         return Err(absent());
@@ -162,7 +171,11 @@ async fn thumbnail(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -
 /// Remove one's own file
 #[utoipa::path(delete, path = "/api/uploads/{id}", tag = "uploads", params(("id" = Uuid, Path)),
     security(("bearer" = [])), responses((status = 204, description = "removed")))]
-async fn remove(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> Result<StatusCode, Refused> {
+async fn remove(
+    State(rest): State<Rest>,
+    CurrentUser(caller): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
     rest.admit(&caller.user, Cost::CHANGE)?;
     let upload = rest.uploads.get(id).await?.filter(|upload| upload.user == caller.user).ok_or_else(absent)?;
     rest.uploads.remove(&upload).await?;
@@ -171,7 +184,7 @@ async fn remove(State(rest): State<Rest>, Me(caller): Me, At(id): At<Uuid>) -> R
 
 impl Rest {
     /// A file that this caller may see. To everybody else it is as if there were none.
-    async fn visible(&self, caller: &Caller, id: Uuid) -> Result<Upload, Refused> {
+    async fn visible(&self, caller: &Caller, id: Uuid) -> Result<Upload, ApiError> {
         self.admit(&caller.user, Cost::QUESTION)?;
         let upload = self.uploads.get(id).await?.ok_or_else(absent)?;
         match self.handlers.require_member(caller, upload.chat).await {
@@ -188,7 +201,7 @@ impl Rest {
         part: Part,
         media_type: Option<String>,
         disposition: String,
-    ) -> Result<Response, Refused> {
+    ) -> Result<Response, ApiError> {
         let (size, stream) = self.uploads.read(upload, part).await?;
         let mut stream = stream.peekable();
         let media_type = match media_type {
@@ -220,9 +233,9 @@ impl Rest {
 struct Form(Multipart);
 
 impl axum::extract::FromRequest<Rest> for Form {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: axum::extract::Request, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request(request: axum::extract::Request, rest: &Rest) -> Result<Self, ApiError> {
         Multipart::from_request(request, rest).await.map(Self).map_err(|_| {
             let why = "the body is a form: say content-type: multipart/form-data, with a boundary";
             HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why).into()
@@ -232,7 +245,11 @@ impl axum::extract::FromRequest<Rest> for Form {
 
 impl Form {
     /// Reads `chat`, then `file`, which takes a place: only those who may write into the chat are given one.
-    async fn read(self, rest: &Rest, caller: &Caller) -> Result<(RoomId, String, Bytes, Option<Place>), Refused> {
+    async fn read(
+        self,
+        rest: &Rest,
+        caller: &Caller,
+    ) -> Result<(RoomId, String, Bytes, Option<UploadPermit>), ApiError> {
         let Self(mut form) = self;
         let mut chat = None;
         let begun = Instant::now();
@@ -265,7 +282,7 @@ impl Form {
 }
 
 /// Reads a field that began at this time.
-async fn whole(mut field: Field<'_>, most: usize, begun: Instant) -> Result<Bytes, Refused> {
+async fn whole(mut field: Field<'_>, most: usize, begun: Instant) -> Result<Bytes, ApiError> {
     let mut bytes = BytesMut::new();
     loop {
         let due = PIECE_DEADLINE + Duration::from_secs(bytes.len() as u64 / PACE);
@@ -280,7 +297,7 @@ async fn whole(mut field: Field<'_>, most: usize, begun: Instant) -> Result<Byte
     Ok(bytes.freeze())
 }
 
-async fn in_time<T>(time: Duration, piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Refused> {
+async fn in_time<T>(time: Duration, piece: impl Future<Output = Result<T, MultipartError>>) -> Result<T, ApiError> {
     match tokio::time::timeout(time, piece).await {
         Ok(Ok(piece)) => Ok(piece),
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -291,14 +308,14 @@ async fn in_time<T>(time: Duration, piece: impl Future<Output = Result<T, Multip
     }
 }
 
-fn bad(why: &str) -> Refused {
+fn bad(why: &str) -> ApiError {
     HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into()
 }
 
-fn absent() -> Refused {
+fn absent() -> ApiError {
     HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is no such file, or you are not in its chat").into()
 }
 
-fn too_slow() -> Refused {
+fn too_slow() -> ApiError {
     HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the file came too slowly: nothing happened").into()
 }

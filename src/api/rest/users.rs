@@ -9,8 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::WithIds;
-use super::{At, Body, Me, Refused, Rest};
+use super::{ApiError, Body, CurrentUser, Rest};
 use crate::api::http::HttpError;
+use crate::api::http::Path;
 use crate::api::operations::input::{Device, Presence, Whom};
 use crate::api::operations::view::{Done, PresencePage};
 use crate::ids::{DeviceId, UserId};
@@ -46,9 +47,9 @@ pub(super) struct DeviceFacts {
     responses((status = 200, body = PresencePage)))]
 async fn presence(
     State(rest): State<Rest>,
-    Me(me): Me,
+    CurrentUser(me): CurrentUser,
     WithIds(ids, Only {}): WithIds<Only>,
-) -> Result<Json<PresencePage>, Refused> {
+) -> Result<Json<PresencePage>, ApiError> {
     let bad = |why: String| HttpError::new(StatusCode::BAD_REQUEST, "bad_request", format!("ids: {why}"));
     let ids = ids.ok_or_else(|| bad("whose?".to_owned()))?;
     let users: Result<Vec<_>, _> = ids.iter().map(|id| UserId::new(id)).collect();
@@ -59,14 +60,22 @@ async fn presence(
 /// Block a user
 #[utoipa::path(put, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
     security(("bearer" = [])), responses((status = 200, body = Done)))]
-async fn block(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
+async fn block(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(user): Path<UserId>,
+) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.block(&me, Whom { user }, true).await?))
 }
 
 /// Take a block back
 #[utoipa::path(delete, path = "/api/users/{user}/block", tag = "users", params(("user" = UserId,)),
     security(("bearer" = [])), responses((status = 200, body = Done)))]
-async fn unblock(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> Result<Json<Done>, Refused> {
+async fn unblock(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(user): Path<UserId>,
+) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.block(&me, Whom { user }, false).await?))
 }
 
@@ -75,17 +84,21 @@ async fn unblock(State(rest): State<Rest>, Me(me): Me, At(user): At<UserId>) -> 
     request_body = DeviceFacts, security(("bearer" = [])), responses((status = 200, body = Done)))]
 async fn device(
     State(rest): State<Rest>,
-    Me(me): Me,
-    At(device): At<DeviceId>,
+    CurrentUser(me): CurrentUser,
+    Path(device): Path<DeviceId>,
     Body(DeviceFacts { platform, push_token }): Body<DeviceFacts>,
-) -> Result<Json<Done>, Refused> {
+) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: false }).await?))
 }
 
 /// Forget one
 #[utoipa::path(delete, path = "/api/users/me/devices/{device}", tag = "users", params(("device" = DeviceId,)),
     security(("bearer" = [])), responses((status = 200, body = Done)))]
-async fn forget_device(State(rest): State<Rest>, Me(me): Me, At(device): At<DeviceId>) -> Result<Json<Done>, Refused> {
+async fn forget_device(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(device): Path<DeviceId>,
+) -> Result<Json<Done>, ApiError> {
     let (platform, push_token) = (String::new(), String::new());
     Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: true }).await?))
 }

@@ -19,7 +19,7 @@ use super::{Connection, Session};
 use crate::actors::gateway::frames::Denial;
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::outbox::Outbox;
-use crate::api::auth::{TokenError, TokenOutcome, TokenSub, Verified};
+use crate::api::auth::{TokenError, TokenOutcome, TokenSub, VerifiedToken};
 use crate::api::failures::Kind;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::shape::read_object;
@@ -84,8 +84,8 @@ impl Session {
         }
     }
 
-    fn admit(&mut self, id: u32, request: &ConnectRequest, verified: Verified) {
-        let Verified { user, expires_at, info, subs, sign_in, issued_at } = verified;
+    fn admit(&mut self, id: u32, request: &ConnectRequest, verified: VerifiedToken) {
+        let VerifiedToken { user, expires_at, info, subs, sign_in, issued_at } = verified;
         if self.server.shutdown.is_draining() {
             return self.close(Disconnect::SHUTDOWN);
         }

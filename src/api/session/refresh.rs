@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::connect::VERSION;
 use super::push::seconds;
-use crate::api::auth::{Grant, TokenError, Verified};
+use crate::api::auth::{Grant, TokenError, VerifiedToken};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{RefreshResult, Reply, ReplyBody, SubRefreshRequest, SubRefreshResult};
 
@@ -23,7 +23,7 @@ impl Session {
         });
     }
 
-    fn refreshed(&mut self, id: u32, verified: &Verified) -> Result<(), TokenError> {
+    fn refreshed(&mut self, id: u32, verified: &VerifiedToken) -> Result<(), TokenError> {
         let Some(connection) = self.connection.clone() else { return Ok(()) };
         let mine = (!connection.user.is_anonymous()).then_some(&connection.user);
         if verified.user.as_ref() != mine {

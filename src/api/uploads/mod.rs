@@ -50,7 +50,7 @@ pub struct Uploads {
 }
 
 /// A place in the budget, until it is dropped.
-pub struct Place {
+pub struct UploadPermit {
     _of_user: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -98,7 +98,7 @@ impl Uploads {
 
     /// A place in the budget for this user's file: to be held while it is read and taken. Waits for one, behind other files
     /// of the same user first.
-    pub async fn admit(&self, user: &UserId) -> Option<Place> {
+    pub async fn admit(&self, user: &UserId) -> Option<UploadPermit> {
         let of_user = {
             let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
             if users.len() >= USERS {
@@ -108,7 +108,7 @@ impl Uploads {
         };
         let of_user = of_user.acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.budget).acquire_owned().await.ok()?;
-        Some(Place { _of_user: of_user, _of_all: of_all })
+        Some(UploadPermit { _of_user: of_user, _of_all: of_all })
     }
 
     /// Whether the user's quota is used up: asked before anything is read.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::reader::{Message, ReadError, Reader};
+use super::reader::{ClientMessage, ReadError, Reader};
 use super::writer::Writer;
 use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;
@@ -140,13 +140,13 @@ impl Driver {
         let mut progress = false;
         while self.session.wants_frames() {
             match self.reader.next() {
-                Ok(Some(Message::Data(payload))) => self.session.frame(payload, now),
-                Ok(Some(Message::Ping(payload))) => {
+                Ok(Some(ClientMessage::Data(payload))) => self.session.frame(payload, now),
+                Ok(Some(ClientMessage::Ping(payload))) => {
                     self.writer.pong(payload);
                     self.session.control(now);
                 }
-                Ok(Some(Message::Pong)) => self.session.control(now),
-                Ok(Some(Message::Close)) => return Err(End::ByClient),
+                Ok(Some(ClientMessage::Pong)) => self.session.control(now),
+                Ok(Some(ClientMessage::Close)) => return Err(End::ByClient),
                 Ok(None) => match self.fill(cx) {
                     Poll::Ready(Ok(0)) => return Err(End::Lost),
                     Poll::Ready(Ok(_)) => continue,

@@ -10,7 +10,7 @@ const MASKED: u8 = 0x80;
 
 /// What a client sent.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Message<'a> {
+pub(super) enum ClientMessage<'a> {
     /// A whole text or binary message.
     Data(&'a [u8]),
     /// A ping, to be answered with its payload.
@@ -89,7 +89,7 @@ impl Reader {
     }
 
     /// The next message, if it is there. After an error, the connection must end.
-    pub fn next(&mut self) -> Result<Option<Message<'_>>, ReadError> {
+    pub fn next(&mut self) -> Result<Option<ClientMessage<'_>>, ReadError> {
         loop {
             if !self.fragmented && !self.fragments.is_empty() {
                 // Handed out with the call before.
@@ -113,14 +113,14 @@ impl Reader {
                 }
             }
             return Ok(Some(match (header.opcode, header.is_final) {
-                (1 | 2, true) => Message::Data(&self.buffer[payload]),
+                (1 | 2, true) => ClientMessage::Data(&self.buffer[payload]),
                 (0, is_final) => {
                     self.fragments.extend_from_slice(&self.buffer[payload]);
                     if !is_final {
                         continue;
                     }
                     self.fragmented = false;
-                    Message::Data(&self.fragments)
+                    ClientMessage::Data(&self.fragments)
                 }
                 (opcode @ (1 | 2), false) => {
                     self.fragmented = true;
@@ -130,10 +130,10 @@ impl Reader {
                 }
                 (8, _) => {
                     check_close(&self.buffer[payload])?;
-                    Message::Close
+                    ClientMessage::Close
                 }
-                (9, _) => Message::Ping(&self.buffer[payload]),
-                _ => Message::Pong,
+                (9, _) => ClientMessage::Ping(&self.buffer[payload]),
+                _ => ClientMessage::Pong,
             }));
         }
     }
@@ -267,12 +267,12 @@ pub(super) mod tests {
         Reader::new(1_000, Vec::new())
     }
 
-    fn owned(message: &Message<'_>) -> (u8, Vec<u8>) {
+    fn owned(message: &ClientMessage<'_>) -> (u8, Vec<u8>) {
         match message {
-            Message::Data(data) => (1, data.to_vec()),
-            Message::Ping(data) => (9, data.to_vec()),
-            Message::Pong => (10, Vec::new()),
-            Message::Close => (8, Vec::new()),
+            ClientMessage::Data(data) => (1, data.to_vec()),
+            ClientMessage::Ping(data) => (9, data.to_vec()),
+            ClientMessage::Pong => (10, Vec::new()),
+            ClientMessage::Close => (8, Vec::new()),
         }
     }
 

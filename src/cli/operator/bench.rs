@@ -20,7 +20,7 @@ use kervan::env::Env;
 use kervan::health::Health;
 use kervan::ids::{RoomId, UserId};
 use kervan::metrics::Metrics;
-use kervan::server::{Engine, Given};
+use kervan::server::{Deps, Engine};
 use kervan::shutdown::Shutdown;
 use serde_json::{Value, json};
 
@@ -143,8 +143,8 @@ async fn measure(dir: &Path, at: impl Fn(usize)) -> anyhow::Result<Figures> {
     config.data.dir = dir.to_owned();
     let (env, metrics, shutdown) = (Env::system(), Arc::new(Metrics::new()), Shutdown::new());
     let health = Health::new(shutdown.clone());
-    let given = Given { config: Arc::new(config), env: env.clone(), health, metrics: Arc::clone(&metrics), shutdown };
-    let engine = Engine::start(given).await?;
+    let deps = Deps { config: Arc::new(config), env: env.clone(), health, metrics: Arc::clone(&metrics), shutdown };
+    let engine = Engine::start(deps).await?;
     let options = Options { rates: Rates::unbounded(), ..Options::default() };
     let handlers = Arc::new(Handlers::new(Arc::clone(engine.node()), options, Arc::new(|_| true)));
     at(2);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::outbox::Outbox;
 use crate::api::admin::log::LogRing;
-use crate::api::admin::{Admin, Given, routes};
+use crate::api::admin::{Admin, Deps, routes};
 use crate::api::http::{Listener, Options};
 use crate::api::operations::{Caller, Handlers, Options as HandlerOptions};
 use crate::config::{self, Loaded, Sources};
@@ -52,7 +52,7 @@ impl Rig {
         let (stop, metrics) = (Shutdown::new(), Arc::new(Metrics::new()));
         let health = Health::new(Shutdown::new());
         let config = Arc::new(loaded.config.clone());
-        let given = Given {
+        let deps = Deps {
             loaded,
             key: KEY.to_owned(),
             env: Env::system(),
@@ -60,14 +60,14 @@ impl Rig {
             metrics: Arc::clone(&metrics),
             log: Arc::new(LogRing::new(Env::system().clock)),
         };
-        let admin = Arc::new(Admin::new(given));
+        let admin = Arc::new(Admin::new(deps));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.address();
         let options = Options::admin(&config.limits);
         tokio::spawn(listener.serve(routes(Arc::clone(&admin)), options, Arc::clone(&metrics), stop.clone()));
         let early = ask(address, "GET", "/admin/actors", &[("host", "localhost"), bearer()], "").await;
-        let given = server::Given { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
-        let engine = Engine::start(given).await.unwrap();
+        let deps = server::Deps { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
+        let engine = Engine::start(deps).await.unwrap();
         admin.open(engine.live());
         let handlers = Handlers::new(Arc::clone(engine.node()), HandlerOptions::default(), Arc::new(|_| false));
         Self { engine, address, dir, handlers, early, stop }

@@ -31,7 +31,7 @@ impl Bench {
         Self { verifier: Verifier::new(options, clock.clone()).unwrap(), clock }
     }
 
-    async fn connection(&self, token: &str) -> Result<Verified, TokenError> {
+    async fn connection(&self, token: &str) -> Result<VerifiedToken, TokenError> {
         self.verifier.connection(token).await
     }
 }

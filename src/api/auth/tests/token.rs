@@ -31,7 +31,7 @@ async fn every_algorithm_is_taken_with_its_own_key() {
     let bench = Bench::new(all_keys());
     let user = Some(UserId::new("alice").unwrap());
     let expires_at = Some(Timestamp((NOW + 3600) * 1000));
-    let verified = Verified { user, expires_at, ..Verified::default() };
+    let verified = VerifiedToken { user, expires_at, ..VerifiedToken::default() };
     assert_eq!(bench.connection(&hs256(&alice())).await, Ok(verified.clone()));
     for pair in [Pair::rsa(), Pair::ec(), Pair::ed()] {
         assert_eq!(bench.connection(&pair.sign(None, &alice())).await, Ok(verified.clone()), "{:?}", pair.algorithm);
@@ -43,7 +43,7 @@ async fn no_token_is_anonymous_only_where_that_is_allowed() {
     refused(secret(), "", TokenError::Missing).await;
     assert_eq!(TokenError::Missing.on_connect(), TokenOutcome::Error(ErrorCode::UNAUTHORIZED));
     let open = Bench::new(AuthOptions { anonymous: true, ..secret() });
-    assert_eq!(open.connection("").await, Ok(Verified::default()));
+    assert_eq!(open.connection("").await, Ok(VerifiedToken::default()));
     // Given and bad: refused although none was needed.
     assert_eq!(open.connection("x").await, Err(TokenError::Malformed));
 }
@@ -52,7 +52,7 @@ async fn no_token_is_anonymous_only_where_that_is_allowed() {
 async fn a_token_without_a_sub_is_an_anonymous_user() {
     let bench = Bench::new(secret());
     for claims in [json!({}), json!({"sub": ""}), json!({"sub": null})] {
-        assert_eq!(bench.connection(&hs256(&claims)).await, Ok(Verified::default()), "{claims}");
+        assert_eq!(bench.connection(&hs256(&claims)).await, Ok(VerifiedToken::default()), "{claims}");
     }
 }
 

@@ -164,7 +164,7 @@ pub struct Unsubscribe {
 
 /// How to close.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Farewell {
+pub struct DisconnectCode {
     /// 3000 to 4999: up to 3499 and from 4000 to 4499 SDKs come back. 0: 3503. 3000: without a code, as if the network
     /// had gone.
     #[serde(default, deserialize_with = "nullable")]
@@ -185,7 +185,7 @@ pub struct Disconnect {
     pub whitelist: Vec<String>,
     /// How.
     #[serde(default, deserialize_with = "object")]
-    pub disconnect: Option<Farewell>,
+    pub disconnect: Option<DisconnectCode>,
 }
 
 /// See the route.

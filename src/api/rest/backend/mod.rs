@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 use self::input::Command;
 use self::output::{Answer, Batched, Outcome, Plain};
 use super::extract::{address, body_refused};
-use super::{Refused, Rest};
+use super::{ApiError, Rest};
 use crate::api::failures::Kind;
 use crate::api::http::HttpError;
 use crate::api::operations;
@@ -55,9 +55,9 @@ const MOST: usize = 1_000;
 struct Many(Bytes);
 
 impl FromRequest<Rest> for Many {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, ApiError> {
         let shown = key(request.headers());
         if !rest.config.api.key.as_ref().zip(shown).is_some_and(|(key, shown)| key.is(shown)) {
             if shown.is_some() {
@@ -76,9 +76,9 @@ impl FromRequest<Rest> for Many {
 struct Order<T>(T);
 
 impl<T: DeserializeOwned> FromRequest<Rest> for Order<T> {
-    type Rejection = Refused;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Refused> {
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, ApiError> {
         let Many(bytes) = Many::from_request(request, rest).await?;
         Ok(Self(parse(&bytes)?))
     }
@@ -168,7 +168,7 @@ calls! {
 /// Many calls in one request
 #[utoipa::path(post, path = "/api/batch", tag = "server", security(("api_key" = [])),
     request_body = input::Batch, responses((status = 200, body = output::Replies)))]
-async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<output::Replies>, Refused> {
+async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<output::Replies>, ApiError> {
     let input::Batch { commands, parallel } = read_object(&asked).map_err(|why| no_call(&why))?;
     bounded(commands.len())?;
     let replies = commands.iter().map(|command| rest.carry_out(one_of(command)));
@@ -180,7 +180,7 @@ async fn batch(State(rest): State<Rest>, Many(asked): Many) -> Result<Json<outpu
 /// A call by its name, or many: one JSON object after the other, answered a line each
 #[utoipa::path(post, path = "/api", tag = "server", security(("api_key" = [])),
     request_body = input::Line, responses((status = 200, body = output::LineAnswer)))]
-async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, Refused> {
+async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, ApiError> {
     let calls = serde_json::Deserializer::from_slice(&asked).into_iter::<Object<input::Line>>();
     let calls = calls.take(MOST + 1).collect::<Result<Vec<_>, _>>().map_err(|why| no_call(&why))?;
     if calls.is_empty() {
@@ -223,14 +223,14 @@ async fn in_turn<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec
     done
 }
 
-fn bounded(calls: usize) -> Result<(), Refused> {
+fn bounded(calls: usize) -> Result<(), ApiError> {
     if calls > MOST {
         return Err(operations::Error::TooMany { what: "commands", max: MOST }.into());
     }
     Ok(())
 }
 
-fn no_call(why: &serde_json::Error) -> Refused {
+fn no_call(why: &serde_json::Error) -> ApiError {
     operations::Error::BadRequest(why.to_string()).into()
 }
 

@@ -208,7 +208,7 @@ pub enum Batched {
     /// Its result.
     Result(Outcome),
     /// Why there is none.
-    Refused {
+    ApiError {
         /// The error.
         error: Refusal,
     },
@@ -216,7 +216,7 @@ pub enum Batched {
 
 impl From<Error> for Batched {
     fn from(error: Error) -> Self {
-        Self::Refused { error: error.into() }
+        Self::ApiError { error: error.into() }
     }
 }
 

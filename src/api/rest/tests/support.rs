@@ -14,7 +14,7 @@ use crate::env::{Env, SystemClock};
 use crate::health::Health;
 use crate::ids::UserId;
 use crate::metrics::Metrics;
-use crate::server::{Engine, Given};
+use crate::server::{Deps, Engine};
 use crate::shutdown::Shutdown;
 
 /// The secret of the tests' tokens.
@@ -70,14 +70,14 @@ impl Rig {
         change(&mut config);
         let (config, shutdown, metrics) = (Arc::new(config), Shutdown::new(), Arc::new(Metrics::new()));
         let health = Health::new(shutdown.clone());
-        let given = Given {
+        let deps = Deps {
             config: Arc::clone(&config),
             env: Env::system(),
             health: health.clone(),
             metrics: Arc::clone(&metrics),
             shutdown: shutdown.clone(),
         };
-        let engine = Engine::start(given).await.unwrap();
+        let engine = Engine::start(deps).await.unwrap();
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.address(), Shutdown::new());
         let router = http::public(health, Arc::clone(&metrics)).merge(engine.routes());
