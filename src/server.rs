@@ -36,11 +36,11 @@ use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, AccountRows};
 use crate::storage::aside::SqliteAside;
 use crate::storage::backup::{self, BackupError, Manifest};
-use crate::storage::journal::embedded::{self, EmbeddedJournal, OpenReport};
+use crate::storage::journal::embedded::{self, EmbeddedJournal, Maintenance, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
+use crate::storage::retention::{self, Retention};
 use crate::storage::store::sql::{SqlStore, url_of};
 use crate::storage::store::{Store, StoreError};
-use crate::storage::upkeep::{self, Upkeep};
 use crate::storage::uploads::{Objects, UploadRows};
 
 /// The folder of the journal in the data folder.
@@ -81,7 +81,7 @@ pub struct Engine {
     goodbye: JoinHandle<()>,
     watcher: JoinHandle<()>,
     trimmer: JoinHandle<()>,
-    upkeep: Arc<Upkeep>,
+    retention: Arc<Retention>,
     /// What was found in the journal.
     pub opened: OpenReport,
 }
@@ -151,14 +151,14 @@ impl Engine {
             ms = opened.duration.as_millis(),
             "the journal is open"
         );
-        let journal = Arc::new(journal);
+        let maintenance = journal.maintenance();
         let store = open_store(&config).await?;
-        upkeep::same_journal(&*store, journal.id()).await?;
+        retention::same_journal(&*store, maintenance.id()).await?;
         let slot: Arc<OnceLock<Weak<Hub>>> = Arc::default();
         let hub_of_node = Arc::clone(&slot);
         let parts = node::Parts {
             env: env.clone(),
-            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+            journal: Arc::new(journal),
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             health: health.clone(),
@@ -191,16 +191,16 @@ impl Engine {
         let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);
         let accounts = open_accounts(&config, rows, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
-        let options = session::Options::new(&config, History::of(journal.id()));
+        let options = session::Options::new(&config, History::of(maintenance.id()));
         let clocks = env.clone();
         let spread = config.server.shutdown_grace / 10;
         let goodbye = tokio::spawn(say_goodbye(Arc::clone(&hub), shutdown.clone(), spread));
         let sessions = Server::new(Arc::clone(&hub), verifier, methods, env, metrics, options, shutdown);
-        look(&node, &journal, &checks).await;
-        let upkeep = Arc::new(upkeep_of(&config, Arc::clone(&journal), store, clocks));
-        upkeep.remember().await?;
-        let watcher = tokio::spawn(watch(Arc::clone(&node), journal, checks, Arc::clone(&upkeep)));
-        let trimmer = tokio::spawn(trim(Arc::clone(&upkeep)));
+        look(&node, &maintenance, &checks).await;
+        let retention = Arc::new(retention_of(&config, maintenance.clone(), store, clocks));
+        retention.remember().await?;
+        let watcher = tokio::spawn(watch(Arc::clone(&node), maintenance, checks, Arc::clone(&retention)));
+        let trimmer = tokio::spawn(trim(Arc::clone(&retention)));
         let sessions = Arc::new(sessions);
         let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
         let sweeper = tokio::spawn(sweep(Arc::clone(&uploads), aside.clone(), sessions.clock()));
@@ -219,7 +219,7 @@ impl Engine {
             goodbye,
             watcher,
             trimmer,
-            upkeep,
+            retention,
             opened,
         })
     }
@@ -277,7 +277,7 @@ impl Engine {
         Live {
             node: Arc::clone(&self.node),
             hub: Arc::clone(&self.hub),
-            upkeep: Arc::clone(&self.upkeep),
+            retention: Arc::clone(&self.retention),
             accounts: Arc::clone(&self.accounts),
             history: self.history(),
             handlers: Arc::clone(self.handlers()),
@@ -286,8 +286,8 @@ impl Engine {
 
     /// Backups and trimming.
     #[must_use]
-    pub fn upkeep(&self) -> &Arc<Upkeep> {
-        &self.upkeep
+    pub fn retention(&self) -> &Arc<Retention> {
+        &self.retention
     }
 
     /// After the sockets are gone: what was taken is answered and stored, the journal is flushed, everything stops.
@@ -314,9 +314,9 @@ impl Engine {
 pub async fn backup_at_rest(config: &Config, to: &Path) -> Result<Manifest, AtRestError> {
     let env = Env::system();
     let (journal, _) = open_journal(config, &env, &Arc::new(Metrics::new())).await?;
-    let (journal, store) = (Arc::new(journal), open_store(config).await?);
-    upkeep::same_journal(&*store, journal.id()).await.map_err(StartError::Store)?;
-    let done = upkeep_of(config, Arc::clone(&journal), Arc::clone(&store), env).backup(to).await;
+    let (maintenance, store) = (journal.maintenance(), open_store(config).await?);
+    retention::same_journal(&*store, maintenance.id()).await.map_err(StartError::Store)?;
+    let done = retention_of(config, maintenance, Arc::clone(&store), env).backup(to).await;
     journal.close().await.map_err(BackupError::Journal)?;
     store.close().await;
     Ok(done?)
@@ -333,17 +333,17 @@ pub enum AtRestError {
     Backup(#[from] BackupError),
 }
 
-fn upkeep_of(config: &Config, journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env) -> Upkeep {
-    let retention = config.data.journal_retention;
-    Upkeep::new(journal, store, env, (!retention.is_zero()).then_some(retention))
+fn retention_of(config: &Config, journal: Maintenance, store: Arc<dyn Store>, env: Env) -> Retention {
+    let keep = config.data.journal_retention;
+    Retention::new(journal, store, env, (!keep.is_zero()).then_some(keep))
 }
 
 /// Trims the journal now and then: what a backup covers grows old by itself.
-async fn trim(upkeep: Arc<Upkeep>) {
+async fn trim(retention: Arc<Retention>) {
     let mut ticks = tokio::time::interval(TRIM_EVERY);
     loop {
         ticks.tick().await;
-        if let Err(error) = upkeep.trim().await {
+        if let Err(error) = retention.trim().await {
             tracing::warn!(%error, "the journal could not be trimmed; the next try is in a minute");
         }
     }
@@ -470,17 +470,17 @@ struct Checks {
 }
 
 /// Keeps health and gauges up to date, once a second.
-async fn watch(node: Arc<Node>, journal: Arc<EmbeddedJournal>, checks: Checks, upkeep: Arc<Upkeep>) {
+async fn watch(node: Arc<Node>, journal: Maintenance, checks: Checks, retention: Arc<Retention>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
         look(&node, &journal, &checks).await;
-        let taken = upkeep.last_backup().map_or(0, |at| at.0 / 1_000);
+        let taken = retention.last_backup().map_or(0, |at| at.0 / 1_000);
         node.context().metrics.backup_last_seconds.set(i64::try_from(taken).unwrap_or(i64::MAX));
     }
 }
 
-async fn look(node: &Node, journal: &EmbeddedJournal, checks: &Checks) {
+async fn look(node: &Node, journal: &Maintenance, checks: &Checks) {
     match journal.failure() {
         None => checks.journal.up(),
         Some(why) => checks.journal.down(why),

@@ -92,7 +92,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
             return Ok(ExitCode::from(code));
         }
     };
-    backups.open(Arc::clone(engine.upkeep()));
+    backups.open(Arc::clone(engine.retention()));
     operators.open(engine.live());
     if let Some(telemetry) = telemetry {
         telemetry.follow(&engine.node().context().trails);

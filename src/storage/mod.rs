@@ -7,6 +7,6 @@ pub mod backup;
 pub mod disk;
 pub mod journal;
 pub mod lock;
+pub mod retention;
 pub mod store;
-pub mod upkeep;
 pub mod uploads;

@@ -63,29 +63,37 @@ pub struct Context {
 }
 
 impl Context {
-    /// Appends to the journal, and counts what came of it.
-    pub(super) async fn append(&self, partition: Partition, records: Vec<Bytes>) -> Result<Appended, AppendError> {
+    /// Enqueues records in the journal, and counts what comes of it. `done` is called on the journal's thread.
+    pub(super) fn enqueue(
+        self: &Arc<Self>,
+        partition: Partition,
+        records: Vec<Bytes>,
+        done: impl FnOnce(Result<Appended, AppendError>) + Send + 'static,
+    ) {
         let (begun, count) = (Instant::now(), records.len() as u64);
         let bytes = records.iter().map(|record| record.len() as u64).sum();
         let followed = self.trails.among(&records);
-        let report = self.journal.append(partition, records).await;
-        match &report {
-            Ok(_) => {
-                self.trails.appended(&followed);
-                self.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
-                self.metrics.appended_records.inc_by(count);
-                self.metrics.appended_bytes.inc_by(bytes);
+        let context = Arc::clone(self);
+        let count_and_tell = move |report: Result<Appended, AppendError>| {
+            match &report {
+                Ok(_) => {
+                    context.trails.appended(&followed);
+                    context.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+                    context.metrics.appended_records.inc_by(count);
+                    context.metrics.appended_bytes.inc_by(bytes);
+                }
+                Err(error) => {
+                    let reason = match error {
+                        AppendError::Refused(_) => "refused",
+                        AppendError::Unknown(_) => "unknown",
+                        AppendError::Closed(_) => "closed",
+                    };
+                    context.metrics.append_errors.get_or_create_owned(&Reason { reason }).inc();
+                }
             }
-            Err(error) => {
-                let reason = match error {
-                    AppendError::Refused(_) => "refused",
-                    AppendError::Unknown(_) => "unknown",
-                    AppendError::Closed(_) => "closed",
-                };
-                self.metrics.append_errors.get_or_create_owned(&Reason { reason }).inc();
-            }
-        }
-        report
+            done(report);
+        };
+        self.journal.enqueue(partition, records, Box::new(count_and_tell));
     }
 
     /// Counts a decision.

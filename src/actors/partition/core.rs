@@ -1,11 +1,11 @@
 //! The pure core of a partition's owner: what to append, what to read, whom to hand what. No tokio, no clock, no I/O.
 //!
-//! It is driven by inputs (a command, a delivery report, records that were read, an entity that was loaded, a tick) and
-//! answers with [`Action`]s for the shell to carry out. A record goes: queue -> append -> verified prefix -> entity.
+//! It is driven by inputs (a command, a delivery report, what the partition's tail told, an entity that was loaded, a tick)
+//! and answers with [`Action`]s for the shell to carry out. A record goes: queue -> append -> verified prefix -> entity.
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | commands to appends, reads to verified records |
+//! | here | commands to appends, reports and the tail to verified records |
 //! | `action` | what the shell is asked to do |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
 
@@ -71,10 +71,11 @@ pub struct Core<H> {
     queue: VecDeque<Queued>,
     inflight: Option<(Ticket, Vec<Queued>)>,
     next_ticket: u64,
-    /// The next offset to read or to take from an own delivery report.
+    /// The next offset to take, from the tail or from an own delivery report.
     next: Offset,
-    reading: Option<Ticket>,
     visible: Offset,
+    /// How often the partition had lost records when this core heard of it last.
+    losses: u64,
     verified: VerifiedPrefix,
     clock: FoldClock,
     /// Read, but not verified yet.
@@ -90,7 +91,8 @@ pub struct Core<H> {
 }
 
 impl<H> Core<H> {
-    /// A core that goes on at the store's watermark: everything below `start` is verified, folded and stored.
+    /// A core that goes on at the store's watermark: everything below `start` is verified, folded and stored. Its tail begins
+    /// there, too.
     #[must_use]
     pub fn new(partition: Partition, start: Offset, clock: FoldClock, options: Options) -> Self {
         Self {
@@ -101,8 +103,8 @@ impl<H> Core<H> {
             inflight: None,
             next_ticket: 0,
             next: start,
-            reading: None,
             visible: start,
+            losses: 0,
             clock,
             pending: VecDeque::new(),
             waiting: HashMap::new(),
@@ -135,12 +137,6 @@ impl<H> Core<H> {
     #[must_use]
     pub fn fold_time(&self) -> Timestamp {
         self.clock.last()
-    }
-
-    /// Whether nothing is queued, in flight, or read but not dispatched.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && self.inflight.is_none() && self.pending.is_empty() && self.next >= self.visible
     }
 
     /// A command from a gateway. It is appended once its entity is resident, so that a room whose state can't be had is
@@ -238,8 +234,8 @@ impl<H> Core<H> {
             Ok(report) => self.delivered(report, batch, now, out),
             Err(AppendError::Unknown(_)) => {
                 let give_up = Timestamp(now.0 + self.options.unknown_after_ms);
+                // If it is written all the same, the tail tells.
                 self.unknown.extend(batch.iter().map(|queued| (give_up, command_key(&queued.envelope))));
-                self.read(out);
             }
             Err(AppendError::Refused(_) | AppendError::Closed(_)) => {
                 // Whatever waits behind the refused ones goes with them: a device's later message must not overtake.
@@ -253,9 +249,10 @@ impl<H> Core<H> {
     }
 
     fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action<H>>) {
+        self.hears_of_losses(report.losses, out);
         self.verified.delivered(&report);
         self.visible = self.visible.max(report.end);
-        if report.first == self.next {
+        if report.is_dense && report.first == self.next {
             // Nothing stands between what was folded and this batch: no need to read it back.
             let records = batch.into_iter().zip(report.first.0..).map(|(queued, offset)| {
                 let stored = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
@@ -263,9 +260,11 @@ impl<H> Core<H> {
             });
             self.pending.extend(records);
             self.next = report.end;
+        } else if self.next < report.end {
+            // Others stand before it or inside it, or what the tail told is still on its way: the tail tells all of it.
+            out.push(Action::Seek { from: self.next });
         }
         self.dispatch(now, out);
-        self.read(out);
     }
 
     fn refuse(&mut self, queued: &Queued, out: &mut Vec<Action<H>>) {
@@ -278,59 +277,69 @@ impl<H> Core<H> {
         Answer::Unavailable { retry_after_ms: self.options.retry_after_ms }
     }
 
-    /// The journal's readable end moved.
-    pub fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
-        if self.halted {
+    /// The tail told these records, when the readable end was `end` and the partition had lost records `losses` times.
+    pub fn told(
+        &mut self,
+        records: Vec<StoredRecord>,
+        end: Offset,
+        losses: u64,
+        now: Timestamp,
+        out: &mut Vec<Action<H>>,
+    ) {
+        // What was read before a loss that this core knows of may be what was lost.
+        if self.halted || losses < self.losses {
             return;
         }
+        self.hears_of_losses(losses, out);
+        for record in records {
+            // Own records came with their report: they are passed over unread.
+            if record.offset == self.next {
+                self.next = record.offset.next();
+                self.pending.push_back((record, None));
+            }
+        }
+        self.sees(end, now, out);
+    }
+
+    /// The journal's readable end is here.
+    fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
         self.visible = self.visible.max(end);
         self.verified.sees(end);
         self.dispatch(now, out);
-        self.read(out);
     }
 
-    /// The journal lost records that nobody had confirmed: forget what was read of them.
-    pub fn truncated(&mut self, end: Offset, out: &mut Vec<Action<H>>) {
-        if self.halted {
+    /// The tail told that the journal lost records: forgets what it had told of them. If one of them had been confirmed,
+    /// what was answered may be gone, and that is for an operator.
+    pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action<H>>) {
+        if end < self.verified.end() {
+            let (partition, verified) = (self.partition, self.verified.end());
+            self.halt(format!("partition {partition} ends at {end}, and was confirmed up to {verified}"), out);
+        }
+        if self.halted || losses <= self.losses {
             return;
         }
+        self.losses = losses;
         self.verified.truncated(end);
+        self.forget_from(end);
+    }
+
+    /// A report, or a batch, knows of losses that were not told yet: anything beyond the verified prefix may be what was
+    /// lost, and is to be told again.
+    fn hears_of_losses(&mut self, losses: u64, out: &mut Vec<Action<H>>) {
+        if losses > self.losses {
+            self.losses = losses;
+            self.forget_from(self.verified.end());
+            out.push(Action::Seek { from: self.next });
+        }
+    }
+
+    fn forget_from(&mut self, end: Offset) {
         let keep = end.max(self.verified.end());
         self.visible = keep;
         while self.pending.back().is_some_and(|(record, _)| record.offset >= keep) {
             self.pending.pop_back();
         }
         self.next = self.next.min(keep);
-        // What an earlier read brings was perhaps lost since.
-        self.reading = None;
-        self.read(out);
-    }
-
-    fn read(&mut self, out: &mut Vec<Action<H>>) {
-        if !self.halted && self.reading.is_none() && self.next < self.visible {
-            let ticket = self.ticket();
-            self.reading = Some(ticket);
-            out.push(Action::Read { ticket, from: self.next });
-        }
-    }
-
-    /// What a read brought. If that is nothing, the next [`Self::sees`] or [`Self::tick`] asks again.
-    pub fn records(&mut self, ticket: Ticket, records: Vec<StoredRecord>, now: Timestamp, out: &mut Vec<Action<H>>) {
-        if self.halted || self.reading != Some(ticket) {
-            return;
-        }
-        self.reading = None;
-        let nothing = records.is_empty();
-        for record in records {
-            if record.offset == self.next {
-                self.next = record.offset.next();
-                self.pending.push_back((record, None));
-            }
-        }
-        self.dispatch(now, out);
-        if !nothing {
-            self.read(out);
-        }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -393,7 +402,6 @@ impl<H> Core<H> {
     fn stop(&mut self, out: &mut Vec<Action<H>>) {
         self.halted = true;
         self.inflight = None;
-        self.reading = None;
         self.unknown.clear();
         for queued in std::mem::take(&mut self.queue) {
             self.refuse(&queued, out);
@@ -444,7 +452,6 @@ impl<H> Core<H> {
             }
         }
         self.pump(out);
-        self.read(out);
         self.passivate(now, stored, self.options.idle_ms, out);
     }
 

@@ -1,7 +1,7 @@
 //! What a partition is told: by gateways, by its supervisor, by operators, and by itself when something is done.
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::core::Ticket;
 use super::entity_actor::Held;
@@ -12,7 +12,10 @@ use crate::actors::chain::Chain;
 use crate::actors::fold::Entity;
 use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
 use crate::ids::{Offset, Timestamp};
-use crate::storage::journal::{AppendError, Appended, ReadError, StoredRecord};
+use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};
+
+/// A tail's turn to tell something: there is one, so that one batch of a partition waits at most.
+pub type Turn = OwnedSemaphorePermit;
 
 /// What a partition is told.
 pub enum PartitionMessage {
@@ -50,8 +53,8 @@ pub enum PartitionMessage {
     },
     /// The report on an append.
     Appended(Ticket, Result<Appended, AppendError>),
-    /// What a read brought.
-    Read(Ticket, Result<Vec<StoredRecord>, ReadError>),
+    /// What the partition's tail told. It tells nothing more before its turn is dropped.
+    Told(Result<Tailed, ReadError>, Turn),
     /// What a load brought.
     Loaded(Entity, Option<(Box<Hydrated>, Share)>),
     /// Once a second.

@@ -10,6 +10,7 @@ pub mod context;
 pub mod core;
 pub mod entity;
 pub mod entity_actor;
+mod follow;
 pub mod hydrate;
 pub mod item;
 pub mod listeners;

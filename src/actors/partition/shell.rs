@@ -12,6 +12,7 @@ use super::context::Context;
 use super::core::{Action, Core};
 use super::entity::EntityCore;
 use super::entity_actor::{Held, Message, Resident, ResidentRef, Ties, refuse};
+use super::follow::Following;
 use super::hydrate;
 use super::listeners::ListenerTable;
 use super::memory::{RESIDENT_BYTES, Share};
@@ -24,11 +25,8 @@ use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
 use crate::actors::inspect::{State, Vitals};
 use crate::actors::trace::Stage;
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::storage::journal::Tailed;
 
-/// Bytes of one read of the journal.
-const READ_BYTES: usize = 1024 * 1024;
-/// The same of what is folded anew, which may make a room of each record: it is looked often how much memory is left.
-const REPLAY_BYTES: usize = 128 * 1024;
 /// How long a failed load waits before the next try.
 const RETRY: Duration = Duration::from_millis(200);
 /// Head announcements after the last event of an entity, one each tick.
@@ -65,8 +63,7 @@ pub struct PartitionState {
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
     loaded: HashMap<Entity, (Box<EntityCore>, Share)>,
-    /// What lies below was there at the start, and is folded anew.
-    replay_to: Offset,
+    following: Following,
     listeners: Arc<ListenerTable>,
     hot: HashMap<Entity, u8>,
     deaths: HashMap<Entity, (Offset, u32)>,
@@ -89,25 +86,20 @@ impl Actor for PartitionActor {
         listeners.forget_empty();
         let core = Core::new(partition, watermark, FoldClock::new(time), context.options.clone());
         let vitals = context.directory.begin(partition);
-        let mut state = PartitionState {
+        let following = Following::start(&*context.journal, partition, watermark, myself);
+        Ok(PartitionState {
             vitals,
             ties: Ties { context, partition, progress, budget },
             core,
             residents: HashMap::new(),
             names: HashMap::new(),
             loaded: HashMap::new(),
-            replay_to: Offset::ZERO,
+            following,
             listeners,
             hot: HashMap::new(),
             deaths: HashMap::new(),
             actions: Vec::new(),
-        };
-        let end = state.ties.context.journal.bounds(partition).end;
-        state.replay_to = end;
-        let now = state.now();
-        state.core.sees(end, now, &mut state.actions);
-        state.carry_out(&myself).await?;
-        Ok(state)
+        })
     }
 
     async fn handle(
@@ -125,14 +117,20 @@ impl Actor for PartitionActor {
             PartitionMessage::Ephemeral { stream, event } => state.ephemeral(&stream, &event),
             PartitionMessage::Unlisten { entity, node, request } => state.listeners.remove(&entity, node, request),
             PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
-            PartitionMessage::Read(ticket, Ok(records)) => state.core.records(ticket, records, now, out),
-            PartitionMessage::Read(ticket, Err(error)) if error.is_transient() => {
-                // As if there had been nothing: the next tick asks again, once a second.
+            PartitionMessage::Told(Ok(Tailed::Batch { records, end, losses }), turn) => {
+                state.core.told(records, end, losses, now, out);
+                // Each record that is folded anew may make a room: the store catches up meanwhile, and lets some go.
+                if state.following.replays(state.core.next()) && state.ties.context.memory.excess() > 0 {
+                    state.following.keep(turn);
+                }
+            }
+            PartitionMessage::Told(Ok(Tailed::Truncated { end, losses }), _) => state.core.truncated(end, losses, out),
+            PartitionMessage::Told(Err(error), turn) if error.is_transient() => {
                 warn!(partition = %state.ties.partition, %error, "reading the journal failed; it is tried again");
                 state.ties.context.metrics.read_errors.inc();
-                state.core.records(ticket, Vec::new(), now, out);
+                state.following.keep(turn);
             }
-            PartitionMessage::Read(_, Err(error)) => state.core.halt(error.to_string(), out),
+            PartitionMessage::Told(Err(error), _) => state.core.halt(error.to_string(), out),
             PartitionMessage::Loaded(entity, hydrated) => {
                 let snapshot = hydrated.as_ref().map(|(hydrated, _)| hydrated.watermark);
                 // One that comes after a halt is nobody's.
@@ -228,7 +226,7 @@ impl PartitionState {
     fn note(&self, message: &PartitionMessage) {
         let now = self.ties.context.directory.now();
         match message {
-            PartitionMessage::Appended(..) | PartitionMessage::Read(..) | PartitionMessage::Loaded(..) => {
+            PartitionMessage::Appended(..) | PartitionMessage::Told(..) | PartitionMessage::Loaded(..) => {
                 self.vitals.worked(now);
             }
             PartitionMessage::Tick => self.vitals.ticked(now),
@@ -259,25 +257,15 @@ impl PartitionState {
         match action {
             Action::Append { ticket } => {
                 let records = self.core.place(ticket, context.journal.now(partition), self.now());
-                tokio::spawn(async move {
-                    let report = context.append(partition, records).await;
+                let place = Arc::clone(self.following.place());
+                context.enqueue(partition, records, move |report| {
+                    if let Ok(report) = &report {
+                        place.reported(report);
+                    }
                     let _ = myself.cast(PartitionMessage::Appended(ticket, report));
                 });
             }
-            Action::Read { ticket, from } => {
-                let replays = from < self.replay_to;
-                if replays && context.memory.excess() > 0 {
-                    // As if there had been nothing: the next tick asks again. The store catches up meanwhile.
-                    let now = self.now();
-                    self.core.records(ticket, Vec::new(), now, &mut self.actions);
-                    return Ok(());
-                }
-                let bytes = if replays { REPLAY_BYTES } else { READ_BYTES };
-                tokio::spawn(async move {
-                    let records = context.journal.read(partition, from, bytes).await;
-                    let _ = myself.cast(PartitionMessage::Read(ticket, records));
-                });
-            }
+            Action::Seek { from } => self.following.place().seek(from),
             Action::Load { entity, replay_to, must } => {
                 if !must && !context.memory.has_room(RESIDENT_BYTES) {
                     context.metrics.memory_refused.inc();
@@ -342,6 +330,7 @@ impl PartitionState {
             }
             Action::Halt { reason } => {
                 error!(%partition, %reason, "the partition is halted; an operator has to look");
+                self.following.stop();
                 self.let_all_go();
                 context.halted.mark(partition, &reason);
                 self.vitals.becomes(State::Halted);
@@ -416,6 +405,9 @@ impl PartitionState {
     }
 
     fn tick(&mut self) {
+        if self.ties.context.memory.excess() == 0 || !self.following.replays(self.core.next()) {
+            self.following.go_on();
+        }
         let stored = self.ties.context.stored.get(self.ties.partition);
         let env = &self.ties.context.env;
         self.core.tick(env.steady(), stored, || fold::barrier(env.ids.next(), env.now()), &mut self.actions);

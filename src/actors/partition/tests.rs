@@ -53,7 +53,13 @@ fn stored(offset: u64, n: u128) -> StoredRecord {
 }
 
 fn report(first: u64, end: u64) -> Appended {
-    Appended { first: Offset(first), end: Offset(end), time: NOW }
+    Appended { first: Offset(first), end: Offset(end), time: NOW, is_dense: true, losses: 0 }
+}
+
+/// The partition's tail tells these records; the readable end lies right behind them.
+fn told(core: &mut TestCore, records: Vec<StoredRecord>, out: &mut Actions) {
+    let end = records.last().map_or(Offset(0), |record| record.offset.next());
+    core.told(records, end, 0, NOW, out);
 }
 
 /// A core whose room is resident.
@@ -106,7 +112,7 @@ fn a_command_has_no_effect_before_its_append_is_confirmed() {
     let ticket = append_of(&out);
     assert!(delivered(&out).is_empty() && answers(&out).is_empty());
     out.clear();
-    core.sees(Offset(1), NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     assert!(delivered(&out).is_empty(), "readable is not verified");
     core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
     assert_eq!(delivered(&out), [(0, Some(1))]);
@@ -135,23 +141,76 @@ fn records_of_others_in_between_are_read_first_and_everything_comes_in_offset_or
     out.clear();
     core.appended(ticket, Ok(report(2, 3)), NOW, &mut out);
     assert!(delivered(&out).is_empty());
-    let Some(Action::Read { ticket, from: Offset(0) }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1), stored(1, 2), stored(2, 3)], NOW, &mut out);
+    assert!(matches!(out.pop(), Some(Action::Seek { from: Offset(0) })), "the tail may have passed over it");
+    told(&mut core, vec![stored(0, 1), stored(1, 2), stored(2, 3)], &mut out);
     assert_eq!(delivered(&out), [(0, None), (1, None), (2, Some(1))]);
 }
 
 #[test]
-fn what_was_read_before_a_truncation_is_forgotten() {
+fn a_batch_that_another_stands_inside_of_is_read_back_and_never_assumed() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.sees(Offset(2), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.truncated(Offset(0), &mut out);
-    core.records(ticket, vec![stored(0, 8), stored(1, 9)], NOW, &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    core.appended(append_of(&out), Ok(report(0, 1)), NOW, &mut out);
+    out.clear();
+    for n in 2..=4 {
+        core.submit(origin(n), record(n.into()), NOW, NOW, &mut out);
+    }
+    let ticket = append_of(&out);
+    core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
+    assert_eq!(delivered(&out), [(1, Some(2))]);
+    out.retain(|action| matches!(action, Action::Append { ticket: next } if *next != ticket));
+    let ticket = append_of(&out);
+    out.clear();
+    // Two records, three offsets: somebody else's stands between.
+    core.appended(ticket, Ok(Appended { is_dense: false, ..report(2, 5) }), NOW, &mut out);
+    assert!(delivered(&out).is_empty(), "{out:?}");
+    told(&mut core, vec![stored(2, 3), stored(3, 9), stored(4, 4)], &mut out);
+    assert_eq!(delivered(&out), [(2, Some(3)), (3, None), (4, Some(4))]);
+}
+
+#[test]
+fn own_records_that_the_tail_tells_after_their_report_are_passed_over_unread() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    core.appended(append_of(&out), Ok(report(0, 1)), NOW, &mut out);
+    out.clear();
+    let unreadable = StoredRecord { offset: Offset(0), time: NOW, bytes: Bytes::from_static(b"not looked at") };
+    told(&mut core, vec![unreadable, stored(1, 2)], &mut out);
+    assert_eq!(delivered(&out), [(1, None)]);
+}
+
+#[test]
+fn what_was_told_before_a_truncation_is_forgotten() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    told(&mut core, vec![stored(0, 8), stored(1, 9)], &mut out);
+    core.truncated(Offset(0), 1, &mut out);
     core.submit(origin(1), record(1), NOW, NOW, &mut out);
     let ticket = append_of(&out);
-    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    core.appended(ticket, Ok(Appended { losses: 1, ..report(0, 1) }), NOW, &mut out);
     assert_eq!(delivered(&out), [(0, Some(1))], "the phantom at offset 0 must not take its place");
+}
+
+/// A report comes by another way than what the tail tells: the loss may be told after it.
+#[test]
+fn a_report_that_knows_of_a_loss_makes_the_core_forget_what_may_be_lost() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    told(&mut core, vec![stored(0, 8)], &mut out);
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Ok(Appended { losses: 1, ..report(1, 2) }), NOW, &mut out);
+    assert!(delivered(&out).is_empty(), "nobody knows what lies at offset 0 now");
+    assert!(out.iter().all(|action| matches!(action, Action::Seek { from: Offset(0) })), "{out:?}");
+    // On its way since before the loss.
+    core.told(vec![stored(0, 8)], Offset(1), 0, NOW, &mut out);
+    core.truncated(Offset(0), 1, &mut out);
+    assert!(delivered(&out).is_empty(), "{out:?}");
+    core.told(vec![stored(0, 7), stored(1, 1)], Offset(2), 1, NOW, &mut out);
+    assert_eq!(delivered(&out), [(0, None), (1, Some(1))]);
 }
 
 #[test]
@@ -200,14 +259,10 @@ fn a_room_that_cant_be_loaded_refuses_before_anything_is_written() {
 fn an_entity_that_dies_gets_its_unfinished_records_again_and_the_finished_ones_replayed() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
     batch.finish();
-    core.sees(Offset(2), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(1, 2)], NOW, &mut out);
+    told(&mut core, vec![stored(1, 2)], &mut out);
     assert_eq!(delivered(&out), [(1, None)]);
     assert_eq!(core.unfinished(&entity()), Some(Offset(1)));
     out.clear();
@@ -221,9 +276,7 @@ fn an_entity_that_dies_gets_its_unfinished_records_again_and_the_finished_ones_r
 fn an_idle_entity_goes_only_when_the_store_has_all_that_it_applied() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
     let later = Timestamp(NOW.0 + 120_000);
     let barrier = || fold::barrier(Uuid::nil(), NOW);
@@ -240,12 +293,10 @@ fn an_idle_entity_goes_only_when_the_store_has_all_that_it_applied() {
 fn a_damaged_record_halts_the_partition_and_is_never_skipped() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(2), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
     let mut newer = record(1).to_vec();
     newer[1] = 2;
     let bad = StoredRecord { offset: Offset(0), time: NOW, bytes: newer.into() };
-    core.records(ticket, vec![bad, stored(1, 2)], NOW, &mut out);
+    told(&mut core, vec![bad, stored(1, 2)], &mut out);
     assert!(delivered(&out).is_empty() && core.is_halted());
     assert!(out.iter().any(|a| matches!(a, Action::Halt { reason } if reason.contains("version 2"))), "{out:?}");
 }
@@ -254,9 +305,7 @@ fn a_damaged_record_halts_the_partition_and_is_never_skipped() {
 fn where_others_write_a_barrier_closes_the_prefix() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     assert!(delivered(&out).is_empty());
     core.tick(NOW, Offset(0), || fold::barrier(Uuid::nil(), NOW), &mut out);
     let ticket = append_of(&out);
@@ -272,9 +321,7 @@ fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
     let mut out = Actions::new();
     core.submit(origin(9), record(9), NOW, NOW, &mut out);
     out.clear();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     out.clear();
     // Another owner's projector has written the record already.
     core.loaded(&entity(), Some(Offset(1)), NOW, &mut out);
@@ -290,9 +337,7 @@ fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
 fn a_store_that_fell_back_behind_what_was_let_go_is_never_folded_upon() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
     batch.finish();
     core.let_go(NOW, Offset(1), &mut out);
@@ -308,9 +353,7 @@ fn a_store_that_fell_back_behind_what_was_let_go_is_never_folded_upon() {
 fn an_operator_lets_an_entity_go_only_if_it_is_idle_and_the_store_has_all_of_it() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
-    core.records(ticket, vec![stored(0, 1)], NOW, &mut out);
+    told(&mut core, vec![stored(0, 1)], &mut out);
     let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
     out.clear();
     assert!(!core.let_one_go(&entity(), Offset(1), &mut out), "it has something to do");
@@ -357,10 +400,8 @@ fn what_one_record_means_for_two_users_of_a_partition_is_answered_twice() {
 fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
-    core.sees(Offset(1), NOW, &mut out);
-    let Some(Action::Read { ticket, .. }) = out.pop() else { panic!("{out:?}") };
     let barrier = || fold::barrier(Uuid::nil(), NOW);
-    core.records(ticket, vec![StoredRecord { offset: Offset(0), time: NOW, bytes: barrier() }], NOW, &mut out);
+    told(&mut core, vec![StoredRecord { offset: Offset(0), time: NOW, bytes: barrier() }], &mut out);
     core.tick(NOW, Offset(0), barrier, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
 }

@@ -68,7 +68,6 @@ impl VerifiedPrefix {
 
     /// The journal lost what nobody had confirmed: what is readable ends at `end` now.
     pub fn truncated(&mut self, end: Offset) {
-        debug_assert!(end >= self.end, "a journal must not lose a confirmed record");
         self.visible = end.max(self.end);
     }
 
@@ -100,7 +99,7 @@ mod tests {
     use crate::ids::Timestamp;
 
     fn report(first: u64, end: u64) -> Appended {
-        Appended { first: Offset(first), end: Offset(end), time: Timestamp(1) }
+        Appended { first: Offset(first), end: Offset(end), time: Timestamp(1), is_dense: true, losses: 0 }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::actors::room::command::RoomCommand;
 use crate::actors::user::command::UserCommandBody;
 use crate::ids::{Offset, Partition, RoomId, Seq};
 use crate::storage::journal::memory;
-use crate::storage::journal::{AppendError, Appended, StoredRecord};
+use crate::storage::journal::{AppendError, Appended, Tailed};
 use crate::storage::store::Commit;
 
 /// One life of an owner of a partition.
@@ -107,12 +107,10 @@ pub enum What {
     LeaderLoss { partition: Partition },
     /// The owner hears of it.
     Report { owner: OwnerId, ticket: Ticket, report: Result<Appended, AppendError> },
-    /// A read is done.
-    Read { owner: OwnerId, ticket: Ticket, from: Offset },
-    /// And its records reach the owner.
-    Records { owner: OwnerId, ticket: Ticket, records: Vec<StoredRecord> },
-    /// An owner looks where the journal ends.
+    /// An owner's tail looks whether there is something to tell.
     Look { owner: OwnerId },
+    /// And what it told reaches the owner.
+    Told { owner: OwnerId, told: Tailed },
     /// A snapshot is taken of the store for an entity.
     Load { owner: OwnerId, entity: Entity, replay_to: Offset },
     /// And it reaches the owner.
@@ -226,9 +224,13 @@ impl fmt::Display for What {
             Self::Settle { ticket } => write!(f, "{ticket:?} is decided"),
             Self::LeaderLoss { partition } => write!(f, "the leader of {partition} is lost"),
             Self::Report { owner, ticket, report } => write!(f, "{owner:?} hears of {ticket:?}: {report:?}"),
-            Self::Read { owner, from, .. } => write!(f, "{owner:?} reads from {from}"),
-            Self::Records { owner, records, .. } => write!(f, "{owner:?} gets {} records", records.len()),
-            Self::Look { owner } => write!(f, "{owner:?} looks"),
+            Self::Look { owner } => write!(f, "the tail of {owner:?} looks"),
+            Self::Told { owner, told: Tailed::Batch { records, end, .. } } => {
+                write!(f, "{owner:?} is told {} records, the end is {end}", records.len())
+            }
+            Self::Told { owner, told: Tailed::Truncated { end, .. } } => {
+                write!(f, "{owner:?} is told of a loss at {end}")
+            }
             Self::Load { owner, entity, replay_to } => write!(f, "{owner:?} loads {entity:?} up to {replay_to}"),
             Self::Loaded { owner, entity, core } => write!(f, "{owner:?} has {entity:?}: {}", core.is_some()),
             Self::Resident { owner, entity } => write!(f, "{entity:?} works at {owner:?}"),
@@ -261,9 +263,8 @@ impl What {
                 Some(link.node)
             }
             Self::Report { owner, .. }
-            | Self::Read { owner, .. }
-            | Self::Records { owner, .. }
             | Self::Look { owner }
+            | Self::Told { owner, .. }
             | Self::Load { owner, .. }
             | Self::Loaded { owner, .. }
             | Self::Resident { owner, .. }
@@ -299,9 +300,8 @@ impl What {
             Self::Expose { .. } => 6,
             Self::Settle { .. } => 7,
             Self::Report { .. } => 8,
-            Self::Read { .. } => 9,
-            Self::Records { .. } => 10,
-            Self::Look { .. } => 11,
+            Self::Look { .. } => 9,
+            Self::Told { .. } => 10,
             Self::Load { .. } => 12,
             Self::Loaded { .. } => 13,
             Self::Resident { .. } => 14,

@@ -79,7 +79,7 @@ impl World<'_> {
     pub fn lose_leader(&mut self, partition: Partition) {
         let truncation = self.log.leader_loss(partition);
         self.stats.lost_records += truncation.lost;
-        self.truncations.push((partition, truncation));
+        self.moved(partition);
     }
 
     fn jump(&mut self, sizes: &[i64]) -> i64 {

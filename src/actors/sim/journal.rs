@@ -1,16 +1,16 @@
 //! The journal in simulated time: appends take a while and end as the plan has it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::event::{OwnerId, What};
 use super::fault_plan::Fault;
 use super::world::World;
 use crate::actors::partition::core;
-use crate::ids::{Offset, Partition};
+use crate::ids::Partition;
+use crate::storage::journal::Place;
 use crate::storage::journal::memory::{Fate, Ticket};
-
-/// Bytes of one read: little, so that one read is seldom all.
-const READ_BYTES: usize = 600;
 
 /// An append under way.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,13 @@ impl World<'_> {
         let Some(append) = self.appends.get(&ticket).copied() else { return };
         if self.is_next(ticket) {
             let now = self.journal_clock();
-            self.log.expose(ticket, now);
+            if self.rng.chance(300) {
+                // Another node's records may come to stand inside the batch.
+                let part = self.rng.between(0, self.log.records(ticket) as u64);
+                self.log.expose_part(ticket, now, part as usize);
+            } else {
+                self.log.expose(ticket, now);
+            }
             self.moved(append.owner.partition);
             if !self.healing && self.plan.faults.contains(&Fault::LeaderLoss) && self.rng.chance(50) {
                 // The moment at which there is something to lose.
@@ -66,6 +72,14 @@ impl World<'_> {
         // What is seen already can't be refused.
         let fate = if fate == Fate::Refuse && self.log.is_exposed(ticket) { Fate::Deliver } else { fate };
         let report = self.log.settle(ticket, now, fate);
+        if let Ok(report) = &report {
+            self.stats.scattered += u64::from(!report.is_dense);
+            if !append.detached
+                && let Some(place) = self.place_of(append.owner)
+            {
+                place.reported(report);
+            }
+        }
         if fate == Fate::Late {
             if let Some(append) = self.appends.get_mut(&ticket) {
                 append.detached = true;
@@ -82,6 +96,12 @@ impl World<'_> {
         if !append.detached {
             self.after(2, What::Report { owner: append.owner, ticket: append.ticket, report });
         }
+    }
+
+    /// Where the tail of this life of an owner stands, if it lasts.
+    fn place_of(&self, id: OwnerId) -> Option<Arc<Place>> {
+        let owner = self.nodes[self.index(id.node)].owners.get(&id.partition)?;
+        (owner.id == id).then(|| Arc::clone(&owner.place))
     }
 
     fn fate(&mut self, detached: bool) -> Fate {
@@ -105,21 +125,13 @@ impl World<'_> {
         }
     }
 
-    /// The partition's end moved: its owners hear of it, or their next tick finds out.
-    fn moved(&mut self, partition: Partition) {
+    /// The partition's end moved: its owners' tails wake, or their next tick finds out.
+    pub fn moved(&mut self, partition: Partition) {
         let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition).map(|owner| owner.id));
         for owner in owners.collect::<Vec<_>>() {
             if self.rng.chance(800) {
                 self.after(15, What::Look { owner });
             }
-        }
-    }
-
-    /// A read is done; its records reach the owner a little later.
-    pub fn read(&mut self, owner: OwnerId, ticket: core::Ticket, from: Offset) {
-        match self.log.read(owner.partition, from, READ_BYTES) {
-            Ok(records) => self.after(3, What::Records { owner, ticket, records }),
-            Err(error) => self.fail(error.to_string()),
         }
     }
 }

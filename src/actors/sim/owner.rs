@@ -17,8 +17,10 @@ use crate::actors::partition::progress::Progress;
 use crate::actors::partition::verified::Rule;
 use crate::ids::{Generation, Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
-use crate::storage::journal::{AppendError, Appended};
+use crate::storage::journal::{AppendError, Appended, Place, Tailed};
 
+/// Bytes of one batch of the tail: little, so that one is seldom all.
+const BATCH_BYTES: usize = 600;
 /// Head announcements after the last event of an entity, one each tick.
 const ANNOUNCEMENTS: u8 = 4;
 /// Deaths over one record after which it counts as poison; more than the faults of a seed cause.
@@ -37,8 +39,10 @@ pub struct Owner {
     listeners: Arc<ListenerTable>,
     hot: BTreeMap<Entity, u8>,
     deaths: BTreeMap<Entity, u32>,
-    /// How often the journal was truncated when it looked last.
-    generation: u64,
+    /// Where its tail stands.
+    pub place: Arc<Place>,
+    /// Something that its tail told is on its way to it: it tells nothing more until that has come.
+    is_told: bool,
     /// The append time of its last own report, and when that came.
     reported: Option<(Timestamp, Timestamp)>,
 }
@@ -73,7 +77,8 @@ impl World<'_> {
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
             hot: BTreeMap::new(),
             deaths: BTreeMap::new(),
-            generation: self.log.generation(partition),
+            place: self.log.follow(partition, row.next_offset),
+            is_told: false,
             reported: None,
         };
         at.owners.insert(partition, owner);
@@ -92,10 +97,33 @@ impl World<'_> {
         }
     }
 
-    /// An owner looks where the journal ends.
+    /// An owner's tail is awake: it tells what there is, once what it told before has come.
     pub fn look(&mut self, id: OwnerId) {
-        let end = self.log.bounds(id.partition).end;
-        self.with_owner(id, |owner, now, out| owner.core.sees(end, now, out));
+        let Some(mut owner) = self.take_owner(id) else { return };
+        if !owner.is_told {
+            match self.log.tell(id.partition, &owner.place, BATCH_BYTES) {
+                Ok(Some(told)) => {
+                    owner.is_told = true;
+                    self.after(3, What::Told { owner: id, told });
+                }
+                Ok(None) => {}
+                Err(error) => self.fail(error.to_string()),
+            }
+        }
+        let index = self.index(id.node);
+        self.nodes[index].owners.insert(id.partition, owner);
+    }
+
+    /// What an owner's tail told has come to it.
+    pub fn told(&mut self, id: OwnerId, told: Tailed) {
+        self.with_owner(id, |owner, now, out| {
+            owner.is_told = false;
+            match told {
+                Tailed::Batch { records, end, losses } => owner.core.told(records, end, losses, now, out),
+                Tailed::Truncated { end, losses } => owner.core.truncated(end, losses, out),
+            }
+        });
+        self.look(id);
     }
 
     /// Hands an owner to `act`, if that life of it still lasts, and carries out what its core asks for.
@@ -108,7 +136,6 @@ impl World<'_> {
         let Some(mut owner) = node.owners.remove(&id.partition) else { return };
         let now = self.ticks();
         let mut actions = Vec::new();
-        self.notice_truncation(&mut owner, &mut actions);
         act(&mut owner, now, &mut actions);
         let mut lives = true;
         for action in actions {
@@ -116,21 +143,6 @@ impl World<'_> {
         }
         if lives {
             self.nodes[index].owners.insert(id.partition, owner);
-        }
-    }
-
-    /// A leader was lost since: what was read of the lost records is forgotten, before anything else is believed.
-    fn notice_truncation(&mut self, owner: &mut Owner, out: &mut Vec<Action<Held>>) {
-        let partition = owner.id.partition;
-        let generation = self.log.generation(partition);
-        if generation == owner.generation {
-            return;
-        }
-        let since = self.truncations.iter().filter(|(p, t)| *p == partition && t.generation > owner.generation);
-        let end = since.map(|(_, truncation)| truncation.end).min();
-        owner.generation = generation;
-        if let Some(end) = end {
-            owner.core.truncated(end, out);
         }
     }
 
@@ -163,7 +175,10 @@ impl World<'_> {
                 let records = owner.core.place(ticket, journal, self.ticks());
                 self.append(id, ticket, records);
             }
-            Action::Read { ticket, from } => self.after(3, What::Read { owner: id, ticket, from }),
+            Action::Seek { from } => {
+                owner.place.seek(from);
+                self.after(3, What::Look { owner: id });
+            }
             Action::Load { entity, replay_to, must: _ } => self.after(10, What::Load { owner: id, entity, replay_to }),
             Action::Deliver { entity, batch } => {
                 owner.hot.insert(entity.clone(), ANNOUNCEMENTS);

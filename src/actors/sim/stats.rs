@@ -69,6 +69,8 @@ stats! {
     overloads,
     /// Owners that had to begin anew.
     restarts,
+    /// Appends inside which records of another came to stand.
+    scattered,
     /// Records that a lost leader took along.
     lost_records,
     /// Times that the store fell back.

@@ -24,7 +24,7 @@ use crate::actors::partition::listeners::ListenerTable;
 use crate::env::ManualClock;
 use crate::ids::{ClientId, Offset, Partition, Seq, Timestamp};
 use crate::metrics::Metrics;
-use crate::storage::journal::memory::{MemoryLog, Ticket, Truncation};
+use crate::storage::journal::memory::{MemoryLog, Ticket};
 
 /// Nodes.
 pub const NODES: usize = 3;
@@ -152,8 +152,6 @@ pub struct World<'a> {
     pub log: MemoryLog,
     /// Appends under way.
     pub appends: BTreeMap<Ticket, Append>,
-    /// Leaders lost.
-    pub truncations: Vec<(Partition, Truncation)>,
     /// How wrong the journal's clock is, in milliseconds.
     pub journal_offset: i64,
     /// The store.
@@ -223,7 +221,6 @@ impl<'a> World<'a> {
             stats: Stats::default(),
             log: MemoryLog::new(),
             appends: BTreeMap::new(),
-            truncations: Vec::new(),
             journal_offset: 0,
             store: Store::new(),
             next_snapshot: 0,
@@ -339,10 +336,7 @@ impl<'a> World<'a> {
             What::Report { owner, ticket, report } => {
                 self.reported(owner, ticket, report);
             }
-            What::Read { owner, ticket, from } => self.read(owner, ticket, from),
-            What::Records { owner, ticket, records } => {
-                self.with_owner(owner, |owner, now, out| owner.core.records(ticket, records, now, out));
-            }
+            What::Told { owner, told } => self.told(owner, told),
             What::Look { owner } => self.look(owner),
             What::Load { owner, entity, replay_to } => self.load(owner, entity, replay_to),
             What::Loaded { owner, entity, core } => self.loaded(owner, &entity, core),

@@ -61,7 +61,7 @@ use crate::epoch::History;
 use crate::health::Health;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
-use crate::storage::upkeep::Upkeep;
+use crate::storage::retention::Retention;
 
 /// What the routes are given before the engine starts.
 pub struct Deps {
@@ -86,7 +86,7 @@ pub struct Live {
     /// The hub.
     pub hub: Arc<Hub>,
     /// Backups and trimming.
-    pub upkeep: Arc<Upkeep>,
+    pub retention: Arc<Retention>,
     /// Accounts and bans.
     pub accounts: Arc<Accounts>,
     /// What positions belong to.

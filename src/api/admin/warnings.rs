@@ -57,7 +57,7 @@ pub(super) async fn list(State(admin): AdminState) -> Result<Json<WarningList>, 
     items.extend(clock(live.node.context().clocks.trouble()));
     items.extend(slow_disk(admin.metrics.fsync_recent.mean()));
     items.extend(admin.accept_errors());
-    let backup = live.upkeep.last_backup().map(|at| admin.env.now().since(at));
+    let backup = live.retention.last_backup().map(|at| admin.env.now().since(at));
     let config = &admin.loaded.config;
     items.extend(backups(backup, config.data.journal_retention, config.server.production));
     Ok(Json(WarningList { items }))

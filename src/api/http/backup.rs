@@ -23,12 +23,12 @@ use crate::api::failures::{Failures, Kind};
 use crate::api::protocol::shape::read_object;
 use crate::config::Secret;
 use crate::env::Env;
-use crate::storage::upkeep::Upkeep;
+use crate::storage::retention::Retention;
 
 /// What the route works with. Clones of the `Arc` share it.
 pub struct Backups {
     key: Secret,
-    upkeep: OnceLock<Arc<Upkeep>>,
+    retention: OnceLock<Arc<Retention>>,
     audit: OnceLock<(Arc<Audit>, Arc<Failures>)>,
 }
 
@@ -36,7 +36,7 @@ impl Backups {
     /// Not open yet: the engine is starting. `key` is what a request must show.
     #[must_use]
     pub fn new(key: String) -> Self {
-        Self { key: Secret::new(key), upkeep: OnceLock::new(), audit: OnceLock::new() }
+        Self { key: Secret::new(key), retention: OnceLock::new(), audit: OnceLock::new() }
     }
 
     /// From now on each backup that is asked for is noted here, and each wrong key there.
@@ -63,9 +63,9 @@ impl Backups {
     }
 
     /// From now on backups are made.
-    pub fn open(&self, upkeep: Arc<Upkeep>) {
+    pub fn open(&self, retention: Arc<Retention>) {
         // A second one would be that of the same engine.
-        let _ = self.upkeep.set(upkeep);
+        let _ = self.retention.set(retention);
     }
 }
 
@@ -101,7 +101,7 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
             return HttpError::new(StatusCode::BAD_REQUEST, "bad_request", why).into_response();
         }
     };
-    let Some(upkeep) = backups.upkeep.get().cloned() else {
+    let Some(retention) = backups.retention.get().cloned() else {
         let why = "the server is starting: try again in a moment";
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "starting", why).into_response();
     };
@@ -112,10 +112,10 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
     // A task of its own: it is finished also if the asker goes away.
     let from = peer.map(|peer| peer.address);
     let task = tokio::spawn(async move {
-        let made = upkeep.backup(&dir).await;
+        let made = retention.backup(&dir).await;
         backups.note(from, &dir, if made.is_ok() { "done" } else { "failed" }).await;
         let made = made?;
-        match upkeep.trim().await {
+        match retention.trim().await {
             Ok(trimmed) => Ok((made, trimmed)),
             Err(error) => {
                 tracing::warn!(%error, "the journal could not be trimmed behind the backup");

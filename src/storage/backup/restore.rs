@@ -8,9 +8,9 @@ use super::{BackupError, FORMAT, JOURNAL, MANIFEST, Manifest, STORE, belong_toge
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
 use crate::storage::journal::embedded::{self, Verified};
+use crate::storage::retention;
 use crate::storage::store::Store as _;
 use crate::storage::store::sql::SqlStore;
-use crate::storage::upkeep;
 
 /// The folder in a data folder where a restore works. While it is there, the data folder is not to be served.
 const WORK: &str = "restoring";
@@ -189,9 +189,9 @@ impl Places {
 
 /// Looks whether the store belongs to the journal, and tells it what that will be called.
 async fn fit(store: &SqlStore, journal: &Verified, id: Uuid) -> Result<(), BackupError> {
-    upkeep::same_journal(store, journal.journal).await?;
+    retention::same_journal(store, journal.journal).await?;
     belong_together(journal, &store.watermarks().await?)?;
-    Ok(upkeep::of_journal(store, id).await?)
+    Ok(retention::of_journal(store, id).await?)
 }
 
 fn named(error: JournalError, copy: &Path, source: &Path) -> JournalError {

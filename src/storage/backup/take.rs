@@ -1,14 +1,13 @@
 //! Makes a backup.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::{BackupError, FORMAT, FileEntry, JOURNAL, MANIFEST, Manifest, STORE};
 use super::{belong_together, io_at, offsets, read_through};
 use crate::ids::Timestamp;
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
-use crate::storage::journal::embedded::{self, EmbeddedJournal};
+use crate::storage::journal::embedded::{self, Maintenance};
 use crate::storage::store::Store;
 
 /// Writes a backup into `dir`, which must be empty or not there. Both sides may be in use; nothing may be trimmed until it
@@ -17,7 +16,7 @@ use crate::storage::store::Store;
 /// # Errors
 /// See [`BackupError`].
 pub async fn take(
-    journal: Arc<EmbeddedJournal>,
+    journal: Maintenance,
     store: &dyn Store,
     dir: &Path,
     now: Timestamp,
@@ -34,12 +33,7 @@ pub async fn take(
     done
 }
 
-async fn fill(
-    journal: Arc<EmbeddedJournal>,
-    store: &dyn Store,
-    dir: &Path,
-    now: Timestamp,
-) -> Result<Manifest, BackupError> {
+async fn fill(journal: Maintenance, store: &dyn Store, dir: &Path, now: Timestamp) -> Result<Manifest, BackupError> {
     // The store first: whatever the journal takes meanwhile, its copy reaches the store's watermarks.
     let watermarks = store.backup_to(&dir.join(STORE)).await?;
     let to = dir.to_owned();

@@ -8,10 +8,10 @@ use super::*;
 use crate::env::Env;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::embedded::{EmbeddedJournal, Options};
+use crate::storage::retention::same_journal;
 use crate::storage::store::Store as _;
 use crate::storage::store::contract::moved;
 use crate::storage::store::sql::SqlStore;
-use crate::storage::upkeep::same_journal;
 
 fn options() -> Options {
     let mut options = Options::new(Env::system());
@@ -43,7 +43,7 @@ impl Live {
         let live = Self { folder, journal: Arc::new(journal), store };
         live.append(100).await;
         live.store.commit(moved(p(3), 0, 60)).await.unwrap();
-        same_journal(&live.store, live.journal.id()).await.unwrap();
+        same_journal(&live.store, live.journal.maintenance().id()).await.unwrap();
         live
     }
 
@@ -55,7 +55,7 @@ impl Live {
 
     async fn backup(&self) -> (PathBuf, Result<Manifest, BackupError>) {
         let to = self.folder.path().join("backup");
-        (to.clone(), take(Arc::clone(&self.journal), &self.store, &to, Timestamp(5)).await)
+        (to.clone(), take(self.journal.maintenance(), &self.store, &to, Timestamp(5)).await)
     }
 
     fn data(&self) -> PathBuf {
@@ -94,7 +94,7 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
         () = writes => unreachable!("it writes for ever"),
     };
     let made = made.unwrap();
-    assert_eq!((made.taken_at, made.journal), (Timestamp(5), live.journal.id()));
+    assert_eq!((made.taken_at, made.journal), (Timestamp(5), live.journal.maintenance().id()));
     std::fs::write(live.data().join("LOCK"), "1").unwrap();
     assert_eq!(live.restore(&from).await.unwrap(), made);
     assert_eq!(live.found(), ["LOCK", "journal", "kervan.db"]);
@@ -105,12 +105,12 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     assert_eq!((made.watermarks[3], made.records), (at, report.records));
     // What comes now is another history: the journal has a new identity, and its store knows it. Rows of the old one,
     // from the backup or the folder that was lost, do not fit any more.
-    assert_eq!(journal.id(), Uuid::from_u128(77));
-    same_journal(&store, journal.id()).await.unwrap();
-    same_journal(&live.store, live.journal.id()).await.unwrap();
+    assert_eq!(journal.maintenance().id(), Uuid::from_u128(77));
+    same_journal(&store, journal.maintenance().id()).await.unwrap();
+    same_journal(&live.store, live.journal.maintenance().id()).await.unwrap();
     let old = SqlStore::open_file(&copy_of(&from.join(STORE), &live.data().join("old.db"))).await.unwrap();
     for old in [&old, &live.store] {
-        assert!(matches!(same_journal(old, journal.id()).await, Err(StoreError::Incompatible(_))));
+        assert!(matches!(same_journal(old, journal.maintenance().id()).await, Err(StoreError::Incompatible(_))));
     }
     assert!(at >= Offset(100) && at <= end, "{at} {end}");
     // It goes on, and the backup stays what it was.

@@ -4,44 +4,66 @@
 //!
 //! Every implementation passes the one suite in `contract.rs`. In words:
 //!
-//! 1. *Append.* A batch gets dense offsets in the order given. `Ok` means durable: it survives whatever the
-//!    implementation promises to survive. Appends of one caller to one partition that are started in an order are
-//!    placed in that order. [`AppendError::Refused`] means certainly not written and never to be;
-//!    [`AppendError::Unknown`] means that it may be there, now or later, and is never reported as a failure to send.
-//! 2. *Read.* Records come back byte for byte, in offset order, with the append time that the journal gave them.
+//! 1. *An append has two moments.* [`Journal::enqueue`] takes the batch: batches of one caller for one partition are placed
+//!    in the order in which they were taken. The delivery report says what became of it, once for each batch. `Ok` means
+//!    durable: it survives whatever the implementation promises to survive. [`AppendError::Refused`] means certainly not
+//!    written and never to be; [`AppendError::Unknown`] means that it may be there, now or later, and is never reported as
+//!    a failure to send. A batch keeps its order, but another writer may stand between its records: only a report that
+//!    [`Appended::is_dense`] says where each of them lies.
+//! 2. *Read.* Records come back byte for byte, in offset order, with the append time that the journal gave them. It checks
+//!    them against a checksum of its own whenever they come from a disk or a network: nobody above does so again.
 //!    Append times of a partition may go backwards (clocks do): the reader takes the running maximum.
 //! 3. *Visible is not verified.* A reader may be shown a record that is lost later. Only what lies below the end of
 //!    one's own successful delivery report is final ([`Appended::end`]); see `actors::partition::verified`.
-//! 4. *Trim* moves the start of partitions forward, never beyond the end, and never touches what lies behind it.
-//!    Reading below the start is [`ReadError::Trimmed`], never an empty answer.
-//! 5. *Damage* is an error that names the place; nothing is skipped, reset or healed silently. A torn tail (an
+//! 4. *A tail* tells every record of a partition from an offset on, in order, and each loss of what it may have told
+//!    ([`Tailed`]), except records that a report told its reader ([`Place::reported`]). A loss is noted, in `losses` of
+//!    reports and batches, before anything that takes the place of what was lost is reported or told.
+//! 5. *Trim* (each implementation's own matter) moves the start of partitions forward, never beyond the end, and never
+//!    touches what lies behind it. Reading or following from below the start is [`ReadError::Trimmed`], never empty.
+//! 6. *Damage* is an error that names the place; nothing is skipped, reset or healed silently. A torn tail (an
 //!    unfinished last write that was never acknowledged) is cut when the journal is opened.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use crate::ids::{Offset, Partition, Timestamp};
 
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 pub mod contract;
 pub mod embedded;
 #[cfg(any(test, feature = "sim"))]
 pub mod memory;
 pub mod record;
+mod tail;
+
+pub use tail::{Place, Tail, Tailed};
+
+/// Takes a delivery report. Called once, on the journal's thread or on the caller's: it must be quick, and must not call the
+/// journal.
+pub type Done = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
 
 /// A durable, partitioned, append-only log. See the module for the contract.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
-    /// Appends `batch` to `partition`, and returns when it is durable. An empty batch writes nothing and reports the end
-    /// behind all that was placed before it.
-    ///
-    /// The place in the order is taken when the returned future is first polled. Dropping the future does not take the
-    /// batch back.
+    /// Takes `batch` for `partition`; `done` gets the delivery report, perhaps before this returns. An empty batch writes
+    /// nothing and reports the end behind all that was taken before it. Never blocks.
+    fn enqueue(&self, partition: Partition, batch: Vec<Bytes>, done: Done);
+
+    /// Both moments in one, for those who have nothing to do between them. The batch is taken when the future is first
+    /// polled; dropping the future does not take it back.
     ///
     /// # Errors
     /// See [`AppendError`].
-    async fn append(&self, partition: Partition, batch: Vec<Bytes>) -> Result<Appended, AppendError>;
+    async fn append(&self, partition: Partition, batch: Vec<Bytes>) -> Result<Appended, AppendError> {
+        let (done, report) = oneshot::channel();
+        // Nobody listens any more if the future was dropped.
+        self.enqueue(partition, batch, Box::new(move |report| drop(done.send(report))));
+        report.await.unwrap_or_else(|_| Err(AppendError::Unknown("the journal is gone".to_owned())))
+    }
+
+    /// Follows `partition` from `from` on.
+    fn tail(&self, partition: Partition, from: Offset) -> Box<dyn Tail>;
 
     /// Records from `from` on, at most `max_bytes` of them but at least one if there is one; fewer than would fit is no
     /// sign of the end. Empty at the end and beyond it.
@@ -57,15 +79,6 @@ pub trait Journal: Send + Sync + 'static {
     /// a wall clock: it may jump. Never blocks.
     fn now(&self, partition: Partition) -> Timestamp;
 
-    /// A counter that changes whenever the end of any partition moved.
-    fn changes(&self) -> watch::Receiver<u64>;
-
-    /// Moves the start of each named partition up to the offset; what lies below may be removed.
-    ///
-    /// # Errors
-    /// An offset beyond the end, or an I/O error. Nothing that is still needed is gone in either case.
-    async fn trim(&self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError>;
-
     /// Finishes what was appended before, and stops. Later appends are [`AppendError::Closed`]; reading goes on.
     ///
     /// # Errors
@@ -73,15 +86,20 @@ pub trait Journal: Send + Sync + 'static {
     async fn close(&self) -> Result<(), JournalError>;
 }
 
-/// A delivery report: the batch is durable at these offsets.
+/// A delivery report: the batch is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Appended {
-    /// Offset of the first record of the batch; the others follow densely.
+    /// Offset of the first record of the batch.
     pub first: Offset,
     /// One past the last record of the batch.
     pub end: Offset,
-    /// The append time that all records of the batch carry.
+    /// The append time of the last record of the batch; the time of the report if the batch was empty.
     pub time: Timestamp,
+    /// Whether the records lie at `first..end` with nothing between them, all with this append time. If not, only reading the
+    /// partition tells where each of them lies.
+    pub is_dense: bool,
+    /// How often the partition had lost records by then: see [`Tailed`].
+    pub losses: u64,
 }
 
 /// A record as it lies in the journal.

@@ -7,7 +7,7 @@ use crate::actors::gateway::frames::Answer;
 use crate::actors::partition::item::{Batch, Origin};
 use crate::ids::Offset;
 
-/// A number that the core gives to an append or a read.
+/// A number that the core gives to an append.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
@@ -19,10 +19,8 @@ pub enum Action<H> {
         /// Named in the report.
         ticket: Ticket,
     },
-    /// Read from here on and report with [`super::Core::records`].
-    Read {
-        /// Named in the report.
-        ticket: Ticket,
+    /// The tail goes on here.
+    Seek {
         /// Where.
         from: Offset,
     },

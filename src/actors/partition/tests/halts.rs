@@ -9,14 +9,6 @@ fn newer(offset: u64) -> StoredRecord {
     StoredRecord { offset: Offset(offset), time: NOW, bytes: bytes.into() }
 }
 
-fn read_of(out: &Actions) -> Ticket {
-    let ticket = out.iter().find_map(|action| match action {
-        Action::Read { ticket, .. } => Some(*ticket),
-        _ => None,
-    });
-    ticket.unwrap_or_else(|| panic!("no read in {out:?}"))
-}
-
 fn place(out: &Actions, is: impl Fn(&Action<&'static str>) -> bool) -> usize {
     out.iter().position(is).unwrap_or_else(|| panic!("not in {out:?}"))
 }
@@ -37,16 +29,11 @@ fn halted_during_an_append() -> (TestCore, Ticket) {
 fn a_bad_record_halts_behind_the_records_before_it_and_never_in_front_of_them() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(7), NOW, &mut out);
     let first: Vec<_> = (0..5).map(|n| stored(n, u128::from(n))).collect();
-    core.records(read_of(&out), first, NOW, &mut out);
+    core.told(first, Offset(7), 0, NOW, &mut out);
     assert_eq!(delivered(&out).len(), 5, "the room is folded up to here, the store has nothing of it");
-    let ticket = out.iter().rev().find_map(|action| match action {
-        Action::Read { ticket, .. } => Some(*ticket),
-        _ => None,
-    });
     out.clear();
-    core.records(ticket.unwrap(), vec![stored(5, 5), newer(6)], NOW, &mut out);
+    told(&mut core, vec![stored(5, 5), newer(6)], &mut out);
     assert_eq!(delivered(&out), [(5, None)]);
     let deliver = place(&out, |action| matches!(action, Action::Deliver { .. }));
     let halt = place(&out, |action| matches!(action, Action::Halt { .. }));
@@ -68,16 +55,13 @@ fn an_append_that_is_reported_after_a_halt_has_no_effect() {
 }
 
 #[test]
-fn records_that_are_read_or_seen_after_a_halt_have_no_effect() {
+fn what_the_tail_tells_after_a_halt_has_no_effect() {
     let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.sees(Offset(2), NOW, &mut out);
-    let ticket = read_of(&out);
     core.halt("the disk is damaged".to_owned(), &mut out);
     out.clear();
-    core.records(ticket, vec![stored(0, 1), stored(1, 2)], NOW, &mut out);
-    core.sees(Offset(9), NOW, &mut out);
-    core.truncated(Offset(0), &mut out);
+    told(&mut core, vec![stored(0, 1), stored(1, 2)], &mut out);
+    core.truncated(Offset(0), 1, &mut out);
     core.tick(Timestamp(NOW.0 + 1_000_000), Offset(9), || fold::barrier(Uuid::nil(), NOW), &mut out);
     core.let_go(NOW, Offset(9), &mut out);
     assert!(!core.let_one_go(&entity(), Offset(9), &mut out));
@@ -109,4 +93,16 @@ fn who_asks_a_halted_partition_is_refused_at_once() {
     core.pass(entity(), "fetches", NOW, &mut out);
     assert_eq!(answers(&out), [(2, Answer::Unavailable { retry_after_ms: 50 })]);
     assert!(matches!(&out[1..], [Action::Refuse { held: "fetches", .. }]), "{out:?}");
+}
+
+#[test]
+fn a_journal_that_lost_what_it_had_confirmed_halts_the_partition() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    core.appended(append_of(&out), Ok(report(0, 1)), NOW, &mut out);
+    out.clear();
+    core.truncated(Offset(0), 1, &mut out);
+    let halted = |action: &Action<_>| matches!(action, Action::Halt { reason } if reason.contains("confirmed up to 1"));
+    assert!(out.iter().any(halted), "{out:?}");
 }

@@ -91,7 +91,7 @@ async fn what_deserves_a_look_is_warned_of() {
         items.into_iter().map(|item| item["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(codes().await, ["backup_age"]);
-    rig.engine.upkeep().backup(&rig.dir.path().join("backup")).await.unwrap();
+    rig.engine.retention().backup(&rig.dir.path().join("backup")).await.unwrap();
     assert_eq!(codes().await, [""; 0]);
     rig.engine.node().halted().mark(crate::ids::Partition::FIRST, "it can't be read");
     let metrics = &rig.engine.node().context().metrics;

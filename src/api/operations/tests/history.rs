@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::support::{Fixture, bodies};
 use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
-use crate::storage::journal::Journal as _;
 use crate::testing::everyone_else_runs;
 
 fn partition(room: &str) -> Partition {
@@ -114,7 +113,7 @@ async fn without_a_store_and_with_a_trimmed_journal_memory_says_how_far_it_reach
     f.settle().await;
     f.say("alice", &room, "last").await;
     f.settle().await;
-    f.journal.trim(&[(partition(&room), Offset(1))]).await.unwrap();
+    f.journal.with_log(|log| log.trim(&[(partition(&room), Offset(1))])).unwrap();
     f.store.set_down(true);
     let page = f.ok("bob", "message.history", json!({ "room": room })).await;
     let seqs = seqs(&page);
@@ -178,7 +177,7 @@ async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
         last = f.say("alice", &room, &long).await;
     }
     // The newest are in memory, the oldest nowhere that can be read now.
-    f.journal.trim(&[(partition(&room), Offset(1))]).await.unwrap();
+    f.journal.with_log(|log| log.trim(&[(partition(&room), Offset(1))])).unwrap();
     let newest = f.ok("bob", "message.history", json!({ "room": room, "limit": 5 })).await;
     assert_eq!((seqs(&newest), &newest["more"]), (((last - 4)..=last).collect(), &json!(true)));
     let oldest = json!({ "room": room, "after": 0, "limit": 3 });

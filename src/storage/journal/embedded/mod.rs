@@ -4,9 +4,9 @@
 //!   publishes the new ends and answers. Callers never touch a file.
 //! - [`layout`]: the bytes on disk. [`segment`], [`meta`]: the files. [`scan`], [`tail`], [`recovery`]: opening after a crash.
 //! - [`tails`], [`reader`]: recent records come from memory, older ones from disk by index. In memory lie about 3 KB for
-//!   each sealed segment, 4 bytes for each record of the active one, and the bounded cache.
+//!   each sealed segment, 4 bytes for each record of the active one, and the bounded cache. [`follow`]: the tail of one.
 //! - [`spare`]: the next segment's file, made ahead.
-//! - [`upkeep`]: trim and backup; [`verify`](verify()): reads all of a journal that nobody has open. `docs/decisions/0001-embedded-journal.md` says why it is not a library.
+//! - [`maintenance`]: trim and backup; [`verify`](verify()): reads all of a journal that nobody has open. `docs/decisions/0001-embedded-journal.md` says why it is not a library.
 //!
 //! It must never answer "durable" for what was not synced, sync the same bytes twice after an error, or skip, reset or
 //! heal anything silently.
@@ -19,17 +19,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{AppendError, Appended, Bounds, Journal, JournalError, ReadError, StoredRecord};
+use super::{AppendError, Bounds, Done, Journal, JournalError, ReadError, StoredRecord, Tail};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp};
 
 #[cfg(test)]
 mod faults;
 mod files;
+mod follow;
 mod layout;
+mod maintenance;
 mod meta;
 mod metrics;
 mod queue;
@@ -42,10 +43,10 @@ mod tail;
 mod tails;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 mod verify;
 mod writer;
 
+pub use maintenance::{BackupReport, Maintenance};
 pub use metrics::Snapshot;
 pub use verify::{Verified, verify};
 
@@ -110,24 +111,13 @@ pub struct OpenReport {
     pub duration: Duration,
 }
 
-/// What a backup holds.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct BackupReport {
-    /// Segment files.
-    pub segments: u64,
-    /// Bytes that were copied; sealed segments are hard links where the file system allows it.
-    pub copied_bytes: u64,
-    /// One past the last record of each partition in the backup, by partition number.
-    pub ends: Vec<Offset>,
-}
-
 /// A journal in a folder of its own. See the module. Dropping it finishes what was appended.
 pub struct EmbeddedJournal {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the writer thread, readers and upkeep share.
+/// What the writer thread, readers and maintenance share.
 struct Shared {
     dir: PathBuf,
     options: Options,
@@ -136,7 +126,6 @@ struct Shared {
     segments: RwLock<Vec<Arc<segment::Segment>>>,
     meta: Mutex<meta::Meta>,
     metrics: metrics::Metrics,
-    changes: watch::Sender<u64>,
     /// Held as long as the journal lives: one process at a time.
     _lock: File,
 }
@@ -152,6 +141,14 @@ impl Shared {
 
     fn meta(&self) -> MutexGuard<'_, meta::Meta> {
         self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no more is taken, if the disk failed.
+    fn failure(&self) -> Option<String> {
+        match self.queue.stopped() {
+            Some(queue::Stop::Failed(why)) => Some(why),
+            Some(queue::Stop::Closed) | None => None,
+        }
     }
 
     fn synced(&self, took: Duration) {
@@ -195,7 +192,6 @@ impl EmbeddedJournal {
             segments: RwLock::new(recovered.segments),
             meta: Mutex::new(recovered.meta),
             metrics: metrics::Metrics::default(),
-            changes: watch::Sender::new(0),
             options,
             _lock: lock,
         });
@@ -205,29 +201,10 @@ impl EmbeddedJournal {
         Ok((Self { shared, writer: Mutex::new(Some(thread)) }, recovered.report))
     }
 
-    /// Copies the journal, as it is now and while it goes on, into `dir`, which must be empty or not there. The copy
-    /// opens as a journal of its own. Blocks.
-    ///
-    /// # Errors
-    /// I/O. What was copied so far is left behind.
-    pub fn backup_to(&self, dir: &Path) -> Result<BackupReport, JournalError> {
-        upkeep::backup(&self.shared, dir)
-    }
-
-    /// Gives up the oldest segments that hold nothing but records which are older than `before` and lie below `covered`
-    /// (by partition number; fewer than all partitions cover nothing). Nothing else is trimmed. Returns how many went.
-    /// Blocks.
-    ///
-    /// # Errors
-    /// I/O. What is still needed is there in any case.
-    pub fn trim_covered(&self, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
-        upkeep::trim_covered(&self.shared, covered, before)
-    }
-
-    /// The journal's identity: new with a new journal and with each restore of one.
+    /// Trim, backup, identity and failure: what an operator's side of the engine needs of it.
     #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.shared.meta().history
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::new(Arc::clone(&self.shared))
     }
 
     /// The counters as they are now.
@@ -237,15 +214,6 @@ impl EmbeddedJournal {
             queued_bytes: self.shared.queue.bytes() as u64,
             segments: self.shared.segments().len() as u64,
             ..self.shared.metrics.snapshot()
-        }
-    }
-
-    /// Why the journal takes no more appends, if its disk failed.
-    #[must_use]
-    pub fn failure(&self) -> Option<String> {
-        match self.shared.queue.stopped() {
-            Some(queue::Stop::Failed(why)) => Some(why),
-            Some(queue::Stop::Closed) | None => None,
         }
     }
 
@@ -275,25 +243,22 @@ fn lock(dir: &Path) -> Result<File, JournalError> {
 
 #[async_trait]
 impl Journal for EmbeddedJournal {
-    async fn append(&self, partition: Partition, batch: Vec<Bytes>) -> Result<Appended, AppendError> {
-        let (request, outcome) = queue::Request::new(partition, batch);
-        if let Err(error) = self.shared.queue.push(request) {
+    fn enqueue(&self, partition: Partition, batch: Vec<Bytes>, done: Done) {
+        let request = queue::Request::new(partition, batch, done);
+        if let Err((request, error)) = self.shared.queue.push(request) {
             if matches!(error, AppendError::Refused(_)) {
                 metrics::add(&self.shared.metrics.refused, 1);
             }
-            return Err(error);
+            request.answer(Err(error));
         }
-        outcome.await.unwrap_or_else(|_| Err(AppendError::Unknown("the journal's writer ended".to_owned())))
+    }
+
+    fn tail(&self, partition: Partition, from: Offset) -> Box<dyn Tail> {
+        Box::new(follow::Follower::new(Arc::clone(&self.shared), partition, from))
     }
 
     async fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
-        if let Some(answer) = reader::from_memory(&self.shared, partition, from, max_bytes) {
-            metrics::add(&self.shared.metrics.cached_reads, 1);
-            return answer;
-        }
-        metrics::add(&self.shared.metrics.disk_reads, 1);
-        let shared = self.shared.clone();
-        blocking(move || reader::from_disk(&shared, partition, from, max_bytes)).await?
+        read(&self.shared, partition, from, max_bytes).await
     }
 
     fn bounds(&self, partition: Partition) -> Bounds {
@@ -304,23 +269,30 @@ impl Journal for EmbeddedJournal {
         self.shared.options.env.now()
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes.subscribe()
-    }
-
-    async fn trim(&self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
-        let (shared, up_to) = (self.shared.clone(), up_to.to_vec());
-        blocking(move || upkeep::trim(&shared, &up_to)).await?
-    }
-
     async fn close(&self) -> Result<(), JournalError> {
         self.shared.queue.close();
         if let Some(writer) = self.take_writer() {
             let joined = blocking(move || writer.join()).await?;
             joined.map_err(|_| JournalError::Io("the journal's writer panicked".to_owned()))?;
         }
-        self.failure().map_or(Ok(()), |why| Err(JournalError::Io(why)))
+        self.shared.failure().map_or(Ok(()), |why| Err(JournalError::Io(why)))
     }
+}
+
+/// See [`Journal::read`].
+async fn read(
+    shared: &Arc<Shared>,
+    partition: Partition,
+    from: Offset,
+    max_bytes: usize,
+) -> Result<Vec<StoredRecord>, ReadError> {
+    if let Some(answer) = reader::from_memory(shared, partition, from, max_bytes) {
+        metrics::add(&shared.metrics.cached_reads, 1);
+        return answer;
+    }
+    metrics::add(&shared.metrics.disk_reads, 1);
+    let shared = Arc::clone(shared);
+    blocking(move || reader::from_disk(&shared, partition, from, max_bytes)).await?
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JournalError> {

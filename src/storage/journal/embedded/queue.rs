@@ -3,11 +3,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 use super::layout::RECORD_HEADER;
 use crate::ids::Partition;
-use crate::storage::journal::{AppendError, Appended};
+use crate::storage::journal::{AppendError, Appended, Done};
 
 /// A batch that waits, and where its outcome goes.
 pub struct Request {
@@ -15,20 +14,30 @@ pub struct Request {
     pub batch: Vec<Bytes>,
     /// Bytes that it takes in the queue and in the segment.
     pub bytes: usize,
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Taken by the answer.
+    done: Option<Done>,
 }
 
 impl Request {
-    /// The request, and where its outcome comes.
-    pub fn new(partition: Partition, batch: Vec<Bytes>) -> (Self, oneshot::Receiver<Result<Appended, AppendError>>) {
-        let (answer, outcome) = oneshot::channel();
+    pub fn new(partition: Partition, batch: Vec<Bytes>, done: Done) -> Self {
         let bytes = batch.iter().map(|record| RECORD_HEADER + record.len()).sum();
-        (Self { partition, batch, bytes, answer }, outcome)
+        Self { partition, batch, bytes, done: Some(done) }
     }
 
-    /// Tells the caller, if it is still there.
-    pub fn answer(self, outcome: Result<Appended, AppendError>) {
-        drop(self.answer.send(outcome));
+    /// Gives the report.
+    pub fn answer(mut self, report: Result<Appended, AppendError>) {
+        if let Some(done) = self.done.take() {
+            done(report);
+        }
+    }
+}
+
+impl Drop for Request {
+    /// The writer panicked while it held the batch: its caller must not wait for ever.
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            done(Err(AppendError::Unknown("the journal's writer ended".to_owned())));
+        }
     }
 }
 
@@ -63,17 +72,17 @@ impl Queue {
         Self { state: Mutex::default(), filled: Condvar::new(), limit }
     }
 
-    /// Adds a batch at the end.
-    pub fn push(&self, request: Request) -> Result<(), AppendError> {
+    /// Adds a batch at the end; if it can't be taken, gives it back with the reason.
+    pub fn push(&self, request: Request) -> Result<(), (Request, AppendError)> {
         let mut state = self.state();
         match &state.stop {
-            Some(Stop::Closed) => return Err(AppendError::Closed("it was closed".to_owned())),
-            Some(Stop::Failed(why)) => return Err(AppendError::Closed(why.clone())),
+            Some(Stop::Closed) => return Err((request, AppendError::Closed("it was closed".to_owned()))),
+            Some(Stop::Failed(why)) => return Err((request, AppendError::Closed(why.clone()))),
             None => {}
         }
         if state.bytes + request.bytes > self.limit {
             let why = format!("{} bytes are waiting, {} more are beyond the bound", state.bytes, request.bytes);
-            return Err(AppendError::Refused(why));
+            return Err((request, AppendError::Refused(why)));
         }
         state.bytes += request.bytes;
         state.waiting.push(request);
@@ -125,8 +134,10 @@ impl Queue {
         if !matches!(state.stop, Some(Stop::Failed(_))) {
             state.stop = Some(Stop::Failed(why.to_owned()));
         }
-        for request in std::mem::take(&mut state.waiting) {
-            state.bytes -= request.bytes;
+        let waiting = std::mem::take(&mut state.waiting);
+        state.bytes -= waiting.iter().map(|request| request.bytes).sum::<usize>();
+        drop(state);
+        for request in waiting {
             request.answer(Err(AppendError::Closed(why.to_owned())));
         }
     }

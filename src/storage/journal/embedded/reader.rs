@@ -9,7 +9,7 @@ use super::Shared;
 use super::files::{self, Window};
 use super::layout::{self, RECORD_HEADER, RecordHeader};
 use super::segment::Segment;
-use super::tails::Place;
+use super::tails::Found;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::{JournalError, ReadError, StoredRecord};
 
@@ -36,8 +36,8 @@ pub fn from_memory(
         return Some(Ok(Vec::new()));
     }
     match shared.tails.find(partition, from, max_bytes, 0) {
-        Place::Cached(records) => Some(Ok(records)),
-        Place::Active(..) | Place::Sealed => None,
+        Found::Cached(records) => Some(Ok(records)),
+        Found::Active(..) | Found::Sealed => None,
     }
 }
 
@@ -50,9 +50,9 @@ pub fn from_disk(
 ) -> Result<Vec<StoredRecord>, ReadError> {
     let most = MOST.min(max_bytes / 32 + 1);
     let (segment, positions) = match shared.tails.find(partition, from, max_bytes, most) {
-        Place::Cached(records) => return Ok(records),
-        Place::Active(segment, positions) => (segment, Some(positions)),
-        Place::Sealed => (sealed_segment(shared, partition, from)?, None),
+        Found::Cached(records) => return Ok(records),
+        Found::Active(segment, positions) => (segment, Some(positions)),
+        Found::Sealed => (sealed_segment(shared, partition, from)?, None),
     };
     let file = match File::open(&segment.path) {
         Ok(file) => file,

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::segment::Segment;
 use crate::ids::{Offset, PARTITIONS, Partition};
-use crate::storage::journal::{Bounds, StoredRecord};
+use crate::storage::journal::tail::Places;
+use crate::storage::journal::{self, Bounds, StoredRecord};
 
 /// Bytes that a cached record takes beside its own.
 const CACHED_OVERHEAD: usize = 64;
@@ -17,6 +18,7 @@ struct Tail {
     start: AtomicU64,
     end: AtomicU64,
     recent: Mutex<Recent>,
+    followers: Places,
 }
 
 struct Recent {
@@ -31,7 +33,7 @@ struct Recent {
 pub struct Tails(Vec<Tail>);
 
 /// Where records are to be found.
-pub enum Place {
+pub enum Found {
     /// Here they are.
     Cached(Vec<StoredRecord>),
     /// In the active segment, at these positions.
@@ -47,6 +49,7 @@ impl Tails {
             start: AtomicU64::new(starts[n]),
             end: AtomicU64::new(active.header.bases[n] + positions.len() as u64),
             recent: Mutex::new(Recent { active: active.clone(), positions, cached: VecDeque::new() }),
+            followers: Places::default(),
         };
         Self(positions.into_iter().enumerate().map(tail).collect())
     }
@@ -78,6 +81,17 @@ impl Tails {
         }
     }
 
+    /// Somebody follows a partition.
+    pub fn follow(&self, partition: Partition, place: &Arc<journal::Place>) {
+        self.0[partition.index()].followers.add(place);
+    }
+
+    /// Wakes those who follow a partition and have not heard of its end.
+    pub fn wake(&self, partition: Partition) {
+        let tail = &self.0[partition.index()];
+        tail.followers.ends(Offset(tail.end.load(Ordering::Acquire)));
+    }
+
     /// Drops the oldest cached record of a partition.
     pub fn evict(&self, partition: u16) {
         let mut recent = lock(&self.0[usize::from(partition)]);
@@ -93,7 +107,7 @@ impl Tails {
     }
 
     /// Where the records from `from` on are. `from` lies below the end.
-    pub fn find(&self, partition: Partition, from: Offset, max_bytes: usize, most: usize) -> Place {
+    pub fn find(&self, partition: Partition, from: Offset, max_bytes: usize, most: usize) -> Found {
         let recent = lock(&self.0[partition.index()]);
         if let Some(first) = recent.cached.front().map(|record| record.offset)
             && first <= from
@@ -107,13 +121,13 @@ impl Tails {
                 }
                 taken += 1;
             }
-            return Place::Cached(recent.cached.range(skip..skip + taken).cloned().collect());
+            return Found::Cached(recent.cached.range(skip..skip + taken).cloned().collect());
         }
         match from.0.checked_sub(recent.active.base(partition)) {
-            None => Place::Sealed,
+            None => Found::Sealed,
             Some(skip) => {
                 let positions = recent.positions.iter().skip(skip as usize).take(most).copied().collect();
-                Place::Active(recent.active.clone(), positions)
+                Found::Active(recent.active.clone(), positions)
             }
         }
     }

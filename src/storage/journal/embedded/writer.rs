@@ -198,7 +198,6 @@ impl Writer {
         add(&self.shared.metrics.written_bytes, self.buffer.len() as u64);
         self.publish(at);
         self.answer();
-        self.shared.changes.send_modify(|n| *n += 1);
         if self.shared.options.prepare_ahead && self.end > self.capacity / 2 {
             self.spare.prepare(segment::spare_path(&self.shared.dir), &self.shared.options);
         }
@@ -243,7 +242,10 @@ impl Writer {
         self.shared.queue.release(self.group.iter().map(|placed| placed.request.bytes).sum());
         let time = if self.group_records == 0 { self.shared.options.env.now() } else { self.group_time };
         for Placed { request, first, end } in self.group.drain(..) {
-            request.answer(Ok(Appended { first, end, time }));
+            let partition = request.partition;
+            // The report first: it passes the tail of whoever appended over the records, so that it need not be woken.
+            request.answer(Ok(Appended { first, end, time, is_dense: true, losses: 0 }));
+            self.shared.tails.wake(partition);
         }
         self.clear();
     }

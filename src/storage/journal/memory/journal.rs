@@ -5,27 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
 
 use super::log::{Fate, MemoryLog, Node, Ticket};
 use crate::env::Clock;
 use crate::ids::{Offset, Partition, Timestamp};
-use crate::storage::journal::{AppendError, Appended, Bounds, Journal, JournalError, ReadError, StoredRecord};
-
-type Answer = oneshot::Sender<Result<Appended, AppendError>>;
+use crate::storage::journal::{Bounds, Done, Journal, JournalError, Place, ReadError, StoredRecord, Tail, Tailed};
 
 struct State {
     log: MemoryLog,
     fates: VecDeque<Fate>,
     reads: VecDeque<ReadError>,
     holding: bool,
-    held: VecDeque<(Ticket, Fate, Answer)>,
+    held: VecDeque<(Ticket, Fate, Done)>,
 }
 
 struct Shared {
     state: Mutex<State>,
     clock: Arc<dyn Clock>,
-    changes: watch::Sender<u64>,
 }
 
 /// A handle on a memory journal. Each node of a test has its own (see [`MemoryJournal::for_node`]); all see one log.
@@ -45,7 +41,7 @@ impl MemoryJournal {
     fn over(log: MemoryLog, clock: Arc<dyn Clock>, node: Node) -> Self {
         let (fates, reads, held) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
         let state = State { log, fates, reads, holding: false, held };
-        let shared = Shared { state: Mutex::new(state), clock, changes: watch::Sender::new(0) };
+        let shared = Shared { state: Mutex::new(state), clock };
         Self { shared: Arc::new(shared), node }
     }
 
@@ -86,66 +82,69 @@ impl MemoryJournal {
     pub fn release(&self) {
         let mut state = self.state();
         state.holding = false;
-        while let Some((ticket, fate, answer)) = state.held.pop_front() {
-            let outcome = state.log.settle(ticket, self.shared.clock.now(), fate);
-            drop(answer.send(outcome)); // nobody listens if the append's future was dropped
+        while let Some((ticket, fate, done)) = state.held.pop_front() {
+            state.settle(ticket, self.shared.clock.now(), fate, done);
         }
-        self.publish(state);
+        state.wake();
     }
 
     /// Works on the log itself: leader loss, durable ends, appends that are settled by hand.
     pub fn with_log<T>(&self, work: impl FnOnce(&mut MemoryLog) -> T) -> T {
         let mut state = self.state();
         let result = work(&mut state.log);
-        self.publish(state);
+        state.wake();
         result
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn publish(&self, state: MutexGuard<'_, State>) {
-        let changes = state.log.changes();
-        drop(state);
-        self.shared.changes.send_if_modified(|seen| std::mem::replace(seen, changes.max(*seen)) < changes);
+impl State {
+    /// Decides an append. Under the lock: what a report says and what tails are told must not overtake each other.
+    fn settle(&mut self, ticket: Ticket, now: Timestamp, fate: Fate, done: Done) {
+        done(self.log.settle(ticket, now, fate));
     }
 
-    /// The append's outcome, or where it will come.
-    fn submit(
-        &self,
-        partition: Partition,
-        batch: Vec<Bytes>,
-    ) -> Result<Result<Appended, AppendError>, oneshot::Receiver<Result<Appended, AppendError>>> {
-        let mut state = self.state();
-        let ticket = state.log.start(self.node, partition, batch);
-        let fate = state.fates.pop_front().unwrap_or(Fate::Deliver);
-        if state.holding {
-            let (answer, outcome) = oneshot::channel();
-            state.held.push_back((ticket, fate, answer));
-            return Err(outcome);
+    fn read(&mut self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        self.reads.pop_front().map_or_else(|| self.log.read(partition, from, max_bytes), Err)
+    }
+
+    fn tell(&mut self, partition: Partition, place: &Place, max_bytes: usize) -> Result<Option<Tailed>, ReadError> {
+        let reads = place.next() < self.log.bounds(partition).end;
+        match if reads { self.reads.pop_front() } else { None } {
+            Some(error) => Err(error),
+            None => self.log.tell(partition, place, max_bytes),
         }
-        let outcome = state.log.settle(ticket, self.shared.clock.now(), fate);
-        self.publish(state);
-        Ok(outcome)
+    }
+
+    fn wake(&self) {
+        Partition::all().for_each(|partition| self.log.wake(partition));
     }
 }
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn append(&self, partition: Partition, batch: Vec<Bytes>) -> Result<Appended, AppendError> {
-        match self.submit(partition, batch) {
-            Ok(outcome) => outcome,
-            Err(later) => later.await.unwrap_or_else(|_| Err(AppendError::Unknown("the journal is gone".to_owned()))),
+    fn enqueue(&self, partition: Partition, batch: Vec<Bytes>, done: Done) {
+        let mut state = self.state();
+        let ticket = state.log.start(self.node, partition, batch);
+        let fate = state.fates.pop_front().unwrap_or(Fate::Deliver);
+        if state.holding {
+            state.held.push_back((ticket, fate, done));
+        } else {
+            state.settle(ticket, self.shared.clock.now(), fate, done);
+            state.log.wake(partition);
         }
     }
 
+    fn tail(&self, partition: Partition, from: Offset) -> Box<dyn Tail> {
+        let place = self.state().log.follow(partition, from);
+        Box::new(Follower { journal: self.clone(), partition, place })
+    }
+
     async fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
-        let mut state = self.state();
-        match state.reads.pop_front() {
-            Some(error) => Err(error),
-            None => state.log.read(partition, from, max_bytes),
-        }
+        self.state().read(partition, from, max_bytes)
     }
 
     fn bounds(&self, partition: Partition) -> Bounds {
@@ -156,17 +155,32 @@ impl Journal for MemoryJournal {
         self.shared.clock.now()
     }
 
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes.subscribe()
-    }
-
-    async fn trim(&self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
-        self.state().log.trim(up_to)
-    }
-
     async fn close(&self) -> Result<(), JournalError> {
         self.release();
         self.state().log.close();
         Ok(())
+    }
+}
+
+/// Follows one partition of a memory journal.
+struct Follower {
+    journal: MemoryJournal,
+    partition: Partition,
+    place: Arc<Place>,
+}
+
+#[async_trait]
+impl Tail for Follower {
+    async fn next(&mut self, max_bytes: usize) -> Result<Tailed, ReadError> {
+        loop {
+            if let Some(told) = self.journal.state().tell(self.partition, &self.place, max_bytes)? {
+                return Ok(told);
+            }
+            self.place.moved().await;
+        }
+    }
+
+    fn place(&self) -> &Arc<Place> {
+        &self.place
     }
 }

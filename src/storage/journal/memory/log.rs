@@ -7,11 +7,13 @@
 //! can vanish.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
-use crate::storage::journal::{AppendError, Appended, Bounds, JournalError, ReadError, StoredRecord};
+use crate::storage::journal::tail::{Places, Step};
+use crate::storage::journal::{AppendError, Appended, Bounds, JournalError, Place, ReadError, StoredRecord, Tailed};
 
 /// A writer of the log. Its appends to one partition keep their order as long as they are in flight.
 pub type Node = u32;
@@ -45,16 +47,16 @@ pub struct Truncation {
     pub end: Offset,
     /// How many records vanished.
     pub lost: u64,
-    /// The partition's truncation generation afterwards.
-    pub generation: u64,
+    /// How often the partition has lost records now.
+    pub losses: u64,
 }
 
 struct InFlight {
     node: Node,
     partition: Partition,
     batch: Vec<Bytes>,
-    /// Where it lies, once it is visible.
-    placed: Option<Offset>,
+    /// Where its first records lie, as many as are visible.
+    placed: Vec<Offset>,
     /// The caller has been told "unknown".
     detached: bool,
 }
@@ -64,21 +66,25 @@ struct Log {
     start: u64,
     durable: u64,
     records: Vec<StoredRecord>,
-    generation: u64,
+    losses: u64,
 }
 
 impl Log {
     fn end(&self) -> u64 {
         self.start + self.records.len() as u64
     }
+
+    fn time(&self, offset: Offset) -> Timestamp {
+        self.records[(offset.0 - self.start) as usize].time
+    }
 }
 
 /// See the module.
 pub struct MemoryLog {
     logs: Vec<Log>,
+    places: Vec<Places>,
     in_flight: BTreeMap<Ticket, InFlight>,
     next_ticket: u64,
-    changes: u64,
     closed: bool,
 }
 
@@ -93,20 +99,21 @@ impl MemoryLog {
     #[must_use]
     pub fn new() -> Self {
         let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
-        Self { logs, in_flight: BTreeMap::new(), next_ticket: 0, changes: 0, closed: false }
+        let places = (0..PARTITIONS).map(|_| Places::default()).collect();
+        Self { logs, places, in_flight: BTreeMap::new(), next_ticket: 0, closed: false }
     }
 
     /// What it holds now, for whoever goes on when all that wrote to it are gone: what is in flight is lost.
     #[must_use]
     pub fn after_crash(&self) -> Self {
-        Self { logs: self.logs.clone(), changes: self.changes, ..Self::new() }
+        Self { logs: self.logs.clone(), ..Self::new() }
     }
 
     /// Sends `batch`. Nothing is written until it is settled or exposed.
     pub fn start(&mut self, node: Node, partition: Partition, batch: Vec<Bytes>) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.in_flight.insert(ticket, InFlight { node, partition, batch, placed: None, detached: false });
+        self.in_flight.insert(ticket, InFlight { node, partition, batch, placed: Vec::new(), detached: false });
         ticket
     }
 
@@ -125,13 +132,28 @@ impl MemoryLog {
     /// If the ticket is settled already, or an older append of the same node and partition is in flight.
     pub fn expose(&mut self, ticket: Ticket, now: Timestamp) {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
-        self.place(ticket, now);
+        self.place(ticket, now, usize::MAX);
     }
 
-    /// Whether an append in flight can be seen already.
+    /// [`MemoryLog::expose`] for the first `count` records of the batch only: others may come between them and the rest.
+    ///
+    /// # Panics
+    /// As [`MemoryLog::expose`].
+    pub fn expose_part(&mut self, ticket: Ticket, now: Timestamp, count: usize) {
+        assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
+        self.place(ticket, now, count);
+    }
+
+    /// Whether an append in flight can be seen already, in part at least.
     #[must_use]
     pub fn is_exposed(&self, ticket: Ticket) -> bool {
-        self.in_flight.get(&ticket).is_some_and(|append| append.placed.is_some())
+        self.in_flight.get(&ticket).is_some_and(|append| !append.placed.is_empty())
+    }
+
+    /// How many records an append in flight has.
+    #[must_use]
+    pub fn records(&self, ticket: Ticket) -> usize {
+        self.in_flight.get(&ticket).map_or(0, |append| append.batch.len())
     }
 
     /// Decides an append that is in flight, and gives what its caller is told (nobody listens if it was
@@ -148,30 +170,30 @@ impl MemoryLog {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
         let append = &self.in_flight[&ticket];
         let unknown = || AppendError::Unknown("no answer came".to_owned());
-        if self.closed && append.placed.is_none() {
+        if self.closed && append.placed.is_empty() {
             self.in_flight.remove(&ticket);
             return Err(AppendError::Closed("closed".to_owned()));
         }
         match fate {
             Fate::Deliver => {
-                let first = self.place(ticket, now);
-                let append = self.in_flight.remove(&ticket).expect("placed just now");
-                let end = first.plus(append.batch.len() as u64);
-                let log = &mut self.logs[append.partition.index()];
-                log.durable = log.durable.max(end.0);
-                let time = match append.batch.is_empty() {
-                    true => now,
-                    false => log.records[(first.0 - log.start) as usize].time,
-                };
-                Ok(Appended { first, end, time })
+                self.place(ticket, now, usize::MAX);
+                let InFlight { partition, placed, .. } = self.in_flight.remove(&ticket).expect("placed just now");
+                let log = &mut self.logs[partition.index()];
+                let end = placed.last().map_or(log.end(), |last| last.0 + 1);
+                let first = placed.first().map_or(end, |first| first.0);
+                log.durable = log.durable.max(if placed.is_empty() { 0 } else { end });
+                let is_dense =
+                    placed.windows(2).all(|two| two[1] == two[0].next() && log.time(two[0]) == log.time(two[1]));
+                let time = placed.last().map_or(now, |last| log.time(*last));
+                Ok(Appended { first: Offset(first), end: Offset(end), time, is_dense, losses: log.losses })
             }
             Fate::Refuse => {
-                assert!(append.placed.is_none() && !append.detached, "{ticket:?} may be written: it can't be refused");
+                assert!(append.placed.is_empty() && !append.detached, "{ticket:?} may be written: it can't be refused");
                 self.in_flight.remove(&ticket);
                 Err(AppendError::Refused("refused".to_owned()))
             }
             Fate::Land => {
-                self.place(ticket, now);
+                self.place(ticket, now, usize::MAX);
                 self.in_flight.remove(&ticket);
                 Err(unknown())
             }
@@ -243,17 +265,38 @@ impl MemoryLog {
         Offset(self.logs[partition.index()].durable)
     }
 
-    /// How often the partition was truncated. A reader that sees another number than before must look again at what it
+    /// How often the partition lost records. A reader that sees another number than before must look again at what it
     /// read beyond its verified prefix.
     #[must_use]
-    pub fn generation(&self, partition: Partition) -> u64 {
-        self.logs[partition.index()].generation
+    pub fn losses(&self, partition: Partition) -> u64 {
+        self.logs[partition.index()].losses
     }
 
-    /// Counts every move of any partition's end.
-    #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changes
+    /// Somebody follows a partition from `from` on, by [`MemoryLog::tell`].
+    pub fn follow(&self, partition: Partition, from: Offset) -> Arc<Place> {
+        let place = Place::new(from, self.losses(partition));
+        self.places[partition.index()].add(&place);
+        place
+    }
+
+    /// What is to be told to somebody at `place`, if there is anything.
+    ///
+    /// # Errors
+    /// As [`MemoryLog::read`].
+    pub fn tell(&self, partition: Partition, place: &Place, max_bytes: usize) -> Result<Option<Tailed>, ReadError> {
+        let end = self.bounds(partition).end;
+        match place.step() {
+            Step::Tell(told) => Ok(Some(told)),
+            Step::Read { from, first } if first || from < end => {
+                Ok(place.told(from, self.read(partition, from, max_bytes)?, end))
+            }
+            Step::Read { .. } => Ok(None),
+        }
+    }
+
+    /// Wakes those who follow a partition and have not heard of its end: to be called behind the report on an append.
+    pub fn wake(&self, partition: Partition) {
+        self.places[partition.index()].ends(self.bounds(partition).end);
     }
 
     /// The partition's leader is lost: what lies beyond the durable end is gone. Appends in flight that were visible are
@@ -262,18 +305,16 @@ impl MemoryLog {
         let log = &mut self.logs[partition.index()];
         let lost = log.end() - log.durable;
         log.records.truncate((log.durable - log.start) as usize);
-        log.generation += 1;
-        let truncation = Truncation { end: Offset(log.durable), lost, generation: log.generation };
+        log.losses += 1;
+        let truncation = Truncation { end: Offset(log.durable), lost, losses: log.losses };
         for append in self.in_flight.values_mut().filter(|append| append.partition == partition) {
-            append.placed = append.placed.filter(|first| first.0 < truncation.end.0);
+            append.placed.retain(|offset| *offset < truncation.end);
         }
-        if lost > 0 {
-            self.changes += 1;
-        }
+        self.places[partition.index()].truncated(truncation.end, truncation.losses);
         truncation
     }
 
-    /// Moves starts up, as [`Journal::trim`](crate::storage::journal::Journal::trim) says.
+    /// Moves starts up.
     ///
     /// # Errors
     /// An offset beyond the durable end: nothing is trimmed then.
@@ -303,23 +344,14 @@ impl MemoryLog {
         append.detached || !self.in_flight.range(..ticket).any(|(_, other)| same(other))
     }
 
-    fn place(&mut self, ticket: Ticket, now: Timestamp) -> Offset {
+    /// Places the records of an append up to the `count`-th, if they are not placed yet.
+    fn place(&mut self, ticket: Ticket, now: Timestamp, count: usize) {
         let append = self.in_flight.get_mut(&ticket).expect("the caller looked");
-        if let Some(first) = append.placed {
-            return first;
-        }
         let log = &mut self.logs[append.partition.index()];
-        let first = log.end();
-        let stored = append.batch.iter().zip(first..);
-        log.records.extend(stored.map(|(bytes, n)| StoredRecord {
-            offset: Offset(n),
-            time: now,
-            bytes: bytes.clone(),
-        }));
-        append.placed = Some(Offset(first));
-        if !append.batch.is_empty() {
-            self.changes += 1;
+        for bytes in append.batch.iter().take(count).skip(append.placed.len()) {
+            let offset = Offset(log.end());
+            log.records.push(StoredRecord { offset, time: now, bytes: bytes.clone() });
+            append.placed.push(offset);
         }
-        Offset(first)
     }
 }

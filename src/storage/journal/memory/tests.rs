@@ -8,12 +8,16 @@ use super::{Fate, MemoryJournal, MemoryLog};
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::contract::Fixture;
-use crate::storage::journal::{AppendError, Journal};
+use crate::storage::journal::{AppendError, Journal, Tailed};
+use crate::testing::within;
 
 mod contract {
     async fn fixture() -> super::Fixture {
         let clock = super::Arc::new(super::ManualClock::new(super::Timestamp(1_000)));
-        super::Fixture { journal: super::Arc::new(super::MemoryJournal::new(clock)), keep: Box::new(()) }
+        let journal = super::MemoryJournal::new(clock);
+        let trimmed = journal.clone();
+        let trim = Box::new(move |up_to: &[_]| trimmed.with_log(|log| log.trim(up_to)));
+        super::Fixture { journal: super::Arc::new(journal), trim, keep: Box::new(()) }
     }
     crate::journal_contract!(fixture);
 }
@@ -95,9 +99,9 @@ fn a_leader_loss_takes_only_what_no_report_covers() {
         ("landed reported x y", Offset(2), Offset(4))
     );
     let loss = log.leader_loss(p());
-    assert_eq!((loss.end, loss.lost, loss.generation), (Offset(2), 2, 1));
+    assert_eq!((loss.end, loss.lost, loss.losses), (Offset(2), 2, 1));
     assert_eq!(visible(&log), "landed reported");
-    assert_eq!((log.generation(p()), log.generation(Partition::new(6).unwrap())), (1, 0));
+    assert_eq!((log.losses(p()), log.losses(Partition::new(6).unwrap())), (1, 0));
     assert_eq!(log.append(1, T, p(), batch("again"), Fate::Deliver).unwrap().first, Offset(2));
 }
 
@@ -145,4 +149,53 @@ async fn a_held_journal_answers_when_it_is_released() {
     let (one, two) = both.await;
     assert!(matches!(one, Err(AppendError::Refused(_))));
     assert_eq!(two.unwrap().first, Offset(0));
+}
+
+#[test]
+fn records_of_another_may_stand_inside_a_batch_and_its_report_says_so() {
+    let mut log = MemoryLog::new();
+    let batch_of_three = log.start(1, p(), batch("a b c"));
+    log.expose_part(batch_of_three, T, 1);
+    let between = log.append(2, T, p(), batch("x"), Fate::Deliver).unwrap();
+    let report = log.settle(batch_of_three, T, Fate::Deliver).unwrap();
+    assert_eq!(visible(&log), "a x b c");
+    assert_eq!((report.first, report.end, report.is_dense), (Offset(0), Offset(4), false));
+    assert!(between.is_dense && log.append(1, T, p(), batch("d e"), Fate::Deliver).unwrap().is_dense);
+}
+
+fn bytes_of(told: &Tailed) -> String {
+    let Tailed::Batch { records, .. } = told else { panic!("{told:?}") };
+    records.iter().map(|record| std::str::from_utf8(&record.bytes).unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_tail_tells_a_loss_before_what_takes_the_place_of_the_lost() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::new(T)));
+    let other = journal.for_node(1);
+    let mut tail = journal.tail(p(), Offset(0));
+    other.next_fates([Fate::Deliver, Fate::Land]);
+    other.append(p(), batch("kept")).await.unwrap();
+    other.append(p(), batch("lost")).await.unwrap_err();
+    assert_eq!(bytes_of(&tail.next(1_000).await.unwrap()), "kept lost");
+    let loss = journal.with_log(|log| log.leader_loss(p()));
+    other.append(p(), batch("new")).await.unwrap();
+    assert_eq!(tail.next(1_000).await.unwrap(), Tailed::Truncated { end: Offset(1), losses: loss.losses });
+    let after = within("what came in the place of the lost", tail.next(1_000)).await.unwrap();
+    assert_eq!(bytes_of(&after), "new");
+    assert!(matches!(after, Tailed::Batch { losses: 1, end: Offset(2), .. }));
+}
+
+#[tokio::test]
+async fn a_report_behind_a_loss_that_is_not_told_yet_says_so_and_does_not_hide_it() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::new(T)));
+    let mut tail = journal.tail(p(), Offset(0));
+    journal.next_fates([Fate::Land]);
+    journal.for_node(1).append(p(), batch("lost")).await.unwrap_err();
+    assert_eq!(bytes_of(&tail.next(1_000).await.unwrap()), "lost");
+    journal.with_log(|log| log.leader_loss(p()));
+    let report = journal.append(p(), batch("own")).await.unwrap();
+    assert_eq!((report.first, report.losses), (Offset(0), 1));
+    tail.place().reported(&report);
+    assert_eq!(tail.next(1_000).await.unwrap(), Tailed::Truncated { end: Offset(0), losses: 1 });
+    assert_eq!(bytes_of(&tail.next(1_000).await.unwrap()), "own");
 }

@@ -28,7 +28,7 @@ async fn whatever_sync_fails_nothing_that_was_answered_is_lost() {
             assert_eq!(journal.bounds(p(1)).end, Offset(acked), "only what is durable shows");
         }
         assert!(unknown <= 1);
-        if journal.failure().is_some() {
+        if journal.maintenance().failure().is_some() {
             failures += 1;
             assert!(journal.close().await.is_err(), "a failed journal does not close as if nothing was");
         }

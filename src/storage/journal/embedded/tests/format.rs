@@ -25,7 +25,7 @@ async fn written(dir: &Path) {
     for (partition, record) in records() {
         append(&journal, partition, record).await.unwrap();
     }
-    journal.trim(&[(p(127), Offset(2))]).await.unwrap();
+    journal.maintenance().trim(&[(p(127), Offset(2))]).unwrap();
     journal.close().await.unwrap();
 }
 

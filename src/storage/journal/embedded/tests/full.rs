@@ -33,7 +33,7 @@ async fn fill_then_free(dir: &Path, options: &Options, free: impl FnOnce()) {
     assert!(refused(append(&journal, 5, body(acked, 1_000)).await), "as long as there is no space");
     assert_eq!(journal.bounds(p(5)).end, Offset(acked));
     assert_eq!(bodies(&journal, 5).await, (0..acked).map(|n| body(n, 1_000)).collect::<Vec<_>>());
-    assert_eq!(journal.failure(), None);
+    assert_eq!(journal.maintenance().failure(), None);
     free();
     while acked < refused_at + 200 {
         assert_eq!(append(&journal, 5, body(acked, 1_000)).await.unwrap().first, Offset(acked));
@@ -122,7 +122,7 @@ async fn a_write_that_fails_otherwise_is_unknown_and_ends_the_journal() {
     options.faults.fail_next_write(ErrorKind::Other, 200);
     assert!(matches!(append(&journal, 5, body(1, 100)).await, Err(AppendError::Unknown(_))));
     assert!(matches!(append(&journal, 5, body(2, 100)).await, Err(AppendError::Closed(_))));
-    assert!(journal.failure().is_some());
+    assert!(journal.maintenance().failure().is_some());
     assert_eq!(bodies(&journal, 5).await, [body(0, 100)], "what is durable is still served");
     drop(journal);
     let found = bodies(&open(dir.path(), &options), 5).await;

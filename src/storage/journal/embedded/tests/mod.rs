@@ -16,16 +16,15 @@ mod crash;
 mod damage;
 mod format;
 mod full;
+mod maintenance;
 mod model;
 mod power;
-mod upkeep;
 mod verify;
 
 mod contract {
     async fn fixture() -> super::Fixture {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = super::EmbeddedJournal::open(dir.path(), super::options()).unwrap();
-        super::Fixture { journal: super::Arc::new(journal), keep: Box::new(dir) }
+        super::fixture(dir, super::options())
     }
     crate::journal_contract!(fixture);
 }
@@ -35,10 +34,16 @@ mod contract_from_disk {
     async fn fixture() -> super::Fixture {
         let dir = tempfile::tempdir().unwrap();
         let options = super::Options { cache_bytes: 0, ..super::small_segments() };
-        let (journal, _) = super::EmbeddedJournal::open(dir.path(), options).unwrap();
-        super::Fixture { journal: super::Arc::new(journal), keep: Box::new(dir) }
+        super::fixture(dir, options)
     }
     crate::journal_contract!(fixture);
+}
+
+fn fixture(dir: tempfile::TempDir, options: Options) -> Fixture {
+    let (journal, _) = EmbeddedJournal::open(dir.path(), options).unwrap();
+    let maintenance = journal.maintenance();
+    let trim = Box::new(move |up_to: &[_]| maintenance.trim(up_to));
+    Fixture { journal: Arc::new(journal), trim, keep: Box::new(dir) }
 }
 
 fn options() -> Options {

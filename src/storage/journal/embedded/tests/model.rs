@@ -109,7 +109,7 @@ async fn run(steps: Vec<Step>, cache_bytes: usize) {
             Step::Trim(partition, at) => {
                 let (start, records) = &mut model.partitions[usize::from(partition)];
                 let to = records.len() as u64 * at / 16;
-                let outcome = journal.trim(&[(p(partition), Offset(to))]).await;
+                let outcome = journal.maintenance().trim(&[(p(partition), Offset(to))]);
                 assert_eq!(outcome.is_ok(), to <= records.len() as u64);
                 if outcome.is_ok() {
                     *start = (*start).max(to);
@@ -129,7 +129,7 @@ async fn run(steps: Vec<Step>, cache_bytes: usize) {
             }
             Step::Backup => {
                 let copy = scratch();
-                let taken = journal.backup_to(copy.path()).unwrap();
+                let taken = journal.maintenance().backup_to(copy.path()).unwrap();
                 for partition in 0..PARTITIONS {
                     assert_eq!(taken.ends[usize::from(partition)], model.bounds(partition).end);
                 }

@@ -16,8 +16,8 @@ async fn backup() -> tempfile::TempDir {
     for n in 0..200 {
         append(&journal, n as u16 % 5, body(n, LEN)).await.unwrap();
     }
-    journal.trim(&[(p(0), Offset(3))]).await.unwrap();
-    journal.backup_to(&dir.path().join("backup")).unwrap();
+    journal.maintenance().trim(&[(p(0), Offset(3))]).unwrap();
+    journal.maintenance().backup_to(&dir.path().join("backup")).unwrap();
     std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
     dir
 }
@@ -38,7 +38,7 @@ async fn a_whole_copy_says_what_it_holds_and_stays_as_it_is() {
     assert_eq!(found.bounds[0], Bounds { start: Offset(3), end: Offset(40) });
     assert_eq!(found.bounds[4], Bounds { start: Offset(0), end: Offset(40) });
     assert_eq!(verify(&copy).unwrap(), found);
-    assert_eq!(open(&copy, &small_segments()).id(), found.journal);
+    assert_eq!(open(&copy, &small_segments()).maintenance().id(), found.journal);
 }
 
 #[tokio::test]
@@ -50,14 +50,14 @@ async fn a_renewed_journal_goes_on_with_its_new_identity_and_gives_it_to_its_cop
     renew(&copy, id).unwrap();
     assert_eq!(verify(&copy).unwrap(), Verified { journal: id, ..before });
     let journal = open(&copy, &small_segments());
-    assert_eq!(journal.id(), id);
+    assert_eq!(journal.maintenance().id(), id);
     for n in 0..100 {
         append(&journal, 0, body(n, LEN)).await.unwrap();
     }
-    journal.trim(&[(p(0), Offset(60))]).await.unwrap();
-    journal.backup_to(&dir.path().join("again")).unwrap();
+    journal.maintenance().trim(&[(p(0), Offset(60))]).unwrap();
+    journal.maintenance().backup_to(&dir.path().join("again")).unwrap();
     drop(journal);
-    assert_eq!(open(&copy, &small_segments()).id(), id, "after a trim and a restart");
+    assert_eq!(open(&copy, &small_segments()).maintenance().id(), id, "after a trim and a restart");
     assert_eq!(verify(&dir.path().join("again")).unwrap().journal, id);
     // Another byte of it is damage, as anywhere.
     flip(&copy.join("journal.meta"), std::fs::metadata(copy.join("journal.meta")).unwrap().len() - 8);

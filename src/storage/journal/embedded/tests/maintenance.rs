@@ -14,9 +14,9 @@ async fn a_trim_removes_the_segments_that_hold_nothing_else_and_survives_a_resta
         append(&journal, n as u16 % 2, body(n, 300)).await.unwrap();
     }
     let before = segment::list(dir.path()).unwrap();
-    journal.trim(&[(p(0), Offset(100))]).await.unwrap();
+    journal.maintenance().trim(&[(p(0), Offset(100))]).unwrap();
     assert_eq!(segment::list(dir.path()).unwrap(), before, "partition 1 needs them");
-    journal.trim(&[(p(1), Offset(50))]).await.unwrap();
+    journal.maintenance().trim(&[(p(1), Offset(50))]).unwrap();
     let after = segment::list(dir.path()).unwrap();
     assert!(after[0] > 1 && after.last() == before.last(), "{after:?}");
     drop(journal);
@@ -52,14 +52,14 @@ async fn only_segments_that_are_covered_and_old_go_and_all_others_are_whole() {
     let journal = aging(dir.path(), 400).await;
     let before = segment::list(dir.path()).unwrap();
     let all = Timestamp(u64::MAX);
-    assert_eq!(journal.trim_covered(&covered(0, 0), all).unwrap(), 0, "nothing is covered");
-    assert_eq!(journal.trim_covered(&covered(100, 0), all).unwrap(), 0, "partition 1 is not covered");
-    assert_eq!(journal.trim_covered(&[Offset(200)], all).unwrap(), 0, "254 partitions are not named");
-    assert_eq!(journal.trim_covered(&covered(200, 200), Timestamp(20)).unwrap(), 0, "nothing is so old");
+    assert_eq!(journal.maintenance().trim_covered(&covered(0, 0), all).unwrap(), 0, "nothing is covered");
+    assert_eq!(journal.maintenance().trim_covered(&covered(100, 0), all).unwrap(), 0, "partition 1 is not covered");
+    assert_eq!(journal.maintenance().trim_covered(&[Offset(200)], all).unwrap(), 0, "254 partitions are not named");
+    assert_eq!(journal.maintenance().trim_covered(&covered(200, 200), Timestamp(20)).unwrap(), 0, "nothing is so old");
     assert_eq!(segment::list(dir.path()).unwrap(), before);
 
     // Half is covered: what stays begins with a segment that has records of both halves.
-    let gone = journal.trim_covered(&covered(100, 100), all).unwrap();
+    let gone = journal.maintenance().trim_covered(&covered(100, 100), all).unwrap();
     let after = segment::list(dir.path()).unwrap();
     assert!(gone > 1 && after[..] == before[gone..], "{gone} of {before:?}");
     for (partition, start) in [0, 1].map(|n| (n, journal.bounds(p(n)).start.0)) {
@@ -69,11 +69,11 @@ async fn only_segments_that_are_covered_and_old_go_and_all_others_are_whole() {
         assert_eq!(bodies(&journal, partition).await, expected);
     }
     // All is covered, and a part is old: what is not stays.
-    journal.trim_covered(&covered(200, 200), Timestamp(300)).unwrap();
+    journal.maintenance().trim_covered(&covered(200, 200), Timestamp(300)).unwrap();
     let start = journal.bounds(p(0)).start.0;
     assert!((130..=150).contains(&start), "{start}");
     // The active one never goes.
-    journal.trim_covered(&covered(200, 200), all).unwrap();
+    journal.maintenance().trim_covered(&covered(200, 200), all).unwrap();
     assert_eq!(segment::list(dir.path()).unwrap(), before[before.len() - 1..]);
     drop(journal);
     let journal = open(dir.path(), &small_segments());
@@ -89,7 +89,7 @@ async fn segments_that_a_trim_gave_up_are_removed_by_the_next_start() {
         append(&journal, 0, body(n, 300)).await.unwrap();
     }
     std::fs::copy(segment::path(dir.path(), 1), segment::path(kept.path(), 1)).unwrap();
-    journal.trim(&[(p(0), Offset(60))]).await.unwrap();
+    journal.maintenance().trim(&[(p(0), Offset(60))]).unwrap();
     drop(journal);
     std::fs::copy(segment::path(kept.path(), 1), segment::path(dir.path(), 1)).unwrap();
     let journal = open(dir.path(), &small_segments());
@@ -114,10 +114,10 @@ async fn a_backup_taken_while_it_goes_on_opens_with_what_was_durable() {
     });
     let taken = {
         let (journal, to) = (journal.clone(), out.path().join("backup"));
-        tokio::task::spawn_blocking(move || journal.backup_to(&to).unwrap()).await.unwrap()
+        tokio::task::spawn_blocking(move || journal.maintenance().backup_to(&to).unwrap()).await.unwrap()
     };
     appender.await.unwrap();
-    assert!(journal.backup_to(&out.path().join("backup")).is_err(), "never over another one");
+    assert!(journal.maintenance().backup_to(&out.path().join("backup")).is_err(), "never over another one");
 
     let copy = open(&out.path().join("backup"), &small_segments());
     let end = taken.ends[7];

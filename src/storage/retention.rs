@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
-use super::journal::embedded::EmbeddedJournal;
+use super::journal::embedded::Maintenance;
 use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -26,11 +26,11 @@ const NOTE: &str = "backup";
 const JOURNAL: &str = "journal";
 
 /// See the module.
-pub struct Upkeep {
-    journal: Arc<EmbeddedJournal>,
+pub struct Retention {
+    journal: Maintenance,
     store: Arc<dyn Store>,
     env: Env,
-    retention: Option<Duration>,
+    keep: Option<Duration>,
     /// When the last backup was taken; 0 if there is none.
     last: AtomicU64,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
@@ -71,11 +71,11 @@ struct Note {
     watermarks: Vec<Offset>,
 }
 
-impl Upkeep {
-    /// `retention`: how long records stay in the journal after a backup has them; `None` for ever.
+impl Retention {
+    /// `keep`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
-    pub fn new(journal: Arc<EmbeddedJournal>, store: Arc<dyn Store>, env: Env, retention: Option<Duration>) -> Self {
-        Self { journal, store, env, retention, last: AtomicU64::new(0), turn: Mutex::default() }
+    pub fn new(journal: Maintenance, store: Arc<dyn Store>, env: Env, keep: Option<Duration>) -> Self {
+        Self { journal, store, env, keep, last: AtomicU64::new(0), turn: Mutex::default() }
     }
 
     /// Looks up what the store knows of the last backup.
@@ -102,7 +102,7 @@ impl Upkeep {
     /// See [`BackupError`].
     pub async fn backup(&self, dir: &Path) -> Result<Manifest, BackupError> {
         let _turn = self.turn.lock().await;
-        let manifest = backup::take(Arc::clone(&self.journal), &*self.store, dir, self.env.now()).await?;
+        let manifest = backup::take(self.journal.clone(), &*self.store, dir, self.env.now()).await?;
         let note = Note { taken_at: manifest.taken_at, watermarks: manifest.watermarks.clone() };
         let noted = match serde_json::to_string(&note) {
             Ok(text) => self.store.set_meta(NOTE, &text).await.map_err(|error| error.to_string()),
@@ -122,7 +122,7 @@ impl Upkeep {
     /// # Errors
     /// The store or the journal do not answer. What is still needed is there in any case.
     pub async fn trim(&self) -> Result<usize, BackupError> {
-        let Some(retention) = self.retention else { return Ok(0) };
+        let Some(keep) = self.keep else { return Ok(0) };
         let _turn = self.turn.lock().await;
         let Some(text) = self.store.meta(NOTE).await? else { return Ok(0) };
         let Ok(note) = serde_json::from_str::<Note>(&text) else {
@@ -138,9 +138,9 @@ impl Upkeep {
                 stored.unwrap_or_default().min(backed_up.unwrap_or_default())
             })
             .collect();
-        let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-        let before = Timestamp(self.env.now().0.saturating_sub(retention_ms));
-        let journal = Arc::clone(&self.journal);
+        let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+        let before = Timestamp(self.env.now().0.saturating_sub(keep_ms));
+        let journal = self.journal.clone();
         let trimmed = tokio::task::spawn_blocking(move || journal.trim_covered(&covered, before)).await;
         let trimmed = trimmed.map_err(|panic| JournalError::Io(format!("trimming did not finish: {panic}")))??;
         if trimmed > 0 {
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::env::{ManualClock, SystemIds};
     use crate::storage::journal::Journal as _;
-    use crate::storage::journal::embedded::Options;
+    use crate::storage::journal::embedded::{EmbeddedJournal, Options};
     use crate::storage::store::contract::moved;
     use crate::storage::store::sql::SqlStore;
 
@@ -197,9 +197,9 @@ mod tests {
             Arc::new(store)
         }
 
-        fn upkeep(&self, store: &Arc<SqlStore>, retention: Option<Duration>) -> Upkeep {
+        fn retention(&self, store: &Arc<SqlStore>, keep: Option<Duration>) -> Retention {
             let env = Env { clock: self.clock.clone(), ids: Arc::new(SystemIds) };
-            Upkeep::new(Arc::clone(&self.journal), Arc::clone(store) as _, env, retention)
+            Retention::new(self.journal.maintenance(), Arc::clone(store) as _, env, keep)
         }
 
         fn start(&self) -> u64 {
@@ -211,7 +211,7 @@ mod tests {
     async fn nothing_is_trimmed_without_a_wish_a_backup_and_age() {
         let rig = Rig::new().await;
         let store = rig.store("a.db", 200).await;
-        let (keeps, trims) = (rig.upkeep(&store, None), rig.upkeep(&store, Some(DAY)));
+        let (keeps, trims) = (rig.retention(&store, None), rig.retention(&store, Some(DAY)));
         rig.clock.advance(2 * 24 * 60 * 60 * 1000);
         assert_eq!(trims.trim().await.unwrap(), 0, "no backup");
         let failed = trims.backup(rig.folder.path()).await.unwrap_err();
@@ -229,15 +229,15 @@ mod tests {
         let rig = Rig::new().await;
         rig.clock.advance(1);
         let store = rig.store("a.db", 100).await;
-        let upkeep = rig.upkeep(&store, Some(Duration::ZERO));
-        upkeep.backup(&rig.folder.path().join("backup")).await.unwrap();
+        let retention = rig.retention(&store, Some(Duration::ZERO));
+        retention.backup(&rig.folder.path().join("backup")).await.unwrap();
         store.commit(moved(partition(), 100, 200)).await.unwrap();
         // After a power cut the database may stand before its own backup.
         let fallen = rig.store("b.db", 50).await;
         fallen.set_meta(NOTE, &store.meta(NOTE).await.unwrap().unwrap()).await.unwrap();
-        rig.upkeep(&fallen, Some(Duration::ZERO)).trim().await.unwrap();
+        rig.retention(&fallen, Some(Duration::ZERO)).trim().await.unwrap();
         assert!((17..=50).contains(&rig.start()), "{}", rig.start());
-        upkeep.trim().await.unwrap();
+        retention.trim().await.unwrap();
         assert!((67..=100).contains(&rig.start()), "{}", rig.start());
     }
 
@@ -245,7 +245,7 @@ mod tests {
     async fn the_last_backup_is_remembered_by_the_store() {
         let rig = Rig::new().await;
         let store = rig.store("a.db", 100).await;
-        let (before, after) = (rig.upkeep(&store, None), rig.upkeep(&store, None));
+        let (before, after) = (rig.retention(&store, None), rig.retention(&store, None));
         before.remember().await.unwrap();
         assert_eq!(before.last_backup(), None);
         before.backup(&rig.folder.path().join("backup")).await.unwrap();
@@ -259,9 +259,9 @@ mod tests {
         let rig = Rig::new().await;
         let store = rig.store("a.db", 100).await;
         for _ in 0..2 {
-            same_journal(&*store, rig.journal.id()).await.unwrap();
+            same_journal(&*store, rig.journal.maintenance().id()).await.unwrap();
         }
         let other = same_journal(&*store, Uuid::from_u128(7)).await.unwrap_err().to_string();
-        assert!(other.contains(&rig.journal.id().to_string()) && other.contains("0007"), "{other}");
+        assert!(other.contains(&rig.journal.maintenance().id().to_string()) && other.contains("0007"), "{other}");
     }
 }
