@@ -40,6 +40,8 @@ pub const MEMBERS: usize = 100_000;
 pub const INVITES: usize = 10_000;
 /// How many of those only the creator may still make: no member can use them all up.
 pub const INVITES_OF_CREATOR: usize = 1_000;
+/// Invitations that one request takes back at most: about a second's work.
+pub const INVITES_TAKEN_BACK: usize = 1_000;
 /// Users remembered as kicked from a room: they need a new invitation.
 pub const KICKED: usize = 10_000;
 

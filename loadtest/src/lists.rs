@@ -128,6 +128,7 @@ fn room(commit: &mut Commit, number: usize, at: Timestamp, status: u8, followed:
             seq,
             sent_no,
             joined_no,
+            invited_by: None,
         }));
     }
     if followed {

@@ -145,7 +145,7 @@ impl Event {
             EventBody::Deleted { target } => {
                 canon.seq(*target);
             }
-            EventBody::Invited { user } | EventBody::Kicked { user } => {
+            EventBody::Invited { user } | EventBody::Kicked { user } | EventBody::Uninvited { user } => {
                 canon.user(user);
             }
             EventBody::Updated { title, expires_at, may_send, public } => {
@@ -249,6 +249,7 @@ mod tests {
             event(EventBody::Left).digest(),
             event(EventBody::Invited { user: user("bob") }).digest(),
             event(EventBody::Kicked { user: user("bob") }).digest(),
+            event(EventBody::Uninvited { user: user("bob") }).digest(),
             event(EventBody::Deleted { target: Seq(1) }).digest(),
             event(EventBody::Edited { target: Seq(1), body: String::new(), metadata: None }).digest(),
             event(EventBody::Edited { target: Seq(1), body: String::new(), metadata: Some(String::new()) }).digest(),

@@ -27,6 +27,8 @@ pub const ROOM_END: u32 = 10;
 pub const ROOM_EXPIRE: u32 = 11;
 /// Relayed from a user's partition: one side of a direct chat blocks or unblocks the other.
 pub const ROOM_BLOCK: u32 = 12;
+/// Takes an invitation back.
+pub const ROOM_UNINVITE: u32 = 13;
 
 /// Moves a read mark.
 pub const USER_READ: u32 = 1000;
@@ -74,6 +76,7 @@ pub fn name(kind: u32) -> &'static str {
         ROOM_END => "room.end",
         ROOM_EXPIRE => "room.expire",
         ROOM_BLOCK => "room.block",
+        ROOM_UNINVITE => "room.uninvite",
         USER_READ => "user.read",
         USER_BLOCK => "user.block",
         USER_UNBLOCK => "user.unblock",

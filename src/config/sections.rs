@@ -170,6 +170,8 @@ section! {
         question_rows: u32 = "100",
         /// A search, or a question about a room that one is not in, counts as so many questions.
         search_questions: u32 = "10",
+        /// Invitations of a user that are not answered yet, in all rooms that live. 0: no bound.
+        invitations: u32 = "1000",
         /// Connections from one address (IPv6: one /64). 0: no bound, as behind a proxy.
         connections_per_address: u32 = "200",
         /// Attempts to sign in or register from one address (IPv6: one /64) in a minute, as many at once. 0: no bound.

@@ -158,6 +158,7 @@ fn an_operator_acts_in_a_room() {
     let deleted = stdout(&run(dir.path(), &["room", "delete-message", &room, &seq, "-y"]));
     assert_eq!(deleted, format!("message {seq} is deleted\n"));
     assert_eq!(stdout(&run(dir.path(), &["room", "end", &room, "-y"])), format!("room {room} has ended\n"));
+    assert_eq!(stdout(&run(dir.path(), &["user", "uninvite", "bob", "-y"])), "0 invitations are taken back\n");
     let (code, error) = code_and_error(&run(dir.path(), &["room", "kick", &room, "nobody", "-y"]));
     assert!(code == 2 && error.starts_with("error: "), "{error}");
 }

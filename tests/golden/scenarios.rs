@@ -6,7 +6,7 @@ use kervan::actors::fold;
 use kervan::actors::kinds;
 use kervan::actors::room::command::{
     Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand,
-    RoomKind, Send, Update,
+    RoomKind, Send, Uninvite, Update,
 };
 use kervan::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
 use kervan::actors::{room, user};
@@ -24,6 +24,7 @@ pub fn all() -> Vec<(&'static str, Log)> {
     vec![
         ("group", group()),
         ("public", public()),
+        ("invitations", invitations()),
         ("broadcast", broadcast()),
         ("direct", direct()),
         ("open", open()),
@@ -144,6 +145,10 @@ fn kick(by: &str, name: &str) -> RoomCommand {
     RoomCommand::Kick { by: id(by), user: id(name) }
 }
 
+fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
+    RoomCommand::Uninvite(Uninvite { by: id(by), inviter: id(inviter), user: id(name) })
+}
+
 fn end(by: &str) -> RoomCommand {
     RoomCommand::End { by: id(by) }
 }
@@ -187,6 +192,17 @@ fn group() -> Log {
     log.ask(RoomCommand::Expire).ask(RoomCommand::Expire).ask(end("ann"));
     log.ask(edit("bob", 3)).ask(delete("bob", 3, Some("bob"))).ask(delete("bob", 3, None));
     log.ask(leave("ann")).ask(leave("bob")).ask(leave("bob"));
+    log.done()
+}
+
+fn invitations() -> Log {
+    let mut log = Writer::new(RoomId::group(&id("ann"), &ClientId::new("g-3").unwrap()));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob", "cat"])));
+    log.ask(invite("bob", "dan")).ask(invite("bob", "eve")).ask(invite("bob", "fay")).ask(invite("cat", "gus"));
+    log.ask(uninvite("cat", "bob", "dan")).ask(uninvite("cat", "cat", "dan")).ask(uninvite("bob", "bob", "dan"));
+    log.ask(uninvite("eve", "bob", "eve")).ask(join("eve")).ask(leave("bob")).ask(uninvite("bob", "bob", "fay"));
+    log.ask(invite("cat", "hal")).ask(uninvite("ann", "cat", "hal")).ask(uninvite("ann", "ann", "bob"));
+    // One stays unanswered: the state says whose it is.
     log.done()
 }
 

@@ -85,6 +85,13 @@ impl Fixture {
         payload::encode(&command).encode_record()
     }
 
+    /// Appends a record of a version that this program does not know.
+    async fn append_newer(&self, room: RoomId) {
+        let mut newer = self.record(room, message("alice", "m1")).to_vec();
+        newer[1] = 99;
+        self.journal.append(room.partition(), vec![newer.into()]).await.unwrap();
+    }
+
     async fn command(&self, room: RoomId, body: RoomCommand) -> Answer {
         self.node.command(room.partition(), self.record(room, body)).await
     }
@@ -334,9 +341,7 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
 async fn a_newer_record_halts_its_partition_and_health_says_so() {
     let it = Fixture::new().await;
     let room = it.direct().await;
-    let mut newer = it.record(room, message("alice", "m1")).to_vec();
-    newer[1] = 99;
-    it.journal.append(room.partition(), vec![newer.into()]).await.unwrap();
+    it.append_newer(room).await;
     assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
     let report = it.health.report();
     let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };

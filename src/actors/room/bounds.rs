@@ -40,6 +40,7 @@ pub(super) fn check(command: &RoomCommand) -> Result<(), Reject> {
         | RoomCommand::Leave { .. }
         | RoomCommand::Invite { .. }
         | RoomCommand::Kick { .. }
+        | RoomCommand::Uninvite(_)
         | RoomCommand::End { .. }
         | RoomCommand::Expire
         | RoomCommand::Block(_) => Ok(()),

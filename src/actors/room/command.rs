@@ -123,6 +123,8 @@ pub enum RoomCommand {
         /// Who goes.
         user: UserId,
     },
+    /// Takes an invitation back: whoever made it, the creator, or the one who was asked in.
+    Uninvite(Uninvite),
     /// Changes settings; the creator only.
     Update(Update),
     /// Ends the room: the creator, or either side of a direct chat.
@@ -227,6 +229,17 @@ pub struct Delete {
     /// The author of `target` as the admitting node read it below the verified prefix, where it never changes. Used only
     /// for messages older than the fold's window; the window itself knows the authors of newer ones.
     pub author: Option<UserId>,
+}
+
+/// See [`RoomCommand::Uninvite`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Uninvite {
+    /// Who takes it back.
+    pub by: UserId,
+    /// Whose invitation it is. Another one's of the same user stays.
+    pub inviter: UserId,
+    /// Who was asked in.
+    pub user: UserId,
 }
 
 /// See [`RoomCommand::Update`]. `None` keeps what is.

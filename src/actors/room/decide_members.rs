@@ -1,9 +1,9 @@
 //! Entering, leaving, asking in and throwing out. Only in groups and broadcasts: a direct chat has its two sides for ever,
 //! an open channel has no members.
 
-use super::command::Command;
+use super::command::{Command, Uninvite};
 use super::event::EventBody;
-use super::members::Standing;
+use super::members::{Invitation, Standing};
 use super::outcome::{Outcome, Reject};
 use super::parts::Status;
 use super::state::RoomState;
@@ -80,8 +80,29 @@ impl RoomState {
         if self.members.invited.len() >= limits::INVITES - reserved {
             return Err(Reject::Full);
         }
-        self.members.invite(user.clone(), self.meta.head.next());
+        self.members.invite(user.clone(), Invitation { seq: self.meta.head.next(), by: by.clone() });
         Ok(self.accept(now, command, Some(by.clone()), None, EventBody::Invited { user: user.clone() }))
+    }
+
+    /// An invitation goes, and nothing else: a member stays one, and nobody is remembered as kicked. By whoever made it, in
+    /// the room or not, by the creator, or by the one who was asked in; also once the room is over.
+    pub(super) fn decide_uninvite(
+        &mut self,
+        now: Moment,
+        command: &Command,
+        uninvite: &Uninvite,
+    ) -> Result<Outcome, Reject> {
+        self.with_membership()?;
+        let Uninvite { by, inviter, user } = uninvite;
+        if self.members.invited.get(user).is_none_or(|invitation| invitation.by != *inviter) {
+            return Err(Reject::NotMember);
+        }
+        if by != user && by != inviter {
+            self.creator_only(by)?;
+        }
+        self.members.leave(user);
+        let body = if by == user { EventBody::Left } else { EventBody::Uninvited { user: user.clone() } };
+        Ok(self.accept(now, command, Some(by.clone()), None, body))
     }
 
     pub(super) fn decide_kick(

@@ -79,6 +79,11 @@ pub enum EventBody {
         /// Who was removed.
         user: UserId,
     },
+    /// The actor took the invitation of `user` back.
+    Uninvited {
+        /// Who was asked in.
+        user: UserId,
+    },
     /// Settings changed; all are given as they are now.
     Updated {
         /// Title.
@@ -118,6 +123,7 @@ impl EventBody {
             Self::Reopened { .. } => 10,
             Self::Ended => 11,
             Self::Expired => 12,
+            Self::Uninvited { .. } => 13,
         }
     }
 }

@@ -33,7 +33,7 @@ struct EventMessage {
     actor: Bytes,
     #[prost(bytes = "bytes", tag = "5")]
     client_id: Bytes,
-    #[prost(oneof = "BodyMessage", tags = "11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22")]
+    #[prost(oneof = "BodyMessage", tags = "11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23")]
     body: Option<BodyMessage>,
 }
 
@@ -64,6 +64,8 @@ enum BodyMessage {
     Ended(Nothing),
     #[prost(message, tag = "22")]
     Expired(Nothing),
+    #[prost(bytes = "bytes", tag = "23")]
+    Uninvited(Bytes),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -164,6 +166,7 @@ fn encode_body(body: &EventBody) -> BodyMessage {
         EventBody::Left => BodyMessage::Left(Nothing {}),
         EventBody::Invited { user } => BodyMessage::Invited(codec::bytes(user.as_str())),
         EventBody::Kicked { user } => BodyMessage::Kicked(codec::bytes(user.as_str())),
+        EventBody::Uninvited { user } => BodyMessage::Uninvited(codec::bytes(user.as_str())),
         EventBody::Updated { title, expires_at, may_send, public } => BodyMessage::Updated(Settings {
             title: title.clone(),
             expires_at: expires_at.map(|at| at.0),
@@ -225,6 +228,7 @@ fn decode_body(body: BodyMessage) -> Result<EventBody, EventError> {
         BodyMessage::Left(_) => EventBody::Left,
         BodyMessage::Invited(user) => EventBody::Invited { user: codec::user(&user)? },
         BodyMessage::Kicked(user) => EventBody::Kicked { user: codec::user(&user)? },
+        BodyMessage::Uninvited(user) => EventBody::Uninvited { user: codec::user(&user)? },
         BodyMessage::Updated(settings) => EventBody::Updated {
             expires_at: settings.expires_at.map(Timestamp),
             may_send: may_send(settings.may_send)?,

@@ -4,7 +4,6 @@ use super::state::RoomState;
 use super::window::WindowEntry;
 use crate::actors::canon::Canon;
 use crate::actors::chain::write_history;
-use crate::ids::{Seq, UserId};
 
 impl RoomState {
     /// xxh3-64 over the canonical encoding of everything that the fold needs. Fixed for life. Walks the whole state: for
@@ -17,11 +16,13 @@ impl RoomState {
         for (user, member) in &self.members.present {
             canon.user(user).seq(member.joined).u64(member.sent_no.0);
         }
-        for list in [&self.members.invited, &self.members.kicked] {
-            canon.len(list.len());
-            for (user, seq) in list {
-                write_standing(&mut canon, user, *seq);
-            }
+        canon.len(self.members.invited.len());
+        for (user, invitation) in &self.members.invited {
+            canon.user(user).seq(invitation.seq).user(&invitation.by);
+        }
+        canon.len(self.members.kicked.len());
+        for (user, seq) in &self.members.kicked {
+            canon.user(user).seq(*seq);
         }
         canon.len(self.blocks.len());
         for user in &self.blocks {
@@ -59,10 +60,6 @@ impl RoomState {
         canon.u8(meta.may_send.number()).bool(meta.public).u64(u64::from(meta.max_members));
         canon.seq(meta.window_from).time(meta.evicted_until);
     }
-}
-
-fn write_standing(canon: &mut Canon, user: &UserId, seq: Seq) {
-    canon.user(user).seq(seq);
 }
 
 fn write_entry(canon: &mut Canon, entry: &WindowEntry) {

@@ -34,11 +34,20 @@ pub enum Standing {
     Kicked(Seq),
 }
 
+/// An invitation that is not answered yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Invitation {
+    /// The seq of the event that made it.
+    pub(crate) seq: Seq,
+    /// Whose it is: that user may take it back.
+    pub(crate) by: UserId,
+}
+
 /// The three lists.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Members {
     pub(super) present: BTreeMap<UserId, Member>,
-    pub(super) invited: BTreeMap<UserId, Seq>,
+    pub(super) invited: BTreeMap<UserId, Invitation>,
     pub(super) kicked: BTreeMap<UserId, Seq>,
 }
 
@@ -47,8 +56,8 @@ impl Members {
         if let Some(member) = self.present.get(user) {
             return Some(Standing::Member(*member));
         }
-        if let Some(seq) = self.invited.get(user) {
-            return Some(Standing::Invited(*seq));
+        if let Some(invitation) = self.invited.get(user) {
+            return Some(Standing::Invited(invitation.seq));
         }
         self.kicked.get(user).copied().map(Standing::Kicked)
     }
@@ -63,9 +72,9 @@ impl Members {
         self.present.insert(user, Member { joined: seq, sent_no: MessageNo::ZERO });
     }
 
-    pub(super) fn invite(&mut self, user: UserId, seq: Seq) {
+    pub(super) fn invite(&mut self, user: UserId, invitation: Invitation) {
         self.kicked.remove(&user);
-        self.invited.insert(user, seq);
+        self.invited.insert(user, invitation);
     }
 
     /// Takes the user out, whether he was in or only asked in.

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use super::command::{HistoryBound, MaySend, RoomKind};
-use super::members::Member;
+use super::members::{Invitation, Member};
 use super::window::WindowEntry;
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -134,8 +134,8 @@ pub struct RoomParts {
     pub meta: RoomMeta,
     /// Members, by id.
     pub members: Vec<(UserId, Member)>,
-    /// Who is asked in, with the seq of the invitation, by id.
-    pub invited: Vec<(UserId, Seq)>,
+    /// Who is asked in, with the invitation, by id.
+    pub(crate) invited: Vec<(UserId, Invitation)>,
     /// Who needs an invitation because he was kicked, with the seq of that, by id.
     pub kicked: Vec<(UserId, Seq)>,
     /// Direct chats: who blocks the other one. May stand before the room is made.

@@ -9,7 +9,7 @@ use prost::Message;
 
 use super::command::{
     Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send,
-    Update,
+    Uninvite, Update,
 };
 use super::outcome::Reject;
 use crate::actors::{codec, kinds};
@@ -108,6 +108,16 @@ struct WhoPayload {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct UninvitePayload {
+    #[prost(bytes = "bytes", tag = "1")]
+    by: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    inviter: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    user: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct UpdatePayload {
     #[prost(bytes = "bytes", tag = "1")]
     by: Bytes,
@@ -183,6 +193,10 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
         RoomCommand::Leave { user } => (kinds::ROOM_LEAVE, who(user, None)),
         RoomCommand::Invite { by, user } => (kinds::ROOM_INVITE, who(by, Some(user))),
         RoomCommand::Kick { by, user } => (kinds::ROOM_KICK, who(by, Some(user))),
+        RoomCommand::Uninvite(Uninvite { by, inviter, user }) => {
+            let [by, inviter, user] = [by, inviter, user].map(|user| codec::bytes(user.as_str()));
+            (kinds::ROOM_UNINVITE, UninvitePayload { by, inviter, user }.encode_to_vec())
+        }
         RoomCommand::Update(update) => {
             let payload = UpdatePayload {
                 by: codec::bytes(update.by.as_str()),
@@ -293,6 +307,11 @@ fn decode_body(kind: u32, payload: &Bytes) -> Result<RoomCommand, Reject> {
         kinds::ROOM_KICK => {
             let (by, user) = pair(payload)?;
             RoomCommand::Kick { by, user }
+        }
+        kinds::ROOM_UNINVITE => {
+            let UninvitePayload { by, inviter, user } = parse(payload)?;
+            let (by, inviter, user) = (codec::user(&by)?, codec::user(&inviter)?, codec::user(&user)?);
+            RoomCommand::Uninvite(Uninvite { by, inviter, user })
         }
         kinds::ROOM_UPDATE => {
             let UpdatePayload { by, title, ttl_ms, may_send, public } = parse(payload)?;

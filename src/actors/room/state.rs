@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::bounds;
 use super::command::{Command, HistoryBound, MaySend, RoomCommand, RoomKind};
 use super::event::{Event, EventBody};
-use super::members::{Member, Members, Role, Standing};
+use super::members::{Invitation, Member, Members, Role, Standing};
 use super::outcome::{Outcome, Reject};
 use super::parts::{Mark, PartsError, RoomMeta, RoomParts, Status};
 use super::window::{Window, WindowBounds, WindowEntry};
@@ -73,6 +73,7 @@ impl RoomState {
             RoomCommand::Leave { user } => self.decide_leave(now, command, user),
             RoomCommand::Invite { by, user } => self.decide_invite(now, command, by, user),
             RoomCommand::Kick { by, user } => self.decide_kick(now, command, by, user),
+            RoomCommand::Uninvite(uninvite) => self.decide_uninvite(now, command, uninvite),
             RoomCommand::Update(update) => self.decide_update(now, command, update),
             RoomCommand::End { by } => self.decide_end(now, command, by),
             RoomCommand::Expire => self.decide_expire(now, command),
@@ -335,9 +336,14 @@ impl RoomState {
         self.members.present.range((after, Bound::Unbounded))
     }
 
-    /// Who is asked in, with the seq of the invitation, by id.
-    pub fn invited(&self) -> impl ExactSizeIterator<Item = (&UserId, Seq)> {
-        self.members.invited.iter().map(|(user, seq)| (user, *seq))
+    /// Who is asked in, with the invitation, by id.
+    pub(crate) fn invited(&self) -> impl ExactSizeIterator<Item = (&UserId, &Invitation)> {
+        self.members.invited.iter()
+    }
+
+    /// Whose invitation a user has not answered yet, if he has one.
+    pub(crate) fn inviter(&self, user: &UserId) -> Option<&UserId> {
+        self.members.invited.get(user).map(|invitation| &invitation.by)
     }
 
     /// Who was kicked and needs an invitation, with the seq of that, by id.
@@ -390,7 +396,7 @@ impl RoomState {
         RoomParts {
             meta: self.meta.clone(),
             members: self.members().map(|(user, member)| (user.clone(), *member)).collect(),
-            invited: self.invited().map(|(user, seq)| (user.clone(), seq)).collect(),
+            invited: self.invited().map(|(user, invitation)| (user.clone(), invitation.clone())).collect(),
             kicked: self.kicked().map(|(user, seq)| (user.clone(), seq)).collect(),
             blocks: self.blocks.iter().cloned().collect(),
             sources: self.sources().collect(),

@@ -4,7 +4,7 @@ use super::event::{Up, What, Wish};
 use super::world::World;
 use crate::actors::fold::Entity;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::command::{Delete, Edit, ReadPoint, RoomKind, Update};
+use crate::actors::room::command::{Delete, Edit, ReadPoint, RoomKind, Uninvite, Update};
 use crate::actors::user::command::UserCommandBody;
 use crate::ids::{Seq, UserId};
 
@@ -72,7 +72,8 @@ impl World<'_> {
             610..=639 => RoomCommand::Delete(Delete { by, target: Seq(1 + self.rng.below(at.0)), author: None }),
             640..=699 => return self.come_or_go(client, n, by),
             700..=739 => RoomCommand::Invite { by, user: other },
-            740..=769 => RoomCommand::Kick { by, user: other },
+            740..=759 => RoomCommand::Kick { by, user: other },
+            760..=769 => RoomCommand::Uninvite(Uninvite { inviter: by.clone(), by, user: other }),
             770..=784 => RoomCommand::Update(Update {
                 by,
                 title: Some(format!("title {}", at.0)),

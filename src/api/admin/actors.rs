@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::extract::{bad, not_found, page_size};
-use super::tree::{ActorId, KINDS, NoPath, Scope, Seen, look, walk};
+use super::tree::{ActorId, KINDS, Scope, Seen, look, walk};
 use super::{Admin, AdminState, Live};
 use super::{names, partitions};
 use crate::actors::fold::EntityState;
@@ -127,6 +127,13 @@ pub(super) struct ActorPage {
     total: usize,
 }
 
+/// What the walk kept of the page.
+struct Found {
+    seen: Vec<Seen>,
+    next: Option<String>,
+    total: usize,
+}
+
 /// A line that is kept: sorted as the page is.
 struct Ranked {
     place: (Reverse<u64>, ActorId),
@@ -156,16 +163,14 @@ pub(super) async fn list(
     Query(wanted): Query<ActorFilter>,
 ) -> Result<Json<ActorPage>, HttpError> {
     let live = admin.live()?;
-    let mut found = find(live, &admin, &wanted)?;
-    if found.items.len() <= names::NAMED {
-        for row in &mut found.items {
-            row.name = match row.path.parse() {
-                Ok(id) => names::of_actor(live, &id).await,
-                Err(NoPath) => None,
-            };
-        }
+    let Found { seen, next, total } = find(live, &admin, &wanted)?;
+    let are_named = seen.len() <= names::NAMED;
+    let mut items = Vec::with_capacity(seen.len());
+    for actor in &seen {
+        let name = if are_named { names::of_actor(live, &actor.id).await } else { None };
+        items.push(AdminActor { name, ..AdminActor::of(actor) });
     }
-    Ok(Json(found))
+    Ok(Json(ActorPage { items, next, total }))
 }
 
 /// Takes the rates anew. The hub has no mailbox: what it handles is what it hands out.
@@ -176,7 +181,7 @@ fn sample(live: &Live, admin: &Admin) {
 }
 
 /// Walks over the scope and keeps the page only: of 100,000 actors no more than a page is ever held or written.
-fn find(live: &Live, admin: &Admin, wanted: &ActorFilter) -> Result<ActorPage, HttpError> {
+fn find(live: &Live, admin: &Admin, wanted: &ActorFilter) -> Result<Found, HttpError> {
     let limit = page_size(wanted.limit)?;
     let parent = wanted.parent.as_deref().unwrap_or("node").parse().map_err(|_| not_found("actor"))?;
     let filtered = wanted.kind.is_some() || wanted.state.is_some() || wanted.text.is_some();
@@ -208,7 +213,7 @@ fn find(live: &Live, admin: &Admin, wanted: &ActorFilter) -> Result<ActorPage, H
     let more = lines.len() > limit;
     lines.truncate(limit);
     let next = lines.last().filter(|_| more).map(|line| format!("{}~{}", line.place.0.0, line.place.1));
-    Ok(ActorPage { items: lines.iter().map(|line| AdminActor::of(&line.seen)).collect(), next, total })
+    Ok(Found { seen: lines.into_iter().map(|line| line.seen).collect(), next, total })
 }
 
 fn check(wanted: &ActorFilter) -> Result<(), HttpError> {

@@ -168,6 +168,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/users", get(users::list).post(accounts::create))
         .route("/admin/users/{user}", get(users::detail).delete(accounts::remove))
         .route("/admin/users/{user}/password", post(accounts::password))
+        .route("/admin/users/{user}/invitations", delete(moderation::uninvite))
         .route("/admin/users/{user}/disconnect", post(users::disconnect))
         .route("/admin/users/{user}/ban", post(users::ban))
         .route("/admin/users/{user}/unban", post(users::unban))

@@ -1,4 +1,4 @@
-//! What an operator does in rooms: ending one, sending a member away, deleting a message.
+//! What an operator does in rooms: ending one, sending a member away, deleting a message, taking invitations back.
 //!
 //! The fold decides, as for everybody, so each act is done in the name of somebody who may: the room's creator, a member of
 //! a direct chat, a message's author. The members see it as theirs; that it was an operator stands in the audit log.
@@ -10,12 +10,13 @@ use serde::Deserialize;
 use super::extract::{Body, bad, conflict, not_found, stored};
 use super::guard::Who;
 use super::rooms::{chat, room_of};
+use super::users::user_of;
 use super::{Admin, AdminState, Live};
 use crate::actors::room::Reject;
 use crate::actors::room::command::RoomKind;
 use crate::api::http::{HttpError, Path};
 use crate::api::operations::input::{Delete, InRoom, RoomRef, UserInRoom};
-use crate::api::operations::view::Happened;
+use crate::api::operations::view::{Happened, TakenBack};
 use crate::api::operations::{Caller, Error};
 use crate::api::rest;
 use crate::ids::{RoomId, Seq, UserId};
@@ -75,6 +76,17 @@ pub(super) async fn kick(
     noted(&admin, &who, "room.kick", &target, done).await
 }
 
+/// `DELETE /admin/users/{user}/invitations`: those that are not answered.
+pub(super) async fn uninvite(
+    State(admin): AdminState,
+    Extension(who): Extension<Who>,
+    Path(user): Path<String>,
+) -> Result<Json<TakenBack>, HttpError> {
+    let (live, user) = (admin.live()?, user_of(&user)?);
+    let done = live.handlers.uninvite_all(user.clone()).await;
+    noted(&admin, &who, "user.uninvite", user.as_str(), done).await
+}
+
 /// `DELETE /admin/rooms/{room}/messages/{seq}`.
 pub(super) async fn delete(
     State(admin): AdminState,
@@ -98,13 +110,13 @@ fn as_user(user: UserId) -> Caller {
     Caller { user, device: None }
 }
 
-async fn noted(
+async fn noted<T>(
     admin: &Admin,
     who: &Who,
     what: &str,
     target: &str,
-    done: Result<Happened, Error>,
-) -> Result<Json<Happened>, HttpError> {
+    done: Result<T, Error>,
+) -> Result<Json<T>, HttpError> {
     let done = done.map_err(|error| match error {
         Error::Rejected(Reject::NotMember) => {
             conflict("not_member", "not while that user is not in the room: a message of somebody who has left stays")

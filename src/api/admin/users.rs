@@ -88,20 +88,24 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
-/// By a part of the id. Those whose name fits come first, on the first page: they are on no later one.
+/// By a part of the id. Those whose name fits come first, on the first page, and on no later one; if they alone would fill
+/// it, they come where their ids stand.
 async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) -> Result<Page<UserRow>, HttpError> {
     let called = names::users_called(live, text, limit).await;
+    let come_first = called.len() < limit;
     let mut first = Vec::new();
-    if after.is_none() {
+    if come_first && after.is_none() {
         for user in &called {
             first.extend(live.node.store().user(user).await.map_err(stored)?.user);
         }
     }
     let store = live.node.store();
     let read = |after: Option<UserId>, limit| async move { store.users(after.as_ref(), limit).await };
-    let fits = |row: &UserRow| names::holds(text, [row.user.as_str()]) && !called.contains(&row.user);
-    let room = limit.saturating_sub(first.len()).max(1);
-    let mut page = names::search(after, room, read, |row| row.user.clone(), fits).await?;
+    let fits = |row: &UserRow| match called.contains(&row.user) {
+        true => !come_first,
+        false => names::holds(text, [row.user.as_str()]),
+    };
+    let mut page = names::search(after, limit - first.len(), read, |row| row.user.clone(), fits).await?;
     page.items.splice(0..0, first);
     Ok(page)
 }

@@ -85,7 +85,7 @@ impl Cost {
         let users = match command {
             RoomCommand::Send(_) => return Self::Message,
             RoomCommand::Create(create) => create.members.len(),
-            RoomCommand::Invite { .. } | RoomCommand::Kick { .. } => 1,
+            RoomCommand::Invite { .. } | RoomCommand::Kick { .. } | RoomCommand::Uninvite(_) => 1,
             RoomCommand::Edit(_)
             | RoomCommand::Delete(_)
             | RoomCommand::Join { .. }

@@ -45,6 +45,12 @@ pub enum Error {
         /// How many may come.
         max: usize,
     },
+    /// The caller has invited as many as may be unanswered at a time.
+    #[error("at most {most} invitations that are not answered: take some back")]
+    TooManyInvitations {
+        /// How many.
+        most: usize,
+    },
     /// Not for this caller: anonymous users have open channels and nothing else.
     #[error("anonymous users have no rooms")]
     Anonymous,
@@ -105,7 +111,9 @@ impl Error {
             Self::BadRequest(_) => ErrorCode::BAD_REQUEST.because(&self.to_string()),
             Self::Data(error) => error.clone(),
             Self::TooLarge { .. } => ErrorCode::TOO_LARGE.because(&self.to_string()),
-            Self::TooMany { .. } => ErrorCode::LIMIT_EXCEEDED.because(&self.to_string()),
+            Self::TooMany { .. } | Self::TooManyInvitations { .. } => {
+                ErrorCode::LIMIT_EXCEEDED.because(&self.to_string())
+            }
             Self::Anonymous => ErrorCode::PERMISSION_DENIED.because(&self.to_string()),
             Self::TooManyRequests { retry_after_ms, .. } => ErrorCode::too_many_requests(*retry_after_ms),
             Self::Rejected(reject) => reject_error(*reject),

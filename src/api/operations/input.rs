@@ -95,6 +95,17 @@ pub struct UserInRoom {
     pub user: UserId,
 }
 
+/// `room.uninvite`: which unanswered invitations are taken back; all of the caller's if nothing is said.
+#[derive(Deserialize, Debug, Default, ToSchema)]
+pub struct Uninvite {
+    /// Only those into this room.
+    pub room: Option<RoomRef>,
+    /// Only those of this user.
+    pub user: Option<UserId>,
+    /// Whose they are, if not the caller's: `room` is then one of the caller's making.
+    pub inviter: Option<UserId>,
+}
+
 /// A user: `user.block`, `user.unblock`.
 #[derive(Deserialize, Debug, ToSchema)]
 pub struct Whom {

@@ -1,4 +1,4 @@
-//! `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members`.
+//! `room.join`, `room.leave`, `room.kick`, `room.members`.
 
 use std::collections::HashMap;
 
@@ -22,17 +22,6 @@ impl Handlers {
     pub(in crate::api) async fn leave(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
         let leave = RoomCommand::Leave { user: caller.user.clone() };
         self.room_command(caller, input.room.0, leave).await.map(Happened::from)
-    }
-
-    pub(in crate::api) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
-        self.may_change(caller)?;
-        if self.is_blocked_by(caller, &input.user).await?
-            && let Some(nothing) = self.invited_in_vain(caller, &input).await?
-        {
-            return Ok(nothing);
-        }
-        let invite = RoomCommand::Invite { by: caller.user.clone(), user: input.user };
-        self.room_command(caller, input.room.0, invite).await.map(Happened::from)
     }
 
     pub(in crate::api) async fn kick(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {

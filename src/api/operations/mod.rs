@@ -10,7 +10,8 @@
 //! | `history`, [`history_page`] | `message.history` |
 //! | `rooms`, `list`, `lines` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
 //! | `page` | how much goes into one page |
-//! | `members` | `room.join`, `room.leave`, `room.invite`, `room.kick`, `room.members` |
+//! | `members` | `room.join`, `room.leave`, `room.kick`, `room.members` |
+//! | `invitations` | `room.invite`, `room.uninvite` |
 //! | `marks`, [`coalesce`], [`throttle`] | `read.mark`, `message.delivered`, `typing` |
 //! | [`blocks`] | what a block keeps away |
 //! | [`admission`] | who may ask for how much |
@@ -62,6 +63,7 @@ pub mod error;
 mod history;
 pub mod history_page;
 pub mod input;
+mod invitations;
 mod lines;
 mod list;
 mod marks;
@@ -102,6 +104,8 @@ pub struct Options {
     pub direct_ttl_ms: u64,
     /// Most members of a room, at most [`limits::MEMBERS`].
     pub max_members: u32,
+    /// Unanswered invitations that a user may have out, in all rooms; 0 for no bound.
+    pub invitations: usize,
     /// How much a user may ask for.
     pub rates: Rates,
 }
@@ -120,6 +124,7 @@ impl Options {
             body_bytes: config.limits.body.0.min(limits::BODY_BYTES),
             direct_ttl_ms: u64::try_from(config.rooms.direct_ttl.as_millis()).unwrap_or(u64::MAX),
             max_members: limits::MEMBERS as u32,
+            invitations: config.limits.invitations as usize,
             rates: Rates::from(&config.limits),
         }
     }
@@ -204,6 +209,8 @@ methods! {
     RoomLeave = "room.leave";
     /// Asks somebody in.
     RoomInvite = "room.invite";
+    /// Takes back unanswered invitations.
+    RoomUninvite = "room.uninvite";
     /// Removes a member, or takes an invitation back.
     RoomKick = "room.kick";
     /// Ends a room.
@@ -281,6 +288,7 @@ impl Handlers {
             Method::RoomJoin => reply(&self.join(caller, input::parse(data)?).await?),
             Method::RoomLeave => reply(&self.leave(caller, input::parse(data)?).await?),
             Method::RoomInvite => reply(&self.invite(caller, input::parse(data)?).await?),
+            Method::RoomUninvite => reply(&self.uninvite(caller, input::parse(data)?).await?),
             Method::RoomKick => reply(&self.kick(caller, input::parse(data)?).await?),
             Method::RoomEnd => reply(&self.end(caller, input::parse(data)?).await?),
             Method::RoomMembers => reply(&self.members(caller, input::parse(data)?).await?),

@@ -25,7 +25,8 @@ impl Handlers {
         Ok(PresencePage { users: join_all(views).await.into_iter().collect() })
     }
 
-    /// The direct chat of the two hears of it through the relay: a moment later, not with the answer.
+    /// The direct chat of the two hears of it through the relay: a moment later, not with the answer. What the other one
+    /// asked the caller into is declined.
     pub(in crate::api) async fn block(&self, caller: &Caller, input: Whom, block: bool) -> Result<Done, Error> {
         let user = input.user;
         if user == caller.user {
@@ -34,8 +35,12 @@ impl Handlers {
         if user.is_anonymous() {
             return Err(Error::bad("anonymous users can't be blocked: they are new each time"));
         }
-        let body = if block { UserCommandBody::Block { user } } else { UserCommandBody::Unblock { user } };
-        self.user_command(caller, body).await?;
+        if !block {
+            self.user_command(caller, UserCommandBody::Unblock { user }).await?;
+            return Ok(Done {});
+        }
+        self.user_command(caller, UserCommandBody::Block { user: user.clone() }).await?;
+        self.decline_all_of(caller, &user).await;
         Ok(Done {})
     }
 

@@ -204,6 +204,16 @@ pub struct Created {
     pub existing: bool,
 }
 
+/// The result of `room.uninvite`.
+#[derive(Serialize, Debug, ToSchema)]
+pub struct TakenBack {
+    /// How many invitations were taken back.
+    pub taken: usize,
+    /// There may be more: ask again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
 /// What every view of a room starts with.
 #[derive(Serialize, Debug, ToSchema)]
 pub struct RoomHead {

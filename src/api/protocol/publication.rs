@@ -193,7 +193,9 @@ fn room_json(event: &Event) -> Bytes {
                 user(o, "by", actor);
             }
             EventBody::Joined | EventBody::Left => user(o, "user", actor),
-            EventBody::Invited { user: whom } | EventBody::Kicked { user: whom } => {
+            EventBody::Invited { user: whom }
+            | EventBody::Kicked { user: whom }
+            | EventBody::Uninvited { user: whom } => {
                 user(o, "user", Some(whom));
                 user(o, "by", actor);
             }
@@ -238,6 +240,7 @@ fn type_name(body: &EventBody) -> &'static str {
         EventBody::Left => "member.left",
         EventBody::Invited { .. } => "member.invited",
         EventBody::Kicked { .. } => "member.kicked",
+        EventBody::Uninvited { .. } => "member.uninvited",
         EventBody::Updated { .. } => "room.updated",
         EventBody::Reopened { .. } => "room.reopened",
         EventBody::Ended => "room.ended",

@@ -7,15 +7,16 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::operations::Method;
 use crate::api::operations::input::{
-    AtSeq, Create, Delete, Device, Edit, History, InRoom, List, Members, Message, Preferences, Presence, Update,
-    UserInRoom, Whom,
+    AtSeq, Create, Delete, Device, Edit, History, InRoom, List, Members, Message, Preferences, Presence, Uninvite,
+    Update, UserInRoom, Whom,
 };
 use crate::api::operations::view::{
     Created, Done, Happened, HistoryPage, Marked, MemberPage, PreferencesView, PresencePage, RoomPage, RoomView, Sent,
+    TakenBack,
 };
 
 /// What is published in a room, by the `type` of its data; and to the user's own channel.
-const IN_ROOMS: [&str; 12] = [
+const IN_ROOMS: [&str; 13] = [
     "message",
     "message.edited",
     "message.deleted",
@@ -23,6 +24,7 @@ const IN_ROOMS: [&str; 12] = [
     "member.left",
     "member.invited",
     "member.kicked",
+    "member.uninvited",
     "room.created",
     "room.updated",
     "room.reopened",
@@ -67,6 +69,7 @@ fn types(method: Method) -> (Described, Described) {
         Method::RoomUpdate => (described::<Update>(), described::<Happened>()),
         Method::RoomJoin | Method::RoomLeave | Method::RoomEnd => (described::<InRoom>(), described::<Happened>()),
         Method::RoomInvite | Method::RoomKick => (described::<UserInRoom>(), described::<Happened>()),
+        Method::RoomUninvite => (described::<Uninvite>(), described::<TakenBack>()),
         Method::RoomMembers => (described::<Members>(), described::<MemberPage>()),
         Method::ReadMark => (described::<AtSeq>(), described::<Marked>()),
         Method::Typing => (described::<InRoom>(), described::<Done>()),

@@ -117,6 +117,7 @@ fn status_and_code(error: &operations::Error) -> (StatusCode, &'static str) {
         Error::BadRequest(_) | Error::Data(_) => (StatusCode::BAD_REQUEST, "bad_request"),
         Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Error::TooMany { .. } => (StatusCode::BAD_REQUEST, "limit_exceeded"),
+        Error::TooManyInvitations { .. } => (StatusCode::CONFLICT, "too_many_invitations"),
         Error::Anonymous => (StatusCode::FORBIDDEN, "permission_denied"),
         Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Error::Rejected(reject) => of_reject(*reject),

@@ -1,4 +1,4 @@
-//! `/api/chats/{chat}/members`: who is in.
+//! `/api/chats/{chat}/members`: who is in. `/api/invitations`: who is asked in and has not answered.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,12 +9,12 @@ use utoipa_axum::routes;
 
 use super::{ApiError, Body, CurrentUser, Rest};
 use crate::api::http::{Path, Query};
-use crate::api::operations::input::{Members, RoomRef, UserInRoom};
-use crate::api::operations::view::{Happened, MemberPage};
+use crate::api::operations::input::{Members, RoomRef, Uninvite, UserInRoom};
+use crate::api::operations::view::{Happened, MemberPage, TakenBack};
 use crate::ids::{RoomId, UserId};
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(list, invite)).routes(routes!(kick))
+    OpenApiRouter::new().routes(routes!(list, invite)).routes(routes!(kick)).routes(routes!(uninvite))
 }
 
 /// A page of members.
@@ -75,4 +75,31 @@ async fn kick(
     Path((room, user)): Path<(RoomRef, UserId)>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.kick(&me, UserInRoom { room, user }).await?))
+}
+
+/// Which invitations.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct InvitationsQuery {
+    /// Only those into this chat.
+    #[param(value_type = RoomId, required = false, nullable = false)]
+    chat: Option<RoomRef>,
+    /// Only those of this user.
+    #[param(required = false, nullable = false)]
+    user: Option<UserId>,
+    /// Whose they are, if not one's own: `chat` is then one of one's own making.
+    #[param(required = false, nullable = false)]
+    inviter: Option<UserId>,
+}
+
+/// Take back invitations that are not answered
+#[utoipa::path(delete, path = "/api/invitations", tag = "members", params(InvitationsQuery), security(("bearer" = [])),
+    responses((status = 200, body = TakenBack)))]
+async fn uninvite(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Query(which): Query<InvitationsQuery>,
+) -> Result<Json<TakenBack>, ApiError> {
+    let InvitationsQuery { chat, user, inviter } = which;
+    Ok(Json(rest.handlers.uninvite(&me, Uninvite { room: chat, user, inviter }).await?))
 }

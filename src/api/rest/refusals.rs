@@ -6,7 +6,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{Content, Ref};
 
 /// Code, status, meaning.
-const CODES: [(&str, u16, &str); 34] = [
+const CODES: [(&str, u16, &str); 35] = [
     ("bad_request", 400, "malformed"),
     ("limit_exceeded", 400, "more of something than there may be"),
     ("unauthorized", 401, "no token, or one that is not good"),
@@ -25,6 +25,7 @@ const CODES: [(&str, u16, &str); 34] = [
     ("exists", 409, "there is another one of this name"),
     ("wrong_kind", 409, "not in this kind of chat"),
     ("full", 409, "no more fit in"),
+    ("too_many_invitations", 409, "so many are not answered: take some back"),
     ("need_prev", 409, "`prev` has not arrived"),
     ("too_old", 409, "the client id is older than the time in which retries are told apart"),
     ("edit_too_late", 409, "the time for changes is over"),
@@ -59,7 +60,8 @@ const SPECIAL: &[(&str, &[&str])] = &[
     ("chats_end", &["wrong_kind"]),
     ("chats_join", &["not_invited", "blocked", "wrong_kind", "full"]),
     ("chats_leave", &["wrong_kind"]),
-    ("members_invite", &["blocked", "exists", "wrong_kind", "full"]),
+    ("members_invite", &["blocked", "exists", "wrong_kind", "full", "too_many_invitations"]),
+    ("members_uninvite", &["stale", "outcome_unknown"]),
     ("members_kick", &["wrong_kind", "full"]),
     ("messages_send", &["blocked", "need_prev", "too_old", "no_message"]),
     ("messages_edit", &["blocked", "no_message", "edit_too_late"]),

@@ -62,6 +62,13 @@ enum What {
         #[command(flatten)]
         confirm: Confirm,
     },
+    /// Take back all invitations of a user that are not answered.
+    Uninvite {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
     /// Make an account. The password is asked for, or is the first line of stdin.
     Create {
         /// What the user signs in with.
@@ -125,6 +132,13 @@ impl Run for User {
                     format!("{} is signed out everywhere; {closed} connections closed", one.id)
                 })?;
             }
+            What::Uninvite { one, confirm } => {
+                let server = Server::of(&one.asking)?;
+                confirm.ask(&format!("Take back all unanswered invitations of {}?", one.id))?;
+                let answer = server.delete(&format!("users/{}/invitations", encoded(&one.id)))?;
+                let more = if answer["more"] == true { "; there are more: give the command again" } else { "" };
+                done(&one.asking, &answer, &format!("{} invitations are taken back{more}", answer["taken"]))?;
+            }
             What::Create { username, email, first_name, last_name, asking } => {
                 let server = Server::of(asking)?;
                 let (names, password) = ((username, email), password()?);
@@ -160,6 +174,7 @@ impl Run for User {
             | What::Unban { one, .. }
             | What::Disconnect { one, .. }
             | What::SignOut { one, .. }
+            | What::Uninvite { one, .. }
             | What::Delete { one, .. } => one.asking.output(),
             What::Create { asking, .. } => asking.output(),
         }

@@ -96,6 +96,13 @@ pub trait Store: Send + Sync + 'static {
     /// Members, invited and kicked of a room by user id, after `after`, at most `limit`.
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;
 
+    /// Invitations that are not answered, by room and user, at most `limit`.
+    async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;
+
+    /// How many unanswered invitations into rooms that live a user has made; `most` also if there are so many of any kind:
+    /// no more are looked at.
+    async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError>;
+
     /// Read marks in a room by user id, after `after`, at most `limit`.
     async fn read_marks(
         &self,
@@ -150,6 +157,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Flushes and closes. Later calls are refused.
     async fn close(&self);
+}
+
+/// Which unanswered invitations of a user are meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Invitations<'a> {
+    /// Who made them.
+    pub by: &'a UserId,
+    /// Into this room only.
+    pub room: Option<RoomId>,
+    /// Of this user only.
+    pub user: Option<&'a UserId>,
+}
+
+impl<'a> Invitations<'a> {
+    /// All that this user made.
+    #[must_use]
+    pub fn of(by: &'a UserId) -> Self {
+        Self { by, room: None, user: None }
+    }
 }
 
 /// A stretch of a stream, both ends included, or the first part of it.

@@ -66,9 +66,7 @@ async fn a_projection_that_disagrees_halts_the_partition() {
 async fn a_halted_partition_lets_its_rooms_go_and_refuses_what_comes() {
     let it = Fixture::new().await;
     let room = it.direct().await;
-    let mut newer = it.record(room, message("alice", "m1")).to_vec();
-    newer[1] = 99;
-    it.journal.append(room.partition(), vec![newer.into()]).await.unwrap();
+    it.append_newer(room).await;
     assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
     assert!(matches!(it.say(room, "alice", "m3").await, Answer::Unavailable { .. }));
     resident_rooms(&it.node.context.metrics, 0).await;

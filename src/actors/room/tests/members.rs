@@ -1,9 +1,9 @@
 //! Entering, leaving, asking in, throwing out: who may, and what becomes of the room.
 
-use super::support::{Room, create, invite, join, kick, leave, publish, update, user};
+use super::support::{Room, create, invite, join, kick, leave, publish, uninvite, update, user};
 use crate::actors::room::command::{Create, HistoryBound, RoomCommand, RoomKind, Update};
 use crate::actors::room::members::{Role, Standing};
-use crate::actors::room::{Outcome, Reject, Status};
+use crate::actors::room::{EventBody, Outcome, Reject, Status};
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
 
@@ -79,6 +79,37 @@ fn an_invitation_is_declined_by_leaving() {
     assert_eq!(room.rejected(join("bob")), Reject::NotInvited);
     assert_eq!(room.rejected(leave("bob")), Reject::NotMember);
     assert_eq!(room.state.status(), Status::Active);
+}
+
+#[test]
+fn an_invitation_is_taken_back_by_whose_it_is_and_by_the_creator_and_leaves_no_mark() {
+    let mut room = public("ann", &["bob", "cat"]);
+    room.accepted(invite("bob", "dan"));
+    assert_eq!(room.rejected(uninvite("cat", "bob", "dan")), Reject::NotAllowed);
+    assert_eq!(room.rejected(uninvite("eve", "bob", "dan")), Reject::NotMember);
+    assert_eq!(room.rejected(uninvite("cat", "cat", "dan")), Reject::NotMember, "hers it is not");
+    let event = room.accepted(uninvite("bob", "bob", "dan"));
+    assert!(matches!(&event.body, EventBody::Uninvited { user: dan } if *dan == user("dan")));
+    assert_eq!(room.rejected(uninvite("bob", "bob", "dan")), Reject::NotMember);
+    room.accepted(join("dan"));
+    assert_eq!(room.rejected(uninvite("ann", "bob", "dan")), Reject::NotMember, "a member stays one");
+    room.accepted(invite("bob", "eve"));
+    room.accepted(uninvite("ann", "bob", "eve"));
+    room.accepted(invite("bob", "eve"));
+    let declined = room.accepted(uninvite("eve", "bob", "eve"));
+    assert!(matches!(declined.body, EventBody::Left), "the one who was asked in declines");
+}
+
+#[test]
+fn an_invitation_is_taken_back_by_who_left_and_when_the_room_is_over() {
+    let mut room = Room::group("ann", &["bob"]);
+    room.accepted(invite("bob", "cat"));
+    room.accepted(invite("bob", "dan"));
+    room.accepted(leave("bob"));
+    room.accepted(uninvite("bob", "bob", "cat"));
+    room.accepted(super::support::end("ann"));
+    room.accepted(uninvite("bob", "bob", "dan"));
+    assert_eq!(room.state.invited().len(), 0);
 }
 
 #[test]

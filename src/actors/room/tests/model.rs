@@ -5,7 +5,9 @@ mod window;
 
 use std::sync::Arc;
 
-use crate::actors::room::command::{Block, Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
+use crate::actors::room::command::{
+    Block, Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Uninvite,
+};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Event, EventBody, Outcome, Reject, Status};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
@@ -98,6 +100,7 @@ impl View {
                 drop_from(&mut self.kicked, user);
                 self.invited.push((user.clone(), event.seq));
             }
+            EventBody::Uninvited { user } => drop_from(&mut self.invited, user),
             EventBody::Kicked { user } => {
                 drop_from(&mut self.members, user);
                 drop_from(&mut self.invited, user);
@@ -402,6 +405,17 @@ impl Model {
                 ensure(view.has(user) || seq_in(&view.invited, user).is_some(), Reject::NotMember)?;
                 self.ensure_alive(now, &view)?;
                 by(host, EventBody::Kicked { user: user.clone() })
+            }
+            RoomCommand::Uninvite(Uninvite { by: who, inviter, user }) => {
+                ensure(crowd, Reject::WrongKind)?;
+                let asked = seq_in(&view.invited, user).and_then(|seq| self.events.get(seq.0 as usize - 1));
+                ensure(asked.is_some_and(|event| event.actor.as_ref() == Some(inviter)), Reject::NotMember)?;
+                if who == user {
+                    return by(user, EventBody::Left);
+                }
+                ensure(who == inviter || view.has(who), Reject::NotMember)?;
+                ensure(who == inviter || view.creator.as_ref() == Some(who), Reject::NotAllowed)?;
+                by(who, EventBody::Uninvited { user: user.clone() })
             }
             RoomCommand::Update(update) => {
                 ensure(kind != RoomKind::Open, Reject::WrongKind)?;

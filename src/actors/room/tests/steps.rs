@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::support::{T0, block, client_id, create, publish, send, timed, user};
 use crate::actors::room::RoomState;
 use crate::actors::room::command::{
-    Command, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send, Update,
+    Command, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send, Uninvite, Update,
 };
 use crate::ids::{ClientId, RoomId, Seq, Timestamp};
 
@@ -87,6 +87,8 @@ enum Wish {
     Kick(u8),
     /// The so-manyth of those who were thrown out tries to come back.
     Return(u8),
+    /// The so-manyth invitation is taken back by whose it is.
+    Uninvite(u8),
     /// The creator goes.
     Abdicate,
 }
@@ -159,6 +161,9 @@ fn other() -> impl Strategy<Value = RoomCommand> {
         2 => name().prop_map(|who| RoomCommand::Leave { user: user(who) }),
         3 => (name(), name()).prop_map(|(by, who)| RoomCommand::Invite { by: user(by), user: user(who) }),
         2 => (name(), name()).prop_map(|(by, who)| RoomCommand::Kick { by: user(by), user: user(who) }),
+        2 => (name(), name(), name()).prop_map(|(by, inviter, who)| {
+            RoomCommand::Uninvite(Uninvite { by: user(by), inviter: user(inviter), user: user(who) })
+        }),
         2 => (name(), option::of(Just("title".to_owned())), option::of(ttl()), option::of(may_send), option::of(any::<bool>()))
             .prop_map(|(by, title, ttl_ms, may_send, public)| {
                 RoomCommand::Update(Update { by: user(by), title, ttl_ms, may_send, public })
@@ -179,6 +184,7 @@ fn step(scene: Scene) -> impl Strategy<Value = Step> {
         2 => (any::<bool>(), 0..5u8).prop_map(|(delete, back)| Wish::Own(delete, back)),
         1 => (0..2u8).prop_map(Wish::Kick),
         1 => (0..2u8).prop_map(Wish::Return),
+        1 => (0..2u8).prop_map(Wish::Uninvite),
         1 => Just(Wish::Abdicate),
     ];
     let dt = prop_oneof![
@@ -229,6 +235,11 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
             Wish::Abdicate => {
                 let Some(user) = guide.creator().cloned() else { continue };
                 RoomCommand::Leave { user }
+            }
+            Wish::Uninvite(n) => {
+                let Some((user, invitation)) = guide.invited().nth(usize::from(n)) else { continue };
+                let (by, inviter) = (invitation.by.clone(), invitation.by.clone());
+                RoomCommand::Uninvite(Uninvite { by, inviter, user: user.clone() })
             }
             Wish::Return(n) => {
                 let Some((user, _)) = guide.kicked().nth(usize::from(n)) else { continue };

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::actors::fold::FoldClock;
 use crate::actors::room::command::{
     Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send,
-    Update,
+    Uninvite, Update,
 };
 use crate::actors::room::{Event, Outcome, Reject, RoomState};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -72,6 +72,10 @@ pub(crate) fn invite(by: &str, name: &str) -> RoomCommand {
 
 pub(crate) fn kick(by: &str, name: &str) -> RoomCommand {
     RoomCommand::Kick { by: user(by), user: user(name) }
+}
+
+pub(crate) fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
+    RoomCommand::Uninvite(Uninvite { by: user(by), inviter: user(inviter), user: user(name) })
 }
 
 pub(crate) fn end(by: &str) -> RoomCommand {

@@ -269,7 +269,9 @@ fn note_places(dirty: &mut DirtyRoom, event: &Event, last_no: MessageNo) {
         EventBody::Joined | EventBody::Left => {
             dirty.places.extend(event.actor.iter().map(|user| (user.clone(), last_no)));
         }
-        EventBody::Invited { user } | EventBody::Kicked { user } => _ = dirty.places.insert(user.clone(), last_no),
+        EventBody::Invited { user } | EventBody::Kicked { user } | EventBody::Uninvited { user } => {
+            dirty.places.insert(user.clone(), last_no);
+        }
         _ => {}
     }
 }

@@ -60,7 +60,9 @@ pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event)
         EventBody::Joined => each(event.actor.as_slice(), RoomChange::Joined),
         EventBody::Left => each(event.actor.as_slice(), RoomChange::Left),
         EventBody::Invited { user } => each(std::slice::from_ref(user), RoomChange::Invited),
-        EventBody::Kicked { user } => each(std::slice::from_ref(user), RoomChange::Kicked),
+        EventBody::Kicked { user } | EventBody::Uninvited { user } => {
+            each(std::slice::from_ref(user), RoomChange::Kicked)
+        }
         EventBody::Ended | EventBody::Expired => all(RoomChange::Ended),
         EventBody::Reopened { .. } => all(RoomChange::Reopened),
         EventBody::Message { .. }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::actors::room::command::{Content, HistoryBound, MaySend, RoomKind};
-use crate::actors::room::members::{Member, Standing};
+use crate::actors::room::members::{Invitation, Member, Standing};
 use crate::actors::room::parts::Mark;
 use crate::actors::room::window::{WindowEntry, number};
 use crate::actors::room::{Event, EventBody, RoomMeta, RoomParts, RoomState, Status};
@@ -47,7 +47,10 @@ pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, Row
     for row in members {
         match row.state {
             MEMBER => parts.members.push((row.user, Member { joined: row.seq, sent_no: row.sent_no })),
-            INVITED => parts.invited.push((row.user, row.seq)),
+            INVITED => {
+                let by = row.invited_by.ok_or_else(|| bad(room, "an invitation is nobody's"))?;
+                parts.invited.push((row.user, Invitation { seq: row.seq, by }));
+            }
             KICKED => parts.kicked.push((row.user, row.seq)),
             other => return Err(bad(room, format_args!("member state {other}"))),
         }
@@ -220,7 +223,8 @@ pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Opt
         Standing::Invited(seq) => (INVITED, seq, MessageNo::ZERO, MessageNo::ZERO),
         Standing::Kicked(seq) => (KICKED, seq, MessageNo::ZERO, MessageNo::ZERO),
     };
-    Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no })
+    let invited_by = state.inviter(user).cloned();
+    Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no, invited_by })
 }
 
 /// What an event's row keeps as JSON text, by kind.
@@ -291,7 +295,9 @@ pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
             data = json(&EditedData { body, metadata });
         }
         EventBody::Deleted { target: deleted } => target = Some(deleted),
-        EventBody::Invited { user } | EventBody::Kicked { user } => subject = Some(user),
+        EventBody::Invited { user } | EventBody::Kicked { user } | EventBody::Uninvited { user } => {
+            subject = Some(user);
+        }
         EventBody::Updated { title, expires_at, may_send, public } => {
             let may_send = may_send.number();
             data = json(&UpdatedData { title, expires_at, may_send, public });
@@ -357,6 +363,7 @@ pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
         }
         11 => EventBody::Ended,
         12 => EventBody::Expired,
+        13 => EventBody::Uninvited { user: row.subject.ok_or_else(|| missing("subject"))? },
         other => return Err(bad(&of, format_args!("unknown kind {other}"))),
     };
     Ok(Event { seq: row.seq, at: row.at, id: row.id, actor: row.actor, client_id: row.client_id, body })

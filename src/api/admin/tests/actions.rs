@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::support::{Rig, texts};
 use crate::api::accounts::Client;
+use crate::api::operations::admission::{Cost, Payer};
+use crate::ids::UserId;
 
 async fn delete(rig: &Rig, path: &str) -> (u16, Value) {
     rig.raw("DELETE", path, &[("host", "localhost"), ("x-kervan-admin", "1")], "").await
@@ -111,6 +113,27 @@ async fn an_operator_deletes_a_message_sends_a_member_away_and_ends_a_room() {
             "room.end done"
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_takes_back_what_a_user_invited() {
+    let rig = Rig::start().await;
+    let room = rig.group(&["ann", "bob"]).await;
+    for n in 0..5 {
+        rig.call("bob", "room.invite", json!({ "room": room, "user": format!("u{n}") })).await;
+    }
+    rig.call("ann", "room.invite", json!({ "room": room, "user": "cat" })).await;
+    rig.settle().await;
+    // Whatever the user's own account says.
+    let (all, of_bob) = (rig.engine.handlers().admission(), Payer::User(UserId::new("bob").unwrap()));
+    all.charge(&of_bob, Cost::Change { users: 1_000, bytes: 0 });
+    assert_eq!(delete(&rig, "/admin/users/bob/invitations").await, (200, json!({ "taken": 5 })));
+    rig.settle().await;
+    assert_eq!(delete(&rig, "/admin/users/bob/invitations").await, (200, json!({ "taken": 0 })));
+    let members = rig.ok(&format!("/admin/rooms/{room}/members")).await;
+    let states = texts(members["items"].as_array().unwrap(), "state");
+    assert_eq!(states, ["member", "member", "invited"], "and no more than that");
+    assert_eq!(acts(&rig).await, ["user.uninvite done", "user.uninvite done"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

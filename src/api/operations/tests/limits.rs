@@ -48,6 +48,7 @@ fn arguments(method: Method, room: &str) -> Value {
         | Method::RoomJoin
         | Method::RoomLeave
         | Method::RoomEnd
+        | Method::RoomUninvite
         | Method::RoomMembers
         | Method::Typing => in_room(),
         Method::RoomList => json!({}),

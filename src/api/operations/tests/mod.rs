@@ -5,6 +5,7 @@ mod blocks;
 mod clocks;
 mod history;
 mod input;
+mod invitations;
 mod limits;
 mod lists;
 mod marks;

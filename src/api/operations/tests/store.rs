@@ -13,7 +13,7 @@ use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
     RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
-use crate::storage::store::{Commit, SeqRange, Store, StoreError};
+use crate::storage::store::{Commit, Invitations, SeqRange, Store, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -123,6 +123,14 @@ impl Store for Gated {
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>> {
         self.inner()?.members(room, after, limit).await
+    }
+
+    async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>> {
+        self.inner()?.invitations(which, limit).await
+    }
+
+    async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize> {
+        self.inner()?.pending_invitations(by, most).await
     }
 
     async fn read_marks(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<ReadMarkRow>> {

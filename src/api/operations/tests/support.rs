@@ -46,21 +46,31 @@ pub fn caller(name: &str) -> Caller {
     Caller { user: user(name), device: None }
 }
 
+/// Options without limits of rates.
+pub fn free() -> Options {
+    Options { rates: Rates::unbounded(), ..Options::default() }
+}
+
 impl Fixture {
     pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let journal = MemoryJournal::new(Arc::clone(&clock) as _);
-        Self::over(journal, tempfile::tempdir().unwrap(), clock, Rates::unbounded()).await
+        Self::over(journal, tempfile::tempdir().unwrap(), clock, free()).await
     }
 
     /// One whose users may do only so much.
     pub async fn with_rates(rates: Rates) -> Self {
-        let clock = Arc::new(ManualClock::new(START));
-        let journal = MemoryJournal::new(Arc::clone(&clock) as _);
-        Self::over(journal, tempfile::tempdir().unwrap(), clock, rates).await
+        Self::with(Options { rates, ..free() }).await
     }
 
-    async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>, rates: Rates) -> Self {
+    /// One with these options.
+    pub async fn with(options: Options) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let journal = MemoryJournal::new(Arc::clone(&clock) as _);
+        Self::over(journal, tempfile::tempdir().unwrap(), clock, options).await
+    }
+
+    async fn over(journal: MemoryJournal, dir: TempDir, clock: Arc<ManualClock>, options: Options) -> Self {
         let sqlite = SqlStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
         let store = Arc::new(Gated::new(Arc::new(sqlite)));
         let (send, frames) = mpsc::unbounded_channel();
@@ -84,7 +94,6 @@ impl Fixture {
         node.replayed().await;
         let online: Arc<Mutex<BTreeSet<UserId>>> = Arc::default();
         let known = Arc::clone(&online);
-        let options = Options { rates, ..Options::default() };
         let is_online = Arc::new(move |user: &UserId| known.lock().unwrap().contains(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), options, is_online));
         Self { handlers, node, store, clock, online, journal, frames, next: 0, dir }
@@ -94,7 +103,7 @@ impl Fixture {
     /// it appends is in nobody's journal.
     pub async fn crash(self) -> Self {
         self.store.shut().await;
-        Self::over(self.journal.after_crash(1), self.dir, self.clock, Rates::unbounded()).await
+        Self::over(self.journal.after_crash(1), self.dir, self.clock, free()).await
     }
 
     /// The result of a method.

@@ -80,6 +80,10 @@ fn every_room_event_has_the_form_of_the_document() {
             r#"{"type":"member.kicked","seq":11,"user":"carol","by":"alice","ts":1700000000000}"#,
         ),
         (
+            event(11, Some("alice"), EventBody::Uninvited { user: name("carol") }),
+            r#"{"type":"member.uninvited","seq":11,"user":"carol","by":"alice","ts":1700000000000}"#,
+        ),
+        (
             event(1, Some("alice"), created),
             r#"{"type":"room.created","seq":1,"kind":"group","title":"Tea","expires_at":9,"may_send":"members","public":false,"members":["alice","bob"],"by":"alice","ts":1700000000000}"#,
         ),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::Rig;
+use crate::testing::until;
 
 /// A group of alice's with bob in it.
 async fn group(rig: &Rig) -> String {
@@ -50,6 +51,17 @@ async fn two_users_chat_by_http() {
 
     let members = rig.call("bob", "GET", &format!("/api/chats/{chat}/members?marks=true"), Value::Null).await;
     assert_eq!(members.body["total"], 2, "{members:?}");
+    let asked = rig.call("bob", "POST", &format!("/api/chats/{chat}/members"), json!({"user": "carol"})).await;
+    assert_eq!(asked.status, 200, "{asked:?}");
+    let path = format!("/api/invitations?chat={chat}");
+    until("the store has the invitation, and it is taken back", async || {
+        let taken = rig.call("bob", "DELETE", &path, Value::Null).await;
+        assert_eq!(taken.status, 200, "{taken:?}");
+        taken.body["taken"] == 1
+    })
+    .await;
+    let foreign = rig.call("bob", "DELETE", "/api/invitations?inviter=alice", Value::Null).await;
+    assert_eq!(foreign.refusal(), (400, "bad_request"), "in which chat?");
     let kicked = rig.call("alice", "DELETE", &format!("/api/chats/{chat}/members/bob"), Value::Null).await;
     assert_eq!(kicked.status, 200, "{kicked:?}");
     let gone = rig.call("bob", "POST", &messages, json!({"body": "still here?"})).await;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits;
+use crate::storage::store::Invitations;
 use crate::storage::store::commit::{Listing, MemberChange};
 
 pub(crate) async fn the_room_list_is_sorted_and_counts_what_is_unread(store: &dyn Store) {
@@ -35,6 +36,33 @@ pub(crate) async fn the_room_list_is_sorted_and_counts_what_is_unread(store: &dy
     assert_eq!(seen, [(new, 0, 3, 6), (invited, 1, 0, 0), (old, 0, 7, 3), (quiet, 0, 0, 2)]);
     let last: Vec<_> = list.iter().map(|row| row.last_message.as_ref().map(|message| message.seq.0)).collect();
     assert_eq!(last, [Some(10), None, Some(10), Some(10)]);
+}
+
+pub(crate) async fn invitations_are_found_by_who_made_them(store: &dyn Store) {
+    let (one, two, over) = (room_id(1), room_id(2), room_id(3));
+    let mut commit = moved(one.partition(), 0, 1);
+    commit.chats = vec![chat_row(one), chat_row(two), ChatRow { status: 1, ..chat_row(over) }];
+    let by = |room, user: &str, by: &str| MemberRow { invited_by: Some(user_id(by)), ..member_row(room, user, 1) };
+    let rows = [by(one, "cat", "ann"), by(one, "dan", "bob"), by(two, "cat", "ann"), by(two, "dan", "ann")];
+    commit.members.extend(rows.iter().cloned().chain([by(over, "dan", "ann")]).map(MemberChange::Put));
+    commit.members.push(MemberChange::Put(member_row(two, "ann", 0)));
+    store.commit(commit).await.unwrap();
+    let (ann, cat) = (user_id("ann"), user_id("cat"));
+    let all = store.invitations(Invitations::of(&ann), 10).await.unwrap();
+    assert_eq!(all, [rows[0].clone(), rows[2].clone(), rows[3].clone(), by(over, "dan", "ann")]);
+    assert_eq!(store.invitations(Invitations::of(&ann), 2).await.unwrap(), all[..2]);
+    let in_two = Invitations { room: Some(two), ..Invitations::of(&ann) };
+    assert_eq!(store.invitations(in_two, 10).await.unwrap(), all[1..3]);
+    let of_cat = Invitations { user: Some(&cat), ..Invitations::of(&ann) };
+    assert_eq!(store.invitations(of_cat, 10).await.unwrap(), all[..2]);
+    assert_eq!(store.pending_invitations(&ann, 100).await.unwrap(), 3, "that into a room that is over is none");
+    assert_eq!(store.pending_invitations(&ann, 4).await.unwrap(), 4, "no more are looked at");
+    assert_eq!(store.pending_invitations(&cat, 4).await.unwrap(), 0);
+    let mut answered = moved(one.partition(), 1, 2);
+    answered.members.push(MemberChange::Put(MemberRow { invited_by: None, ..member_row(one, "cat", 0) }));
+    answered.members.push(MemberChange::Remove(two, user_id("dan")));
+    store.commit(answered).await.unwrap();
+    assert_eq!(store.pending_invitations(&ann, 100).await.unwrap(), 1);
 }
 
 /// Rooms that the members' rows follow and large ones, live ones and such that are over: (all, only the live ones).

@@ -43,6 +43,7 @@ macro_rules! store_contract {
             a_trim_removes_what_lies_below_and_nothing_else
             the_window_begins_where_the_room_says
             the_room_list_is_sorted_and_counts_what_is_unread
+            invitations_are_found_by_who_made_them
             pages_of_a_room_end_with_the_row_that_fills_them
             the_room_list_is_paged_without_holes
             a_page_of_the_room_list_is_bounded_in_bytes
@@ -160,7 +161,8 @@ fn edit_row(room: RoomId, seq: u64, target: u64, data: &str) -> RoomEventRow {
 }
 
 pub(crate) fn member_row(room: RoomId, user: &str, state: u8) -> MemberRow {
-    MemberRow { room, user: user_id(user), state, seq: Seq(1), sent_no: MessageNo(0), joined_no: MessageNo(0) }
+    let (room, user, invited_by) = (room, user_id(user), None);
+    MemberRow { room, user, state, seq: Seq(1), sent_no: MessageNo(0), joined_no: MessageNo(0), invited_by }
 }
 
 /// A move of the room's partition, with rows to come.

@@ -16,7 +16,7 @@ use crate::storage::store::rows::{
     RoomListRow, RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow,
     WindowRow,
 };
-use crate::storage::store::{SeqRange, StoreError};
+use crate::storage::store::{Invitations, SeqRange, StoreError};
 
 /// All rows. `Clone` is a backup; equality compares stores row by row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -412,6 +412,23 @@ impl Core {
     #[must_use]
     pub fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<MemberRow> {
         self.members_after(room, after).take(limit).cloned().collect()
+    }
+
+    /// Invitations that are not answered.
+    #[must_use]
+    pub fn invitations(&self, which: Invitations<'_>, limit: usize) -> Vec<MemberRow> {
+        let Invitations { by, room, user } = which;
+        let rows = self.members.values().filter(|row| row.state == INVITED && row.invited_by.as_ref() == Some(by));
+        let rows = rows.filter(|row| room.is_none_or(|room| row.room == room));
+        rows.filter(|row| user.is_none_or(|user| row.user == *user)).take(limit).cloned().collect()
+    }
+
+    /// How many of them are into rooms that live.
+    #[must_use]
+    pub fn pending_invitations(&self, by: &UserId, most: usize) -> usize {
+        let rows = self.invitations(Invitations::of(by), most);
+        let lives = |row: &&MemberRow| self.chats.get(&row.room).is_some_and(|chat| chat.status == ACTIVE);
+        if rows.len() == most { most } else { rows.iter().filter(lives).count() }
     }
 
     /// Read marks in a room.

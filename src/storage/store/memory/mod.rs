@@ -13,7 +13,7 @@ use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
     RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
-use super::{SeqRange, Store, StoreError};
+use super::{Invitations, SeqRange, Store, StoreError};
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
 
 mod core;
@@ -131,6 +131,14 @@ impl Store for MemoryStore {
 
     async fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
         self.core(|core| core.members(room, after, limit))
+    }
+
+    async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
+        self.core(|core| core.invitations(which, limit))
+    }
+
+    async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {
+        self.core(|core| core.pending_invitations(by, most))
     }
 
     async fn read_marks(

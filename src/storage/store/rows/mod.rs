@@ -134,6 +134,8 @@ pub struct MemberRow {
     pub sent_no: MessageNo,
     /// The number of the last message before the user joined.
     pub joined_no: MessageNo,
+    /// Whose invitation it is, where `state` is [`INVITED`].
+    pub invited_by: Option<UserId>,
 }
 
 /// An event of a room, as it happened; what a deletion took away is empty.

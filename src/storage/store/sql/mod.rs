@@ -25,7 +25,7 @@ use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
     RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
 };
-use super::{SeqRange, Store, StoreError, migrate};
+use super::{Invitations, SeqRange, Store, StoreError, migrate};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::storage::disk;
 
@@ -349,6 +349,24 @@ impl Store for SqlStore {
         let conn = &mut *self.engine.acquire().await.map_err(classify)?;
         let after = after.map_or("", UserId::as_str);
         read::list(conn, statements::MEMBERS, |b| _ = b.room(room).text(after).int(count(limit)), read::member).await
+    }
+
+    async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
+        let Invitations { by, room, user } = which;
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let (from, to) = room.map_or((RoomId(uuid::Uuid::nil()), RoomId(uuid::Uuid::max())), |room| (room, room));
+        let user = user.map(UserId::as_str);
+        let bind = |b: &mut Binder| {
+            b.text(by.as_str()).room(from).room(to).opt_text(user).opt_text(user).int(count(limit));
+        };
+        read::list(conn, statements::INVITATIONS, bind, read::member).await
+    }
+
+    async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {
+        let conn = &mut *self.readers.acquire().await.map_err(classify)?;
+        let counts = |c: &mut read::Columns<'_>| Ok((c.number::<usize>()?, c.number::<usize>()?));
+        let counts = read::one(conn, statements::PENDING, |b| _ = b.text(by.as_str()).int(count(most)), counts).await?;
+        Ok(counts.map_or(0, |(read, live)| if read == most { most } else { live }))
     }
 
     async fn read_marks(

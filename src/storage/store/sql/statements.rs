@@ -107,7 +107,7 @@ macro_rules! chat_columns {
 }
 macro_rules! member_columns {
     () => {
-        "chat, user_id, state, seq, sent_no, joined_no"
+        "chat, user_id, state, seq, sent_no, joined_no, invited_by"
     };
 }
 macro_rules! message_columns {
@@ -296,6 +296,13 @@ statements! {
     MEMBERS = concat!(
         "SELECT ", member_columns!(), " FROM members WHERE chat = ? AND user_id > ? ORDER BY user_id LIMIT ?"
     );
+    INVITATIONS = concat!(
+        "SELECT ", member_columns!(), " FROM members WHERE invited_by = ? AND state = 1 AND chat BETWEEN ? AND ? \
+         AND (? IS NULL OR user_id = ?) ORDER BY chat, user_id LIMIT ?"
+    );
+    // Bounded in what it reads: those into rooms that are over stay, and are not counted.
+    PENDING = "SELECT COUNT(*), COALESCE(SUM(v.lives), 0) FROM (SELECT c.status = 0 AS lives FROM members AS m \
+         JOIN chats AS c ON c.uuid = m.chat WHERE m.invited_by = ? AND m.state = 1 LIMIT ?) AS v";
     ROOM_SOURCES = "SELECT source_partition, source_offset FROM room_sources WHERE chat = ? ORDER BY source_partition";
     ROOM_BLOCKS = "SELECT user_id FROM room_blocks WHERE chat = ? ORDER BY user_id";
     WINDOW_MESSAGES = "SELECT seq, uuid, sender, client_message_id, created_at FROM messages WHERE chat = ? AND seq >= ?";

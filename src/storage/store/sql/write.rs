@@ -336,7 +336,7 @@ async fn members(conn: &mut SqliteConnection, bulks: &Bulks, changes: Vec<Member
     }
     bulk(conn, &bulks.members, puts, |b, row| {
         b.room(row.room).text(row.user.as_str()).int(row.state).int(row.seq.as_i64());
-        b.int(row.sent_no.as_i64()).int(row.joined_no.as_i64());
+        b.int(row.sent_no.as_i64()).int(row.joined_no.as_i64()).opt_text(row.invited_by.as_ref().map(UserId::as_str));
     })
     .await?;
     Ok(())

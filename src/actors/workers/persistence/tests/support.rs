@@ -9,7 +9,7 @@ use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
 use crate::actors::gateway::frames::StreamEvent;
 use crate::actors::room::command::{
     Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand, RoomKind, Send,
-    Update,
+    Uninvite, Update,
 };
 use crate::actors::room::{self, EventBody, Outcome};
 use crate::actors::user::command::{RoomChange, RoomFact};
@@ -207,6 +207,11 @@ impl World {
             }),
             9 if dice.below(6) == 0 => RoomCommand::End { by: me },
             10 => RoomCommand::Expire,
+            11 => RoomCommand::Uninvite(Uninvite {
+                by: me.clone(),
+                inviter: dice.one(&[me, user_id("ann")]),
+                user: other,
+            }),
             _ => RoomCommand::Send(Send {
                 sender: me,
                 client_id: (dice.below(4) > 0).then(|| ClientId::new(&format!("c{}", dice.below(4_000))).unwrap()),
