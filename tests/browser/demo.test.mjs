@@ -128,6 +128,13 @@ test('an account is made, signs out and in again; a wrong password is said', asy
   await page.getByText('No chats yet.').waitFor();
 });
 
+test('an answer that is cut off is told as none', async () => {
+  const page = await tab();
+  await page.route('**/api/config', route => route.fulfill({ contentType: 'application/json', body: '{"version":' }));
+  await page.reload();
+  await page.getByText('The server does not answer. Reload to try again.').waitFor();
+});
+
 test('a chat by keyboard alone', async () => {
   const page = await tab();
   const focus = () => page.evaluate(() => document.activeElement.closest('button, a, input')?.textContent ?? '');

@@ -196,6 +196,17 @@ test('a server that hangs is seen to hang, and its figures to be old', async () 
   await page.locator('.page.stale').waitFor({ state: 'detached' });
 });
 
+test('an answer that is cut off is no answer, and the page goes on', async () => {
+  const page = await look();
+  await row(page, 'partitions').waitFor();
+  await page.route('**/admin/overview', route => route.fulfill({ contentType: 'application/json', body: '{"version":' }));
+  await page.getByRole('status').getByText('The server does not answer.').waitFor();
+  await page.getByRole('link', { name: 'Traces', exact: true }).click();
+  await page.getByLabel('Room', { exact: true }).waitFor();
+  await page.unroute('**/admin/overview');
+  await page.getByRole('status').getByText(/^ok /).waitFor();
+});
+
 test('rooms are found by title, have an address, and an operator acts there', async () => {
   const { alice, ids } = await rooms(3);
   await alice(`chats/${ids[1]}/messages`, { body: 'to be taken away' });

@@ -196,9 +196,25 @@ test('whoever has written has read what came before', async () => {
 
 test('the list says that the connection is gone, also when no chat is open', async () => {
   const bob = await enter('Bob', { viewport: { width: 390, height: 780 } });
+  await bob.getByRole('button', { name: 'New chat' }).click();
+  await bob.getByLabel('Find people').fill('ali');
+  await bob.getByRole('button', { name: /Alice @alice/ }).click();
   allow.offline = true;
   await serverOf().kill();
   await bob.getByText('Reconnecting…').waitFor();
+  await bob.getByRole('button', { name: 'Start chat' }).click();
+  await bob.getByText('The server does not answer.').waitFor();
+  await bob.getByRole('button', { name: 'Cancel' }).click();
   await serverOf().restart();
   await bob.getByText('Reconnecting…').waitFor({ state: 'detached' });
+});
+
+test('whoever is sent away from the chat that is open is told so', async () => {
+  const { room, token } = await group('Closed circle', 1);
+  const bob = await enter('Bob');
+  await line(bob, 'Closed circle').click();
+  await bubble(bob, 'Closed circle 0').waitFor();
+  await serverOf().api('DELETE', `/api/chats/${room}/members/bob`, undefined, token);
+  await bob.getByText('You are not in “Closed circle” any more.').waitFor();
+  await line(bob, 'Closed circle').waitFor({ state: 'detached' });
 });

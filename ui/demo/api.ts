@@ -21,7 +21,8 @@ async function request<T>(method: string, path: string, body?: unknown, token?: 
   if (token) headers['authorization'] = `Bearer ${token}`;
   const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   if (answer.status === 204) return undefined as T;
-  const json = await answer.json().catch(() => ({}));
+  // One that is cut off is no answer; only an error may come without words.
+  const json = await (answer.ok ? answer.json() : answer.json().catch(() => ({})));
   if (!answer.ok) throw new ApiError(answer.status, json.error?.code ?? 'unknown', json.error?.message ?? answer.statusText);
   return json;
 }

@@ -148,8 +148,11 @@ export class Chat {
 
   private left(id: string, subscription: Subscription) {
     this.client.removeSubscription(subscription);
+    const room = this.rooms.value.find(room => room.room === id);
     this.rooms.value = this.rooms.value.filter(room => room.room !== id);
-    if (this.open.value === id) this.select(undefined);
+    if (this.open.value !== id) return;
+    void this.select(undefined);
+    if (room) this.notice.value = `You are not in “${this.titleOf(room)}” any more.`;
   }
 
   private change(id: string, change: (room: Room) => Partial<Room>) {

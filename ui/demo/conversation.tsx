@@ -27,7 +27,7 @@ function Head({ chat, room }: { chat: Chat; room: Room }) {
   const state = typing.length ? `${typing.join(', ')} ${typing.length > 1 ? 'are' : 'is'} typing…`
     : chat.state.value !== 'connected' ? ''
     : room.kind === 'direct' ? (chat.online.value[room.peer ?? ''] ? 'online' : 'offline')
-    : members.length ? `${members.length} members${there ? `, ${there} online` : ''}` : '';
+    : members.length ? `${members.length} member${members.length > 1 ? 's' : ''}${there ? `, ${there} online` : ''}` : '';
   const left = room.status === 'active' && room.expires_at ? room.expires_at - chat.now.value : 0;
   return (
     <header class="head">

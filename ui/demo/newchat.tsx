@@ -4,6 +4,7 @@ import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from './api';
 import { type Chat, name } from './chat';
+import { sentence } from './outbox';
 import { Avatar } from './parts';
 
 export function NewChat({ chat, dialog }: { chat: Chat; dialog: RefObject<HTMLDialogElement | null> }) {
@@ -36,7 +37,8 @@ export function NewChat({ chat, dialog }: { chat: Chat; dialog: RefObject<HTMLDi
       else await chat.group(title || chosen.map(person => name(person, person.id)).join(', '), chosen.map(person => person.id));
       close();
     } catch (error: any) {
-      setError(error.message ?? 'That did not work.');
+      // Below 100 it is the connection's own: it did not come in time, or is gone.
+      setError(error.code < 100 ? 'The server does not answer.' : sentence(error.message ?? 'that did not work'));
     }
   }
 

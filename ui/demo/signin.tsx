@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import * as api from './api';
 import { name } from './chat';
+import { sentence } from './outbox';
 import { Avatar, Theme } from './parts';
 
 export function SignIn({ onEnter }: { onEnter: (session: api.Session) => void }) {
@@ -20,7 +21,7 @@ export function SignIn({ onEnter }: { onEnter: (session: api.Session) => void })
     try {
       onEnter(await work());
     } catch (error) {
-      setError(error instanceof api.ApiError ? error.message : 'The server does not answer.');
+      setError(error instanceof api.ApiError ? sentence(error.message) : 'The server does not answer.');
       setBusy(false);
     }
   }

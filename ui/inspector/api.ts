@@ -57,7 +57,8 @@ export async function ask<T>(path: string, method = 'GET', body?: object): Promi
   const answer = await fetch(`/admin/${path}`, { method, headers, signal, body: body ? JSON.stringify(body) : undefined });
   answered.value = Date.now();
   if (answer.status === 204) return undefined as T;
-  const json = await answer.json().catch(() => ({}));
+  // One that is cut off is no answer; only an error may come without words.
+  const json = await (answer.ok ? answer.json() : answer.json().catch(() => ({})));
   if (answer.ok) return json;
   const error = new ApiError(answer.status, json.error?.code ?? 'unknown', json.error?.message ?? answer.statusText);
   if (answer.status === 401) {
