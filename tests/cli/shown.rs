@@ -84,7 +84,9 @@ fn a_watched_list_is_shown_again_until_ctrl_c_which_is_no_failure() {
         let (code, error) = code_and_error(&run(dir.path(), &["room", "list", "--watch", seconds]));
         assert!(code == 2 && error.contains("'--watch [<SECONDS>]'"), "{error}");
     }
-    // A server that hangs does not hold up the end, and one that is gone is told of while one waits for it.
+    let (code, error) = code_and_error(&run(dir.path(), &["room", "messages", "x", "--bodies", "--watch"]));
+    assert!(code == 2 && error.contains("'--bodies' cannot be used with '--watch [<SECONDS>]'"), "{error}");
+    // A server that is gone is told of, and asked again.
     let mut child = kervan(dir.path()).args(["partitions", "--watch", "1"]).spawn().unwrap();
     let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -122,4 +124,13 @@ fn a_watched_list_stays_in_its_place_on_a_terminal_and_ends_when_nobody_reads() 
     let mut child = kervan(dir.path()).args(["partitions", "--watch", "1"]).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn long_work_moves_one_line_of_a_terminal_and_takes_it_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = shown(on_terminal(dir.path(), "bench quick"));
+    let (moving, figures) = said.rsplit_once("\r\u{1b}[K").unwrap();
+    assert!(moving.starts_with("\rbench: ") && moving.contains("\rbench: durable acknowledgements, "), "{moving:?}");
+    assert!(!moving.contains('\n') && figures.starts_with("fsync "), "{said:?}");
 }

@@ -28,8 +28,8 @@ enum What {
     Messages {
         /// The room's id.
         id: String,
-        /// Also what they say; that is written into the audit log.
-        #[arg(long)]
+        /// Also what they say; each look is written into the audit log, so it can't be watched.
+        #[arg(long, conflicts_with = "watch")]
         bodies: bool,
         #[command(flatten)]
         page: Page,
