@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use tokio::task::JoinHandle;
 
-use crate::actors::gateway::frames::ToOwner;
 use crate::actors::gateway::hub::{Hub, Overload};
 use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
+use crate::actors::wire::ToOwner;
 use crate::api::accounts::{self, Accounts};
 use crate::api::admin::Live;
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};

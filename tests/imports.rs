@@ -19,6 +19,18 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "main", "lib"],
 ];
 
+/// Inside `actors`: what a room of it may import of the others (tests may more). Rooms that are not named here may import
+/// any.
+const INSIDE_ACTORS: [(&str, &[&str]); 5] = [
+    ("wire", &[]),
+    ("room", &["wire", "canon", "chain", "kinds", "moment"]),
+    ("user", &["wire", "canon", "chain", "kinds", "room"]),
+    ("fold", &["wire", "chain", "kinds", "moment", "room", "user"]),
+    ("gateway", &["wire"]),
+];
+/// What the lowest room may import of the rest of the crate.
+const BELOW_WIRE: [&str; 4] = ["actors", "ids", "limits", "env"];
+
 /// Crates that only the files or folders named may import.
 const ONLY: [(&str, &[&str]); 24] = [
     ("object_store", &["src/storage/uploads/objects.rs"]),
@@ -110,9 +122,23 @@ fn layer(module: &str) -> Option<usize> {
 
 /// The top-level modules that `code` names by `crate::`.
 fn own_modules(code: &str) -> Vec<String> {
+    named_behind("crate::", code)
+}
+
+/// The rooms of `actors` that a file of `actors` names by `crate::actors::` or by as many `super::` as lead there.
+fn rooms(source: &Source) -> Vec<String> {
+    let path = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+    let mut found = named_behind("crate::actors::", &source.code);
+    let supers = "super::".repeat(path.matches('/').count() - 1);
+    found.extend(named_behind(&format!(" {supers}"), &source.code).into_iter().filter(|word| word != "super"));
+    found
+}
+
+/// The words that stand in `code` behind `prefix`, also those of a group in braces.
+fn named_behind(prefix: &str, code: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
         if let Some(group) = rest.strip_prefix('{') {
             let mut depth = 1;
             let mut item = String::new();
@@ -170,6 +196,26 @@ fn imports_go_one_way() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+fn sideways_imports(source: &Source) -> Vec<String> {
+    let Some(inside) = source.path.strip_prefix("src/actors/") else { return Vec::new() };
+    let own = inside.split(['/', '.']).next().unwrap_or(inside);
+    let Some((_, may)) = INSIDE_ACTORS.iter().find(|(room, _)| *room == own) else { return Vec::new() };
+    if inside.contains("tests") {
+        return Vec::new();
+    }
+    let wrong = |word: &String| word != own && !may.contains(&word.as_str());
+    let low =
+        own_modules(&source.code).into_iter().filter(|word| own == "wire" && !BELOW_WIRE.contains(&word.as_str()));
+    let rooms = rooms(source).into_iter().filter(wrong).chain(low);
+    rooms.map(|word| format!("{} must not import {word}", source.path)).collect()
+}
+
+#[test]
+fn inside_actors_imports_go_one_way() {
+    let problems: Vec<String> = sources("src").iter().flat_map(sideways_imports).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
 #[test]
 fn a_big_dependency_is_known_to_a_few_files_only() {
     let mut problems = Vec::new();
@@ -209,6 +255,12 @@ fn an_import_upwards_would_be_found() {
     assert_eq!(found("src/api/rest/mod.rs", "use crate::server::Server;"), 1);
     assert_eq!(found("src/api/rest/tests/support.rs", "use crate::server::Server;"), 0, "a test starts all of it");
     assert_eq!(found("src/new.rs", ""), 1, "a new top-level module has to be given a layer");
+    let aside = |path: &str, text: &str| sideways_imports(&source(path, text)).len();
+    assert_eq!(aside("src/actors/wire/event/room.rs", "use crate::actors::{fold, wire::Entity};"), 1);
+    assert_eq!(aside("src/actors/wire/event/room.rs", "use super::super::super::fold; use super::fields;"), 1);
+    assert_eq!(aside("src/actors/wire/mod.rs", "use crate::storage::journal;"), 1);
+    assert_eq!(aside("src/actors/fold.rs", "use super::gateway::hub; use super::{room, wire::Entity};"), 1);
+    assert_eq!(aside("src/actors/gateway/hub/mod.rs", "use crate::actors::partition;"), 1);
     assert!(names_crate("let x = ractor::Actor;", "ractor") && names_crate("use ractor;", "ractor"));
     assert!(!names_crate("crate::ractor::x; tractor::x", "ractor"));
 }

@@ -7,9 +7,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use kervan::actors::fold::Entity;
-use kervan::actors::room::command::{Command, Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
+use kervan::actors::room::command::{Command, Create, RoomCommand, Send};
 use kervan::actors::room::payload;
+use kervan::actors::wire::{Content, Entity, HistoryBound, MaySend, RoomKind};
 use kervan::actors::workers::persistence::projector::Projector;
 use kervan::ids::{ClientId, Offset, Partition, RoomId, Timestamp, UserId};
 use kervan::limits;

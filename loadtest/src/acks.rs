@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use kervan::actors::gateway::frames::Answer;
-use kervan::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
+use kervan::actors::room::command::{Create, RoomCommand, Send};
 use kervan::actors::room::{Command, payload};
+use kervan::actors::wire::{Answer, Content, HistoryBound, MaySend, RoomKind};
 use kervan::config::Config;
 use kervan::env::Env;
 use kervan::health::Health;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use kervan::actors::gateway::frames::Answer;
 use kervan::actors::room::command::RoomCommand;
+use kervan::actors::wire::Answer;
 use kervan::env::Env;
 use kervan::ids::{Partition, RoomId};
 use kervan::server::Engine;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
-use kervan::actors::fold::Entity;
+use kervan::actors::wire::Entity;
 use kervan::api::admin::log::LogRing;
 use kervan::api::admin::{Admin, Deps, routes};
 use kervan::api::http::{Listener, Options};

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kervan::actors::gateway::feed::Position;
-use kervan::actors::gateway::frames::{Answer, StreamId};
 use kervan::actors::gateway::hub::{Connection, StreamKey, Subscription, Wire, Wishes};
 use kervan::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
-use kervan::actors::room::command::{HistoryBound, OpenChannel, RoomCommand};
+use kervan::actors::room::command::{OpenChannel, RoomCommand};
+use kervan::actors::wire::{Answer, Entity, HistoryBound};
 use kervan::env::Env;
 use kervan::epoch::Epoch;
 use kervan::ids::{RoomId, Seq, Timestamp, UserId};
@@ -88,7 +88,7 @@ fn come_back(engine: &Engine, room: RoomId, n: usize) -> Result<(Arc<Connection>
     // Not all were cut off at the same message.
     let offset = Seq(MESSAGES.0 - n as u64 % 20);
     let wishes = Wishes { recover: Some(Position { epoch: Epoch::Unnamed, offset }), ..Wishes::default() };
-    let key = StreamKey { stream: StreamId::Room(room), open: true };
+    let key = StreamKey { stream: Entity::Room(room), open: true };
     let subscription = engine.hub().subscribe(key, CHANNEL, &connection, 1, wishes);
     Ok((connection, subscription))
 }

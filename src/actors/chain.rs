@@ -7,10 +7,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::canon::Canon;
-use super::room::command::{Content, HistoryBound};
-use super::room::{Event, EventBody, Outcome, Reject};
+use super::room::Outcome;
 use super::user::command::UserCommandBody;
-use super::user::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
+use crate::actors::user::outcome::Quiet;
+use crate::actors::user::outcome::UserOutcome;
+use crate::actors::wire::{Content, Event, EventBody, HistoryBound, Reject, UserEvent, UserEventBody};
 use crate::ids::Offset;
 
 /// The chain's value after some offset.

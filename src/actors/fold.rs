@@ -16,59 +16,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::gateway::frames::{StreamEvent, StreamId};
 use super::moment::Moment;
-use super::room::{self, Outcome, Reject, RoomState};
+use super::room::{self, Outcome, RoomState};
 use super::user::{self, UserOutcome, UserState};
-use super::{chain, codec, kinds};
-use crate::ids::{Generation, Partition, RoomId, Seq, Timestamp, UserId};
+use super::{chain, kinds};
+use crate::actors::wire::fields;
+use crate::actors::wire::{Entity, Reject, StreamEvent};
+use crate::ids::{Generation, Partition, Seq, Timestamp};
 use crate::storage::journal::record::Envelope;
-
-/// What a record belongs to: the unit that is made resident, folds, and passivates.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Entity {
-    /// A room.
-    Room(RoomId),
-    /// A user.
-    User(UserId),
-}
-
-impl Entity {
-    /// The partition that holds it.
-    #[must_use]
-    pub fn partition(&self) -> Partition {
-        match self {
-            Self::Room(room) => room.partition(),
-            Self::User(user) => user.partition(),
-        }
-    }
-
-    /// Its stream.
-    #[must_use]
-    pub fn stream(&self) -> StreamId {
-        match self {
-            Self::Room(room) => StreamId::Room(*room),
-            Self::User(user) => StreamId::User(user.clone()),
-        }
-    }
-
-    /// The entity behind a stream.
-    #[must_use]
-    pub fn of(stream: &StreamId) -> Self {
-        match stream {
-            StreamId::Room(room) => Self::Room(*room),
-            StreamId::User(user) => Self::User(user.clone()),
-        }
-    }
-}
 
 /// The entity that a record belongs to; `None` if it belongs to nobody (see [`control_digest`]).
 #[must_use]
 pub fn entity_of(envelope: &Envelope) -> Option<Entity> {
     if kinds::is_room(envelope.kind) {
-        codec::room(&envelope.key).ok().map(Entity::Room)
+        fields::room(&envelope.key).ok().map(Entity::Room)
     } else if kinds::is_user(envelope.kind) {
-        codec::user(&envelope.key).ok().map(Entity::User)
+        fields::user(&envelope.key).ok().map(Entity::User)
     } else {
         None
     }
@@ -94,7 +57,7 @@ pub fn barrier(id: Uuid, now: Timestamp) -> Bytes {
     Envelope {
         kind: kinds::CONTROL_BARRIER,
         key: Bytes::new(),
-        command_id: codec::uuid_bytes(id),
+        command_id: fields::uuid_bytes(id),
         issued_at_ms: now.0,
         ttl_ms: 0,
         payload: Bytes::new(),

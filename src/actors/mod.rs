@@ -3,17 +3,17 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`wire`] | what nodes say to each other: entities, events, frames; the lowest |
 //! | [`kinds`] | the number of each record kind |
 //! | [`fold`], [`chain`] | one way from a record to its decision for everyone who folds; the hash chain over decisions |
 //! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
 //! | [`partition`] | log reader and writer of one partition, the verified prefix, activation and passivation |
-//! | [`gateway`] | frames between owner and gateway, feeds of rooms with listeners, outboxes |
+//! | [`gateway`] | feeds of rooms with listeners, outboxes |
 //! | `workers` | persistence projector, relay |
 
 mod canon;
 pub mod chain;
 pub mod clocks;
-mod codec;
 pub mod fold;
 pub mod gateway;
 pub mod halted;
@@ -28,4 +28,5 @@ pub mod sim;
 pub mod trace;
 pub mod user;
 pub mod watermarks;
+pub mod wire;
 pub mod workers;

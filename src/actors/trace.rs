@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::fold::{self, Entity};
-use super::gateway::frames::{Answer, RequestId};
+use super::fold;
 use super::kinds;
-use super::partition::item::{Batch, NodeId, Origin};
+use super::partition::item::Batch;
+use crate::actors::wire::{Answer, Entity, NodeId, Origin, RequestId};
 use crate::ids::{Offset, Partition, Seq, Timestamp};
 use crate::storage::journal::record::Envelope;
 

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use kervan::actors::chain::Chain;
-use kervan::actors::fold::{Entity, EntityOutcome, EntityState, FoldClock, control_digest, entity_of};
+use kervan::actors::fold::{EntityOutcome, EntityState, FoldClock, control_digest, entity_of};
 use kervan::actors::room::Outcome;
 use kervan::actors::user::UserOutcome;
-use kervan::actors::user::event::Quiet;
+use kervan::actors::user::outcome::Quiet;
+use kervan::actors::wire::Entity;
 use kervan::ids::{Offset, Timestamp};
 use kervan::storage::journal::record::Envelope;
 

@@ -23,7 +23,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use file::{Golden, Line};
-use kervan::actors::fold::{Entity, entity_of};
+use kervan::actors::fold::entity_of;
+use kervan::actors::wire::Entity;
 use kervan::actors::{kinds, room, user};
 use kervan::ids::Timestamp;
 use kervan::storage::journal::record::{Envelope, RecordError, VERSION};

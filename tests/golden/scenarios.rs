@@ -5,10 +5,10 @@ use bytes::Bytes;
 use kervan::actors::fold;
 use kervan::actors::kinds;
 use kervan::actors::room::command::{
-    Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand,
-    RoomKind, Send, Uninvite, Update,
+    Block, Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update,
 };
-use kervan::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
+use kervan::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
+use kervan::actors::wire::{Content, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind};
 use kervan::actors::{room, user};
 use kervan::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use kervan::limits;

@@ -4,8 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::actors::room::command::{Command, MaySend, RoomCommand, RoomKind};
+use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::tests::support;
+use crate::actors::wire::{MaySend, RoomKind};
+use crate::ids::RoomId;
 use crate::storage::journal::record::RecordError;
 
 const NOW: Timestamp = Timestamp(support::T0);

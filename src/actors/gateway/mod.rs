@@ -5,14 +5,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`frames`] | what gateways and owners tell each other |
 //! | [`feed`] | one stream with listeners, pure |
 //! | [`hub`] | all feeds, questions, connections and rates of a node |
 //! | [`outbox`] | what waits for one connection |
 //! | [`order`] | what others want of a connection |
 
 pub mod feed;
-pub mod frames;
 pub mod hub;
 pub mod order;
 pub mod outbox;

@@ -12,9 +12,9 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 
 use super::feed::{Ending, Subscribed, SubscriberId};
-use super::frames::Denial;
 use super::hub::Cell;
 use super::order::Order;
+use crate::actors::wire::Denial;
 
 /// One thing for the connection's task.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ pub use residents::Published;
 pub use stats::{Figures, State, Vitals};
 
 use self::residents::Residents;
-use super::fold::Entity;
+use crate::actors::wire::Entity;
 use crate::env::Clock;
 use crate::ids::{Offset, Partition, Timestamp};
 

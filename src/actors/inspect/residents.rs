@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::stats::Vitals;
-use crate::actors::fold::Entity;
+use crate::actors::wire::Entity;
 
 /// Actors that lie side by side: 2 KiB.
 const CHUNK: usize = 64;

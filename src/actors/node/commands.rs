@@ -9,8 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::partitions::Partitions;
-use crate::actors::gateway::frames::{Answer, RequestId};
-use crate::actors::partition::item::{NodeId, Origin};
+use crate::actors::wire::{Answer, NodeId, Origin, RequestId};
 use crate::ids::Partition;
 
 /// Stands for this node itself where an origin names a gateway.
@@ -38,7 +37,7 @@ impl Commands {
     pub async fn call(&self, partition: Partition, record: Bytes) -> Answer {
         let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let Ok(weight) = u32::try_from(record.len()) else {
-            return Answer::Rejected(crate::actors::room::Reject::TooLarge);
+            return Answer::Rejected(crate::actors::wire::Reject::TooLarge);
         };
         let (answer, answered) = oneshot::channel();
         self.lock().insert(request, answer);

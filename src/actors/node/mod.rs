@@ -10,8 +10,6 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::actors::clocks::Clocks;
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
 use crate::actors::gateway::hub::Overload;
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
@@ -19,11 +17,11 @@ use crate::actors::partition::context::Context;
 use crate::actors::partition::core::Options;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::entity_actor::Held;
-use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::memory::Memory;
 use crate::actors::partition::shell::PartitionMessage;
 use crate::actors::trace::Trails;
 use crate::actors::watermarks::Marks;
+use crate::actors::wire::{Answer, Entity, NodeId, Origin, ToGateway, ToOwner};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Health;
@@ -203,16 +201,16 @@ impl Node {
             }
             ToOwner::Listen { request, stream, user, open } => {
                 let origin = Origin { node: THIS_NODE, request, weight: 0 };
-                self.pass(&stream, Held::Listen { origin, user, open });
+                self.partitions.pass(stream, Held::Listen { origin, user, open });
                 Ok(())
             }
             ToOwner::Unlisten { request, stream } => {
-                self.partitions.unlisten(Entity::of(&stream), THIS_NODE, request);
+                self.partitions.unlisten(stream, THIS_NODE, request);
                 Ok(())
             }
             ToOwner::Fetch { request, stream, from, to } => {
                 let origin = Origin { node: THIS_NODE, request, weight: 0 };
-                self.pass(&stream, Held::Fetch { origin, from, to });
+                self.partitions.pass(stream, Held::Fetch { origin, from, to });
                 Ok(())
             }
             ToOwner::Ephemeral { stream, event } => {
@@ -220,10 +218,6 @@ impl Node {
                 Ok(())
             }
         }
-    }
-
-    fn pass(&self, stream: &StreamId, held: Held) {
-        self.partitions.pass(Entity::of(stream), held);
     }
 
     /// Asks a room or user, making it resident if need be. Only at the edge (REST, rpc), never between actors.

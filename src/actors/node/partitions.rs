@@ -7,17 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use ractor::ActorRef;
 
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
 use crate::actors::gateway::hub::Overload;
 use crate::actors::inspect::{Directory, Vitals};
 use crate::actors::partition::budget::Budget;
 use crate::actors::partition::entity_actor::Held;
-use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::memory::Memory;
 use crate::actors::partition::shell::PartitionMessage;
 use crate::actors::trace::Trails;
+use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::env::Clock;
 use crate::ids::Partition;
 use crate::limits;
@@ -120,7 +118,7 @@ impl Partitions {
     }
 
     /// Something without a place in the stream, for whoever listens.
-    pub fn ephemeral(&self, stream: StreamId, event: Ephemeral) {
+    pub fn ephemeral(&self, stream: Entity, event: Ephemeral) {
         self.cast(stream.partition(), PartitionMessage::Ephemeral { stream, event });
     }
 

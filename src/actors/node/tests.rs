@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Node, Parts};
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::command::{Content, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send};
-use crate::actors::room::{Command, Reject, payload};
+use crate::actors::room::command::{Create, RoomCommand, Send};
+use crate::actors::room::{Command, payload};
+use crate::actors::wire::{
+    Answer, Content, Denial, Entity, Ephemeral, HistoryBound, MaySend, Reject, RequestId, RoomKind, StreamEvent,
+    ToGateway, ToOwner,
+};
 use crate::env::{Env, ManualClock};
 use crate::health::{Health, State};
 use crate::ids::{ClientId, Offset, RoomId, Seq, Timestamp, UserId};
@@ -125,7 +127,7 @@ impl Fixture {
 
     fn listen(&mut self, room: RoomId, name: &str) -> RequestId {
         let request = self.request();
-        let stream = StreamId::Room(room);
+        let stream = Entity::Room(room);
         self.node.to_owner(ToOwner::Listen { request, stream, user: user(name), open: false }).unwrap();
         request
     }
@@ -296,10 +298,10 @@ async fn fetching_gives_what_was_missed_and_typing_reaches_listeners_only() {
         it.say(room, "alice", &format!("m{n}")).await;
     }
     let request = it.request();
-    it.node.to_owner(ToOwner::Fetch { request, stream: StreamId::Room(room), from: Seq(2), to: Seq(4) }).unwrap();
+    it.node.to_owner(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(2), to: Seq(4) }).unwrap();
     let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
     assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), [Seq(2), Seq(3), Seq(4)]);
-    let typing = ToOwner::Ephemeral { stream: StreamId::Room(room), event: Ephemeral::Typing { user: user("bob") } };
+    let typing = ToOwner::Ephemeral { stream: Entity::Room(room), event: Ephemeral::Typing { user: user("bob") } };
     it.node.to_owner(typing.clone()).unwrap();
     it.listen(room, "alice");
     assert!(matches!(it.frame().await, ToGateway::Granted { .. }), "typing came before anybody listened");
@@ -386,7 +388,7 @@ async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
     let again = it.say(room, "alice", "m0").await;
     assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
     let request = it.request();
-    it.node.to_owner(ToOwner::Fetch { request, stream: StreamId::Room(room), from: Seq(1), to: Seq(5) }).unwrap();
+    it.node.to_owner(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(1), to: Seq(5) }).unwrap();
     let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
     assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), (1..=5).map(Seq).collect::<Vec<_>>());
 }
@@ -426,7 +428,7 @@ async fn a_node_that_stops_has_stored_everything_that_it_answered() {
 async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
     let mut it = Fixture::new().await;
     let request = it.request();
-    let stream = StreamId::User(user("bob"));
+    let stream = Entity::User(user("bob"));
     it.node.to_owner(ToOwner::Listen { request, stream: stream.clone(), user: user("bob"), open: false }).unwrap();
     assert!(matches!(it.frame().await, ToGateway::Granted { .. }));
     let room = it.direct().await;

@@ -8,14 +8,13 @@ use tokio::sync::Semaphore;
 
 use super::core::Options;
 use super::entity::Verdict;
-use super::item::NodeId;
 use super::memory::Memory;
 use crate::actors::clocks::Clocks;
-use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
 use crate::actors::trace::Trails;
 use crate::actors::watermarks::Marks;
+use crate::actors::wire::{Entity, Ephemeral, NodeId, ToGateway};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Check;
@@ -39,7 +38,7 @@ pub struct Context {
     /// Sends a frame to a node's gateway.
     pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
     /// Sends something ephemeral to the listeners of another stream.
-    pub to_room: Box<dyn Fn(StreamId, Ephemeral) + Send + Sync>,
+    pub to_room: Box<dyn Fn(Entity, Ephemeral) + Send + Sync>,
     /// Partitions that go no further.
     pub halted: Halted,
     /// What the relay has still to tell, by who caused it.

@@ -21,12 +21,11 @@ use uuid::Uuid;
 pub use action::{Action, Ticket};
 
 use self::residency::{Held, Residency};
-use super::item::{Batch, Item, Origin};
+use super::item::{Batch, Item};
 use super::verified::{Rule, Verified, VerifiedPrefix};
-use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::Answer;
+use crate::actors::fold::{self, FoldClock};
 use crate::actors::kinds;
-use crate::actors::room::Reject;
+use crate::actors::wire::{Answer, Entity, Origin, Reject};
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::limits;
 use crate::storage::journal::record::Envelope;

@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
-use super::item::{Batch, Item, NodeId, Origin};
+use super::item::{Batch, Item};
 use super::listeners::Listeners;
 use super::ring::Ring;
-use crate::actors::fold::{Entity, EntityOutcome, EntityState};
-use crate::actors::gateway::frames::{
-    Answer, Denial, Ephemeral, FetchError, ReceiptStatus, RequestId, StreamEvent, StreamId, ToGateway,
+use crate::actors::fold::{EntityOutcome, EntityState};
+use crate::actors::room::Outcome;
+use crate::actors::user::outcome::Quiet;
+use crate::actors::user::outcome::UserOutcome;
+use crate::actors::wire::{
+    Answer, Denial, Entity, Ephemeral, EventBody, FetchError, NodeId, Origin, ReceiptStatus, Reject, RequestId,
+    RoomKind, StreamEvent, ToGateway,
 };
-use crate::actors::room::command::RoomKind;
-use crate::actors::room::{EventBody, Outcome, Reject};
-use crate::actors::user::event::{Quiet, UserOutcome};
 use crate::ids::{Generation, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
@@ -39,7 +40,7 @@ pub enum Emit {
     /// The read mark of this user moved: the room should hear of it.
     ReadMoved {
         /// The room.
-        stream: StreamId,
+        stream: Entity,
         /// The receipt for its listeners.
         receipt: Ephemeral,
     },
@@ -115,8 +116,8 @@ impl EntityCore {
 
     /// The stream of this entity.
     #[must_use]
-    pub fn stream(&self) -> StreamId {
-        self.entity.stream()
+    pub fn stream(&self) -> Entity {
+        self.entity.clone()
     }
 
     /// Folds a record again that had its effects already, while the entity is rebuilt.
@@ -170,7 +171,7 @@ impl EntityCore {
             out.push(Emit::Frame { to, frame: ToGateway::Ephemeral { stream: self.stream(), event } });
         }
         let receipt = Ephemeral::Receipt { user, status: ReceiptStatus::Read, seq };
-        out.push(Emit::ReadMoved { stream: StreamId::Room(room), receipt });
+        out.push(Emit::ReadMoved { stream: Entity::Room(room), receipt });
     }
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked

@@ -9,14 +9,13 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 use super::budget::Budget;
 use super::context::Context;
 use super::entity::{Emit, EntityCore, page};
-use super::item::{Batch, NodeId, Origin};
+use super::item::Batch;
 use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{Denial, FetchError, StreamEvent, StreamId, ToGateway};
 use crate::actors::inspect::Published;
 use crate::actors::trace::Stage;
+use crate::actors::wire::{Denial, Entity, FetchError, NodeId, Origin, StreamEvent, ToGateway};
 use crate::ids::{Generation, Partition, Seq, UserId};
 use crate::metrics::Counted;
 
@@ -227,7 +226,7 @@ impl ResidentState {
         let below = self.core.ring_first();
         let rest = if to >= below { self.core.recent(below) } else { Vec::new() };
         let context = Arc::clone(&self.ties.context);
-        let (entity, generation, stream) = (self.entity.clone(), self.core.generation(), self.core.stream());
+        let (entity, generation) = (self.entity.clone(), self.core.generation());
         tokio::spawn(async move {
             let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
             let events = match context.stored_events(&entity, from, last_stored).await {
@@ -240,14 +239,14 @@ impl ResidentState {
                 }
                 Err(error) => Err(error),
             };
-            let frame = ToGateway::Fetched { request: origin.request, stream, generation, events };
+            let frame = ToGateway::Fetched { request: origin.request, stream: entity, generation, events };
             (context.to_gateway)(origin.node, frame);
         });
     }
 }
 
 /// Answers what can't be handed to an entity, because it can't be had now.
-pub fn refuse(context: &Context, stream: StreamId, held: Held) {
+pub fn refuse(context: &Context, stream: Entity, held: Held) {
     let send = |node: NodeId, frame| (context.to_gateway)(node, frame);
     match held {
         Held::Listen { origin, .. } => {

@@ -3,25 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::verified::Verified;
-use crate::actors::gateway::frames::RequestId;
 use crate::actors::moment::Moment;
+use crate::actors::wire::Origin;
 use crate::ids::Offset;
 use crate::storage::journal::record::Envelope;
-
-/// A node of the cluster. One node: always 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct NodeId(pub u32);
-
-/// Who asked: which gateway, and under which number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Origin {
-    /// The gateway's node.
-    pub node: NodeId,
-    /// The gateway's number for it.
-    pub request: RequestId,
-    /// Bytes taken from the partition's budget, given back with the answer.
-    pub weight: u32,
-}
 
 /// A verified record on its way to its entity.
 #[derive(Clone, PartialEq, Debug)]

@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::item::NodeId;
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{RequestId, StreamId, ToGateway};
+use crate::actors::wire::{Entity, NodeId, RequestId, ToGateway};
 use crate::ids::{Generation, Seq};
 
 /// The nodes that listen to an entity's stream, each with its latest request, and the stream's head as they were told it.
@@ -40,7 +38,7 @@ impl Listeners {
     /// What tells every node where the head is: the only way to notice that the last events were lost. Nothing before the
     /// first [`Self::note_head`].
     #[must_use]
-    pub fn announcements(&self, stream: &StreamId) -> Vec<(NodeId, ToGateway)> {
+    pub fn announcements(&self, stream: &Entity) -> Vec<(NodeId, ToGateway)> {
         let inner = self.lock();
         let Some((generation, head)) = inner.head else { return Vec::new() };
         let frame = || ToGateway::Head { stream: stream.clone(), generation, head };
@@ -101,7 +99,7 @@ impl ListenerTable {
     #[must_use]
     pub fn announcements(&self, entity: &Entity) -> Vec<(NodeId, ToGateway)> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.get(entity).map(|listeners| listeners.announcements(&entity.stream())).unwrap_or_default()
+        table.get(entity).map(|listeners| listeners.announcements(entity)).unwrap_or_default()
     }
 
     /// A node listens no more.
@@ -156,7 +154,7 @@ mod tests {
         listeners.note_head(Generation::FIRST, Seq(4));
         drop(listeners);
         let head =
-            |node| (node, ToGateway::Head { stream: entity.stream(), generation: Generation::FIRST, head: Seq(4) });
+            |node| (node, ToGateway::Head { stream: entity.clone(), generation: Generation::FIRST, head: Seq(4) });
         assert_eq!(table.announcements(&entity), [head(NodeId(1)), head(NodeId(2))]);
         table.remove(&entity, NodeId(1), RequestId(2));
         assert_eq!(table.announcements(&entity), [head(NodeId(2))]);

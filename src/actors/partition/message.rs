@@ -6,11 +6,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::core::Ticket;
 use super::entity_actor::Held;
 use super::hydrate::Hydrated;
-use super::item::{NodeId, Origin};
 use super::memory::Share;
 use crate::actors::chain::Chain;
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::{Ephemeral, RequestId, StreamId};
+use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};
 
@@ -38,7 +36,7 @@ pub enum PartitionMessage {
     /// Something without a place in the stream, for whoever listens. Wakes no entity.
     Ephemeral {
         /// The stream.
-        stream: StreamId,
+        stream: Entity,
         /// What.
         event: Ephemeral,
     },

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::ring::Ring;
-use crate::actors::fold::{self, Entity, EntityState, FoldClock};
-use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::fold::{self, EntityState, FoldClock};
+use crate::actors::wire::{Entity, StreamEvent};
 use crate::ids::{Offset, Seq};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};

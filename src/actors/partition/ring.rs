@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::wire::StreamEvent;
 use crate::ids::{Offset, Seq};
 
 /// A dense run of events up to the head. Bounded: what the store has goes first.

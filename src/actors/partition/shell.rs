@@ -20,10 +20,10 @@ pub use super::message::PartitionMessage;
 use super::message::WantedAnew;
 use super::progress::Progress;
 use crate::actors::chain::Chain;
-use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::{Ephemeral, StreamId, ToGateway};
+use crate::actors::fold::{self, FoldClock};
 use crate::actors::inspect::{State, Vitals};
 use crate::actors::trace::Stage;
+use crate::actors::wire::{Entity, Ephemeral, ToGateway};
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::Tailed;
 
@@ -305,7 +305,7 @@ impl PartitionState {
                     tell(resident, Message::Hand(held));
                 }
             }
-            Action::Refuse { entity, held } => refuse(&context, entity.stream(), held),
+            Action::Refuse { entity, held } => refuse(&context, entity.clone(), held),
             Action::Decided { offset, digest } => {
                 let mut progress = self.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 if progress.complete(offset, digest) {
@@ -397,8 +397,8 @@ impl PartitionState {
         self.core.died(entity, &mut self.actions);
     }
 
-    fn ephemeral(&self, stream: &StreamId, event: &Ephemeral) {
-        for node in self.listeners.told_in_passing(&Entity::of(stream)) {
+    fn ephemeral(&self, stream: &Entity, event: &Ephemeral) {
+        for node in self.listeners.told_in_passing(stream) {
             let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
             (self.ties.context.to_gateway)(node, frame);
         }

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::core::{Action, Core, Options, Ticket};
-use super::item::{NodeId, Origin};
 use super::verified::Rule;
-use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::{Answer, RequestId};
+use crate::actors::fold::{self, FoldClock};
 use crate::actors::room::Command;
-use crate::actors::room::command::{Content, RoomCommand, Send};
+use crate::actors::room::command::{RoomCommand, Send};
 use crate::actors::room::payload;
+use crate::actors::wire::{Answer, Content, Entity, NodeId, Origin, RequestId};
 use crate::ids::{Offset, RoomId, Timestamp, UserId};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, StoredRecord};

@@ -1,8 +1,8 @@
 //! How large a command may be, and which texts no row can hold. Part of the fold: the same for everyone who reads the
 //! record.
 
-use super::command::{Content, Create, RoomCommand};
-use super::outcome::Reject;
+use super::command::{Create, RoomCommand};
+use crate::actors::wire::{Content, Reject};
 use crate::limits;
 
 fn within(len: usize, max: usize) -> Result<(), Reject> {

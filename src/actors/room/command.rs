@@ -1,9 +1,9 @@
 //! What a room may be asked. A command is a wish: the fold decides.
 
-use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::actors::wire::{Content, HistoryBound, MaySend, RoomKind};
+use crate::ids::{ClientId, DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// A room command with what the envelope says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,74 +18,6 @@ pub struct Command {
     pub ttl_ms: u64,
     /// The wish.
     pub body: RoomCommand,
-}
-
-/// What kind of room it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum RoomKind {
-    /// Two users; either may end it; it may expire.
-    Direct,
-    /// Members by invitation, or by themselves if the room is public.
-    Group,
-    /// Like a group, but only the creator sends.
-    Broadcast,
-    /// A channel without membership, made by its first publish; bounded history, no membership events.
-    Open,
-}
-
-impl RoomKind {
-    /// Its number in records, rows and hashes: fixed for life.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Direct => 1,
-            Self::Group => 2,
-            Self::Broadcast => 3,
-            Self::Open => 4,
-        }
-    }
-
-    /// The kind with this number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Direct, Self::Group, Self::Broadcast, Self::Open].into_iter().find(|kind| kind.number() == number)
-    }
-}
-
-/// Who may send in a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MaySend {
-    /// Every member (in an open channel: everybody whom the gateway lets through).
-    Members,
-    /// The creator only.
-    Creator,
-}
-
-impl MaySend {
-    /// Its number in records, rows and hashes: fixed for life.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Members => 1,
-            Self::Creator => 2,
-        }
-    }
-
-    /// The value with this number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Members, Self::Creator].into_iter().find(|may| may.number() == number)
-    }
-}
-
-/// How much history a room keeps. Resolved at admission from configuration into the record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HistoryBound {
-    /// Events kept, 0 for all.
-    pub events: u64,
-    /// Milliseconds that an event is kept, 0 for ever. More than `limits::DEDUPE_WINDOW_MS` counts as for ever: the fold
-    /// knows the times of newer events only.
-    pub age_ms: u64,
 }
 
 /// The wishes.
@@ -191,21 +123,6 @@ pub struct OpenChannel {
     pub history: HistoryBound,
 }
 
-/// What a message says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Content {
-    /// Text, at most `limits::BODY_BYTES`. Empty in an open channel.
-    pub body: String,
-    /// `text` unless said otherwise; at most `limits::MESSAGE_TYPE_BYTES`.
-    pub message_type: String,
-    /// JSON text, at most `limits::METADATA_BYTES`; empty if there is none. In an open channel: which connection published.
-    pub metadata: String,
-    /// The seq of the message that this one answers.
-    pub reply_to: Option<Seq>,
-    /// In an open channel: the published data as it is, at most `limits::BODY_BYTES`. Empty otherwise.
-    pub data: Bytes,
-}
-
 /// See [`RoomCommand::Edit`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Edit {
@@ -268,13 +185,4 @@ pub struct Block {
     pub source: Partition,
     /// And the offset there. The room keeps the highest one of each source and drops the rest.
     pub source_offset: Offset,
-}
-
-/// How far a user has read, resolved at admission from the room below the verified prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct ReadPoint {
-    /// The last seq read.
-    pub seq: Seq,
-    /// The number of the last message at or below `seq`.
-    pub no: MessageNo,
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Command, Create, MaySend, RoomKind, Send};
-use super::event::EventBody;
-use super::outcome::{Outcome, Reject};
+use super::command::{Command, Create, Send};
+use super::outcome::Outcome;
 use super::parts::Status;
 use super::state::RoomState;
 use crate::actors::moment::Moment;
+use crate::actors::wire::{EventBody, MaySend, Reject, RoomKind};
 use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
 use crate::limits;
 

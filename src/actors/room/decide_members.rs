@@ -2,12 +2,12 @@
 //! an open channel has no members.
 
 use super::command::{Command, Uninvite};
-use super::event::EventBody;
 use super::members::{Invitation, Standing};
-use super::outcome::{Outcome, Reject};
+use super::outcome::Outcome;
 use super::parts::Status;
 use super::state::RoomState;
 use crate::actors::moment::Moment;
+use crate::actors::wire::{EventBody, Reject};
 use crate::ids::UserId;
 use crate::limits;
 

@@ -1,10 +1,10 @@
 //! Sending, editing and redacting messages.
 
-use super::command::{Command, Delete, Edit, MaySend, RoomKind, Send};
-use super::event::EventBody;
-use super::outcome::{Outcome, Reject};
+use super::command::{Command, Delete, Edit, Send};
+use super::outcome::Outcome;
 use super::state::RoomState;
 use crate::actors::moment::Moment;
+use crate::actors::wire::{EventBody, MaySend, Reject, RoomKind};
 use crate::ids::{Seq, UserId};
 
 impl RoomState {

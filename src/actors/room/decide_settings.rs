@@ -1,12 +1,12 @@
 //! Settings, the room's end, and what is relayed to it.
 
-use super::command::{Block, Command, MaySend, RoomKind, Update};
+use super::command::{Block, Command, Update};
 use super::decide_create::expiry;
-use super::event::EventBody;
-use super::outcome::{Outcome, Reject};
+use super::outcome::Outcome;
 use super::parts::Status;
 use super::state::RoomState;
 use crate::actors::moment::Moment;
+use crate::actors::wire::{EventBody, MaySend, Reject, RoomKind};
 use crate::ids::UserId;
 
 impl RoomState {

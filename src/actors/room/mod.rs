@@ -7,7 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`command`], [`payload`] | what a room may be asked, and as records |
-//! | [`event`], [`event_codec`], [`outcome`] | what the fold answers, and events as bytes |
+//! | [`outcome`] | what the fold answers |
 //! | [`state`], `decide_*`, `bounds` | the state and the decisions |
 //! | [`members`], [`window`] | who is in; the recent events by which duplicates and authors are known |
 //! | [`parts`] | the state as plain data, to be kept and restored |
@@ -18,8 +18,6 @@ mod decide_create;
 mod decide_members;
 mod decide_message;
 mod decide_settings;
-pub mod event;
-pub mod event_codec;
 mod hash;
 pub mod members;
 pub mod outcome;
@@ -31,7 +29,6 @@ pub(crate) mod tests;
 pub mod window;
 
 pub use command::{Command, RoomCommand};
-pub use event::{Event, EventBody};
-pub use outcome::{Outcome, Reject};
+pub use outcome::Outcome;
 pub use parts::{PartsError, RoomMeta, RoomParts, Status};
 pub use state::RoomState;

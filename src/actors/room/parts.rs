@@ -6,9 +6,9 @@
 
 use uuid::Uuid;
 
-use super::command::{HistoryBound, MaySend, RoomKind};
 use super::members::{Invitation, Member};
 use super::window::WindowEntry;
+use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// Whether a room lives. Time passes without records: see `RoomState::status_at`.

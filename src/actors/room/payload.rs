@@ -7,12 +7,10 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::command::{
-    Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send,
-    Uninvite, Update,
-};
-use super::outcome::Reject;
-use crate::actors::{codec, kinds};
+use super::command::{Block, Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update};
+use crate::actors::kinds;
+use crate::actors::wire::fields;
+use crate::actors::wire::{Content, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{Offset, Partition, Seq, UserId};
 use crate::storage::journal::record::{Addressed, Envelope};
 
@@ -152,8 +150,8 @@ pub fn encode(command: &Command) -> Envelope {
     let (kind, payload) = encode_body(&command.body);
     Envelope {
         kind,
-        key: codec::uuid_bytes(command.room.0),
-        command_id: codec::uuid_bytes(command.id),
+        key: fields::uuid_bytes(command.room.0),
+        command_id: fields::uuid_bytes(command.id),
         issued_at_ms: command.issued_at.0,
         ttl_ms: command.ttl_ms,
         payload: payload.into(),
@@ -174,7 +172,7 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
         RoomCommand::Send(send) => (kinds::ROOM_SEND, encode_send(send)),
         RoomCommand::Edit(edit) => {
             let payload = EditPayload {
-                by: codec::bytes(edit.by.as_str()),
+                by: fields::bytes(edit.by.as_str()),
                 target: edit.target.0,
                 body: edit.body.clone(),
                 metadata: edit.metadata.clone(),
@@ -183,7 +181,7 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
         }
         RoomCommand::Delete(delete) => {
             let payload = DeletePayload {
-                by: codec::bytes(delete.by.as_str()),
+                by: fields::bytes(delete.by.as_str()),
                 target: delete.target.0,
                 author: opt(delete.author.as_ref()),
             };
@@ -194,12 +192,12 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
         RoomCommand::Invite { by, user } => (kinds::ROOM_INVITE, who(by, Some(user))),
         RoomCommand::Kick { by, user } => (kinds::ROOM_KICK, who(by, Some(user))),
         RoomCommand::Uninvite(Uninvite { by, inviter, user }) => {
-            let [by, inviter, user] = [by, inviter, user].map(|user| codec::bytes(user.as_str()));
+            let [by, inviter, user] = [by, inviter, user].map(|user| fields::bytes(user.as_str()));
             (kinds::ROOM_UNINVITE, UninvitePayload { by, inviter, user }.encode_to_vec())
         }
         RoomCommand::Update(update) => {
             let payload = UpdatePayload {
-                by: codec::bytes(update.by.as_str()),
+                by: fields::bytes(update.by.as_str()),
                 title: update.title.clone(),
                 ttl_ms: update.ttl_ms,
                 may_send: update.may_send.map(|may| u32::from(may.number())),
@@ -211,7 +209,7 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
         RoomCommand::Expire => (kinds::ROOM_EXPIRE, ExpirePayload {}.encode_to_vec()),
         RoomCommand::Block(block) => {
             let payload = BlockPayload {
-                by: codec::bytes(block.by.as_str()),
+                by: fields::bytes(block.by.as_str()),
                 blocked: block.blocked,
                 source: u32::from(block.source.get()),
                 source_offset: block.source_offset.0,
@@ -224,8 +222,8 @@ fn encode_body(body: &RoomCommand) -> (u32, Vec<u8>) {
 fn encode_create(create: &Create) -> Vec<u8> {
     CreatePayload {
         kind: u32::from(create.kind.number()),
-        creator: codec::bytes(create.creator.as_str()),
-        members: create.members.iter().map(|user| codec::bytes(user.as_str())).collect(),
+        creator: fields::bytes(create.creator.as_str()),
+        members: create.members.iter().map(|user| fields::bytes(user.as_str())).collect(),
         title: create.title.clone(),
         channel: create.channel.clone(),
         ttl_ms: create.ttl_ms,
@@ -240,10 +238,10 @@ fn encode_create(create: &Create) -> Vec<u8> {
 
 fn encode_send(send: &Send) -> Vec<u8> {
     SendPayload {
-        sender: codec::bytes(send.sender.as_str()),
-        client_id: send.client_id.as_ref().map_or(Bytes::new(), |id| codec::bytes(id.as_str())),
-        device: send.device.as_ref().map_or(Bytes::new(), |id| codec::bytes(id.as_str())),
-        prev: send.prev.as_ref().map_or(Bytes::new(), |id| codec::bytes(id.as_str())),
+        sender: fields::bytes(send.sender.as_str()),
+        client_id: send.client_id.as_ref().map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
+        device: send.device.as_ref().map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
+        prev: send.prev.as_ref().map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
         body: send.content.body.clone(),
         message_type: send.content.message_type.clone(),
         metadata: send.content.metadata.clone(),
@@ -259,11 +257,11 @@ fn encode_send(send: &Send) -> Vec<u8> {
 }
 
 fn who(by: &UserId, user: Option<&UserId>) -> Vec<u8> {
-    WhoPayload { by: codec::bytes(by.as_str()), user: opt(user) }.encode_to_vec()
+    WhoPayload { by: fields::bytes(by.as_str()), user: opt(user) }.encode_to_vec()
 }
 
 fn opt(user: Option<&UserId>) -> Bytes {
-    user.map_or(Bytes::new(), |user| codec::bytes(user.as_str()))
+    user.map_or(Bytes::new(), |user| fields::bytes(user.as_str()))
 }
 
 /// The command in a record.
@@ -272,8 +270,8 @@ fn opt(user: Option<&UserId>) -> Bytes {
 /// [`Reject::Invalid`] if the kind is none of a room, or key, command id or payload are not what they should be.
 pub fn decode(envelope: &Envelope) -> Result<Command, Reject> {
     Ok(Command {
-        room: codec::room(&envelope.key)?,
-        id: codec::uuid(&envelope.command_id)?,
+        room: fields::room(&envelope.key)?,
+        id: fields::uuid(&envelope.command_id)?,
         issued_at: envelope.issued_at(),
         ttl_ms: envelope.ttl_ms,
         body: decode_body(envelope.kind, &envelope.payload)?,
@@ -291,11 +289,11 @@ fn decode_body(kind: u32, payload: &Bytes) -> Result<RoomCommand, Reject> {
         kinds::ROOM_SEND => RoomCommand::Send(decode_send(parse(payload)?)?),
         kinds::ROOM_EDIT => {
             let EditPayload { by, target, body, metadata } = parse(payload)?;
-            RoomCommand::Edit(Edit { by: codec::user(&by)?, target: Seq(target), body, metadata })
+            RoomCommand::Edit(Edit { by: fields::user(&by)?, target: Seq(target), body, metadata })
         }
         kinds::ROOM_DELETE => {
             let DeletePayload { by, target, author } = parse(payload)?;
-            let (by, author) = (codec::user(&by)?, codec::user_or_none(&author)?);
+            let (by, author) = (fields::user(&by)?, fields::user_or_none(&author)?);
             RoomCommand::Delete(Delete { by, target: Seq(target), author })
         }
         kinds::ROOM_JOIN => RoomCommand::Join { user: alone(payload)? },
@@ -310,13 +308,13 @@ fn decode_body(kind: u32, payload: &Bytes) -> Result<RoomCommand, Reject> {
         }
         kinds::ROOM_UNINVITE => {
             let UninvitePayload { by, inviter, user } = parse(payload)?;
-            let (by, inviter, user) = (codec::user(&by)?, codec::user(&inviter)?, codec::user(&user)?);
+            let (by, inviter, user) = (fields::user(&by)?, fields::user(&inviter)?, fields::user(&user)?);
             RoomCommand::Uninvite(Uninvite { by, inviter, user })
         }
         kinds::ROOM_UPDATE => {
             let UpdatePayload { by, title, ttl_ms, may_send, public } = parse(payload)?;
             let may_send = may_send.map(may_send_of).transpose()?;
-            RoomCommand::Update(Update { by: codec::user(&by)?, title, ttl_ms, may_send, public })
+            RoomCommand::Update(Update { by: fields::user(&by)?, title, ttl_ms, may_send, public })
         }
         kinds::ROOM_END => RoomCommand::End { by: alone(payload)? },
         kinds::ROOM_EXPIRE => {
@@ -327,7 +325,7 @@ fn decode_body(kind: u32, payload: &Bytes) -> Result<RoomCommand, Reject> {
             let BlockPayload { by, blocked, source, source_offset } = parse(payload)?;
             let source = u16::try_from(source).ok().and_then(Partition::new).ok_or(Reject::Invalid)?;
             let source_offset = Offset(source_offset);
-            RoomCommand::Block(Block { by: codec::user(&by)?, blocked, source, source_offset })
+            RoomCommand::Block(Block { by: fields::user(&by)?, blocked, source, source_offset })
         }
         _ => return Err(Reject::Invalid),
     })
@@ -337,8 +335,8 @@ fn decode_create(payload: CreatePayload) -> Result<Create, Reject> {
     let kind = u8::try_from(payload.kind).ok().and_then(RoomKind::from_number).ok_or(Reject::Invalid)?;
     Ok(Create {
         kind,
-        creator: codec::user(&payload.creator)?,
-        members: payload.members.iter().map(|user| codec::user(user)).collect::<Result<_, _>>()?,
+        creator: fields::user(&payload.creator)?,
+        members: payload.members.iter().map(|user| fields::user(user)).collect::<Result<_, _>>()?,
         title: payload.title,
         channel: payload.channel,
         ttl_ms: payload.ttl_ms,
@@ -351,15 +349,15 @@ fn decode_create(payload: CreatePayload) -> Result<Create, Reject> {
 
 fn decode_send(payload: SendPayload) -> Result<Send, Reject> {
     Ok(Send {
-        sender: codec::user(&payload.sender)?,
-        client_id: codec::client_id(&payload.client_id)?,
-        device: codec::device_or_none(&payload.device)?,
-        prev: codec::client_id(&payload.prev)?,
+        sender: fields::user(&payload.sender)?,
+        client_id: fields::client_id(&payload.client_id)?,
+        device: fields::device_or_none(&payload.device)?,
+        prev: fields::client_id(&payload.prev)?,
         content: Content {
             body: payload.body,
             message_type: payload.message_type,
             metadata: payload.metadata,
-            reply_to: codec::seq_or_none(payload.reply_to),
+            reply_to: fields::seq_or_none(payload.reply_to),
             data: payload.data,
         },
         open: payload.open.map(|open| OpenChannel {
@@ -375,10 +373,10 @@ fn may_send_of(number: u32) -> Result<MaySend, Reject> {
 
 fn alone(payload: &Bytes) -> Result<UserId, Reject> {
     let WhoPayload { by, user } = parse(payload)?;
-    if user.is_empty() { codec::user(&by) } else { Err(Reject::Invalid) }
+    if user.is_empty() { fields::user(&by) } else { Err(Reject::Invalid) }
 }
 
 fn pair(payload: &Bytes) -> Result<(UserId, UserId), Reject> {
     let WhoPayload { by, user } = parse(payload)?;
-    Ok((codec::user(&by)?, codec::user(&user)?))
+    Ok((fields::user(&by)?, fields::user(&user)?))
 }

@@ -7,13 +7,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::bounds;
-use super::command::{Command, HistoryBound, MaySend, RoomCommand, RoomKind};
-use super::event::{Event, EventBody};
+use super::command::{Command, RoomCommand};
 use super::members::{Invitation, Member, Members, Role, Standing};
-use super::outcome::{Outcome, Reject};
+use super::outcome::Outcome;
 use super::parts::{Mark, PartsError, RoomMeta, RoomParts, Status};
 use super::window::{Window, WindowBounds, WindowEntry};
 use crate::actors::moment::Moment;
+use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use uuid::Uuid;
 
-use super::event::{Event, EventBody};
+use crate::actors::wire::{Event, EventBody};
 use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
 use crate::limits;
 

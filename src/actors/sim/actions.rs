@@ -2,10 +2,10 @@
 
 use super::event::{Up, What, Wish};
 use super::world::World;
-use crate::actors::fold::Entity;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::command::{Delete, Edit, ReadPoint, RoomKind, Uninvite, Update};
+use crate::actors::room::command::{Delete, Edit, Uninvite, Update};
 use crate::actors::user::command::UserCommandBody;
+use crate::actors::wire::{Entity, ReadPoint, RoomKind};
 use crate::ids::{Seq, UserId};
 
 impl World<'_> {

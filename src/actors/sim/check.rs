@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use super::oracle::Truth;
 use super::population::Cast;
 use super::world::{NODES, World};
-use crate::actors::fold::{Entity, EntityState};
-use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::fold::EntityState;
 use crate::actors::kinds;
-use crate::actors::room::command::RoomKind;
 use crate::actors::room::members::Standing;
 use crate::actors::room::parts::Status;
+use crate::actors::wire::{Entity, RoomKind, StreamEvent};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Partition, Seq};
 use crate::storage::journal::StoredRecord;
@@ -75,7 +74,7 @@ impl World<'_> {
         for client in 0..self.clients.len() {
             for n in 0..self.clients[client].streams.len() {
                 let stream = self.key_of(client, n).stream;
-                let head = self.truth.stream(&Entity::of(&stream)).head();
+                let head = self.truth.stream(&stream).head();
                 let listening = &self.clients[client].streams[n];
                 let there = listening.begun && listening.at.is_some_and(|(_, at)| at == head);
                 if self.may_listen(client, n) && !there {
@@ -176,7 +175,7 @@ impl World<'_> {
             if !dense || !whole || first > stream.state.floor().max(Seq(1)) {
                 return Err(format!("I6: the events of {entity:?} in the rows have holes"));
             }
-            events.iter().try_for_each(|event| self.truth.check_event(&entity.stream(), event))?;
+            events.iter().try_for_each(|event| self.truth.check_event(entity, event))?;
             self.truth.check_redacted(entity, &events, stream.head())?;
         }
         Ok(())

@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::event::{Down, Link, Up, What, Wish};
 use super::world::{BASE, World};
-use crate::actors::fold::Entity;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
-use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, StreamId};
 use crate::actors::gateway::hub::StreamKey;
-use crate::actors::partition::item::NodeId;
-use crate::actors::room::Reject;
-use crate::actors::room::command::{Content, RoomCommand, RoomKind, Send};
+use crate::actors::room::command::{RoomCommand, Send};
+use crate::actors::wire::{Answer, Content, Denial, Entity, NodeId, Reject, RoomKind, StreamEvent};
 use crate::epoch::Epoch;
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Seq, UserId};
 
@@ -136,8 +133,8 @@ impl World<'_> {
     /// What a client listens to in its `n`th place.
     pub fn key_of(&self, client: usize, n: usize) -> StreamKey {
         match self.cast.rooms.get(n) {
-            Some(room) => StreamKey { stream: StreamId::Room(room.id), open: room.kind == RoomKind::Open },
-            None => StreamKey { stream: StreamId::User(self.user_of(client).clone()), open: false },
+            Some(room) => StreamKey { stream: Entity::Room(room.id), open: room.kind == RoomKind::Open },
+            None => StreamKey { stream: Entity::User(self.user_of(client).clone()), open: false },
         }
     }
 
@@ -193,7 +190,7 @@ impl World<'_> {
 
     /// The seq since which the client's user is a member of what stands in its `n`th place, if every owner knows it.
     fn member_since(&self, client: usize, n: usize) -> Option<(Seq, u32)> {
-        let entity = Entity::of(&self.key_of(client, n).stream);
+        let entity = self.key_of(client, n).stream;
         let partition = entity.partition();
         let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition));
         let all_know =
@@ -332,7 +329,7 @@ impl World<'_> {
         let stream = self.key_of(client, n).stream;
         let Some((since, lives)) = self.clients[client].streams[n].member_since else { return };
         let user = self.user_of(client);
-        if self.lives == lives && self.truth.stream(&Entity::of(&stream)).member_since(user) == Some(since) {
+        if self.lives == lives && self.truth.stream(&stream.clone()).member_since(user) == Some(since) {
             self.fail(format!("P6: {user} is removed from {stream:?}, and is a member since {since}"));
         }
     }
@@ -367,7 +364,7 @@ impl World<'_> {
     /// I5: exactly the next ones, and (P6) none that the user may not see.
     fn apply(&mut self, client: usize, n: usize, events: &[StreamEvent]) {
         let stream = self.key_of(client, n).stream;
-        let entity = Entity::of(&stream);
+        let entity = stream.clone();
         for event in events {
             let seq = event.seq();
             let listening = &mut self.clients[client].streams[n];
@@ -382,7 +379,7 @@ impl World<'_> {
             }
             *at = seq;
             if let StreamEvent::Room(room) = event
-                && let crate::actors::room::EventBody::Message { no, .. } = room.body
+                && let crate::actors::wire::EventBody::Message { no, .. } = room.body
             {
                 listening.no = listening.no.max(no);
             }

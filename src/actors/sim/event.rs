@@ -8,14 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::fold::Entity;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
-use crate::actors::gateway::frames::{Answer, Denial, StreamEvent, ToGateway, ToOwner};
 use crate::actors::partition::core::Ticket;
 use crate::actors::partition::entity::EntityCore;
-use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::room::command::RoomCommand;
 use crate::actors::user::command::UserCommandBody;
+use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, StreamEvent, ToGateway, ToOwner};
 use crate::ids::{Offset, Partition, RoomId, Seq};
 use crate::storage::journal::memory;
 use crate::storage::journal::{AppendError, Appended, Tailed};

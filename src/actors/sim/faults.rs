@@ -3,7 +3,7 @@
 use super::event::What;
 use super::fault_plan::Fault;
 use super::world::{NODES, World};
-use crate::actors::partition::item::NodeId;
+use crate::actors::wire::NodeId;
 use crate::ids::Partition;
 
 impl World<'_> {

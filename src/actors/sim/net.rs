@@ -2,8 +2,7 @@
 
 use super::event::What;
 use super::world::World;
-use crate::actors::gateway::frames::{Answer, StreamId, ToGateway, ToOwner};
-use crate::actors::partition::item::NodeId;
+use crate::actors::wire::{Answer, Entity, NodeId, ToGateway, ToOwner};
 use crate::storage::journal::record::Envelope;
 
 impl World<'_> {
@@ -14,7 +13,7 @@ impl World<'_> {
             ToOwner::Listen { stream, .. }
             | ToOwner::Unlisten { stream, .. }
             | ToOwner::Fetch { stream, .. }
-            | ToOwner::Ephemeral { stream, .. } => StreamId::partition(stream),
+            | ToOwner::Ephemeral { stream, .. } => Entity::partition(stream),
         };
         let here = self.index(from);
         let Some(there) = self.nodes[here].routes.get(&partition).copied() else { return };

@@ -11,13 +11,14 @@ use super::event::CommandKey;
 use super::population::Cast;
 use super::rights::Rights;
 use crate::actors::chain::Chain;
-use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
-use crate::actors::gateway::frames::{Answer, StreamEvent, StreamId, ToGateway};
+use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
 use crate::actors::moment::Moment;
-use crate::actors::room::command::{Command, Content, RoomCommand, RoomKind, Send};
-use crate::actors::room::{Event, EventBody, Outcome, Reject, payload};
-use crate::actors::user::event::{Quiet, UserOutcome};
+use crate::actors::room::command::{Command, RoomCommand, Send};
+use crate::actors::room::{Outcome, payload};
+use crate::actors::user::outcome::Quiet;
+use crate::actors::user::outcome::UserOutcome;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
+use crate::actors::wire::{Answer, Content, Entity, Event, EventBody, Reject, RoomKind, StreamEvent, ToGateway};
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
@@ -165,7 +166,7 @@ impl Truth {
                 events.iter().try_for_each(|event| self.check_event(stream, event))
             }
             ToGateway::Head { stream, head, .. } | ToGateway::Granted { stream, head, .. } => {
-                let durable = self.streams[&Entity::of(stream)].events.len() as u64;
+                let durable = self.streams[stream].events.len() as u64;
                 if head.0 <= durable {
                     Ok(())
                 } else {
@@ -177,8 +178,8 @@ impl Truth {
     }
 
     /// I2: an event is the one that the durable log has at its seq, with its content or, if that was deleted, without.
-    pub fn check_event(&self, stream: &StreamId, event: &StreamEvent) -> Result<(), String> {
-        let known = &self.streams[&Entity::of(stream)];
+    pub fn check_event(&self, stream: &Entity, event: &StreamEvent) -> Result<(), String> {
+        let known = &self.streams[stream];
         let Some(there) = (event.seq().0 as usize).checked_sub(1).and_then(|at| known.events.get(at)) else {
             return Err(format!("I4: event {} of {stream:?} is not durable", event.seq()));
         };

@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::event::OwnerId;
 use super::oracle::{Truth, number};
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::RequestId;
-use crate::actors::partition::item::NodeId;
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::payload;
+use crate::actors::wire::{Entity, NodeId, RequestId};
 use crate::ids::{DeviceId, RoomId};
 use crate::storage::journal::record::Envelope;
 

@@ -8,13 +8,12 @@ use super::event::{OwnerId, What};
 use super::resident::{Held, Message, Resident};
 use super::world::{NODES, World};
 use crate::actors::chain::Chain;
-use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::{Answer, Denial, Ephemeral, FetchError, StreamId, ToGateway, ToOwner};
+use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::core::{Action, Core, Options, Ticket};
-use crate::actors::partition::item::{NodeId, Origin};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::progress::Progress;
 use crate::actors::partition::verified::Rule;
+use crate::actors::wire::{Answer, Denial, Entity, Ephemeral, FetchError, NodeId, Origin, ToGateway, ToOwner};
 use crate::ids::{Generation, Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, Place, Tailed};
@@ -228,7 +227,7 @@ impl World<'_> {
 
     /// What can't be handed to an entity now.
     fn refuse(&mut self, id: OwnerId, entity: &Entity, held: Held) {
-        let stream = entity.stream();
+        let stream = entity.clone();
         let (to, frame) = match held {
             Held::Listen { origin, .. } => {
                 (origin.node, ToGateway::Denied { request: origin.request, stream, reason: Denial::Unavailable })
@@ -271,22 +270,22 @@ impl World<'_> {
             }
             ToOwner::Listen { request, stream, user, open } => {
                 let held = Held::Listen { origin: Origin { node: from, request, weight: 0 }, user, open };
-                self.with_owner(id, |owner, now, out| owner.core.pass(Entity::of(&stream), held, now, out));
+                self.with_owner(id, |owner, now, out| owner.core.pass(stream, held, now, out));
             }
             ToOwner::Fetch { request, stream, from: first, to: last } => {
                 let held = Held::Fetch { origin: Origin { node: from, request, weight: 0 }, from: first, to: last };
-                self.with_owner(id, |owner, now, out| owner.core.pass(Entity::of(&stream), held, now, out));
+                self.with_owner(id, |owner, now, out| owner.core.pass(stream, held, now, out));
             }
             ToOwner::Unlisten { request, stream } => {
-                self.with_owner(id, |owner, _, _| owner.listeners.remove(&Entity::of(&stream), from, request));
+                self.with_owner(id, |owner, _, _| owner.listeners.remove(&stream, from, request));
             }
             ToOwner::Ephemeral { stream, event } => self.ephemeral(id, &stream, &event),
         }
     }
 
-    fn ephemeral(&mut self, id: OwnerId, stream: &StreamId, event: &Ephemeral) {
+    fn ephemeral(&mut self, id: OwnerId, stream: &Entity, event: &Ephemeral) {
         let mut nodes = Vec::new();
-        self.with_owner(id, |owner, _, _| nodes = owner.listeners.told_in_passing(&Entity::of(stream)));
+        self.with_owner(id, |owner, _, _| nodes = owner.listeners.told_in_passing(stream));
         for node in nodes {
             let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
             self.send_to_gateway(id.node, node, frame);

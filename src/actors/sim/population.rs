@@ -1,7 +1,7 @@
 //! Who takes part: users, rooms and the few partitions that they all lie in. The same for every seed.
 
-use crate::actors::fold::Entity;
-use crate::actors::room::command::{Create, HistoryBound, MaySend, OpenChannel, RoomKind};
+use crate::actors::room::command::{Create, OpenChannel};
+use crate::actors::wire::{Entity, HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, Partition, RoomId, UserId};
 
 /// Users; each has two devices.

@@ -5,12 +5,7 @@ use std::collections::BTreeMap;
 
 use super::oracle::Stream;
 use super::world::World;
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::StreamEvent;
-use crate::actors::room::command::RoomKind;
-use crate::actors::room::{Event, EventBody};
-use crate::actors::user::command::RoomChange;
-use crate::actors::user::event::UserEventBody;
+use crate::actors::wire::{Entity, Event, EventBody, RoomChange, RoomKind, StreamEvent, UserEventBody};
 use crate::ids::{MessageNo, RoomId, Seq, UserId};
 use crate::storage::store::SeqRange;
 

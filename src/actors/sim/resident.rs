@@ -8,11 +8,11 @@ use super::event::{OwnerId, What};
 use super::fault_plan::Fault;
 use super::owner::Owner;
 use super::world::World;
-use crate::actors::fold::{self, Entity, FoldClock};
-use crate::actors::gateway::frames::{FetchError, StreamEvent, ToGateway, ToOwner};
+use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::entity::{Emit, EntityCore};
-use crate::actors::partition::item::{Batch, Item, Origin};
+use crate::actors::partition::item::{Batch, Item};
 use crate::actors::partition::replay::{Retelling, Untold};
+use crate::actors::wire::{Entity, FetchError, Origin, StreamEvent, ToGateway, ToOwner};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Seq, UserId};
 use crate::limits;
@@ -186,7 +186,7 @@ impl World<'_> {
             Err(error) => Err(error),
         };
         let generation = self.truth.stream(entity).state.generation();
-        let frame = ToGateway::Fetched { request: origin.request, stream: entity.stream(), generation, events };
+        let frame = ToGateway::Fetched { request: origin.request, stream: entity.clone(), generation, events };
         self.send_to_gateway(id.node, origin.node, frame);
     }
 

@@ -6,8 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::actors::room::command::RoomKind;
-use crate::actors::room::{Event, EventBody};
+use crate::actors::wire::{Event, EventBody, RoomKind};
 use crate::ids::{Seq, Timestamp, UserId};
 
 /// What the events of a room so far say of rights.

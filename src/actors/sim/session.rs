@@ -9,10 +9,9 @@ use std::task::{Context, Waker};
 use super::event::{Down, Link, Up, What};
 use super::gateway::{Asker, Bell, Gateway, Sent};
 use super::world::World;
-use crate::actors::gateway::frames::{Answer, Ephemeral, StreamEvent, StreamId};
 use crate::actors::gateway::hub::{Connection, Subscription, Wire, Wishes};
 use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
-use crate::actors::partition::item::NodeId;
+use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent};
 use crate::ids::{Timestamp, UserId};
 
 /// Bytes that wait for an ordinary connection at most.
@@ -128,7 +127,7 @@ impl World<'_> {
             Up::Command(token, wish) => self.admit(node, Asker::Client(connection, token), user, *wish),
             Up::Typing(room) => {
                 let event = Ephemeral::Typing { user };
-                self.with_gateway(node, |gateway| gateway.hub.ephemeral(StreamId::Room(room), event));
+                self.with_gateway(node, |gateway| gateway.hub.ephemeral(Entity::Room(room), event));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::actors::room::command::{ReadPoint, RoomKind};
+use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// A user command with what the envelope says of it.
@@ -80,45 +80,4 @@ pub struct RoomFact {
     pub by: Option<UserId>,
     /// What changed for this user.
     pub change: RoomChange,
-}
-
-/// What changed for a user.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum RoomChange {
-    /// Is a member now.
-    Joined = 1,
-    /// Left by himself.
-    Left = 2,
-    /// Is asked in.
-    Invited = 3,
-    /// Was removed, or the invitation was taken back.
-    Kicked = 4,
-    /// The room has ended or expired.
-    Ended = 5,
-    /// The direct chat is open again.
-    Reopened = 6,
-}
-
-impl RoomChange {
-    /// Its number in records, rows and hashes: fixed for life.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The change with this number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Joined, Self::Left, Self::Invited, Self::Kicked, Self::Ended, Self::Reopened]
-            .into_iter()
-            .find(|change| change.number() == number)
-    }
-
-    /// Whether the user is told to have the room after it: not once he is gone or it is over, or what is known of a user
-    /// would grow for life.
-    #[must_use]
-    pub fn is_listed(self) -> bool {
-        !matches!(self, Self::Left | Self::Kicked | Self::Ended)
-    }
 }

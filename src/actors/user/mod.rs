@@ -5,9 +5,8 @@
 //! source (partition, offset), at least once: the highest number of each source is kept and the rest is dropped.
 
 pub mod command;
-pub mod event;
-pub mod event_codec;
 mod hash;
+pub mod outcome;
 pub mod parts;
 pub mod payload;
 pub mod state;
@@ -15,6 +14,6 @@ pub mod state;
 mod tests;
 
 pub use command::{UserCommand, UserCommandBody};
-pub use event::{UserEvent, UserEventBody, UserOutcome};
+pub use outcome::UserOutcome;
 pub use parts::{UserMeta, UserParts};
 pub use state::UserState;

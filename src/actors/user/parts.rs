@@ -1,7 +1,6 @@
 //! A user's state as plain data, for whoever keeps it: all that the fold needs and nothing else.
 
-use super::command::RoomChange;
-use crate::actors::room::command::{ReadPoint, RoomKind};
+use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// The scalars of a user.

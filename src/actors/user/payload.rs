@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
-use crate::actors::room::Reject;
-use crate::actors::room::command::{ReadPoint, RoomKind};
-use crate::actors::{codec, kinds};
+use super::command::{RoomFact, UserCommand, UserCommandBody};
+use crate::actors::kinds;
+use crate::actors::wire::fields;
+use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind};
 use crate::ids::{MessageNo, Offset, Partition, Seq};
 use crate::storage::journal::record::{Addressed, Envelope};
 
@@ -69,8 +69,8 @@ pub fn encode(command: &UserCommand) -> Envelope {
     let (kind, payload) = encode_body(&command.body);
     Envelope {
         kind,
-        key: codec::bytes(command.user.as_str()),
-        command_id: codec::uuid_bytes(command.id),
+        key: fields::bytes(command.user.as_str()),
+        command_id: fields::uuid_bytes(command.id),
         issued_at_ms: command.issued_at.0,
         ttl_ms: command.ttl_ms,
         payload: payload.into(),
@@ -88,25 +88,25 @@ pub fn address(command: &UserCommand) -> Addressed {
 fn encode_body(body: &UserCommandBody) -> (u32, Vec<u8>) {
     match body {
         UserCommandBody::Read { room, to } => {
-            let payload = ReadPayload { room: codec::uuid_bytes(room.0), seq: to.seq.0, no: to.no.0 };
+            let payload = ReadPayload { room: fields::uuid_bytes(room.0), seq: to.seq.0, no: to.no.0 };
             (kinds::USER_READ, payload.encode_to_vec())
         }
         UserCommandBody::Block { user } => {
-            (kinds::USER_BLOCK, WhomPayload { user: codec::bytes(user.as_str()) }.encode_to_vec())
+            (kinds::USER_BLOCK, WhomPayload { user: fields::bytes(user.as_str()) }.encode_to_vec())
         }
         UserCommandBody::Unblock { user } => {
-            (kinds::USER_UNBLOCK, WhomPayload { user: codec::bytes(user.as_str()) }.encode_to_vec())
+            (kinds::USER_UNBLOCK, WhomPayload { user: fields::bytes(user.as_str()) }.encode_to_vec())
         }
         UserCommandBody::Device { device, platform, push_token } => {
             let payload = DevicePayload {
-                device: codec::bytes(device.as_str()),
+                device: fields::bytes(device.as_str()),
                 platform: platform.clone(),
                 push_token: push_token.clone(),
             };
             (kinds::USER_DEVICE, payload.encode_to_vec())
         }
         UserCommandBody::DeviceRemove { device } => {
-            let payload = DevicePayload { device: codec::bytes(device.as_str()), ..DevicePayload::default() };
+            let payload = DevicePayload { device: fields::bytes(device.as_str()), ..DevicePayload::default() };
             (kinds::USER_DEVICE_REMOVE, payload.encode_to_vec())
         }
         UserCommandBody::Preferences { json } => {
@@ -116,10 +116,10 @@ fn encode_body(body: &UserCommandBody) -> (u32, Vec<u8>) {
             let payload = RoomPayload {
                 source: u32::from(fact.source.get()),
                 source_offset: fact.source_offset.0,
-                room: codec::uuid_bytes(fact.room.0),
+                room: fields::uuid_bytes(fact.room.0),
                 kind: u32::from(fact.kind.number()),
                 seq: fact.seq.0,
-                by: fact.by.as_ref().map_or(Bytes::new(), |by| codec::bytes(by.as_str())),
+                by: fact.by.as_ref().map_or(Bytes::new(), |by| fields::bytes(by.as_str())),
                 change: u32::from(fact.change.number()),
             };
             (kinds::USER_ROOM, payload.encode_to_vec())
@@ -133,8 +133,8 @@ fn encode_body(body: &UserCommandBody) -> (u32, Vec<u8>) {
 /// [`Reject::Invalid`] if the kind is none of a user, or key, command id or payload are not what they should be.
 pub fn decode(envelope: &Envelope) -> Result<UserCommand, Reject> {
     Ok(UserCommand {
-        user: codec::user(&envelope.key)?,
-        id: codec::uuid(&envelope.command_id)?,
+        user: fields::user(&envelope.key)?,
+        id: fields::uuid(&envelope.command_id)?,
         issued_at: envelope.issued_at(),
         ttl_ms: envelope.ttl_ms,
         body: decode_body(envelope.kind, &envelope.payload)?,
@@ -149,23 +149,23 @@ fn decode_body(kind: u32, payload: &Bytes) -> Result<UserCommandBody, Reject> {
     Ok(match kind {
         kinds::USER_READ => {
             let ReadPayload { room, seq, no } = parse(payload)?;
-            UserCommandBody::Read { room: codec::room(&room)?, to: ReadPoint { seq: Seq(seq), no: MessageNo(no) } }
+            UserCommandBody::Read { room: fields::room(&room)?, to: ReadPoint { seq: Seq(seq), no: MessageNo(no) } }
         }
         kinds::USER_BLOCK => {
             let WhomPayload { user } = parse(payload)?;
-            UserCommandBody::Block { user: codec::user(&user)? }
+            UserCommandBody::Block { user: fields::user(&user)? }
         }
         kinds::USER_UNBLOCK => {
             let WhomPayload { user } = parse(payload)?;
-            UserCommandBody::Unblock { user: codec::user(&user)? }
+            UserCommandBody::Unblock { user: fields::user(&user)? }
         }
         kinds::USER_DEVICE => {
             let DevicePayload { device, platform, push_token } = parse(payload)?;
-            UserCommandBody::Device { device: codec::device(&device)?, platform, push_token }
+            UserCommandBody::Device { device: fields::device(&device)?, platform, push_token }
         }
         kinds::USER_DEVICE_REMOVE => {
             let DevicePayload { device, .. } = parse(payload)?;
-            UserCommandBody::DeviceRemove { device: codec::device(&device)? }
+            UserCommandBody::DeviceRemove { device: fields::device(&device)? }
         }
         kinds::USER_PREFERENCES => {
             let PreferencesPayload { json } = parse(payload)?;
@@ -181,10 +181,10 @@ fn decode_fact(payload: RoomPayload) -> Result<RoomFact, Reject> {
     Ok(RoomFact {
         source: u16::try_from(payload.source).ok().and_then(Partition::new).ok_or(Reject::Invalid)?,
         source_offset: Offset(payload.source_offset),
-        room: codec::room(&payload.room)?,
+        room: fields::room(&payload.room)?,
         kind: small(payload.kind).and_then(RoomKind::from_number).ok_or(Reject::Invalid)?,
         seq: Seq(payload.seq),
-        by: codec::user_or_none(&payload.by)?,
+        by: fields::user_or_none(&payload.by)?,
         change: small(payload.change).and_then(RoomChange::from_number).ok_or(Reject::Invalid)?,
     })
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::command::{RoomFact, UserCommand, UserCommandBody};
-use super::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
+use super::outcome::{Quiet, UserOutcome};
 use super::parts::{Device, ListedRoom, UserMeta, UserParts};
-use crate::actors::room::command::ReadPoint;
-use crate::actors::room::{Reject, bounds};
+use crate::actors::room::bounds;
+use crate::actors::wire::{ReadPoint, Reject, UserEvent, UserEventBody};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 

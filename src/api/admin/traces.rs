@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::AdminState;
 use super::extract::{Body, bad, conflict, page_size};
 use super::guard::Who;
-use crate::actors::fold::Entity;
 use crate::actors::trace::Trail;
+use crate::actors::wire::Entity;
 use crate::api::http::{HttpError, Query};
 use crate::ids::{Offset, RoomId, Seq, Timestamp, UserId};
 

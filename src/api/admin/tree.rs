@@ -17,9 +17,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use uuid::Uuid;
 
 use super::Live;
-use crate::actors::fold::Entity;
 use crate::actors::gateway::hub::Connection;
 use crate::actors::inspect::{Figures, Part, State};
+use crate::actors::wire::Entity;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, UserId};
 

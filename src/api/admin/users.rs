@@ -12,7 +12,7 @@ use super::guard::Who;
 use super::names;
 use super::sessions::AdminSession;
 use super::{Admin, AdminState, Live};
-use crate::actors::fold::Entity;
+use crate::actors::wire::Entity;
 use crate::api::accounts::Refusal;
 use crate::api::http::{HttpError, Path, Query};
 use crate::api::protocol::codes::Disconnect;

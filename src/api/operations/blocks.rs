@@ -10,11 +10,11 @@ use super::admission::Cost;
 use super::input::UserInRoom;
 use super::view::Happened;
 use super::{Caller, Error, Handlers};
-use crate::actors::fold::{Entity, EntityState};
+use crate::actors::fold::EntityState;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::Status;
-use crate::actors::room::command::RoomKind;
 use crate::actors::room::members::Standing;
+use crate::actors::wire::{Entity, RoomKind};
 use crate::ids::UserId;
 
 /// Users that are asked at a time on behalf of one request.

@@ -5,9 +5,8 @@
 
 use uuid::Uuid;
 
-use crate::actors::gateway::frames::Answer;
 use crate::actors::node::NotAvailable;
-use crate::actors::room::Reject;
+use crate::actors::wire::{Answer, Reject};
 use crate::api::protocol::Error as ProtocolError;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::error_map::reject_error;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::page;
 use super::view::MessageView;
-use crate::actors::room::{Event, EventBody};
+use crate::actors::wire::{Event, EventBody};
 use crate::ids::Seq;
 
 /// Which messages are wanted.
@@ -88,7 +88,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::actors::room::command::Content;
+    use crate::actors::wire::Content;
     use crate::ids::{MessageNo, Timestamp, UserId};
 
     /// With all that is stored.

@@ -9,10 +9,10 @@ use super::list;
 use super::rooms::view_of;
 use super::view::{MessageView, RoomHead, RoomLine};
 use super::{Caller, Error, Handlers, stored};
-use crate::actors::fold::{Entity, EntityState};
+use crate::actors::fold::EntityState;
 use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::command::ReadPoint;
-use crate::actors::room::{Event, EventBody, RoomState};
+use crate::actors::room::RoomState;
+use crate::actors::wire::{Entity, Event, EventBody, ReadPoint};
 use crate::ids::{MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{INVITED, RoomListCursor, RoomListRow, Shelf};
 

@@ -9,7 +9,7 @@ use super::input::{self, List};
 use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::room::Status;
-use crate::actors::room::command::{MaySend, RoomKind};
+use crate::actors::wire::{MaySend, RoomKind};
 use crate::api::protocol::publication::{kind_name, may_send_name};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;

@@ -8,9 +8,8 @@ use super::input::{AtSeq, InRoom};
 use super::messages::seq;
 use super::view::{Done, Marked};
 use super::{Caller, Error, Handlers, stored};
-use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus, StreamId, ToOwner};
-use crate::actors::room::command::ReadPoint;
 use crate::actors::user::UserCommandBody;
+use crate::actors::wire::{Entity, Ephemeral, ReadPoint, ReceiptStatus, ToOwner};
 use crate::ids::{MessageNo, RoomId, Seq};
 use crate::storage::store::SeqRange;
 
@@ -84,7 +83,7 @@ impl Handlers {
     }
 
     fn tell(&self, room: RoomId, event: Ephemeral) -> Result<(), Error> {
-        let frame = ToOwner::Ephemeral { stream: StreamId::Room(room), event };
+        let frame = ToOwner::Ephemeral { stream: Entity::Room(room), event };
         self.node.to_owner(frame).map_err(|_| Error::unavailable())
     }
 }

@@ -43,12 +43,12 @@ use self::marks::Reading;
 use self::read_your_writes::OwnWrites;
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
-use crate::actors::fold::{self, Entity, EntityState};
-use crate::actors::gateway::frames::StreamId;
+use crate::actors::fold::{self, EntityState};
 use crate::actors::node::Node;
 use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::{self, Reject, RoomCommand, RoomState};
+use crate::actors::room::{self, RoomCommand, RoomState};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
+use crate::actors::wire::{Entity, Reject};
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
@@ -325,10 +325,10 @@ impl Handlers {
     ///
     /// # Errors
     /// Its owner can't say now.
-    pub async fn position(&self, stream: &StreamId) -> Result<(Generation, Seq), Error> {
+    pub async fn position(&self, stream: &Entity) -> Result<(Generation, Seq), Error> {
         let entity = match stream {
-            StreamId::Room(room) => Entity::Room(*room),
-            StreamId::User(user) => Entity::User(user.clone()),
+            Entity::Room(room) => Entity::Room(*room),
+            Entity::User(user) => Entity::User(user.clone()),
         };
         Ok(self.node.ask(entity, |core| (core.state().generation(), core.state().head())).await?)
     }

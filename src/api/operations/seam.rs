@@ -6,8 +6,7 @@ use bytes::Bytes;
 
 use super::admission::{Cost, Payer};
 use super::{Caller, Handlers, Method, reply};
-use crate::actors::gateway::frames::Answer;
-use crate::actors::room::command::HistoryBound;
+use crate::actors::wire::{Answer, HistoryBound};
 use crate::api::protocol::Error;
 use crate::api::protocol::publish::Open;
 use crate::api::session::methods::{Asker, Called, Methods};

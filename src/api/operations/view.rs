@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::room::command::Content;
-use crate::actors::room::{Event, EventBody, Status};
+use crate::actors::room::Status;
+use crate::actors::wire::{Content, Event, EventBody};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::MessageRow;
 

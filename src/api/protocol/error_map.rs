@@ -1,7 +1,6 @@
 //! What a refusal from inside is on the wire: one exhaustive match for each kind, shared by socket and REST.
 
-use crate::actors::gateway::frames::{Answer, Denial, FetchError};
-use crate::actors::room::Reject;
+use crate::actors::wire::{Answer, Denial, FetchError, Reject};
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus, StreamEvent};
 use crate::actors::gateway::hub::Presence;
-use crate::actors::room::command::{Content, MaySend, RoomKind};
-use crate::actors::room::{Event, EventBody};
-use crate::actors::user::command::RoomChange;
-use crate::actors::user::event::{UserEvent, UserEventBody};
+use crate::actors::wire::{
+    Content, Ephemeral, Event, EventBody, MaySend, ReceiptStatus, RoomChange, RoomKind, StreamEvent, UserEvent,
+    UserEventBody,
+};
 use crate::api::protocol::json_write::{Object, number, object, string};
 use crate::api::protocol::{ClientInfo, Publication};
 use crate::ids::{Timestamp, UserId};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::actors::room::command::Content;
+use crate::actors::wire::Content;
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::payload::check_json;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
-use crate::actors::room::Reject;
+use crate::actors::wire::Reject;
 use crate::api::accounts::Refusal;
 use crate::api::http::HttpError;
 use crate::api::operations;

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{ApiError, CurrentUser, Rest};
-use crate::actors::room::Reject;
+use crate::actors::wire::Reject;
 use crate::api::http::HttpError;
 use crate::api::http::Path;
 use crate::api::operations::admission::Cost;

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::actors::gateway::frames::StreamId;
 use crate::actors::gateway::hub::StreamKey;
-use crate::actors::room::command::HistoryBound;
+use crate::actors::wire::{Entity, HistoryBound};
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::config::{self, Publish};
@@ -67,7 +66,7 @@ impl Channel {
     #[must_use]
     pub fn room(&self) -> Option<RoomId> {
         match self.key {
-            StreamKey { stream: StreamId::Room(room), open: false } => Some(room),
+            StreamKey { stream: Entity::Room(room), open: false } => Some(room),
             _ => None,
         }
     }
@@ -75,7 +74,7 @@ impl Channel {
     /// Whether it is a personal stream.
     #[must_use]
     pub fn is_personal(&self) -> bool {
-        matches!(self.key.stream, StreamId::User(_))
+        matches!(self.key.stream, Entity::User(_))
     }
 }
 
@@ -100,8 +99,8 @@ impl Channels {
     pub fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
         let mut channel = self.named(name)?;
         match &channel.key.stream {
-            StreamId::User(owner) if owner != user || user.is_anonymous() => Err(ErrorCode::PERMISSION_DENIED.into()),
-            StreamId::Room(_) if channel.key.open => {
+            Entity::User(owner) if owner != user || user.is_anonymous() => Err(ErrorCode::PERMISSION_DENIED.into()),
+            Entity::Room(_) if channel.key.open => {
                 let rules = &mut channel.rules;
                 rules.token_required |= name.starts_with(PRIVATE) || (rules.user_limited && !names_user(name, user));
                 Ok(channel)
@@ -121,18 +120,18 @@ impl Channels {
         if let Some(owner) = name.strip_prefix('#') {
             // Nobody's: no user has such an id.
             let owner = UserId::new(owner).map_err(|_| ErrorCode::PERMISSION_DENIED)?;
-            return Ok(Channel { key: StreamKey { stream: StreamId::User(owner), open: false }, rules: PERSONAL });
+            return Ok(Channel { key: StreamKey { stream: Entity::User(owner), open: false }, rules: PERSONAL });
         }
         if let Some(uuid) = name.strip_prefix(limits::ROOM_CHANNEL_PREFIX) {
             // One room has one name: what it is called in pushes.
             let room = Uuid::try_parse(uuid).map(RoomId).ok().filter(|room| room.channel() == name);
             let room = room.ok_or(ErrorCode::UNKNOWN_CHANNEL)?;
-            return Ok(Channel { key: StreamKey { stream: StreamId::Room(room), open: false }, rules: ROOM });
+            return Ok(Channel { key: StreamKey { stream: Entity::Room(room), open: false }, rules: ROOM });
         }
         let bare = name.strip_prefix(PRIVATE).unwrap_or(name);
         let namespace = bare.split_once(':').map_or("", |(namespace, _)| namespace);
         let rules = self.open.get(namespace).ok_or(ErrorCode::UNKNOWN_CHANNEL)?.clone();
-        Ok(Channel { key: StreamKey { stream: StreamId::Room(RoomId::open(name)), open: true }, rules })
+        Ok(Channel { key: StreamKey { stream: Entity::Room(RoomId::open(name)), open: true }, rules })
     }
 }
 
@@ -183,7 +182,7 @@ mod tests {
         assert!(room.room().is_some() && !room.rules.token_required);
         assert!(find("#ann").unwrap().is_personal());
         let open = find("lobby").unwrap();
-        assert_eq!(open.key, StreamKey { stream: StreamId::Room(RoomId::open("lobby")), open: true });
+        assert_eq!(open.key, StreamKey { stream: Entity::Room(RoomId::open("lobby")), open: true });
         assert_eq!(open.room(), None);
         assert!(find("lobby").unwrap().rules.recover);
         assert!(!find("news:today").unwrap().rules.recover);

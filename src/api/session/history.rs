@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{Server, Session};
-use crate::actors::gateway::frames::FetchError;
 use crate::actors::gateway::hub::StreamKey;
+use crate::actors::wire::FetchError;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::error_map::fetch_error;
 use crate::api::protocol::publication::stream_publication;

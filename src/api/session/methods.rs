@@ -6,8 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::actors::gateway::frames::Answer;
-use crate::actors::room::command::HistoryBound;
+use crate::actors::wire::{Answer, HistoryBound};
 use crate::api::protocol::Error;
 use crate::api::protocol::publish::Open;
 use crate::ids::{DeviceId, RoomId, UserId};

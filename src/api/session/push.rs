@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::actors::gateway::frames::{Ephemeral, StreamEvent};
 use crate::actors::gateway::hub::{Encode, Presence, Wire};
+use crate::actors::wire::{Ephemeral, StreamEvent};
 use crate::api::protocol::publication::{ephemeral_publication, stream_publication};
 use crate::api::protocol::{ClientInfo, Format, Join, Leave, Push, PushBody, append, encode_push};
 

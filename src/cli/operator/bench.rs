@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use kervan::actors::gateway::frames::StreamId;
 use kervan::actors::gateway::hub::{Connection, StreamKey, Wire, Wishes};
 use kervan::actors::gateway::outbox::Outbox;
+use kervan::actors::wire::Entity;
 use kervan::api::operations::admission::Rates;
 use kervan::api::operations::{Caller, Handlers, Options};
 use kervan::config::Config;
@@ -209,7 +209,7 @@ async fn acknowledgements(handlers: &Arc<Handlers>) -> anyhow::Result<(f64, Dura
 async fn fan_out(engine: &Engine, handlers: &Handlers, env: &Env, metrics: &Metrics) -> anyhow::Result<f64> {
     let user = UserId::new("bench")?;
     let room = room(handlers, &user).await?;
-    let stream = StreamKey { stream: StreamId::Room(room), open: false };
+    let stream = StreamKey { stream: Entity::Room(room), open: false };
     let mut listeners = Vec::new();
     for _ in 0..LISTENERS {
         let connection = Arc::new(Connection {

@@ -6,7 +6,7 @@
 
 use super::subscribers::{Behind, Grant, Joining};
 use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
-use crate::actors::gateway::frames::{Denial, RequestId, ToOwner};
+use crate::actors::wire::{Denial, RequestId, ToOwner};
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;
 

@@ -1,7 +1,7 @@
 //! Events in order: what is old is dropped, what is early waits, what removes somebody is the last thing he gets.
 
 use super::{Ending, Feed, Output};
-use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::wire::StreamEvent;
 use crate::limits;
 
 impl<S> Feed<S> {

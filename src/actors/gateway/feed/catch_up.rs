@@ -2,7 +2,7 @@
 
 use super::subscribers::Behind;
 use super::{Ending, Feed, Output, State, Subscribed, SubscriberId};
-use crate::actors::gateway::frames::{Denial, StreamEvent};
+use crate::actors::wire::{Denial, StreamEvent};
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 use crate::limits;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Feed, Output, SubscriberId};
-use crate::actors::gateway::frames::{FetchError, RequestId, StreamEvent, ToOwner};
+use crate::actors::wire::{FetchError, RequestId, StreamEvent, ToOwner};
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
 

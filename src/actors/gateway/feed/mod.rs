@@ -31,7 +31,7 @@ use self::admission::Keeper;
 use self::fetch::Fetch;
 use self::ring::Ring;
 use self::subscribers::{Behind, Joining, Member, Members, State};
-use super::frames::{Denial, Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::actors::wire::{Denial, Entity, Ephemeral, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 
@@ -92,7 +92,7 @@ pub trait Output<S> {
 
 /// See the module. `S` names a subscriber to the outside.
 pub struct Feed<S> {
-    stream: StreamId,
+    stream: Entity,
     /// Whether it is listened to by an open channel's name.
     open: bool,
     /// `None` until the first grant: then `head`, `target` and `floor` mean nothing.
@@ -122,7 +122,7 @@ pub struct Feed<S> {
 impl<S> Feed<S> {
     /// A feed without listeners.
     #[must_use]
-    pub fn new(stream: StreamId, open: bool, now: Timestamp) -> Self {
+    pub fn new(stream: Entity, open: bool, now: Timestamp) -> Self {
         Self {
             stream,
             open,
@@ -144,7 +144,7 @@ impl<S> Feed<S> {
 
     /// The stream.
     #[must_use]
-    pub fn stream(&self) -> &StreamId {
+    pub fn stream(&self) -> &Entity {
         &self.stream
     }
 

@@ -3,7 +3,7 @@
 //! whole room may come back at once.
 
 use super::Position;
-use crate::actors::gateway::frames::RequestId;
+use crate::actors::wire::RequestId;
 use crate::ids::{Seq, Timestamp, UserId};
 
 /// A subscriber of one feed. Never used again for another one of the same feed.

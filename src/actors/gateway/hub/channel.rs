@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fanout::{Fanout, Listener, Pieces};
 use super::{Connection, Hub, StreamKey, Wishes, lock};
 use crate::actors::gateway::feed::{Feed, SubscriberId};
-use crate::actors::gateway::frames::ToGateway;
+use crate::actors::wire::ToGateway;
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 use crate::limits;
 

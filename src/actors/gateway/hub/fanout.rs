@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::sessions::WIRES;
 use super::{Cell, Connection, Hub, Presence, Wire, Wishes};
 use crate::actors::gateway::feed::{Ending, Feed, Listeners, Output, Subscribed, SubscriberId};
-use crate::actors::gateway::frames::{Denial, Ephemeral, RequestId, StreamEvent, ToOwner};
 use crate::actors::gateway::outbox::{Item, Pushed, Signal};
+use crate::actors::wire::{Denial, Ephemeral, RequestId, StreamEvent, ToOwner};
 use crate::ids::{Seq, UserId};
 use crate::limits;
 

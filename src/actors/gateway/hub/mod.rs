@@ -29,7 +29,7 @@ pub use sessions::{Connection, Sessions, Wire};
 
 use self::requests::Requests;
 use super::feed::Position;
-use super::frames::{Ephemeral, RequestId, StreamEvent, StreamId, ToGateway, ToOwner};
+use crate::actors::wire::{Entity, Ephemeral, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::env::Clock;
 use crate::ids::{Partition, Seq, Timestamp};
 use crate::metrics::Metrics;
@@ -77,7 +77,7 @@ pub trait Encode: Send + Sync + 'static {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamKey {
     /// The stream.
-    pub stream: StreamId,
+    pub stream: Entity,
     /// By an open channel's name.
     pub open: bool,
 }
@@ -180,7 +180,7 @@ impl Hub {
     }
 
     /// Asks the owner for events, without checking who may see them: the caller knows that.
-    pub fn fetch(&self, stream: StreamId, from: Seq, to: Seq) -> PendingEvents {
+    pub fn fetch(&self, stream: Entity, from: Seq, to: Seq) -> PendingEvents {
         let request = self.next_request();
         let (sender, receiver) = oneshot::channel();
         self.requests.events.ask(request, sender);
@@ -191,7 +191,7 @@ impl Hub {
     }
 
     /// Sends something without a place in the stream to everybody who listens, on all nodes. May be lost.
-    pub fn ephemeral(&self, stream: StreamId, event: Ephemeral) {
+    pub fn ephemeral(&self, stream: Entity, event: Ephemeral) {
         // Lost like anything ephemeral if there is no room.
         let _ = self.owners.send(ToOwner::Ephemeral { stream, event });
     }
@@ -215,7 +215,7 @@ impl Hub {
         let mut known = false;
         for open in [false, true] {
             // Only rooms have open channels.
-            if open && matches!(stream, StreamId::User(_)) {
+            if open && matches!(stream, Entity::User(_)) {
                 continue;
             }
             let key = StreamKey { stream: stream.clone(), open };
@@ -313,14 +313,14 @@ impl Hub {
 
     fn shard(&self, key: &StreamKey) -> &Shard {
         let hash = match &key.stream {
-            StreamId::Room(room) => room.0.as_u128() as u64,
-            StreamId::User(user) => xxhash_rust::xxh3::xxh3_64(user.as_str().as_bytes()),
+            Entity::Room(room) => room.0.as_u128() as u64,
+            Entity::User(user) => xxhash_rust::xxh3::xxh3_64(user.as_str().as_bytes()),
         };
         &self.shards[(hash % SHARDS as u64) as usize]
     }
 }
 
-fn stream_of(frame: &ToGateway) -> Option<StreamId> {
+fn stream_of(frame: &ToGateway) -> Option<Entity> {
     match frame {
         ToGateway::Answer { .. } => None,
         ToGateway::Granted { stream, .. }

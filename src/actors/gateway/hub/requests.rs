@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::lock;
-use crate::actors::gateway::frames::{Answer, FetchError, RequestId, StreamEvent};
+use crate::actors::wire::{Answer, FetchError, RequestId, StreamEvent};
 use crate::ids::{Generation, Timestamp};
 
 /// Milliseconds after which an open question may be given up; it is by twice that. Longer than the longest stall that is

@@ -9,9 +9,9 @@ use std::task::{Context, Waker};
 use super::*;
 use crate::actors::gateway::feed::tests::support::{Owner, stream, user};
 use crate::actors::gateway::feed::{Ending, SubscriberId};
-use crate::actors::gateway::frames::{Answer, Denial};
 use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
+use crate::actors::wire::{Answer, Denial};
 use crate::env::ManualClock;
 use crate::epoch::Epoch;
 use crate::ids::Generation;
@@ -404,13 +404,13 @@ fn what_is_listened_to_again_is_asked_for_in_one_order() {
     let ann = connection("ann", Wire::Json, 10_000);
     // So many that some share a shard.
     for n in 0..300_u128 {
-        let key = StreamKey { stream: StreamId::Room(crate::ids::RoomId(Uuid::from_u128(n))), open: false };
+        let key = StreamKey { stream: Entity::Room(crate::ids::RoomId(Uuid::from_u128(n))), open: false };
         world.hub.subscribe(key, CHANNEL, &ann, 5, Wishes::default());
     }
     lock(&world.sent).clear();
     world.hub.owners_changed(|_| true);
     let asked = std::mem::take(&mut *lock(&world.sent)).into_iter().map(|frame| match frame {
-        ToOwner::Listen { stream: StreamId::Room(room), .. } => room.0.as_u128(),
+        ToOwner::Listen { stream: Entity::Room(room), .. } => room.0.as_u128(),
         other => panic!("{other:?}"),
     });
     let rooms: Vec<u128> = asked.collect();

@@ -101,7 +101,7 @@ async fn what_was_asked_for_and_let_go_leaves_nothing_behind() {
     assert_eq!(it.node.residents(room.partition()).await, 0);
     entries(&it.node.partitions, room.partition(), 1).await;
     let request = it.request();
-    it.node.to_owner(ToOwner::Unlisten { request, stream: StreamId::Room(room) }).unwrap();
+    it.node.to_owner(ToOwner::Unlisten { request, stream: Entity::Room(room) }).unwrap();
     entries(&it.node.partitions, room.partition(), 0).await;
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::Answer;
-use crate::actors::partition::item::{Batch, Origin};
+use crate::actors::partition::item::Batch;
+use crate::actors::wire::{Answer, Entity, Origin};
 use crate::ids::Offset;
 
 /// A number that the core gives to an append.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Action, Core, Queued};
-use crate::actors::fold::Entity;
 use crate::actors::partition::item::Batch;
+use crate::actors::wire::Entity;
 use crate::ids::{Offset, Timestamp};
 
 /// Where an entity stands.

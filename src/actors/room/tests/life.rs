@@ -1,9 +1,10 @@
 //! How rooms are made, changed, ended, and opened again; blocks; channels and their bounded history.
 
 use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
-use crate::actors::room::command::{Content, Create, Edit, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Update};
+use crate::actors::room::command::{Create, Edit, RoomCommand, Send, Update};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{EventBody, Outcome, PartsError, Reject, RoomParts, RoomState, Status};
+use crate::actors::room::{Outcome, PartsError, RoomParts, RoomState, Status};
+use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{Generation, RoomId, Seq, Timestamp};
 use crate::limits;
 

@@ -1,9 +1,10 @@
 //! Entering, leaving, asking in, throwing out: who may, and what becomes of the room.
 
 use super::support::{Room, create, invite, join, kick, leave, publish, uninvite, update, user};
-use crate::actors::room::command::{Create, HistoryBound, RoomCommand, RoomKind, Update};
+use crate::actors::room::command::{Create, RoomCommand, Update};
 use crate::actors::room::members::{Role, Standing};
-use crate::actors::room::{EventBody, Outcome, Reject, Status};
+use crate::actors::room::{Outcome, Status};
+use crate::actors::wire::{EventBody, HistoryBound, Reject, RoomKind};
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
 

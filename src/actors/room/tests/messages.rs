@@ -1,9 +1,10 @@
 //! Sending, editing, redacting.
 
 use super::support::{Room, client_id, create, delete, edit, send, timed, user};
-use crate::actors::room::command::{Delete, RoomCommand, RoomKind};
+use crate::actors::room::command::{Delete, RoomCommand};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{EventBody, Outcome, Reject, RoomState};
+use crate::actors::room::{Outcome, RoomState};
+use crate::actors::wire::{EventBody, Reject, RoomKind};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq};
 use crate::limits;
 

@@ -5,11 +5,10 @@ mod window;
 
 use std::sync::Arc;
 
-use crate::actors::room::command::{
-    Block, Command, Create, HistoryBound, MaySend, RoomCommand, RoomKind, Send, Uninvite,
-};
+use crate::actors::room::command::{Block, Command, Create, RoomCommand, Send, Uninvite};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{Event, EventBody, Outcome, Reject, Status};
+use crate::actors::room::{Outcome, Status};
+use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 
 pub(crate) struct Model {

@@ -9,7 +9,8 @@ use super::steps::{History, NAMES, Scene, any_history, history};
 use super::support::{client_id, send, user};
 use crate::actors::room::command::{Command, RoomCommand};
 use crate::actors::room::window::{self, WindowBounds};
-use crate::actors::room::{Event, EventBody, Outcome, Reject, RoomState, event_codec, payload};
+use crate::actors::room::{Outcome, RoomState, payload};
+use crate::actors::wire::{Event, EventBody, Reject};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use uuid::Uuid;
@@ -63,7 +64,7 @@ proptest! {
                     prop_assert_eq!(event.seq.0, before.meta.head.0 + 1, "dense");
                     prop_assert_eq!(event.at, *now);
                     prop_assert_eq!(event.id, command.id);
-                    prop_assert_eq!(&event_codec::decode(&event_codec::encode(event)).unwrap(), event.as_ref());
+                    prop_assert_eq!(&Event::decode(&event.encode()).unwrap(), event.as_ref());
                 }
                 Outcome::Noted => prop_assert_ne!(&state.parts(), &before),
                 _ => prop_assert_eq!(&state.parts(), &before, "no effect, no change"),
@@ -136,7 +137,7 @@ proptest! {
     #[test]
     fn a_device_is_heard_in_its_order(sends in prop::collection::vec(0..8u32, 1..80)) {
         let mut state = start(Scene::Group.room());
-        let create = super::support::create(crate::actors::room::command::RoomKind::Group, "ann", &["bob"]);
+        let create = super::support::create(crate::actors::wire::RoomKind::Group, "ann", &["bob"]);
         fold_one(&mut state, RoomCommand::Create(create));
         let mut heard = Vec::new();
         for n in sends {

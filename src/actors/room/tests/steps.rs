@@ -7,9 +7,8 @@ use uuid::Uuid;
 
 use super::support::{T0, block, client_id, create, publish, send, timed, user};
 use crate::actors::room::RoomState;
-use crate::actors::room::command::{
-    Command, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send, Uninvite, Update,
-};
+use crate::actors::room::command::{Command, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update};
+use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, RoomId, Seq, Timestamp};
 
 const HOUR: u64 = 3_600_000;

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use crate::actors::fold::FoldClock;
 use crate::actors::room::command::{
-    Block, Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, RoomCommand, RoomKind, Send,
-    Uninvite, Update,
+    Block, Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update,
 };
-use crate::actors::room::{Event, Outcome, Reject, RoomState};
+use crate::actors::room::{Outcome, RoomState};
+use crate::actors::wire::{Content, Event, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use std::sync::Arc;
 

@@ -1,13 +1,11 @@
 //! One thing at a time.
 
 use super::support::{Someone, block, device, fact, forget, preferences, read, room, unblock};
-use crate::actors::room::Reject;
-use crate::actors::room::command::{ReadPoint, RoomKind};
 use crate::actors::room::tests::support::user;
-use crate::actors::user::command::RoomChange;
-use crate::actors::user::event::Quiet;
+use crate::actors::user::outcome::Quiet;
 use crate::actors::user::parts::ListedRoom;
 use crate::actors::user::{UserOutcome, UserState};
+use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind};
 use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
 

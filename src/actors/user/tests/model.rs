@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::actors::room::Reject;
-use crate::actors::room::command::ReadPoint;
-use crate::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
-use crate::actors::user::event::{Quiet, UserEvent, UserEventBody, UserOutcome};
+use crate::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::outcome::Quiet;
+use crate::actors::user::outcome::UserOutcome;
+use crate::actors::wire::{ReadPoint, Reject, RoomChange, UserEvent, UserEventBody};
 use crate::ids::{DeviceId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 

@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::model::Model;
 use super::support::{block, device, fact, forget, preferences, read, room, unblock};
-use crate::actors::room::Reject;
 use crate::actors::room::tests::support::{T0, user};
-use crate::actors::user::command::{RoomChange, UserCommand, UserCommandBody};
-use crate::actors::user::event::UserOutcome;
-use crate::actors::user::{UserState, event_codec, payload};
+use crate::actors::user::command::{UserCommand, UserCommandBody};
+use crate::actors::user::outcome::UserOutcome;
+use crate::actors::user::{UserState, payload};
+use crate::actors::wire::{Reject, RoomChange, UserEvent};
 use crate::ids::{DeviceId, Timestamp};
 use crate::limits;
 
@@ -79,7 +79,7 @@ proptest! {
             match &outcome {
                 UserOutcome::Event(event) => {
                     prop_assert_eq!(event.seq.0, before.head().0 + 1);
-                    prop_assert_eq!(&event_codec::decode(&event_codec::encode(event)).unwrap(), event.as_ref());
+                    prop_assert_eq!(&UserEvent::decode(&event.encode()).unwrap(), event.as_ref());
                 }
                 UserOutcome::Quiet(_) => prop_assert_eq!(state.head(), before.head()),
                 UserOutcome::Unchanged | UserOutcome::Rejected(_) => prop_assert_eq!(&state, &before),

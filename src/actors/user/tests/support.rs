@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::actors::room::command::{ReadPoint, RoomKind};
 use crate::actors::room::tests::support::{T0, user};
-use crate::actors::user::command::{RoomChange, RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::{UserOutcome, UserState};
+use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp};
 
 pub(crate) fn room(n: u8) -> RoomId {

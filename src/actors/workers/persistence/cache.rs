@@ -7,7 +7,8 @@ use crate::actors::room::RoomState;
 use crate::actors::user::UserState;
 use crate::ids::{DeviceId, Offset, Partition, Seq, UserId};
 
-use crate::actors::fold::{Entity, LISTED_BYTES, room_weight, user_weight};
+use crate::actors::fold::{LISTED_BYTES, room_weight, user_weight};
+use crate::actors::wire::Entity;
 
 /// A state, and what its rows say that the fold does not keep.
 #[derive(Debug)]

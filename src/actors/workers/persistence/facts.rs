@@ -5,10 +5,11 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::command::{Block, Command, RoomCommand, RoomKind};
-use crate::actors::room::{self, Event, EventBody, RoomState};
-use crate::actors::user::command::{RoomChange, RoomFact};
-use crate::actors::user::{self, UserCommand, UserCommandBody, UserEvent, UserEventBody};
+use crate::actors::room::command::{Block, Command, RoomCommand};
+use crate::actors::room::{self, RoomState};
+use crate::actors::user::command::RoomFact;
+use crate::actors::user::{self, UserCommand, UserCommandBody};
+use crate::actors::wire::{Event, EventBody, RoomChange, RoomKind, UserEvent, UserEventBody};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};

@@ -4,8 +4,7 @@
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::actors::user::command::RoomChange;
-use crate::actors::user::event::{UserEvent, UserEventBody};
+use crate::actors::wire::{RoomChange, UserEvent, UserEventBody};
 use crate::ids::{Seq, Timestamp, UserId};
 use crate::storage::store::rows::NotificationRow;
 

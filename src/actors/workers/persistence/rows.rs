@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::actors::room::command::{Content, HistoryBound, MaySend, RoomKind};
 use crate::actors::room::members::{Invitation, Member, Standing};
 use crate::actors::room::parts::Mark;
 use crate::actors::room::window::{WindowEntry, number};
-use crate::actors::room::{Event, EventBody, RoomMeta, RoomParts, RoomState, Status};
-use crate::actors::user::command::RoomChange;
+use crate::actors::room::{RoomMeta, RoomParts, RoomState, Status};
 use crate::actors::user::parts::{Device, ListedRoom};
-use crate::actors::user::{UserEvent, UserEventBody, UserMeta, UserParts, UserState};
+use crate::actors::user::{UserMeta, UserParts, UserState};
+use crate::actors::wire::{
+    Content, Event, EventBody, HistoryBound, MaySend, RoomChange, RoomKind, UserEvent, UserEventBody,
+};
 use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::rows::{
@@ -392,7 +393,7 @@ pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, Ro
     parts.reads = snapshot
         .read_marks
         .into_iter()
-        .map(|row| (row.room, crate::actors::room::command::ReadPoint { seq: row.seq, no: row.no }))
+        .map(|row| (row.room, crate::actors::wire::ReadPoint { seq: row.seq, no: row.no }))
         .collect();
     parts.blocks = snapshot.blocks.into_iter().map(|row| (row.blocked, row.at)).collect();
     let device = |row: rows::DeviceRow| {

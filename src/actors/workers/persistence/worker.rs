@@ -10,8 +10,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
 use super::projector::{Halt, Moved, Projector};
-use crate::actors::fold::Entity;
 use crate::actors::watermarks::Marks;
+use crate::actors::wire::Entity;
 use crate::actors::workers::Running;
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::turns::{Batch, Turns, expand};
-use crate::actors::room::command::RoomKind;
-use crate::actors::user::command::{RoomChange, RoomFact};
+use crate::actors::user::command::RoomFact;
 use crate::actors::user::{UserCommand, UserCommandBody, payload};
+use crate::actors::wire::{RoomChange, RoomKind};
 use crate::actors::workers::persistence::facts;
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;

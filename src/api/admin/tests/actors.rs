@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::support::{KEY, Rig, path_of, texts};
-use crate::actors::fold::Entity;
 use crate::actors::gateway::order::Order;
+use crate::actors::wire::Entity;
 use crate::ids::{Partition, RoomId, UserId};
 use crate::testing::{found, until};
 

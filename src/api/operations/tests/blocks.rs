@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::support::{Fixture, user};
-use crate::actors::fold::{Entity, EntityState};
-use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus};
+use crate::actors::fold::EntityState;
 use crate::actors::partition::entity::EntityCore;
+use crate::actors::wire::{Entity, Ephemeral, ReceiptStatus};
 use crate::ids::{RoomId, Seq};
 use crate::testing::until;
 

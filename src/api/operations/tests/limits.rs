@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::support::{Fixture, caller, user};
 use crate::actors::gateway::hub::Rate;
-use crate::actors::room::command::HistoryBound;
+use crate::actors::wire::HistoryBound;
 use crate::api::operations::admission::{Cost, Payer, Rates};
 use crate::api::operations::{Handlers, Method};
 use crate::api::session::methods::{Asker, Methods};

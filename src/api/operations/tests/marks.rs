@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::support::{Fixture, user};
-use crate::actors::gateway::frames::{Ephemeral, ReceiptStatus};
+use crate::actors::wire::{Ephemeral, ReceiptStatus};
 use crate::ids::Seq;
 use crate::storage::journal::Journal as _;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::command::{HistoryBound, RoomCommand, Send};
+use crate::actors::room::command::{RoomCommand, Send};
 use crate::actors::room::payload;
+use crate::actors::wire::HistoryBound;
 use crate::api::operations::messages::{prepare_open_publish, prepare_publish, prepare_send};
 use crate::api::operations::{Caller, Error, Options};
 use crate::env::{CountedIds, Env, ManualClock};

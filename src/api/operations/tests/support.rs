@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::store::Gated;
-use crate::actors::gateway::frames::{Ephemeral, FetchError, RequestId, StreamId, ToGateway, ToOwner};
 use crate::actors::node::{Node, Parts};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
+use crate::actors::wire::{Entity, Ephemeral, FetchError, RequestId, ToGateway, ToOwner};
 use crate::api::operations::admission::Rates;
 use crate::api::operations::{Caller, Handlers, Options};
 use crate::env::{Env, ManualClock, SystemIds};
@@ -153,7 +153,7 @@ impl Fixture {
     /// Listens to a room as a gateway does.
     pub async fn listen(&mut self, room: &str, who: &str) {
         self.next += 1;
-        let stream = StreamId::Room(RoomId(room.parse().unwrap()));
+        let stream = Entity::Room(RoomId(room.parse().unwrap()));
         let request = RequestId(self.next);
         self.node.to_owner(ToOwner::Listen { request, stream, user: user(who), open: false }).unwrap();
         loop {
@@ -168,7 +168,7 @@ impl Fixture {
     /// Events of a room as a gateway fetches them, in their whole shape.
     pub async fn fetch(&mut self, room: &str, from: u64, to: u64) -> Result<Vec<String>, FetchError> {
         self.next += 1;
-        let stream = StreamId::Room(RoomId(room.parse().unwrap()));
+        let stream = Entity::Room(RoomId(room.parse().unwrap()));
         let fetch = ToOwner::Fetch { request: RequestId(self.next), stream, from: Seq(from), to: Seq(to) };
         self.node.to_owner(fetch).unwrap();
         loop {

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::actors::room::command::HistoryBound;
+use crate::actors::wire::HistoryBound;
 use crate::ids::{ClientId, MessageNo, RoomId, Seq};
 
 fn name(text: &str) -> UserId {

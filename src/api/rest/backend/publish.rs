@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use super::input::{Broadcast, Publish, payload};
 use super::output::{Broadcasted, Published};
 use super::{Done, MOST};
-use crate::actors::gateway::frames::StreamId;
 use crate::actors::gateway::hub::PendingAnswer;
+use crate::actors::wire::Entity;
 use crate::api::operations::Caller;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::rest::Rest;
@@ -43,7 +43,7 @@ impl What {
 /// A publication that is on its way.
 struct Sent {
     caller: Caller,
-    stream: StreamId,
+    stream: Entity,
     record: Addressed,
     answer: PendingAnswer,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::support::{Rig, narrow, user};
-use crate::actors::gateway::frames::{Ephemeral, StreamId};
+use crate::actors::wire::{Entity, Ephemeral};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 
@@ -89,7 +89,7 @@ async fn what_has_no_place_in_the_stream_is_dropped_first() {
         ann.ask(publish.clone()).await;
         sent += 1;
     }
-    let typing = || rig.hub.ephemeral(StreamId::Room(room), Ephemeral::Typing { user: user("ann") });
+    let typing = || rig.hub.ephemeral(Entity::Room(room), Ephemeral::Typing { user: user("ann") });
     typing();
     // Durable bytes still find room.
     ann.ask(publish).await;

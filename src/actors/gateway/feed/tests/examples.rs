@@ -2,8 +2,7 @@
 
 use super::support::{Owner, Recorder, event, message, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position};
-use crate::actors::gateway::frames::{Denial, StreamEvent, ToGateway, ToOwner};
-use crate::actors::room::EventBody;
+use crate::actors::wire::{Denial, EventBody, StreamEvent, ToGateway, ToOwner};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::support::{Owner, Recorder, stream, user};
 use crate::actors::gateway::feed::{Ending, Feed, Position, SubscriberId};
-use crate::actors::gateway::frames::{RequestId, ToGateway, ToOwner};
+use crate::actors::wire::{RequestId, ToGateway, ToOwner};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;

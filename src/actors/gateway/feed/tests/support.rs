@@ -6,19 +6,17 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::actors::gateway::feed::{Ending, Listeners, Output, Subscribed, SubscriberId};
-use crate::actors::gateway::frames::{
-    Denial, Ephemeral, FetchError, RequestId, StreamEvent, StreamId, ToGateway, ToOwner,
+use crate::actors::wire::{
+    Content, Denial, Entity, Ephemeral, Event, EventBody, FetchError, RequestId, StreamEvent, ToGateway, ToOwner,
 };
-use crate::actors::room::command::Content;
-use crate::actors::room::{Event, EventBody};
 use crate::ids::{Generation, MessageNo, RoomId, Seq, Timestamp, UserId};
 
 pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-pub fn stream() -> StreamId {
-    StreamId::Room(RoomId(Uuid::from_u128(7)))
+pub fn stream() -> Entity {
+    Entity::Room(RoomId(Uuid::from_u128(7)))
 }
 
 pub fn event(seq: u64, actor: &UserId, body: EventBody) -> StreamEvent {

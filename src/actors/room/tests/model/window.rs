@@ -1,7 +1,7 @@
 //! The naive window: what of all events is still held, found by going through those that came later.
 
 use super::Model;
-use crate::actors::room::Event;
+use crate::actors::wire::Event;
 use crate::ids::{ClientId, Timestamp, UserId};
 use crate::limits;
 

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::super::projector::Projector;
 use super::support::{Dice, World};
-use crate::actors::fold::Entity;
-use crate::actors::gateway::frames::StreamEvent;
+use crate::actors::wire::{Entity, StreamEvent};
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::StoredRecord;
 use crate::storage::store::memory::Core;

@@ -8,9 +8,10 @@ use super::equal::fold;
 use super::support::{World, user_id};
 use crate::actors::fold::EntityOutcome;
 use crate::actors::kinds;
-use crate::actors::room::command::{Create, Delete, Edit, HistoryBound, MaySend, RoomCommand, RoomKind};
+use crate::actors::room::command::{Create, Delete, Edit, RoomCommand};
 use crate::actors::room::{self, Outcome};
 use crate::actors::user::{self, UserCommandBody};
+use crate::actors::wire::{Content, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
@@ -44,7 +45,7 @@ fn say(sender: &str, body: &str) -> RoomCommand {
         client_id: None,
         device: None,
         prev: None,
-        content: room::command::Content { body: body.to_owned(), ..Default::default() },
+        content: Content { body: body.to_owned(), ..Default::default() },
         open: None,
     })
 }
@@ -207,7 +208,7 @@ fn an_invalid_payload_is_rejected_and_copied_to_the_dead_letters() {
     let envelope = Envelope { kind: kinds::ROOM_SEND, key, command_id, payload, ..Envelope::default() };
     let bad = envelope.encode_record();
     let outcome = world.append(room.partition(), bad.clone()).unwrap();
-    assert_eq!(outcome, EntityOutcome::Room(Outcome::Rejected(room::Reject::Invalid)));
+    assert_eq!(outcome, EntityOutcome::Room(Outcome::Rejected(Reject::Invalid)));
     world.room(room, say("ann", "goes on"));
     project(&world, &mut store);
     world.check(&store);
@@ -290,7 +291,7 @@ fn old_rows_of_a_bounded_channel_go() {
             client_id: None,
             device: None,
             prev: None,
-            content: room::command::Content { data: Bytes::from(format!("{n}")), ..Default::default() },
+            content: Content { data: Bytes::from(format!("{n}")), ..Default::default() },
             open: Some(room::command::OpenChannel {
                 channel: "news".to_owned(),
                 history: HistoryBound { events: 10, age_ms: 0 },

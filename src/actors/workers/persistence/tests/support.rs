@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::actors::chain::Chain;
-use crate::actors::fold::{self, Entity, EntityOutcome, EntityState, FoldClock};
-use crate::actors::gateway::frames::StreamEvent;
-use crate::actors::room::command::{
-    Command, Content, Create, Delete, Edit, HistoryBound, MaySend, OpenChannel, ReadPoint, RoomCommand, RoomKind, Send,
-    Uninvite, Update,
-};
-use crate::actors::room::{self, EventBody, Outcome};
-use crate::actors::user::command::{RoomChange, RoomFact};
+use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
+use crate::actors::room::command::{Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update};
+use crate::actors::room::{self, Outcome};
+use crate::actors::user::command::RoomFact;
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserOutcome};
+use crate::actors::wire::{
+    Content, Entity, EventBody, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind, StreamEvent,
+};
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::Envelope;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::worker::{Deps, Options, spawn};
 use super::support::World;
 use crate::actors::chain::Chain;
-use crate::actors::fold::Entity;
+use crate::actors::wire::Entity;
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::memory::{Fate, MemoryJournal};

@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 pub use self::client::{Client, Stream, frame};
 pub use self::paced::{Pace, Paced, narrow};
-use crate::actors::gateway::frames::{Answer, ToGateway};
 use crate::actors::gateway::hub::{Hub, Overload};
 use crate::actors::node::{Node, Parts};
 use crate::actors::partition::core::Options as Rules;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::command::{Create, HistoryBound, MaySend, OpenChannel, RoomKind, Send};
+use crate::actors::room::command::{Create, OpenChannel, Send};
 use crate::actors::room::{Command, RoomCommand, payload};
+use crate::actors::wire::{Answer, HistoryBound, MaySend, RoomKind, ToGateway};
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
 use crate::api::http::{Listener, Options as HttpOptions, Origins};
 use crate::api::operations::admission::{Admission, Cost, Payer, Rates};

@@ -1,10 +1,6 @@
-//! What happened to a user, and what the fold decided.
+//! What happened to a user: the personal stream.
 
-use std::sync::Arc;
-
-use super::command::{RoomChange, UserCommandBody};
-use crate::actors::room::Reject;
-use crate::actors::room::command::{ReadPoint, RoomKind};
+use crate::actors::wire::{RoomChange, RoomKind};
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
 
 /// An event of the personal stream: has an offset, is journaled by way of its command, is a row of `user_events`.
@@ -56,31 +52,4 @@ impl UserEventBody {
             Self::Preferences => 4,
         }
     }
-}
-
-/// The decision on one record of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum UserOutcome {
-    /// It happened and takes a seq of the personal stream.
-    Event(Arc<UserEvent>),
-    /// It happened without a place in the stream.
-    Quiet(Quiet),
-    /// Nothing changed: known already.
-    Unchanged,
-    /// It does not happen.
-    Rejected(Reject),
-}
-
-/// Changes that take no seq.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Quiet {
-    /// A read mark moved to here.
-    Read {
-        /// The room.
-        room: RoomId,
-        /// Where it stands now.
-        to: ReadPoint,
-    },
-    /// A device was made known, changed or forgotten.
-    Device(UserCommandBody),
 }

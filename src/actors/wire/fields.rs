@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::Reject;
+use crate::actors::wire::Reject;
 use crate::ids::{ClientId, DeviceId, RoomId, Seq, UserId};
 
 /// A text in a field that is declared as bytes, so that an id is copied once and not twice.

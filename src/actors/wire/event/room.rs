@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::command::{Content, HistoryBound, MaySend, RoomKind};
+use crate::actors::wire::{Content, HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
 
 /// One event of a room.

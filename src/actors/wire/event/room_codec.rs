@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
-use super::command::{Content, HistoryBound, MaySend, RoomKind};
-use super::event::{Event, EventBody};
-use super::outcome::Reject;
-use crate::actors::codec;
+use super::room::{Event, EventBody};
+
+use crate::actors::wire::fields;
+use crate::actors::wire::{Content, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{MessageNo, Seq, Timestamp};
 
 /// Bytes are no event that this program knows.
@@ -120,19 +120,37 @@ struct EditedMessage {
     metadata: Option<String>,
 }
 
-/// The event as bytes.
-#[must_use]
-pub fn encode(event: &Event) -> Bytes {
-    EventMessage {
-        seq: event.seq.0,
-        at: event.at.0,
-        id: codec::uuid_bytes(event.id),
-        actor: event.actor.as_ref().map_or(Bytes::new(), |user| codec::bytes(user.as_str())),
-        client_id: event.client_id.as_ref().map_or(Bytes::new(), |id| codec::bytes(id.as_str())),
-        body: Some(encode_body(&event.body)),
+impl Event {
+    /// The event as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        EventMessage {
+            seq: self.seq.0,
+            at: self.at.0,
+            id: fields::uuid_bytes(self.id),
+            actor: self.actor.as_ref().map_or(Bytes::new(), |user| fields::bytes(user.as_str())),
+            client_id: self.client_id.as_ref().map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
+            body: Some(encode_body(&self.body)),
+        }
+        .encode_to_vec()
+        .into()
     }
-    .encode_to_vec()
-    .into()
+
+    /// The event in these bytes; its published data shares their memory.
+    ///
+    /// # Errors
+    /// They are none, or one of a newer program.
+    pub fn decode(bytes: &Bytes) -> Result<Self, EventError> {
+        let message = EventMessage::decode(bytes.clone()).map_err(|_| EventError)?;
+        Ok(Self {
+            seq: Seq(message.seq),
+            at: Timestamp(message.at),
+            id: fields::uuid(&message.id)?,
+            actor: fields::user_or_none(&message.actor)?,
+            client_id: fields::client_id(&message.client_id)?,
+            body: decode_body(message.body.ok_or(EventError)?)?,
+        })
+    }
 }
 
 fn encode_body(body: &EventBody) -> BodyMessage {
@@ -141,7 +159,7 @@ fn encode_body(body: &EventBody) -> BodyMessage {
             BodyMessage::Created(Settings {
                 kind: u32::from(kind.number()),
                 title: title.clone(),
-                members: members.iter().map(|user| codec::bytes(user.as_str())).collect(),
+                members: members.iter().map(|user| fields::bytes(user.as_str())).collect(),
                 expires_at: expires_at.map(|at| at.0),
                 may_send: u32::from(may_send.number()),
                 public: *public,
@@ -164,9 +182,9 @@ fn encode_body(body: &EventBody) -> BodyMessage {
         EventBody::Deleted { target } => BodyMessage::Deleted(target.0),
         EventBody::Joined => BodyMessage::Joined(Nothing {}),
         EventBody::Left => BodyMessage::Left(Nothing {}),
-        EventBody::Invited { user } => BodyMessage::Invited(codec::bytes(user.as_str())),
-        EventBody::Kicked { user } => BodyMessage::Kicked(codec::bytes(user.as_str())),
-        EventBody::Uninvited { user } => BodyMessage::Uninvited(codec::bytes(user.as_str())),
+        EventBody::Invited { user } => BodyMessage::Invited(fields::bytes(user.as_str())),
+        EventBody::Kicked { user } => BodyMessage::Kicked(fields::bytes(user.as_str())),
+        EventBody::Uninvited { user } => BodyMessage::Uninvited(fields::bytes(user.as_str())),
         EventBody::Updated { title, expires_at, may_send, public } => BodyMessage::Updated(Settings {
             title: title.clone(),
             expires_at: expires_at.map(|at| at.0),
@@ -182,27 +200,11 @@ fn encode_body(body: &EventBody) -> BodyMessage {
     }
 }
 
-/// The event in these bytes; its published data shares their memory.
-///
-/// # Errors
-/// They are none, or one of a newer program.
-pub fn decode(bytes: &Bytes) -> Result<Event, EventError> {
-    let message = EventMessage::decode(bytes.clone()).map_err(|_| EventError)?;
-    Ok(Event {
-        seq: Seq(message.seq),
-        at: Timestamp(message.at),
-        id: codec::uuid(&message.id)?,
-        actor: codec::user_or_none(&message.actor)?,
-        client_id: codec::client_id(&message.client_id)?,
-        body: decode_body(message.body.ok_or(EventError)?)?,
-    })
-}
-
 fn decode_body(body: BodyMessage) -> Result<EventBody, EventError> {
     Ok(match body {
         BodyMessage::Created(settings) => EventBody::Created {
             kind: u8::try_from(settings.kind).ok().and_then(RoomKind::from_number).ok_or(EventError)?,
-            members: settings.members.iter().map(|user| codec::user(user)).collect::<Result<_, _>>()?,
+            members: settings.members.iter().map(|user| fields::user(user)).collect::<Result<_, _>>()?,
             expires_at: settings.expires_at.map(Timestamp),
             may_send: may_send(settings.may_send)?,
             public: settings.public,
@@ -215,7 +217,7 @@ fn decode_body(body: BodyMessage) -> Result<EventBody, EventError> {
                 body: message.body,
                 message_type: message.message_type,
                 metadata: message.metadata,
-                reply_to: codec::seq_or_none(message.reply_to),
+                reply_to: fields::seq_or_none(message.reply_to),
                 data: message.data,
             },
             redacted: message.redacted,
@@ -226,9 +228,9 @@ fn decode_body(body: BodyMessage) -> Result<EventBody, EventError> {
         BodyMessage::Deleted(target) => EventBody::Deleted { target: Seq(target) },
         BodyMessage::Joined(_) => EventBody::Joined,
         BodyMessage::Left(_) => EventBody::Left,
-        BodyMessage::Invited(user) => EventBody::Invited { user: codec::user(&user)? },
-        BodyMessage::Kicked(user) => EventBody::Kicked { user: codec::user(&user)? },
-        BodyMessage::Uninvited(user) => EventBody::Uninvited { user: codec::user(&user)? },
+        BodyMessage::Invited(user) => EventBody::Invited { user: fields::user(&user)? },
+        BodyMessage::Kicked(user) => EventBody::Kicked { user: fields::user(&user)? },
+        BodyMessage::Uninvited(user) => EventBody::Uninvited { user: fields::user(&user)? },
         BodyMessage::Updated(settings) => EventBody::Updated {
             expires_at: settings.expires_at.map(Timestamp),
             may_send: may_send(settings.may_send)?,

@@ -6,80 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::{Event, Reject};
-use crate::actors::user::UserEvent;
+use crate::actors::wire::{Entity, Reject, RequestId, StreamEvent};
 use crate::ids::{Generation, MessageNo, Partition, RoomId, Seq, Timestamp, UserId};
-
-/// A number that a gateway gives to a question, unique on that gateway while it runs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct RequestId(pub u64);
-
-/// A stream that can be listened to: a room, or a user's own.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum StreamId {
-    /// `room:<uuid>`, or an open channel.
-    Room(RoomId),
-    /// `#<user id>`.
-    User(UserId),
-}
-
-impl StreamId {
-    /// The partition that holds the stream.
-    #[must_use]
-    pub fn partition(&self) -> Partition {
-        match self {
-            Self::Room(room) => room.partition(),
-            Self::User(user) => user.partition(),
-        }
-    }
-}
-
-/// An event of either kind of stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StreamEvent {
-    /// Of a room.
-    Room(Arc<Event>),
-    /// Of a personal stream.
-    User(Arc<UserEvent>),
-}
-
-impl StreamEvent {
-    /// Its place in the stream.
-    #[must_use]
-    pub fn seq(&self) -> Seq {
-        match self {
-            Self::Room(event) => event.seq,
-            Self::User(event) => event.seq,
-        }
-    }
-
-    /// Its fold time.
-    #[must_use]
-    pub fn at(&self) -> Timestamp {
-        match self {
-            Self::Room(event) => event.at,
-            Self::User(event) => event.at,
-        }
-    }
-
-    /// The user whose subscriptions end with this event (P6).
-    #[must_use]
-    pub fn removes(&self) -> Option<&UserId> {
-        match self {
-            Self::Room(event) => event.removes(),
-            Self::User(_) => None,
-        }
-    }
-
-    /// Bytes in memory, about.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        match self {
-            Self::Room(event) => event.weight(),
-            Self::User(event) => std::mem::size_of_val(event.as_ref()),
-        }
-    }
-}
 
 /// From a gateway to the owner of a partition.
 #[derive(Clone, PartialEq, Debug)]
@@ -99,7 +27,7 @@ pub enum ToOwner {
         /// Named in the answer.
         request: RequestId,
         /// What to listen to.
-        stream: StreamId,
+        stream: Entity,
         /// For whom: membership is checked against the fold's state.
         user: UserId,
         /// Asked for by an open channel's name: granted without membership, at head 0 if nothing was published yet, and
@@ -112,14 +40,14 @@ pub enum ToOwner {
         /// Higher than that of every `Listen` it takes back: one that a later `Listen` has overtaken does nothing.
         request: RequestId,
         /// To what.
-        stream: StreamId,
+        stream: Entity,
     },
     /// Events that the gateway lacks: `from` to `to`, both included. Answered by [`ToGateway::Fetched`].
     Fetch {
         /// Named in the answer.
         request: RequestId,
         /// Of what.
-        stream: StreamId,
+        stream: Entity,
         /// The first one.
         from: Seq,
         /// The last one.
@@ -128,7 +56,7 @@ pub enum ToOwner {
     /// To all listeners of the stream, without a place in it; may be lost.
     Ephemeral {
         /// Where.
-        stream: StreamId,
+        stream: Entity,
         /// What.
         event: Ephemeral,
     },
@@ -150,7 +78,7 @@ pub enum ToGateway {
         /// The question.
         request: RequestId,
         /// What may be listened to.
-        stream: StreamId,
+        stream: Entity,
         /// The stream's generation.
         generation: Generation,
         /// The owner's head when it decided.
@@ -163,14 +91,14 @@ pub enum ToGateway {
         /// The question.
         request: RequestId,
         /// What may not be listened to.
-        stream: StreamId,
+        stream: Entity,
         /// Why.
         reason: Denial,
     },
     /// New events, dense and in order.
     Events {
         /// Of what.
-        stream: StreamId,
+        stream: Entity,
         /// Their generation.
         generation: Generation,
         /// The events.
@@ -179,7 +107,7 @@ pub enum ToGateway {
     /// The owner's head, sent now and then: shows that the last events were lost.
     Head {
         /// Of what.
-        stream: StreamId,
+        stream: Entity,
         /// The generation.
         generation: Generation,
         /// The last seq that is verified and folded.
@@ -190,7 +118,7 @@ pub enum ToGateway {
         /// The question.
         request: RequestId,
         /// Of what.
-        stream: StreamId,
+        stream: Entity,
         /// The generation.
         generation: Generation,
         /// The events, or why there are none.
@@ -199,7 +127,7 @@ pub enum ToGateway {
     /// Something without a place in the stream.
     Ephemeral {
         /// Where.
-        stream: StreamId,
+        stream: Entity,
         /// What.
         event: Ephemeral,
     },

@@ -1,0 +1,24 @@
+//! What nodes say to each other, and the lowest room of `actors`: entities, events, and the frames between gateways and
+//! owners. Everything else in `actors` imports this, and this imports nothing of theirs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `entity` | rooms and users as one, nodes, requests |
+//! | `values` | what commands, events and answers share |
+//! | `event` | what happened, and as bytes |
+//! | `reject` | why the fold says no |
+//! | `frames` | what gateways and owners tell each other |
+//! | `fields` | ids in protobuf fields |
+
+mod entity;
+mod event;
+pub(super) mod fields;
+mod frames;
+mod reject;
+mod values;
+
+pub use entity::{Entity, NodeId, Origin, RequestId};
+pub use event::{Event, EventBody, EventError, StreamEvent, UserEvent, UserEventBody};
+pub use frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
+pub use reject::Reject;
+pub use values::{Content, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind};

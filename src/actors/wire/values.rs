@@ -1,0 +1,138 @@
+//! The values that commands, events and answers share.
+
+use bytes::Bytes;
+
+use crate::ids::{MessageNo, Seq};
+
+/// What kind of room it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RoomKind {
+    /// Two users; either may end it; it may expire.
+    Direct,
+    /// Members by invitation, or by themselves if the room is public.
+    Group,
+    /// Like a group, but only the creator sends.
+    Broadcast,
+    /// A channel without membership, made by its first publish; bounded history, no membership events.
+    Open,
+}
+
+impl RoomKind {
+    /// Its number in records, rows and hashes: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Direct => 1,
+            Self::Group => 2,
+            Self::Broadcast => 3,
+            Self::Open => 4,
+        }
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Direct, Self::Group, Self::Broadcast, Self::Open].into_iter().find(|kind| kind.number() == number)
+    }
+}
+
+/// Who may send in a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MaySend {
+    /// Every member (in an open channel: everybody whom the gateway lets through).
+    Members,
+    /// The creator only.
+    Creator,
+}
+
+impl MaySend {
+    /// Its number in records, rows and hashes: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Members => 1,
+            Self::Creator => 2,
+        }
+    }
+
+    /// The value with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Members, Self::Creator].into_iter().find(|may| may.number() == number)
+    }
+}
+
+/// How much history a room keeps. Resolved at admission from configuration into the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HistoryBound {
+    /// Events kept, 0 for all.
+    pub events: u64,
+    /// Milliseconds that an event is kept, 0 for ever. More than `limits::DEDUPE_WINDOW_MS` counts as for ever: the fold
+    /// knows the times of newer events only.
+    pub age_ms: u64,
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Content {
+    /// Text, at most `limits::BODY_BYTES`. Empty in an open channel.
+    pub body: String,
+    /// `text` unless said otherwise; at most `limits::MESSAGE_TYPE_BYTES`.
+    pub message_type: String,
+    /// JSON text, at most `limits::METADATA_BYTES`; empty if there is none. In an open channel: which connection published.
+    pub metadata: String,
+    /// The seq of the message that this one answers.
+    pub reply_to: Option<Seq>,
+    /// In an open channel: the published data as it is, at most `limits::BODY_BYTES`. Empty otherwise.
+    pub data: Bytes,
+}
+
+/// How far a user has read, resolved at admission from the room below the verified prefix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ReadPoint {
+    /// The last seq read.
+    pub seq: Seq,
+    /// The number of the last message at or below `seq`.
+    pub no: MessageNo,
+}
+
+/// What changed for a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum RoomChange {
+    /// Is a member now.
+    Joined = 1,
+    /// Left by himself.
+    Left = 2,
+    /// Is asked in.
+    Invited = 3,
+    /// Was removed, or the invitation was taken back.
+    Kicked = 4,
+    /// The room has ended or expired.
+    Ended = 5,
+    /// The direct chat is open again.
+    Reopened = 6,
+}
+
+impl RoomChange {
+    /// Its number in records, rows and hashes: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The change with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Joined, Self::Left, Self::Invited, Self::Kicked, Self::Ended, Self::Reopened]
+            .into_iter()
+            .find(|change| change.number() == number)
+    }
+
+    /// Whether the user is told to have the room after it: not once he is gone or it is over, or what is known of a user
+    /// would grow for life.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        !matches!(self, Self::Left | Self::Kicked | Self::Ended)
+    }
+}
