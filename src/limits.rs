@@ -136,6 +136,20 @@ pub const RETOLD_BYTES: usize = 32 * 1024 * 1024;
 /// Streams that are told so at a time.
 pub const RETELLINGS: usize = 2;
 
+/// How long a statement waits for a connection, for a lock that another program holds, or for a server to answer, before it
+/// is refused retryably: below the patience of a client.
+pub const SQL_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Prepared statements that a connection to a database keeps: all of the program's fit.
+pub const SQL_STATEMENTS: usize = 160;
+/// Connections that read for clients. Reads are short; more of them only cost memory.
+pub const SQL_CLIENT_READERS: u32 = 4;
+/// Connections that read for the engine: rooms and users that are made from rows, and the workers.
+pub const SQL_ENGINE_READERS: u32 = 4;
+/// Connections that write accounts, uploads, notifications and events. Such writes are rare.
+pub const SQL_DIRECT: u32 = 4;
+/// Connections to PostgreSQL that write for projector and relay. SQLite has one.
+pub const SQL_WRITERS: u32 = 2;
+
 /// Dead letters kept of each partition: enough to find the client that sends them.
 pub const DEAD_LETTERS: usize = 100;
 

@@ -34,12 +34,14 @@ use crate::ids::{PARTITIONS, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, AccountRows};
-use crate::storage::aside::SqliteAside;
+use crate::storage::analytics::Analytics;
 use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{self, EmbeddedJournal, Maintenance, OpenReport};
 use crate::storage::journal::{Journal, JournalError};
+use crate::storage::notifications::Notifications;
 use crate::storage::retention::{self, Retention};
-use crate::storage::store::sql::{SqlStore, url_of};
+use crate::storage::sql::Connections;
+use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{Store, StoreError};
 use crate::storage::uploads::{Objects, UploadRows};
 
@@ -152,7 +154,8 @@ impl Engine {
             "the journal is open"
         );
         let maintenance = journal.maintenance();
-        let store = open_store(&config).await?;
+        let connections = connect(&config).await?;
+        let store = open_store(&connections);
         retention::same_journal(&*store, maintenance.id()).await?;
         let slot: Arc<OnceLock<Weak<Hub>>> = Arc::default();
         let hub_of_node = Arc::clone(&slot);
@@ -186,9 +189,9 @@ impl Engine {
         let online = Arc::clone(&hub);
         let online = Arc::new(move |user: &UserId| online.sessions().is_online(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), operations::Options::new(&config), online));
-        let rows = account_rows(&config)?;
-        let aside = SqliteAside::beside(&rows);
-        let uploads = Arc::new(open_uploads(&config, &rows, env.clone())?);
+        let (notifications, analytics) = (Notifications::new(connections.clone()), Analytics::new(connections.clone()));
+        let uploads = Arc::new(open_uploads(&config, connections.clone(), env.clone())?);
+        let rows = AccountRows::new(connections);
         let accounts = open_accounts(&config, rows, keyring, revoked, Arc::clone(&hub), env.clone()).await?;
         let (methods, keys) = (Arc::new(Arc::clone(&handlers)), Arc::clone(&verifier));
         let options = session::Options::new(&config, History::of(maintenance.id()));
@@ -203,9 +206,9 @@ impl Engine {
         let trimmer = tokio::spawn(trim(Arc::clone(&retention)));
         let sessions = Arc::new(sessions);
         let keeper = tokio::spawn(keep(Arc::clone(&accounts)));
-        let sweeper = tokio::spawn(sweep(Arc::clone(&uploads), aside.clone(), sessions.clock()));
+        let sweeper = tokio::spawn(sweep(Arc::clone(&uploads), analytics.clone(), sessions.clock()));
         let (served, known) = (Arc::clone(&sessions), Arc::clone(&accounts));
-        let rest = Rest::new(handlers, keys, served, known, uploads, aside, Arc::clone(&config));
+        let rest = Rest::new(handlers, keys, served, known, uploads, notifications, analytics, Arc::clone(&config));
         Ok(Self {
             rest,
             accounts,
@@ -299,7 +302,6 @@ impl Engine {
         self.trimmer.abort();
         self.keeper.abort();
         self.sweeper.abort();
-        self.accounts.close().await;
         self.goodbye.abort();
         let done = self.node.stop(self.config.server.shutdown_grace).await;
         self.ticker.abort();
@@ -314,7 +316,7 @@ impl Engine {
 pub async fn backup_at_rest(config: &Config, to: &Path) -> Result<Manifest, AtRestError> {
     let env = Env::system();
     let (journal, _) = open_journal(config, &env, &Arc::new(Metrics::new())).await?;
-    let (maintenance, store) = (journal.maintenance(), open_store(config).await?);
+    let (maintenance, store) = (journal.maintenance(), open_store(&connect(config).await?));
     retention::same_journal(&*store, maintenance.id()).await.map_err(StartError::Store)?;
     let done = retention_of(config, maintenance, Arc::clone(&store), env).backup(to).await;
     journal.close().await.map_err(BackupError::Journal)?;
@@ -392,21 +394,14 @@ async fn open_accounts(
     })?))
 }
 
-fn account_rows(config: &Config) -> Result<AccountRows, StartError> {
-    match config.database() {
-        Database::Sqlite(path) => Ok(AccountRows::open(&url_of(&path)?)?),
-        Database::Postgres(_) => Err(no_postgres()),
-    }
-}
-
-fn open_uploads(config: &Config, rows: &AccountRows, env: Env) -> Result<Uploads, StartError> {
+fn open_uploads(config: &Config, connections: Connections, env: Env) -> Result<Uploads, StartError> {
     let objects = Objects::open(&config.uploads, &config.upload_folder());
     let objects = objects.map_err(|error| StartError::Uploads(error.to_string()))?;
-    Ok(Uploads::new(UploadRows::beside(rows), objects, env, config))
+    Ok(Uploads::new(UploadRows::new(connections), objects, env, config))
 }
 
 /// Deletes bytes that have no row, and events that are old, now and then.
-async fn sweep(uploads: Arc<Uploads>, aside: SqliteAside, clock: Arc<dyn Clock>) {
+async fn sweep(uploads: Arc<Uploads>, analytics: Analytics, clock: Arc<dyn Clock>) {
     let mut ticks = tokio::time::interval(uploads::SWEEP_EVERY);
     loop {
         ticks.tick().await;
@@ -416,7 +411,7 @@ async fn sweep(uploads: Arc<Uploads>, aside: SqliteAside, clock: Arc<dyn Clock>)
             Err(error) => tracing::warn!(%error, "uploads can't be swept; the next try is in a day"),
         }
         let before = Timestamp(clock.now().0.saturating_sub(EVENTS_KEPT_MS));
-        if let Err(error) = aside.sweep_events(before).await {
+        if let Err(error) = analytics.sweep(before).await {
             tracing::warn!(%error, "old events can't be swept; the next try is in a day");
         }
     }
@@ -431,15 +426,18 @@ async fn keep(accounts: Arc<Accounts>) {
     }
 }
 
-fn no_postgres() -> StartError {
-    StartError::Unsupported("PostgreSQL comes with the cluster; this version stores in SQLite".to_owned())
+/// The one place that decides which databases are served from.
+async fn connect(config: &Config) -> Result<Connections, StartError> {
+    let database = config.database();
+    if matches!(database, Database::Postgres(_)) {
+        let why = "PostgreSQL comes with the cluster; this version stores in SQLite";
+        return Err(StartError::Unsupported(why.to_owned()));
+    }
+    Ok(Connections::open(&database).await?)
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    match config.database() {
-        Database::Sqlite(path) => Ok(Arc::new(SqlStore::open_file(&path).await?)),
-        Database::Postgres(_) => Err(no_postgres()),
-    }
+fn open_store(connections: &Connections) -> Arc<dyn Store> {
+    Arc::new(SqlStore::new(connections.clone()))
 }
 
 fn options(config: &Config) -> Options {

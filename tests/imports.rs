@@ -45,17 +45,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/actors/partition/budget.rs",
         ],
     ),
-    (
-        "sqlx",
-        &[
-            "src/storage/accounts/",
-            "src/storage/uploads/",
-            "src/storage/aside.rs",
-            "src/storage/store/sql/",
-            "src/storage/store/postgres/",
-            "src/storage/store/migrate.rs",
-        ],
-    ),
+    ("sqlx", &["src/storage/sql/", "src/storage/store/sql/plans.rs"]),
     ("hyper", &["src/api/http/listener.rs", "src/api/http/patience.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
     (

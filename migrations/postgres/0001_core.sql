@@ -1,10 +1,11 @@
 -- The rows of Kervan. Same tables, columns and meaning as migrations/sqlite/0001_core.sql.
 --
+-- Texts that are sorted or compared are so byte by byte (COLLATE "C"), as SQLite and the program do it.
 -- Times are milliseconds since the Unix epoch. A `chat` is a room's uuid. Everything is derived from the journal and can
 -- be rebuilt from it, except the account columns of `users`, `analytics_events`, `notifications` and `meta`.
 
 CREATE TABLE meta (
-    key   TEXT     NOT NULL PRIMARY KEY,
+    key   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     value TEXT     NOT NULL
 );
 
@@ -20,9 +21,9 @@ INSERT INTO watermarks (partition, next_offset, chain, fold_time)
 
 -- Users. The journal knows them by id; the account columns are empty for users who only ever came with a token.
 CREATE TABLE users (
-    id                       TEXT     NOT NULL PRIMARY KEY,
-    username                 TEXT,
-    email                    TEXT,
+    id                       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    username                 TEXT COLLATE "C" ,
+    email                    TEXT COLLATE "C" ,
     password_hash            TEXT,
     first_name               TEXT,
     last_name                TEXT,
@@ -39,8 +40,8 @@ CREATE UNIQUE INDEX users_username ON users (username) WHERE username IS NOT NUL
 CREATE UNIQUE INDEX users_email ON users (email) WHERE email IS NOT NULL;
 
 CREATE TABLE devices (
-    user_id    TEXT     NOT NULL,
-    device     TEXT     NOT NULL,
+    user_id    TEXT COLLATE "C" NOT NULL,
+    device     TEXT COLLATE "C" NOT NULL,
     platform   TEXT     NOT NULL,
     push_token TEXT     NOT NULL,           -- empty for none
     seen_at    BIGINT   NOT NULL,
@@ -48,15 +49,15 @@ CREATE TABLE devices (
 );
 
 CREATE TABLE blocks (
-    user_id    TEXT     NOT NULL,           -- who blocks
-    blocked    TEXT     NOT NULL,           -- whom
+    user_id    TEXT COLLATE "C" NOT NULL,           -- who blocks
+    blocked    TEXT COLLATE "C" NOT NULL,           -- whom
     created_at BIGINT   NOT NULL,
     PRIMARY KEY (user_id, blocked)
 );
 
 -- What a user was told of rooms, by the relay. The authority is `members`.
 CREATE TABLE user_rooms (
-    user_id TEXT     NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
     chat    UUID     NOT NULL,
     kind    SMALLINT NOT NULL,              -- as chats.kind
     state   SMALLINT NOT NULL,              -- last change: 1 joined 2 left 3 invited 4 kicked 5 ended 6 reopened
@@ -65,7 +66,7 @@ CREATE TABLE user_rooms (
 );
 
 CREATE TABLE user_events (
-    user_id   TEXT     NOT NULL,
+    user_id   TEXT COLLATE "C" NOT NULL,
     seq       BIGINT   NOT NULL,            -- dense in the user's personal stream
     kind      SMALLINT NOT NULL,            -- 1 room 2 block 3 unblock 4 preferences
     at        BIGINT   NOT NULL,
@@ -79,7 +80,7 @@ CREATE TABLE user_events (
 );
 
 CREATE TABLE read_marks (
-    user_id    TEXT     NOT NULL,
+    user_id    TEXT COLLATE "C" NOT NULL,
     chat       UUID     NOT NULL,
     seq        BIGINT   NOT NULL,           -- the last seq read
     message_no BIGINT   NOT NULL,           -- number of the last message at or below seq
@@ -103,7 +104,7 @@ CREATE TABLE chats (
     last_message_at   BIGINT,
     public            BOOLEAN  NOT NULL,
     may_send          SMALLINT NOT NULL,    -- 1 members 2 creator
-    max_members       INTEGER  NOT NULL,
+    max_members       BIGINT   NOT NULL,
     history_events    BIGINT   NOT NULL,    -- events kept, 0 for all
     history_age_ms    BIGINT   NOT NULL,    -- how long an event is kept, 0 for ever
     generation        BIGINT   NOT NULL,    -- the protocol's epoch
@@ -124,7 +125,7 @@ CREATE INDEX chats_expiry ON chats (expires_at) WHERE expires_at IS NOT NULL AND
 
 CREATE TABLE members (
     chat    UUID     NOT NULL,
-    user_id TEXT     NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
     state   SMALLINT NOT NULL,              -- 0 member 1 invited 2 kicked
     seq     BIGINT   NOT NULL,              -- of the event that made it so
     sent_no   BIGINT   NOT NULL,            -- number of the last message that the user sent here
@@ -136,7 +137,7 @@ CREATE INDEX members_user ON members (user_id, state, chat);
 -- Direct chats: who blocks the other one. May stand before the chat is made.
 CREATE TABLE room_blocks (
     chat    UUID     NOT NULL,
-    user_id TEXT     NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (chat, user_id)
 );
 
@@ -189,7 +190,7 @@ CREATE TABLE room_sources (
 );
 
 CREATE TABLE user_sources (
-    user_id          TEXT     NOT NULL,
+    user_id          TEXT COLLATE "C" NOT NULL,
     source_partition SMALLINT NOT NULL,
     source_offset    BIGINT   NOT NULL,
     PRIMARY KEY (user_id, source_partition)
@@ -199,7 +200,7 @@ CREATE TABLE user_sources (
 CREATE TABLE relay_outbox (
     source_partition SMALLINT NOT NULL,
     source_offset    BIGINT   NOT NULL,
-    ord              INTEGER  NOT NULL,     -- 0, 1, 2, … within one source record
+    ord              BIGINT   NOT NULL,     -- 0, 1, 2, … within one source record
     target_partition SMALLINT NOT NULL,
     record           BYTEA    NOT NULL,     -- the encoded record; with `chat`: a pattern, sent to each member of it
     chat             UUID,
@@ -220,14 +221,14 @@ CREATE TABLE dead_letters (
 CREATE TABLE analytics_events (
     uuid       UUID     NOT NULL PRIMARY KEY,
     event_type TEXT     NOT NULL,
-    user_id    TEXT,
+    user_id    TEXT COLLATE "C" ,
     chat       UUID,
     data       TEXT     NOT NULL,           -- JSON text
     created_at BIGINT   NOT NULL
 );
 
 CREATE TABLE notifications (
-    user_id    TEXT     NOT NULL,
+    user_id    TEXT COLLATE "C" NOT NULL,
     uuid       UUID     NOT NULL,           -- UUIDv7: the key's order is that of time
     type       TEXT     NOT NULL,
     title      TEXT     NOT NULL,

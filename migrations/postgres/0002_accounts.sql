@@ -1,6 +1,6 @@
 -- Accounts: signing in, and what takes tokens back. Written directly, not derived from the journal.
 
-ALTER TABLE users ADD COLUMN name_key TEXT;         -- "first last" in lower case, to be found by
+ALTER TABLE users ADD COLUMN name_key TEXT COLLATE "C";        -- "first last" in lower case, to be found by
 ALTER TABLE users ADD COLUMN banned_at BIGINT ;     -- all of the user's tokens are refused
 ALTER TABLE users ADD COLUMN tokens_from BIGINT ;   -- tokens made before are refused
 CREATE INDEX users_name_key ON users (name_key) WHERE name_key IS NOT NULL;
@@ -9,8 +9,8 @@ CREATE INDEX users_tokens_from ON users (id) WHERE tokens_from IS NOT NULL;
 
 -- One row for each time that somebody signed in: a family of refresh tokens, of which one counts.
 CREATE TABLE sign_ins (
-    id            BYTEA    NOT NULL PRIMARY KEY,     -- the `sid` of its access tokens
-    user_id       TEXT    NOT NULL,
+    id            UUID    NOT NULL PRIMARY KEY,      -- the `sid` of its access tokens
+    user_id       TEXT COLLATE "C" NOT NULL,
     refresh_hash  BYTEA    NOT NULL,                 -- SHA-256 of the secret that counts
     previous_hash BYTEA,                             -- of the one before: who shows it has lost an answer, or stolen it
     rotated_at    BIGINT  NOT NULL,

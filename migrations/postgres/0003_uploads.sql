@@ -4,7 +4,7 @@
 CREATE TABLE uploads (
     id         UUID    NOT NULL PRIMARY KEY,
     chat       UUID    NOT NULL,
-    user_id    TEXT    NOT NULL,                -- whose quota it counts on
+    user_id    TEXT COLLATE "C" NOT NULL,                -- whose quota it counts on
     name       TEXT    NOT NULL,
     media_type TEXT    NOT NULL,                -- by content
     size       BIGINT  NOT NULL,

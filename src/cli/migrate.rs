@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use kervan::config::{Database, Flag};
-use kervan::storage::store::migrate::migrate;
+use kervan::storage::sql::migrate::migrate;
 
 use super::{Settings, print, sources};
 
@@ -22,17 +22,14 @@ pub(super) struct Request {
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let flag = |value: &String| Flag { name: "--database-url", key: ("store", "database_url"), value: value.clone() };
     let loaded = sources::load_with(&request.settings, request.database_url.iter().map(flag).collect())?;
-    let url = match loaded.config.database() {
-        Database::Postgres(url) => url,
-        Database::Sqlite(path) => {
-            if let Some(folder) = path.parent() {
-                kervan::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
-            }
-            format!("sqlite:{}", path.display())
-        }
-    };
+    let database = loaded.config.database();
+    if let Database::Sqlite(path) = &database
+        && let Some(folder) = path.parent()
+    {
+        kervan::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the async runtime")?;
-    let version = runtime.block_on(migrate(&url))?;
+    let version = runtime.block_on(migrate(&database))?;
     print(&format!("the schema is at version {version}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,13 @@
 //! record means is the folds' matter.
 
 pub mod accounts;
-pub mod aside;
+pub mod analytics;
 pub mod backup;
 pub mod disk;
 pub mod journal;
 pub mod lock;
+pub mod notifications;
 pub mod retention;
+pub mod sql;
 pub mod store;
 pub mod uploads;

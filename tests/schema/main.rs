@@ -4,25 +4,33 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod catalog;
+#[path = "../../src/storage/sql/support/server.rs"]
 mod server;
 
+use kervan::config::Database;
+use kervan::storage::sql::migrate::migrate;
 use kervan::storage::store::StoreError;
-use kervan::storage::store::migrate::migrate;
 use server::Server;
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
+fn database(server: &Server) -> Database {
+    Database::Postgres(server.url.clone())
+}
+
 async fn sqlite() -> (tempfile::TempDir, SqliteConnection) {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("store.db").display());
-    assert_eq!(migrate(&url).await.unwrap(), migrate(&url).await.unwrap(), "applied once, and the second time nothing");
-    (folder, SqliteConnection::connect(&url).await.unwrap())
+    let path = folder.path().join("store.db");
+    let database = Database::Sqlite(path.clone());
+    let versions = (migrate(&database).await.unwrap(), migrate(&database).await.unwrap());
+    assert_eq!(versions.0, versions.1, "applied once, and the second time nothing");
+    (folder, SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap())
 }
 
 #[tokio::test]
 async fn both_dialects_have_the_same_tables_columns_keys_and_indexes() {
     let server = Server::start();
-    let version = migrate(&server.url).await.unwrap();
-    assert_eq!(migrate(&server.url).await.unwrap(), version, "the second time nothing is left to do");
+    let version = migrate(&database(&server)).await.unwrap();
+    assert_eq!(migrate(&database(&server)).await.unwrap(), version, "the second time nothing is left to do");
     let (_folder, mut lite) = sqlite().await;
     let mut post = PgConnection::connect(&server.url).await.unwrap();
     let (lite, post) = (catalog::sqlite(&mut lite).await, catalog::postgres(&mut post).await);
@@ -68,7 +76,7 @@ async fn the_names_that_others_rely_on_are_there() {
 #[tokio::test]
 async fn a_new_postgresql_has_a_watermark_for_each_partition_and_keeps_large_numbers() {
     let server = Server::start();
-    migrate(&server.url).await.unwrap();
+    migrate(&database(&server)).await.unwrap();
     let mut post = PgConnection::connect(&server.url).await.unwrap();
     let row = sqlx::query("SELECT count(*), min(partition), max(partition), max(next_offset) FROM watermarks");
     let row = row.fetch_one(&mut post).await.unwrap();
@@ -83,27 +91,21 @@ async fn a_new_postgresql_has_a_watermark_for_each_partition_and_keeps_large_num
 #[tokio::test]
 async fn a_newer_schema_in_postgresql_is_refused_and_says_so() {
     let server = Server::start();
-    migrate(&server.url).await.unwrap();
+    migrate(&database(&server)).await.unwrap();
     let mut post = PgConnection::connect(&server.url).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (999, 'from the future', true, '', 0)";
     sqlx::query(newer).execute(&mut post).await.unwrap();
-    let error = migrate(&server.url).await.unwrap_err();
+    let error = migrate(&database(&server)).await.unwrap_err();
     assert!(matches!(&error, StoreError::Incompatible(why) if why.contains("999")), "{error}");
-}
-
-#[tokio::test]
-async fn an_unknown_address_is_an_error_that_says_what_there_is() {
-    let error = migrate("mysql://root:hunter2@localhost/chat").await.unwrap_err();
-    assert!(matches!(&error, StoreError::Incompatible(why) if why.contains("sqlite: and postgres:")), "{error}");
-    assert!(!error.to_string().contains("hunter2"));
 }
 
 #[tokio::test]
 async fn a_postgresql_that_does_not_answer_is_unavailable_and_the_password_stays_secret() {
     // A port that was just given back: nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let error = migrate(&format!("postgres://kervan:hunter2@127.0.0.1:{port}/kervan")).await.unwrap_err();
+    let error =
+        migrate(&Database::Postgres(format!("postgres://kervan:hunter2@127.0.0.1:{port}/kervan"))).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-    assert!(!error.to_string().contains("hunter2"));
+    assert!(error.to_string().contains("DATABASE_URL") && !error.to_string().contains("hunter2"), "{error}");
 }

@@ -186,11 +186,6 @@ impl Accounts {
         Timestamp(self.env.now().0.saturating_sub(self.access_ms()).saturating_sub(KEPT_MS))
     }
 
-    /// Before the store is closed; later questions are refused.
-    pub async fn close(&self) {
-        self.rows.close().await;
-    }
-
     /// Whether people may make accounts by themselves, and get tokens.
     #[must_use]
     pub fn registration(&self) -> bool {

@@ -39,7 +39,8 @@ use crate::api::uploads::Uploads;
 use crate::config::Config;
 use crate::ids::UserId;
 use crate::limits::ATTEMPTS_OF_SITE;
-use crate::storage::aside::SqliteAside;
+use crate::storage::analytics::Analytics;
+use crate::storage::notifications::Notifications;
 
 mod about;
 mod asyncapi;
@@ -81,7 +82,8 @@ pub struct Shared {
     sessions: Arc<Server>,
     accounts: Arc<Accounts>,
     uploads: Arc<Uploads>,
-    aside: SqliteAside,
+    notifications: Notifications,
+    analytics: Analytics,
     attempts: Limiter<IpAddr>,
     site_attempts: Limiter<IpAddr>,
     config: Arc<Config>,
@@ -104,7 +106,8 @@ impl Rest {
         sessions: Arc<Server>,
         accounts: Arc<Accounts>,
         uploads: Arc<Uploads>,
-        aside: SqliteAside,
+        notifications: Notifications,
+        analytics: Analytics,
         config: Arc<Config>,
     ) -> Self {
         let rate = config.limits.sign_ins_per_minute;
@@ -118,7 +121,8 @@ impl Rest {
             sessions,
             accounts,
             uploads,
-            aside,
+            notifications,
+            analytics,
             attempts,
             site_attempts,
             config,

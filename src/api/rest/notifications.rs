@@ -18,7 +18,8 @@ use crate::api::operations::view::json;
 use crate::api::operations::{self, input};
 use crate::api::protocol::shape::objects;
 use crate::ids::{RoomId, Timestamp};
-use crate::storage::aside::{AnalyticsEvent, Notification};
+use crate::storage::analytics::AnalyticsEvent;
+use crate::storage::notifications::Notification;
 
 /// Of a page, and of ids in one request.
 const MOST: u32 = 100;
@@ -146,7 +147,7 @@ async fn list(
     }
     rest.admit(&me.user, Cost::Question { rows: limit as usize })?;
     let stored = operations::Error::from;
-    let (mut found, unread) = rest.aside.notifications(&me.user, before, unread, limit + 1).await.map_err(stored)?;
+    let (mut found, unread) = rest.notifications.list(&me.user, before, unread, limit + 1).await.map_err(stored)?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     Ok(Json(NotificationPage { notifications: found.into_iter().map(Into::into).collect(), unread, more }))
@@ -166,8 +167,8 @@ async fn read(
     }
     rest.admit(&me.user, Cost::CHANGE)?;
     match (all, ids.is_empty()) {
-        (true, true) => rest.aside.read_all(&me.user, up_to).await.map_err(operations::Error::from)?,
-        (false, false) => rest.aside.read(&me.user, &ids).await.map_err(operations::Error::from)?,
+        (true, true) => rest.notifications.read_all(&me.user, up_to).await.map_err(operations::Error::from)?,
+        (false, false) => rest.notifications.read(&me.user, &ids).await.map_err(operations::Error::from)?,
         (true, false) => return Err(bad("ids or all, not both".to_owned())),
         (false, true) => return Err(bad("say which: ids, or all".to_owned())),
     }
@@ -205,8 +206,9 @@ async fn take(
             at: now,
         });
     }
-    rest.aside.take_events(&rows).await.map_err(operations::Error::from)?;
-    Ok((StatusCode::ACCEPTED, Json(EventsTaken { accepted: rows.len() })))
+    let accepted = rows.len();
+    rest.analytics.take(rows).await.map_err(operations::Error::from)?;
+    Ok((StatusCode::ACCEPTED, Json(EventsTaken { accepted })))
 }
 
 fn bad(why: String) -> ApiError {

@@ -3,9 +3,9 @@
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::config::Database;
 use crate::env::{ManualClock, SystemIds};
-use crate::storage::accounts::AccountRows;
-use crate::storage::store::sql::{SqlStore, url_of};
+use crate::storage::sql::Connections;
 
 #[tokio::test]
 async fn files_of_one_user_leave_places_for_others() {
@@ -23,8 +23,7 @@ async fn files_of_one_user_leave_places_for_others() {
 
 async fn fresh(dir: &tempfile::TempDir) -> (Uploads, Objects, Arc<ManualClock>) {
     let path = dir.path().join("kervan.db");
-    SqlStore::open_file(&path).await.unwrap();
-    let rows = UploadRows::beside(&AccountRows::open(&url_of(&path).unwrap()).unwrap());
+    let rows = UploadRows::new(Connections::open(&Database::Sqlite(path)).await.unwrap());
     let config = Config::default();
     let objects = Objects::open(&config.uploads, &dir.path().join("uploads")).unwrap();
     let clock = Arc::new(ManualClock::new(Env::system().now()));

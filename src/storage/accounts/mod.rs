@@ -17,6 +17,8 @@ pub use rows::AccountRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
 pub(super) use statements::ALL as SQL;
+#[cfg(test)]
+pub(super) use tests::CHECKS;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]

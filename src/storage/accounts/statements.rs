@@ -40,8 +40,7 @@ pub(super) const FIND_LAST_NAME: &str = concat!(
 pub(super) const PROFILE: &str = "UPDATE users SET first_name = ?, last_name = ?, avatar_url = ?, name_key = ?, \
     last_key = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL";
 /// Only if the hash is still the one that the current password was compared with: of two at once, one counts.
-pub(super) const PASSWORD: &str =
-    "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL AND password_hash IS ?";
+pub(super) const PASSWORD: &str = "UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ? AND username IS NOT NULL AND password_hash IS NOT DISTINCT FROM ?";
 pub(super) const REMOVE: &str = "UPDATE users SET username = NULL, email = NULL, password_hash = NULL, first_name = NULL, \
     last_name = NULL, avatar_url = NULL, name_key = NULL, updated_at = ? WHERE id = ? AND username IS NOT NULL";
 /// Also of a user without an account: tokens of a back end are refused, too.
@@ -55,7 +54,7 @@ pub(super) const TOKENS_FROM: &str = "INSERT INTO users (id, tokens_from, create
 pub(super) const SIGN_IN_ADD: &str = concat!(
     "INSERT INTO sign_ins (",
     sign_in_columns!(),
-    ") SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND password_hash IS ? AND banned_at IS NULL"
+    ") SELECT ?, id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND password_hash IS NOT DISTINCT FROM ? AND banned_at IS NULL"
 );
 pub(super) const SIGN_IN: &str = concat!("SELECT ", sign_in_columns!(), " FROM sign_ins WHERE id = ?");
 pub(super) const SIGN_INS: &str = concat!(
@@ -70,8 +69,7 @@ pub(super) const ROTATE: &str = "UPDATE sign_ins SET refresh_hash = ?, previous_
     WHERE id = ? AND refresh_hash = ? AND revoked_at IS NULL";
 pub(super) const REVOKE: &str = "UPDATE sign_ins SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL";
 /// Also of those whose time is over: an access token may outlive its sign-in.
-pub(super) const REVOKE_ALL: &str =
-    "UPDATE sign_ins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL AND id IS NOT ? RETURNING id";
+pub(super) const REVOKE_ALL: &str = "UPDATE sign_ins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL AND id IS DISTINCT FROM ? RETURNING id";
 pub(super) const REVOKED: &str = "SELECT id, revoked_at FROM sign_ins WHERE revoked_at > ?";
 pub(super) const SWEEP: &str = "DELETE FROM sign_ins WHERE expires_at < ?";
 pub(super) const SWEEP_REVOKED: &str = "DELETE FROM sign_ins WHERE revoked_at < ?";

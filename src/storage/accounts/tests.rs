@@ -1,16 +1,7 @@
-//! The rows of accounts, in a real file.
-
-use tempfile::TempDir;
+//! The rows of accounts and sign-ins, in each database.
 
 use super::*;
-use crate::storage::store::sql::{SqlStore, url_of};
-
-async fn fresh() -> (AccountRows, SqlStore, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let url = url_of(&dir.path().join("kervan.db")).unwrap();
-    let store = SqlStore::open(&url).await.unwrap();
-    (AccountRows::open(&url).unwrap(), store, dir)
-}
+use crate::storage::sql::{Connections, support};
 
 fn account(id: &str, username: &str) -> Account {
     Account {
@@ -25,9 +16,8 @@ fn account(id: &str, username: &str) -> Account {
     }
 }
 
-#[tokio::test]
-async fn names_and_addresses_are_unique() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn names_and_addresses_are_unique(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     accounts.create(&account("1", "ada"), Some("hash")).await.unwrap();
     assert_eq!(accounts.by_login("ada").await.unwrap().unwrap(), (account("1", "ada"), Some("hash".to_owned())));
     assert_eq!(accounts.by_login("ada@example.com").await.unwrap().unwrap().0.id.as_str(), "1");
@@ -42,9 +32,8 @@ async fn names_and_addresses_are_unique() {
     );
 }
 
-#[tokio::test]
-async fn users_are_found_by_the_start_of_a_name() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn users_are_found_by_the_start_of_a_name(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     for (id, name) in [("1", "ada"), ("2", "adam"), ("3", "bob")] {
         accounts.create(&account(id, name), None).await.unwrap();
     }
@@ -56,6 +45,7 @@ async fn users_are_found_by_the_start_of_a_name() {
     assert_eq!(found("adam", 10).await, ["adam"]);
     assert_eq!(found("ada", 1).await, ["ada"]);
     assert!(found("%", 10).await.is_empty(), "no pattern");
+    assert!(found("ad\0", 10).await.is_empty() && accounts.by_login("ada\0").await.unwrap().is_none());
     let smith = Profile { first_name: "John".to_owned(), last_name: "Smith".to_owned(), avatar_url: String::new() };
     accounts.set_profile(&UserId::new("3").unwrap(), &smith, Timestamp(9)).await.unwrap();
     for start in ["smi", "john", "john s", "bob"] {
@@ -81,9 +71,8 @@ fn sign_in(n: u64) -> SignIn {
 
 const HASH: Option<&str> = Some("hash");
 
-#[tokio::test]
-async fn a_secret_is_exchanged_once() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn a_secret_is_exchanged_once(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     accounts.create(&account("1", "ada"), HASH).await.unwrap();
     let first = SignIn { expires_at: Timestamp(100), ..sign_in(1) };
     accounts.add_sign_in(&first, HASH, 9).await.unwrap().unwrap();
@@ -99,9 +88,8 @@ async fn a_secret_is_exchanged_once() {
     assert_eq!(accounts.sweep(Timestamp(10)).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn all_sign_ins_are_listed_and_ended_however_many_there_are() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn all_sign_ins_are_listed_and_ended_however_many_there_are(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     accounts.create(&account("1", "ada"), HASH).await.unwrap();
     let user = UserId::new("1").unwrap();
     for n in 1..=250 {
@@ -118,9 +106,8 @@ async fn all_sign_ins_are_listed_and_ended_however_many_there_are() {
     assert_eq!(accounts.refusals(Timestamp(299)).await.unwrap().sign_ins.len(), 250);
 }
 
-#[tokio::test]
-async fn the_sign_ins_not_used_for_longest_make_room() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn the_sign_ins_not_used_for_longest_make_room(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     accounts.create(&account("1", "ada"), HASH).await.unwrap();
     for n in 1..=3 {
         accounts.add_sign_in(&sign_in(n), HASH, 3).await.unwrap().unwrap();
@@ -135,9 +122,8 @@ async fn the_sign_ins_not_used_for_longest_make_room() {
     assert_eq!(accounts.sign_ins(&used.user, Timestamp(60)).await.unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_sign_in_that_is_under_way_does_not_outlive_another_password_or_a_ban() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn a_sign_in_that_is_under_way_does_not_outlive_another_password_or_a_ban(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     accounts.create(&account("1", "ada"), HASH).await.unwrap();
     let user = UserId::new("1").unwrap();
     assert!(accounts.set_password(&user, HASH, "another", None, Timestamp(2)).await.unwrap().is_some());
@@ -150,14 +136,14 @@ async fn a_sign_in_that_is_under_way_does_not_outlive_another_password_or_a_ban(
 
 #[tokio::test]
 async fn what_is_written_is_on_disk_when_it_is_answered() {
-    let (accounts, _store, _dir) = fresh().await;
-    let level: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(accounts.pool()).await.unwrap();
-    assert_eq!(level, 2, "FULL: each commit is synced");
+    let fresh = support::sqlite().await;
+    let level = fresh.connections.direct().one("PRAGMA synchronous", |_| (), |c| c.number::<u8>()).await.unwrap();
+    assert_eq!(level, Some(2), "FULL: each commit is synced");
+    drop(fresh.keep);
 }
 
-#[tokio::test]
-async fn a_ban_needs_no_account() {
-    let (accounts, _store, _dir) = fresh().await;
+async fn a_ban_needs_no_account(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
     let user = UserId::new("of a back end").unwrap();
     accounts.set_ban(&user, true, Timestamp(5)).await.unwrap();
     assert_eq!(accounts.refusals(Timestamp::ZERO).await.unwrap().banned, std::slice::from_ref(&user));
@@ -167,13 +153,46 @@ async fn a_ban_needs_no_account() {
     assert_eq!(accounts.refusals(Timestamp::ZERO).await.unwrap().tokens_from, [(user, Timestamp(8))]);
 }
 
-#[tokio::test]
-async fn every_statement_finds_its_rows_by_an_index_and_sorts_nothing() {
-    let (accounts, _store, _dir) = fresh().await;
-    for text in statements::ALL {
-        let plan = accounts.plan(text).await;
-        let bad =
-            |line: &String| (line.starts_with("SCAN") && !line.contains("USING INDEX")) || line.contains("B-TREE");
-        assert!(!plan.iter().any(bad), "{plan:#?}\n{text}");
+/// At once, as on several nodes: whichever comes first, a sign-in never outlives the password that it was made with.
+async fn of_a_sign_in_and_another_password_at_once_no_sign_in_is_left(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
+    let user = UserId::new("1").unwrap();
+    accounts.create(&account("1", "ada"), Some("0")).await.unwrap();
+    for n in 0..20u64 {
+        let (old, new, at) = (n.to_string(), (n + 1).to_string(), Timestamp(n));
+        let sign_in = sign_in(n);
+        let (changed, added) = tokio::join!(
+            accounts.set_password(&user, Some(&old), &new, None, at),
+            accounts.add_sign_in(&sign_in, Some(&old), 9)
+        );
+        assert!(changed.unwrap().is_some());
+        added.unwrap();
+        assert!(accounts.sign_ins(&user, at).await.unwrap().is_empty(), "round {n}");
     }
 }
+
+async fn of_many_sign_ins_at_once_no_more_stay_than_may(connections: &Connections) {
+    let accounts = AccountRows::new(connections.clone());
+    accounts.create(&account("1", "ada"), HASH).await.unwrap();
+    let all = (1..=12).map(|n| {
+        let accounts = accounts.clone();
+        async move { accounts.add_sign_in(&sign_in(n), HASH, 3).await }
+    });
+    for added in futures_util::future::join_all(all).await {
+        assert!(added.unwrap().is_some());
+    }
+    let good = accounts.sign_ins(&UserId::new("1").unwrap(), Timestamp(300)).await.unwrap();
+    assert_eq!(good.len(), 3);
+}
+
+support::sql_suite!(
+    names_and_addresses_are_unique
+    users_are_found_by_the_start_of_a_name
+    a_secret_is_exchanged_once
+    all_sign_ins_are_listed_and_ended_however_many_there_are
+    the_sign_ins_not_used_for_longest_make_room
+    a_sign_in_that_is_under_way_does_not_outlive_another_password_or_a_ban
+    a_ban_needs_no_account
+    of_a_sign_in_and_another_password_at_once_no_sign_in_is_left
+    of_many_sign_ins_at_once_no_more_stay_than_may
+);

@@ -30,7 +30,6 @@ pub mod commit;
 #[cfg(test)]
 pub(crate) mod contract;
 pub mod memory;
-pub mod migrate;
 pub mod rows;
 pub mod sql;
 mod weight;

@@ -19,6 +19,8 @@ pub use rows::UploadRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
 pub(super) use statements::ALL as SQL;
+#[cfg(test)]
+pub(super) use tests::CHECKS;
 
 /// An uploaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]

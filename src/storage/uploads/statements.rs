@@ -6,7 +6,7 @@ macro_rules! columns {
     };
 }
 
-/// Only if the user's files are not above the quota with it, in bytes and in number: of two at once, one is too many.
+/// Only if the user's files are not above the quota with it, in bytes and in number.
 pub(super) const ADD: &str = concat!(
     "INSERT INTO uploads (",
     columns!(),
@@ -14,7 +14,7 @@ pub(super) const ADD: &str = concat!(
      WHERE (SELECT COALESCE(SUM(size), 0) FROM uploads WHERE user_id = ?) + ? <= ? \
      AND (SELECT COUNT(*) FROM uploads WHERE user_id = ?) < ?"
 );
-pub(super) const USED: &str = "SELECT COALESCE(SUM(size), 0), COUNT(*) FROM uploads WHERE user_id = ?";
+pub(super) const USED: &str = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), COUNT(*) FROM uploads WHERE user_id = ?";
 pub(super) const GET: &str = concat!("SELECT ", columns!(), " FROM uploads WHERE id = ?");
 pub(super) const REMOVE: &str = "DELETE FROM uploads WHERE id = ?";
 

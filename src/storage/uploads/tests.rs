@@ -5,14 +5,7 @@ use futures_util::TryStreamExt as _;
 
 use super::*;
 use crate::config;
-use crate::storage::accounts::AccountRows;
-use crate::storage::store::sql::{SqlStore, url_of};
-
-async fn rows(dir: &std::path::Path) -> UploadRows {
-    let path = dir.join("kervan.db");
-    SqlStore::open_file(&path).await.unwrap();
-    UploadRows::beside(&AccountRows::open(&url_of(&path).unwrap()).unwrap())
-}
+use crate::storage::sql::{Connections, support};
 
 fn upload(number: u128, user: &str, size: u64) -> Upload {
     Upload {
@@ -32,10 +25,8 @@ fn bytes(bytes: u64) -> Quota {
     Quota { bytes, files: u64::MAX }
 }
 
-#[tokio::test]
-async fn a_row_is_read_as_it_was_written_and_removed_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let rows = rows(dir.path()).await;
+async fn a_row_is_read_as_it_was_written_and_removed_once(connections: &Connections) {
+    let rows = UploadRows::new(connections.clone());
     let (image, plain) = (upload(1, "ann", 10), Upload { pixels: None, thumbnail: false, ..upload(2, "ann", 3) });
     for upload in [&image, &plain] {
         rows.add(upload, bytes(100)).await.unwrap();
@@ -47,10 +38,8 @@ async fn a_row_is_read_as_it_was_written_and_removed_once() {
     assert_eq!(rows.get(image.id).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn of_many_at_once_none_passes_the_quota() {
-    let dir = tempfile::tempdir().unwrap();
-    let rows = rows(dir.path()).await;
+async fn of_many_at_once_none_passes_the_quota(connections: &Connections) {
+    let rows = UploadRows::new(connections.clone());
     let all = (0..8).map(|number| {
         let rows = rows.clone();
         tokio::spawn(async move { rows.add(&upload(number, "ann", 30), bytes(100)).await })
@@ -70,6 +59,11 @@ async fn of_many_at_once_none_passes_the_quota() {
         assert_eq!(rows.add(&upload(number, "cat", 1), two).await, result, "small ones are counted, too");
     }
 }
+
+support::sql_suite!(
+    a_row_is_read_as_it_was_written_and_removed_once
+    of_many_at_once_none_passes_the_quota
+);
 
 /// What holds for each object store.
 async fn contract(objects: &Objects) {

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::commit::{Commit, WatermarkMove};
@@ -24,11 +25,11 @@ pub(crate) struct Fixture {
     pub(crate) keep: Box<dyn Any + Send>,
 }
 
-/// Makes a test of each check. The argument is an async function without parameters that gives a [`Fixture`].
+/// Hands the names of all checks to the macro `$then`, behind what it is given.
 #[macro_export]
-macro_rules! store_contract {
-    ($fixture:path) => {
-        $crate::store_contract!($fixture:
+macro_rules! store_checks {
+    ($then:path, $($given:tt)*) => {
+        $then!($($given)*
             an_empty_store_starts_everywhere_at_zero
             rows_of_a_room_come_back_as_they_were
             rows_of_a_user_come_back_as_they_were
@@ -60,6 +61,14 @@ macro_rules! store_contract {
             a_closed_store_is_unavailable
         );
     };
+}
+
+/// Makes a test of each check. The argument is an async function without parameters that gives a [`Fixture`].
+#[macro_export]
+macro_rules! store_contract {
+    ($fixture:path) => {
+        $crate::store_checks!($crate::store_contract, $fixture:);
+    };
     ($fixture:path: $($check:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,6 +80,16 @@ macro_rules! store_contract {
         )*
     };
 }
+
+/// A check by name, for a database that is shared by all of them.
+pub(crate) type Check = for<'a> fn(&'a dyn Store) -> BoxFuture<'a, ()>;
+
+macro_rules! list_of_checks {
+    ($($check:ident)*) => {
+        pub(crate) const CHECKS: &[(&str, Check)] = &[$((stringify!($check), |store| Box::pin($check(store)))),*];
+    };
+}
+store_checks!(list_of_checks,);
 
 pub(crate) fn room_id(n: u128) -> RoomId {
     RoomId(Uuid::from_u128(n))

@@ -2,30 +2,28 @@
 
 use std::collections::VecDeque;
 
-use sqlx::SqliteConnection;
-
-use super::write::Binder;
 use super::{read, statements};
 use crate::ids::{MessageNo, RoomId, Seq, Timestamp, UserId};
+use crate::storage::sql::{Binder, Columns, Session};
 use crate::storage::store::StoreError;
 use crate::storage::store::rows::{MEMBER, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
 
 /// Lines that are read at a time: what a page's bound in bytes does not take of them was read for nothing.
 const CHUNK: usize = 16;
 
-/// See [`crate::storage::store::Store::room_list`]. In a read transaction.
+/// See [`crate::storage::store::Store::room_list`]. In a snapshot.
 ///
 /// Two lists are merged. Of most rooms the members' rows say when something happened last, so that the index has the list
 /// in its order. Of rooms with very many members they do not: a message there would move a row of each. Of those all that
 /// the user is in are looked at, one index look-up each.
 pub(super) async fn room_list(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     user: &UserId,
     shelf: Shelf,
     after: Option<RoomListCursor>,
     bound: PageBound,
 ) -> Result<RoomListPage, StoreError> {
-    let mut large = read::list(conn, statements::LIST_LARGE, |b| _ = b.text(user.as_str()), large_room).await?;
+    let mut large = session.list(statements::LIST_LARGE, |b| _ = b.text(user.as_str()), large_room).await?;
     large.retain(|(of, key)| *of == shelf && after.is_none_or(|after| *key < after));
     // The next one stands last.
     large.sort_unstable_by_key(|(_, key)| *key);
@@ -34,7 +32,7 @@ pub(super) async fn room_list(
     loop {
         if lines.is_empty() && !whole {
             let wanted = CHUNK.min(bound.rows.saturating_add(1).saturating_sub(page.rows.len()));
-            lines = chunk(conn, user, shelf, from, wanted).await?.into();
+            lines = chunk(session, user, shelf, from, wanted).await?.into();
             whole = lines.len() < wanted;
             from = lines.back().map(RoomListRow::cursor).or(from);
         }
@@ -44,7 +42,7 @@ pub(super) async fn room_list(
             next if next == of_large => {
                 large.pop();
                 let Some(key) = next else { return Ok(page) };
-                match room_line(conn, user, key.room).await? {
+                match room_line(session, user, key.room).await? {
                     Some(row) => row,
                     None => continue,
                 }
@@ -65,7 +63,7 @@ pub(super) async fn room_list(
 
 /// The next lines of those rooms that the members' rows follow.
 async fn chunk(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     user: &UserId,
     shelf: Shelf,
     after: Option<RoomListCursor>,
@@ -73,25 +71,25 @@ async fn chunk(
 ) -> Result<Vec<RoomListRow>, StoreError> {
     let after = after.unwrap_or(RoomListCursor { at: Timestamp(i64::MAX as u64), room: RoomId(uuid::Uuid::max()) });
     let bind = |b: &mut Binder| {
-        b.text(user.as_str()).int(shelf.number()).int(after.at.as_i64()).room(after.room).int(super::count(limit));
+        b.text(user.as_str()).int(shelf.number()).int(after.at.as_i64()).room(after.room).count(limit);
     };
-    read::list(conn, statements::LIST, bind, line).await
+    session.list(statements::LIST, bind, line).await
 }
 
 pub(super) async fn room_line(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     user: &UserId,
     room: RoomId,
 ) -> Result<Option<RoomListRow>, StoreError> {
-    read::one(conn, statements::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
+    session.one(statements::LIST_LINE, |b| _ = b.text(user.as_str()).room(room), line).await
 }
 
-fn large_room(c: &mut read::Columns<'_>) -> Result<(Shelf, RoomListCursor), StoreError> {
+fn large_room(c: &mut Columns<'_>) -> Result<(Shelf, RoomListCursor), StoreError> {
     let (room, status) = (c.room()?, c.number()?);
     Ok((Shelf::of(status), RoomListCursor { at: c.time()?, room }))
 }
 
-fn line(c: &mut read::Columns<'_>) -> Result<RoomListRow, StoreError> {
+fn line(c: &mut Columns<'_>) -> Result<RoomListRow, StoreError> {
     let (state, sent_no, joined_no) = (c.number()?, c.no()?, c.no()?);
     let read_seq = c.opt_seq()?.unwrap_or(Seq::ZERO);
     let read_no = c.opt_no()?.unwrap_or(MessageNo::ZERO);

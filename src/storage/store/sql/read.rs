@@ -1,14 +1,10 @@
-//! Rows out of SQLite. Functions that take several statements expect to be inside a read transaction.
+//! Rows out of the database. Functions of several statements expect to be inside one snapshot.
 
-use bytes::Bytes;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::error::{classify, damaged};
 use super::statements;
-use super::write::Binder;
-use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::ids::{DeviceId, Generation, Partition, RoomId, UserId};
+use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
     OutboxRow, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot,
@@ -18,154 +14,21 @@ use crate::storage::store::{SeqRange, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Takes the columns of a row one after the other.
-pub(super) struct Columns<'r> {
-    row: &'r SqliteRow,
-    next: usize,
-}
-
-impl<'r> Columns<'r> {
-    pub(super) fn of(row: &'r SqliteRow) -> Self {
-        Self { row, next: 0 }
-    }
-
-    fn take<T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>>(&mut self) -> Result<T> {
-        let at = self.next;
-        self.next += 1;
-        self.row.try_get(at).map_err(classify)
-    }
-
-    pub(super) fn number<T: TryFrom<i64>>(&mut self) -> Result<T> {
-        let number: i64 = self.take()?;
-        T::try_from(number).map_err(|_| damaged("a number is out of its bounds", number))
-    }
-
-    fn opt_number<T: TryFrom<i64>>(&mut self) -> Result<Option<T>> {
-        let number: Option<i64> = self.take()?;
-        number.map(|n| T::try_from(n).map_err(|_| damaged("a number is out of its bounds", n))).transpose()
-    }
-
-    pub(super) fn opt_count(&mut self) -> Result<Option<u32>> {
-        self.opt_number()
-    }
-
-    pub(super) fn opt_no(&mut self) -> Result<Option<MessageNo>> {
-        Ok(self.opt_number()?.map(MessageNo))
-    }
-
-    pub(super) fn flag(&mut self) -> Result<bool> {
-        Ok(self.take::<i64>()? != 0)
-    }
-
-    pub(super) fn text(&mut self) -> Result<String> {
-        self.take()
-    }
-
-    fn opt_text(&mut self) -> Result<Option<String>> {
-        self.take()
-    }
-
-    fn bytes(&mut self) -> Result<Bytes> {
-        Ok(Bytes::from(self.take::<Option<Vec<u8>>>()?.unwrap_or_default()))
-    }
-
-    fn opt_uuid(&mut self) -> Result<Option<Uuid>> {
-        let bytes: Option<&[u8]> = self.take()?;
-        bytes.map(|bytes| Uuid::from_slice(bytes).map_err(|why| damaged("a uuid", why))).transpose()
-    }
-
-    pub(super) fn uuid(&mut self) -> Result<Uuid> {
-        self.opt_uuid()?.ok_or_else(|| damaged("a uuid", "is missing"))
-    }
-
-    pub(super) fn room(&mut self) -> Result<RoomId> {
-        self.uuid().map(RoomId)
-    }
-
-    fn opt_user(&mut self) -> Result<Option<UserId>> {
-        let text: Option<&str> = self.take()?;
-        text.map(|text| UserId::new(text).map_err(|why| damaged("a user id", why))).transpose()
-    }
-
-    pub(super) fn user(&mut self) -> Result<UserId> {
-        self.opt_user()?.ok_or_else(|| damaged("a user id", "is missing"))
-    }
-
-    fn opt_client_id(&mut self) -> Result<Option<ClientId>> {
-        let text: Option<&str> = self.take()?;
-        text.map(|text| ClientId::new(text).map_err(|why| damaged("a client id", why))).transpose()
-    }
-
-    pub(super) fn partition(&mut self) -> Result<Partition> {
-        let number = self.number()?;
-        Partition::new(number).ok_or_else(|| damaged("a partition", number))
-    }
-
-    pub(super) fn seq(&mut self) -> Result<Seq> {
-        self.number().map(Seq)
-    }
-
-    pub(super) fn opt_seq(&mut self) -> Result<Option<Seq>> {
-        Ok(self.opt_number()?.map(Seq))
-    }
-
-    pub(super) fn offset(&mut self) -> Result<Offset> {
-        self.number().map(Offset)
-    }
-
-    pub(super) fn no(&mut self) -> Result<MessageNo> {
-        self.number().map(MessageNo)
-    }
-
-    pub(super) fn time(&mut self) -> Result<Timestamp> {
-        self.number().map(Timestamp)
-    }
-
-    fn opt_time(&mut self) -> Result<Option<Timestamp>> {
-        Ok(self.opt_number()?.map(Timestamp))
-    }
-}
-
-/// Runs a statement with the bound values and reads each row with `read`.
-pub(super) async fn list<T>(
-    conn: &mut SqliteConnection,
-    text: &'static str,
-    bind: impl FnOnce(&mut Binder),
-    read: impl Fn(&mut Columns<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
-    let mut binder = Binder::new();
-    bind(&mut binder);
-    let rows = binder.rows(conn, text).await?;
-    rows.iter().map(|row| read(&mut Columns::of(row))).collect()
-}
-
-/// The same up to the row with which the range's bytes are reached.
+/// The rows of a range up to the one with which its bytes are reached.
 async fn list_within<T>(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     text: &'static str,
     range: SeqRange,
     bind: impl FnOnce(&mut Binder),
     read: impl Fn(&mut Columns<'_>) -> Result<T>,
     bytes: impl Fn(&T) -> usize,
 ) -> Result<Vec<T>> {
-    let mut binder = Binder::new();
-    bind(&mut binder);
     let mut left = range.bytes;
     let wanted = |row: &T| {
         left = left.saturating_sub(bytes(row));
         left > 0
     };
-    binder.rows_while(conn, text, |row| read(&mut Columns::of(row)), wanted).await
-}
-
-/// The same for at most one row.
-pub(super) async fn one<T>(
-    conn: &mut SqliteConnection,
-    text: &'static str,
-    bind: impl FnOnce(&mut Binder),
-    read: impl Fn(&mut Columns<'_>) -> Result<T>,
-) -> Result<Option<T>> {
-    Ok(list(conn, text, bind, read).await?.into_iter().next())
+    session.list_while(text, bind, read, wanted).await
 }
 
 pub(super) fn watermark(c: &mut Columns<'_>) -> Result<WatermarkRow> {
@@ -274,24 +137,24 @@ pub(super) fn dead_letter(c: &mut Columns<'_>) -> Result<DeadLetterRow> {
     })
 }
 
-async fn partition_watermark(conn: &mut SqliteConnection, partition: Partition) -> Result<WatermarkRow> {
-    let found = one(conn, statements::WATERMARK, |b| _ = b.int(partition.get()), watermark).await?;
+async fn partition_watermark(session: &mut Session<'_>, partition: Partition) -> Result<WatermarkRow> {
+    let found = session.one(statements::WATERMARK, |b| _ = b.int(partition.get()), watermark).await?;
     found.ok_or_else(|| damaged("watermarks", format!("no row of partition {partition}")))
 }
 
-/// See [`crate::storage::store::Store::room`]. In a read transaction.
-pub(super) async fn room(conn: &mut SqliteConnection, id: RoomId) -> Result<RoomSnapshot> {
-    let watermark = partition_watermark(conn, id.partition()).await?;
-    let chat = one(conn, statements::CHAT, |b| _ = b.room(id), chat).await?;
+/// See [`crate::storage::store::Store::room`]. In a snapshot.
+pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomSnapshot> {
+    let watermark = partition_watermark(session, id.partition()).await?;
+    let chat = session.one(statements::CHAT, |b| _ = b.room(id), chat).await?;
     let all = |b: &mut Binder| _ = b.room(id).text("").int(i64::MAX);
-    let members = list(conn, statements::MEMBERS, all, member).await?;
-    let blocks = list(conn, statements::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
-    let sources = list(conn, statements::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
+    let members = session.list(statements::MEMBERS, all, member).await?;
+    let blocks = session.list(statements::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
+    let sources = session.list(statements::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
     let mut window = Vec::new();
     if let Some(chat) = &chat {
         let from = |b: &mut Binder| _ = b.room(id).int(chat.window.as_i64());
-        window = list(conn, statements::WINDOW_MESSAGES, from, window_message).await?;
-        window.append(&mut list(conn, statements::WINDOW_EVENTS, from, window_event).await?);
+        window = session.list(statements::WINDOW_MESSAGES, from, window_message).await?;
+        window.append(&mut session.list(statements::WINDOW_EVENTS, from, window_event).await?);
         window.sort_unstable_by_key(|row| row.seq);
     }
     Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources })
@@ -321,17 +184,17 @@ fn window_event(c: &mut Columns<'_>) -> Result<WindowRow> {
     })
 }
 
-/// See [`crate::storage::store::Store::user`]. In a read transaction.
-pub(super) async fn user(conn: &mut SqliteConnection, id: &UserId) -> Result<UserSnapshot> {
+/// See [`crate::storage::store::Store::user`]. In a snapshot.
+pub(super) async fn user(session: &mut Session<'_>, id: &UserId) -> Result<UserSnapshot> {
     let named = |b: &mut Binder| _ = b.text(id.as_str());
     Ok(UserSnapshot {
-        watermark: partition_watermark(conn, id.partition()).await?,
-        user: one(conn, statements::USER, named, user_row).await?,
-        devices: list(conn, statements::DEVICES, named, device).await?,
-        blocks: list(conn, statements::BLOCKS, named, block).await?,
-        rooms: list(conn, statements::USER_ROOMS, named, user_room).await?,
-        read_marks: list(conn, statements::USER_READ_MARKS, named, read_mark).await?,
-        sources: list(conn, statements::USER_SOURCES, named, source).await?,
+        watermark: partition_watermark(session, id.partition()).await?,
+        user: session.one(statements::USER, named, user_row).await?,
+        devices: session.list(statements::DEVICES, named, device).await?,
+        blocks: session.list(statements::BLOCKS, named, block).await?,
+        rooms: session.list(statements::USER_ROOMS, named, user_room).await?,
+        read_marks: session.list(statements::USER_READ_MARKS, named, read_mark).await?,
+        sources: session.list(statements::USER_SOURCES, named, source).await?,
     })
 }
 
@@ -361,23 +224,23 @@ fn user_room(c: &mut Columns<'_>) -> Result<UserRoomRow> {
     Ok(UserRoomRow { user: c.user()?, room: c.room()?, kind: c.number()?, state: c.number()?, seq: c.seq()? })
 }
 
-/// See [`crate::storage::store::Store::events`]. In a read transaction.
+/// See [`crate::storage::store::Store::events`]. In a snapshot.
 pub(super) async fn events(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     room: RoomId,
     range: SeqRange,
     limit: usize,
 ) -> Result<Vec<RoomEventRow>> {
     let text = if range.reverse { statements::EVENTS_BACK } else { statements::EVENTS };
     let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
-    let mut events = list_within(conn, text, range, bind, |c| event(room, c), RoomEventRow::bytes).await?;
+    let mut events = list_within(session, text, range, bind, |c| event(room, c), RoomEventRow::bytes).await?;
     let (Some(first), Some(last)) = (events.first().map(|e| e.seq), events.last().map(|e| e.seq)) else {
         return Ok(events);
     };
     let narrowed = SeqRange { from: first.min(last), to: first.max(last), ..range };
     let text = if range.reverse { statements::ORIGINALS_BACK } else { statements::ORIGINALS };
     let bind = |b: &mut Binder| bind_range(b, room, narrowed, None);
-    let originals = list_within(conn, text, narrowed, bind, original, RoomEventRow::bytes).await?;
+    let originals = list_within(session, text, narrowed, bind, original, RoomEventRow::bytes).await?;
     if originals.iter().map(RoomEventRow::bytes).sum::<usize>() >= range.bytes
         && let Some(last) = originals.last()
     {
@@ -398,7 +261,7 @@ pub(super) async fn events(
 fn bind_range(b: &mut Binder, room: RoomId, range: SeqRange, limit: Option<usize>) {
     b.room(room).int(range.from.as_i64()).int(range.to.as_i64());
     if let Some(limit) = limit {
-        b.int(i64::try_from(limit).unwrap_or(i64::MAX));
+        b.count(limit);
     }
 }
 
@@ -440,12 +303,12 @@ fn original(c: &mut Columns<'_>) -> Result<RoomEventRow> {
 
 /// See [`crate::storage::store::Store::messages`].
 pub(super) async fn messages(
-    conn: &mut SqliteConnection,
+    session: &mut Session<'_>,
     room: RoomId,
     range: SeqRange,
     limit: usize,
 ) -> Result<Vec<MessageRow>> {
     let text = if range.reverse { statements::MESSAGES_BACK } else { statements::MESSAGES };
     let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
-    list_within(conn, text, range, bind, message, MessageRow::bytes).await
+    list_within(session, text, range, bind, message, MessageRow::bytes).await
 }

@@ -1,65 +1,6 @@
-//! Every SQL text of the SQLite store, in one place, so that one test can look at the plan of each.
-//!
-//! Parameters are plain `?`: sqlx looks up the name of each one when it binds.
+//! Every SQL text of the store, in one place, so that one test can look at the plan of each.
 
-use std::sync::Arc;
-
-/// Rows that one bulk statement takes: a batch is cut into pieces of these sizes, so that a handful of prepared
-/// statements serves every batch.
-pub(super) const PIECES: [usize; 4] = [64, 16, 4, 1];
-
-/// A statement over a list of rows, in one text for each size of [`PIECES`].
-#[derive(Clone)]
-pub(super) struct Bulk {
-    texts: [Arc<str>; PIECES.len()],
-}
-
-impl Bulk {
-    fn new(head: &str, columns: usize, tail: &str) -> Self {
-        let tuple = format!("({})", vec!["?"; columns].join(","));
-        let text = |rows: usize| Arc::from(format!("{head} VALUES {}{tail}", vec![tuple.as_str(); rows].join(",")));
-        Self { texts: PIECES.map(text) }
-    }
-
-    /// An insert that expects new rows.
-    fn insert(table: &str, columns: &str) -> Self {
-        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), "")
-    }
-
-    /// An insert that leaves what is there.
-    fn once(table: &str, columns: &str, key: &str) -> Self {
-        let tail = format!(" ON CONFLICT ({key}) DO NOTHING");
-        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), &tail)
-    }
-
-    /// An insert that replaces what is there, except for the key and what `keep` names.
-    fn upsert(table: &str, columns: &str, key: &str, keep: &[&str]) -> Self {
-        let names = |list: &str| list.split(',').map(|c| c.trim().to_owned()).collect::<Vec<_>>();
-        let keys = names(key);
-        let set: Vec<String> = names(columns)
-            .into_iter()
-            .filter(|c| !keys.contains(c) && !keep.contains(&c.as_str()))
-            .map(|c| format!("{c}=excluded.{c}"))
-            .collect();
-        let tail = format!(" ON CONFLICT ({key}) DO UPDATE SET {}", set.join(","));
-        Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), &tail)
-    }
-
-    /// An update of the rows that a list names.
-    fn update(columns: &str, update: &str) -> Self {
-        Self::new(&format!("WITH v({columns}) AS ("), columns.split(',').count(), &format!(") {update}"))
-    }
-
-    /// Cuts `len` rows into pieces: (text, rows).
-    pub(super) fn pieces(&self, len: usize) -> impl Iterator<Item = (Arc<str>, usize)> + '_ {
-        let mut left = len;
-        std::iter::from_fn(move || {
-            let at = PIECES.iter().position(|size| *size <= left)?;
-            left -= PIECES[at];
-            Some((self.texts[at].clone(), PIECES[at]))
-        })
-    }
-}
+use crate::storage::sql::Bulk;
 
 /// The bulk statements of a commit.
 #[derive(Clone)]
@@ -154,8 +95,10 @@ macro_rules! original_columns {
 }
 
 /// What is shown of a mark never falls; what the fold knows is what it says.
-const MARK_RISES: &str = " ON CONFLICT (user_id, chat) DO UPDATE SET seq = MAX(seq, excluded.seq), \
-     message_no = MAX(message_no, excluded.message_no), folded_seq = excluded.folded_seq, folded_no = excluded.folded_no";
+const MARK_RISES: &str = " ON CONFLICT (user_id, chat) DO UPDATE SET \
+     seq = CASE WHEN excluded.seq > read_marks.seq THEN excluded.seq ELSE read_marks.seq END, \
+     message_no = CASE WHEN excluded.message_no > read_marks.message_no THEN excluded.message_no \
+     ELSE read_marks.message_no END, folded_seq = excluded.folded_seq, folded_no = excluded.folded_no";
 
 impl Bulks {
     pub(super) fn new() -> Self {
@@ -225,7 +168,7 @@ impl Bulks {
 
     /// Every text, for the test of plans.
     #[cfg(test)]
-    pub(super) fn texts(&self) -> Vec<Arc<str>> {
+    pub(super) fn texts(&self) -> Vec<std::sync::Arc<str>> {
         let all = [
             &self.watermarks,
             &self.chats,
@@ -248,7 +191,7 @@ impl Bulks {
             &self.outbox,
             &self.dead_letters,
         ];
-        all.iter().flat_map(|bulk| bulk.texts.iter().cloned()).collect()
+        all.iter().flat_map(|bulk| bulk.texts().cloned()).collect()
     }
 }
 
@@ -273,9 +216,9 @@ statements! {
     // The first edit keeps what the event said. A deleted message stays empty.
     MESSAGE_EDIT = "UPDATE messages SET original_body = COALESCE(original_body, body), \
          original_metadata = COALESCE(original_metadata, metadata), body = ?, metadata = COALESCE(?, metadata), \
-         edited = 1, edited_at = ? WHERE chat = ? AND seq = ? AND deleted = 0";
+         edited = TRUE, edited_at = ? WHERE chat = ? AND seq = ? AND NOT deleted";
     MESSAGE_REDACT = "UPDATE messages SET body = '', metadata = '', reply_to = NULL, data = NULL, original_body = NULL, \
-         original_metadata = NULL, deleted = 1 WHERE chat = ? AND seq = ?";
+         original_metadata = NULL, deleted = TRUE WHERE chat = ? AND seq = ?";
     // Without statistics the planner would read all events of the room.
     EDITS_REDACT = "UPDATE room_events INDEXED BY room_events_target SET data = NULL WHERE chat = ? AND target = ?";
     EVENTS_TRIM = "DELETE FROM room_events WHERE chat = ? AND seq < ?";
@@ -301,7 +244,7 @@ statements! {
          AND (? IS NULL OR user_id = ?) ORDER BY chat, user_id LIMIT ?"
     );
     // Bounded in what it reads: those into rooms that are over stay, and are not counted.
-    PENDING = "SELECT COUNT(*), COALESCE(SUM(v.lives), 0) FROM (SELECT c.status = 0 AS lives FROM members AS m \
+    PENDING = "SELECT COUNT(*), COALESCE(SUM(v.lives), 0) FROM (SELECT CASE c.status WHEN 0 THEN 1 ELSE 0 END AS lives FROM members AS m \
          JOIN chats AS c ON c.uuid = m.chat WHERE m.invited_by = ? AND m.state = 1 LIMIT ?) AS v";
     ROOM_SOURCES = "SELECT source_partition, source_offset FROM room_sources WHERE chat = ? ORDER BY source_partition";
     ROOM_BLOCKS = "SELECT user_id FROM room_blocks WHERE chat = ? ORDER BY user_id";

@@ -1,14 +1,17 @@
-//! What is special about the store in a file.
+//! The contract on a SQLite file, and what is special about one.
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::*;
+use crate::limits;
+use crate::storage::sql::support;
 use crate::storage::store::contract::{self, Fixture, chat_row, message_row, moved, room_id};
 
 async fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqlStore::open_file(&folder.path().join("store ?#%.db")).await.unwrap();
-    Fixture { store: Arc::new(store), keep: Box::new(folder) }
+    let fresh = support::sqlite().await;
+    Fixture { store: Arc::new(SqlStore::new(fresh.connections)), keep: fresh.keep }
 }
 
 crate::store_contract!(fixture);
@@ -70,22 +73,23 @@ async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     store.commit(messages(0, 10, "x")).await.unwrap();
-    limit_pages(&store, 80).await;
+    bound_pages(&store, "PRAGMA max_page_count = 80").await;
     let large = messages(10, 200, &"z".repeat(10_000));
     let error = store.commit(large.clone()).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     let snapshot = store.room(room_id(1)).await.unwrap();
     assert_eq!((snapshot.watermark.next_offset, snapshot.window.len()), (Offset(10), 10));
-    limit_pages(&store, 1_000_000).await;
+    bound_pages(&store, "PRAGMA max_page_count = 1000000").await;
     store.commit(large).await.unwrap();
     assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 210);
 }
 
 /// SQLite answers with the same code (13, FULL) when a file reaches this bound as when the disk is full.
-async fn limit_pages(store: &SqlStore, pages: u32) {
-    let mut writer = store.writer.lock().await;
-    let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    sqlx::query(text).execute(writer.open(&store.options).await.unwrap()).await.unwrap();
+async fn bound_pages(store: &SqlStore, text: &'static str) {
+    let mut writer = store.connections.writer().await.unwrap();
+    let mut transaction = writer.begin().await.unwrap();
+    transaction.session().execute(text, |_| ()).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,10 +131,11 @@ async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
     let mut held = Vec::new();
-    for _ in 0..READERS {
-        held.push(store.snapshot().await.unwrap());
+    for _ in 0..limits::SQL_CLIENT_READERS {
+        held.push(store.connections.clients().snapshot().await.unwrap());
     }
-    assert!(store.readers.try_acquire().is_none(), "another client waits");
+    let mut another = Box::pin(store.connections.clients().snapshot());
+    assert!(another.as_mut().now_or_never().is_none(), "another client waits");
     store.commit(messages(0, 5, "x")).await.unwrap();
     assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 5);
     assert_eq!(store.watermarks().await.unwrap().len(), 256);
@@ -138,31 +143,14 @@ async fn clients_that_hold_every_reader_keep_no_room_from_being_made() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_is_opened_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
-    store.commit(messages(0, 5, "x")).await.unwrap();
-    let refused: Result<(), _> = store.writer.lock().await.check(Err(StoreError::Unavailable("busy".into()))).await;
-    assert!(refused.is_err());
-    assert!(matches!(*store.writer.lock().await, Writer::Open(_)), "a good one is kept");
-    *store.writer.lock().await = Writer::Lost;
-    store.commit(messages(5, 5, "y")).await.unwrap();
-    store.health().await.unwrap();
-    assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 10);
-    store.close().await;
-    assert!(store.health().await.unwrap_err().is_retryable(), "a closed store stays closed");
-}
-
-#[tokio::test]
 async fn a_newer_schema_is_refused_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    SqlStore::open_file(&path).await.unwrap().close().await;
-    let mut conn = connect_writer(&url_of(&path).unwrap()).await.unwrap();
+    let store = SqlStore::open_file(&path).await.unwrap();
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (999, 'from the future', 1, x'00', 0)";
-    sqlx::query(newer).execute(&mut conn).await.unwrap();
-    conn.close().await.unwrap();
+    store.connections.direct().execute(newer, |_| ()).await.unwrap();
+    store.close().await;
     let error = SqlStore::open_file(&path).await.err().unwrap();
     assert!(matches!(&error, StoreError::Incompatible(why) if why.contains("999")), "{error}");
 }
@@ -181,10 +169,10 @@ async fn the_contract_catches_a_reader_that_mixes_two_moments() {
     // Two reads without a transaction around them may belong to two moments: that is what the snapshot is for.
     let folder = tempfile::tempdir().unwrap();
     let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
-    let mut snapshot = store.snapshot().await.unwrap();
-    assert_eq!(read::room(&mut snapshot, room_id(1)).await.unwrap().window.len(), 0);
+    let mut snapshot = store.connections.engine().snapshot().await.unwrap();
+    assert_eq!(read::room(&mut snapshot.session(), room_id(1)).await.unwrap().window.len(), 0);
     store.commit(messages(0, 5, "x")).await.unwrap();
-    assert_eq!(read::room(&mut snapshot, room_id(1)).await.unwrap().window.len(), 0);
+    assert_eq!(read::room(&mut snapshot.session(), room_id(1)).await.unwrap().window.len(), 0);
     drop(snapshot);
     contract::a_note_is_kept(&store).await;
     assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 5);

@@ -60,7 +60,9 @@ impl Server {
         }
         let data = folder.path().join("data");
         let made = command(&programs.join("initdb"), folder.path(), user)
-            .args(["--auth=trust", "--username=kervan", "--encoding=UTF8", "--no-sync", "--pgdata"])
+            .args(["--auth=trust", "--username=kervan", "--encoding=UTF8", "--no-sync"])
+            // As most servers have it: an order of texts that is not that of their bytes.
+            .args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"])
             .arg(&data)
             .output()
             .unwrap();

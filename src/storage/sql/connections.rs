@@ -1,0 +1,286 @@
+//! The connections to one database, by what they are for.
+//!
+//! What the engine itself reads (cold rooms, the workers) has connections of its own: no number of lists and pages that
+//! clients ask for makes it wait. So has what is written directly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+use sqlx::{Connection as _, Postgres, Sqlite};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{Binder, Columns, Session, Transaction, classify, migrate, postgres, sqlite};
+use crate::config::Database;
+use crate::limits;
+use crate::storage::store::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The connections to a database whose schema is this program's. Clones share them.
+#[derive(Clone)]
+pub struct Connections(Arc<Inner>);
+
+struct Inner {
+    clients: Pool,
+    engine: Pool,
+    direct: Pool,
+    writer: Writer,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one for each open database")]
+enum Writer {
+    Sqlite { options: SqliteConnectOptions, connection: Mutex<sqlite::Writer> },
+    Postgres(PgPool),
+}
+
+impl Connections {
+    /// Opens the database and brings its schema up to date. A SQLite file is made if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Incompatible`] if a newer program made it, or the address is none; [`StoreError::Unavailable`] if it
+    /// does not answer within [`limits::SQL_WAIT`]: the text then names the setting.
+    pub async fn open(database: &Database) -> Result<Self> {
+        let inner = match database {
+            Database::Sqlite(path) => {
+                let options = sqlite::options(path)?;
+                let mut connection = sqlite::writer(&options).await?;
+                migrate::sqlite(&mut connection).await?;
+                Inner {
+                    clients: Pool::Sqlite(sqlite::readers(&options, limits::SQL_CLIENT_READERS)),
+                    engine: Pool::Sqlite(sqlite::readers(&options, limits::SQL_ENGINE_READERS)),
+                    direct: Pool::Sqlite(sqlite::direct(&options)),
+                    writer: Writer::Sqlite { options, connection: Mutex::new(sqlite::Writer::Open(connection)) },
+                }
+            }
+            Database::Postgres(url) => {
+                let mut connection = postgres::connect(url).await?;
+                migrate::postgres(&mut connection).await?;
+                connection.close().await.map_err(classify)?;
+                let options = postgres::options(url)?;
+                let pool = |most| postgres::pool(&options, most);
+                Inner {
+                    clients: Pool::Postgres(pool(limits::SQL_CLIENT_READERS)),
+                    engine: Pool::Postgres(pool(limits::SQL_ENGINE_READERS)),
+                    direct: Pool::Postgres(pool(limits::SQL_DIRECT)),
+                    writer: Writer::Postgres(pool(limits::SQL_WRITERS)),
+                }
+            }
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Those that read for clients.
+    pub(in crate::storage) fn clients(&self) -> &Pool {
+        &self.0.clients
+    }
+
+    /// Those that read for the engine: rooms and users that are made from rows, and the workers.
+    pub(in crate::storage) fn engine(&self) -> &Pool {
+        &self.0.engine
+    }
+
+    /// Those that write rows which no journal could bring again: what they commit is on disk when it is answered.
+    pub(in crate::storage) fn direct(&self) -> &Pool {
+        &self.0.direct
+    }
+
+    /// The connection that writes for the projector and the relay. Of a SQLite file there is one; whoever comes waits.
+    pub(in crate::storage) async fn writer(&self) -> Result<WriterGuard<'_>> {
+        Ok(match &self.0.writer {
+            Writer::Sqlite { options, connection } => WriterGuard::Sqlite(options, connection.lock().await),
+            Writer::Postgres(pool) => WriterGuard::Postgres(pool.acquire().await.map_err(classify)?),
+        })
+    }
+
+    /// Makes what was committed durable, against a power cut, too.
+    pub(in crate::storage) async fn flush(&self) -> Result<()> {
+        match &self.0.writer {
+            Writer::Sqlite { options, .. } => sqlite::flush(options).await,
+            // Each commit is.
+            Writer::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Writes a consistent copy to the file `path`, which must not exist. Returns what `text` finds in it.
+    pub(in crate::storage) async fn copy<T>(
+        &self,
+        path: &Path,
+        text: &'static str,
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let Writer::Sqlite { options, .. } = &self.0.writer else {
+            return Err(StoreError::Incompatible("PostgreSQL has its own tools for backups: pg_basebackup".to_owned()));
+        };
+        let mut copy = sqlite::copy(options, path).await?;
+        let found = Session::Sqlite(&mut copy).list(text, |_| (), read).await;
+        copy.close().await.map_err(classify)?;
+        found
+    }
+
+    /// As if the writer's thread had died.
+    #[cfg(test)]
+    pub(super) async fn lose_writer(&self) {
+        if let Writer::Sqlite { connection, .. } = &self.0.writer {
+            *connection.lock().await = sqlite::Writer::Lost;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) async fn has_writer(&self) -> bool {
+        match &self.0.writer {
+            Writer::Sqlite { connection, .. } => matches!(*connection.lock().await, sqlite::Writer::Open(_)),
+            Writer::Postgres(_) => true,
+        }
+    }
+
+    /// Closes all of them; what is under way ends first. Later calls are refused.
+    pub(in crate::storage) async fn close(&self) {
+        for pool in [&self.0.clients, &self.0.engine, &self.0.direct] {
+            match pool {
+                Pool::Sqlite(pool) => pool.close().await,
+                Pool::Postgres(pool) => pool.close().await,
+            }
+        }
+        match &self.0.writer {
+            Writer::Sqlite { connection, .. } => connection.lock().await.close().await,
+            Writer::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The connection that writes, for as long as one needs it.
+pub(in crate::storage) enum WriterGuard<'a> {
+    Sqlite(&'a SqliteConnectOptions, MutexGuard<'a, sqlite::Writer>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl WriterGuard<'_> {
+    /// Begins a transaction.
+    pub(in crate::storage) async fn begin(&mut self) -> Result<Transaction<'_>> {
+        match self {
+            Self::Sqlite(options, writer) => {
+                let begun = writer.open(options).await?.begin_with(sqlite::BEGIN_WRITING).await;
+                begun.map(Transaction::Sqlite)
+            }
+            Self::Postgres(connection) => {
+                connection.begin_with(postgres::BEGIN_WRITING).await.map(Transaction::Postgres)
+            }
+        }
+        .map_err(classify)
+    }
+
+    /// Gives the connection back, with what came of its use: after a failure it is looked at.
+    pub(in crate::storage) async fn done<T>(mut self, done: Result<T>) -> Result<T> {
+        if let (Err(_), Self::Sqlite(_, writer)) = (&done, &mut self) {
+            writer.look_after_failure().await;
+        }
+        done
+    }
+
+    /// Whether rows would be taken: a full disk, a file that is gone or a standby show here. Writes nothing.
+    pub(in crate::storage) async fn takes_rows(&mut self) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        if let mut session @ Session::Postgres(_) = transaction.session()
+            && session.one(postgres::READ_ONLY, |_| (), |c| c.text()).await?.as_deref() != Some("off")
+        {
+            return Err(StoreError::Unavailable("the PostgreSQL server only reads".to_owned()));
+        }
+        transaction.rollback().await
+    }
+}
+
+/// Connections for one use.
+pub(in crate::storage) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// One of a pool's connections.
+pub(in crate::storage) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Connection {
+    pub(in crate::storage) fn session(&mut self) -> Session<'_> {
+        match self {
+            Self::Sqlite(connection) => Session::Sqlite(connection),
+            Self::Postgres(connection) => Session::Postgres(connection),
+        }
+    }
+}
+
+impl Pool {
+    /// One of them, for as long as the caller keeps it.
+    pub(in crate::storage) async fn connection(&self) -> Result<Connection> {
+        match self {
+            Self::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite),
+            Self::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
+        }
+        .map_err(classify)
+    }
+
+    /// A transaction that only reads: everything read in it is of one moment.
+    pub(in crate::storage) async fn snapshot(&self) -> Result<Transaction<'static>> {
+        match self {
+            Self::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_READING).await.map(Transaction::Sqlite),
+            Self::Postgres(pool) => pool.begin_with(postgres::BEGIN_READING).await.map(Transaction::Postgres),
+        }
+        .map_err(classify)
+    }
+
+    /// A transaction that writes.
+    pub(in crate::storage) async fn change(&self) -> Result<Transaction<'static>> {
+        match self {
+            Self::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_WRITING).await.map(Transaction::Sqlite),
+            Self::Postgres(pool) => pool.begin_with(postgres::BEGIN_WRITING).await.map(Transaction::Postgres),
+        }
+        .map_err(classify)
+    }
+
+    /// A transaction that writes; of those with the same `name` one after the other.
+    pub(in crate::storage) async fn change_in_line(&self, name: &str) -> Result<Transaction<'static>> {
+        let mut transaction = self.change().await?;
+        if let mut session @ Session::Postgres(_) = transaction.session() {
+            session.execute(postgres::STAND_IN_LINE, |b| _ = b.text(name)).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// See [`Session::execute`].
+    pub(in crate::storage) async fn execute(&self, text: &'static str, bind: impl FnOnce(&mut Binder)) -> Result<u64> {
+        self.connection().await?.session().execute(text, bind).await
+    }
+
+    /// See [`Session::execute_unique`].
+    pub(in crate::storage) async fn execute_unique(
+        &self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+    ) -> Result<std::result::Result<u64, super::Taken>> {
+        self.connection().await?.session().execute_unique(text, bind).await
+    }
+
+    /// See [`Session::list`].
+    pub(in crate::storage) async fn list<T>(
+        &self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.connection().await?.session().list(text, bind, read).await
+    }
+
+    /// See [`Session::one`].
+    pub(in crate::storage) async fn one<T>(
+        &self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.connection().await?.session().one(text, bind, read).await
+    }
+}

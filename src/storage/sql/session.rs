@@ -1,0 +1,192 @@
+//! Statements over one connection.
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnection};
+
+use super::columns::{Columns, Row};
+use super::{Binder, Bulk, classify, postgres, sqlite};
+use crate::storage::store::StoreError;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A connection in use.
+pub(in crate::storage) enum Session<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+/// A row that must be unique stands there already: what the database says of it, which names the index or its columns.
+pub(in crate::storage) struct Taken(String);
+
+impl Taken {
+    /// Whether it is this column of this table whose value is taken. Its index is called `table_column`.
+    pub(in crate::storage) fn is(&self, table: &str, column: &str) -> bool {
+        self.0.contains(&format!("{table}.{column}")) || self.0.contains(&format!("{table}_{column}"))
+    }
+}
+
+fn bound(bind: impl FnOnce(&mut Binder)) -> Binder {
+    let mut binder = Binder::default();
+    bind(&mut binder);
+    binder
+}
+
+impl Session<'_> {
+    async fn run(&mut self, text: impl SqlSafeStr, binder: Binder) -> std::result::Result<u64, sqlx::Error> {
+        match self {
+            Self::Sqlite(conn) => {
+                let done = sqlx::query_with(text, sqlite::arguments(binder)?).execute(&mut **conn).await?;
+                Ok(done.rows_affected())
+            }
+            Self::Postgres(conn) => {
+                let text = postgres::text(text);
+                let done = sqlx::query_with(text, postgres::arguments(binder)?).execute(&mut **conn).await?;
+                Ok(done.rows_affected())
+            }
+        }
+    }
+
+    /// Runs a statement. Returns the number of rows that it changed.
+    pub(in crate::storage) async fn execute(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+    ) -> Result<u64> {
+        self.run(text, bound(bind)).await.map_err(classify)
+    }
+
+    /// The same for a statement that a uniqueness may refuse.
+    pub(in crate::storage) async fn execute_unique(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+    ) -> Result<std::result::Result<u64, Taken>> {
+        match self.run(text, bound(bind)).await {
+            Ok(changed) => Ok(Ok(changed)),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Ok(Err(Taken(error.constraint().map_or_else(|| error.message().to_owned(), str::to_owned))))
+            }
+            Err(error) => Err(classify(error)),
+        }
+    }
+
+    /// Runs a bulk statement over `rows`. Returns the number of rows that it changed.
+    pub(in crate::storage) async fn bulk<T>(
+        &mut self,
+        bulk: &Bulk,
+        rows: Vec<T>,
+        mut bind: impl FnMut(&mut Binder, T),
+    ) -> Result<u64> {
+        let mut changed = 0;
+        let pieces = bulk.pieces(rows.len());
+        let mut rows = rows.into_iter();
+        for (text, size) in pieces {
+            let binder = bound(|binder| rows.by_ref().take(size).for_each(|row| bind(binder, row)));
+            changed += self.run(AssertSqlSafe(text), binder).await.map_err(classify)?;
+        }
+        Ok(changed)
+    }
+
+    /// Runs a statement and reads each row with `read`.
+    pub(in crate::storage) async fn list<T>(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let binder = bound(bind);
+        match self {
+            Self::Sqlite(conn) => {
+                let query = sqlx::query_with(text, sqlite::arguments(binder).map_err(classify)?);
+                let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
+                rows.iter().map(|row| read(&mut Columns::of(Row::Sqlite(row)))).collect()
+            }
+            Self::Postgres(conn) => {
+                let query = sqlx::query_with(postgres::text(text), postgres::arguments(binder).map_err(classify)?);
+                let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
+                rows.iter().map(|row| read(&mut Columns::of(Row::Postgres(row)))).collect()
+            }
+        }
+    }
+
+    /// The same up to the first row that `wanted` takes for the last one.
+    pub(in crate::storage) async fn list_while<T>(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+        mut wanted: impl FnMut(&T) -> bool,
+    ) -> Result<Vec<T>> {
+        let binder = bound(bind);
+        let mut found = Vec::new();
+        let mut take = |row: Row<'_>| {
+            let row = read(&mut Columns::of(row))?;
+            let more = wanted(&row);
+            found.push(row);
+            Ok(more)
+        };
+        match self {
+            Self::Sqlite(conn) => {
+                let query = sqlx::query_with::<Sqlite, _>(text, sqlite::arguments(binder).map_err(classify)?);
+                let mut rows = query.fetch(&mut **conn);
+                while let Some(row) = rows.try_next().await.map_err(classify)? {
+                    if !take(Row::Sqlite(&row))? {
+                        break;
+                    }
+                }
+            }
+            Self::Postgres(conn) => {
+                let arguments = postgres::arguments(binder).map_err(classify)?;
+                let query = sqlx::query_with::<Postgres, _>(postgres::text(text), arguments);
+                let mut rows = query.fetch(&mut **conn);
+                while let Some(row) = rows.try_next().await.map_err(classify)? {
+                    if !take(Row::Postgres(&row))? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same for at most one row.
+    pub(in crate::storage) async fn one<T>(
+        &mut self,
+        text: &'static str,
+        bind: impl FnOnce(&mut Binder),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        Ok(self.list(text, bind, read).await?.into_iter().next())
+    }
+}
+
+/// Statements that are seen together or not at all. Rolled back when dropped.
+pub(in crate::storage) enum Transaction<'c> {
+    Sqlite(sqlx::Transaction<'c, Sqlite>),
+    Postgres(sqlx::Transaction<'c, Postgres>),
+}
+
+impl Transaction<'_> {
+    pub(in crate::storage) fn session(&mut self) -> Session<'_> {
+        match self {
+            Self::Sqlite(transaction) => Session::Sqlite(transaction),
+            Self::Postgres(transaction) => Session::Postgres(transaction),
+        }
+    }
+
+    pub(in crate::storage) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+        .map_err(classify)
+    }
+
+    pub(in crate::storage) async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await,
+            Self::Postgres(transaction) => transaction.rollback().await,
+        }
+        .map_err(classify)
+    }
+}
