@@ -49,6 +49,9 @@ pub const KICKED: usize = 10_000;
 pub const DEDUPE_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
 /// The dedupe window in events of a room: about 3 MB in the busiest room.
 pub const DEDUPE_WINDOW_EVENTS: usize = 16_384;
+/// Events of the dedupe window that are packed into one row, once a room has had so many in the time of the window: with a
+/// full window there are 32 such rows, and on average half as many events as here are read one by one at each end.
+pub const WINDOW_PIECE_EVENTS: u64 = 512;
 /// How far a client's clock may be ahead, in milliseconds, so that the time in its UUIDv7 still counts. An id from further
 /// ahead is taken like one without a time: deduplicated within the window only.
 pub const CLOCK_SKEW_MS: u64 = 60_000;

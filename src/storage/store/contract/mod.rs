@@ -43,6 +43,7 @@ macro_rules! store_checks {
             pages_of_events_go_both_ways
             a_trim_removes_what_lies_below_and_nothing_else
             the_window_begins_where_the_room_says
+            the_window_of_a_busy_room_is_whole_wherever_it_begins
             the_room_list_is_sorted_and_counts_what_is_unread
             invitations_are_found_by_who_made_them
             pages_of_a_room_end_with_the_row_that_fills_them

@@ -322,6 +322,40 @@ pub(crate) async fn the_window_begins_where_the_room_says(store: &dyn Store) {
     assert_eq!(window, expected.collect::<Vec<_>>());
 }
 
+/// Long enough for a store that packs old events to have packed some; wherever the window begins, all of it is there.
+pub(crate) async fn the_window_of_a_busy_room_is_whole_wherever_it_begins(store: &dyn Store) {
+    let room = room_id(4);
+    let event = |seq: u64| match seq % 7 {
+        0 => RoomEventRow { client_id: None, ..edit_row(room, seq, seq - 3, "e") },
+        3 => RoomEventRow { actor: None, client_id: None, ..event_row(room, seq, 5) },
+        _ => message_row(room, seq, seq, ["alice", "bob", "carol"][seq as usize % 3], "m"),
+    };
+    let events: Vec<_> = (1..=1_800).map(event).collect();
+    let (mut at, mut done) = (0, 0);
+    for (size, windows) in [
+        (500, vec![1]),
+        (11, vec![1, 300]),
+        (1, vec![1]),
+        (513, vec![1, 2, 512, 513, 514]),
+        (600, vec![514, 1_000, 1_024, 1_025, 1_624]),
+        (175, vec![1_100, 1_700]),
+    ] {
+        let new = &events[done..done + size];
+        done += size;
+        let mut new = new.to_vec();
+        for window in windows {
+            write(store, room, at, |commit| {
+                commit.chats.push(ChatRow { window: Seq(window), head: Seq(done as u64), ..chat_row(room) });
+                commit.room_events = std::mem::take(&mut new);
+            })
+            .await;
+            at += 1;
+            let expected: Vec<_> = events[window as usize - 1..done].iter().map(WindowRow::of).collect();
+            assert_eq!(store.room(room).await.unwrap().window, expected, "{done} events, from {window} on");
+        }
+    }
+}
+
 pub(crate) async fn bulk_commits_of_every_size_are_written(store: &dyn Store) {
     let room = room_id(6);
     let (mut next, mut from) = (1, 0);

@@ -25,6 +25,7 @@ mod read;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod window;
 mod write;
 
 /// The store in a database. [`Store::close`] closes the connections, also for whatever else uses them.

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::statements;
-use crate::ids::{DeviceId, Generation, Partition, RoomId, UserId};
+use super::{statements, window};
+use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
@@ -150,14 +150,20 @@ pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomSn
     let members = session.list(statements::MEMBERS, all, member).await?;
     let blocks = session.list(statements::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
     let sources = session.list(statements::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
-    let mut window = Vec::new();
-    if let Some(chat) = &chat {
-        let from = |b: &mut Binder| _ = b.room(id).int(chat.window.as_i64());
-        window = session.list(statements::WINDOW_MESSAGES, from, window_message).await?;
-        window.append(&mut session.list(statements::WINDOW_EVENTS, from, window_event).await?);
-        window.sort_unstable_by_key(|row| row.seq);
-    }
+    let window = match &chat {
+        Some(chat) => window::read(session, id, chat.window, chat.head).await?,
+        None => Vec::new(),
+    };
     Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources })
+}
+
+/// What is kept of the events `from..=to`, by seq.
+pub(super) async fn window_rows(session: &mut Session<'_>, room: RoomId, from: Seq, to: Seq) -> Result<Vec<WindowRow>> {
+    let bind = |b: &mut Binder| _ = b.room(room).int(from.as_i64()).int(to.as_i64());
+    let mut rows = session.list(statements::WINDOW_MESSAGES, bind, window_message).await?;
+    rows.append(&mut session.list(statements::WINDOW_EVENTS, bind, window_event).await?);
+    rows.sort_unstable_by_key(|row| row.seq);
+    Ok(rows)
 }
 
 fn window_message(c: &mut Columns<'_>) -> Result<WindowRow> {

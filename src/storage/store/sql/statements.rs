@@ -223,6 +223,8 @@ statements! {
     EDITS_REDACT = "UPDATE room_events INDEXED BY room_events_target SET data = NULL WHERE chat = ? AND target = ?";
     EVENTS_TRIM = "DELETE FROM room_events WHERE chat = ? AND seq < ?";
     MESSAGES_TRIM = "DELETE FROM messages WHERE chat = ? AND seq < ?";
+    WINDOW_PIECE = "INSERT INTO room_windows (chat, first_seq, piece) VALUES (?, ?, ?)";
+    WINDOW_FORGET = "DELETE FROM room_windows WHERE chat = ? AND first_seq <= ?";
     DEAD_LETTERS_TRIM = "DELETE FROM dead_letters WHERE source_partition = ? AND source_offset <= \
          (SELECT source_offset FROM dead_letters WHERE source_partition = ? ORDER BY source_offset DESC LIMIT 1 OFFSET ?)";
     RELAY_DONE = "DELETE FROM relay_outbox WHERE source_partition = ? AND source_offset = ? AND ord = ?";
@@ -248,9 +250,12 @@ statements! {
          JOIN chats AS c ON c.uuid = m.chat WHERE m.invited_by = ? AND m.state = 1 LIMIT ?) AS v";
     ROOM_SOURCES = "SELECT source_partition, source_offset FROM room_sources WHERE chat = ? ORDER BY source_partition";
     ROOM_BLOCKS = "SELECT user_id FROM room_blocks WHERE chat = ? ORDER BY user_id";
-    WINDOW_MESSAGES = "SELECT seq, uuid, sender, client_message_id, created_at FROM messages WHERE chat = ? AND seq >= ?";
+    WINDOW_MESSAGES = "SELECT seq, uuid, sender, client_message_id, created_at FROM messages \
+         WHERE chat = ? AND seq BETWEEN ? AND ?";
     WINDOW_EVENTS = "SELECT seq, command_id, actor, client_id, at, kind, target FROM room_events \
-         WHERE chat = ? AND seq >= ? AND kind <> 2";
+         WHERE chat = ? AND seq BETWEEN ? AND ? AND kind <> 2";
+    WINDOW_BEGINS = "SELECT window_seq FROM chats WHERE uuid = ?";
+    WINDOW_PIECES = "SELECT first_seq, piece FROM room_windows WHERE chat = ? AND first_seq > ? ORDER BY first_seq";
     EVENTS = concat!(
         "SELECT ", event_columns!(), " FROM room_events WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
     );

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::statements::{self, Bulks};
+use super::window;
 use crate::ids::{Partition, Seq, UserId};
 use crate::limits;
 use crate::storage::sql::{Binder, Session, damaged};
@@ -83,6 +84,7 @@ async fn content(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) 
         for text in [statements::EVENTS_TRIM, statements::MESSAGES_TRIM] {
             session.execute(text, |b| _ = b.room(room).int(floor.as_i64())).await?;
         }
+        window::forget(session, room, floor).await?;
     }
     Ok(())
 }
@@ -358,6 +360,8 @@ async fn user_parts(
 /// Events and messages. Sorted by room and seq: neighbours land on one page.
 async fn room_events(session: &mut Session<'_>, bulks: &Bulks, mut rows: Vec<RoomEventRow>) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| (row.room, row.seq));
+    let ends = rows.iter().filter(|row| window::ends_a_piece(row.seq));
+    let pieces: Vec<_> = ends.map(|row| (row.room, row.seq)).collect();
     let messages = rows.iter().filter(|row| row.message.is_some()).count();
     let mut with_content = Vec::with_capacity(messages);
     let mut events = Vec::with_capacity(rows.len());
@@ -407,5 +411,8 @@ async fn room_events(session: &mut Session<'_>, bulks: &Bulks, mut rows: Vec<Roo
                 .flag(message.deleted);
         })
         .await?;
+    for (room, last) in pieces {
+        window::write_piece(session, room, last).await?;
+    }
     Ok(())
 }
