@@ -351,6 +351,8 @@ impl<H> Core<H> {
     fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action<H>>) {
         let mut unreadable = None;
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
+        // Looked up, never iterated: entities are told in the order of their first records.
+        let mut places: HashMap<Entity, usize> = HashMap::new();
         while let Some((record, decoded)) = self.pending.pop_front() {
             let record = match self.verified.admit(record.offset, record) {
                 Ok(record) => record,
@@ -372,10 +374,11 @@ impl<H> Core<H> {
             match fold::entity_in(self.partition, &envelope) {
                 Some(entity) => {
                     let item = record.map(|_| Item { offset, now: fold_time, envelope, origin });
-                    match groups.iter_mut().find(|(other, _)| *other == entity) {
-                        Some((_, items)) => items.push(item),
-                        None => groups.push((entity, vec![item])),
-                    }
+                    let place = *places.entry(entity).or_insert_with_key(|entity| {
+                        groups.push((entity.clone(), Vec::new()));
+                        groups.len() - 1
+                    });
+                    groups[place].1.push(item);
                 }
                 None => out.push(Action::Decided { offset, digest: fold::control_digest(&envelope) }),
             }
