@@ -310,12 +310,13 @@ impl<H> Core<H> {
     /// The tail told that the journal lost records: forgets what it had told of them. If one of them had been confirmed,
     /// what was answered may be gone, and that is for an operator.
     pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action<H>>) {
-        if end < self.verified.end() {
-            let (partition, verified) = (self.partition, self.verified.end());
-            self.halt(format!("partition {partition} ends at {end}, and was confirmed up to {verified}"), out);
-        }
+        // A report may have told of this loss before, and of what has taken the place of the lost since.
         if self.halted || losses <= self.losses {
             return;
+        }
+        if end < self.verified.end() {
+            let (partition, verified) = (self.partition, self.verified.end());
+            return self.halt(format!("partition {partition} ends at {end}, and was confirmed up to {verified}"), out);
         }
         self.losses = losses;
         self.verified.truncated(end);
