@@ -1,8 +1,9 @@
 //! The record envelope: what every journal record looks like, whatever it means.
 //!
-//! `[magic 0x4B][version][crc32c of what follows, u32 little-endian][protobuf Envelope]`. The version stands outside the
-//! protobuf so that an unknown one is seen before anything is decoded: it halts the partition and is never skipped.
-//! Fields are only ever added. Golden files of each version are decoded by a test for ever.
+//! `[magic 0x4B][version][protobuf Envelope]`. The version stands outside the protobuf so that an unknown one is seen before
+//! anything is decoded: it halts the partition and is never skipped. Fields are only ever added. Golden files of each version
+//! are decoded by a test for ever. There is no checksum: the journal has one over each record
+//! (`docs/decisions/0014-one-checksum.md`).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -15,7 +16,7 @@ pub const MAGIC: u8 = 0x4B;
 /// The version that this program writes, and the highest that it reads.
 pub const VERSION: u8 = 1;
 
-const HEADER: usize = 6;
+const HEADER: usize = 2;
 
 /// A decoded envelope.
 #[derive(Clone, PartialEq, Message)]
@@ -60,10 +61,7 @@ impl Envelope {
         let mut out = BytesMut::with_capacity(HEADER + self.encoded_len());
         out.put_u8(MAGIC);
         out.put_u8(VERSION);
-        out.put_u32_le(0);
         self.encode_raw(&mut out);
-        let crc = crc32c::crc32c(&out[HEADER..]);
-        out[2..HEADER].copy_from_slice(&crc.to_le_bytes());
         out.freeze()
     }
 
@@ -77,10 +75,6 @@ impl Envelope {
         }
         if record[1] > VERSION {
             return Err(RecordError::NewerVersion(record[1]));
-        }
-        let stored = u32::from_le_bytes([record[2], record[3], record[4], record[5]]);
-        if crc32c::crc32c(&record[HEADER..]) != stored {
-            return Err(RecordError::Checksum);
         }
         Self::decode(record.slice(HEADER..)).map_err(|_| RecordError::NoRecord)
     }
@@ -116,9 +110,6 @@ pub enum RecordError {
     /// Written by a newer program.
     #[error("record of version {0}, this program knows up to {VERSION}")]
     NewerVersion(u8),
-    /// The bytes changed on the way.
-    #[error("record checksum does not match")]
-    Checksum,
 }
 
 /// An encoded record and the partition that it belongs to.
