@@ -69,6 +69,8 @@ pub const COMMAND_TTL_MS: u64 = 60_000;
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Bytes of commands that wait for one partition's append (permits are taken before the mailbox).
 pub const PARTITION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Milliseconds that a partition which goes to another node waits for what it has taken: longer than an append stays unknown.
+pub const RELEASE_MS: u64 = 10_000;
 /// Bytes of one append: a batch that is fsynced as one.
 pub const APPEND_BYTES: usize = 1024 * 1024;
 /// Bytes of recent events that a room keeps for recovery, beyond those the store does not have yet.

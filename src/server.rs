@@ -30,7 +30,7 @@ use crate::config::{self, Config, Database};
 use crate::env::{Clock, Env};
 use crate::epoch::History;
 use crate::health::{Check, Health};
-use crate::ids::{PARTITIONS, Timestamp, UserId};
+use crate::ids::{PARTITIONS, Partition, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, AccountRows};
@@ -167,6 +167,8 @@ impl Engine {
             health: health.clone(),
             options: options(&config),
             memory: config.limits.room_memory.0,
+            // One node has them all.
+            owned: node::Owned::new(Partition::all(), node::OwnerEpoch(1)),
             gateway: Arc::new(move |frame| {
                 if let Some(hub) = hub_of_node.get().and_then(Weak::upgrade) {
                     hub.receive(frame);

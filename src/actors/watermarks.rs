@@ -1,4 +1,5 @@
-//! An offset for each partition that only grows, and a way to wait for it: how far is folded here, how far is stored.
+//! An offset for each partition, and a way to wait for it: how far is folded here, how far is stored. It grows, except where
+//! a partition begins again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,6 +38,12 @@ impl Marks {
         if self.offsets[partition.index()].fetch_max(to.0, Ordering::AcqRel) < to.0 {
             self.changed.send_modify(|version| *version += 1);
         }
+    }
+
+    /// A partition begins again here: its offset falls, if it was beyond.
+    pub fn begin(&self, partition: Partition, at: Offset) {
+        self.offsets[partition.index()].store(at.0, Ordering::Release);
+        self.changed.send_modify(|version| *version += 1);
     }
 
     /// A counter that changes with every move.

@@ -33,6 +33,8 @@ use crate::storage::store::{Store, StoreError};
 
 mod clocks;
 mod commands;
+mod moving;
+mod owned;
 mod partitions;
 mod supervisor;
 #[cfg(test)]
@@ -41,6 +43,8 @@ mod workers;
 
 pub use commands::Commands;
 use commands::OWN_COMMANDS;
+pub use moving::MoveError;
+pub use owned::{Owned, OwnerEpoch, Standing};
 use partitions::Partitions;
 use supervisor::Tree;
 
@@ -65,6 +69,8 @@ pub struct Parts {
     pub options: Options,
     /// Bytes that rooms and users in memory may take.
     pub memory: usize,
+    /// The partitions that it owns from the start.
+    pub owned: Owned,
     /// Where frames for this node's gateway go.
     pub gateway: Arc<dyn Fn(ToGateway) + Send + Sync>,
 }
@@ -72,6 +78,7 @@ pub struct Parts {
 /// A running node.
 pub struct Node {
     env: Env,
+    owned: Arc<Owned>,
     partitions: Arc<Partitions>,
     context: Arc<Context>,
     commands: Arc<Commands>,
@@ -132,7 +139,9 @@ impl Node {
         let memory = Arc::new(Memory::new(parts.memory));
         let (bound, counted) = (Arc::clone(&memory), Arc::clone(&parts.metrics));
         let clock = Arc::clone(&parts.env.clock);
-        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), clock, bound, counted));
+        let owned = Arc::new(parts.owned);
+        let mine = Arc::clone(&owned);
+        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), clock, bound, counted, mine));
         let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
         let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
         let (answers, answered) = (Arc::clone(&commands), Arc::clone(&trails));
@@ -168,7 +177,13 @@ impl Node {
         health.up();
         let tree =
             Tree::start(Arc::clone(&context), Arc::clone(&partitions), Arc::clone(&commands), watermarks).await?;
-        Ok(Self { env: parts.env, partitions, context, commands, tree })
+        Ok(Self { env: parts.env, owned, partitions, context, commands, tree })
+    }
+
+    /// The partitions that it owns.
+    #[must_use]
+    pub fn owned(&self) -> &Owned {
+        &self.owned
     }
 
     /// Waits until everything that the journal held at the start is folded, but in partitions that are halted: the others
@@ -177,14 +192,10 @@ impl Node {
         self.reached(&self.context.applied).await;
     }
 
-    /// Waits until all partitions that are not halted have come to the journal's end.
+    /// Waits until all own partitions that are not halted have come to the journal's end.
     async fn reached(&self, marks: &Marks) {
-        for partition in Partition::all() {
-            let end = self.context.journal.bounds(partition).end;
-            tokio::select! {
-                () = marks.reach(partition, end) => {}
-                () = self.context.halted.until(partition) => {}
-            }
+        for partition in self.owned.iter() {
+            self.comes_to_the_end(partition, marks).await;
         }
     }
 
@@ -313,7 +324,7 @@ impl Node {
         self.context.look_at_clocks();
         let Context { journal, applied, stored, metrics, env, .. } = &*self.context;
         let (mut behind, mut oldest) = (0, None);
-        for partition in Partition::all() {
+        for partition in self.owned.iter() {
             let next = stored.get(partition);
             let lag = applied.get(partition).0.saturating_sub(next.0);
             behind += lag;
@@ -333,7 +344,7 @@ impl Node {
 
     /// Lets every idle entity go now that the store has.
     pub fn passivate_all(&self) {
-        for partition in Partition::all() {
+        for partition in self.owned.iter() {
             self.partitions.cast(partition, PartitionMessage::Passivate);
         }
     }

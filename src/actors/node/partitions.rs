@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ractor::ActorRef;
 
+use super::owned::Owned;
 use crate::actors::gateway::hub::Overload;
 use crate::actors::inspect::{Directory, Vitals};
 use crate::actors::partition::budget::Budget;
@@ -29,6 +30,7 @@ pub struct Partitions {
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
     metrics: Arc<Metrics>,
+    owned: Arc<Owned>,
 }
 
 struct Slot {
@@ -46,6 +48,7 @@ impl Partitions {
         clock: Arc<dyn Clock>,
         memory: Arc<Memory>,
         metrics: Arc<Metrics>,
+        owned: Arc<Owned>,
     ) -> Self {
         let slot = |partition| Slot {
             actor: RwLock::new(None),
@@ -60,6 +63,7 @@ impl Partitions {
             clock,
             memory,
             metrics,
+            owned,
         }
     }
 
@@ -78,6 +82,16 @@ impl Partitions {
         *self.slots[partition.index()].actor.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
     }
 
+    /// The partition has no actor any more. Gives the one that it had.
+    pub fn clear(&self, partition: Partition) -> Option<ActorRef<PartitionMessage>> {
+        self.slots[partition.index()].actor.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The partitions of this node.
+    pub fn owned(&self) -> &Owned {
+        &self.owned
+    }
+
     /// Tells a partition something. Says whether it has an actor that takes it.
     pub fn cast(&self, partition: Partition, message: PartitionMessage) -> bool {
         let slot = &self.slots[partition.index()];
@@ -90,7 +104,7 @@ impl Partitions {
         })
     }
 
-    /// A command, if the partition and the node's memory have room for it.
+    /// A command, if the partition is served here and it and the node's memory have room for it.
     pub fn submit(&self, partition: Partition, origin: Origin, record: Bytes) -> Result<(), Overload> {
         if self.closed.load(Ordering::Acquire) {
             return Err(Overload);
@@ -101,6 +115,11 @@ impl Partitions {
         }
         let budget = self.budget(partition);
         if !budget.take(origin.weight) {
+            return Err(Overload);
+        }
+        // Behind the budget: whoever lets the partition go waits for what was taken before.
+        if !self.owned.serves(partition) {
+            budget.give(origin.weight);
             return Err(Overload);
         }
         self.trails.received(partition, origin, &record);
@@ -134,8 +153,14 @@ impl Partitions {
 
     /// Waits until every command that was taken is answered.
     pub async fn quiet(&self) {
-        let busy = |slot: &Slot| slot.budget.used() > 0;
-        while self.slots.iter().any(busy) {
+        for partition in Partition::all() {
+            self.answered(partition).await;
+        }
+    }
+
+    /// Waits until every command of a partition that was taken is answered.
+    pub async fn answered(&self, partition: Partition) {
+        while self.budget(partition).used() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

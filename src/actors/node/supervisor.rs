@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tracing::{error, info};
 
-use super::StartError;
 use super::commands::Commands;
 use super::partitions::Partitions;
 use super::workers::{Workers, WorkersMessage};
+use super::{MoveError, StartError};
 use crate::actors::chain::Chain;
 use crate::actors::inspect::{Part, State};
 use crate::actors::partition::context::Context;
@@ -32,8 +33,12 @@ const WORKERS_GRACE: Duration = Duration::from_secs(30);
 pub enum RootMessage {
     /// Once a second.
     Tick,
-    /// Start this partition again.
+    /// Start this partition again, if it is still this node's.
     Restart(Partition),
+    /// Start this partition, which came here; answered when its actor runs.
+    Begin(Partition, RpcReplyPort<()>),
+    /// End this partition, which goes to another node; answered when its actor has ended.
+    End(Partition, RpcReplyPort<()>),
     /// Start the workers again.
     RestartWorkers,
     /// End the workers, and start them again when they have ended.
@@ -56,6 +61,8 @@ struct RootState {
     partitions: Arc<Partitions>,
     commands: Arc<Commands>,
     names: HashMap<ActorId, Partition>,
+    /// Who waits for partitions that begin.
+    begun: Vec<(Partition, RpcReplyPort<()>)>,
     workers: Option<ActorRef<WorkersMessage>>,
 }
 
@@ -72,6 +79,22 @@ impl Tree {
             Actor::spawn(None, Root, arguments).await.map_err(|error| StartError::Actor(error.to_string()))?;
         root.send_interval(Duration::from_millis(limits::HEAD_ANNOUNCE_MS), || RootMessage::Tick);
         Ok(Self { root })
+    }
+
+    /// Starts the actor of a partition that came here. Returns when it runs.
+    pub async fn begin(&self, partition: Partition) -> Result<(), MoveError> {
+        match self.root.call(|done| RootMessage::Begin(partition, done), None).await {
+            Ok(CallResult::Success(())) => Ok(()),
+            _ => Err(MoveError::Down),
+        }
+    }
+
+    /// Ends the actor of a partition that goes, its rooms and users, and the list of its listeners.
+    pub async fn end(&self, partition: Partition) -> Result<(), MoveError> {
+        match self.root.call(|done| RootMessage::End(partition, done), None).await {
+            Ok(CallResult::Success(())) => Ok(()),
+            _ => Err(MoveError::Down),
+        }
     }
 
     /// Has the workers made anew, in order: what they were doing is finished or done again.
@@ -104,9 +127,12 @@ impl Actor for Root {
     ) -> Result<RootState, ActorProcessingErr> {
         let RootArguments { context, partitions, commands, watermarks } = arguments;
         context.directory.part(Part::Root).started(context.directory.now());
-        let mut state = RootState { context, partitions, commands, names: HashMap::new(), workers: None };
+        let mut state =
+            RootState { context, partitions, commands, names: HashMap::new(), begun: Vec::new(), workers: None };
         for row in watermarks {
-            state.start(&myself, row).await?;
+            if state.partitions.owned().has(row.partition) {
+                state.start(&myself, row).await?;
+            }
         }
         state.start_workers(&myself).await?;
         Ok(state)
@@ -122,7 +148,7 @@ impl Actor for Root {
             RootMessage::Tick => {
                 state.context.directory.beat();
                 state.context.directory.part(Part::Root).ticked(state.context.directory.now());
-                for partition in Partition::all() {
+                for partition in state.partitions.owned().iter() {
                     state.partitions.cast(partition, PartitionMessage::Tick);
                 }
             }
@@ -136,6 +162,18 @@ impl Actor for Root {
                 Some(workers) => workers.cast(WorkersMessage::Finish(done))?,
                 None => drop(done),
             },
+            // It went while it was down.
+            RootMessage::Restart(partition) if !state.partitions.owned().has(partition) => {}
+            RootMessage::Begin(partition, done) => {
+                state.begun.push((partition, done));
+                myself.cast(RootMessage::Restart(partition))?;
+            }
+            RootMessage::End(partition, done) => {
+                state.end(partition).await;
+                if done.send(()).is_err() {
+                    tracing::debug!("nobody waited for a partition to end");
+                }
+            }
             RootMessage::Restart(partition) => {
                 let watermarks = state.context.store.watermarks().await;
                 match watermarks.map(|rows| rows.into_iter().find(|row| row.partition == partition)) {
@@ -193,6 +231,7 @@ impl RootState {
         let partition = row.partition;
         let budget = Arc::clone(self.partitions.budget(partition));
         budget.reset();
+        self.context.applied.begin(partition, row.next_offset);
         let start = Start {
             partition,
             watermark: row.next_offset,
@@ -205,6 +244,23 @@ impl RootState {
         let (actor, _) = Actor::spawn_linked(None, PartitionActor, start, myself.get_cell()).await?;
         self.names.insert(actor.get_id(), partition);
         self.partitions.set(partition, actor);
+        for (_, done) in self.begun.extract_if(.., |(begun, _)| *begun == partition) {
+            // Whoever waited may have gone.
+            let _ = done.send(());
+        }
         Ok(())
+    }
+
+    /// Ends a partition's actor. It does not count as failed, so it is not started again.
+    async fn end(&mut self, partition: Partition) {
+        if let Some(actor) = self.partitions.clear(partition) {
+            self.names.remove(&actor.get_id());
+            if let Err(error) = actor.stop_and_wait(None, None).await {
+                tracing::debug!(%partition, %error, "the partition was down already");
+            }
+        }
+        // Nobody is in it any more, and nobody listens.
+        let _ = self.context.directory.begin(partition);
+        self.partitions.listeners(partition).clear();
     }
 }

@@ -2,6 +2,7 @@
 
 mod disturbed;
 mod memory;
+mod moving;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Node, Parts};
+use super::{Node, Owned, OwnerEpoch, Parts};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
 use crate::actors::room::command::{Create, RoomCommand, Send};
@@ -21,7 +22,7 @@ use crate::actors::wire::{
 };
 use crate::env::{Env, ManualClock};
 use crate::health::{Health, State};
-use crate::ids::{ClientId, Offset, RoomId, Seq, Timestamp, UserId};
+use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
@@ -76,6 +77,7 @@ impl Fixture {
                 resident: 1_000,
             },
             memory,
+            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
         let node = Node::start(parts).await.unwrap();
@@ -333,6 +335,7 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
             resident: 1_000,
         },
         memory: MEMORY,
+        owned: Owned::new(Partition::all(), OwnerEpoch(1)),
         gateway: Arc::new(|_| {}),
     };
     let error = Node::start(parts).await.err().unwrap().to_string();

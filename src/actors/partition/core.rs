@@ -75,6 +75,8 @@ pub struct Core<H> {
     visible: Offset,
     /// How often the partition had lost records when this core heard of it last.
     losses: u64,
+    /// An own append was confirmed.
+    has_report: bool,
     verified: VerifiedPrefix,
     clock: FoldClock,
     /// Read, but not verified yet.
@@ -104,6 +106,7 @@ impl<H> Core<H> {
             next: start,
             visible: start,
             losses: 0,
+            has_report: false,
             clock,
             pending: VecDeque::new(),
             waiting: HashMap::new(),
@@ -250,6 +253,7 @@ impl<H> Core<H> {
     fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action<H>>) {
         self.hears_of_losses(report.losses, out);
         self.verified.delivered(&report);
+        self.has_report = true;
         self.visible = self.visible.max(report.end);
         if report.is_dense && report.first == self.next {
             // Nothing stands between what was folded and this batch: no need to read it back.
@@ -447,7 +451,7 @@ impl<H> Core<H> {
         if self.verified.wants_barrier()
             && self.inflight.is_none()
             && self.queue.is_empty()
-            && !self.waits_for_barriers()
+            && !(self.has_report && self.waits_for_barriers())
         {
             let record = barrier();
             if let Ok(envelope) = Envelope::decode_record(&record) {
@@ -458,7 +462,8 @@ impl<H> Core<H> {
         self.passivate(now, stored, self.options.idle_ms, out);
     }
 
-    /// Whether all that is not verified are barriers: to answer those of another owner would never end.
+    /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one
+    /// of its own all the same: what stands there may be of an earlier life, and then nobody else covers it.
     fn waits_for_barriers(&self) -> bool {
         let is_barrier = |record: &StoredRecord| {
             Envelope::decode_record(&record.bytes).is_ok_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)

@@ -125,6 +125,11 @@ impl ListenerTable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, listeners| !listeners.is_empty());
     }
 
+    /// Forgets everybody: the partition is another node's now, which is asked again.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// How many entities it has an entry for.
     #[must_use]
     pub fn len(&self) -> usize {

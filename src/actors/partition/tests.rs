@@ -400,7 +400,14 @@ fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
     let barrier = || fold::barrier(Uuid::nil(), NOW);
-    told(&mut core, vec![StoredRecord { offset: Offset(0), time: NOW, bytes: barrier() }], &mut out);
+    let others = |offset| vec![StoredRecord { offset: Offset(offset), time: NOW, bytes: barrier() }];
+    told(&mut core, others(0), &mut out);
+    core.tick(NOW, Offset(0), barrier, &mut out);
+    // Once: the other one may be of this node's own earlier life.
+    core.appended(append_of(&out), Ok(report(1, 2)), NOW, &mut out);
+    assert_eq!(out.iter().filter(|action| matches!(action, Action::Decided { .. })).count(), 2);
+    out.clear();
+    told(&mut core, others(2), &mut out);
     core.tick(NOW, Offset(0), barrier, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
 }

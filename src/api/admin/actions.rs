@@ -14,7 +14,6 @@ use super::{Admin, AdminState, Live};
 use crate::actors::gateway::order::Order;
 use crate::api::http::{HttpError, Path};
 use crate::api::protocol::codes::Disconnect;
-use crate::ids::Partition;
 
 /// `POST /admin/actors/{path}/{act}`.
 pub(super) async fn act(
@@ -43,7 +42,7 @@ async fn carry_out(admin: &Admin, live: &Live, id: &ActorId, act: &'static str) 
             live.node.restart_workers();
             true
         }
-        (ActorId::Partitions, _) => Partition::all().all(|partition| live.node.passivate(partition)),
+        (ActorId::Partitions, _) => live.node.owned().iter().all(|partition| live.node.passivate(partition)),
         (ActorId::Partition(partition), "restart") => live.node.restart(*partition),
         (ActorId::Partition(partition), _) => live.node.passivate(*partition),
         (ActorId::Session(client), _) => live.hub.sessions().find(*client).is_some_and(|connection| {

@@ -77,7 +77,7 @@ pub(super) struct All {
 pub(super) async fn list(State(admin): AdminState) -> Result<Json<All>, HttpError> {
     let live = admin.live()?;
     live.node.directory().sample();
-    Ok(Json(All { items: Partition::all().map(|partition| row(live, partition)).collect() }))
+    Ok(Json(All { items: live.node.owned().iter().map(|partition| row(live, partition)).collect() }))
 }
 
 /// `GET /admin/partitions/{number}`.

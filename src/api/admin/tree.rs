@@ -186,7 +186,7 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
                 show(seen, see);
             }
         }
-        ActorId::Partitions => Partition::all().for_each(|partition| show(of_partition(live, partition), see)),
+        ActorId::Partitions => live.node.owned().iter().for_each(|partition| show(of_partition(live, partition), see)),
         ActorId::Workers => {
             for part in [Part::Projector, Part::Relay, Part::Expiry] {
                 see(of_part(live, part, ActorId::Worker(part)));
@@ -255,7 +255,7 @@ fn of_partition(live: &Live, partition: Partition) -> Seen {
 }
 
 fn of_partitions(live: &Live) -> Seen {
-    let partitions: Vec<Seen> = Partition::all().map(|partition| of_partition(live, partition)).collect();
+    let partitions: Vec<Seen> = live.node.owned().iter().map(|partition| of_partition(live, partition)).collect();
     Seen { children: partitions.len(), below: added(&partitions), ..leaf(ActorId::Partitions, family(live)) }
 }
 

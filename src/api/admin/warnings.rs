@@ -12,7 +12,7 @@ use super::{Admin, AdminState, Live};
 use crate::actors::clocks::ClockTrouble;
 use crate::actors::inspect::State as ActorState;
 use crate::api::http::HttpError;
-use crate::ids::{Partition, Timestamp};
+use crate::ids::Timestamp;
 
 /// Messages in a mailbox that is no burst any more: a partition takes 4 MiB of commands at most, some thousands.
 const GROWN: u32 = 1_000;
@@ -74,7 +74,7 @@ fn halted(live: &Live) -> Vec<Warning> {
         let value = u64::from(partition.get());
         Some(Warning { code: "halted_partition", severity: "critical", about, message: reason, value })
     };
-    Partition::all().filter_map(halted).take(OF_A_KIND).collect()
+    live.node.owned().iter().filter_map(halted).take(OF_A_KIND).collect()
 }
 
 fn mailboxes(admin: &Admin, live: &Live) -> Vec<Warning> {
@@ -175,6 +175,7 @@ impl Accepts {
 mod tests {
     use super::*;
     use crate::actors::inspect::Figures;
+    use crate::ids::Partition;
 
     fn code(depth: u32, quiet_s: u32, state: ActorState) -> Option<&'static str> {
         let figures = Figures { state, depth, handled: 9, rate_milli: 0, quiet_s, age_s: 99, restarts: 0 };

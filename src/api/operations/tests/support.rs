@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::store::Gated;
-use crate::actors::node::{Node, Parts};
+use crate::actors::node::{Node, Owned, OwnerEpoch, Parts};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
 use crate::actors::wire::{Entity, Ephemeral, FetchError, RequestId, ToGateway, ToOwner};
@@ -88,6 +88,7 @@ impl Fixture {
                 resident: 1_000,
             },
             memory: 1 << 30,
+            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
         let node = Arc::new(Node::start(parts).await.unwrap());

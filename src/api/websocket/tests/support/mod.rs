@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use self::client::{Client, Stream, frame};
 pub use self::paced::{Pace, Paced, narrow};
 use crate::actors::gateway::hub::{Hub, Overload};
-use crate::actors::node::{Node, Parts};
+use crate::actors::node::{Node, Owned, OwnerEpoch, Parts};
 use crate::actors::partition::core::Options as Rules;
 use crate::actors::partition::verified::Rule;
 use crate::actors::room::command::{Create, OpenChannel, Send};
@@ -39,7 +39,7 @@ use crate::config::{self, Config, Secret};
 use crate::env::{Env, SystemClock};
 use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{ClientId, Generation, RoomId, Timestamp, UserId};
+use crate::ids::{ClientId, Generation, Partition, RoomId, Timestamp, UserId};
 use crate::metrics::{Code, Metrics};
 use crate::shutdown::Shutdown;
 use crate::storage::journal::memory::MemoryJournal;
@@ -201,6 +201,7 @@ impl Rig {
                 resident: 1_000,
             },
             memory: 1 << 30,
+            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
             gateway: Arc::new(move |frame: ToGateway| to_hub.get().unwrap().receive(frame)),
         };
         let node = Arc::new(Node::start(parts).await.unwrap());

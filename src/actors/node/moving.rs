@@ -1,0 +1,79 @@
+//! A partition goes, or comes, while the node runs. No acknowledged message is lost, doubled or reordered by it: the log says
+//! what happened, and what is not in it was refused or is answered as unknown.
+//!
+//! Gateways that listen to the partition's streams ask its owner again: the caller tells them
+//! ([`Hub::owners_changed`](crate::actors::gateway::hub::Hub::owners_changed)).
+
+use std::time::Duration;
+
+use super::Node;
+use super::owned::{OwnerEpoch, Standing};
+use crate::actors::watermarks::Marks;
+use crate::ids::{Offset, Partition};
+use crate::limits;
+
+/// Why a partition does not come or go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MoveError {
+    /// It stands otherwise: it is not here, it is here already, or it is moving.
+    #[error("the partition can't move now: {0:?}")]
+    Standing(Standing),
+    /// The node is going down.
+    #[error("the node is going down")]
+    Down,
+}
+
+impl Node {
+    /// Takes a partition: goes on at the store's watermark, folds what the journal holds by now, whoever wrote it, and
+    /// serves it from then on. Returns when it is served, or halted.
+    ///
+    /// # Errors
+    /// See [`MoveError`].
+    pub async fn acquire(&self, partition: Partition, epoch: OwnerEpoch) -> Result<(), MoveError> {
+        let owned = &self.owned;
+        let comes = |standing| matches!(standing, Standing::Elsewhere { .. }).then_some(Standing::Coming(epoch));
+        owned.change(partition, comes).map_err(MoveError::Standing)?;
+        if let Err(down) = self.tree.begin(partition).await {
+            owned.set(partition, Standing::Elsewhere { folded: Offset::ZERO });
+            return Err(down);
+        }
+        self.comes_to_the_end(partition, &self.context.applied).await;
+        owned.set(partition, Standing::Here(epoch));
+        Ok(())
+    }
+
+    /// Gives a partition up: takes no more commands of it, answers those that it has taken, and forgets its rooms, users and
+    /// listeners. Returns where it had come to.
+    ///
+    /// # Errors
+    /// See [`MoveError`].
+    pub async fn release(&self, partition: Partition) -> Result<Offset, MoveError> {
+        let owned = &self.owned;
+        let leaves = |standing| match standing {
+            Standing::Here(epoch) => Some(Standing::Leaving(epoch)),
+            _ => None,
+        };
+        owned.change(partition, leaves).map_err(MoveError::Standing)?;
+        let settled = async {
+            self.partitions.answered(partition).await;
+            self.comes_to_the_end(partition, &self.context.applied).await;
+        };
+        let grace = Duration::from_millis(limits::RELEASE_MS);
+        if tokio::time::timeout(grace, settled).await.is_err() {
+            tracing::warn!(%partition, "it goes before all was answered: the outcome of what is left is unknown");
+        }
+        let ended = self.tree.end(partition).await;
+        let folded = self.context.applied.get(partition);
+        owned.set(partition, Standing::Elsewhere { folded });
+        ended.map(|()| folded)
+    }
+
+    /// Waits until a partition has come by these marks to where the journal ends now, or is halted.
+    pub(super) async fn comes_to_the_end(&self, partition: Partition, marks: &Marks) {
+        let end = self.context.journal.bounds(partition).end;
+        tokio::select! {
+            () = marks.reach(partition, end) => {}
+            () = self.context.halted.until(partition) => {}
+        }
+    }
+}
