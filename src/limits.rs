@@ -71,6 +71,9 @@ pub const RECORD_BYTES: usize = 256 * 1024;
 pub const PARTITION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Milliseconds that a partition which goes to another node waits for what it has taken: longer than an append stays unknown.
 pub const RELEASE_MS: u64 = 10_000;
+/// Bytes of a frame between nodes. The largest carries the events of one batch of an entity, which is at most what its
+/// partition holds, and about as much again for ids and lengths.
+pub const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
 /// Bytes of one append: a batch that is fsynced as one.
 pub const APPEND_BYTES: usize = 1024 * 1024;
 /// Bytes of recent events that a room keeps for recovery, beyond those the store does not have yet.

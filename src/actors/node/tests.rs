@@ -189,6 +189,16 @@ async fn a_message_is_answered_after_the_fold_and_reaches_the_listeners() {
 }
 
 #[tokio::test]
+async fn an_answer_says_where_its_record_lies_also_that_of_a_repeated_one() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    for client_id in ["m1", "m2", "m1"] {
+        let Answer::Accepted { offset, .. } = it.say(room, "alice", client_id).await else { panic!("not accepted") };
+        assert_eq!(offset.next(), it.journal.bounds(room.partition()).end, "{client_id}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_may_not_listen() {
     let mut it = Fixture::new().await;
     let room = it.direct().await;

@@ -139,7 +139,7 @@ impl EntityCore {
                 events.push(event);
             }
             if let Some(Origin { node, request, .. }) = item.origin {
-                let answer = answer_of(&outcome);
+                let answer = answer_of(&outcome, item.offset);
                 out.push(Emit::Frame { to: node, frame: ToGateway::Answer { request, answer } });
             }
             if let EntityOutcome::User(UserOutcome::Quiet(Quiet::Read { room, to })) = &outcome
@@ -220,6 +220,12 @@ impl EntityCore {
         self.ring.first().unwrap_or_else(|| self.state.head().next())
     }
 
+    /// The end, in the partition, of what is in memory: a store that has come to it lacks none of these events.
+    #[must_use]
+    pub fn ring_end(&self) -> Offset {
+        self.ring.end()
+    }
+
     /// Recent events in memory from `from` on, as far as the ring reaches back.
     #[must_use]
     pub fn recent(&self, from: Seq) -> Vec<StreamEvent> {
@@ -252,20 +258,20 @@ impl EntityCore {
     }
 }
 
-fn answer_of(outcome: &EntityOutcome) -> Answer {
+fn answer_of(outcome: &EntityOutcome, offset: Offset) -> Answer {
     match outcome {
         EntityOutcome::Room(Outcome::Accepted(event)) => {
             let no = match event.body {
                 EventBody::Message { no, .. } => Some(no),
                 _ => None,
             };
-            Answer::Accepted { seq: event.seq, id: event.id, at: event.at, no, duplicate: false }
+            Answer::Accepted { seq: event.seq, id: event.id, at: event.at, no, duplicate: false, offset }
         }
         EntityOutcome::Room(Outcome::Duplicate { seq, id, at }) => {
-            Answer::Accepted { seq: *seq, id: *id, at: *at, no: None, duplicate: true }
+            Answer::Accepted { seq: *seq, id: *id, at: *at, no: None, duplicate: true, offset }
         }
         EntityOutcome::User(UserOutcome::Event(event)) => {
-            Answer::Accepted { seq: event.seq, id: uuid::Uuid::nil(), at: event.at, no: None, duplicate: false }
+            Answer::Accepted { seq: event.seq, id: uuid::Uuid::nil(), at: event.at, no: None, duplicate: false, offset }
         }
         EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)) => {
             Answer::Rejected(*reject)
@@ -274,7 +280,7 @@ fn answer_of(outcome: &EntityOutcome) -> Answer {
         | EntityOutcome::User(UserOutcome::Unchanged | UserOutcome::Quiet(_)) => {
             let at = Timestamp::ZERO;
             let duplicate = !matches!(outcome, EntityOutcome::User(UserOutcome::Quiet(_)));
-            Answer::Accepted { seq: Seq::ZERO, id: uuid::Uuid::nil(), at, no: None, duplicate }
+            Answer::Accepted { seq: Seq::ZERO, id: uuid::Uuid::nil(), at, no: None, duplicate, offset }
         }
     }
 }

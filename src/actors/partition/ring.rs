@@ -68,6 +68,12 @@ impl Ring {
         self.events.front().map(|(_, event)| event.seq())
     }
 
+    /// The end, in the partition, of the records that made what is held; the partition's start if nothing is.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        self.events.back().map_or(Offset::ZERO, |(offset, _)| offset.next())
+    }
+
     /// The events from `from` to `to`, both included, if the ring reaches back to `from`. The run ends at the ring's own
     /// end if `to` lies beyond.
     #[must_use]

@@ -23,8 +23,14 @@ impl World<'_> {
         {
             self.asked.insert((from, *request), (envelope.id(), envelope.key.clone()));
         }
-        for at in self.fates(here, there) {
-            self.queue.push(at, What::ToOwner { from, to, frame: frame.clone() });
+        // As bytes and back, as between nodes.
+        match frame.encode().and_then(|bytes| ToOwner::decode(&bytes)) {
+            Ok(frame) => {
+                for at in self.fates(here, there) {
+                    self.queue.push(at, What::ToOwner { from, to, frame: frame.clone() });
+                }
+            }
+            Err(error) => self.fail(format!("{error}: {frame:?}")),
         }
     }
 
@@ -49,8 +55,13 @@ impl World<'_> {
             self.fail(why);
         }
         let (here, there) = (self.index(from), self.index(to));
-        for at in self.fates(here, there) {
-            self.queue.push(at, What::ToGateway { to, frame: frame.clone() });
+        match frame.encode().and_then(|bytes| ToGateway::decode(&bytes)) {
+            Ok(frame) => {
+                for at in self.fates(here, there) {
+                    self.queue.push(at, What::ToGateway { to, frame: frame.clone() });
+                }
+            }
+            Err(error) => self.fail(format!("{error}: {frame:?}")),
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::actors::wire::{Entity, Reject, RequestId, StreamEvent};
-use crate::ids::{Generation, MessageNo, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// From a gateway to the owner of a partition.
 #[derive(Clone, PartialEq, Debug)]
@@ -148,6 +148,8 @@ pub enum Answer {
         no: Option<MessageNo>,
         /// Whether it had been accepted before.
         duplicate: bool,
+        /// Where this command's record lies in its partition: a store whose watermark is above it has all that is said here.
+        offset: Offset,
     },
     /// The fold said no.
     Rejected(Reject),
@@ -169,6 +171,24 @@ pub enum Denial {
     NotMember,
     /// Not now: try again.
     Unavailable,
+}
+
+impl Denial {
+    /// Its number on links: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::NoRoom => 1,
+            Self::NotMember => 2,
+            Self::Unavailable => 3,
+        }
+    }
+
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::NoRoom, Self::NotMember, Self::Unavailable].into_iter().find(|denial| denial.number() == number)
+    }
 }
 
 /// Why events can't be had.

@@ -8,8 +8,10 @@
 //! | `event` | what happened, and as bytes |
 //! | `reject` | why the fold says no |
 //! | `frames` | what gateways and owners tell each other |
+//! | `codec` | frames as bytes, versioned and bounded |
 //! | `fields` | ids in protobuf fields |
 
+mod codec;
 mod entity;
 mod event;
 pub(super) mod fields;
@@ -17,6 +19,7 @@ mod frames;
 mod reject;
 mod values;
 
+pub use codec::FrameError;
 pub use entity::{Entity, NodeId, Origin, RequestId};
 pub use event::{Event, EventBody, EventError, StreamEvent, UserEvent, UserEventBody};
 pub use frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};

@@ -70,6 +70,34 @@ impl Reject {
         self as u8
     }
 
+    /// The reason with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reject| reject.number() == number)
+    }
+
+    const ALL: [Self; 19] = [
+        Self::NoRoom,
+        Self::Exists,
+        Self::Ended,
+        Self::Expired,
+        Self::NotMember,
+        Self::NotInvited,
+        Self::NotAllowed,
+        Self::Blocked,
+        Self::NeedPrev,
+        Self::TooOld,
+        Self::NoMessage,
+        Self::NotAuthor,
+        Self::Deleted,
+        Self::EditTooLate,
+        Self::Full,
+        Self::TooLarge,
+        Self::Stale,
+        Self::Invalid,
+        Self::WrongKind,
+    ];
+
     /// Its name, for metrics and error replies.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -10,7 +10,7 @@ use crate::actors::wire::{Answer, Reject};
 use crate::api::protocol::Error as ProtocolError;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::error_map::reject_error;
-use crate::ids::{Seq, Timestamp};
+use crate::ids::{Offset, Seq, Timestamp};
 use crate::storage::store::StoreError;
 
 /// Milliseconds after which a caller should come again if the node itself names no time.
@@ -153,12 +153,16 @@ pub(super) struct Accepted {
     pub at: Timestamp,
     /// Likewise.
     pub duplicate: bool,
+    /// The end, in its partition, of what the store must have to show it.
+    pub end: Offset,
 }
 
 /// Accepted, or why not.
 pub(super) fn accepted(answer: Answer) -> Result<Accepted, Error> {
     match answer {
-        Answer::Accepted { seq, id, at, no: _, duplicate } => Ok(Accepted { seq, id, at, duplicate }),
+        Answer::Accepted { seq, id, at, no: _, duplicate, offset } => {
+            Ok(Accepted { seq, id, at, duplicate, end: offset.next() })
+        }
         Answer::Rejected(reject) => Err(Error::Rejected(reject)),
         Answer::Unavailable { retry_after_ms } => Err(Error::Unavailable { retry_after_ms }),
         Answer::Unknown => Err(Error::UnknownOutcome),

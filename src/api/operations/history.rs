@@ -19,7 +19,7 @@ use super::{Caller, Error, Handlers, stored};
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::RoomState;
 use crate::actors::wire::{Entity, Event, StreamEvent};
-use crate::ids::{RoomId, Seq, Timestamp};
+use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp};
 use crate::limits;
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::MessageRow;
@@ -42,6 +42,8 @@ struct Stored {
 struct Look {
     head: Seq,
     floor: Seq,
+    /// The end, in the partition, of what is in memory.
+    end: Offset,
     /// Dense, up to the head. May begin later than asked for.
     recent: Vec<Arc<Event>>,
 }
@@ -49,7 +51,7 @@ struct Look {
 impl Look {
     fn new(room: &RoomState, core: &EntityCore, from: Seq, now: Timestamp) -> Self {
         let recent = core.recent(from).into_iter().filter_map(room_event);
-        Self { head: room.head(), floor: room.floor_at(now), recent: recent.collect() }
+        Self { head: room.head(), floor: room.floor_at(now), end: core.ring_end(), recent: recent.collect() }
     }
 
     /// The first seq in memory; one above the head if there is none.
@@ -107,7 +109,7 @@ impl Handlers {
                         return Ok(look.page(stored, want, limit));
                     }
                     // What lies between the rows and memory is in neither.
-                    match self.catch_up(room, &mut deadline).await {
+                    match self.catch_up(room.partition(), look.end, &mut deadline).await {
                         Ok(()) => continue,
                         Err(behind) => behind,
                     }
@@ -159,14 +161,12 @@ impl Handlers {
         Ok(Stored { head: chat.head, messages: rows.into_iter().map(MessageView::of_row).collect(), end })
     }
 
-    /// Waits until the store has what the room's partition holds by now; not longer than [`CATCH_UP`] in all.
-    async fn catch_up(&self, room: RoomId, until: &mut Option<Instant>) -> Result<(), Error> {
+    /// Waits until the store has what the room had in memory; not longer than [`CATCH_UP`] in all.
+    async fn catch_up(&self, partition: Partition, end: Offset, until: &mut Option<Instant>) -> Result<(), Error> {
         let deadline = *until.get_or_insert_with(|| Instant::now() + CATCH_UP);
         if Instant::now() >= deadline {
             return Err(Error::unavailable());
         }
-        let partition = room.partition();
-        let end = self.node.journal().bounds(partition).end;
         let reached = self.node.stored().reach(partition, end);
         tokio::time::timeout_at(deadline, reached).await.map_err(|_| Error::unavailable())
     }

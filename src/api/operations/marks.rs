@@ -10,7 +10,7 @@ use super::view::{Done, Marked};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::user::UserCommandBody;
 use crate::actors::wire::{Entity, Ephemeral, ReadPoint, ReceiptStatus, ToOwner};
-use crate::ids::{MessageNo, RoomId, Seq};
+use crate::ids::{MessageNo, Offset, RoomId, Seq};
 use crate::storage::store::SeqRange;
 
 /// Read marks of one user in one room, merged while one is on its way.
@@ -18,7 +18,8 @@ pub struct Reading;
 
 impl Mergeable for Reading {
     type Value = ReadPoint;
-    type Outcome = Result<ReadPoint, Error>;
+    /// The end, in the user's partition, of what the store must have to show it.
+    type Outcome = Result<Offset, Error>;
 }
 
 impl Handlers {
@@ -37,10 +38,10 @@ impl Handlers {
         };
         let key = (caller.user.clone(), room);
         let give = |to: ReadPoint| async move {
-            self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|_| to)
+            self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|accepted| accepted.end)
         };
-        self.reads.submit(key, ReadPoint { seq, no }, give).await?;
-        self.wrote_of(caller, room, caller.user.partition());
+        let end = self.reads.submit(key, ReadPoint { seq, no }, give).await?;
+        self.wrote_of(caller, room, caller.user.partition(), end);
         // A mark never goes back: it may stand further on than was wished.
         let mark = self.myself(caller, move |state| state.read(room)).await?;
         // One's own send moves one's own mark, and what came before one was in is not unread.

@@ -106,7 +106,7 @@ fn text_of(json: Box<RawValue>) -> String {
 
 /// The result of `message.send`.
 fn result(accepted: Accepted) -> Sent {
-    let Accepted { seq, id, at, duplicate } = accepted;
+    let Accepted { seq, id, at, duplicate, end: _ } = accepted;
     Sent { id, seq, ts: at, duplicate }
 }
 
@@ -153,9 +153,9 @@ impl Handlers {
     /// # Errors
     /// The fold said no, or nobody knows.
     pub fn sent(&self, caller: &Caller, record: &Addressed, answer: Answer) -> Result<Sent, Error> {
-        let sent = accepted(answer).map(result)?;
-        self.wrote(caller, record);
-        Ok(sent)
+        let accepted = accepted(answer)?;
+        self.wrote(caller, record, accepted.end);
+        Ok(result(accepted))
     }
 
     pub(in crate::api) async fn send(&self, caller: &Caller, message: Message) -> Result<Sent, Error> {

@@ -51,7 +51,7 @@ use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
 use crate::actors::wire::{Entity, Reject};
 use crate::config::Config;
 use crate::env::Env;
-use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
+use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};
 use crate::storage::store::StoreError;
@@ -365,23 +365,21 @@ impl Handlers {
         let place = self.shares.place(&caller.user, weight, stored, self.node.halted()).await;
         let place = place.map_err(|share::TooFar| Error::unavailable())?;
         let decided = accepted(self.node.command(*partition, bytes.clone()).await)?;
-        place.answered(*partition, self.node.journal().bounds(*partition).end, stored);
-        self.wrote(caller, &record);
+        place.answered(*partition, decided.end, stored);
+        self.wrote(caller, &record, decided.end);
         Ok(decided)
     }
 
-    /// Notes that the caller was told of a record: what he reads from now on includes it.
-    fn wrote(&self, caller: &Caller, record: &Addressed) {
+    /// Notes that the caller was told of a record that lies below `end`: the caller's later reads include it.
+    fn wrote(&self, caller: &Caller, record: &Addressed, end: Offset) {
         let entity = Envelope::decode_record(&record.record).ok();
         if let Some(Entity::Room(room)) = entity.and_then(|envelope| fold::entity_in(record.partition, &envelope)) {
-            self.wrote_of(caller, room, record.partition);
+            self.wrote_of(caller, room, record.partition, end);
         }
     }
 
-    /// Notes that the caller was told of a record in `partition` that changes his line of a room.
-    fn wrote_of(&self, caller: &Caller, room: RoomId, partition: Partition) {
-        // The answer came after the fold, so the record lies below the journal's end.
-        let end = self.node.journal().bounds(partition).end;
+    /// Notes that the caller was told of a record below `end` in `partition` that changes his line of a room.
+    fn wrote_of(&self, caller: &Caller, room: RoomId, partition: Partition, end: Offset) {
         self.own.wrote(&caller.user, room, partition, end, self.node.stored());
     }
 
