@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use kervan::actors::room::command::{Command, Create, RoomCommand, Send};
+use kervan::actors::room::commands::{Command, Create, RoomCommand, Send};
 use kervan::actors::room::payload;
 use kervan::actors::wire::{Content, Entity, HistoryBound, MaySend, RoomKind};
 use kervan::actors::workers::persistence::projector::Projector;
@@ -46,7 +46,7 @@ fn cpu() -> Result<Duration> {
 fn record(logs: &mut [Vec<StoredRecord>], n: u64, room: RoomId, body: RoomCommand) {
     let time = Timestamp(1_800_000_000_000 + n);
     let id = Uuid::from_u64_pair((time.0 << 16) | 0x7000, 0x8000_0000_0000_0000 | n);
-    let addressed = payload::address(&Command { room, id, issued_at: time, ttl_ms: 60_000, body });
+    let addressed = payload::address(Command { room, id, issued_at: time, ttl_ms: 60_000, body });
     let log = &mut logs[addressed.partition.index()];
     let offset = Offset(log.len() as u64);
     log.push(StoredRecord { offset, time, bytes: addressed.record });

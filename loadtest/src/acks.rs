@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use kervan::actors::room::command::{Create, RoomCommand, Send};
+use kervan::actors::room::commands::{Create, RoomCommand, Send};
 use kervan::actors::room::{Command, payload};
 use kervan::actors::wire::{Answer, Content, HistoryBound, MaySend, RoomKind};
 use kervan::config::Config;
@@ -133,7 +133,7 @@ async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
 
 /// A room command as a record of now.
 pub fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
-    payload::encode(&Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body }).encode_record()
+    payload::encode(Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body }).encode_record()
 }
 
 async fn messages(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use kervan::actors::room::command::RoomCommand;
+use kervan::actors::room::commands::RoomCommand;
 use kervan::actors::wire::Answer;
 use kervan::env::Env;
 use kervan::ids::{Partition, RoomId};

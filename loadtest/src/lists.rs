@@ -139,7 +139,6 @@ fn room(commit: &mut Commit, number: usize, at: Timestamp, status: u8, followed:
         seq: Seq(2),
         kind: EVENT_MESSAGE,
         actor: Some(user(&format!("peer{number}"))?),
-        subject: None,
         target: None,
         id: Uuid::new_v4(),
         client_id: None,

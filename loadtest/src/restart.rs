@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use kervan::actors::room::command::RoomCommand;
+use kervan::actors::room::commands::RoomCommand;
 use kervan::env::Env;
 use kervan::ids::{PARTITIONS, Partition, RoomId};
 use kervan::server::JOURNAL_DIR;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use kervan::actors::gateway::feed::Position;
 use kervan::actors::gateway::hub::{Connection, StreamKey, Subscription, Wire, Wishes};
 use kervan::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
-use kervan::actors::room::command::{OpenChannel, RoomCommand};
+use kervan::actors::room::commands::{OpenChannel, RoomCommand};
 use kervan::actors::wire::{Answer, Entity, HistoryBound};
 use kervan::env::Env;
 use kervan::epoch::Epoch;

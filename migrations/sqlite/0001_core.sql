@@ -147,7 +147,6 @@ CREATE TABLE room_events (
     kind       INTEGER NOT NULL,            -- 1 created 2 message 3 edited 4 deleted 5 joined 6 left 7 invited 8 kicked
                                             -- 9 updated 10 reopened 11 ended 12 expired
     actor      TEXT,
-    subject    TEXT,                        -- who was invited or kicked
     target     INTEGER,                     -- seq of the message that was edited or deleted
     command_id BLOB,
     client_id  TEXT,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::moment::Moment;
 use super::room::{self, Outcome, RoomState};
 use super::user::{self, UserOutcome, UserState};
-use super::{chain, kinds};
+use super::{digest, kinds};
 use crate::actors::wire::fields;
 use crate::actors::wire::{Entity, Reject, StreamEvent};
 use crate::ids::{Generation, Partition, Seq, Timestamp};
@@ -48,7 +48,7 @@ pub fn entity_in(partition: Partition, envelope: &Envelope) -> Option<Entity> {
 #[must_use]
 pub fn control_digest(envelope: &Envelope) -> u64 {
     let reject = (envelope.kind != kinds::CONTROL_BARRIER).then_some(Reject::Invalid);
-    chain::control_digest(envelope.kind, reject)
+    digest::control_digest(envelope.kind, reject)
 }
 
 /// A barrier record: closes the verified prefix where others write.
@@ -229,7 +229,7 @@ pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Out
         return Outcome::Rejected(Reject::Stale);
     }
     match room::payload::decode(envelope) {
-        Ok(command) => state.fold(now, &command),
+        Ok(command) => state.fold(now, command),
         Err(reject) => Outcome::Rejected(reject),
     }
 }
@@ -240,7 +240,7 @@ pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> Use
         return UserOutcome::Rejected(Reject::Stale);
     }
     match user::payload::decode(envelope) {
-        Ok(command) => state.fold(now.fold, &command),
+        Ok(command) => state.fold(now, command),
         Err(reject) => UserOutcome::Rejected(reject),
     }
 }

@@ -11,9 +11,8 @@
 //! | [`gateway`] | feeds of rooms with listeners, outboxes |
 //! | `workers` | persistence projector, relay |
 
-mod canon;
-pub mod chain;
 pub mod clocks;
+pub mod digest;
 pub mod fold;
 pub mod gateway;
 pub mod halted;
@@ -27,6 +26,7 @@ pub mod room;
 pub mod sim;
 pub mod trace;
 pub mod user;
+mod verbs;
 pub mod watermarks;
 pub mod wire;
 pub mod workers;

@@ -313,7 +313,7 @@ mod tests {
     fn command(n: u64, user: &str) -> (Partition, Origin, Bytes) {
         let id = UserId::new(user).unwrap();
         let envelope = Envelope {
-            kind: kinds::USER_BLOCK,
+            kind: 1001,
             key: Bytes::copy_from_slice(user.as_bytes()),
             command_id: Bytes::copy_from_slice(Uuid::from_u64_pair(7, n).as_bytes()),
             issued_at_ms: n,

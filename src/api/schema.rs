@@ -50,3 +50,18 @@ schemas! {
     MessageNo: |_| integer("A message's number among the messages of its chat.");
     Timestamp: |_| integer("Milliseconds since the Unix epoch.");
 }
+
+/// Name and schema of a type, and of those in it.
+pub(in crate::api) struct Described {
+    pub(in crate::api) name: String,
+    pub(in crate::api) schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Described {
+    /// Of a type.
+    pub(in crate::api) fn of<T: ToSchema>() -> Self {
+        let mut schemas = vec![(T::name().into_owned(), T::schema())];
+        T::schemas(&mut schemas);
+        Self { name: T::name().into_owned(), schemas }
+    }
+}

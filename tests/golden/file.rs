@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use bytes::Bytes;
-use kervan::actors::chain::Chain;
+use kervan::actors::digest::Chain;
 use kervan::actors::fold::{EntityOutcome, EntityState, FoldClock, control_digest, entity_of};
 use kervan::actors::room::Outcome;
 use kervan::actors::user::UserOutcome;
@@ -141,7 +141,7 @@ fn in_words(outcome: &EntityOutcome) -> String {
         EntityOutcome::User(outcome) => match outcome {
             UserOutcome::Event(event) => format!("event {} of kind {}", event.seq, event.body.number()),
             UserOutcome::Quiet(Quiet::Read { to, .. }) => format!("quiet read to {} {}", to.seq, to.no),
-            UserOutcome::Quiet(Quiet::Device(_)) => "quiet device".to_owned(),
+            UserOutcome::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)) => "quiet device".to_owned(),
             UserOutcome::Unchanged => "unchanged".to_owned(),
             UserOutcome::Rejected(reject) => format!("rejected {reject:?}"),
         },

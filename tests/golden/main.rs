@@ -24,6 +24,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use file::{Golden, Line};
 use kervan::actors::fold::entity_of;
+use kervan::actors::room::RoomCommand;
+use kervan::actors::user::UserCommandBody;
 use kervan::actors::wire::Entity;
 use kervan::actors::{kinds, room, user};
 use kervan::ids::Timestamp;
@@ -67,12 +69,8 @@ fn a_record_that_can_be_read_is_written_the_same_again() {
         for (_, record) in golden.records() {
             let envelope = Envelope::decode_record(&record).unwrap();
             let again = match entity_of(&envelope) {
-                Some(Entity::Room(_)) => {
-                    room::payload::decode(&envelope).map(|command| room::payload::encode(&command))
-                }
-                Some(Entity::User(_)) => {
-                    user::payload::decode(&envelope).map(|command| user::payload::encode(&command))
-                }
+                Some(Entity::Room(_)) => room::payload::decode(&envelope).map(room::payload::encode),
+                Some(Entity::User(_)) => user::payload::decode(&envelope).map(user::payload::encode),
                 None => continue,
             };
             if let Ok(again) = again {
@@ -93,11 +91,8 @@ fn every_kind_and_every_outcome_has_a_golden_record() {
             _ => None,
         }));
     }
-    let known = (kinds::ROOM_CREATE..=kinds::ROOM_BLOCK)
-        .chain(kinds::USER_READ..=kinds::USER_ROOM)
-        .chain([kinds::CONTROL_BARRIER]);
-    for kind in known {
-        assert!(seen.contains(&kind), "no golden record of kind {kind}");
+    for kind in RoomCommand::KINDS.iter().chain(UserCommandBody::KINDS).chain(&[kinds::CONTROL_BARRIER]) {
+        assert!(seen.contains(kind), "no golden record of kind {kind}");
     }
     let words = ["accepted", "control", "duplicate", "event", "ignored", "noted", "quiet", "rejected", "unchanged"];
     assert_eq!(outcomes.iter().map(String::as_str).collect::<Vec<_>>(), words);

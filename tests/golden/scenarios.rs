@@ -4,10 +4,11 @@
 use bytes::Bytes;
 use kervan::actors::fold;
 use kervan::actors::kinds;
-use kervan::actors::room::command::{
-    Block, Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update,
+use kervan::actors::room::commands::{
+    Block, Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send,
+    Uninvite, Update,
 };
-use kervan::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
+use kervan::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use kervan::actors::wire::{Content, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind};
 use kervan::actors::{room, user};
 use kervan::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -62,13 +63,13 @@ impl Writer {
     fn ask_within(&mut self, ttl_ms: u64, body: RoomCommand) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = Command { room: self.room, id: self.next_id(), issued_at, ttl_ms, body };
-        self.push(&room::payload::encode(&command).placed(Timestamp(self.now - 2), 3))
+        self.push(&room::payload::encode(command).placed(Timestamp(self.now - 2), 3))
     }
 
     fn tell(&mut self, body: UserCommandBody) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = UserCommand { user: self.user.clone(), id: self.next_id(), issued_at, ttl_ms: 60_000, body };
-        self.push(&user::payload::encode(&command).placed(Timestamp(self.now - 2), 3))
+        self.push(&user::payload::encode(command).placed(Timestamp(self.now - 2), 3))
     }
 
     fn later(&mut self, ms: u64) -> &mut Self {
@@ -130,19 +131,19 @@ fn delete(by: &str, target: u64, author: Option<&str>) -> RoomCommand {
 }
 
 fn join(name: &str) -> RoomCommand {
-    RoomCommand::Join { user: id(name) }
+    RoomCommand::Join(Join { user: id(name) })
 }
 
 fn leave(name: &str) -> RoomCommand {
-    RoomCommand::Leave { user: id(name) }
+    RoomCommand::Leave(Leave { user: id(name) })
 }
 
 fn invite(by: &str, name: &str) -> RoomCommand {
-    RoomCommand::Invite { by: id(by), user: id(name) }
+    RoomCommand::Invite(Invite { by: id(by), user: id(name) })
 }
 
 fn kick(by: &str, name: &str) -> RoomCommand {
-    RoomCommand::Kick { by: id(by), user: id(name) }
+    RoomCommand::Kick(Kick { by: id(by), user: id(name) })
 }
 
 fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
@@ -150,7 +151,7 @@ fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
 }
 
 fn end(by: &str) -> RoomCommand {
-    RoomCommand::End { by: id(by) }
+    RoomCommand::End(End { by: id(by) })
 }
 
 fn block(by: &str, blocked: bool, offset: u64) -> RoomCommand {
@@ -187,9 +188,9 @@ fn group() -> Log {
     log.ask(RoomCommand::Send(Send { content: large, ..message("ann", "m-4") }));
     log.ask(RoomCommand::Update(Update { title: Some("Kahve".into()), ttl_ms: Some(60_000), ..update("ann") }));
     log.ask(RoomCommand::Update(Update { may_send: Some(MaySend::Creator), public: Some(true), ..update("ann") }));
-    log.ask(send("bob", "m-5")).ask(send("ann", "m-5")).ask(RoomCommand::Expire);
+    log.ask(send("bob", "m-5")).ask(send("ann", "m-5")).ask(RoomCommand::Expire(Expire));
     log.later(limits::DEDUPE_WINDOW_MS + 1).ask(send("ann", "m-6"));
-    log.ask(RoomCommand::Expire).ask(RoomCommand::Expire).ask(end("ann"));
+    log.ask(RoomCommand::Expire(Expire)).ask(RoomCommand::Expire(Expire)).ask(end("ann"));
     log.ask(edit("bob", 3)).ask(delete("bob", 3, Some("bob"))).ask(delete("bob", 3, None));
     log.ask(leave("ann")).ask(leave("bob")).ask(leave("bob"));
     log.done()
@@ -233,9 +234,9 @@ fn direct() -> Log {
     log.ask(made("ann", "cat", 0)).ask(made("bob", "ann", 1000)).ask(made("ann", "bob", 0));
     log.ask(send("ann", "m-1")).ask(join("ann")).ask(send("cat", "m-1"));
     log.ask(block("bob", true, 3)).ask(block("bob", true, 3)).ask(send("ann", "m-2")).ask(edit("ann", 2));
-    log.ask(block("bob", false, 4)).ask(RoomCommand::Expire).later(1000).ask(send("ann", "m-2"));
+    log.ask(block("bob", false, 4)).ask(RoomCommand::Expire(Expire)).later(1000).ask(send("ann", "m-2"));
     log.ask(made("ann", "bob", 5000)).ask(send("ann", "m-2")).ask(end("bob")).ask(send("ann", "m-3"));
-    log.ask(made("ann", "bob", 500)).later(500).ask(RoomCommand::Expire).ask(delete("ann", 2, None));
+    log.ask(made("ann", "bob", 500)).later(500).ask(RoomCommand::Expire(Expire)).ask(delete("ann", 2, None));
     log.done()
 }
 
@@ -251,23 +252,27 @@ fn open() -> Log {
     log.ask(publish("ann", "m-1", b"x", 3, 0)).ask(publish("ann", "m-2", b"y", 3, 0)).later(100);
     log.ask(publish("ann", "m-3", b"z", 0, 50)).ask(send("bob", "m-1"));
     log.ask(edit("ann", 5)).ask(edit("bob", 5)).ask(delete("anon:7", 1, None)).ask(join("ann")).ask(end("ann"));
-    log.ask(RoomCommand::Expire).ask(block("ann", true, 1));
+    log.ask(RoomCommand::Expire(Expire)).ask(block("ann", true, 1));
     log.done()
 }
 
 fn someone() -> Log {
     let mut log = Writer::new(RoomId::open("unused"));
-    let at = |room: &str, seq, no| UserCommandBody::Read {
-        room: RoomId::open(room),
-        to: ReadPoint { seq: Seq(seq), no: MessageNo(no) },
+    let at = |room: &str, seq, no| {
+        UserCommandBody::Read(commands::Read {
+            room: RoomId::open(room),
+            to: ReadPoint { seq: Seq(seq), no: MessageNo(no) },
+        })
     };
-    let device = |name: &str, push_token: &str| UserCommandBody::Device {
-        device: DeviceId::new(name).unwrap(),
-        platform: "android".into(),
-        push_token: push_token.into(),
+    let device = |name: &str, push_token: &str| {
+        UserCommandBody::Device(commands::Device {
+            device: DeviceId::new(name).unwrap(),
+            platform: "android".into(),
+            push_token: push_token.into(),
+        })
     };
     let fact = |offset: u64, kind, change, by: Option<&str>| {
-        UserCommandBody::Room(RoomFact {
+        UserCommandBody::RoomFact(RoomFact {
             source: RoomId::open("a").partition(),
             source_offset: Offset(offset),
             room: RoomId::open("a"),
@@ -279,16 +284,17 @@ fn someone() -> Log {
     };
     log.tell(at("a", 5, 3)).tell(at("a", 4, 9)).tell(at("a", 6, 1)).tell(at("b", 1, 1));
     for name in ["bob", "bob", "cat", "ann"] {
-        log.tell(UserCommandBody::Block { user: id(name) });
+        log.tell(UserCommandBody::Block(commands::Block { user: id(name) }));
     }
-    log.tell(UserCommandBody::Unblock { user: id("bob") }).tell(UserCommandBody::Unblock { user: id("bob") });
+    log.tell(UserCommandBody::Unblock(commands::Unblock { user: id("bob") }))
+        .tell(UserCommandBody::Unblock(commands::Unblock { user: id("bob") }));
     log.tell(device("phone", "token-1")).later(10).tell(device("tablet", "")).tell(device("phone", "token-2"));
-    let forget = UserCommandBody::DeviceRemove { device: DeviceId::new("tablet").unwrap() };
+    let forget = UserCommandBody::DeviceRemove(commands::DeviceRemove { device: DeviceId::new("tablet").unwrap() });
     log.tell(forget.clone()).tell(forget);
     for json in ["{}", "{}", r#"{"mute":["a"]}"#] {
-        log.tell(UserCommandBody::Preferences { json: json.into() });
+        log.tell(UserCommandBody::Preferences(commands::Preferences { json: json.into() }));
     }
-    log.tell(UserCommandBody::Preferences { json: "x".repeat(limits::PREFERENCES_BYTES + 1) });
+    log.tell(UserCommandBody::Preferences(commands::Preferences { json: "x".repeat(limits::PREFERENCES_BYTES + 1) }));
     let changes = [RoomChange::Invited, RoomChange::Joined, RoomChange::Kicked, RoomChange::Left];
     for (offset, change) in (0..).zip(changes) {
         log.tell(fact(offset, RoomKind::Group, change, Some("bob")));
@@ -315,9 +321,9 @@ fn odd() -> Log {
         ttl_ms: 0,
         body: send("ann", "m-1"),
     };
-    let good = room::payload::encode(&good);
+    let good = room::payload::encode(good);
     log.log.push((Timestamp(T0), fold::barrier(Uuid::from_u128(9), Timestamp(T0))));
-    for kind in [0, 999, 1999, 2001, u32::MAX, kinds::ROOM_CREATE, kinds::USER_READ] {
+    for kind in [0, 999, 1999, 2001, u32::MAX, 1, 1000] {
         log.push(&Envelope { kind, ..good.clone() });
     }
     for key in [&b"short"[..], &[7; 17], b""] {
@@ -328,9 +334,9 @@ fn odd() -> Log {
     }
     log.push(&Envelope { command_id: Bytes::from_static(b"no uuid"), ..good.clone() });
     let key = Bytes::from_static(b"ann");
-    for (kind, payload) in [(kinds::USER_READ, &b"\x0a\x01x"[..]), (kinds::USER_ROOM, b"\x08\x80\x02"), (1007, b"")] {
+    for (kind, payload) in [(1000, &b"\x0a\x01x"[..]), (1006, b"\x08\x80\x02"), (1007, b"")] {
         log.push(&Envelope { kind, key: key.clone(), payload: Bytes::from_static(payload), ..good.clone() });
     }
-    log.push(&Envelope { kind: kinds::USER_BLOCK, key: Bytes::from_static(b"\xff"), ..good });
+    log.push(&Envelope { kind: 1001, key: Bytes::from_static(b"\xff"), ..good });
     log.done()
 }

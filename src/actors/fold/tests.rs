@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::actors::room::command::{Command, RoomCommand};
+use crate::actors::room::commands::{Command, End, Expire, RoomCommand};
 use crate::actors::room::tests::support;
 use crate::actors::wire::{MaySend, RoomKind};
 use crate::ids::RoomId;
@@ -13,7 +13,7 @@ use crate::storage::journal::record::RecordError;
 const NOW: Timestamp = Timestamp(support::T0);
 
 fn of_room(room: RoomId, body: RoomCommand) -> Envelope {
-    room::payload::encode(&Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
+    room::payload::encode(Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn fold_time_never_goes_back() {
 fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
     let (ann, bob) = (support::user("ann"), support::user("bob"));
     let room = RoomId::direct(&ann, &bob);
-    let create = room::command::Create {
+    let create = room::commands::Create {
         ttl_ms,
         may_send: MaySend::Members,
         ..support::create(RoomKind::Direct, "ann", &["bob"])
@@ -39,7 +39,7 @@ fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
     let mut fold = move |ms, body| {
         let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
         let command = Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 60_000, body };
-        let envelope = room::payload::encode(&command).placed(Timestamp(placed), 3);
+        let envelope = room::payload::encode(command).placed(Timestamp(placed), 3);
         fold_room(&mut state, clock.advance(Timestamp(append)), &envelope)
     };
     assert!(matches!(fold(0, RoomCommand::Create(create)), Outcome::Accepted(_)));
@@ -57,7 +57,7 @@ fn a_chat_expires_by_the_journals_clock() {
     let mut fold = chat(1_000);
     assert!(matches!(fold(994, say()), Outcome::Accepted(_)));
     assert_eq!(fold(1_000, say()), Outcome::Rejected(Reject::Expired));
-    assert!(matches!(fold(1_000, RoomCommand::Expire), Outcome::Accepted(_)));
+    assert!(matches!(fold(1_000, RoomCommand::Expire(Expire)), Outcome::Accepted(_)));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_clock_that_was_wrong_for_one_record_mutes_nobody_and_ends_no_chat() {
         accepted(2_000, support::edit("ann", before, "better"));
         accepted(3_000, support::delete("ann", before));
         accepted(23 * HOUR, say());
-        accepted(23 * HOUR + 1_000, RoomCommand::End { by: support::user("ann") });
+        accepted(23 * HOUR + 1_000, RoomCommand::End(End { by: support::user("ann") }));
     }
 }
 
@@ -85,14 +85,14 @@ fn a_clock_that_was_wrong_for_one_record_mutes_nobody_and_ends_no_chat() {
 fn an_expiry_by_a_clock_that_is_ahead_comes_to_nothing_once_the_clock_is_right() {
     let mut fold = chat(24 * HOUR as u64);
     assert_eq!(fold(25 * HOUR, say()), Outcome::Rejected(Reject::Expired));
-    assert_eq!(fold(1_000, RoomCommand::Expire), Outcome::Ignored);
+    assert_eq!(fold(1_000, RoomCommand::Expire(Expire)), Outcome::Ignored);
     assert!(matches!(fold(2_000, say()), Outcome::Accepted(_)));
 }
 
 #[test]
 fn what_lay_too_long_on_its_way_is_a_ghost_whatever_the_clocks_say() {
     let room = RoomId::open("news");
-    let old = |placed: u64, age_ms| of_room(room, RoomCommand::Expire).placed(Timestamp(placed), age_ms);
+    let old = |placed: u64, age_ms| of_room(room, RoomCommand::Expire(Expire)).placed(Timestamp(placed), age_ms);
     let fold = |append: u64, envelope: Envelope| {
         let envelope = Envelope { ttl_ms: 60_000, ..envelope };
         let mut clock = FoldClock::new(Timestamp(NOW.0 + 7 * 24 * 3_600_000));
@@ -109,7 +109,7 @@ fn what_lay_too_long_on_its_way_is_a_ghost_whatever_the_clocks_say() {
 #[test]
 fn a_record_in_a_partition_of_others_belongs_to_nobody() {
     let room = RoomId::open("news");
-    let envelope = of_room(room, RoomCommand::Expire);
+    let envelope = of_room(room, RoomCommand::Expire(Expire));
     assert_eq!(entity_in(room.partition(), &envelope), Some(Entity::Room(room)));
     for partition in Partition::all().filter(|partition| *partition != room.partition()) {
         assert_eq!(entity_in(partition, &envelope), None);
@@ -125,13 +125,13 @@ fn a_barrier_belongs_to_nobody_and_is_no_mistake() {
     assert_eq!(entity_of(&unknown), None);
     assert_ne!(control_digest(&envelope), control_digest(&unknown));
     // The same kind can only be a barrier or a mistake, never both.
-    let mistaken = chain::control_digest(kinds::CONTROL_BARRIER, Some(Reject::Invalid));
+    let mistaken = digest::control_digest(kinds::CONTROL_BARRIER, Some(Reject::Invalid));
     assert_ne!(control_digest(&envelope), mistaken);
 }
 
 #[test]
 fn a_record_of_another_entity_is_invalid_and_changes_nothing() {
-    let envelope = of_room(RoomId::open("news"), RoomCommand::Expire);
+    let envelope = of_room(RoomId::open("news"), RoomCommand::Expire(Expire));
     let mut room = EntityState::room(RoomState::absent(RoomId::open("other")));
     let mut user = EntityState::user(UserState::new(support::user("ann")));
     let (before_room, before_user) = (room.hash(), user.hash());

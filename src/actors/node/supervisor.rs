@@ -12,7 +12,7 @@ use super::commands::Commands;
 use super::partitions::Partitions;
 use super::workers::{Workers, WorkersMessage};
 use super::{MoveError, StartError};
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::inspect::{Part, State};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::message::WantedAnew;

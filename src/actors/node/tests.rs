@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::{Node, Owned, OwnerEpoch, Parts};
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::command::{Create, RoomCommand, Send};
+use crate::actors::room::commands::{Create, RoomCommand, Send};
 use crate::actors::room::{Command, payload};
+use crate::actors::user::commands;
 use crate::actors::wire::{
     Answer, Content, Denial, Entity, Ephemeral, HistoryBound, MaySend, Reject, RequestId, RoomKind, StreamEvent,
     ToGateway, ToOwner,
@@ -86,7 +87,7 @@ impl Fixture {
 
     fn record(&self, room: RoomId, body: RoomCommand) -> Bytes {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        payload::encode(&command).encode_record()
+        payload::encode(command).encode_record()
     }
 
     /// Appends a record of a version that this program does not know.
@@ -454,9 +455,9 @@ async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
         id: it.env.ids.next(),
         issued_at: it.env.now(),
         ttl_ms: 60_000,
-        body: crate::actors::user::UserCommandBody::Block { user: user("alice") },
+        body: crate::actors::user::UserCommandBody::Block(commands::Block { user: user("alice") }),
     };
-    let record = crate::actors::user::payload::encode(&block).encode_record();
+    let record = crate::actors::user::payload::encode(block).encode_record();
     assert!(matches!(it.node.command(user("bob").partition(), record).await, Answer::Accepted { .. }));
     it.node.applied().reach(room.partition(), applied.next()).await;
     assert_eq!(it.say(room, "alice", "m1").await, Answer::Rejected(Reject::Blocked));

@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::commands::Commands;
 use super::partitions::Partitions;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::shell::PartitionMessage;

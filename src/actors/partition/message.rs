@@ -7,7 +7,7 @@ use super::core::Ticket;
 use super::entity_actor::Held;
 use super::hydrate::Hydrated;
 use super::memory::Share;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};

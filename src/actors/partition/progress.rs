@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::ids::Offset;
 
 /// Chain values kept for comparison: more than a projector lags in good times.

@@ -19,7 +19,7 @@ use super::memory::{RESIDENT_BYTES, Share};
 pub use super::message::PartitionMessage;
 use super::message::WantedAnew;
 use super::progress::Progress;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::inspect::{State, Vitals};
 use crate::actors::trace::Stage;

@@ -9,7 +9,7 @@ use super::core::{Action, Core, Options, Ticket};
 use super::verified::Rule;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::room::Command;
-use crate::actors::room::command::{RoomCommand, Send};
+use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::room::payload;
 use crate::actors::wire::{Answer, Content, Entity, NodeId, Origin, RequestId};
 use crate::ids::{Offset, RoomId, Timestamp, UserId};
@@ -44,7 +44,7 @@ fn record(n: u128) -> Bytes {
     let send = Send { sender, client_id: None, device: None, prev: None, content, open: None };
     let command =
         Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms: 0, body: RoomCommand::Send(send) };
-    payload::encode(&command).encode_record()
+    payload::encode(command).encode_record()
 }
 
 fn stored(offset: u64, n: u128) -> StoredRecord {

@@ -1,12 +1,13 @@
 //! Who is in a room: members, who was asked in, who was thrown out. A user is at most one of the three.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 use crate::ids::{MessageNo, Seq, UserId};
 use crate::limits;
 
 /// A member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Member {
     /// The seq of the event that made him one.
     pub joined: Seq,
@@ -35,7 +36,7 @@ pub enum Standing {
 }
 
 /// An invitation that is not answered yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Invitation {
     /// The seq of the event that made it.
     pub(crate) seq: Seq,
@@ -44,7 +45,7 @@ pub(crate) struct Invitation {
 }
 
 /// The three lists.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(crate) struct Members {
     pub(super) present: BTreeMap<UserId, Member>,
     pub(super) invited: BTreeMap<UserId, Invitation>,

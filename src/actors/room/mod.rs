@@ -6,19 +6,15 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`command`], [`payload`] | what a room may be asked, and as records |
+//! | [`commands`] | what a room may be asked: one verb a file, with its payload, its bounds and its decision |
+//! | [`payload`] | commands as journal records |
 //! | [`outcome`] | what the fold answers |
-//! | [`state`], `decide_*`, `bounds` | the state and the decisions |
+//! | [`state`], `bounds` | the state, and what the decisions are made of |
 //! | [`members`], [`window`] | who is in; the recent events by which duplicates and authors are known |
 //! | [`parts`] | the state as plain data, to be kept and restored |
 
 pub(in crate::actors) mod bounds;
-pub mod command;
-mod decide_create;
-mod decide_members;
-mod decide_message;
-mod decide_settings;
-mod hash;
+pub mod commands;
 pub mod members;
 pub mod outcome;
 pub mod parts;
@@ -28,7 +24,7 @@ pub mod state;
 pub(crate) mod tests;
 pub mod window;
 
-pub use command::{Command, RoomCommand};
+pub use commands::{Command, RoomCommand};
 pub use outcome::Outcome;
 pub use parts::{PartsError, RoomMeta, RoomParts, Status};
 pub use state::RoomState;

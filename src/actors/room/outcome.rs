@@ -1,5 +1,6 @@
 //! What the fold decided.
 
+use serde::Serialize;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use crate::actors::wire::{Event, Reject};
 use crate::ids::{Seq, Timestamp};
 
 /// The decision on one record.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Outcome {
     /// It happened, at the next seq.
     Accepted(Arc<Event>),

@@ -4,6 +4,7 @@
 //! from [`RoomMeta::window_from`] to [`RoomMeta::head`], so rows of events down to there must not be thrown away, even if
 //! the room's history is bounded and its floor lies higher.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::members::{Invitation, Member};
@@ -12,7 +13,7 @@ use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// Whether a room lives. Time passes without records: see `RoomState::status_at`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
 pub enum Status {
     /// It does.
     #[default]
@@ -42,7 +43,7 @@ impl Status {
 }
 
 /// Where, when and by which command something happened in the room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Mark {
     /// The event's seq.
     pub seq: Seq,
@@ -53,7 +54,7 @@ pub struct Mark {
 }
 
 /// The scalars of a room.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct RoomMeta {
     /// The room.
     pub room: RoomId,

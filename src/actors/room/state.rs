@@ -1,24 +1,26 @@
-//! The state of a room and its fold. What a command may do stands in the `decide_*` files beside this one.
+//! The state of a room and its fold. What a command may do is said by its verb ([`super::commands`]).
 //!
 //! The fold decides first and changes afterwards: unless it answers `Accepted` or `Noted`, the state is as it was.
 
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::bounds;
-use super::command::{Command, RoomCommand};
+use super::commands::Command;
 use super::members::{Invitation, Member, Members, Role, Standing};
 use super::outcome::Outcome;
 use super::parts::{Mark, PartsError, RoomMeta, RoomParts, Status};
 use super::window::{Window, WindowBounds, WindowEntry};
+use uuid::Uuid;
+
 use crate::actors::moment::Moment;
 use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
 /// A room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RoomState {
     pub(super) meta: RoomMeta,
     pub(super) members: Members,
@@ -55,30 +57,16 @@ impl RoomState {
     /// Decides on one record and changes the state accordingly. Total and pure.
     ///
     /// `now`: the record's times. A command of another room is `Invalid`. Whether it comes in time is judged before.
-    pub fn fold(&mut self, now: impl Into<Moment>, command: &Command) -> Outcome {
+    pub fn fold(&mut self, now: impl Into<Moment>, command: Command) -> Outcome {
         self.decide(now.into(), command).unwrap_or_else(Outcome::Rejected)
     }
 
-    fn decide(&mut self, now: Moment, command: &Command) -> Result<Outcome, Reject> {
+    fn decide(&mut self, now: Moment, command: Command) -> Result<Outcome, Reject> {
         if command.room != self.meta.room {
             return Err(Reject::Invalid);
         }
-        bounds::check(&command.body)?;
-        match &command.body {
-            RoomCommand::Create(create) => self.decide_create(now, command, create),
-            RoomCommand::Send(send) => self.decide_send(now, command, send),
-            RoomCommand::Edit(edit) => self.decide_edit(now, command, edit),
-            RoomCommand::Delete(delete) => self.decide_delete(now, command, delete),
-            RoomCommand::Join { user } => self.decide_join(now, command, user),
-            RoomCommand::Leave { user } => self.decide_leave(now, command, user),
-            RoomCommand::Invite { by, user } => self.decide_invite(now, command, by, user),
-            RoomCommand::Kick { by, user } => self.decide_kick(now, command, by, user),
-            RoomCommand::Uninvite(uninvite) => self.decide_uninvite(now, command, uninvite),
-            RoomCommand::Update(update) => self.decide_update(now, command, update),
-            RoomCommand::End { by } => self.decide_end(now, command, by),
-            RoomCommand::Expire => self.decide_expire(now, command),
-            RoomCommand::Block(block) => Ok(self.decide_block(block)),
-        }
+        let Command { id, body, .. } = command;
+        body.decide(self, now, id)
     }
 
     // What the decisions are made of.
@@ -112,11 +100,16 @@ impl RoomState {
         if self.meta.creator.as_ref() == Some(user) { Ok(()) } else { Err(Reject::NotAllowed) }
     }
 
+    /// Between the two of a direct chat a block by either side silences both.
+    pub(super) fn unblocked(&self) -> Result<(), Reject> {
+        if self.blocks.is_empty() { Ok(()) } else { Err(Reject::Blocked) }
+    }
+
     /// "It had happened before, at `seq`."
     pub(super) fn before(&self, now: Moment, seq: Seq) -> Outcome {
         match self.window.live(now.append, seq) {
             Some(entry) => Outcome::Duplicate { seq, id: entry.id, at: entry.at },
-            None => Outcome::Duplicate { seq, id: uuid::Uuid::nil(), at: Timestamp::ZERO },
+            None => Outcome::Duplicate { seq, id: Uuid::nil(), at: Timestamp::ZERO },
         }
     }
 
@@ -124,7 +117,7 @@ impl RoomState {
     pub(super) fn accept(
         &mut self,
         now: Moment,
-        command: &Command,
+        id: Uuid,
         actor: Option<UserId>,
         client_id: Option<ClientId>,
         body: EventBody,
@@ -143,7 +136,7 @@ impl RoomState {
         let entry = WindowEntry {
             seq,
             at: now.fold,
-            id: command.id,
+            id,
             actor: actor.clone(),
             client_id: client_id.clone(),
             no: self.meta.last_no,
@@ -155,12 +148,12 @@ impl RoomState {
         self.meta.window_from = self.window.first().unwrap_or(seq);
         self.meta.evicted_until = self.window.evicted_until();
         self.meta.floor = self.floor_at(now.append);
-        Outcome::Accepted(Arc::new(Event { seq, at: now.fold, id: command.id, actor, client_id, body }))
+        Outcome::Accepted(Arc::new(Event { seq, at: now.fold, id, actor, client_id, body }))
     }
 
     /// The place that [`Self::accept`] is about to give.
-    pub(super) fn next_mark(&self, now: Moment, command: &Command) -> Mark {
-        Mark { seq: self.meta.head.next(), at: now.fold, id: command.id }
+    pub(super) fn next_mark(&self, now: Moment, id: Uuid) -> Mark {
+        Mark { seq: self.meta.head.next(), at: now.fold, id }
     }
 
     // What can be asked.

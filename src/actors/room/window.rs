@@ -5,6 +5,7 @@
 //! rebuilt from rows. Entries go only when an event is added, so a rejected command never changes the state. Nothing goes
 //! because a clock was ahead for one record: that takes two, one after the other, that agree on its age.
 
+use serde::Serialize;
 use std::collections::{HashMap, VecDeque};
 
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
 use crate::limits;
 
 /// An event inside the window.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct WindowEntry {
     /// Its place.
     pub seq: Seq,
@@ -56,6 +57,13 @@ pub(crate) struct Window {
     sent: HashMap<(UserId, ClientId), Seq>,
     evicted_until: Timestamp,
     bounds: WindowBounds,
+}
+
+/// Everything else follows from the entries, from the room's scalars, or is the same everywhere.
+impl Serialize for Window {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.entries.serialize(to)
+    }
 }
 
 impl Window {

@@ -3,8 +3,9 @@
 use super::event::{Up, What, Wish};
 use super::world::World;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::command::{Delete, Edit, Uninvite, Update};
-use crate::actors::user::command::UserCommandBody;
+use crate::actors::room::commands::{Delete, Edit, End, Invite, Join, Kick, Leave, Uninvite, Update};
+use crate::actors::user::commands;
+use crate::actors::user::commands::UserCommandBody;
 use crate::actors::wire::{Entity, ReadPoint, RoomKind};
 use crate::ids::{Seq, UserId};
 
@@ -71,8 +72,8 @@ impl World<'_> {
             }),
             610..=639 => RoomCommand::Delete(Delete { by, target: Seq(1 + self.rng.below(at.0)), author: None }),
             640..=699 => return self.come_or_go(client, n, by),
-            700..=739 => RoomCommand::Invite { by, user: other },
-            740..=759 => RoomCommand::Kick { by, user: other },
+            700..=739 => RoomCommand::Invite(Invite { by, user: other }),
+            740..=759 => RoomCommand::Kick(Kick { by, user: other }),
             760..=769 => RoomCommand::Uninvite(Uninvite { inviter: by.clone(), by, user: other }),
             770..=784 => RoomCommand::Update(Update {
                 by,
@@ -81,7 +82,9 @@ impl World<'_> {
                 may_send: None,
                 public: None,
             }),
-            785..=794 if self.cast.rooms[n].kind == RoomKind::Direct || self.rng.chance(200) => RoomCommand::End { by },
+            785..=794 if self.cast.rooms[n].kind == RoomKind::Direct || self.rng.chance(200) => {
+                RoomCommand::End(End { by })
+            }
             785..=814 => {
                 let direct = self.rng.index(2);
                 let mut create = self.cast.rooms[direct].create.clone();
@@ -91,7 +94,10 @@ impl World<'_> {
             815..=854 => return self.block(client),
             855..=894 => {
                 let to = ReadPoint { seq: at, no: self.clients[client].streams[n].no };
-                return self.ask(client, Wish::User(UserCommandBody::Read { room: self.cast.rooms[n].id, to }));
+                return self.ask(
+                    client,
+                    Wish::User(UserCommandBody::Read(commands::Read { room: self.cast.rooms[n].id, to })),
+                );
             }
             895..=914 => {
                 let room = self.cast.rooms[n].id;
@@ -123,10 +129,10 @@ impl World<'_> {
         let inside = self.may_listen(client, n);
         // Two in five go; all others come, to whatever room.
         if inside && self.rng.chance(400) {
-            return self.ask(client, Wish::Room(room, RoomCommand::Leave { user }));
+            return self.ask(client, Wish::Room(room, RoomCommand::Leave(Leave { user })));
         }
         let anywhere = self.cast.rooms[self.rng.index(self.cast.rooms.len())].id;
-        self.ask(client, Wish::Room(anywhere, RoomCommand::Join { user }));
+        self.ask(client, Wish::Room(anywhere, RoomCommand::Join(Join { user })));
     }
 
     /// Mostly between the two sides of a direct chat, and mostly taken back.
@@ -140,8 +146,8 @@ impl World<'_> {
         let other = if own < 4 && self.rng.chance(700) { own ^ 1 } else { self.rng.pick(&others) };
         let user = self.cast.users[other].clone();
         let body = match self.rng.chance(350) {
-            true => UserCommandBody::Block { user },
-            false => UserCommandBody::Unblock { user },
+            true => UserCommandBody::Block(commands::Block { user }),
+            false => UserCommandBody::Unblock(commands::Unblock { user }),
         };
         self.ask(client, Wish::User(body));
     }

@@ -7,7 +7,7 @@ use super::event::{Down, Link, Up, What, Wish};
 use super::world::{BASE, World};
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::hub::StreamKey;
-use crate::actors::room::command::{RoomCommand, Send};
+use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::wire::{Answer, Content, Denial, Entity, NodeId, Reject, RoomKind, StreamEvent};
 use crate::epoch::Epoch;
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Seq, UserId};

@@ -13,7 +13,7 @@ use super::event::Wish;
 use super::session::Session;
 use super::world::World;
 use crate::actors::gateway::hub::{Encode, Hub, Overload, Owners, Presence, Wire};
-use crate::actors::room::command::Command;
+use crate::actors::room::commands::Command;
 use crate::actors::user::UserCommand;
 use crate::actors::wire::{Answer, Ephemeral, NodeId, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::actors::{room, user};
@@ -191,8 +191,8 @@ impl World<'_> {
         let index = self.index(node);
         let (id, issued_at, ttl_ms) = (self.fresh_id(), self.clock(index), limits::COMMAND_TTL_MS);
         let Addressed { partition, record } = match wish {
-            Wish::Room(room, body) => room::payload::address(&Command { room, id, issued_at, ttl_ms, body }),
-            Wish::User(body) => user::payload::address(&UserCommand { user, id, issued_at, ttl_ms, body }),
+            Wish::Room(room, body) => room::payload::address(Command { room, id, issued_at, ttl_ms, body }),
+            Wish::User(body) => user::payload::address(UserCommand { user, id, issued_at, ttl_ms, body }),
         };
         self.command(node, asker, partition, record);
     }

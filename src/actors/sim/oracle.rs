@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::event::CommandKey;
 use super::population::Cast;
 use super::rights::Rights;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
 use crate::actors::moment::Moment;
-use crate::actors::room::command::{Command, RoomCommand, Send};
+use crate::actors::room::commands::{Command, RoomCommand, Send};
 use crate::actors::room::{Outcome, payload};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
@@ -333,7 +333,7 @@ impl Stream {
 
     /// What the relay repeats is told once, and never the older after the newer.
     fn told(&mut self, envelope: &Envelope) -> Result<(), String> {
-        let Ok(UserCommand { body: UserCommandBody::Room(fact), .. }) = user::payload::decode(envelope) else {
+        let Ok(UserCommand { body: UserCommandBody::RoomFact(fact), .. }) = user::payload::decode(envelope) else {
             return Ok(());
         };
         match self.sources.insert(fact.source, fact.source_offset) {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::event::OwnerId;
 use super::oracle::{Truth, number};
-use crate::actors::room::command::{Command, RoomCommand};
+use crate::actors::room::commands::{Command, RoomCommand};
 use crate::actors::room::payload;
 use crate::actors::wire::{Entity, NodeId, RequestId};
 use crate::ids::{DeviceId, RoomId};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::event::{OwnerId, What};
 use super::resident::{Held, Message, Resident};
 use super::world::{NODES, World};
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::core::{Action, Core, Options, Ticket};
 use crate::actors::partition::listeners::ListenerTable;

@@ -1,6 +1,6 @@
 //! Who takes part: users, rooms and the few partitions that they all lie in. The same for every seed.
 
-use crate::actors::room::command::{Create, OpenChannel};
+use crate::actors::room::commands::{Create, OpenChannel};
 use crate::actors::wire::{Entity, HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, Partition, RoomId, UserId};
 

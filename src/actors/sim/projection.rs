@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::event::{OwnerId, What};
 use super::gateway::Asker;
 use super::world::World;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::EntityState;
 use crate::actors::wire::{Answer, Entity, NodeId};
 use crate::actors::workers::persistence::projector::Projector;

@@ -4,8 +4,7 @@
 //! A room is the authority of its membership; what the user holds of it is relayed from the room's partition, numbered by
 //! source (partition, offset), at least once: the highest number of each source is kept and the rest is dropped.
 
-pub mod command;
-mod hash;
+pub mod commands;
 pub mod outcome;
 pub mod parts;
 pub mod payload;
@@ -13,7 +12,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{UserCommand, UserCommandBody};
-pub use outcome::UserOutcome;
+pub use commands::{UserCommand, UserCommandBody};
+pub use outcome::{Quiet, UserOutcome};
 pub use parts::{UserMeta, UserParts};
 pub use state::UserState;

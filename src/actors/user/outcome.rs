@@ -1,13 +1,14 @@
 //! What the fold decided on a record of a user.
 
+use serde::Serialize;
 use std::sync::Arc;
 
-use super::command::UserCommandBody;
+use super::commands::Device;
 use crate::actors::wire::{ReadPoint, Reject, UserEvent};
-use crate::ids::RoomId;
+use crate::ids::{DeviceId, RoomId};
 
 /// The decision on one record of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum UserOutcome {
     /// It happened and takes a seq of the personal stream.
     Event(Arc<UserEvent>),
@@ -20,7 +21,7 @@ pub enum UserOutcome {
 }
 
 /// Changes that take no seq.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Quiet {
     /// A read mark moved to here.
     Read {
@@ -29,6 +30,8 @@ pub enum Quiet {
         /// Where it stands now.
         to: ReadPoint,
     },
-    /// A device was made known, changed or forgotten.
-    Device(UserCommandBody),
+    /// A device was made known or changed.
+    Device(Device),
+    /// A device was forgotten.
+    DeviceRemoved(DeviceId),
 }

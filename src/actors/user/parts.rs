@@ -2,9 +2,10 @@
 
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use serde::Serialize;
 
 /// The scalars of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct UserMeta {
     /// The user.
     pub user: UserId,
@@ -15,7 +16,7 @@ pub struct UserMeta {
 }
 
 /// A room on a user's list: what he was told of it last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRoom {
     /// Its kind.
     pub kind: RoomKind,
@@ -26,7 +27,7 @@ pub struct ListedRoom {
 }
 
 /// A device of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Device {
     /// `web`, `ios`, `android`, …
     pub platform: String,

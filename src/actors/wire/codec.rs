@@ -17,7 +17,7 @@ use schema::{
     RangeMessage, StateMessage, ToGatewayBody, ToGatewayMessage, ToOwnerBody, ToOwnerMessage,
 };
 
-use super::event::{Event, EventError, StreamEvent, UserEvent};
+use super::event::{self, Event, EventError, StreamEvent, UserEvent};
 use super::frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
 use super::{Entity, Reject, RequestId, fields};
 use crate::ids::{Generation, MessageNo, Offset, Partition, Seq, Timestamp};
@@ -284,8 +284,8 @@ fn answer_of(body: AnswerBody) -> Result<Answer, FrameError> {
 
 fn events_message(stream: Option<&Entity>, generation: Generation, events: &[StreamEvent]) -> EventsMessage {
     let events = events.iter().map(|event| match event {
-        StreamEvent::Room(event) => EventBytes::Room(event.encode()),
-        StreamEvent::User(event) => EventBytes::User(event.encode()),
+        StreamEvent::Room(event) => EventBytes::Room(event::text_of(event.as_ref()).into()),
+        StreamEvent::User(event) => EventBytes::User(event::text_of(event.as_ref()).into()),
     });
     EventsMessage {
         stream: stream.and_then(entity),
@@ -296,8 +296,8 @@ fn events_message(stream: Option<&Entity>, generation: Generation, events: &[Str
 
 fn events_of(messages: &[EventMessage]) -> Result<Arc<[StreamEvent]>, FrameError> {
     let event = |message: &EventMessage| match message.event.as_ref().ok_or(FrameError::Invalid)? {
-        EventBytes::Room(bytes) => Ok(StreamEvent::Room(Arc::new(Event::decode(bytes)?))),
-        EventBytes::User(bytes) => Ok(StreamEvent::User(Arc::new(UserEvent::decode(bytes)?))),
+        EventBytes::Room(bytes) => Ok(StreamEvent::Room(Arc::new(event::from_text::<Event>(bytes)?))),
+        EventBytes::User(bytes) => Ok(StreamEvent::User(Arc::new(event::from_text::<UserEvent>(bytes)?))),
     };
     messages.iter().map(event).collect()
 }

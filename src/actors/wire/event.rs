@@ -1,17 +1,36 @@
 //! What happened, as streams carry it: the events of a room and of a user, and their bytes.
 
 mod room;
-mod room_codec;
 mod user;
-mod user_codec;
 
 use std::sync::Arc;
 
 pub use room::{Event, EventBody};
-pub use room_codec::EventError;
 pub use user::{UserEvent, UserEventBody};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::ids::{Seq, Timestamp, UserId};
+
+/// Bytes are no event that this program knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not an event that this program knows")]
+pub struct EventError;
+
+/// An event, or what happened in one, as JSON text: the form that the types derive, on links and in rows. Fields are only
+/// ever added, with a default. Digests go over the same derived form ([`crate::actors::digest`]).
+pub(in crate::actors) fn text_of(event: &impl Serialize) -> String {
+    serde_json::to_string(event).expect("texts, numbers and lists of them are always JSON")
+}
+
+/// What [`text_of`] made.
+///
+/// # Errors
+/// It is no event, or one of a newer program.
+pub(in crate::actors) fn from_text<E: DeserializeOwned>(text: impl AsRef<[u8]>) -> Result<E, EventError> {
+    serde_json::from_slice(text.as_ref()).map_err(|_| EventError)
+}
 
 /// An event of either kind of stream.
 #[derive(Clone, PartialEq, Eq, Debug)]

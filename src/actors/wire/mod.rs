@@ -13,7 +13,7 @@
 
 mod codec;
 mod entity;
-mod event;
+pub(super) mod event;
 pub(super) mod fields;
 mod frames;
 mod reject;

@@ -1,11 +1,13 @@
 //! The values that commands, events and answers share.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{MessageNo, Seq};
 
 /// What kind of room it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RoomKind {
     /// Two users; either may end it; it may expire.
     Direct,
@@ -18,7 +20,7 @@ pub enum RoomKind {
 }
 
 impl RoomKind {
-    /// Its number in records, rows and hashes: fixed for life.
+    /// Its number in records and rows: fixed for life.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -37,7 +39,8 @@ impl RoomKind {
 }
 
 /// Who may send in a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MaySend {
     /// Every member (in an open channel: everybody whom the gateway lets through).
     Members,
@@ -46,7 +49,7 @@ pub enum MaySend {
 }
 
 impl MaySend {
-    /// Its number in records, rows and hashes: fixed for life.
+    /// Its number in records and rows: fixed for life.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -63,7 +66,7 @@ impl MaySend {
 }
 
 /// How much history a room keeps. Resolved at admission from configuration into the record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct HistoryBound {
     /// Events kept, 0 for all.
     pub events: u64,
@@ -73,22 +76,25 @@ pub struct HistoryBound {
 }
 
 /// What a message says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Content {
     /// Text, at most `limits::BODY_BYTES`. Empty in an open channel.
     pub body: String,
     /// `text` unless said otherwise; at most `limits::MESSAGE_TYPE_BYTES`.
     pub message_type: String,
     /// JSON text, at most `limits::METADATA_BYTES`; empty if there is none. In an open channel: which connection published.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub metadata: String,
     /// The seq of the message that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
     /// In an open channel: the published data as it is, at most `limits::BODY_BYTES`. Empty otherwise.
+    #[serde(default, skip_serializing_if = "Bytes::is_empty", with = "published")]
     pub data: Bytes,
 }
 
 /// How far a user has read, resolved at admission from the room below the verified prefix.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct ReadPoint {
     /// The last seq read.
     pub seq: Seq,
@@ -97,7 +103,8 @@ pub struct ReadPoint {
 }
 
 /// What changed for a user.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RoomChange {
     /// Is a member now.
@@ -115,7 +122,7 @@ pub enum RoomChange {
 }
 
 impl RoomChange {
-    /// Its number in records, rows and hashes: fixed for life.
+    /// Its number in records and rows: fixed for life.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
@@ -134,5 +141,33 @@ impl RoomChange {
     #[must_use]
     pub fn is_listed(self) -> bool {
         !matches!(self, Self::Left | Self::Kicked | Self::Ended)
+    }
+}
+
+/// Published data in an event's text: as the text that it is, if it is one.
+mod published {
+    use bytes::Bytes;
+    use serde::de::{Deserialize, Deserializer};
+    use serde::ser::{Serialize, Serializer};
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    enum Data {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(data: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(data) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => data[..].serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        Ok(match Data::deserialize(from)? {
+            Data::Text(text) => text.into(),
+            Data::Bytes(bytes) => bytes.into(),
+        })
     }
 }

@@ -82,33 +82,23 @@ impl Cost {
     /// Of a command for a room, without its bytes.
     #[must_use]
     pub fn of_room(command: &RoomCommand) -> Self {
-        let users = match command {
-            RoomCommand::Send(_) => return Self::Message,
-            RoomCommand::Create(create) => create.members.len(),
-            RoomCommand::Invite { .. } | RoomCommand::Kick { .. } | RoomCommand::Uninvite(_) => 1,
-            RoomCommand::Edit(_)
-            | RoomCommand::Delete(_)
-            | RoomCommand::Join { .. }
-            | RoomCommand::Leave { .. }
-            | RoomCommand::Update(_)
-            | RoomCommand::End { .. }
-            | RoomCommand::Expire
-            | RoomCommand::Block(_) => 0,
-        };
-        Self::Change { users, bytes: 0 }
+        match command {
+            RoomCommand::Send(_) => Self::Message,
+            other => Self::Change { users: other.names(), bytes: 0 },
+        }
     }
 
     /// Of a command of a user, likewise.
     #[must_use]
     pub fn of_user(command: &UserCommandBody) -> Self {
         match command {
-            UserCommandBody::Read { .. } => Self::QUESTION,
-            UserCommandBody::Block { .. }
-            | UserCommandBody::Unblock { .. }
-            | UserCommandBody::Device { .. }
-            | UserCommandBody::DeviceRemove { .. }
-            | UserCommandBody::Preferences { .. }
-            | UserCommandBody::Room(_) => Self::CHANGE,
+            UserCommandBody::Read(_) => Self::QUESTION,
+            UserCommandBody::Block(_)
+            | UserCommandBody::Unblock(_)
+            | UserCommandBody::Device(_)
+            | UserCommandBody::DeviceRemove(_)
+            | UserCommandBody::Preferences(_)
+            | UserCommandBody::RoomFact(_) => Self::CHANGE,
         }
     }
 }

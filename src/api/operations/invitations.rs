@@ -10,6 +10,7 @@ use super::admission::{Cost, Payer};
 use super::input::{Uninvite, UserInRoom};
 use super::view::{Happened, TakenBack};
 use super::{Caller, Error, Handlers, room_record, stored};
+use crate::actors::room::commands::Invite;
 use crate::actors::room::{self, RoomCommand};
 use crate::actors::wire::Reject;
 use crate::ids::UserId;
@@ -29,7 +30,7 @@ impl Handlers {
             return Ok(nothing);
         }
         self.may_invite(caller, &input).await?;
-        let invite = RoomCommand::Invite { by: caller.user.clone(), user: input.user };
+        let invite = RoomCommand::Invite(Invite { by: caller.user.clone(), user: input.user });
         self.room_command(caller, input.room.0, invite).await.map(Happened::from)
     }
 
@@ -92,7 +93,7 @@ impl Handlers {
         found.truncate(most);
         let one = |invitation: MemberRow| async move {
             let (by, inviter, user) = (caller.user.clone(), invitation.invited_by?, invitation.user);
-            let body = RoomCommand::Uninvite(room::command::Uninvite { by, inviter, user });
+            let body = RoomCommand::Uninvite(room::commands::Uninvite { by, inviter, user });
             Some(self.give(caller, room_record(self.node.env(), invitation.room, body), Cost::CHANGE).await)
         };
         let mut done = stream::iter(found).map(one).buffer_unordered(AT_ONCE);

@@ -9,6 +9,7 @@ use super::messages::seq;
 use super::view::{Done, Marked};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::user::UserCommandBody;
+use crate::actors::user::commands;
 use crate::actors::wire::{Entity, Ephemeral, ReadPoint, ReceiptStatus, ToOwner};
 use crate::ids::{MessageNo, Offset, RoomId, Seq};
 use crate::storage::store::SeqRange;
@@ -38,7 +39,8 @@ impl Handlers {
         };
         let key = (caller.user.clone(), room);
         let give = |to: ReadPoint| async move {
-            self.user_command(caller, UserCommandBody::Read { room, to }).await.map(|accepted| accepted.end)
+            let read = UserCommandBody::Read(commands::Read { room, to });
+            self.user_command(caller, read).await.map(|accepted| accepted.end)
         };
         let end = self.reads.submit(key, ReadPoint { seq, no }, give).await?;
         self.wrote_of(caller, room, caller.user.partition(), end);

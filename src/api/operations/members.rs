@@ -7,6 +7,7 @@ use super::input::{self, InRoom, Members, UserInRoom};
 use super::view::{Happened, MemberPage, MemberView};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::room::RoomCommand;
+use crate::actors::room::commands::{Join, Kick, Leave};
 use crate::ids::{RoomId, Seq, UserId};
 use crate::limits;
 
@@ -15,17 +16,17 @@ const PAGE: usize = 100;
 
 impl Handlers {
     pub(in crate::api) async fn join(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
-        let join = RoomCommand::Join { user: caller.user.clone() };
+        let join = RoomCommand::Join(Join { user: caller.user.clone() });
         self.room_command(caller, input.room.0, join).await.map(Happened::from)
     }
 
     pub(in crate::api) async fn leave(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
-        let leave = RoomCommand::Leave { user: caller.user.clone() };
+        let leave = RoomCommand::Leave(Leave { user: caller.user.clone() });
         self.room_command(caller, input.room.0, leave).await.map(Happened::from)
     }
 
     pub(in crate::api) async fn kick(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
-        let kick = RoomCommand::Kick { by: caller.user.clone(), user: input.user };
+        let kick = RoomCommand::Kick(Kick { by: caller.user.clone(), user: input.user });
         self.room_command(caller, input.room.0, kick).await.map(Happened::from)
     }
 

@@ -9,7 +9,7 @@ use super::input::{self, Delete, Edit, Message};
 use super::view::{Happened, Sent};
 use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored};
 use crate::actors::room::RoomCommand;
-use crate::actors::room::command::{self, OpenChannel};
+use crate::actors::room::commands::{self, OpenChannel};
 use crate::actors::wire::{Answer, Content, HistoryBound, Reject};
 use crate::api::protocol::publish::{Open, Published, TEXT, open_data, room_data};
 use crate::env::Env;
@@ -45,7 +45,7 @@ pub fn prepare_publish(
     let client_id = client_id.or(key);
     check(options, &content)?;
     let (sender, device) = (caller.user.clone(), caller.device.clone());
-    let send = command::Send { sender, client_id, device, prev: None, content, open: None };
+    let send = commands::Send { sender, client_id, device, prev: None, content, open: None };
     Ok(room_record(env, room, RoomCommand::Send(send)))
 }
 
@@ -69,11 +69,11 @@ pub fn prepare_open_publish(
     }
     let sender = caller.user.clone();
     let open = Some(OpenChannel { channel: channel.to_owned(), history });
-    let send = command::Send { sender, client_id, device: None, prev: None, content, open };
+    let send = commands::Send { sender, client_id, device: None, prev: None, content, open };
     Ok(room_record(env, RoomId::open(channel), RoomCommand::Send(send)))
 }
 
-fn send_command(caller: &Caller, options: &Options, message: Message) -> Result<(RoomId, command::Send), Error> {
+fn send_command(caller: &Caller, options: &Options, message: Message) -> Result<(RoomId, commands::Send), Error> {
     let Message { room, client_id, device, prev, body, message_type, metadata, reply_to } = message;
     if reply_to == Some(0) {
         return Err(Error::bad("reply_to is a seq, and those start at 1"));
@@ -90,7 +90,7 @@ fn send_command(caller: &Caller, options: &Options, message: Message) -> Result<
     }
     check(options, &content)?;
     let (sender, device) = (caller.user.clone(), device.or_else(|| caller.device.clone()));
-    Ok((room.0, command::Send { sender, client_id, device, prev, content, open: None }))
+    Ok((room.0, commands::Send { sender, client_id, device, prev, content, open: None }))
 }
 
 fn check(options: &Options, content: &Content) -> Result<(), Error> {
@@ -174,7 +174,7 @@ impl Handlers {
         if body.is_empty() && metadata.is_none() && !self.has_metadata(caller, room, target).await? {
             return Err(Error::bad("a message needs a body or metadata"));
         }
-        let edit = command::Edit { by: caller.user.clone(), target, body, metadata };
+        let edit = commands::Edit { by: caller.user.clone(), target, body, metadata };
         self.room_command(caller, room.0, RoomCommand::Edit(edit)).await.map(Happened::from)
     }
 
@@ -197,7 +197,7 @@ impl Handlers {
             (None, true) => self.stored_author(room, target).await?,
             (author, _) => author,
         };
-        let delete = command::Delete { by: caller.user.clone(), target, author };
+        let delete = commands::Delete { by: caller.user.clone(), target, author };
         self.room_command(caller, room, RoomCommand::Delete(delete)).await.map(Happened::from)
     }
 

@@ -49,6 +49,7 @@ use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::{self, RoomCommand, RoomState};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
 use crate::actors::wire::{Entity, Reject};
+use crate::api::schema::Described;
 use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId};
@@ -146,8 +147,10 @@ pub struct Handlers {
     delivered: Delivered,
 }
 
+/// One line says all of a method: its name on the wire, what it takes, what carries it out, what it gives, and the sentence
+/// that documents it.
 macro_rules! methods {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal: $Input:ty => $operation:ident -> $Output:ty;)*) => {
         /// The methods, by the name that rpc uses.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Method {
@@ -180,57 +183,81 @@ macro_rules! methods {
                     _ => None,
                 }
             }
+
+            /// What it takes and gives.
+            pub(in crate::api) fn types(self) -> (Described, Described) {
+                match self {
+                    $(Self::$variant => (Described::of::<$Input>(), Described::of::<$Output>()),)*
+                }
+            }
+        }
+
+        impl Handlers {
+            /// Carries out a method.
+            ///
+            /// # Errors
+            /// See [`Error`].
+            pub async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
+                no_anonymous(caller)?;
+                match method {
+                    $(Method::$variant => {
+                        let input: $Input = input::parse(data)?;
+                        let output: $Output = self.$operation(caller, input).await?;
+                        reply(&output)
+                    })*
+                }
+            }
         }
     };
 }
 
 methods! {
     /// Sends a message.
-    MessageSend = "message.send";
+    MessageSend = "message.send": input::Message => send -> view::Sent;
     /// Gives one's own message a new body.
-    MessageEdit = "message.edit";
+    MessageEdit = "message.edit": input::Edit => edit -> view::Happened;
     /// Redacts one's own message.
-    MessageDelete = "message.delete";
+    MessageDelete = "message.delete": input::Delete => delete -> view::Happened;
     /// A page of messages in their present form.
-    MessageHistory = "message.history";
+    MessageHistory = "message.history": input::History => history -> view::HistoryPage;
     /// Tells the others how far messages came to this device.
-    MessageDelivered = "message.delivered";
+    MessageDelivered = "message.delivered": input::AtSeq => mark_delivered -> view::Done;
     /// Makes a room, or opens a direct chat.
-    RoomCreate = "room.create";
+    RoomCreate = "room.create": input::Create => create -> view::Created;
     /// The caller's rooms, the latest activity first.
-    RoomList = "room.list";
+    RoomList = "room.list": input::List => list -> view::RoomPage;
     /// A room as it is.
-    RoomGet = "room.get";
+    RoomGet = "room.get": input::InRoom => get -> view::RoomView;
     /// Changes settings.
-    RoomUpdate = "room.update";
+    RoomUpdate = "room.update": input::Update => update -> view::Happened;
     /// Enters.
-    RoomJoin = "room.join";
+    RoomJoin = "room.join": input::InRoom => join -> view::Happened;
     /// Leaves, or declines an invitation.
-    RoomLeave = "room.leave";
+    RoomLeave = "room.leave": input::InRoom => leave -> view::Happened;
     /// Asks somebody in.
-    RoomInvite = "room.invite";
+    RoomInvite = "room.invite": input::UserInRoom => invite -> view::Happened;
     /// Takes back unanswered invitations.
-    RoomUninvite = "room.uninvite";
+    RoomUninvite = "room.uninvite": input::Uninvite => uninvite -> view::TakenBack;
     /// Removes a member, or takes an invitation back.
-    RoomKick = "room.kick";
+    RoomKick = "room.kick": input::UserInRoom => kick -> view::Happened;
     /// Ends a room.
-    RoomEnd = "room.end";
+    RoomEnd = "room.end": input::InRoom => end -> view::Happened;
     /// Who is in.
-    RoomMembers = "room.members";
+    RoomMembers = "room.members": input::Members => members -> view::MemberPage;
     /// Moves the caller's read mark.
-    ReadMark = "read.mark";
+    ReadMark = "read.mark": input::AtSeq => mark_read -> view::Marked;
     /// Tells the others that the caller is typing.
-    Typing = "typing";
+    Typing = "typing": input::InRoom => typing -> view::Done;
     /// Who is online.
-    PresenceGet = "presence.get";
+    PresenceGet = "presence.get": input::Presence => presence -> view::PresencePage;
     /// Blocks a user.
-    UserBlock = "user.block";
+    UserBlock = "user.block": input::Whom => block -> view::Done;
     /// Takes a block back.
-    UserUnblock = "user.unblock";
+    UserUnblock = "user.unblock": input::Whom => unblock -> view::Done;
     /// Makes a device known, or forgets it.
-    UserDevice = "user.device";
+    UserDevice = "user.device": input::Device => device -> view::Done;
     /// Reads or replaces the caller's preferences.
-    UserPreferences = "user.preferences";
+    UserPreferences = "user.preferences": input::Preferences => preferences -> view::PreferencesView;
 }
 
 impl Handlers {
@@ -269,39 +296,6 @@ impl Handlers {
         self.run(caller, method, data).await
     }
 
-    /// Carries out a method.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
-        no_anonymous(caller)?;
-        match method {
-            Method::MessageSend => reply(&self.send(caller, input::parse(data)?).await?),
-            Method::MessageEdit => reply(&self.edit(caller, input::parse(data)?).await?),
-            Method::MessageDelete => reply(&self.delete(caller, input::parse(data)?).await?),
-            Method::MessageHistory => reply(&self.history(caller, input::parse(data)?).await?),
-            Method::MessageDelivered => reply(&self.mark_delivered(caller, input::parse(data)?).await?),
-            Method::RoomCreate => reply(&self.create(caller, input::parse(data)?).await?),
-            Method::RoomList => reply(&self.list(caller, input::parse(data)?).await?),
-            Method::RoomGet => reply(&self.get(caller, input::parse(data)?).await?),
-            Method::RoomUpdate => reply(&self.update(caller, input::parse(data)?).await?),
-            Method::RoomJoin => reply(&self.join(caller, input::parse(data)?).await?),
-            Method::RoomLeave => reply(&self.leave(caller, input::parse(data)?).await?),
-            Method::RoomInvite => reply(&self.invite(caller, input::parse(data)?).await?),
-            Method::RoomUninvite => reply(&self.uninvite(caller, input::parse(data)?).await?),
-            Method::RoomKick => reply(&self.kick(caller, input::parse(data)?).await?),
-            Method::RoomEnd => reply(&self.end(caller, input::parse(data)?).await?),
-            Method::RoomMembers => reply(&self.members(caller, input::parse(data)?).await?),
-            Method::ReadMark => reply(&self.mark_read(caller, input::parse(data)?).await?),
-            Method::Typing => reply(&self.typing(caller, input::parse(data)?).await?),
-            Method::PresenceGet => reply(&self.presence(caller, input::parse(data)?).await?),
-            Method::UserBlock => reply(&self.block(caller, input::parse(data)?, true).await?),
-            Method::UserUnblock => reply(&self.block(caller, input::parse(data)?, false).await?),
-            Method::UserDevice => reply(&self.device(caller, input::parse(data)?).await?),
-            Method::UserPreferences => reply(&self.preferences(caller, input::parse(data)?).await?),
-        }
-    }
-
     /// Whether the caller is in a room.
     ///
     /// # Errors
@@ -335,7 +329,7 @@ impl Handlers {
 
     /// Gives a room command and waits for the decision.
     async fn room_command(&self, caller: &Caller, room: RoomId, body: RoomCommand) -> Result<Accepted, Error> {
-        let joining = matches!(body, RoomCommand::Join { .. });
+        let joining = matches!(body, RoomCommand::Join(_));
         let cost = Cost::of_room(&body);
         let record = room_record(self.node.env(), room, body);
         self.admit(caller, cost.with_bytes(record.record.len()))?;
@@ -445,13 +439,13 @@ fn no_anonymous(caller: &Caller) -> Result<(), Error> {
 /// A room command as a record, with a fresh id, good for [`limits::COMMAND_TTL_MS`].
 fn room_record(env: &Env, room: RoomId, body: RoomCommand) -> Addressed {
     let (id, issued_at, ttl_ms) = (env.ids.next(), env.now(), limits::COMMAND_TTL_MS);
-    room::payload::address(&room::Command { room, id, issued_at, ttl_ms, body })
+    room::payload::address(room::Command { room, id, issued_at, ttl_ms, body })
 }
 
 /// A user command as a record, likewise.
 fn user_record(env: &Env, user: &UserId, body: UserCommandBody) -> Addressed {
     let (id, issued_at, ttl_ms) = (env.ids.next(), env.now(), limits::COMMAND_TTL_MS);
-    user::payload::address(&UserCommand { user: user.clone(), id, issued_at, ttl_ms, body })
+    user::payload::address(UserCommand { user: user.clone(), id, issued_at, ttl_ms, body })
 }
 
 fn reply(output: &impl Serialize) -> Result<Bytes, Error> {

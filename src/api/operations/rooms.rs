@@ -5,7 +5,8 @@ use super::input::{self, Create, InRoom, Kind, Senders, Update};
 use super::view::{self, Created, Happened, Inside, RoomHead, RoomView};
 use super::{Caller, Error, Handlers};
 use crate::actors::fold::EntityState;
-use crate::actors::room::command;
+use crate::actors::room::commands;
+use crate::actors::room::commands::End;
 use crate::actors::room::members::{Role, Standing};
 use crate::actors::room::{RoomCommand, RoomState};
 use crate::actors::wire::{Entity, HistoryBound, MaySend, Reject, RoomKind};
@@ -26,7 +27,7 @@ impl Handlers {
         Ok(Created { room, channel: room.channel(), seq: done.seq, ts: done.at, existing: done.duplicate })
     }
 
-    fn direct(&self, caller: &Caller, input: Create) -> Result<(RoomId, command::Create), Error> {
+    fn direct(&self, caller: &Caller, input: Create) -> Result<(RoomId, commands::Create), Error> {
         let Create { kind: _, user, mut members, title, public, may_send, client_id: _, ttl } = input;
         members.extend(user);
         members.retain(|user| *user != caller.user);
@@ -40,7 +41,7 @@ impl Handlers {
         }
         let room = RoomId::direct(&caller.user, peer);
         let ttl_ms = ttl.map_or(self.options.direct_ttl_ms, |ttl| ttl.0);
-        let create = command::Create {
+        let create = commands::Create {
             kind: RoomKind::Direct,
             creator: caller.user.clone(),
             members,
@@ -55,7 +56,7 @@ impl Handlers {
         Ok((room, create))
     }
 
-    async fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, command::Create), Error> {
+    async fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, commands::Create), Error> {
         let Create { kind: _, user, mut members, title, public, may_send, client_id, ttl } = input;
         members.extend(user);
         let broadcast = kind == RoomKind::Broadcast;
@@ -69,7 +70,7 @@ impl Handlers {
         self.may_change(caller)?;
         let members = self.reachable(caller, members).await?;
         let default = if broadcast { MaySend::Creator } else { MaySend::Members };
-        let create = command::Create {
+        let create = commands::Create {
             kind,
             creator: caller.user.clone(),
             members,
@@ -103,7 +104,7 @@ impl Handlers {
         if title.is_none() && ttl.is_none() && may_send.is_none() && public.is_none() {
             return Err(Error::bad("nothing to update"));
         }
-        let update = command::Update {
+        let update = commands::Update {
             by: caller.user.clone(),
             title,
             ttl_ms: ttl.map(|ttl| ttl.0),
@@ -114,7 +115,7 @@ impl Handlers {
     }
 
     pub(in crate::api) async fn end(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
-        let end = RoomCommand::End { by: caller.user.clone() };
+        let end = RoomCommand::End(End { by: caller.user.clone() });
         self.room_command(caller, input.room.0, end).await.map(Happened::from)
     }
 }

@@ -7,6 +7,8 @@ use super::input::{self, Device, Preferences, Presence, Whom};
 use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
 use super::{Caller, Error, Handlers};
 use crate::actors::user::UserCommandBody;
+use crate::actors::user::commands;
+use crate::ids::UserId;
 use crate::limits;
 
 /// Users asked for in one `presence.get`.
@@ -27,20 +29,17 @@ impl Handlers {
 
     /// The direct chat of the two hears of it through the relay: a moment later, not with the answer. What the other one
     /// asked the caller into is declined.
-    pub(in crate::api) async fn block(&self, caller: &Caller, input: Whom, block: bool) -> Result<Done, Error> {
-        let user = input.user;
-        if user == caller.user {
-            return Err(Error::bad("nobody blocks himself"));
-        }
-        if user.is_anonymous() {
-            return Err(Error::bad("anonymous users can't be blocked: they are new each time"));
-        }
-        if !block {
-            self.user_command(caller, UserCommandBody::Unblock { user }).await?;
-            return Ok(Done {});
-        }
-        self.user_command(caller, UserCommandBody::Block { user: user.clone() }).await?;
-        self.decline_all_of(caller, &user).await;
+    pub(in crate::api) async fn block(&self, caller: &Caller, input: Whom) -> Result<Done, Error> {
+        may_be_blocked(caller, &input.user)?;
+        let block = commands::Block { user: input.user.clone() };
+        self.user_command(caller, UserCommandBody::Block(block)).await?;
+        self.decline_all_of(caller, &input.user).await;
+        Ok(Done {})
+    }
+
+    pub(in crate::api) async fn unblock(&self, caller: &Caller, input: Whom) -> Result<Done, Error> {
+        may_be_blocked(caller, &input.user)?;
+        self.user_command(caller, UserCommandBody::Unblock(commands::Unblock { user: input.user })).await?;
         Ok(Done {})
     }
 
@@ -49,8 +48,8 @@ impl Handlers {
         input::text("platform", &platform, limits::MESSAGE_TYPE_BYTES)?;
         input::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
         let body = match remove {
-            true => UserCommandBody::DeviceRemove { device },
-            false => UserCommandBody::Device { device, platform, push_token },
+            true => UserCommandBody::DeviceRemove(commands::DeviceRemove { device }),
+            false => UserCommandBody::Device(commands::Device { device, platform, push_token }),
         };
         self.user_command(caller, body).await?;
         Ok(Done {})
@@ -67,10 +66,21 @@ impl Handlers {
                 return Err(Error::bad("preferences are a JSON object"));
             }
             input::text("preferences", text, limits::PREFERENCES_BYTES)?;
-            self.user_command(caller, UserCommandBody::Preferences { json: text.to_owned() }).await?;
+            self.user_command(caller, UserCommandBody::Preferences(commands::Preferences { json: text.to_owned() }))
+                .await?;
             return Ok(PreferencesView { preferences: Some(preferences) });
         }
         let now = self.myself(caller, |state| state.preferences().to_owned()).await?;
         Ok(PreferencesView { preferences: json(now) })
     }
+}
+
+fn may_be_blocked(caller: &Caller, user: &UserId) -> Result<(), Error> {
+    if *user == caller.user {
+        return Err(Error::bad("nobody blocks himself"));
+    }
+    if user.is_anonymous() {
+        return Err(Error::bad("anonymous users can't be blocked: they are new each time"));
+    }
+    Ok(())
 }

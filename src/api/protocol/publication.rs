@@ -166,7 +166,7 @@ fn boolean(o: &mut Object<'_>, key: &'static str, value: bool) {
 fn room_json(event: &Event) -> Bytes {
     let actor = event.actor.as_ref();
     json(|o| {
-        o.text("type", type_name(&event.body));
+        o.text("type", event.body.name());
         if let EventBody::Message { .. } = event.body {
             uuid(o, "id", &event.id);
         }
@@ -226,24 +226,6 @@ fn message(o: &mut Object<'_>, content: &Content) {
     o.payload("metadata", content.metadata.as_bytes());
     if let Some(seq) = content.reply_to {
         number(o.key("reply_to"), seq.0);
-    }
-}
-
-fn type_name(body: &EventBody) -> &'static str {
-    match body {
-        EventBody::Created { .. } => "room.created",
-        EventBody::Message { .. } => "message",
-        EventBody::Edited { .. } => "message.edited",
-        EventBody::Deleted { .. } => "message.deleted",
-        EventBody::Joined => "member.joined",
-        EventBody::Left => "member.left",
-        EventBody::Invited { .. } => "member.invited",
-        EventBody::Kicked { .. } => "member.kicked",
-        EventBody::Uninvited { .. } => "member.uninvited",
-        EventBody::Updated { .. } => "room.updated",
-        EventBody::Reopened { .. } => "room.reopened",
-        EventBody::Ended => "room.ended",
-        EventBody::Expired => "room.expired",
     }
 }
 

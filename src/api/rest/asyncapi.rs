@@ -1,36 +1,11 @@
 //! The AsyncAPI document of the socket: its rpc methods with what they take and give, from the types themselves, and the
 //! publications that a client hears.
 
-use serde_json::{Map, Value, json};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
-
+use crate::actors::wire::EventBody;
 use crate::api::operations::Method;
-use crate::api::operations::input::{
-    AtSeq, Create, Delete, Device, Edit, History, InRoom, List, Members, Message, Preferences, Presence, Uninvite,
-    Update, UserInRoom, Whom,
-};
-use crate::api::operations::view::{
-    Created, Done, Happened, HistoryPage, Marked, MemberPage, PreferencesView, PresencePage, RoomPage, RoomView, Sent,
-    TakenBack,
-};
+use serde_json::{Map, Value, json};
 
-/// What is published in a room, by the `type` of its data; and to the user's own channel.
-const IN_ROOMS: [&str; 13] = [
-    "message",
-    "message.edited",
-    "message.deleted",
-    "member.joined",
-    "member.left",
-    "member.invited",
-    "member.kicked",
-    "member.uninvited",
-    "room.created",
-    "room.updated",
-    "room.reopened",
-    "room.ended",
-    "room.expired",
-];
+/// What is published to the user's own channel, by the `type` of its data.
 const TO_USERS: [&str; 9] = [
     "room.joined",
     "room.left",
@@ -43,50 +18,13 @@ const TO_USERS: [&str; 9] = [
     "preferences",
 ];
 
-/// Name and schema of a type, and of those in it.
-struct Described {
-    name: String,
-    schemas: Vec<(String, RefOr<Schema>)>,
-}
-
-fn described<T: ToSchema + PartialSchema>() -> Described {
-    let mut schemas = vec![(T::name().into_owned(), T::schema())];
-    T::schemas(&mut schemas);
-    Described { name: T::name().into_owned(), schemas }
-}
-
-/// What a method takes and gives.
-fn types(method: Method) -> (Described, Described) {
-    match method {
-        Method::MessageSend => (described::<Message>(), described::<Sent>()),
-        Method::MessageEdit => (described::<Edit>(), described::<Happened>()),
-        Method::MessageDelete => (described::<Delete>(), described::<Happened>()),
-        Method::MessageHistory => (described::<History>(), described::<HistoryPage>()),
-        Method::MessageDelivered => (described::<AtSeq>(), described::<Done>()),
-        Method::RoomCreate => (described::<Create>(), described::<Created>()),
-        Method::RoomList => (described::<List>(), described::<RoomPage>()),
-        Method::RoomGet => (described::<InRoom>(), described::<RoomView>()),
-        Method::RoomUpdate => (described::<Update>(), described::<Happened>()),
-        Method::RoomJoin | Method::RoomLeave | Method::RoomEnd => (described::<InRoom>(), described::<Happened>()),
-        Method::RoomInvite | Method::RoomKick => (described::<UserInRoom>(), described::<Happened>()),
-        Method::RoomUninvite => (described::<Uninvite>(), described::<TakenBack>()),
-        Method::RoomMembers => (described::<Members>(), described::<MemberPage>()),
-        Method::ReadMark => (described::<AtSeq>(), described::<Marked>()),
-        Method::Typing => (described::<InRoom>(), described::<Done>()),
-        Method::PresenceGet => (described::<Presence>(), described::<PresencePage>()),
-        Method::UserBlock | Method::UserUnblock => (described::<Whom>(), described::<Done>()),
-        Method::UserDevice => (described::<Device>(), described::<Done>()),
-        Method::UserPreferences => (described::<Preferences>(), described::<PreferencesView>()),
-    }
-}
-
 /// The document.
 #[must_use]
 pub fn document() -> Value {
     let (mut schemas, mut messages, mut operations) = (Map::new(), Map::new(), Map::new());
     for method in Method::ALL {
         let name = method.name();
-        let (takes, gives) = types(*method);
+        let (takes, gives) = method.types();
         for (suffix, what) in [("", &takes), (".reply", &gives)] {
             let payload = json!({ "$ref": format!("#/components/schemas/{}", what.name) });
             messages.insert(format!("{name}{suffix}"), json!({ "payload": payload }));
@@ -103,7 +41,7 @@ pub fn document() -> Value {
         }
     }
     for (channel, types, about) in [
-        ("room", IN_ROOMS.as_slice(), "What happens in a chat, to its members"),
+        ("room", EventBody::NAMES.as_slice(), "What happens in a chat, to its members"),
         ("personal", TO_USERS.as_slice(), "What concerns a user, to all of his connections"),
     ] {
         let payload = json!({ "type": "object", "required": ["type", "seq", "ts"], "properties": {
@@ -147,9 +85,20 @@ mod tests {
     }
 
     #[test]
+    fn the_protocol_s_page_tells_every_method_and_every_publication() {
+        let page = include_str!("../../../docs/protocol.md");
+        for method in Method::ALL {
+            assert!(page.contains(&format!("`{}`", method.name())), "docs/protocol.md does not tell {}", method.name());
+        }
+        for name in EventBody::NAMES.iter().chain(&TO_USERS) {
+            assert!(page.contains(&format!("\"{name}\"")), "docs/protocol.md does not tell {name}");
+        }
+    }
+
+    #[test]
     fn every_type_of_publication_is_the_code_s_own() {
         let source = include_str!("../protocol/publication.rs");
-        for name in IN_ROOMS.iter().chain(&TO_USERS) {
+        for name in &TO_USERS {
             assert!(source.contains(&format!("\"{name}\"")), "{name} is published by nothing");
         }
     }

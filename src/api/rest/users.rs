@@ -65,7 +65,7 @@ async fn block(
     CurrentUser(me): CurrentUser,
     Path(user): Path<UserId>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.block(&me, Whom { user }, true).await?))
+    Ok(Json(rest.handlers.block(&me, Whom { user }).await?))
 }
 
 /// Take a block back
@@ -76,7 +76,7 @@ async fn unblock(
     CurrentUser(me): CurrentUser,
     Path(user): Path<UserId>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.block(&me, Whom { user }, false).await?))
+    Ok(Json(rest.handlers.unblock(&me, Whom { user }).await?))
 }
 
 /// Make one of one's devices known

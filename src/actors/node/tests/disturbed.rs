@@ -1,7 +1,7 @@
 //! A node whose journal stumbles, whose partitions halt, and that is asked for much that does not exist.
 
 use super::*;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::node::partitions::Partitions;
 use crate::actors::partition::shell::PartitionMessage;
 use crate::storage::journal::{JournalError, ReadError};

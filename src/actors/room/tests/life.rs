@@ -1,7 +1,7 @@
 //! How rooms are made, changed, ended, and opened again; blocks; channels and their bounded history.
 
 use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
-use crate::actors::room::command::{Create, Edit, RoomCommand, Send, Update};
+use crate::actors::room::commands::{Create, Edit, Expire, RoomCommand, Send, Update};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Outcome, PartsError, RoomParts, RoomState, Status};
 use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind};
@@ -58,7 +58,7 @@ fn a_direct_chat_is_opened_again_after_its_end_and_after_its_time() {
     room.accepted(direct("ann", "bob", 10));
     assert!(matches!(room.say("ann", "m1"), Outcome::Accepted(_)));
     room.now += 10;
-    room.accepted(RoomCommand::Expire);
+    room.accepted(RoomCommand::Expire(Expire));
     assert_eq!(room.state.status(), Status::Expired);
     room.accepted(direct("ann", "bob", 0));
     room.now += 1_000_000;
@@ -70,11 +70,11 @@ fn an_expiry_before_its_time_does_nothing() {
     let mut room = Room::pair("ann", "bob");
     room.accepted(direct("ann", "bob", 10));
     room.now += 9;
-    assert_eq!(room.fold(RoomCommand::Expire), Outcome::Ignored);
+    assert_eq!(room.fold(RoomCommand::Expire(Expire)), Outcome::Ignored);
     room.now += 1;
-    let event = room.accepted(RoomCommand::Expire);
+    let event = room.accepted(RoomCommand::Expire(Expire));
     assert_eq!((event.actor.as_ref(), &event.body), (None, &EventBody::Expired));
-    assert_eq!(room.fold(RoomCommand::Expire), Outcome::Ignored, "once");
+    assert_eq!(room.fold(RoomCommand::Expire(Expire)), Outcome::Ignored, "once");
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn a_command_of_another_room_is_invalid() {
     let mut room = Room::group("ann", &[]);
     let mut command = room.command(end("ann"));
     command.room = RoomId::open("other");
-    assert_eq!(room.state.fold(Timestamp(room.now), &command), Outcome::Rejected(Reject::Invalid));
+    assert_eq!(room.state.fold(Timestamp(room.now), command.clone()), Outcome::Rejected(Reject::Invalid));
 }
 
 #[test]

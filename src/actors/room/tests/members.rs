@@ -1,7 +1,7 @@
 //! Entering, leaving, asking in, throwing out: who may, and what becomes of the room.
 
 use super::support::{Room, create, invite, join, kick, leave, publish, uninvite, update, user};
-use crate::actors::room::command::{Create, RoomCommand, Update};
+use crate::actors::room::commands::{Create, Expire, RoomCommand, Update};
 use crate::actors::room::members::{Role, Standing};
 use crate::actors::room::{Outcome, Status};
 use crate::actors::wire::{EventBody, HistoryBound, Reject, RoomKind};
@@ -216,7 +216,7 @@ fn nobody_is_in_a_room_that_is_not_there() {
         assert_eq!(room.rejected(command), Reject::NoRoom);
     }
     assert_eq!(room.say("a", "m"), Outcome::Rejected(Reject::NoRoom));
-    assert_eq!(room.fold(RoomCommand::Expire), Outcome::Ignored);
+    assert_eq!(room.fold(RoomCommand::Expire(Expire)), Outcome::Ignored);
     assert!(!room.state.may_listen(&user("a")));
 }
 

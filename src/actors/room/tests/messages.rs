@@ -1,7 +1,7 @@
 //! Sending, editing, redacting.
 
 use super::support::{Room, client_id, create, delete, edit, send, timed, user};
-use crate::actors::room::command::{Delete, RoomCommand};
+use crate::actors::room::commands::{Delete, RoomCommand};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::wire::{EventBody, Reject, RoomKind};

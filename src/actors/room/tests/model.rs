@@ -5,7 +5,9 @@ mod window;
 
 use std::sync::Arc;
 
-use crate::actors::room::command::{Block, Command, Create, RoomCommand, Send, Uninvite};
+use crate::actors::room::commands::{
+    Block, Command, Create, End, Expire, Invite, Join, Kick, Leave, RoomCommand, Send, Uninvite,
+};
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Outcome, Status};
 use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
@@ -224,7 +226,7 @@ impl Model {
     }
 
     fn is_known(&self, body: &RoomCommand) -> bool {
-        matches!(body, RoomCommand::Create(_) | RoomCommand::End { .. } | RoomCommand::Send(_))
+        matches!(body, RoomCommand::Create(_) | RoomCommand::End(_) | RoomCommand::Send(_))
     }
 
     fn learn(&mut self, body: &RoomCommand) {
@@ -248,7 +250,7 @@ impl Model {
             RoomCommand::Create(create) => self.judge_create(now, create),
             RoomCommand::Send(send) => self.judge_send(now, send),
             RoomCommand::Block(block) => Ok(self.judge_block(block)),
-            RoomCommand::Expire => {
+            RoomCommand::Expire(Expire) => {
                 let view = self.view();
                 let due = view.status == Status::Active && view.at(now) == Status::Expired;
                 Ok(if due { Verdict::Happens(None, None, EventBody::Expired) } else { Verdict::Nothing })
@@ -364,7 +366,7 @@ impl Model {
         let view = self.view();
         let crowd = matches!(kind, RoomKind::Group | RoomKind::Broadcast);
         match body {
-            RoomCommand::Join { user } => {
+            RoomCommand::Join(Join { user }) => {
                 ensure(crowd, Reject::WrongKind)?;
                 ensure(!user.is_anonymous(), Reject::NotAllowed)?;
                 if let Some(seq) = seq_in(&view.members, user) {
@@ -378,12 +380,12 @@ impl Model {
                 ensure(most == 0 || view.members.len() < most, Reject::Full)?;
                 by(user, EventBody::Joined)
             }
-            RoomCommand::Leave { user } => {
+            RoomCommand::Leave(Leave { user }) => {
                 ensure(crowd, Reject::WrongKind)?;
                 ensure(view.has(user) || seq_in(&view.invited, user).is_some(), Reject::NotMember)?;
                 by(user, EventBody::Left)
             }
-            RoomCommand::Invite { by: host, user } => {
+            RoomCommand::Invite(Invite { by: host, user }) => {
                 ensure(crowd, Reject::WrongKind)?;
                 ensure(view.has(host), Reject::NotMember)?;
                 ensure(!user.is_anonymous(), Reject::NotAllowed)?;
@@ -393,7 +395,7 @@ impl Model {
                 self.ensure_alive(now, &view)?;
                 by(host, EventBody::Invited { user: user.clone() })
             }
-            RoomCommand::Kick { by: host, user } => {
+            RoomCommand::Kick(Kick { by: host, user }) => {
                 ensure(crowd, Reject::WrongKind)?;
                 ensure(view.has(host), Reject::NotMember)?;
                 ensure(view.creator.as_ref() == Some(host), Reject::NotAllowed)?;
@@ -441,7 +443,7 @@ impl Model {
                 };
                 by(&update.by, body)
             }
-            RoomCommand::End { by: host } => {
+            RoomCommand::End(End { by: host }) => {
                 ensure(kind != RoomKind::Open, Reject::WrongKind)?;
                 ensure(view.has(host), Reject::NotMember)?;
                 ensure(!crowd || view.creator.as_ref() == Some(host), Reject::NotAllowed)?;

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::model::Model;
 use super::steps::{History, NAMES, Scene, any_history, history};
 use super::support::{client_id, send, user};
-use crate::actors::room::command::{Command, RoomCommand};
+use crate::actors::room::commands::{Command, End, Expire, Invite, Join, Kick, Leave, RoomCommand};
 use crate::actors::room::window::{self, WindowBounds};
 use crate::actors::room::{Outcome, RoomState, payload};
+use crate::actors::wire::event;
 use crate::actors::wire::{Event, EventBody, Reject};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
@@ -31,7 +32,7 @@ fn restored(state: &RoomState, events: &[Event]) -> RoomState {
 }
 
 fn outcomes(state: &mut RoomState, history: &[(Timestamp, Command)]) -> Vec<Outcome> {
-    history.iter().map(|(now, command)| state.fold(*now, command)).collect()
+    history.iter().map(|(now, command)| state.fold(*now, command.clone())).collect()
 }
 
 fn config() -> ProptestConfig {
@@ -52,10 +53,10 @@ proptest! {
             let mut from_parts = RoomState::from_parts_bounded(state.parts(), SMALL).unwrap();
             let before = state.parts();
 
-            let outcome = state.fold(*now, command);
+            let outcome = state.fold(*now, command.clone());
             prop_assert_eq!(&outcome, &expected, "step {} of {:?}: {:?}", index, scene, command);
-            prop_assert_eq!(&from_rows.fold(*now, command), &expected);
-            prop_assert_eq!(&from_parts.fold(*now, command), &expected);
+            prop_assert_eq!(&from_rows.fold(*now, command.clone()), &expected);
+            prop_assert_eq!(&from_parts.fold(*now, command.clone()), &expected);
             prop_assert_eq!(state.hash(), from_rows.hash());
             prop_assert_eq!(state.hash(), from_parts.hash());
 
@@ -64,7 +65,7 @@ proptest! {
                     prop_assert_eq!(event.seq.0, before.meta.head.0 + 1, "dense");
                     prop_assert_eq!(event.at, *now);
                     prop_assert_eq!(event.id, command.id);
-                    prop_assert_eq!(&Event::decode(&event.encode()).unwrap(), event.as_ref());
+                    prop_assert_eq!(&event::from_text::<Event>(&event::text_of(event.as_ref())).unwrap(), event.as_ref());
                 }
                 Outcome::Noted => prop_assert_ne!(&state.parts(), &before),
                 _ => prop_assert_eq!(&state.parts(), &before, "no effect, no change"),
@@ -95,7 +96,7 @@ proptest! {
     #[test]
     fn a_record_carries_its_command((_, history) in any_history()) {
         for (_, command) in &history {
-            prop_assert_eq!(&payload::decode(&payload::encode(command)).unwrap(), command);
+            prop_assert_eq!(&payload::decode(&payload::encode(command.clone())).unwrap(), command);
         }
     }
 
@@ -105,7 +106,7 @@ proptest! {
         let mut state = start(scene.room());
         let mut events: Vec<Event> = Vec::new();
         for (now, command) in &history {
-            let Outcome::Accepted(event) = state.fold(*now, command) else { continue };
+            let Outcome::Accepted(event) = state.fold(*now, command.clone()) else { continue };
             if let (Some(actor), Some(id)) = (&event.actor, &event.client_id) {
                 let twin = events.iter().rev().take(SMALL.events).find(|old| {
                     old.actor.as_ref() == Some(actor) && old.client_id.as_ref() == Some(id)
@@ -125,7 +126,7 @@ proptest! {
         let mut state = start(scene.room());
         let mut seen: BTreeSet<(UserId, ClientId)> = BTreeSet::new();
         for (now, command) in &history {
-            let Outcome::Accepted(event) = state.fold(*now, command) else { continue };
+            let Outcome::Accepted(event) = state.fold(*now, command.clone()) else { continue };
             let (Some(actor), Some(id)) = (&event.actor, &event.client_id) else { continue };
             if id.time().is_some_and(|time| time.since(*now) <= limits::CLOCK_SKEW_MS) {
                 prop_assert!(seen.insert((actor.clone(), id.clone())), "twice: {:?}", event);
@@ -159,7 +160,7 @@ proptest! {
         let mut state = start(Scene::Group.room());
         let (mut out, mut asked) = (BTreeSet::new(), BTreeSet::new());
         for (now, command) in &history {
-            let Outcome::Accepted(event) = state.fold(*now, command) else { continue };
+            let Outcome::Accepted(event) = state.fold(*now, command.clone()) else { continue };
             match &event.body {
                 EventBody::Kicked { user } => {
                     out.insert(user.clone());
@@ -197,7 +198,7 @@ proptest! {
         for ((now, command), shift) in history.iter().zip(shifts) {
             let command = Command { ttl_ms: 0, ..command.clone() };
             let moved = Command { issued_at: Timestamp(shift), ..command.clone() };
-            prop_assert_eq!(one.fold(*now, &command), other.fold(*now, &moved));
+            prop_assert_eq!(one.fold(*now, command.clone()), other.fold(*now, moved.clone()));
         }
         prop_assert_eq!(one.hash(), other.hash());
     }
@@ -209,12 +210,12 @@ proptest! {
         let mut state = start(scene.room());
         for (now, command) in &history {
             if told {
-                let body = RoomCommand::Expire;
+                let body = RoomCommand::Expire(Expire);
                 let expire = Command { room: scene.room(), id: Uuid::nil(), issued_at: *now, ttl_ms: 0, body };
-                state.fold(*now, &expire);
+                state.fold(*now, expire.clone());
             }
             let due = state.expires_at().is_some_and(|at| at <= *now);
-            let Outcome::Accepted(event) = state.fold(*now, command) else { continue };
+            let Outcome::Accepted(event) = state.fold(*now, command.clone()) else { continue };
             if due {
                 let fine = matches!(
                     event.body,
@@ -231,7 +232,7 @@ proptest! {
         let (mut one, mut other) = (start(Scene::Direct.room()), start(Scene::Direct.room()));
         for (now, command) in &history {
             let mirrored = mirror_command(command);
-            let (here, there) = (one.fold(*now, command), other.fold(*now, &mirrored));
+            let (here, there) = (one.fold(*now, command.clone()), other.fold(*now, mirrored.clone()));
             match (&here, &there) {
                 (Outcome::Accepted(a), Outcome::Accepted(b)) => {
                     prop_assert_eq!(a.actor.as_ref().map(mirror), b.actor.clone());
@@ -248,13 +249,13 @@ proptest! {
         let mut state = start(scene.room());
         outcomes(&mut state, &history);
         let now = history.last().unwrap().0;
-        let mut envelope = payload::encode(&history[0].1);
+        let mut envelope = payload::encode(history[0].1.clone());
         envelope.kind = if kind > 20 { kind } else { kind % 13 };
         envelope.payload = bytes.into();
         let mut again = state.clone();
         let before = state.hash();
         let decode_and_fold = |state: &mut RoomState| match payload::decode(&envelope) {
-            Ok(command) => state.fold(now, &command),
+            Ok(command) => state.fold(now, command.clone()),
             Err(reject) => {
                 assert_eq!(reject, Reject::Invalid);
                 Outcome::Rejected(reject)
@@ -273,7 +274,7 @@ proptest! {
     fn a_mangled_payload_has_a_decision((scene, history) in any_history(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let mut state = start(scene.room());
         for (now, command) in &history {
-            let mut envelope = payload::encode(command);
+            let mut envelope = payload::encode(command.clone());
             let mut bytes = envelope.payload.to_vec();
             if !bytes.is_empty() {
                 let at = at.index(bytes.len());
@@ -281,7 +282,7 @@ proptest! {
             }
             envelope.payload = bytes.into();
             if let Ok(command) = payload::decode(&envelope) {
-                state.fold(*now, &command);
+                state.fold(*now, command.clone());
             }
         }
         prop_assert!(RoomState::from_parts_bounded(state.parts(), SMALL).is_ok());
@@ -333,7 +334,7 @@ fn number(event: &Event) -> Option<MessageNo> {
 fn fold_one(state: &mut RoomState, body: RoomCommand) -> Outcome {
     let now = Timestamp(super::support::T0);
     let command = Command { room: state.room(), id: Uuid::from_u128(1), issued_at: now, ttl_ms: 0, body };
-    state.fold(now, &command)
+    state.fold(now, command.clone())
 }
 
 fn mirror(name: &UserId) -> UserId {
@@ -357,8 +358,8 @@ fn mirror_command(command: &Command) -> Command {
             delete.by = mirror(&delete.by);
             delete.author = delete.author.as_ref().map(mirror);
         }
-        RoomCommand::Join { user } | RoomCommand::Leave { user } => *user = mirror(user),
-        RoomCommand::Invite { by, user } | RoomCommand::Kick { by, user } => {
+        RoomCommand::Join(Join { user }) | RoomCommand::Leave(Leave { user }) => *user = mirror(user),
+        RoomCommand::Invite(Invite { by, user }) | RoomCommand::Kick(Kick { by, user }) => {
             *by = mirror(by);
             *user = mirror(user);
         }
@@ -368,9 +369,9 @@ fn mirror_command(command: &Command) -> Command {
             uninvite.user = mirror(&uninvite.user);
         }
         RoomCommand::Update(update) => update.by = mirror(&update.by),
-        RoomCommand::End { by } => *by = mirror(by),
+        RoomCommand::End(End { by }) => *by = mirror(by),
         RoomCommand::Block(block) => block.by = mirror(&block.by),
-        RoomCommand::Expire => {}
+        RoomCommand::Expire(Expire) => {}
     }
     command
 }

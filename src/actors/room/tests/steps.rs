@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::support::{T0, block, client_id, create, publish, send, timed, user};
 use crate::actors::room::RoomState;
-use crate::actors::room::command::{Command, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update};
+use crate::actors::room::commands::{
+    Command, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite, Update,
+};
 use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, RoomId, Seq, Timestamp};
 
@@ -122,7 +124,7 @@ fn making(scene: Scene) -> BoxedStrategy<Wish> {
             };
             let may_send = if quiet { MaySend::Creator } else { MaySend::Members };
             let plain = create(kind, who, &members);
-            Wish::Fixed(RoomCommand::Create(crate::actors::room::command::Create {
+            Wish::Fixed(RoomCommand::Create(crate::actors::room::commands::Create {
                 ttl_ms,
                 public,
                 may_send,
@@ -156,10 +158,10 @@ fn other() -> impl Strategy<Value = RoomCommand> {
         2 => (name(), 0..9u64, option::of(name())).prop_map(|(by, target, author)| {
             RoomCommand::Delete(Delete { by: user(by), target: Seq(target), author: author.map(user) })
         }),
-        3 => name().prop_map(|who| RoomCommand::Join { user: user(who) }),
-        2 => name().prop_map(|who| RoomCommand::Leave { user: user(who) }),
-        3 => (name(), name()).prop_map(|(by, who)| RoomCommand::Invite { by: user(by), user: user(who) }),
-        2 => (name(), name()).prop_map(|(by, who)| RoomCommand::Kick { by: user(by), user: user(who) }),
+        3 => name().prop_map(|who| RoomCommand::Join(Join { user: user(who) })),
+        2 => name().prop_map(|who| RoomCommand::Leave(Leave { user: user(who) })),
+        3 => (name(), name()).prop_map(|(by, who)| RoomCommand::Invite(Invite { by: user(by), user: user(who) })),
+        2 => (name(), name()).prop_map(|(by, who)| RoomCommand::Kick(Kick { by: user(by), user: user(who) })),
         2 => (name(), name(), name()).prop_map(|(by, inviter, who)| {
             RoomCommand::Uninvite(Uninvite { by: user(by), inviter: user(inviter), user: user(who) })
         }),
@@ -167,8 +169,8 @@ fn other() -> impl Strategy<Value = RoomCommand> {
             .prop_map(|(by, title, ttl_ms, may_send, public)| {
                 RoomCommand::Update(Update { by: user(by), title, ttl_ms, may_send, public })
             }),
-        1 => name().prop_map(|by| RoomCommand::End { by: user(by) }),
-        2 => Just(RoomCommand::Expire),
+        1 => name().prop_map(|by| RoomCommand::End(End { by: user(by) })),
+        2 => Just(RoomCommand::Expire(Expire)),
         2 => (name(), any::<bool>(), 0..3u16, 0..6u64)
             .prop_map(|(by, blocked, source, offset)| block(by, blocked, source, offset)),
     ]
@@ -229,11 +231,11 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
                 let by = guide.creator().cloned();
                 let mut others = guide.members().map(|(user, _)| user).filter(|user| Some(*user) != by.as_ref());
                 let (Some(user), Some(by)) = (others.nth(usize::from(n)).cloned(), by) else { continue };
-                RoomCommand::Kick { by, user }
+                RoomCommand::Kick(Kick { by, user })
             }
             Wish::Abdicate => {
                 let Some(user) = guide.creator().cloned() else { continue };
-                RoomCommand::Leave { user }
+                RoomCommand::Leave(Leave { user })
             }
             Wish::Uninvite(n) => {
                 let Some((user, invitation)) = guide.invited().nth(usize::from(n)) else { continue };
@@ -242,7 +244,7 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
             }
             Wish::Return(n) => {
                 let Some((user, _)) = guide.kicked().nth(usize::from(n)) else { continue };
-                RoomCommand::Join { user: user.clone() }
+                RoomCommand::Join(Join { user: user.clone() })
             }
             Wish::Own(deletes, back) => {
                 let messages = (1..=guide.head().0).rev().map(Seq).filter_map(|seq| Some((seq, guide.author_of(seq)?)));
@@ -259,7 +261,7 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
         let id = Uuid::from_u128(index as u128 + 1);
         let issued_at = Timestamp(now - step.delay);
         let command = Command { room, id, issued_at, ttl_ms: step.ttl_ms, body };
-        guide.fold(Timestamp(now), &command);
+        guide.fold(Timestamp(now), command.clone());
         history.push((Timestamp(now), command));
     }
     history

@@ -3,8 +3,9 @@
 use uuid::Uuid;
 
 use crate::actors::fold::FoldClock;
-use crate::actors::room::command::{
-    Block, Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update,
+use crate::actors::room::commands::{
+    Block, Command, Create, Delete, Edit, End, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite,
+    Update,
 };
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::wire::{Content, Event, HistoryBound, MaySend, Reject, RoomKind};
@@ -59,19 +60,19 @@ pub(crate) fn publish(sender: &str, channel: &str, history: HistoryBound) -> Sen
 }
 
 pub(crate) fn join(name: &str) -> RoomCommand {
-    RoomCommand::Join { user: user(name) }
+    RoomCommand::Join(Join { user: user(name) })
 }
 
 pub(crate) fn leave(name: &str) -> RoomCommand {
-    RoomCommand::Leave { user: user(name) }
+    RoomCommand::Leave(Leave { user: user(name) })
 }
 
 pub(crate) fn invite(by: &str, name: &str) -> RoomCommand {
-    RoomCommand::Invite { by: user(by), user: user(name) }
+    RoomCommand::Invite(Invite { by: user(by), user: user(name) })
 }
 
 pub(crate) fn kick(by: &str, name: &str) -> RoomCommand {
-    RoomCommand::Kick { by: user(by), user: user(name) }
+    RoomCommand::Kick(Kick { by: user(by), user: user(name) })
 }
 
 pub(crate) fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
@@ -79,7 +80,7 @@ pub(crate) fn uninvite(by: &str, inviter: &str, name: &str) -> RoomCommand {
 }
 
 pub(crate) fn end(by: &str) -> RoomCommand {
-    RoomCommand::End { by: user(by) }
+    RoomCommand::End(End { by: user(by) })
 }
 
 pub(crate) fn edit(by: &str, target: u64, body: &str) -> RoomCommand {
@@ -149,14 +150,14 @@ impl Room {
 
     pub(crate) fn fold(&mut self, body: RoomCommand) -> Outcome {
         let command = self.command(body);
-        self.state.fold(Timestamp(self.now), &command)
+        self.state.fold(Timestamp(self.now), command.clone())
     }
 
     /// Folds a record that the journal appended at `append` by its own clock, wherever that stands.
     pub(crate) fn fold_at(&mut self, append: u64, body: RoomCommand) -> Outcome {
         let command = self.command(body);
         let now = self.clock.advance(Timestamp(append));
-        self.state.fold(now, &command)
+        self.state.fold(now, command.clone())
     }
 
     pub(crate) fn say(&mut self, sender: &str, id: &str) -> Outcome {

@@ -2,6 +2,7 @@
 
 use super::support::{Someone, block, device, fact, forget, preferences, read, room, unblock};
 use crate::actors::room::tests::support::user;
+use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::parts::ListedRoom;
 use crate::actors::user::{UserOutcome, UserState};
@@ -66,7 +67,8 @@ fn a_forgotten_device_is_forgotten_once() {
     let mut ann = Someone::new("ann");
     ann.fold(device("d", "token"));
     let body = forget("d");
-    assert_eq!(ann.fold(body.clone()), UserOutcome::Quiet(Quiet::Device(body.clone())));
+    let device = DeviceId::new("d").unwrap();
+    assert_eq!(ann.fold(body.clone()), UserOutcome::Quiet(Quiet::DeviceRemoved(device)));
     assert_eq!(ann.fold(body), UserOutcome::Unchanged);
 }
 
@@ -86,11 +88,11 @@ fn what_is_too_large_is_refused() {
     ann.event(preferences(&long(limits::PREFERENCES_BYTES)));
     assert_eq!(ann.fold(device("d", &long(limits::PUSH_TOKEN_BYTES + 1))), UserOutcome::Rejected(Reject::TooLarge));
     assert!(matches!(ann.fold(device("d", &long(limits::PUSH_TOKEN_BYTES))), UserOutcome::Quiet(_)));
-    let platform = crate::actors::user::UserCommandBody::Device {
+    let platform = crate::actors::user::UserCommandBody::Device(commands::Device {
         device: DeviceId::new("d").unwrap(),
         platform: long(limits::MESSAGE_TYPE_BYTES + 1),
         push_token: String::new(),
-    };
+    });
     assert_eq!(ann.fold(platform), UserOutcome::Rejected(Reject::TooLarge));
 }
 
@@ -98,11 +100,11 @@ fn what_is_too_large_is_refused() {
 #[test]
 fn a_text_with_nul_is_invalid_and_changes_nothing() {
     let mut ann = Someone::new("ann");
-    let platform = crate::actors::user::UserCommandBody::Device {
+    let platform = crate::actors::user::UserCommandBody::Device(commands::Device {
         device: DeviceId::new("d").unwrap(),
         platform: "we\0b".to_owned(),
         push_token: String::new(),
-    };
+    });
     let before = ann.state.clone();
     for command in [preferences("{\0}"), device("d", "\0"), platform] {
         assert_eq!(ann.fold(command), UserOutcome::Rejected(Reject::Invalid));
@@ -166,5 +168,5 @@ fn misled_commands_are_refused() {
     let mut ann = Someone::new("ann");
     let mut command = ann.command(preferences("{}"));
     command.user = user("bob");
-    assert_eq!(ann.state.fold(Timestamp(ann.now), &command), UserOutcome::Rejected(Reject::Invalid));
+    assert_eq!(ann.state.fold(Timestamp(ann.now), command.clone()), UserOutcome::Rejected(Reject::Invalid));
 }

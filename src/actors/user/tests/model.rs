@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
 use crate::actors::wire::{ReadPoint, Reject, RoomChange, UserEvent, UserEventBody};
@@ -27,18 +27,18 @@ impl Model {
 
     pub(crate) fn mark(&self, room: RoomId) -> ReadPoint {
         self.bodies().fold(ReadPoint::default(), |high, body| match body {
-            UserCommandBody::Read { room: other, to } if *other == room => {
+            UserCommandBody::Read(commands::Read { room: other, to }) if *other == room => {
                 ReadPoint { seq: high.seq.max(to.seq), no: high.no.max(to.no) }
             }
-            UserCommandBody::Room(fact) if fact.room == room && is_gone(fact.change) => ReadPoint::default(),
+            UserCommandBody::RoomFact(fact) if fact.room == room && is_gone(fact.change) => ReadPoint::default(),
             _ => high,
         })
     }
 
     pub(crate) fn blocks(&self, user: &UserId) -> bool {
         let last = self.bodies().rev().find_map(|body| match body {
-            UserCommandBody::Block { user: other } if other == user => Some(true),
-            UserCommandBody::Unblock { user: other } if other == user => Some(false),
+            UserCommandBody::Block(commands::Block { user: other }) if other == user => Some(true),
+            UserCommandBody::Unblock(commands::Unblock { user: other }) if other == user => Some(false),
             _ => None,
         });
         last.unwrap_or(false)
@@ -46,8 +46,8 @@ impl Model {
 
     pub(crate) fn has_device(&self, device: &DeviceId) -> bool {
         let last = self.bodies().rev().find_map(|body| match body {
-            UserCommandBody::Device { device: other, .. } if other == device => Some(true),
-            UserCommandBody::DeviceRemove { device: other } if other == device => Some(false),
+            UserCommandBody::Device(commands::Device { device: other, .. }) if other == device => Some(true),
+            UserCommandBody::DeviceRemove(commands::DeviceRemove { device: other }) if other == device => Some(false),
             _ => None,
         });
         last.unwrap_or(false)
@@ -55,7 +55,7 @@ impl Model {
 
     fn preferences(&self) -> &str {
         let last = self.bodies().rev().find_map(|body| match body {
-            UserCommandBody::Preferences { json } => Some(json.as_str()),
+            UserCommandBody::Preferences(commands::Preferences { json }) => Some(json.as_str()),
             _ => None,
         });
         last.unwrap_or("")
@@ -63,7 +63,7 @@ impl Model {
 
     fn facts(&self) -> impl DoubleEndedIterator<Item = &RoomFact> {
         self.bodies().filter_map(|body| match body {
-            UserCommandBody::Room(fact) => Some(fact),
+            UserCommandBody::RoomFact(fact) => Some(fact),
             _ => None,
         })
     }
@@ -87,7 +87,7 @@ impl Model {
     fn judge(&self, now: Timestamp, command: &UserCommand) -> UserOutcome {
         let event = |body| UserOutcome::Event(Arc::new(UserEvent { seq: Seq(self.seq + 1), at: now, body }));
         match &command.body {
-            UserCommandBody::Read { room, to } => {
+            UserCommandBody::Read(commands::Read { room, to }) => {
                 let mark = self.mark(*room);
                 if to.seq <= mark.seq {
                     return UserOutcome::Unchanged;
@@ -95,24 +95,37 @@ impl Model {
                 let to = ReadPoint { seq: to.seq, no: to.no.max(mark.no) };
                 UserOutcome::Quiet(Quiet::Read { room: *room, to })
             }
-            UserCommandBody::Block { user } if *user == command.user => UserOutcome::Rejected(Reject::Invalid),
-            UserCommandBody::Block { user } if self.blocks(user) => UserOutcome::Unchanged,
-            UserCommandBody::Block { user } => event(UserEventBody::Block { user: user.clone(), blocked: true }),
-            UserCommandBody::Unblock { user } if !self.blocks(user) => UserOutcome::Unchanged,
-            UserCommandBody::Unblock { user } => event(UserEventBody::Block { user: user.clone(), blocked: false }),
-            UserCommandBody::Device { push_token, .. } if push_token.len() > limits::PUSH_TOKEN_BYTES => {
+            UserCommandBody::Block(commands::Block { user }) if *user == command.user => {
+                UserOutcome::Rejected(Reject::Invalid)
+            }
+            UserCommandBody::Block(commands::Block { user }) if self.blocks(user) => UserOutcome::Unchanged,
+            UserCommandBody::Block(commands::Block { user }) => {
+                event(UserEventBody::Block { user: user.clone(), blocked: true })
+            }
+            UserCommandBody::Unblock(commands::Unblock { user }) if !self.blocks(user) => UserOutcome::Unchanged,
+            UserCommandBody::Unblock(commands::Unblock { user }) => {
+                event(UserEventBody::Block { user: user.clone(), blocked: false })
+            }
+            UserCommandBody::Device(commands::Device { push_token, .. })
+                if push_token.len() > limits::PUSH_TOKEN_BYTES =>
+            {
                 UserOutcome::Rejected(Reject::TooLarge)
             }
-            UserCommandBody::DeviceRemove { device } if !self.has_device(device) => UserOutcome::Unchanged,
-            UserCommandBody::Device { .. } | UserCommandBody::DeviceRemove { .. } => {
-                UserOutcome::Quiet(Quiet::Device(command.body.clone()))
+            UserCommandBody::DeviceRemove(commands::DeviceRemove { device }) if !self.has_device(device) => {
+                UserOutcome::Unchanged
             }
-            UserCommandBody::Preferences { json } if json.len() > limits::PREFERENCES_BYTES => {
+            UserCommandBody::Device(device) => UserOutcome::Quiet(Quiet::Device(device.clone())),
+            UserCommandBody::DeviceRemove(commands::DeviceRemove { device }) => {
+                UserOutcome::Quiet(Quiet::DeviceRemoved(device.clone()))
+            }
+            UserCommandBody::Preferences(commands::Preferences { json }) if json.len() > limits::PREFERENCES_BYTES => {
                 UserOutcome::Rejected(Reject::TooLarge)
             }
-            UserCommandBody::Preferences { json } if json == self.preferences() => UserOutcome::Unchanged,
-            UserCommandBody::Preferences { .. } => event(UserEventBody::Preferences),
-            UserCommandBody::Room(fact) => {
+            UserCommandBody::Preferences(commands::Preferences { json }) if json == self.preferences() => {
+                UserOutcome::Unchanged
+            }
+            UserCommandBody::Preferences(_) => event(UserEventBody::Preferences),
+            UserCommandBody::RoomFact(fact) => {
                 let newer = |old: &RoomFact| old.source == fact.source && old.source_offset >= fact.source_offset;
                 if self.facts().any(newer) {
                     return UserOutcome::Unchanged;

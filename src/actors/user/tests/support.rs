@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::actors::room::tests::support::{T0, user};
-use crate::actors::user::command::{RoomFact, UserCommand, UserCommandBody};
+use crate::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp};
@@ -13,32 +13,32 @@ pub(crate) fn room(n: u8) -> RoomId {
 }
 
 pub(crate) fn read(n: u8, seq: u64, no: u64) -> UserCommandBody {
-    UserCommandBody::Read { room: room(n), to: ReadPoint { seq: Seq(seq), no: MessageNo(no) } }
+    UserCommandBody::Read(commands::Read { room: room(n), to: ReadPoint { seq: Seq(seq), no: MessageNo(no) } })
 }
 
 pub(crate) fn block(name: &str) -> UserCommandBody {
-    UserCommandBody::Block { user: user(name) }
+    UserCommandBody::Block(commands::Block { user: user(name) })
 }
 
 pub(crate) fn unblock(name: &str) -> UserCommandBody {
-    UserCommandBody::Unblock { user: user(name) }
+    UserCommandBody::Unblock(commands::Unblock { user: user(name) })
 }
 
 pub(crate) fn device(id: &str, push_token: &str) -> UserCommandBody {
     let device = DeviceId::new(id).unwrap();
-    UserCommandBody::Device { device, platform: "web".into(), push_token: push_token.into() }
+    UserCommandBody::Device(commands::Device { device, platform: "web".into(), push_token: push_token.into() })
 }
 
 pub(crate) fn forget(id: &str) -> UserCommandBody {
-    UserCommandBody::DeviceRemove { device: DeviceId::new(id).unwrap() }
+    UserCommandBody::DeviceRemove(commands::DeviceRemove { device: DeviceId::new(id).unwrap() })
 }
 
 pub(crate) fn preferences(json: &str) -> UserCommandBody {
-    UserCommandBody::Preferences { json: json.into() }
+    UserCommandBody::Preferences(commands::Preferences { json: json.into() })
 }
 
 pub(crate) fn fact(source: u16, offset: u64, n: u8, change: RoomChange) -> UserCommandBody {
-    UserCommandBody::Room(RoomFact {
+    UserCommandBody::RoomFact(RoomFact {
         source: Partition::new(source).unwrap(),
         source_offset: Offset(offset),
         room: room(n),
@@ -67,7 +67,7 @@ impl Someone {
 
     pub(crate) fn fold(&mut self, body: UserCommandBody) -> UserOutcome {
         let command = self.command(body);
-        self.state.fold(Timestamp(self.now), &command)
+        self.state.fold(Timestamp(self.now), command.clone())
     }
 
     /// The seq of the event that it makes.

@@ -1,12 +1,13 @@
 //! What happened in a room: the dense stream that members see, that recovery reads, and that the store keeps.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::actors::wire::{Content, HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
 
 /// One event of a room.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Its place in the room.
     pub seq: Seq,
@@ -23,7 +24,8 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EventBody {
     /// The room was made: seq 1. Open channels have none, they start with their first message.
     Created {
@@ -107,24 +109,94 @@ pub enum EventBody {
 }
 
 impl EventBody {
-    /// The number of what happened, in rows, on links and in hashes: fixed for life.
+    /// What clients call the events, by [`Self::number`] from 1 on.
+    pub const NAMES: [&'static str; 13] = [
+        "room.created",
+        "message",
+        "message.edited",
+        "message.deleted",
+        "member.joined",
+        "member.left",
+        "member.invited",
+        "member.kicked",
+        "room.updated",
+        "room.reopened",
+        "room.ended",
+        "room.expired",
+        "member.uninvited",
+    ];
+
+    /// The one place that says of each event what everybody must know who handles events without telling them apart.
+    fn facts(&self) -> Facts<'_> {
+        match self {
+            Self::Created { members, .. } => Facts { bytes: members.len() * 32, ..Facts::of(1) },
+            Self::Message { content, .. } => {
+                Facts { bytes: content.body.len() + content.metadata.len() + content.data.len(), ..Facts::of(2) }
+            }
+            Self::Edited { target, body, metadata } => {
+                let bytes = body.len() + metadata.as_ref().map_or(0, String::len);
+                Facts { target: Some(*target), bytes, ..Facts::of(3) }
+            }
+            Self::Deleted { target } => Facts { target: Some(*target), ..Facts::of(4) },
+            Self::Joined => Facts::of(5),
+            Self::Left => Facts { removes: Removed::Actor, ..Facts::of(6) },
+            Self::Invited { .. } => Facts::of(7),
+            Self::Kicked { user } => Facts { removes: Removed::User(user), ..Facts::of(8) },
+            Self::Updated { .. } => Facts::of(9),
+            Self::Reopened { .. } => Facts::of(10),
+            Self::Ended => Facts::of(11),
+            Self::Expired => Facts::of(12),
+            Self::Uninvited { .. } => Facts::of(13),
+        }
+    }
+
+    /// The number of what happened in rows: fixed for life.
     #[must_use]
     pub fn number(&self) -> u8 {
-        match self {
-            Self::Created { .. } => 1,
-            Self::Message { .. } => 2,
-            Self::Edited { .. } => 3,
-            Self::Deleted { .. } => 4,
-            Self::Joined => 5,
-            Self::Left => 6,
-            Self::Invited { .. } => 7,
-            Self::Kicked { .. } => 8,
-            Self::Updated { .. } => 9,
-            Self::Reopened { .. } => 10,
-            Self::Ended => 11,
-            Self::Expired => 12,
-            Self::Uninvited { .. } => 13,
-        }
+        self.facts().number
+    }
+
+    /// What clients call it, as the `type` of its publication.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[usize::from(self.number()) - 1]
+    }
+
+    /// The earlier message that it concerns, if it concerns one.
+    #[must_use]
+    pub fn target(&self) -> Option<Seq> {
+        self.facts().target
+    }
+
+    /// What is left of an event that concerned the message `target`, once that was deleted. `None` if no event of this
+    /// number does.
+    #[must_use]
+    pub fn redacted(number: u8, target: Seq) -> Option<Self> {
+        let all = [Self::Edited { target, body: String::new(), metadata: None }, Self::Deleted { target }];
+        all.into_iter().find(|body| body.number() == number)
+    }
+}
+
+/// See [`EventBody::facts`].
+struct Facts<'a> {
+    number: u8,
+    /// The earlier message that it concerns.
+    target: Option<Seq>,
+    removes: Removed<'a>,
+    /// Bytes of texts and lists, about.
+    bytes: usize,
+}
+
+/// Who is no member any more (P6).
+enum Removed<'a> {
+    Nobody,
+    Actor,
+    User(&'a UserId),
+}
+
+impl Facts<'_> {
+    fn of(number: u8) -> Self {
+        Self { number, target: None, removes: Removed::Nobody, bytes: 0 }
     }
 }
 
@@ -132,56 +204,43 @@ impl Event {
     /// The user who is no member any more from this seq on, if any (P6).
     #[must_use]
     pub fn removes(&self) -> Option<&UserId> {
-        match &self.body {
-            EventBody::Left => self.actor.as_ref(),
-            EventBody::Kicked { user } => Some(user),
-            _ => None,
+        match self.body.facts().removes {
+            Removed::Nobody => None,
+            Removed::Actor => self.actor.as_ref(),
+            Removed::User(user) => Some(user),
         }
     }
 
     /// The earlier message whose content this event takes away, if any.
     #[must_use]
     pub fn redacts(&self) -> Option<Seq> {
-        match self.body {
-            EventBody::Deleted { target } => Some(target),
-            _ => None,
-        }
+        matches!(self.body, EventBody::Deleted { .. }).then(|| self.body.target()).flatten()
     }
 
-    /// Whether a deletion of `target` takes this event's content away: the message itself, or an edit of it.
+    /// Whether a deletion of `target` takes this event's content away: the message itself, or what was said of it since.
     #[must_use]
     pub fn carries(&self, target: Seq) -> bool {
         match self.body {
             EventBody::Message { .. } => self.seq == target,
-            EventBody::Edited { target: edited, .. } => edited == target,
-            _ => false,
+            EventBody::Deleted { .. } => false,
+            _ => self.body.target() == Some(target),
         }
     }
 
     /// Takes the content away; seq, number and message type stay.
     pub fn redact(&mut self) {
-        match &mut self.body {
-            EventBody::Message { content, redacted, .. } => {
-                *content = Content { message_type: std::mem::take(&mut content.message_type), ..Content::default() };
-                *redacted = true;
-            }
-            EventBody::Edited { body, metadata, .. } => {
-                body.clear();
-                *metadata = None;
-            }
-            _ => {}
+        if let EventBody::Message { content, redacted, .. } = &mut self.body {
+            *content = Content { message_type: std::mem::take(&mut content.message_type), ..Content::default() };
+            *redacted = true;
+        } else if let Some(left) = self.body.target().and_then(|target| EventBody::redacted(self.body.number(), target))
+        {
+            self.body = left;
         }
     }
 
     /// Bytes that the event takes in memory, about.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let body = match &self.body {
-            EventBody::Message { content, .. } => content.body.len() + content.metadata.len() + content.data.len(),
-            EventBody::Edited { body, metadata, .. } => body.len() + metadata.as_ref().map_or(0, String::len),
-            EventBody::Created { members, .. } => members.len() * 32,
-            _ => 0,
-        };
-        std::mem::size_of::<Self>() + body
+        std::mem::size_of::<Self>() + self.body.facts().bytes
     }
 }

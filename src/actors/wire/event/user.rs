@@ -1,10 +1,12 @@
 //! What happened to a user: the personal stream.
 
+use serde::{Deserialize, Serialize};
+
 use crate::actors::wire::{RoomChange, RoomKind};
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
 
 /// An event of the personal stream: has an offset, is journaled by way of its command, is a row of `user_events`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UserEvent {
     /// Its place in the personal stream.
     pub seq: Seq,
@@ -15,7 +17,8 @@ pub struct UserEvent {
 }
 
 /// What happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UserEventBody {
     /// The membership of a room changed.
     Room {
@@ -42,7 +45,7 @@ pub enum UserEventBody {
 }
 
 impl UserEventBody {
-    /// The number of what happened, in rows, on links and in hashes: fixed for life.
+    /// The number of what happened in rows: fixed for life.
     #[must_use]
     pub fn number(&self) -> u8 {
         match self {

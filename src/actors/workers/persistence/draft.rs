@@ -7,8 +7,9 @@ use super::cache::{CachedRoom, CachedUser};
 use super::facts::{self, Source};
 use super::{notify, rows};
 use crate::actors::room::Outcome;
+use crate::actors::user::UserOutcome;
+use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
-use crate::actors::user::{UserCommandBody, UserOutcome};
 use crate::actors::wire::{Event, EventBody, ReadPoint, RoomKind, UserEventBody};
 use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::Commit;
@@ -130,10 +131,8 @@ impl Draft {
                 let furthest = dirty.reads.entry(*room).or_default();
                 *furthest = ReadPoint { seq: furthest.seq.max(to.seq), no: furthest.no.max(to.no) };
             }
-            UserOutcome::Quiet(Quiet::Device(body)) => {
-                if let UserCommandBody::Device { device, .. } | UserCommandBody::DeviceRemove { device } = body {
-                    dirty.devices.insert(device.clone());
-                }
+            UserOutcome::Quiet(Quiet::Device(commands::Device { device, .. }) | Quiet::DeviceRemoved(device)) => {
+                dirty.devices.insert(device.clone());
             }
             UserOutcome::Unchanged | UserOutcome::Rejected(_) => {}
         }

@@ -5,9 +5,9 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::command::{Block, Command, RoomCommand};
+use crate::actors::room::commands::{Block, Command, RoomCommand};
 use crate::actors::room::{self, RoomState};
-use crate::actors::user::command::RoomFact;
+use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::actors::wire::{Event, EventBody, RoomChange, RoomKind, UserEvent, UserEventBody};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
@@ -85,7 +85,7 @@ pub fn of_user(source: Source, user: &UserId, event: &UserEvent) -> Option<Outbo
         ttl_ms: 0,
         body: RoomCommand::Block(block),
     };
-    let addressed = room::payload::address(&command);
+    let addressed = room::payload::address(command);
     Some(row(source, 0, addressed.partition, addressed.record, None))
 }
 
@@ -95,12 +95,12 @@ fn command(source: Source, user: &UserId, fact: RoomFact) -> UserCommand {
         id: source.id,
         issued_at: source.now,
         ttl_ms: 0,
-        body: UserCommandBody::Room(fact),
+        body: UserCommandBody::RoomFact(fact),
     }
 }
 
 fn told(source: Source, ord: u32, user: &UserId, fact: RoomFact) -> OutboxRow {
-    let addressed = user::payload::address(&command(source, user, fact));
+    let addressed = user::payload::address(command(source, user, fact));
     row(source, ord, addressed.partition, addressed.record, None)
 }
 
@@ -108,14 +108,14 @@ fn told(source: Source, ord: u32, user: &UserId, fact: RoomFact) -> OutboxRow {
 fn told_all(source: Source, fact: RoomFact) -> OutboxRow {
     let room = fact.room;
     let nobody = UserId::anonymous(Uuid::nil());
-    let pattern = user::payload::encode(&command(source, &nobody, fact)).encode_record();
+    let pattern = user::payload::encode(command(source, &nobody, fact)).encode_record();
     row(source, 0, source.partition, pattern, Some(FanOut { room, after: None }))
 }
 
 /// Who caused a fact, which is whose turn it takes: nobody if time did, or if it can't be read.
 #[must_use]
 pub fn caused_by(envelope: &Envelope) -> Option<UserId> {
-    if let Ok(UserCommand { body: UserCommandBody::Room(fact), .. }) = user::payload::decode(envelope) {
+    if let Ok(UserCommand { body: UserCommandBody::RoomFact(fact), .. }) = user::payload::decode(envelope) {
         return fact.by;
     }
     match room::payload::decode(envelope) {

@@ -10,7 +10,7 @@ use super::cache::{Cache, Cached, CachedRoom, CachedUser};
 use super::draft::{Draft, trim_floor};
 use super::facts::Source;
 use super::rows::{self, RoomExtras, RowsError};
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::kinds;
 use crate::actors::room::{Outcome, RoomState};

@@ -1,13 +1,12 @@
 //! Rows to folded states and events, and back. Total: rows that no fold could have made are an error, never a guess.
 
-use serde::{Deserialize, Serialize};
-
 use crate::actors::room::members::{Invitation, Member, Standing};
 use crate::actors::room::parts::Mark;
 use crate::actors::room::window::{WindowEntry, number};
 use crate::actors::room::{RoomMeta, RoomParts, RoomState, Status};
 use crate::actors::user::parts::{Device, ListedRoom};
 use crate::actors::user::{UserMeta, UserParts, UserState};
+use crate::actors::wire::event;
 use crate::actors::wire::{
     Content, Event, EventBody, HistoryBound, MaySend, RoomChange, RoomKind, UserEvent, UserEventBody,
 };
@@ -228,86 +227,20 @@ pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Opt
     Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no, invited_by })
 }
 
-/// What an event's row keeps as JSON text, by kind.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreatedData {
-    kind: u8,
-    title: String,
-    members: Vec<UserId>,
-    expires_at: Option<Timestamp>,
-    may_send: u8,
-    public: bool,
-    history_events: u64,
-    history_age_ms: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EditedData {
-    body: String,
-    metadata: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UpdatedData {
-    title: String,
-    expires_at: Option<Timestamp>,
-    may_send: u8,
-    public: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReopenedData {
-    expires_at: Option<Timestamp>,
-}
-
-/// JSON text of one of the above.
-fn json(data: &impl Serialize) -> Option<String> {
-    Some(serde_json::to_string(data).expect("texts, numbers and lists of them are always JSON"))
-}
-
-/// The row of an event.
+/// The row of an event. A message's content has columns of its own; of every other event the row keeps the text that the
+/// event derives.
 #[must_use]
 pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
-    let kind = event.body.number();
-    let (mut subject, mut target, mut data, mut message) = (None, None, None, None);
-    match event.body {
-        EventBody::Created { kind, title, members, expires_at, may_send, public, history } => {
-            data = json(&CreatedData {
-                kind: kind.number(),
-                title,
-                members,
-                expires_at,
-                may_send: may_send.number(),
-                public,
-                history_events: history.events,
-                history_age_ms: history.age_ms,
-            });
-        }
+    let Event { seq, at, id, actor, client_id, body } = event;
+    let (kind, target) = (body.number(), body.target());
+    let (data, message) = match body {
         EventBody::Message { no, content, redacted } => {
             let Content { body, message_type, metadata, reply_to, data } = content;
-            message = Some(MessageBody { no, body, message_type, metadata, reply_to, data, deleted: redacted });
+            (None, Some(MessageBody { no, body, message_type, metadata, reply_to, data, deleted: redacted }))
         }
-        EventBody::Edited { target: edited, body, metadata } => {
-            target = Some(edited);
-            data = json(&EditedData { body, metadata });
-        }
-        EventBody::Deleted { target: deleted } => target = Some(deleted),
-        EventBody::Invited { user } | EventBody::Kicked { user } | EventBody::Uninvited { user } => {
-            subject = Some(user);
-        }
-        EventBody::Updated { title, expires_at, may_send, public } => {
-            let may_send = may_send.number();
-            data = json(&UpdatedData { title, expires_at, may_send, public });
-        }
-        EventBody::Reopened { expires_at } => data = json(&ReopenedData { expires_at }),
-        EventBody::Joined | EventBody::Left | EventBody::Ended | EventBody::Expired => {}
-    }
-    let Event { seq, at, id, actor, client_id, .. } = event;
-    RoomEventRow { room, seq, kind, actor, subject, target, id, client_id, at, data, message }
+        body => (Some(event::text_of(&body)), None),
+    };
+    RoomEventRow { room, seq, kind, actor, target, id, client_id, at, data, message }
 }
 
 /// The event that a row tells: as it happened, or without its content if that was taken away.
@@ -316,64 +249,21 @@ pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
 /// [`RowsError`].
 pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
     let of = format!("{} seq {}", row.room, row.seq);
-    let missing = |what: &str| bad(&of, format_args!("no {what}"));
-    let may_send = |number| MaySend::from_number(number).ok_or_else(|| bad(&of, "may_send is out of range"));
-    let body = match row.kind {
-        1 => {
-            let data: CreatedData = parse(&of, row.data.as_deref())?;
-            EventBody::Created {
-                kind: RoomKind::from_number(data.kind).ok_or_else(|| bad(&of, "kind is out of range"))?,
-                title: data.title,
-                members: data.members,
-                expires_at: data.expires_at,
-                may_send: may_send(data.may_send)?,
-                public: data.public,
-                history: HistoryBound { events: data.history_events, age_ms: data.history_age_ms },
-            }
-        }
-        EVENT_MESSAGE => {
-            let message = row.message.ok_or_else(|| missing("content"))?;
+    let body = match (row.message, row.data, row.target) {
+        (Some(message), ..) => {
             let MessageBody { no, body, message_type, metadata, reply_to, data, deleted } = message;
-            EventBody::Message {
-                no,
-                content: Content { body, message_type, metadata, reply_to, data },
-                redacted: deleted,
-            }
+            let content = Content { body, message_type, metadata, reply_to, data };
+            EventBody::Message { no, content, redacted: deleted }
         }
-        3 => {
-            let target = row.target.ok_or_else(|| missing("target"))?;
-            // Without data the message was deleted since.
-            let EditedData { body, metadata } = match row.data.as_deref() {
-                None => EditedData { body: String::new(), metadata: None },
-                data => parse(&of, data)?,
-            };
-            EventBody::Edited { target, body, metadata }
-        }
-        DELETED => EventBody::Deleted { target: row.target.ok_or_else(|| missing("target"))? },
-        5 => EventBody::Joined,
-        6 => EventBody::Left,
-        7 => EventBody::Invited { user: row.subject.ok_or_else(|| missing("subject"))? },
-        8 => EventBody::Kicked { user: row.subject.ok_or_else(|| missing("subject"))? },
-        9 => {
-            let UpdatedData { title, expires_at, may_send: number, public } = parse(&of, row.data.as_deref())?;
-            EventBody::Updated { title, expires_at, may_send: may_send(number)?, public }
-        }
-        10 => {
-            let ReopenedData { expires_at } = parse(&of, row.data.as_deref())?;
-            EventBody::Reopened { expires_at }
-        }
-        11 => EventBody::Ended,
-        12 => EventBody::Expired,
-        13 => EventBody::Uninvited { user: row.subject.ok_or_else(|| missing("subject"))? },
-        other => return Err(bad(&of, format_args!("unknown kind {other}"))),
+        (None, Some(data), _) => event::from_text(&data).map_err(|why| bad(&of, why))?,
+        // Without data the message that it concerned was deleted since.
+        (None, None, Some(target)) => EventBody::redacted(row.kind, target).ok_or_else(|| bad(&of, "no data"))?,
+        (None, None, None) => return Err(bad(&of, "no data")),
     };
+    if body.number() != row.kind {
+        return Err(bad(&of, format_args!("kind {} with the data of another", row.kind)));
+    }
     Ok(Event { seq: row.seq, at: row.at, id: row.id, actor: row.actor, client_id: row.client_id, body })
-}
-
-fn parse<'a, T: Deserialize<'a>>(of: &str, data: Option<&'a str>) -> Result<T, RowsError> {
-    let text = data.ok_or_else(|| bad(of, "no data"))?;
-    // Where, not what: a JSON error of serde may quote the text.
-    serde_json::from_str(text).map_err(|why| bad(of, format_args!("data is wrong in column {}", why.column())))
 }
 
 /// The state of a user as his rows tell it.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Append;
-use crate::actors::room::command::{Command, RoomCommand};
+use crate::actors::room::commands::{Command, Expire, RoomCommand};
 use crate::actors::room::payload;
 use crate::actors::watermarks::Marks;
 use crate::actors::workers::Running;
@@ -29,7 +29,7 @@ const STORED: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn record(room: RoomId, id: Uuid, now: Timestamp) -> Addressed {
     let ttl_ms = limits::COMMAND_TTL_MS;
-    payload::address(&Command { room, id, issued_at: now, ttl_ms, body: RoomCommand::Expire })
+    payload::address(Command { room, id, issued_at: now, ttl_ms, body: RoomCommand::Expire(Expire) })
 }
 
 /// Remembers for which rooms a record is on its way, so that each scan does not append another. Pure.

@@ -10,8 +10,9 @@ use futures_util::FutureExt as _;
 use super::Append;
 use super::expiry::{self, Scanner};
 use super::worker::{self, Deps, spawn};
-use crate::actors::room::command::{Command, Create, RoomCommand};
+use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, RoomCommand};
 use crate::actors::room::{Status, payload};
+use crate::actors::user::commands;
 use crate::actors::user::{UserCommand, UserCommandBody};
 use crate::actors::watermarks::Marks;
 use crate::actors::wire::{HistoryBound, MaySend, RoomChange, RoomKind, UserEventBody};
@@ -90,12 +91,12 @@ impl Node {
 
     async fn room(&self, room: RoomId, body: RoomCommand) {
         let issued_at = crate::env::Clock::now(self.clock.as_ref());
-        self.write(payload::address(&Command { room, id: self.id(), issued_at, ttl_ms: 0, body })).await;
+        self.write(payload::address(Command { room, id: self.id(), issued_at, ttl_ms: 0, body })).await;
     }
 
     async fn user(&self, name: &str, body: UserCommandBody) {
         let command = UserCommand { user: user_id(name), id: self.id(), issued_at: Timestamp(1), ttl_ms: 0, body };
-        self.write(crate::actors::user::payload::address(&command)).await;
+        self.write(crate::actors::user::payload::address(command)).await;
     }
 
     async fn until_quiet(&self) {
@@ -166,10 +167,10 @@ async fn membership_reaches_the_users_once_although_appends_fail() {
     let node = Node::start(|n, _| n % 3 == 0);
     let room = group("g");
     node.room(room, create(RoomKind::Group, vec![user_id("bob")], 0)).await;
-    node.room(room, RoomCommand::Invite { by: user_id("ann"), user: user_id("cem") }).await;
-    node.room(room, RoomCommand::Join { user: user_id("cem") }).await;
-    node.room(room, RoomCommand::Kick { by: user_id("ann"), user: user_id("bob") }).await;
-    node.room(room, RoomCommand::End { by: user_id("ann") }).await;
+    node.room(room, RoomCommand::Invite(Invite { by: user_id("ann"), user: user_id("cem") })).await;
+    node.room(room, RoomCommand::Join(Join { user: user_id("cem") })).await;
+    node.room(room, RoomCommand::Kick(Kick { by: user_id("ann"), user: user_id("bob") })).await;
+    node.room(room, RoomCommand::End(End { by: user_id("ann") })).await;
     node.until_quiet().await;
     use RoomChange::{Ended, Invited, Joined, Kicked};
     assert_eq!(node.told("ann").await, [Joined, Ended]);
@@ -184,15 +185,15 @@ async fn a_block_silences_the_direct_room_made_before_or_after() {
     let (bob, cem) =
         (RoomId::direct(&user_id("ann"), &user_id("bob")), RoomId::direct(&user_id("ann"), &user_id("cem")));
     node.room(bob, create(RoomKind::Direct, vec![user_id("bob")], 0)).await;
-    node.user("bob", UserCommandBody::Block { user: user_id("ann") }).await;
-    node.user("cem", UserCommandBody::Block { user: user_id("ann") }).await;
+    node.user("bob", UserCommandBody::Block(commands::Block { user: user_id("ann") })).await;
+    node.user("cem", UserCommandBody::Block(commands::Block { user: user_id("ann") })).await;
     node.until_quiet().await;
     node.room(cem, create(RoomKind::Direct, vec![user_id("cem")], 0)).await;
     node.until_quiet().await;
     assert_eq!(node.store.room(bob).await.unwrap().blocks, [user_id("bob")]);
     assert_eq!(node.store.room(cem).await.unwrap().blocks, [user_id("cem")]);
     assert_eq!(node.store.chat(cem).await.unwrap(), None, "a blocked one can't be made");
-    node.user("bob", UserCommandBody::Unblock { user: user_id("ann") }).await;
+    node.user("bob", UserCommandBody::Unblock(commands::Unblock { user: user_id("ann") })).await;
     node.until_quiet().await;
     assert!(node.store.room(bob).await.unwrap().blocks.is_empty());
     node.stop().await;
@@ -205,9 +206,9 @@ async fn the_end_of_a_large_room_reaches_all_of_its_members_page_by_page() {
     let members: Vec<UserId> = (0..999).map(|n| user_id(&format!("user{n:04}"))).collect();
     node.room(room, create(RoomKind::Group, members, 0)).await;
     for n in 999..2 * limits::RELAY_MEMBERS + 150 {
-        node.room(room, RoomCommand::Join { user: user_id(&format!("user{n:04}")) }).await;
+        node.room(room, RoomCommand::Join(Join { user: user_id(&format!("user{n:04}")) })).await;
     }
-    node.room(room, RoomCommand::End { by: user_id("ann") }).await;
+    node.room(room, RoomCommand::End(End { by: user_id("ann") })).await;
     node.until_quiet().await;
     for n in (0..2 * limits::RELAY_MEMBERS + 150).step_by(37) {
         assert_eq!(node.told(&format!("user{n:04}")).await, [RoomChange::Joined, RoomChange::Ended], "user {n}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::turns::{Batch, Turns, expand};
-use crate::actors::user::command::RoomFact;
+use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{UserCommand, UserCommandBody, payload};
 use crate::actors::wire::{RoomChange, RoomKind};
 use crate::actors::workers::persistence::facts;
@@ -34,9 +34,9 @@ fn row(offset: u64, ord: u32, by: &str, to: &str) -> OutboxRow {
         by: Some(user(by)),
         change: RoomChange::Joined,
     };
-    let body = UserCommandBody::Room(fact);
+    let body = UserCommandBody::RoomFact(fact);
     let command = UserCommand { user: user(to), id: uuid(offset), issued_at: Timestamp(1), ttl_ms: 0, body };
-    let addressed = payload::address(&command);
+    let addressed = payload::address(command);
     let (target, record) = (addressed.partition, addressed.record);
     OutboxRow { source: source(1), offset: Offset(offset), ord, target, record, fan_out: None }
 }

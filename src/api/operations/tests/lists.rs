@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::{Fixture, user};
 use crate::actors::room::RoomCommand;
+use crate::actors::room::commands::Expire;
 use crate::api::operations::room_record;
 use crate::ids::{Offset, RoomId};
 use crate::limits;
@@ -93,7 +94,7 @@ async fn what_has_ended_or_expired_leaves_the_list_and_stays_within_reach() {
     f.say("alice", &ended, "last words").await;
     f.ok("alice", "room.end", json!({ "room": ended })).await;
     f.clock.advance(1_000);
-    let record = room_record(f.node.env(), RoomId(expired.parse().unwrap()), RoomCommand::Expire);
+    let record = room_record(f.node.env(), RoomId(expired.parse().unwrap()), RoomCommand::Expire(Expire));
     f.node.command(record.partition, record.record).await;
     f.settle().await;
     let rooms = async |data: Value| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::room::command::{RoomCommand, Send};
+use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::room::payload;
 use crate::actors::wire::HistoryBound;
 use crate::api::operations::messages::{prepare_open_publish, prepare_publish, prepare_send};

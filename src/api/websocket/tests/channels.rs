@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::{FORMATS, Rig, epoch, user};
 use crate::actors::room::RoomCommand;
+use crate::actors::room::commands::Kick;
 use crate::api::protocol::codes::Disconnect;
 use crate::testing::within;
 
@@ -162,7 +163,7 @@ async fn a_kicked_member_is_unsubscribed_at_the_kick() {
         let channel = room.channel();
         let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
         bob.ask(subscribe(&channel)).await;
-        rig.command(room, RoomCommand::Kick { by: user("ann"), user: user("bob") }).await;
+        rig.command(room, RoomCommand::Kick(Kick { by: user("ann"), user: user("bob") })).await;
         ann.ask(publish(&channel, json!("after"))).await;
         assert_eq!(bob.push(&channel, "unsubscribe").await["code"], 2000);
         assert_eq!(bob.push(&channel, "pub").await["data"]["type"], "member.kicked");

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::support::{Client, FORMATS, Rig, narrow, user};
 use crate::actors::gateway::order::Order;
 use crate::actors::room::RoomCommand;
+use crate::actors::room::commands::Kick;
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 use crate::limits;
@@ -50,7 +51,7 @@ async fn who_is_kicked_reads_nothing_more_though_he_did_not_read_of_it() {
         let channel = room.channel();
         let mut ann = rig.client("ann").await;
         let (mut mallory, last) = stuck(&rig, &mut ann, "mallory", &channel).await;
-        rig.command(room, RoomCommand::Kick { by: user("ann"), user: user("mallory") }).await;
+        rig.command(room, RoomCommand::Kick(Kick { by: user("ann"), user: user("mallory") })).await;
         for n in 0..5 {
             ann.ask(json!({ "publish": { "channel": channel, "data": format!("secret {n}") } })).await;
         }

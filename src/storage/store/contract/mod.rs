@@ -142,7 +142,6 @@ pub(crate) fn message_row(room: RoomId, seq: u64, no: u64, sender: &str, body: &
         seq: Seq(seq),
         kind: EVENT_MESSAGE,
         actor: Some(user_id(sender)),
-        subject: None,
         target: None,
         id: uuid(seq),
         client_id: Some(ClientId::new(&format!("c{seq}")).unwrap()),
@@ -166,7 +165,6 @@ pub(crate) fn event_row(room: RoomId, seq: u64, kind: u8) -> RoomEventRow {
         seq: Seq(seq),
         kind,
         actor: Some(user_id("alice")),
-        subject: Some(user_id("bob")),
         target: None,
         id: uuid(seq),
         client_id: None,
@@ -177,7 +175,7 @@ pub(crate) fn event_row(room: RoomId, seq: u64, kind: u8) -> RoomEventRow {
 }
 
 fn edit_row(room: RoomId, seq: u64, target: u64, data: &str) -> RoomEventRow {
-    RoomEventRow { target: Some(Seq(target)), subject: None, data: Some(data.to_owned()), ..event_row(room, seq, 3) }
+    RoomEventRow { target: Some(Seq(target)), data: Some(data.to_owned()), ..event_row(room, seq, 3) }
 }
 
 pub(crate) fn member_row(room: RoomId, user: &str, state: u8) -> MemberRow {

@@ -149,8 +149,6 @@ pub struct RoomEventRow {
     pub kind: u8,
     /// Who did it.
     pub actor: Option<UserId>,
-    /// Whom it concerns.
-    pub subject: Option<UserId>,
     /// The earlier message that it concerns.
     pub target: Option<Seq>,
     /// The id of the command that made it.

@@ -277,7 +277,6 @@ fn event(room: RoomId, c: &mut Columns<'_>) -> Result<RoomEventRow> {
         seq: c.seq()?,
         kind: c.number()?,
         actor: c.opt_user()?,
-        subject: c.opt_user()?,
         target: c.opt_seq()?,
         id: c.opt_uuid()?.unwrap_or_default(),
         client_id: c.opt_client_id()?,
@@ -302,9 +301,9 @@ fn original(c: &mut Columns<'_>) -> Result<RoomEventRow> {
     };
     let at = c.time()?;
     message.deleted = c.flag()?;
-    let (room, subject, target, data) = (RoomId(Uuid::nil()), None, None, None);
+    let (room, target, data) = (RoomId(Uuid::nil()), None, None);
     let message = Some(message);
-    Ok(RoomEventRow { room, seq, kind: EVENT_MESSAGE, actor, subject, target, id, client_id, at, data, message })
+    Ok(RoomEventRow { room, seq, kind: EVENT_MESSAGE, actor, target, id, client_id, at, data, message })
 }
 
 /// See [`crate::storage::store::Store::messages`].

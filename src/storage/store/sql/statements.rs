@@ -83,7 +83,7 @@ macro_rules! user_event_columns {
 }
 macro_rules! event_columns {
     () => {
-        "seq, kind, actor, subject, target, command_id, client_id, at, data"
+        "seq, kind, actor, target, command_id, client_id, at, data"
     };
 }
 /// A message as the event that it was.

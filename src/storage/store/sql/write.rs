@@ -384,7 +384,6 @@ async fn room_events(session: &mut Session<'_>, bulks: &Bulks, mut rows: Vec<Roo
                 .int(row.seq.as_i64())
                 .int(row.kind)
                 .opt_text(row.actor.as_ref().map(|user| user.as_str()))
-                .opt_text(row.subject.as_ref().map(|user| user.as_str()))
                 .opt_int(row.target.map(|seq| seq.as_i64()))
                 .opt_uuid((!thin).then_some(row.id))
                 .opt_text(row.client_id.as_ref().map(|id| id.as_str()))

@@ -7,9 +7,9 @@ use super::super::projector::{Halt, Projector};
 use super::equal::fold;
 use super::support::{World, user_id};
 use crate::actors::fold::EntityOutcome;
-use crate::actors::kinds;
-use crate::actors::room::command::{Create, Delete, Edit, RoomCommand};
+use crate::actors::room::commands::{Create, Delete, Edit, End, Invite, Join, Kick, Leave, RoomCommand};
 use crate::actors::room::{self, Outcome};
+use crate::actors::user::commands;
 use crate::actors::user::{self, UserCommandBody};
 use crate::actors::wire::{Content, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp};
@@ -40,7 +40,7 @@ fn create(kind: RoomKind, members: &[&str]) -> RoomCommand {
 }
 
 fn say(sender: &str, body: &str) -> RoomCommand {
-    RoomCommand::Send(room::command::Send {
+    RoomCommand::Send(room::commands::Send {
         sender: user_id(sender),
         client_id: None,
         device: None,
@@ -127,22 +127,22 @@ fn the_rows_of_a_rooms_members_follow_it_until_it_is_large() {
     world.pass(1_000);
     world.room(room, say("ann", "moves it up"));
     assert_eq!(listings(&world, &mut store), [Some(Shelf::Live)]);
-    world.room(room, RoomCommand::Update(room::command::Update { title: Some("t".into()), ..update("ann") }));
+    world.room(room, RoomCommand::Update(room::commands::Update { title: Some("t".into()), ..update("ann") }));
     assert_eq!(listings(&world, &mut store), [], "nothing that a list is sorted by");
     for n in 2..=limits::LISTED_PLACES {
-        world.room(room, RoomCommand::Join { user: user_id(&format!("user{n}")) });
+        world.room(room, RoomCommand::Join(Join { user: user_id(&format!("user{n}")) }));
     }
     assert_eq!(listings(&world, &mut store), [None], "too many");
     world.room(room, say("ann", "moves nobody's row"));
     assert_eq!(listings(&world, &mut store), []);
-    world.room(room, RoomCommand::Leave { user: user_id("user2") });
+    world.room(room, RoomCommand::Leave(Leave { user: user_id("user2") }));
     assert_eq!(listings(&world, &mut store), [Some(Shelf::Live)]);
-    world.room(room, RoomCommand::End { by: user_id("ann") });
+    world.room(room, RoomCommand::End(End { by: user_id("ann") }));
     assert_eq!(listings(&world, &mut store), [Some(Shelf::Over)]);
 }
 
-fn update(by: &str) -> room::command::Update {
-    room::command::Update { by: user_id(by), title: None, ttl_ms: None, may_send: None, public: None }
+fn update(by: &str) -> room::commands::Update {
+    room::commands::Update { by: user_id(by), title: None, ttl_ms: None, may_send: None, public: None }
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn unread_counts_begin_at_the_joining() {
     for n in 0..5 {
         world.room(room, say("ann", &format!("{n}")));
     }
-    world.room(room, RoomCommand::Join { user: user_id("cem") });
+    world.room(room, RoomCommand::Join(Join { user: user_id("cem") }));
     world.room(room, say("ann", "5"));
     project(&world, &mut store);
     let unread = |name: &str, store: &Core| {
@@ -205,7 +205,7 @@ fn an_invalid_payload_is_rejected_and_copied_to_the_dead_letters() {
     let key = Bytes::copy_from_slice(room.0.as_bytes());
     let command_id = Bytes::copy_from_slice(&[7; 16]);
     let payload = Bytes::from_static(b"\xff\xff\xff");
-    let envelope = Envelope { kind: kinds::ROOM_SEND, key, command_id, payload, ..Envelope::default() };
+    let envelope = Envelope { kind: 2, key, command_id, payload, ..Envelope::default() };
     let bad = envelope.encode_record();
     let outcome = world.append(room.partition(), bad.clone()).unwrap();
     assert_eq!(outcome, EntityOutcome::Room(Outcome::Rejected(Reject::Invalid)));
@@ -286,13 +286,13 @@ fn old_rows_of_a_bounded_channel_go() {
     let (mut world, mut store) = (World::new(), Core::default());
     let room = RoomId::open("news");
     let publish = |n: u64| {
-        RoomCommand::Send(room::command::Send {
+        RoomCommand::Send(room::commands::Send {
             sender: user_id("anon:1"),
             client_id: None,
             device: None,
             prev: None,
             content: Content { data: Bytes::from(format!("{n}")), ..Default::default() },
-            open: Some(room::command::OpenChannel {
+            open: Some(room::commands::OpenChannel {
                 channel: "news".to_owned(),
                 history: HistoryBound { events: 10, age_ms: 0 },
             }),
@@ -319,11 +319,11 @@ fn facts_go_to_those_whom_they_concern() {
     let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
     world.room(room, create(RoomKind::Group, &["bob"]));
     world.room(room, say("ann", "nobody else is told"));
-    world.room(room, RoomCommand::Invite { by: user_id("ann"), user: user_id("cem") });
-    world.room(room, RoomCommand::Join { user: user_id("cem") });
-    world.room(room, RoomCommand::Kick { by: user_id("ann"), user: user_id("bob") });
-    world.room(room, RoomCommand::Leave { user: user_id("cem") });
-    world.room(room, RoomCommand::End { by: user_id("ann") });
+    world.room(room, RoomCommand::Invite(Invite { by: user_id("ann"), user: user_id("cem") }));
+    world.room(room, RoomCommand::Join(Join { user: user_id("cem") }));
+    world.room(room, RoomCommand::Kick(Kick { by: user_id("ann"), user: user_id("bob") }));
+    world.room(room, RoomCommand::Leave(Leave { user: user_id("cem") }));
+    world.room(room, RoomCommand::End(End { by: user_id("ann") }));
     project(&world, &mut store);
     let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 100);
     let told: Vec<_> = outbox
@@ -331,7 +331,7 @@ fn facts_go_to_those_whom_they_concern() {
         .map(|row| {
             let command = user::payload::decode(&Envelope::decode_record(&row.record).unwrap()).unwrap();
             assert_eq!(row.target, command.user.partition());
-            let UserCommandBody::Room(fact) = command.body else { unreachable!() };
+            let UserCommandBody::RoomFact(fact) = command.body else { unreachable!() };
             assert_eq!((fact.source, fact.source_offset, fact.room), (room.partition(), row.offset, room));
             (command.user.to_string(), row.offset.0, fact.change as u8)
         })
@@ -346,7 +346,7 @@ fn what_all_members_of_a_large_room_are_told_is_one_row() {
     let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
     let names: Vec<String> = (0..limits::LISTED_PLACES).map(|n| format!("user{n}")).collect();
     world.room(room, create(RoomKind::Group, &names.iter().map(String::as_str).collect::<Vec<_>>()));
-    world.room(room, RoomCommand::End { by: user_id("ann") });
+    world.room(room, RoomCommand::End(End { by: user_id("ann") }));
     project(&world, &mut store);
     let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 1_000);
     assert_eq!(outbox.len(), limits::LISTED_PLACES + 2, "each is told of the making");
@@ -361,9 +361,9 @@ fn what_all_members_of_a_large_room_are_told_is_one_row() {
 #[test]
 fn a_block_goes_to_the_direct_room_of_the_two() {
     let (mut world, mut store) = (World::new(), Core::default());
-    world.user("ann", UserCommandBody::Block { user: user_id("bob") });
-    world.user("ann", UserCommandBody::Block { user: user_id("bob") });
-    world.user("ann", UserCommandBody::Unblock { user: user_id("bob") });
+    world.user("ann", UserCommandBody::Block(commands::Block { user: user_id("bob") }));
+    world.user("ann", UserCommandBody::Block(commands::Block { user: user_id("bob") }));
+    world.user("ann", UserCommandBody::Unblock(commands::Unblock { user: user_id("bob") }));
     project(&world, &mut store);
     let outbox = store.relay_next(OutboxPlace::first_of(Partition::FIRST), 100);
     assert_eq!(outbox.len(), 2);

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
-use crate::actors::room::command::{Command, Create, Delete, Edit, OpenChannel, RoomCommand, Send, Uninvite, Update};
+use crate::actors::room::commands::{
+    Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite,
+    Update,
+};
 use crate::actors::room::{self, Outcome};
-use crate::actors::user::command::RoomFact;
+use crate::actors::user::commands;
+use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserOutcome};
 use crate::actors::wire::{
     Content, Entity, EventBody, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind, StreamEvent,
@@ -81,7 +85,7 @@ impl World {
     pub(super) fn room(&mut self, room: RoomId, body: RoomCommand) -> EntityOutcome {
         self.next_id += 1;
         let (id, issued_at) = (uuid(self.next_id), Timestamp(self.now));
-        let addressed = room::payload::address(&Command { room, id, issued_at, ttl_ms: 60_000, body });
+        let addressed = room::payload::address(Command { room, id, issued_at, ttl_ms: 60_000, body });
         self.append(addressed.partition, addressed.record).unwrap()
     }
 
@@ -89,7 +93,7 @@ impl World {
         self.next_id += 1;
         let (id, issued_at) = (uuid(self.next_id), Timestamp(self.now));
         let command = UserCommand { user: user_id(name), id, issued_at, ttl_ms: 0, body };
-        let addressed = user::payload::address(&command);
+        let addressed = user::payload::address(command);
         self.append(addressed.partition, addressed.record).unwrap()
     }
 
@@ -146,17 +150,19 @@ impl World {
         let body = match dice.below(9) {
             0 | 1 => {
                 let (seq, no) = (Seq(dice.below(30)), MessageNo(dice.below(20)));
-                UserCommandBody::Read { room, to: ReadPoint { seq, no } }
+                UserCommandBody::Read(commands::Read { room, to: ReadPoint { seq, no } })
             }
-            2 => UserCommandBody::Block { user: other },
-            3 => UserCommandBody::Unblock { user: other },
-            4 => UserCommandBody::Device {
+            2 => UserCommandBody::Block(commands::Block { user: other }),
+            3 => UserCommandBody::Unblock(commands::Unblock { user: other }),
+            4 => UserCommandBody::Device(commands::Device {
                 device: DeviceId::new(&format!("d{}", dice.below(40))).unwrap(),
                 platform: "web".to_owned(),
                 push_token: dice.one(&["", "token"]).to_owned(),
-            },
-            5 => UserCommandBody::DeviceRemove { device: DeviceId::new(&format!("d{}", dice.below(40))).unwrap() },
-            6 | 7 => UserCommandBody::Room(RoomFact {
+            }),
+            5 => UserCommandBody::DeviceRemove(commands::DeviceRemove {
+                device: DeviceId::new(&format!("d{}", dice.below(40))).unwrap(),
+            }),
+            6 | 7 => UserCommandBody::RoomFact(RoomFact {
                 source: Partition::new(dice.below(3) as u16).unwrap(),
                 source_offset: Offset(self.next_id - dice.below(self.next_id.min(9) + 1)),
                 room,
@@ -165,7 +171,7 @@ impl World {
                 by: (dice.below(2) == 0).then_some(other),
                 change: RoomChange::from_number(1 + dice.below(6) as u8).unwrap(),
             }),
-            _ => UserCommandBody::Preferences { json: format!("{{\"n\":{}}}", dice.below(3)) },
+            _ => UserCommandBody::Preferences(commands::Preferences { json: format!("{{\"n\":{}}}", dice.below(3)) }),
         };
         self.user(me, body);
     }
@@ -193,10 +199,10 @@ impl World {
                 metadata: (dice.below(2) == 0).then(|| "{\"e\":1}".to_owned()),
             }),
             3 => RoomCommand::Delete(Delete { by: me, target, author: None }),
-            4 => RoomCommand::Join { user: me },
-            5 => RoomCommand::Leave { user: me },
-            6 => RoomCommand::Invite { by: me, user: other },
-            7 => RoomCommand::Kick { by: dice.one(&[me, user_id("ann")]), user: other },
+            4 => RoomCommand::Join(Join { user: me }),
+            5 => RoomCommand::Leave(Leave { user: me }),
+            6 => RoomCommand::Invite(Invite { by: me, user: other }),
+            7 => RoomCommand::Kick(Kick { by: dice.one(&[me, user_id("ann")]), user: other }),
             8 => RoomCommand::Update(Update {
                 by: me,
                 title: (dice.below(2) == 0).then(|| "title \"é\"".to_owned()),
@@ -204,8 +210,8 @@ impl World {
                 may_send: None,
                 public: None,
             }),
-            9 if dice.below(6) == 0 => RoomCommand::End { by: me },
-            10 => RoomCommand::Expire,
+            9 if dice.below(6) == 0 => RoomCommand::End(End { by: me }),
+            10 => RoomCommand::Expire(Expire),
             11 => RoomCommand::Uninvite(Uninvite {
                 by: me.clone(),
                 inviter: dice.one(&[me, user_id("ann")]),

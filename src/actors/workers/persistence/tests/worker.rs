@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::worker::{Deps, Options, spawn};
 use super::support::World;
-use crate::actors::chain::Chain;
+use crate::actors::digest::Chain;
 use crate::actors::wire::Entity;
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition};

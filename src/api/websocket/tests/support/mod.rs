@@ -22,7 +22,7 @@ use crate::actors::gateway::hub::{Hub, Overload};
 use crate::actors::node::{Node, Owned, OwnerEpoch, Parts};
 use crate::actors::partition::core::Options as Rules;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::command::{Create, OpenChannel, Send};
+use crate::actors::room::commands::{Create, OpenChannel, Send};
 use crate::actors::room::{Command, RoomCommand, payload};
 use crate::actors::wire::{Answer, HistoryBound, MaySend, RoomKind, ToGateway};
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
@@ -65,7 +65,7 @@ struct TestMethods {
 impl TestMethods {
     fn record(&self, room: RoomId, body: RoomCommand) -> Addressed {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        payload::address(&command)
+        payload::address(command)
     }
 
     fn pay(&self, asker: &Asker, cost: Cost) -> Result<(), Error> {
@@ -248,7 +248,7 @@ impl Rig {
 
     pub async fn command(&self, room: RoomId, body: RoomCommand) {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        let Addressed { partition, record } = payload::address(&command);
+        let Addressed { partition, record } = payload::address(command);
         let answer = self.node.command(partition, record).await;
         assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
     }

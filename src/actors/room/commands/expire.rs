@@ -1,0 +1,39 @@
+//! Closes a room whose time is over.
+
+use prost::Message;
+use uuid::Uuid;
+
+use crate::actors::moment::Moment;
+use crate::actors::room::{Outcome, RoomState, Status};
+use crate::actors::verbs::Verb;
+use crate::actors::wire::{EventBody, Reject};
+
+/// The room's time is over (`expires_at` ≤ append time); without effect before that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Expire;
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(in crate::actors) struct Payload {}
+
+impl Verb<RoomState, Outcome> for Expire {
+    type Payload = Payload;
+
+    fn into_payload(self) -> Payload {
+        Payload {}
+    }
+
+    fn from_payload(Payload {}: Payload) -> Result<Self, Reject> {
+        Ok(Self)
+    }
+
+    fn decide(self, room: &mut RoomState, now: Moment, id: Uuid) -> Result<Outcome, Reject> {
+        if room.meta.kind.is_none()
+            || room.meta.status != Status::Active
+            || room.status_at(now.append) == Status::Active
+        {
+            return Ok(Outcome::Ignored);
+        }
+        room.meta.status = Status::Expired;
+        Ok(room.accept(now, id, None, None, EventBody::Expired))
+    }
+}

@@ -1,0 +1,66 @@
+//! Makes a device known.
+
+use bytes::Bytes;
+use prost::Message;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::actors::moment::Moment;
+use crate::actors::room::bounds;
+use crate::actors::user::parts;
+use crate::actors::user::{Quiet, UserOutcome, UserState};
+use crate::actors::verbs::Verb;
+use crate::actors::wire::{Reject, fields};
+use crate::ids::DeviceId;
+use crate::limits;
+
+/// Makes a device known or brings it up to date.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Device {
+    /// The device.
+    pub device: DeviceId,
+    /// `web`, `ios`, `android`, …; at most `limits::MESSAGE_TYPE_BYTES`.
+    pub platform: String,
+    /// Where pushes go; empty for none.
+    pub push_token: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::actors) struct Payload {
+    #[prost(bytes = "bytes", tag = "1")]
+    device: Bytes,
+    #[prost(string, tag = "2")]
+    platform: String,
+    #[prost(string, tag = "3")]
+    push_token: String,
+}
+
+impl Verb<UserState, UserOutcome> for Device {
+    type Payload = Payload;
+
+    fn into_payload(self) -> Payload {
+        let Self { device, platform, push_token } = self;
+        Payload { device: fields::bytes(device.as_str()), platform, push_token }
+    }
+
+    fn from_payload(payload: Payload) -> Result<Self, Reject> {
+        let Payload { device, platform, push_token } = payload;
+        Ok(Self { device: fields::device(&device)?, platform, push_token })
+    }
+
+    fn check(&self) -> Result<(), Reject> {
+        bounds::text(&self.platform, limits::MESSAGE_TYPE_BYTES)?;
+        bounds::text(&self.push_token, limits::PUSH_TOKEN_BYTES)
+    }
+
+    /// Above [`limits::DEVICES`] the device that was not heard of for longest makes room (of several the lowest id).
+    fn decide(self, user: &mut UserState, now: Moment, _: Uuid) -> Result<UserOutcome, Reject> {
+        if !user.devices.contains_key(&self.device) && user.devices.len() >= limits::DEVICES {
+            let oldest = user.devices.iter().min_by_key(|(id, device)| (device.seen, *id)).map(|(id, _)| id.clone());
+            oldest.map(|id| user.devices.remove(&id));
+        }
+        let Self { device, platform, push_token } = self.clone();
+        user.devices.insert(device, parts::Device { platform, push_token, seen: now.fold });
+        Ok(UserOutcome::Quiet(Quiet::Device(self)))
+    }
+}

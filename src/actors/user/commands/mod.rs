@@ -1,0 +1,70 @@
+//! What a user may be asked: the table of the verbs, one file each. See [`crate::actors::verbs`] for what a verb says of
+//! itself.
+
+mod block;
+mod device;
+mod device_remove;
+mod preferences;
+mod read;
+mod room;
+mod unblock;
+
+use bytes::Bytes;
+use prost::Message;
+use uuid::Uuid;
+
+pub use self::block::Block;
+pub use self::device::Device;
+pub use self::device_remove::DeviceRemove;
+pub use self::preferences::Preferences;
+pub use self::read::Read;
+pub use self::room::RoomFact;
+pub use self::unblock::Unblock;
+use super::{UserOutcome, UserState};
+use crate::actors::moment::Moment;
+use crate::actors::verbs::{Verb, verbs};
+use crate::actors::wire::Reject;
+use crate::ids::{Timestamp, UserId};
+
+/// A user command with what its record's envelope says of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserCommand {
+    /// The user, the record's key.
+    pub user: UserId,
+    /// The command's own id.
+    pub id: Uuid,
+    /// When a gateway admitted it.
+    pub issued_at: Timestamp,
+    /// Milliseconds it is good for, 0 for ever.
+    pub ttl_ms: u64,
+    /// What is asked.
+    pub body: UserCommandBody,
+}
+
+// A number is for life: it is never used again for something else.
+verbs! {
+    /// What a user may be asked. The fold decides whether it happens.
+    pub enum UserCommandBody of UserState -> UserOutcome;
+
+    /// Moves the read mark of a room forward; never back (the maximum wins).
+    Read = 1000 "user.read";
+    /// Blocks a user.
+    Block = 1001 "user.block";
+    /// Takes a block back.
+    Unblock = 1002 "user.unblock";
+    /// Makes a device known or brings it up to date.
+    Device = 1003 "user.device";
+    /// Forgets a device.
+    DeviceRemove = 1004 "user.device_remove";
+    /// Replaces the preferences.
+    Preferences = 1005 "user.preferences";
+    /// The user's membership of a room changed, as the relay read it.
+    RoomFact = 1006 "user.room";
+}
+
+/// The payload of verbs that say only whom they concern.
+#[derive(Clone, PartialEq, Message)]
+pub(in crate::actors) struct Whom {
+    #[prost(bytes = "bytes", tag = "1")]
+    user: Bytes,
+}
