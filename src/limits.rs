@@ -207,3 +207,8 @@ pub const RELAY_BATCH: usize = 32;
 pub const RELAY_MEMBERS: usize = 500;
 /// Expired rooms that are read at a time.
 pub const EXPIRY_PAGE: usize = 500;
+/// Bytes of an emoji on a message. The longest in use, families with skin tones and flags of regions, have 41.
+pub const EMOJI_BYTES: usize = 64;
+/// Different emoji on a message: a page of history lists them all. Judged at admission by what is stored, so that a few more
+/// may come at one moment.
+pub const EMOJI_ON_MESSAGE: usize = 32;

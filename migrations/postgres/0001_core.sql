@@ -146,7 +146,7 @@ CREATE TABLE room_events (
     chat       UUID     NOT NULL,
     seq        BIGINT   NOT NULL,
     kind       SMALLINT NOT NULL,           -- 1 created 2 message 3 edited 4 deleted 5 joined 6 left 7 invited 8 kicked
-                                            -- 9 updated 10 reopened 11 ended 12 expired
+                                            -- 9 updated 10 reopened 11 ended 12 expired 13 uninvited 14 reacted
     actor      TEXT,
     target     BIGINT,                     -- seq of the message that was edited or deleted
     command_id UUID,
@@ -178,6 +178,15 @@ CREATE TABLE messages (
     original_body     TEXT,                 -- only once edited: what the message event said
     original_metadata TEXT,
     PRIMARY KEY (chat, seq)
+);
+
+-- Emoji on messages: one row for each user who put it there. They go with the message.
+CREATE TABLE reactions (
+    chat    UUID    NOT NULL,
+    seq     BIGINT  NOT NULL,              -- of the message
+    emoji   TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (chat, seq, emoji, user_id)
 );
 
 -- The highest offset of each source that was applied: the relay delivers at least once.

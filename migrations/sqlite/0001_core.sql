@@ -145,7 +145,7 @@ CREATE TABLE room_events (
     chat       BLOB    NOT NULL,
     seq        INTEGER NOT NULL,
     kind       INTEGER NOT NULL,            -- 1 created 2 message 3 edited 4 deleted 5 joined 6 left 7 invited 8 kicked
-                                            -- 9 updated 10 reopened 11 ended 12 expired
+                                            -- 9 updated 10 reopened 11 ended 12 expired 13 uninvited 14 reacted
     actor      TEXT,
     target     INTEGER,                     -- seq of the message that was edited or deleted
     command_id BLOB,
@@ -177,6 +177,15 @@ CREATE TABLE messages (
     original_body     TEXT,                 -- only once edited: what the message event said
     original_metadata TEXT,
     PRIMARY KEY (chat, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Emoji on messages: one row for each user who put it there. They go with the message.
+CREATE TABLE reactions (
+    chat    BLOB    NOT NULL,
+    seq     INTEGER NOT NULL,              -- of the message
+    emoji   TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (chat, seq, emoji, user_id)
 ) STRICT, WITHOUT ROWID;
 
 -- The highest offset of each source that was applied: the relay delivers at least once.

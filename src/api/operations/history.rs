@@ -15,7 +15,7 @@ use super::admission::Cost;
 use super::history_page::{Want, merge};
 use super::input::{self, History};
 use super::view::{HistoryPage, MessageView};
-use super::{Caller, Error, Handlers, stored};
+use super::{Caller, Error, Handlers, reactions, stored};
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::RoomState;
 use crate::actors::wire::{Entity, Event, StreamEvent};
@@ -106,7 +106,8 @@ impl Handlers {
                     let next = stored.head.next();
                     let look = self.look(caller, room, next).await?;
                     if look.first() <= next {
-                        return Ok(look.page(stored, want, limit));
+                        let page = look.page(stored, want, limit);
+                        return Ok(self.with_reactions(caller, room, page, &look.recent).await);
                     }
                     // What lies between the rows and memory is in neither.
                     match self.catch_up(room.partition(), look.end, &mut deadline).await {
@@ -119,15 +120,36 @@ impl Handlers {
             };
             let look = self.look(caller, room, Seq(1)).await?;
             if let Some(page) = look.page_without_store(want, limit) {
-                return Ok(page);
+                return Ok(self.with_reactions(caller, room, page, &look.recent).await);
             }
             let Some(told) = self.retold_messages(room, want, look.floor, limit).await else {
                 return Err(without_store);
             };
             let next = told.head.next();
             let look = self.look(caller, room, next).await?;
-            return if look.first() <= next { Ok(look.page(told, want, limit)) } else { Err(without_store) };
+            if look.first() > next {
+                return Err(without_store);
+            }
+            let page = look.page(told, want, limit);
+            return Ok(self.with_reactions(caller, room, page, &look.recent).await);
         }
+    }
+
+    /// The page with the emoji on its messages. `recent` was looked up before the store is asked now, so between the two
+    /// nothing is missing. What neither can say is left out: emoji are not worth a page.
+    async fn with_reactions(
+        &self,
+        caller: &Caller,
+        room: RoomId,
+        mut page: HistoryPage,
+        recent: &[Arc<Event>],
+    ) -> HistoryPage {
+        if let (Some(first), Some(last)) = (page.messages.first(), page.messages.last()) {
+            let question = self.node.store().reactions(room, SeqRange::new(first.seq, last.seq), &caller.user);
+            let counted = stored(question).await.unwrap_or_default();
+            reactions::put(&mut page.messages, counted, recent, &caller.user);
+        }
+        page
     }
 
     /// As [`Self::stored_messages`], from the journal. `None` if that does not reach back.

@@ -188,17 +188,23 @@ impl Handlers {
     }
 
     pub(in crate::api) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {
-        let (room, target) = (input.room.0, seq(input.target)?);
+        let (target, author) = self.known_message(caller, input.room.0, input.target).await?;
+        let delete = commands::Delete { by: caller.user.clone(), target, author };
+        self.room_command(caller, input.room.0, RoomCommand::Delete(delete)).await.map(Happened::from)
+    }
+
+    /// What is meant by a seq, for a command that concerns a message of any age: the seq, and who wrote the message, if it is
+    /// one.
+    async fn known_message(&self, caller: &Caller, room: RoomId, target: u64) -> Result<(Seq, Option<UserId>), Error> {
+        let target = seq(target)?;
         let known = self.inside(caller, room, move |state, _| match target {
             target if target > state.head() => Err(Error::Rejected(Reject::NoMessage)),
             target => Ok((state.author_of(target).cloned(), target < state.meta().window_from)),
         });
-        let author = match known.await?? {
-            (None, true) => self.stored_author(room, target).await?,
-            (author, _) => author,
-        };
-        let delete = commands::Delete { by: caller.user.clone(), target, author };
-        self.room_command(caller, room, RoomCommand::Delete(delete)).await.map(Happened::from)
+        Ok(match known.await?? {
+            (None, true) => (target, self.stored_author(room, target).await?),
+            (author, _) => (target, author),
+        })
     }
 
     /// Who wrote a message that the room remembers no more, if it is one.

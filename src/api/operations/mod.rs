@@ -9,7 +9,7 @@
 //! | `messages` | `message.send`, `message.edit`, `message.delete`; [`messages::prepare_send`] and its kin for sessions |
 //! | `history`, [`history_page`] | `message.history` |
 //! | `rooms`, `list`, `lines` | `room.create`, `room.get`, `room.update`, `room.end`; `room.list` |
-//! | `page` | how much goes into one page |
+//! | `page`, `reactions` | how much goes into one page; the emoji on its messages |
 //! | `members` | `room.join`, `room.leave`, `room.kick`, `room.members` |
 //! | `invitations` | `room.invite`, `room.uninvite` |
 //! | `marks`, [`coalesce`], [`throttle`] | `read.mark`, `message.delivered`, `typing` |
@@ -71,6 +71,7 @@ mod marks;
 mod members;
 pub mod messages;
 mod page;
+mod reactions;
 pub mod read_your_writes;
 mod rooms;
 mod seam;

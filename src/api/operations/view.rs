@@ -82,6 +82,21 @@ pub struct MessageView {
     /// Whether it was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// Emoji on it; only in a page of messages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<ReactionView>,
+}
+
+/// An emoji on a message.
+#[derive(Serialize, Clone, PartialEq, Eq, Debug, ToSchema)]
+pub struct ReactionView {
+    /// The emoji.
+    pub emoji: String,
+    /// How many users put it there.
+    pub count: u64,
+    /// Whether the caller did.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
 impl MessageView {
@@ -102,6 +117,7 @@ impl MessageView {
             ts: row.created_at,
             edited_at: row.edited_at,
             deleted: false,
+            reactions: Vec::new(),
         };
         if message.deleted {
             view.redact();
@@ -127,6 +143,7 @@ impl MessageView {
             ts: event.at,
             edited_at: None,
             deleted: false,
+            reactions: Vec::new(),
         };
         if *redacted {
             view.redact();

@@ -191,6 +191,12 @@ fn room_json(event: &Event) -> Bytes {
                 number(o.key("target"), target.0);
                 user(o, "by", actor);
             }
+            EventBody::Reacted { target, emoji, removed } => {
+                number(o.key("target"), target.0);
+                string(o.key("emoji"), emoji);
+                o.flag("removed", *removed);
+                user(o, "by", actor);
+            }
             EventBody::Joined | EventBody::Left => user(o, "user", actor),
             EventBody::Invited { user: whom }
             | EventBody::Kicked { user: whom }

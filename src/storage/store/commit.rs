@@ -2,8 +2,8 @@
 //! over them.
 
 use super::rows::{
-    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReadMarkRow,
-    RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
+    BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReactionRow,
+    ReadMarkRow, RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
 };
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -27,7 +27,9 @@ pub struct Commit {
     pub room_events: Vec<RoomEventRow>,
     /// New bodies, in the order of their events.
     pub edits: Vec<MessageEdit>,
-    /// Messages whose content goes, here and in the events of their edits.
+    /// Reactions that came or went, in the order of their events. None comes to a message that is gone or deleted.
+    pub reactions: Vec<ReactionChange>,
+    /// Messages whose content goes with all reactions, here and in the events that concern them.
     pub redactions: Vec<(RoomId, Seq)>,
     /// Events and messages below the seq go for good (bounded history).
     pub trims: Vec<(RoomId, Seq)>,
@@ -96,6 +98,15 @@ pub enum UserRoomChange {
     Put(UserRoomRow),
     /// Forgotten.
     Remove(UserId, RoomId),
+}
+
+/// A reaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReactionChange {
+    /// It is there. Nothing changes if it was.
+    Put(ReactionRow),
+    /// It is not.
+    Remove(ReactionRow),
 }
 
 /// A block.

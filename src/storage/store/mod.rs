@@ -36,8 +36,9 @@ mod weight;
 
 pub use commit::Commit;
 use rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -75,6 +76,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Messages of a room in their present form inside `range`, at most `limit`; deleted ones have no content.
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// The reactions to the messages inside `range`, as `user` sees them. Bounds of rows and bytes do not count.
+    async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError>;
 
     /// Events of a personal stream inside `range`, at most `limit`.
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError>;

@@ -72,7 +72,7 @@ impl View {
                 self.opened = event.seq.0;
             }
             EventBody::Message { .. } => self.messages += 1,
-            EventBody::Edited { .. } | EventBody::Deleted { .. } => {}
+            EventBody::Edited { .. } | EventBody::Deleted { .. } | EventBody::Reacted { .. } => {}
             EventBody::Joined => {
                 let user = event.actor.clone().unwrap();
                 drop_from(&mut self.invited, &user);

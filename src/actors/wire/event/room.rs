@@ -67,6 +67,16 @@ pub enum EventBody {
         /// The message's seq.
         target: Seq,
     },
+    /// The actor put an emoji on a message, or took it back. Once more what is so already changes nothing.
+    Reacted {
+        /// The message's seq.
+        target: Seq,
+        /// The emoji; empty once the message is redacted.
+        emoji: String,
+        /// Taken back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        removed: bool,
+    },
     /// The actor entered.
     Joined,
     /// The actor left.
@@ -110,7 +120,7 @@ pub enum EventBody {
 
 impl EventBody {
     /// What clients call the events, by [`Self::number`] from 1 on.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "room.created",
         "message",
         "message.edited",
@@ -124,6 +134,7 @@ impl EventBody {
         "room.ended",
         "room.expired",
         "member.uninvited",
+        "message.reacted",
     ];
 
     /// The one place that says of each event what everybody must know who handles events without telling them apart.
@@ -138,6 +149,7 @@ impl EventBody {
                 Facts { target: Some(*target), bytes, ..Facts::of(3) }
             }
             Self::Deleted { target } => Facts { target: Some(*target), ..Facts::of(4) },
+            Self::Reacted { target, emoji, .. } => Facts { target: Some(*target), bytes: emoji.len(), ..Facts::of(14) },
             Self::Joined => Facts::of(5),
             Self::Left => Facts { removes: Removed::Actor, ..Facts::of(6) },
             Self::Invited { .. } => Facts::of(7),
@@ -172,7 +184,11 @@ impl EventBody {
     /// number does.
     #[must_use]
     pub fn redacted(number: u8, target: Seq) -> Option<Self> {
-        let all = [Self::Edited { target, body: String::new(), metadata: None }, Self::Deleted { target }];
+        let all = [
+            Self::Edited { target, body: String::new(), metadata: None },
+            Self::Deleted { target },
+            Self::Reacted { target, emoji: String::new(), removed: false },
+        ];
         all.into_iter().find(|body| body.number() == number)
     }
 }

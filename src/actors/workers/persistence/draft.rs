@@ -13,8 +13,8 @@ use crate::actors::user::outcome::Quiet;
 use crate::actors::wire::{Event, EventBody, ReadPoint, RoomKind, UserEventBody};
 use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::Commit;
-use crate::storage::store::commit::{BlockChange, DeviceChange, Listing, MemberChange, UserRoomChange};
-use crate::storage::store::rows::{BlockRow, DeviceRow, MessageEdit, ReadMarkRow, UserRow};
+use crate::storage::store::commit::{BlockChange, DeviceChange, Listing, MemberChange, ReactionChange, UserRoomChange};
+use crate::storage::store::rows::{BlockRow, DeviceRow, MessageEdit, ReactionRow, ReadMarkRow, UserRow};
 
 /// Rows of bounded history are removed in steps of this many seqs: the same ones whatever the batches were.
 const TRIM_STEP: u64 = 64;
@@ -91,6 +91,12 @@ impl Draft {
                 at: event.at,
             }),
             EventBody::Deleted { target } => self.commit.redactions.push((id, *target)),
+            EventBody::Reacted { target, emoji, removed } => {
+                self.commit.reactions.extend(event.actor.clone().map(|user| {
+                    let row = ReactionRow { room: id, seq: *target, emoji: emoji.clone(), user };
+                    if *removed { ReactionChange::Remove(row) } else { ReactionChange::Put(row) }
+                }))
+            }
             _ => {}
         }
         // Nobody else has it: the fold has just made it.

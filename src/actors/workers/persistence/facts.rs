@@ -69,6 +69,7 @@ pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event)
         EventBody::Message { .. }
         | EventBody::Edited { .. }
         | EventBody::Deleted { .. }
+        | EventBody::Reacted { .. }
         | EventBody::Updated { .. } => Vec::new(),
     }
 }

@@ -10,8 +10,9 @@ use tokio::sync::{RwLock, watch};
 
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
 use crate::storage::store::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    WatermarkRow,
 };
 use crate::storage::store::{Commit, Invitations, SeqRange, Store, StoreError};
 
@@ -101,6 +102,10 @@ impl Store for Gated {
 
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>> {
         self.inner()?.messages(room, range, limit).await
+    }
+
+    async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions> {
+        self.inner()?.reactions(room, range, user).await
     }
 
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>> {

@@ -40,6 +40,7 @@ macro_rules! store_checks {
             an_edit_changes_the_message_and_not_its_event
             a_deletion_redacts_the_message_and_its_edits
             an_edit_does_not_bring_a_deleted_message_back
+            reactions_are_counted_and_go_with_their_message
             pages_of_events_go_both_ways
             a_trim_removes_what_lies_below_and_nothing_else
             the_window_begins_where_the_room_says

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::storage::store::commit::{BlockChange, DeviceChange, MemberChange, UserRoomChange};
+use crate::storage::store::commit::{BlockChange, DeviceChange, MemberChange, ReactionChange, UserRoomChange};
 
 pub(crate) async fn an_empty_store_starts_everywhere_at_zero(store: &dyn Store) {
     let expected: Vec<_> = Partition::all().map(WatermarkRow::start).collect();
@@ -263,6 +263,49 @@ pub(crate) async fn an_edit_does_not_bring_a_deleted_message_back(store: &dyn St
     write(store, room, 1, |commit| commit.edits.push(edit)).await;
     let found = store.messages(room, SeqRange::all(), 10).await.unwrap();
     assert_eq!((found[0].message.body.as_str(), found[0].message.deleted), ("", true));
+}
+
+pub(crate) async fn reactions_are_counted_and_go_with_their_message(store: &dyn Store) {
+    let room = room_id(2);
+    let row = |seq: u64, emoji: &str, user: &str| ReactionRow {
+        room,
+        seq: Seq(seq),
+        emoji: emoji.to_owned(),
+        user: user_id(user),
+    };
+    let put = |seq, emoji: &str, user: &str| ReactionChange::Put(row(seq, emoji, user));
+    write(store, room, 0, |commit| {
+        commit.room_events = (1..=3).map(|seq| message_row(room, seq, seq, "alice", "hello")).collect();
+        commit.reactions = vec![put(1, "👍", "alice"), put(1, "👍", "bob"), put(1, "👍", "bob"), put(1, "🎉", "bob")];
+        commit.reactions.extend([put(2, "👍", "alice"), put(3, "👍", "bob"), put(9, "👍", "bob")]);
+    })
+    .await;
+    let count = |seq, emoji: &str, count, own| ReactionCount { seq: Seq(seq), emoji: emoji.to_owned(), count, own };
+    let seen = async |from, to, user: &str| {
+        let found = store.reactions(room, SeqRange::new(Seq(from), Seq(to)), &user_id(user)).await.unwrap();
+        let mut counts = found.counts;
+        counts.sort_by(|one, other| (one.seq, &one.emoji).cmp(&(other.seq, &other.emoji)));
+        counts
+    };
+    let first = [count(1, "🎉", 1, false), count(1, "👍", 2, true), count(2, "👍", 1, true)];
+    assert_eq!(seen(1, 2, "alice").await, first);
+    assert_eq!(seen(2, 9, "carol").await, [count(2, "👍", 1, false), count(3, "👍", 1, false)], "9 is no message");
+    write(store, room, 1, |commit| {
+        commit.reactions = vec![
+            ReactionChange::Remove(row(1, "👍", "bob")),
+            ReactionChange::Remove(row(1, "👍", "carol")),
+            ReactionChange::Remove(row(1, "🎉", "bob")),
+        ];
+        commit.redactions.push((room, Seq(2)));
+    })
+    .await;
+    write(store, room, 2, |commit| {
+        commit.reactions.push(put(2, "👍", "bob"));
+        commit.trims.push((room, Seq(3)));
+    })
+    .await;
+    assert_eq!(seen(2, 9, "bob").await, [count(3, "👍", 1, true)], "a deleted message takes none");
+    assert_eq!(seen(1, 1, "alice").await, [], "what is below the floor is gone");
 }
 
 pub(crate) async fn pages_of_events_go_both_ways(store: &dyn Store) {

@@ -11,8 +11,8 @@ use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp,
 use crate::limits;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange};
 use crate::storage::store::rows::{
-    ACTIVE, BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, INVITED, MEMBER, MemberRow, MessageBody,
-    MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage,
+    ACTIVE, BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, INVITED, MEMBER, MemberRow, MessageRow,
+    OutboxPlace, OutboxRow, PageBound, ReactionRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage,
     RoomListRow, RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow,
     WindowRow,
 };
@@ -22,11 +22,12 @@ use crate::storage::store::{Invitations, SeqRange, StoreError};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Core {
     watermarks: BTreeMap<Partition, WatermarkRow>,
-    chats: BTreeMap<RoomId, ChatRow>,
+    pub(super) chats: BTreeMap<RoomId, ChatRow>,
     members: BTreeMap<(RoomId, UserId), MemberRow>,
-    events: BTreeMap<(RoomId, Seq), RoomEventRow>,
+    pub(super) events: BTreeMap<(RoomId, Seq), RoomEventRow>,
     /// What edits made of messages: (body, metadata, when). The events keep what was said first.
-    edited: BTreeMap<(RoomId, Seq), (String, String, Timestamp)>,
+    pub(super) edited: BTreeMap<(RoomId, Seq), (String, String, Timestamp)>,
+    pub(super) reactions: BTreeSet<ReactionRow>,
     room_blocks: BTreeSet<(RoomId, UserId)>,
     room_sources: BTreeMap<(RoomId, Partition), Offset>,
     users: BTreeMap<UserId, UserRow>,
@@ -56,6 +57,7 @@ impl Default for Core {
             members: BTreeMap::new(),
             events: BTreeMap::new(),
             edited: BTreeMap::new(),
+            reactions: BTreeSet::new(),
             room_blocks: BTreeSet::new(),
             room_sources: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -145,12 +147,14 @@ impl Core {
                 self.edited.insert(key, (edit.body, edit.metadata.unwrap_or(before), edit.at));
             }
         }
+        self.apply_reactions(commit.reactions);
         for (room, seq) in commit.redactions {
             self.redact(room, seq);
         }
         for (room, floor) in commit.trims {
             self.events.retain(|(r, seq), _| *r != room || *seq >= floor);
             self.edited.retain(|(r, seq), _| *r != room || *seq >= floor);
+            self.reactions.retain(|row| row.room != room || row.seq >= floor);
         }
         for (room, user, blocked) in commit.room_blocks {
             match blocked {
@@ -217,21 +221,6 @@ impl Core {
             mark.folded = folded;
         } else if known || row.seq > Seq::ZERO {
             self.read_marks.insert(key, MarkRow { shown: row, folded });
-        }
-    }
-
-    fn redact(&mut self, room: RoomId, seq: Seq) {
-        self.edited.remove(&(room, seq));
-        for row in self.events.range_mut((room, seq)..=(room, Seq(u64::MAX))).map(|(_, row)| row) {
-            if row.target == Some(seq) {
-                row.data = None;
-            }
-            if row.seq == seq
-                && let Some(message) = &mut row.message
-            {
-                let (no, message_type) = (message.no, std::mem::take(&mut message.message_type));
-                *message = MessageBody { no, message_type, deleted: true, ..MessageBody::default() };
-            }
         }
     }
 

@@ -10,13 +10,15 @@ use bytes::Bytes;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    WatermarkRow,
 };
 use super::{Invitations, SeqRange, Store, StoreError};
 use crate::ids::{Partition, RoomId, Timestamp, UserId};
 
 mod core;
+mod messages;
 
 pub use core::Core;
 
@@ -109,6 +111,10 @@ impl Store for MemoryStore {
 
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         self.core(|core| core.messages(room, range, limit))
+    }
+
+    async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError> {
+        self.core(|core| core.reactions(room, range, user))
     }
 
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod list;
 mod outbox;
+mod reaction;
 mod user;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 pub use self::list::{ACTIVE, LINE_BYTES, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
 pub use self::outbox::{FanOut, OutboxPlace, OutboxRow};
+pub use self::reaction::{ReactionCount, ReactionRow, Reactions};
 pub use self::user::{BlockRow, DeviceRow, NotificationRow, ReadMarkRow, UserEventRow, UserRoomRow, UserRow};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 

@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, ReadMarkRow, RoomEventRow,
-    RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot, WatermarkRow,
+    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    WatermarkRow,
 };
 use super::{Invitations, SeqRange, Store, StoreError};
 use crate::config::Database;
@@ -176,6 +177,12 @@ impl Store for SqlStore {
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         let mut connection = self.connections.clients().connection().await?;
         read::messages(&mut connection.session(), room, range, limit).await
+    }
+
+    async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError> {
+        let mut snapshot = self.connections.clients().snapshot().await?;
+        let found = read::reactions(&mut snapshot.session(), room, range, user).await?;
+        ended(snapshot, found).await
     }
 
     async fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Result<Vec<UserEventRow>, StoreError> {

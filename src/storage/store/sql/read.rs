@@ -7,8 +7,8 @@ use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
-    OutboxRow, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot,
-    WatermarkRow, WindowRow,
+    OutboxRow, ReactionCount, Reactions, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRoomRow,
+    UserRow, UserSnapshot, WatermarkRow, WindowRow,
 };
 use crate::storage::store::{SeqRange, StoreError};
 
@@ -316,4 +316,24 @@ pub(super) async fn messages(
     let text = if range.reverse { statements::MESSAGES_BACK } else { statements::MESSAGES };
     let bind = |b: &mut Binder| bind_range(b, room, range, Some(limit));
     list_within(session, text, range, bind, message, MessageRow::bytes).await
+}
+
+/// See [`crate::storage::store::Store::reactions`].
+pub(super) async fn reactions(
+    session: &mut Session<'_>,
+    room: RoomId,
+    range: SeqRange,
+    user: &UserId,
+) -> Result<Reactions> {
+    let head = session.one(statements::HEAD, |b| _ = b.room(room), |c| c.seq()).await?;
+    let bind = |b: &mut Binder| {
+        b.text(user.as_str()).room(room).int(range.from.as_i64()).int(range.to.as_i64());
+    };
+    let counts = session.list(statements::REACTIONS, bind, reaction_count).await?;
+    Ok(Reactions { head: head.unwrap_or(Seq::ZERO), counts })
+}
+
+fn reaction_count(c: &mut Columns<'_>) -> Result<ReactionCount> {
+    let (seq, emoji, count, own) = (c.seq()?, c.text()?, c.number()?, c.number::<u64>()?);
+    Ok(ReactionCount { seq, emoji, count, own: own > 0 })
 }

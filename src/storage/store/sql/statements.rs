@@ -221,6 +221,11 @@ statements! {
          original_metadata = NULL, deleted = TRUE WHERE chat = ? AND seq = ?";
     // Without statistics the planner would read all events of the room.
     EDITS_REDACT = "UPDATE room_events INDEXED BY room_events_target SET data = NULL WHERE chat = ? AND target = ?";
+    REACTION_PUT = "INSERT INTO reactions (chat, seq, emoji, user_id) SELECT chat, seq, ?, ? FROM messages \
+         WHERE chat = ? AND seq = ? AND NOT deleted ON CONFLICT DO NOTHING";
+    REACTION_REMOVE = "DELETE FROM reactions WHERE emoji = ? AND user_id = ? AND chat = ? AND seq = ?";
+    REACTIONS_REDACT = "DELETE FROM reactions WHERE chat = ? AND seq = ?";
+    REACTIONS_TRIM = "DELETE FROM reactions WHERE chat = ? AND seq < ?";
     EVENTS_TRIM = "DELETE FROM room_events WHERE chat = ? AND seq < ?";
     MESSAGES_TRIM = "DELETE FROM messages WHERE chat = ? AND seq < ?";
     WINDOW_PIECE = "INSERT INTO room_windows (chat, first_seq, piece) VALUES (?, ?, ?)";
@@ -232,6 +237,9 @@ statements! {
     RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ?";
     META_SET = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     // Reads.
+    HEAD = "SELECT head_seq FROM chats WHERE uuid = ?";
+    REACTIONS = "SELECT seq, emoji, COUNT(*), COUNT(CASE WHEN user_id = ? THEN 1 END) FROM reactions \
+         WHERE chat = ? AND seq BETWEEN ? AND ? GROUP BY seq, emoji ORDER BY seq, emoji";
     META = "SELECT value FROM meta WHERE key = ?";
     // The one table that is read as a whole: 256 rows.
     WATERMARKS = "SELECT partition, next_offset, chain, fold_time FROM watermarks ORDER BY partition";

@@ -8,7 +8,9 @@ use crate::ids::{Partition, Seq, UserId};
 use crate::limits;
 use crate::storage::sql::{Binder, Session, damaged};
 use crate::storage::store::StoreError;
-use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange, WatermarkMove};
+use crate::storage::store::commit::{
+    BlockChange, Commit, DeviceChange, MemberChange, ReactionChange, UserRoomChange, WatermarkMove,
+};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, EVENT_MESSAGE, OutboxPlace, OutboxRow, ReadMarkRow, RoomEventRow,
 };
@@ -75,13 +77,22 @@ async fn content(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) 
             })
             .await?;
     }
+    for change in std::mem::take(&mut commit.reactions) {
+        let (text, row) = match change {
+            ReactionChange::Put(row) => (statements::REACTION_PUT, row),
+            ReactionChange::Remove(row) => (statements::REACTION_REMOVE, row),
+        };
+        session
+            .execute(text, |b| _ = b.text(row.emoji).text(row.user.as_str()).room(row.room).int(row.seq.as_i64()))
+            .await?;
+    }
     for (room, seq) in std::mem::take(&mut commit.redactions) {
-        for text in [statements::MESSAGE_REDACT, statements::EDITS_REDACT] {
+        for text in [statements::MESSAGE_REDACT, statements::EDITS_REDACT, statements::REACTIONS_REDACT] {
             session.execute(text, |b| _ = b.room(room).int(seq.as_i64())).await?;
         }
     }
     for (room, floor) in std::mem::take(&mut commit.trims) {
-        for text in [statements::EVENTS_TRIM, statements::MESSAGES_TRIM] {
+        for text in [statements::EVENTS_TRIM, statements::MESSAGES_TRIM, statements::REACTIONS_TRIM] {
             session.execute(text, |b| _ = b.room(room).int(floor.as_i64())).await?;
         }
         window::forget(session, room, floor).await?;
