@@ -60,7 +60,16 @@ const ONLY: [(&str, &[&str]); 24] = [
         ],
     ),
     ("tower_http", &["src/api/rest/"]),
-    ("utoipa", &["src/api/rest/", "src/api/schema.rs", "src/api/operations/input.rs", "src/api/operations/view.rs"]),
+    (
+        "utoipa",
+        &[
+            "src/actors/room/commands/",
+            "src/api/rest/",
+            "src/api/schema.rs",
+            "src/api/operations/input.rs",
+            "src/api/operations/view.rs",
+        ],
+    ),
     ("utoipa_axum", &["src/api/rest/"]),
     ("rust_embed", &["src/api/http/pages.rs", "src/api/http/packed.rs"]),
     ("tower", &["src/api/http/"]),

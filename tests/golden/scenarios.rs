@@ -3,10 +3,9 @@
 
 use bytes::Bytes;
 use kervan::actors::fold;
-use kervan::actors::kinds;
 use kervan::actors::room::commands::{
-    Block, Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send,
-    Uninvite, Update,
+    Block, Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, React, Reaction,
+    RoomCommand, Send, Uninvite, Update,
 };
 use kervan::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use kervan::actors::wire::{Content, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind};
@@ -31,6 +30,7 @@ pub fn all() -> Vec<(&'static str, Log)> {
         ("open", open()),
         ("user", someone()),
         ("odd", odd()),
+        ("reactions", reactions()),
     ]
 }
 
@@ -124,6 +124,24 @@ fn send(sender: &str, client_id: &str) -> RoomCommand {
 
 fn edit(by: &str, target: u64) -> RoomCommand {
     RoomCommand::Edit(Edit { by: id(by), target: Seq(target), body: "selam".into(), metadata: Some(String::new()) })
+}
+
+fn react(by: &str, target: u64, emoji: &str, remove: bool, client_id: Option<&str>) -> RoomCommand {
+    let client_id = client_id.map(|text| ClientId::new(text).unwrap());
+    let reaction = Reaction { emoji: emoji.into(), remove };
+    RoomCommand::React(React { by: id(by), client_id, target: Seq(target), reaction, author: None })
+}
+
+fn reactions() -> Log {
+    let mut log = Writer::new(RoomId(Uuid::from_u128(0x77)));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob"])));
+    log.ask(send("ann", "m-1")).ask(react("bob", 2, "👍", false, Some("r-1")));
+    log.ask(react("bob", 2, "👍", false, Some("r-1"))).ask(react("bob", 2, "👍", true, None));
+    log.ask(react("cat", 2, "👍", false, None))
+        .ask(react("bob", 1, "👍", false, None))
+        .ask(react("bob", 2, "", false, None));
+    log.ask(delete("ann", 2, None)).ask(react("bob", 2, "🎉", false, None));
+    log.done()
 }
 
 fn delete(by: &str, target: u64, author: Option<&str>) -> RoomCommand {

@@ -10,7 +10,9 @@ import { Outbox, type Waiting, sentence, uuidv7 } from './outbox';
 export interface Message {
   seq: number; no: number; sender: string; body: string; ts: number;
   client_id?: string; edited_at?: number; deleted?: boolean; reply_to?: number; metadata?: unknown;
+  reactions?: Reaction[];
 }
+export interface Reaction { emoji: string; count: number; own?: boolean }
 export interface Room {
   room: string; channel: string; kind: 'direct' | 'group' | 'broadcast'; title?: string; status: string; state?: string;
   creator?: string; peer?: string; may_send: string; read_seq: number; unread: number; activity: number; head?: number;
@@ -198,7 +200,7 @@ export class Chat {
 
   private put(id: string, more: Message[]) {
     const known = new Map((this.messages.value[id] ?? []).map(message => [message.seq, message]));
-    more.forEach(message => known.set(message.seq, { ...known.get(message.seq), ...message }));
+    more.forEach(message => known.set(message.seq, { ...known.get(message.seq), reactions: undefined, ...message }));
     const sorted = [...known.values()].sort((a, b) => a.seq - b.seq);
     this.messages.value = { ...this.messages.value, [id]: sorted };
   }
@@ -265,6 +267,7 @@ export class Chat {
       }
       case 'message.edited': return this.edited(id, data.target, { body: data.body, edited_at: data.ts });
       case 'message.deleted': return this.edited(id, data.target, { body: '', deleted: true });
+      case 'message.reacted': return this.reacted(id, data);
       case 'room.updated': return this.change(id, () => ({ title: data.title, may_send: data.may_send, expires_at: data.expires_at }));
       case 'room.ended': return this.change(id, () => ({ status: 'ended' }));
       case 'room.expired': return this.change(id, () => ({ status: 'expired' }));
@@ -293,6 +296,18 @@ export class Chat {
     const known = this.messages.value[id]?.find(message => message.seq === seq);
     if (known) this.put(id, [{ ...known, ...change }]);
     this.change(id, room => room.last_message?.seq === seq ? { last_message: { ...room.last_message, ...change } } : {});
+  }
+
+  // One's own reaction is shown at once and counted once; those of others as they are told.
+  private reacted(id: string, { target, emoji, removed, by }: { target: number; emoji: string; removed?: boolean; by: string }) {
+    const known = this.messages.value[id]?.find(message => message.seq === target);
+    if (!known || known.deleted || !emoji) return;
+    const own = by === this.me.id;
+    const old = known.reactions?.find(one => one.emoji === emoji) ?? { emoji, count: 0 };
+    if (own && !!old.own === !removed) return;
+    const now = { ...old, count: old.count + (removed ? -1 : 1), own: own ? !removed : old.own };
+    const others = known.reactions?.filter(one => one.emoji !== emoji) ?? [];
+    this.put(id, [{ ...known, reactions: now.count > 0 ? [...others, now] : others }]);
   }
 
   private personal(data: any) {
@@ -358,6 +373,10 @@ export class Chat {
 
   edit(room: string, target: number, body: string) { this.outbox.add({ room, target, body }); }
 
+  async react(room: string, target: number, emoji: string, remove: boolean) {
+    await this.rpc('message.react', { room, target, emoji, remove, client_id: uuidv7() });
+    this.reacted(room, { target, emoji, removed: remove, by: this.me.id });
+  }
   remove(room: string, target: number) { this.outbox.add({ room, target, body: '', deletes: true }); }
 
   // Sends a file, then the message that brings it: that one waits in the outbox like any other.

@@ -262,6 +262,7 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
               : fate && <span class={`fate ${fate}`} role="img" aria-label={fate} title={fate}>{fate === 'sent' ? '✓' : '✓✓'}</span>}
           </span>
         )}
+        {!deleted && <Reactions chat={chat} room={room} message={message} />}
         {mine && !deleted && editing === undefined && (
           <span class="acts">
             {!file && <button class="icon" aria-label="Edit" title="Edit" onClick={() => setEditing(body)}><Pen /></button>}
@@ -272,6 +273,31 @@ function Bubble({ chat, room, message, grouped }: { chat: Chat; room: Room; mess
         )}
       </div>
     </article>
+  );
+}
+
+const EMOJI = ['👍', '❤️', '😂', '🎉', '😮', '😢'];
+
+function Reactions({ chat, room, message }: { chat: Chat; room: Room; message: Message }) {
+  const [choosing, setChoosing] = useState(false);
+  const react = (emoji: string, remove: boolean) => {
+    setChoosing(false);
+    void chat.react(room.room, message.seq, emoji, remove).catch(() => undefined);
+  };
+  return (
+    <span class="reactions">
+      {message.reactions?.map(({ emoji, count, own }) => (
+        <button key={emoji} class={own ? 'own' : ''} aria-pressed={!!own} aria-label={`${emoji} ${count}`}
+          onClick={() => react(emoji, !!own)}>{emoji} {count}</button>
+      ))}
+      {choosing && EMOJI.map(emoji => (
+        <button key={emoji} aria-label={`React with ${emoji}`} onClick={() => react(emoji, false)}>{emoji}</button>
+      ))}
+      {room.status === 'active' && (
+        <button class="icon add" aria-label="React" title="React" aria-expanded={choosing}
+          onClick={() => setChoosing(!choosing)}>☺</button>
+      )}
+    </span>
   );
 }
 

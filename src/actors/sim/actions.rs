@@ -3,7 +3,7 @@
 use super::event::{Up, What, Wish};
 use super::world::World;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::commands::{Delete, Edit, End, Invite, Join, Kick, Leave, Uninvite, Update};
+use crate::actors::room::commands::{Delete, Edit, End, Invite, Join, Kick, Leave, React, Reaction, Uninvite, Update};
 use crate::actors::user::commands;
 use crate::actors::user::commands::UserCommandBody;
 use crate::actors::wire::{Entity, ReadPoint, RoomKind};
@@ -63,7 +63,16 @@ impl World<'_> {
         let other = self.cast.users[self.rng.index(self.cast.users.len())].clone();
         let at = self.clients[client].streams[n].at.map_or(Seq::ZERO, |(_, at)| at);
         let body = match self.rng.below(1_000) {
-            0..=559 => return self.write(client, n),
+            0..=539 => return self.write(client, n),
+            540..=559 => RoomCommand::React(React {
+                by,
+                client_id: None,
+                target: Seq(1 + self.rng.below(at.0)),
+                reaction: Reaction {
+                    emoji: ["👍", "🎉"][self.rng.index(2)].to_owned(), remove: self.rng.chance(300)
+                },
+                author: None,
+            }),
             560..=609 => RoomCommand::Edit(Edit {
                 by,
                 target: Seq(1 + self.rng.below(at.0)),

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::Error;
+use crate::actors::room::commands::Reaction;
 use crate::api::protocol::payload::depth_within;
 use crate::api::protocol::shape::read_object;
 use crate::config::parse_duration;
@@ -120,6 +121,20 @@ pub struct Delete {
     pub room: RoomRef,
     /// The message's seq.
     pub target: u64,
+}
+
+/// `message.react`.
+#[derive(Deserialize, Debug, ToSchema)]
+pub struct React {
+    /// Which room.
+    pub room: RoomRef,
+    /// The message's seq.
+    pub target: u64,
+    /// The client's own id of the command: makes a retry harmless.
+    pub client_id: Option<ClientId>,
+    /// The emoji, and whether it comes or goes.
+    #[serde(flatten)]
+    pub reaction: Reaction,
 }
 
 /// Up to an event of a room: `message.delivered`, `read.mark`.

@@ -207,6 +207,24 @@ impl Handlers {
         })
     }
 
+    pub(in crate::api) async fn react(&self, caller: &Caller, input: input::React) -> Result<Happened, Error> {
+        let input::React { room, target, client_id, reaction } = input;
+        if !reaction.is_one_emoji() {
+            return Err(Error::bad("emoji must be one emoji"));
+        }
+        let (target, author) = self.known_message(caller, room.0, target).await?;
+        if !reaction.remove {
+            // What is not stored yet or can't be asked for now is not counted: the bound is for pages, not exact.
+            let on_it = stored(self.node.store().reactions(room.0, SeqRange::new(target, target), &caller.user)).await;
+            let counts = on_it.unwrap_or_default().counts;
+            if counts.len() >= limits::EMOJI_ON_MESSAGE && counts.iter().all(|count| count.emoji != reaction.emoji) {
+                return Err(Error::TooMany { what: "different emoji on a message", max: limits::EMOJI_ON_MESSAGE });
+            }
+        }
+        let react = commands::React { by: caller.user.clone(), client_id, target, reaction, author };
+        self.room_command(caller, room.0, RoomCommand::React(react)).await.map(Happened::from)
+    }
+
     /// Who wrote a message that the room remembers no more, if it is one.
     async fn stored_author(&self, room: RoomId, seq: Seq) -> Result<Option<UserId>, Error> {
         let store = self.node.store();

@@ -219,6 +219,8 @@ methods! {
     MessageEdit = "message.edit": input::Edit => edit -> view::Happened;
     /// Redacts one's own message.
     MessageDelete = "message.delete": input::Delete => delete -> view::Happened;
+    /// Puts an emoji on a message, or takes it back.
+    MessageReact = "message.react": input::React => react -> view::Happened;
     /// A page of messages in their present form.
     MessageHistory = "message.history": input::History => history -> view::HistoryPage;
     /// Tells the others how far messages came to this device.

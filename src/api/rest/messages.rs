@@ -10,9 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{ApiError, Body, CurrentUser, Rest};
+use crate::actors::room::commands::Reaction;
 use crate::api::http::HttpError;
 use crate::api::http::{Path, Query};
-use crate::api::operations::input::{AtSeq, Delete, Edit, History, InRoom, Message, RoomRef};
+use crate::api::operations::input::{AtSeq, Delete, Edit, History, InRoom, Message, React, RoomRef};
 use crate::api::operations::view::{Done, Happened, HistoryPage, Marked, Sent};
 use crate::ids::{ClientId, DeviceId, RoomId};
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new()
         .routes(routes!(history, send))
         .routes(routes!(edit, delete))
+        .routes(routes!(react, unreact))
         .routes(routes!(read))
         .routes(routes!(delivered))
         .routes(routes!(typing))
@@ -157,6 +159,32 @@ async fn delete(
     Path((room, target)): Path<(RoomRef, u64)>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.delete(&me, Delete { room, target }).await?))
+}
+
+/// Put an emoji on a message
+#[utoipa::path(put, path = "/api/chats/{chat}/messages/{seq}/reactions/{emoji}", tag = "messages",
+    params(("chat" = RoomId,), ("seq" = u64, minimum = 1), ("emoji" = String,)), security(("bearer" = [])),
+    responses((status = 200, body = Happened)))]
+async fn react(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path((room, target, emoji)): Path<(RoomRef, u64, String)>,
+) -> Result<Json<Happened>, ApiError> {
+    let reaction = Reaction { emoji, remove: false };
+    Ok(Json(rest.handlers.react(&me, React { room, target, client_id: None, reaction }).await?))
+}
+
+/// Take an emoji back
+#[utoipa::path(delete, path = "/api/chats/{chat}/messages/{seq}/reactions/{emoji}", tag = "messages",
+    params(("chat" = RoomId,), ("seq" = u64, minimum = 1), ("emoji" = String,)), security(("bearer" = [])),
+    responses((status = 200, body = Happened)))]
+async fn unreact(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path((room, target, emoji)): Path<(RoomRef, u64, String)>,
+) -> Result<Json<Happened>, ApiError> {
+    let reaction = Reaction { emoji, remove: true };
+    Ok(Json(rest.handlers.react(&me, React { room, target, client_id: None, reaction }).await?))
 }
 
 /// Move one's read mark

@@ -13,6 +13,7 @@ mod invite;
 mod join;
 mod kick;
 mod leave;
+mod react;
 mod send;
 mod uninvite;
 mod update;
@@ -31,6 +32,7 @@ pub use self::invite::Invite;
 pub use self::join::Join;
 pub use self::kick::Kick;
 pub use self::leave::Leave;
+pub use self::react::{React, Reaction};
 pub use self::send::{OpenChannel, Send};
 pub use self::uninvite::Uninvite;
 pub use self::update::Update;
@@ -87,6 +89,8 @@ verbs! {
     Block = 12 "room.block";
     /// Takes an invitation back: whoever made it, the creator, or the one who was asked in.
     Uninvite = 13 "room.uninvite";
+    /// Puts an emoji on a message, or takes it back; members only.
+    React = 20 "room.react";
 }
 
 /// The payload of verbs that say only who does it, or who does it to whom.

@@ -1,12 +1,14 @@
 //! A naive room, written apart from the real one: it keeps every event in a list, and to answer anything it reads the list
 //! from the start. Slow, and easy to believe.
 
+mod lists;
 mod window;
 
 use std::sync::Arc;
 
+use self::lists::{drop_from, seq_in};
 use crate::actors::room::commands::{
-    Block, Command, Create, End, Expire, Invite, Join, Kick, Leave, RoomCommand, Send, Uninvite,
+    Block, Command, Create, End, Expire, Invite, Join, Kick, Leave, React, Reaction, RoomCommand, Send, Uninvite,
 };
 use crate::actors::room::window::WindowBounds;
 use crate::actors::room::{Outcome, Status};
@@ -38,14 +40,6 @@ pub(crate) struct View {
     opened: u64,
     closed: u64,
     pub(crate) messages: u64,
-}
-
-fn drop_from(list: &mut Vec<(UserId, Seq)>, user: &UserId) {
-    list.retain(|(other, _)| other != user);
-}
-
-fn seq_in(list: &[(UserId, Seq)], user: &UserId) -> Option<Seq> {
-    list.iter().find(|(other, _)| other == user).map(|(_, seq)| *seq)
 }
 
 impl View {
@@ -466,6 +460,19 @@ impl Model {
                 ensure(self.blocking().is_empty(), Reject::Blocked)?;
                 let (body, metadata) = (edit.body.clone(), edit.metadata.clone());
                 by(&edit.by, EventBody::Edited { target: edit.target, body, metadata })
+            }
+            RoomCommand::React(React { by: who, target: seq, reaction, author, .. }) => {
+                ensure(kind != RoomKind::Open, Reject::WrongKind)?;
+                ensure(view.has(who), Reject::NotMember)?;
+                self.ensure_alive(now, &view)?;
+                ensure(self.blocking().is_empty(), Reject::Blocked)?;
+                let target = self.at(*seq).ok_or(Reject::NoMessage)?;
+                let (known, is_message) =
+                    (self.in_window(now, target), matches!(target.body, EventBody::Message { .. }));
+                ensure(if known { is_message } else { author.is_some() }, Reject::NoMessage)?;
+                ensure(!known || self.deletion(*seq).is_none(), Reject::Deleted)?;
+                let Reaction { emoji, remove: removed } = reaction.clone();
+                by(who, EventBody::Reacted { target: *seq, emoji, removed })
             }
             RoomCommand::Delete(delete) => {
                 ensure(kind == RoomKind::Open || view.has(&delete.by), Reject::NotMember)?;

@@ -354,6 +354,10 @@ fn mirror_command(command: &Command) -> Command {
         }
         RoomCommand::Send(send) => send.sender = mirror(&send.sender),
         RoomCommand::Edit(edit) => edit.by = mirror(&edit.by),
+        RoomCommand::React(react) => {
+            react.by = mirror(&react.by);
+            react.author = react.author.as_ref().map(mirror);
+        }
         RoomCommand::Delete(delete) => {
             delete.by = mirror(&delete.by);
             delete.author = delete.author.as_ref().map(mirror);
@@ -398,7 +402,7 @@ fn the_histories_reach_every_decision() {
             };
         }
     }
-    assert_eq!(happened, (1..=13).chain(100..=102).collect());
+    assert_eq!(happened, (1..=14).chain(100..=102).collect());
     use Reject::*;
     let all = [
         NoRoom,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::support::{T0, block, client_id, create, publish, send, timed, user};
 use crate::actors::room::RoomState;
 use crate::actors::room::commands::{
-    Command, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite, Update,
+    Command, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, React, Reaction, RoomCommand, Send,
+    Uninvite, Update,
 };
 use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, RoomId, Seq, Timestamp};
@@ -157,6 +158,11 @@ fn other() -> impl Strategy<Value = RoomCommand> {
         }),
         2 => (name(), 0..9u64, option::of(name())).prop_map(|(by, target, author)| {
             RoomCommand::Delete(Delete { by: user(by), target: Seq(target), author: author.map(user) })
+        }),
+        2 => (name(), 0..9u64, any::<bool>(), option::of(name())).prop_map(|(by, target, remove, author)| {
+            let reaction = Reaction { emoji: "👍".into(), remove };
+            let author = author.map(user);
+            RoomCommand::React(React { by: user(by), client_id: None, target: Seq(target), reaction, author })
         }),
         3 => name().prop_map(|who| RoomCommand::Join(Join { user: user(who) })),
         2 => name().prop_map(|who| RoomCommand::Leave(Leave { user: user(who) })),

@@ -38,6 +38,7 @@ fn arguments(method: Method, room: &str) -> Value {
         Method::MessageSend => json!({ "room": room, "body": "x" }),
         Method::MessageEdit => json!({ "room": room, "target": 2, "body": "x" }),
         Method::MessageDelete => json!({ "room": room, "target": 2 }),
+        Method::MessageReact => json!({ "room": room, "target": 2, "emoji": "👍" }),
         Method::MessageDelivered | Method::ReadMark => json!({ "room": room, "seq": 2 }),
         Method::RoomCreate => json!({ "kind": "group", "members": ["bob"] }),
         Method::RoomUpdate => json!({ "room": room, "title": "t" }),
