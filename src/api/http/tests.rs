@@ -10,6 +10,9 @@ use crate::config::Limits;
 use crate::shutdown::Shutdown;
 use crate::testing::{until, within};
 
+/// Bytes of an answer that no kernel keeps for its reader.
+const LARGE: usize = 32 * 1024 * 1024;
+
 struct Shell {
     address: std::net::SocketAddr,
     /// The wish to drain.
@@ -30,6 +33,7 @@ async fn shell(change: impl FnOnce(&mut Options)) -> Shell {
     let address = listener.address();
     let stop = Shutdown::new();
     let router = public(health.clone(), metrics.clone())
+        .route("/large", get(|| async { vec![b'x'; LARGE] }))
         .route("/peer", get(|peer: axum::Extension<Peer>| async move { peer.address.ip().to_string() }));
     let served = tokio::spawn(listener.serve(router, options, metrics.clone(), stop.clone()));
     Shell { address, shutdown, stop, health, metrics, served }
@@ -52,6 +56,19 @@ async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     within("the answer ends", stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_cut_off_in_time() {
+    let shell = shell(|options| options.answer_timeout = Duration::from_secs(1)).await;
+    let mut stream = TcpStream::connect(shell.address).await.unwrap();
+    stream.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    until("it is under way", async || shell.metrics.connections.get() == 1).await;
+    until("the server has given it up", async || shell.metrics.connections.get() == 0).await;
+    let mut answer = Vec::new();
+    // What the kernel had taken still comes, and then an end, or an error.
+    let _ = within("its end", stream.read_to_end(&mut answer)).await;
+    assert!(answer.len() < LARGE, "{} bytes came", answer.len());
 }
 
 #[tokio::test]

@@ -222,3 +222,43 @@ async fn what_is_no_stream_is_refused_with_a_status() {
         assert_eq!(allowed.headers["access-control-allow-origin"], "https://chat.example.com");
     }
 }
+
+/// Who takes a little now and then is not slow by the bytes, and never comes to the ping.
+#[tokio::test]
+async fn who_trickles_is_closed_by_the_ping_that_is_still_on_its_way_at_the_next_one() {
+    for is_lines in [true, false] {
+        let rig = Rig::with(|config| {
+            config.limits.outbox.0 = 8 << 20;
+            config.limits.slow_grace = Duration::from_secs(600);
+            config.server.ping_interval = Duration::from_secs(1);
+            // Longer than a test waits: no pong is missed in it.
+            config.server.pong_timeout = Duration::from_secs(600);
+        })
+        .await;
+        let command = connect(&rig, "ann");
+        let mut ann = if is_lines { Open::lines(&rig, &command).await } else { Open::events(&rig, &command).await };
+        ann.until("\"session\":\"").await;
+        ann.until("}}").await;
+        let start = ann.text.find("\"session\":\"").unwrap() + 11;
+        let session = json!(ann.text[start..start + 36]);
+        assert_eq!(emulate(&rig, &session, &json!({"id": 2, "subscribe": {"channel": "news"}})).await, 204);
+        ann.until("\"id\":2").await;
+        let sessions = rig.engine.as_ref().unwrap().hub().sessions();
+        let connection = sessions.of(&crate::ids::UserId::new("ann").unwrap()).remove(0);
+        while connection.outbox.bytes() < 512 * 1024 && sessions.count() > 0 {
+            rig.back_end("publish", json!({"channel": "news", "data": "x".repeat(30_000)})).await.unwrap();
+        }
+        let mut stream = ann.stream;
+        let trickle = tokio::spawn(async move {
+            let mut some = [0; 64];
+            while stream.read(&mut some).await.is_ok_and(|read| read > 0) {
+                // Pauses: a slow reader is slow.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        until_online(&rig, 0).await;
+        let closed = rig.metrics.disconnects.get_or_create_owned(&crate::metrics::Code { code: 3012 });
+        assert_eq!(closed.get(), 1, "by lines: {is_lines}");
+        trickle.abort();
+    }
+}

@@ -2,6 +2,7 @@
 
 mod actions;
 mod actors;
+mod clocks;
 mod rooms;
 mod settings;
 mod support;

@@ -14,7 +14,7 @@ use crate::actors::gateway::hub::{Connection, Wire};
 use crate::actors::gateway::outbox::Outbox;
 use crate::api::admin::log::LogRing;
 use crate::api::admin::{Admin, Deps, routes};
-use crate::api::http::{Listener, Options};
+use crate::api::http::{self, Listener, Options};
 use crate::api::operations::{Caller, Handlers, Options as HandlerOptions};
 use crate::config::{self, Loaded, Sources};
 use crate::env::Env;
@@ -47,6 +47,11 @@ impl Rig {
 
     /// With these variables in the environment.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::over(Env::system(), variables).await
+    }
+
+    /// The same, over these clocks and ids.
+    pub async fn over(env: Env, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let loaded = loaded(&dir, variables);
         let (stop, metrics) = (Shutdown::new(), Arc::new(Metrics::new()));
@@ -55,18 +60,19 @@ impl Rig {
         let deps = Deps {
             loaded,
             key: KEY.to_owned(),
-            env: Env::system(),
+            env: env.clone(),
             health: health.clone(),
             metrics: Arc::clone(&metrics),
-            log: Arc::new(LogRing::new(Env::system().clock)),
+            log: Arc::new(LogRing::new(Arc::clone(&env.clock))),
         };
         let admin = Arc::new(Admin::new(deps));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.address();
         let options = Options::admin(&config.limits);
-        tokio::spawn(listener.serve(routes(Arc::clone(&admin)), options, Arc::clone(&metrics), stop.clone()));
+        let router = routes(Arc::clone(&admin)).merge(http::public(health.clone(), Arc::clone(&metrics)));
+        tokio::spawn(listener.serve(router, options, Arc::clone(&metrics), stop.clone()));
         let early = ask(address, "GET", "/admin/actors", &[("host", "localhost"), bearer()], "").await;
-        let deps = server::Deps { config, env: Env::system(), health, metrics, shutdown: Shutdown::new() };
+        let deps = server::Deps { config, env, health, metrics, shutdown: Shutdown::new() };
         let engine = Engine::start(deps).await.unwrap();
         admin.open(engine.live());
         let handlers = Handlers::new(Arc::clone(engine.node()), HandlerOptions::default(), Arc::new(|_| false));
@@ -80,6 +86,11 @@ impl Rig {
 
     pub async fn get(&self, path: &str) -> Answer {
         self.raw("GET", path, &[("host", "localhost")], "").await
+    }
+
+    /// The status and the text of an answer.
+    pub async fn text(&self, path: &str) -> (u16, String) {
+        said(self.address, "GET", path, &[("host", "localhost")], "").await
     }
 
     /// The JSON of an answer that must be 200.
@@ -177,6 +188,11 @@ pub fn bearer() -> (&'static str, &'static str) {
 }
 
 async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let (status, text) = said(address, method, path, headers, body).await;
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+async fn said(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
@@ -187,5 +203,5 @@ async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &s
     within("the answer ends", stream.read_to_string(&mut answer)).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    (status, body.to_owned())
 }
