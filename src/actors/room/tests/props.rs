@@ -219,7 +219,11 @@ proptest! {
             if due {
                 let fine = matches!(
                     event.body,
-                    EventBody::Left | EventBody::Deleted { .. } | EventBody::Expired | EventBody::Reopened { .. }
+                    EventBody::Left
+                        | EventBody::Uninvited { .. }
+                        | EventBody::Deleted { .. }
+                        | EventBody::Expired
+                        | EventBody::Reopened { .. }
                 );
                 prop_assert!(fine, "{:?} after the time", event);
             }
