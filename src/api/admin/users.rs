@@ -88,10 +88,10 @@ pub(super) async fn list(
     Ok(Json(Page { items, next }))
 }
 
-/// By a part of the id. Those whose name fits come first, on the first page, and on no later one; if they alone would fill
-/// it, they come where their ids stand.
+/// By a part of the id. Those whose name fits, at most [`names::NAMED`], come first, on the first page, and on no later one;
+/// if they alone would fill it, they come where their ids stand.
 async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) -> Result<Page<UserRow>, HttpError> {
-    let called = names::users_called(live, text, limit).await;
+    let called = names::users_called(live, text, names::NAMED).await;
     let come_first = called.len() < limit;
     let mut first = Vec::new();
     if come_first && after.is_none() {

@@ -170,3 +170,20 @@ async fn rooms_and_users_are_found_by_what_people_call_them() {
     names.sort();
     assert_eq!(names, ["Plans", "Team 15", "Team 16"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_found_by_name_and_by_id_are_paged_without_a_gap() {
+    let rig = Rig::start().await;
+    rig.call("ann", "room.create", json!({ "kind": "group", "members": ["bob", "joanna"], "title": "Team" })).await;
+    for (user, name) in [("ann", "Ann Onym"), ("bob", "Ann Other")] {
+        rig.engine.accounts().provide(&UserId::new(user).unwrap(), name).await.unwrap();
+    }
+    rig.settle().await;
+    let everybody = async || rig.ok("/admin/users").await["items"].as_array().unwrap().len() == 3;
+    until("all three have rows", everybody).await;
+    for limit in 1..=4 {
+        let mut ids = texts(&rig.all("/admin/users?text=ann&", limit).await, "id");
+        ids.sort();
+        assert_eq!(ids, ["ann", "bob", "joanna"], "by {limit}");
+    }
+}
