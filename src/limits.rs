@@ -89,8 +89,8 @@ pub const HISTORY_PAGE: usize = 300;
 /// Bytes of one page of anything, as it is sent, about: a page that is cut short says that there is more. One item goes
 /// alone, whatever it has.
 pub const PAGE_BYTES: usize = 256 * 1024;
-/// Bytes of events that an owner gives a gateway at a time, about: no more than a subscriber who catches up has room for
-/// once he is asked again, so that nothing is read twice.
+/// Bytes of events that an owner gives a gateway at a time, about: no more than a subscriber that catches up has room for
+/// once it is asked again, so that nothing is read twice.
 pub const FETCH_BYTES: usize = 64 * 1024;
 /// Bytes that are kept for the result of an rpc method while it runs, if it gives no page.
 pub const CALL_BYTES: usize = 16 * 1024;
@@ -131,7 +131,7 @@ pub const HASHING_SITES: usize = 128;
 /// How many times as many attempts to sign in a site of many networks may make as one network.
 pub const ATTEMPTS_OF_SITE: u32 = 10;
 
-/// Offset commits of the personal stream and room list: rooms a user may be in.
+/// Rooms that a user's list may hold.
 pub const ROOMS_PER_USER: usize = 50_000;
 /// Milliseconds between two head announcements of a room with listeners.
 pub const HEAD_ANNOUNCE_MS: u64 = 1_000;
@@ -183,11 +183,11 @@ pub const PROJECTOR_GATHER_MS: u64 = 10;
 /// Bytes of states that the projector keeps between commits, about.
 pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Places in a room (members, invited, kicked) up to which a message moves the room up in the list of each of them by a row of
-/// his own; in larger rooms whoever lists looks. 64 rows are about a millisecond of the projector.
+/// their own; in larger rooms the list looks the activity up when it is read. 64 rows are about a millisecond of the projector.
 pub const LISTED_PLACES: usize = 64;
 /// Bytes of a page of a room list, about; one larger line goes alone.
 pub const ROOM_LIST_BYTES: usize = 256 * 1024;
-/// Changes of one user, and users whom he named in them, that the store does not have or the relay has not told yet: some
+/// Changes of one user, and users named in them, that the store does not have or the relay has not told yet: some
 /// 150 ms of work. One heavier change goes alone.
 pub const SHARE: usize = 1_000;
 /// Users whose shares are remembered.

@@ -31,6 +31,36 @@ const INSIDE_ACTORS: [(&str, &[&str]); 5] = [
 /// What the lowest room may import of the rest of the crate.
 const BELOW_WIRE: [&str; 4] = ["actors", "ids", "limits", "env"];
 
+/// The folders of `api`, lowest first. A folder may import itself and those below.
+const API: [&str; 17] = [
+    "protocol",
+    "visible",
+    "schema",
+    "audit",
+    "failures",
+    "auth",
+    "http",
+    "accounts",
+    "uploads",
+    "session",
+    "operations",
+    "development",
+    "websocket",
+    "streams",
+    "rest",
+    "admin",
+    "mod",
+];
+
+/// Journals and stores that have rivals, and the places that may name one: its own folder, what is made for it alone, and
+/// the composition root.
+const CONCRETE: [(&str, &[&str]); 4] = [
+    ("EmbeddedJournal", &["src/storage/journal/", "src/storage/backup/", "src/server/storage.rs"]),
+    ("MemoryJournal", &["src/storage/journal/"]),
+    ("SqlStore", &["src/storage/store/", "src/storage/backup/", "src/server/storage.rs"]),
+    ("MemoryStore", &["src/storage/store/"]),
+];
+
 /// Crates that only the files or folders named may import.
 const ONLY: [(&str, &[&str]); 24] = [
     ("object_store", &["src/storage/uploads/objects.rs"]),
@@ -43,6 +73,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/actors/partition/shell.rs",
             "src/actors/partition/entity_actor.rs",
             "src/actors/partition/budget.rs",
+            "src/actors/partition/follow.rs",
         ],
     ),
     ("sqlx", &["src/storage/sql/", "src/storage/store/sql/plans.rs"]),
@@ -165,6 +196,11 @@ fn named_behind(prefix: &str, code: &str) -> Vec<String> {
     found
 }
 
+/// Whether a file holds nothing but tests, or runs in them only.
+fn is_test(source: &Source) -> bool {
+    ["/tests/", "/tests.rs", "_tests.rs", "/contract", "src/actors/sim/"].iter().any(|part| source.path.contains(part))
+}
+
 fn leading_word(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
@@ -183,8 +219,7 @@ fn upward_imports(source: &Source) -> Vec<String> {
     let module = source.module();
     let Some(own) = layer(module) else { return vec![format!("{}: module {module} is in no layer", source.path)] };
     // Tests of the API start the whole server.
-    let in_tests = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
-    let wrong = |word: &String| layer(word).is_some_and(|other| other > own) && !(in_tests && word == "server");
+    let wrong = |word: &String| layer(word).is_some_and(|other| other > own) && !(is_test(source) && word == "server");
     let modules = own_modules(&source.code);
     modules.iter().filter(|w| wrong(w)).map(|w| format!("{} must not import {w}", source.path)).collect()
 }
@@ -212,6 +247,39 @@ fn sideways_imports(source: &Source) -> Vec<String> {
 #[test]
 fn inside_actors_imports_go_one_way() {
     let problems: Vec<String> = sources("src").iter().flat_map(sideways_imports).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Imports of a folder of `api` that stands above the importing one.
+fn upward_in_api(source: &Source) -> Vec<String> {
+    let Some(inside) = source.path.strip_prefix("src/api/").filter(|_| !is_test(source)) else { return Vec::new() };
+    let own = inside.split(['/', '.']).next().unwrap_or(inside);
+    let place = |folder: &str| API.iter().position(|known| *known == folder);
+    let Some(at) = place(own) else { return vec![format!("{}: {own} has no place in API", source.path)] };
+    // Inside a file, its tests come last.
+    let code = source.code.split("\nmod tests {").next().unwrap_or_default();
+    let words = code.match_indices("crate::api::").map(|(start, prefix)| leading_word(&code[start + prefix.len()..]));
+    let above = words.filter(|word| place(word).is_some_and(|other| other > at));
+    above.map(|word| format!("{} must not import {word}", source.path)).collect()
+}
+
+#[test]
+fn inside_the_api_imports_go_one_way() {
+    let problems: Vec<String> = sources("src").iter().flat_map(upward_in_api).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn only_the_composition_root_names_a_journal_or_a_store() {
+    let mut problems = Vec::new();
+    for source in sources("src").iter().filter(|source| !is_test(source)) {
+        let code = source.code.split("\nmod tests {").next().unwrap_or_default();
+        for (name, places) in CONCRETE {
+            if code.contains(name) && !places.iter().any(|place| source.path.starts_with(place)) {
+                problems.push(format!("{} must not name {name}: only {} may", source.path, places.join(", ")));
+            }
+        }
+    }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -260,6 +328,12 @@ fn an_import_upwards_would_be_found() {
     assert_eq!(aside("src/actors/wire/mod.rs", "use crate::storage::journal;"), 1);
     assert_eq!(aside("src/actors/fold.rs", "use super::gateway::hub; use super::{room, wire::Entity};"), 1);
     assert_eq!(aside("src/actors/gateway/hub/mod.rs", "use crate::actors::partition;"), 1);
+    let in_api = |path: &str, text: &str| upward_in_api(&source(path, text)).len();
+    assert_eq!(in_api("src/api/http/backup.rs", "use crate::api::admin::audit::Audit;"), 1);
+    assert_eq!(
+        in_api("src/api/admin/backup.rs", "use crate::api::http::HttpError;\nmod tests {\nuse crate::api::x;"),
+        0
+    );
     assert!(names_crate("let x = ractor::Actor;", "ractor") && names_crate("use ractor;", "ractor"));
     assert!(!names_crate("crate::ractor::x; tractor::x", "ractor"));
 }

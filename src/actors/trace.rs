@@ -1,5 +1,5 @@
-//! The way of a few commands through the node, with times: one in so many, and the next ones of a room that an operator asked
-//! for. No bodies: who reads it learns what was slow, not what was said. What ends can be told to an exporter as well.
+//! Traces: when a command passed each stage of the node. One command in so many is traced, and the next ones of a room that
+//! an operator named. A trace holds no body: it tells what was slow, not what was said. A finished one can go to an exporter.
 //!
 //! A command that is not followed costs a relaxed add, and a relaxed load at each stage.
 

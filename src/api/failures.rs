@@ -8,14 +8,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 
 use crate::actors::gateway::hub::{Limiter, Rate};
-use crate::api::admin::audit::{Audit, AuditLine};
+use crate::api::audit::{Audit, AuditLine};
 use crate::env::Clock;
 use crate::limits::{FAILURES_AUDITED_PER_MINUTE, FAILURES_SAID_PER_MINUTE};
 use crate::metrics::{Metrics, Reason};
 
 /// What was shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum Credential {
     /// A name and a password.
     SignIn,
     /// A refresh token.
@@ -28,7 +28,7 @@ pub enum Kind {
     Admin,
 }
 
-impl Kind {
+impl Credential {
     /// Its name in the log and in the metric.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -46,7 +46,7 @@ impl Kind {
 pub struct Failures {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    said: Limiter<(Kind, IpAddr)>,
+    said: Limiter<(Credential, IpAddr)>,
     audited: Limiter<()>,
     audit: OnceLock<Arc<Audit>>,
 }
@@ -70,7 +70,7 @@ impl Failures {
     }
 
     /// Something was shown and is not good. `why` is a name or sentence of ours. Says whether there is a line in the log.
-    pub fn note(&self, kind: Kind, from: Option<IpAddr>, why: &str) -> bool {
+    pub fn note(&self, kind: Credential, from: Option<IpAddr>, why: &str) -> bool {
         let name = kind.name();
         self.metrics.auth_failures.get_or_create_owned(&Reason { reason: name }).inc();
         // Without an address all are one.
@@ -79,7 +79,7 @@ impl Failures {
             return false;
         }
         tracing::info!(%address, kind = name, why, "authentication failed");
-        if kind == Kind::Admin
+        if kind == Credential::Admin
             && let Some(audit) = self.audit.get().cloned()
             && self.audited.admit(&()).is_ok()
         {
@@ -113,10 +113,10 @@ mod tests {
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(ManualClock::default()));
         let failures = Failures::new(Arc::clone(&metrics), clock);
         let from = |last| Some(IpAddr::from([192, 0, 2, last]));
-        let said = (0..100).filter(|_| failures.note(Kind::Token, from(1), "of the tests")).count();
+        let said = (0..100).filter(|_| failures.note(Credential::Token, from(1), "of the tests")).count();
         assert_eq!(said, FAILURES_SAID_PER_MINUTE as usize);
-        assert!(failures.note(Kind::Token, from(2), "of the tests"), "another address");
-        assert!(failures.note(Kind::SignIn, from(1), "of the tests"), "another kind");
+        assert!(failures.note(Credential::Token, from(2), "of the tests"), "another address");
+        assert!(failures.note(Credential::SignIn, from(1), "of the tests"), "another kind");
         let text = metrics.encode().unwrap();
         assert!(text.contains("kervan_auth_failures_total{reason=\"token\"} 101\n"), "{text}");
     }
@@ -126,8 +126,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let audit = Arc::new(Audit::new(dir.path()));
         let failures = Failures::new(Arc::default(), Arc::new(ManualClock::default())).audited_in(Arc::clone(&audit));
-        failures.note(Kind::Token, None, "of the tests");
-        failures.note(Kind::Admin, Some(IpAddr::from([192, 0, 2, 1])), "unauthorized");
+        failures.note(Credential::Token, None, "of the tests");
+        failures.note(Credential::Admin, Some(IpAddr::from([192, 0, 2, 1])), "unauthorized");
         let lines = found("the line", async || Some(audit.read(0, 9).unwrap()).filter(|lines| !lines.is_empty())).await;
         let line = &lines[0];
         assert_eq!((lines.len(), &line.what[..], line.from.as_deref()), (1, "admin.refused", Some("192.0.2.1")));

@@ -36,7 +36,7 @@ pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use schema::{Key, Schema, Section};
 pub use sections::{Admin, Api, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store, Uploads};
-pub use show::{Setting, template};
+pub use show::{ShownSetting, template};
 pub use value::{ByteSize, Pem, Secret, parse_duration};
 
 /// The secret that signs tokens in development mode when no key is set. Published: it protects nothing.

@@ -1,5 +1,5 @@
 //! Which web pages may connect: the `Origin` header of a browser against `server.allowed_origins`. One rule, for every way
-//! in. It protects users of browsers only (RFC 6455, 10.2): whoever is no browser sends no `Origin`, or what he likes.
+//! in. It protects users of browsers only (RFC 6455, 10.2): other clients send no `Origin`, or any they like.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -50,7 +50,7 @@ fn comment(out: &mut String, doc: &[&str]) {
 
 /// A setting in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Setting {
+pub struct ShownSetting {
     /// Its place: `server`, or `channels[0]`.
     pub section: String,
     /// Its name there.
@@ -66,7 +66,7 @@ pub struct Setting {
 impl Loaded {
     /// Every setting, secrets masked, in the order of the template.
     #[must_use]
-    pub fn settings(&self) -> Vec<Setting> {
+    pub fn settings(&self) -> Vec<ShownSetting> {
         let mut settings = Vec::new();
         for section in self.config.sections() {
             self.settings_of(section, section.schema().name, &mut settings);
@@ -77,8 +77,8 @@ impl Loaded {
         settings
     }
 
-    fn settings_of(&self, section: &dyn Section, path: &str, settings: &mut Vec<Setting>) {
-        settings.extend(section.schema().keys.iter().map(|key| Setting {
+    fn settings_of(&self, section: &dyn Section, path: &str, settings: &mut Vec<ShownSetting>) {
+        settings.extend(section.schema().keys.iter().map(|key| ShownSetting {
             section: path.to_owned(),
             key: key.name,
             value: section.show(key.name).unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
+mod names;
 #[allow(dead_code, reason = "two test programs share it, and each takes what it needs")]
 mod tree;
 mod waits;

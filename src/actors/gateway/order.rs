@@ -1,7 +1,7 @@
 //! What others want of a connection: that it ends, that it is subscribed or unsubscribed, until when it is good.
 //!
 //! An order has no place among the messages. It is obeyed before the next command of the client is looked at, and although
-//! its socket takes nothing: who is banned must not act until his last message has left.
+//! its socket takes nothing: a banned user must not act while a last message still waits to leave.
 
 use bytes::Bytes;
 

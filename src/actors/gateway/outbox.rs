@@ -60,7 +60,7 @@ pub enum Taken {
     Nothing,
 }
 
-/// Who takes less than this part of an outbox in the grace of slow readers does not read what he asked for.
+/// A reader that takes less than this part of an outbox in the grace of slow readers does not read what it asked for.
 const ASKED_PACE: usize = 8;
 
 /// A subscription: a feed, and a subscriber in it.
@@ -222,9 +222,9 @@ impl Outbox {
         Taken::Items(std::mem::take(&mut inner.items))
     }
 
-    /// Bytes that the reader must take in a while, or he is too slow: all that there is room for once something durable
-    /// found none, as others wait with him; a small part of it if most of the room is taken by what he asked for himself;
-    /// else none. The waker given will be woken by the next push, or order.
+    /// Bytes that the reader must take in a while, or it is too slow: a whole outbox once something durable found no room,
+    /// because others wait behind it; a small part of it if what the reader itself asked for takes most of the room; else
+    /// none. The waker given will be woken by the next push, or order.
     pub fn watch(&self, cx: &mut Context<'_>) -> usize {
         let mut inner = self.lock();
         if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {

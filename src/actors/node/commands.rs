@@ -69,7 +69,7 @@ impl Commands {
     }
 }
 
-/// A caller's place among those who wait: it goes with him, also when he is dropped in the middle of waiting.
+/// A caller's place among those that wait: given up with the caller's future, also in the middle of waiting.
 struct Place<'a> {
     commands: &'a Commands,
     request: RequestId,

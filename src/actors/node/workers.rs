@@ -152,7 +152,8 @@ fn note(worker: &'static str, ended: Result<(), JoinError>) {
     }
 }
 
-/// Records of the workers go by way of their partitions' owners. In order: each takes its place when it is first polled.
+/// Workers append through the owners of the target partitions. The order is kept: a record takes its place in the
+// owner's queue when its future is first polled.
 fn append_by(commands: Arc<Commands>) -> Append {
     Arc::new(move |partition: Partition, records: Vec<Bytes>| {
         let commands = Arc::clone(&commands);

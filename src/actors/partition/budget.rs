@@ -36,7 +36,7 @@ impl Budget {
         }
     }
 
-    /// All are back: the partition was started again, and whoever waited learns by his deadline.
+    /// All are back: the partition was started again, and each caller that waited learns it by its deadline.
     pub fn reset(&self) {
         self.used.store(0, Ordering::Release);
     }

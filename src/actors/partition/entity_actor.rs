@@ -54,7 +54,8 @@ pub enum Message {
     Hand(Held),
     /// Tell the listeners where the head is.
     Announce,
-    /// An operator wants it made anew: it ends as if it had failed, behind what it has been told.
+    /// An operator restarts it: it handles what is before this message, then ends as if it had failed, and its partition
+    /// makes it anew.
     Restart,
     /// For tests: die here.
     #[cfg(any(test, feature = "sim"))]

@@ -9,22 +9,22 @@ use crate::limits;
 /// A member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Member {
-    /// The seq of the event that made him one.
+    /// The seq of the event that made the user a member.
     pub joined: Seq,
-    /// The number of the last message that he sent here, 0 for none: one's own send moves one's own read mark.
+    /// The number of the last message that the member sent here, 0 for none: one's own send moves one's own read mark.
     pub sent_no: MessageNo,
 }
 
 /// What a member may do, besides what every member may.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// Updates, kicks, ends. One of the members; the role passes on when he leaves.
+    /// Updates, kicks, ends. One of the members; the role passes on when that member leaves.
     Creator,
     /// Nothing more.
     Member,
 }
 
-/// Where a user stands in a room, with the seq of the event that put him there.
+/// Where a user stands in a room, with the seq of the event that led there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
     /// A member.
@@ -78,13 +78,13 @@ impl Members {
         self.invited.insert(user, invitation);
     }
 
-    /// Takes the user out, whether he was in or only asked in.
+    /// Takes the user out, whether in or only invited.
     pub(super) fn leave(&mut self, user: &UserId) {
         self.present.remove(user);
         self.invited.remove(user);
     }
 
-    /// Takes the user out and remembers it, unless [`limits::KICKED`] are remembered already: he is then out, and no more.
+    /// Takes the user out and remembers it, unless [`limits::KICKED`] are remembered already: the user is then out, and no more.
     pub(super) fn kick(&mut self, user: &UserId, seq: Seq) {
         self.leave(user);
         if self.kicked.len() < limits::KICKED {

@@ -66,7 +66,7 @@ pub struct RoomMeta {
     pub title: String,
     /// An open channel's name, else empty.
     pub channel: String,
-    /// Whose room it is now: who made it, or who has been in for longest after him. Nobody in an open channel, or while
+    /// Whose room it is now: its maker, or else the member who has been in for longest. Nobody in an open channel, or while
     /// nobody is in.
     pub creator: Option<UserId>,
     /// The room's making, or the last time that a direct chat was opened again. Zero if it never was.
@@ -137,7 +137,7 @@ pub struct RoomParts {
     pub members: Vec<(UserId, Member)>,
     /// Who is asked in, with the invitation, by id.
     pub(crate) invited: Vec<(UserId, Invitation)>,
-    /// Who needs an invitation because he was kicked, with the seq of that, by id.
+    /// Users who need an invitation because they were kicked, with the seq of that, by id.
     pub kicked: Vec<(UserId, Seq)>,
     /// Direct chats: who blocks the other one. May stand before the room is made.
     pub blocks: Vec<UserId>,

@@ -305,7 +305,7 @@ impl RoomState {
         self.members.present.get(user).copied()
     }
 
-    /// The user's role, if he is a member.
+    /// The user's role, if the user is a member.
     #[must_use]
     pub fn role(&self, user: &UserId) -> Option<Role> {
         self.member(user)?;

@@ -15,7 +15,7 @@ pub struct UserMeta {
     pub preferences: String,
 }
 
-/// A room on a user's list: what he was told of it last.
+/// A room on a user's list: what the user was told of it last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ListedRoom {
     /// Its kind.
@@ -46,7 +46,7 @@ pub struct UserParts {
     pub rooms: Vec<(RoomId, ListedRoom)>,
     /// Read marks, by room; also of rooms that are not on the list, if they were read since they left it.
     pub reads: Vec<(RoomId, ReadPoint)>,
-    /// Whom he blocks and since when, by id.
+    /// The users whom this one blocks, and since when, by id.
     pub blocks: Vec<(UserId, Timestamp)>,
     /// Devices, by id.
     pub devices: Vec<(DeviceId, Device)>,

@@ -1,6 +1,6 @@
 //! Hashes of passwords: argon2id with the parameters that OWASP recommends (19 MiB, two passes), each some ten milliseconds
 //! of a core. So at most one for each core runs at a time, and only so many wait. Sites take turns: each has one that runs or is
-//! next, so that who sends a thousand waits for himself, and others wait for one of his.
+//! next, so that an address that sends a thousand waits for itself, and others wait for one of those.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

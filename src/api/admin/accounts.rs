@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::extract::Body;
+use super::extract::OptionalBody;
 use super::guard::Who;
 use super::users::{Closed, user_of};
 use super::{Admin, AdminState};
@@ -39,7 +39,7 @@ pub(super) struct Made {
 pub(super) async fn create(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
-    Body(new): Body<New>,
+    OptionalBody(new): OptionalBody<New>,
 ) -> Result<(StatusCode, Json<Made>), HttpError> {
     let New { username, password, email, first_name, last_name } = new;
     let profile = Profile { first_name, last_name, avatar_url: String::new() };
@@ -67,7 +67,7 @@ pub(super) async fn password(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(new): Body<PasswordReset>,
+    OptionalBody(new): OptionalBody<PasswordReset>,
 ) -> Result<Json<Ended>, HttpError> {
     let user = user_of(&user)?;
     let done = admin.live()?.accounts.set_password(&user, &Secret::new(new.password)).await;

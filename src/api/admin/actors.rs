@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::extract::{bad, not_found, page_size};
-use super::tree::{ActorId, KINDS, Scope, Seen, look, walk};
+use super::tree::{ActorId, KINDS, Scope, VisitedActor, look, walk};
 use super::{Admin, AdminState, Live};
 use super::{names, partitions};
 use crate::actors::fold::EntityState;
@@ -50,8 +50,8 @@ struct Below {
 }
 
 impl AdminActor {
-    fn of(seen: &Seen) -> Self {
-        let Seen { id, figures, children, below, .. } = seen;
+    fn of(seen: &VisitedActor) -> Self {
+        let VisitedActor { id, figures, children, below, .. } = seen;
         let per_second = |milli: u64| milli as f64 / 1_000.0;
         Self {
             path: id.to_string(),
@@ -87,7 +87,7 @@ enum Sort {
 }
 
 impl Sort {
-    fn key(self, seen: &Seen) -> u64 {
+    fn key(self, seen: &VisitedActor) -> u64 {
         match self {
             Self::Path => 0,
             Self::Depth => u64::from(seen.figures.depth) + seen.below.0,
@@ -129,7 +129,7 @@ pub(super) struct ActorPage {
 
 /// What the walk kept of the page.
 struct Found {
-    seen: Vec<Seen>,
+    seen: Vec<VisitedActor>,
     next: Option<String>,
     total: usize,
 }
@@ -137,7 +137,7 @@ struct Found {
 /// A line that is kept: sorted as the page is.
 struct Ranked {
     place: (Reverse<u64>, ActorId),
-    seen: Seen,
+    seen: VisitedActor,
 }
 
 impl PartialEq for Ranked {
@@ -227,7 +227,7 @@ fn check(wanted: &ActorFilter) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn fits(wanted: &ActorFilter, seen: &Seen, path: &mut PathText) -> bool {
+fn fits(wanted: &ActorFilter, seen: &VisitedActor, path: &mut PathText) -> bool {
     if wanted.kind.as_deref().is_some_and(|kind| seen.id.kind() != kind)
         || wanted.state.as_deref().is_some_and(|state| seen.figures.state.name() != state)
     {
@@ -247,7 +247,7 @@ struct PathText {
 }
 
 impl PathText {
-    fn of(&mut self, seen: &Seen) -> &str {
+    fn of(&mut self, seen: &VisitedActor) -> &str {
         // Writing to a string does not fail.
         let Some(home) = seen.home else {
             (self.home, self.text) = (None, seen.id.to_string());

@@ -17,9 +17,9 @@ const LONGEST: usize = 1_000;
 const BODY: usize = 16 * 1024;
 
 /// A JSON body; none at all is `T`'s default.
-pub(super) struct Body<T>(pub T);
+pub(super) struct OptionalBody<T>(pub T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {

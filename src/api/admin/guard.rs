@@ -1,6 +1,6 @@
 //! Who may ask: a bearer token (the key in the data folder, or `[admin] token`); in development also anybody on this machine.
 //!
-//! A page in a browser on the operator's machine reaches the admin port as he does. So a request that names another
+//! A page in a browser on the operator's machine reaches the admin port as the operator does. So a request that names another
 //! origin is refused, whoever asks; without a token, a host name that is not this machine's is refused (DNS rebinding);
 //! and a change takes a header that no other page can send.
 
@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::http::{HttpError, Peer, names_this_machine};
 use crate::config::Secret;
 
@@ -95,7 +95,7 @@ pub(super) async fn check(State(admin): State<Arc<Admin>>, mut request: Request,
         Err(error) => {
             // Without anything shown it is a stray page or a probe.
             if request.headers().contains_key(header::AUTHORIZATION) {
-                admin.failures.note(Kind::Admin, from.map(|from| from.ip()), error.code());
+                admin.failures.note(Credential::Admin, from.map(|from| from.ip()), error.code());
             }
             tracing::debug!(from = ?from, path = request.uri().path(), "an admin request is refused");
             error.into_response()

@@ -9,7 +9,8 @@
 //! | here | what the routes share, and the list of routes |
 //! | [`guard`] | who may ask |
 //! | `extract` | parameters, pages and errors |
-//! | [`audit`] | who did what |
+//! | `audit` | who did what |
+//! | [`backup`] | a backup of the running engine |
 //! | `tree` | the names of actors, and the walk over them |
 //! | `actors`, `actions` | actors: list, detail, stop and the like |
 //! | `rooms`, `users`, `sessions` | what they are named after |
@@ -20,7 +21,8 @@
 mod accounts;
 mod actions;
 mod actors;
-pub mod audit;
+mod audit;
+pub mod backup;
 mod extract;
 pub mod guard;
 pub mod log;
@@ -45,13 +47,13 @@ use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 
-use self::audit::Audit;
 use self::guard::Guard;
 use self::log::LogRing;
 use self::warnings::Accepts;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::node::Node;
 use crate::api::accounts::Accounts;
+use crate::api::audit::Audit;
 use crate::api::failures::Failures;
 use crate::api::http::{self, HttpError};
 use crate::api::operations::Handlers;

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use serde::Deserialize;
 
-use super::extract::{Body, bad, conflict, not_found, stored};
+use super::extract::{OptionalBody, bad, conflict, not_found, stored};
 use super::guard::Who;
 use super::rooms::{chat, room_of};
 use super::users::user_of;
@@ -52,7 +52,7 @@ fn creator(chat: &ChatRow) -> Result<UserId, HttpError> {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Whom {
+pub(super) struct KickedUser {
     user: String,
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn kick(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(room): Path<String>,
-    Body(whom): Body<Whom>,
+    OptionalBody(whom): OptionalBody<KickedUser>,
 ) -> Result<Json<Happened>, HttpError> {
     let live = admin.live()?;
     let user = UserId::new(&whom.user).map_err(|_| bad("user: expected a user's id"))?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::AdminState;
-use super::extract::{Body, Page, bad, not_found, page_size};
+use super::extract::{OptionalBody, Page, bad, not_found, page_size};
 use super::guard::Who;
 use super::users::DisconnectMode;
 use crate::actors::gateway::hub::{Connection, Wire};
@@ -109,7 +109,7 @@ pub(super) async fn disconnect(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(client): Path<String>,
-    Body(mode): Body<DisconnectMode>,
+    OptionalBody(mode): OptionalBody<DisconnectMode>,
 ) -> Result<StatusCode, HttpError> {
     let live = admin.live()?;
     let found = client.parse().ok().and_then(|client| live.hub.sessions().find(client));

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::AdminState;
 use crate::api::http::HttpError;
-use crate::config::Setting;
+use crate::config::ShownSetting;
 use crate::limits;
 
 /// The configuration.
 #[derive(Serialize)]
 pub(super) struct Settings {
     file: Option<String>,
-    items: Vec<Setting>,
+    items: Vec<ShownSetting>,
     warnings: Vec<String>,
 }
 

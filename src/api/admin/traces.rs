@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::AdminState;
-use super::extract::{Body, bad, conflict, page_size};
+use super::extract::{OptionalBody, bad, conflict, page_size};
 use super::guard::Who;
 use crate::actors::trace::Trail;
 use crate::actors::wire::Entity;
@@ -104,7 +104,7 @@ pub(super) struct FollowRoom {
 pub(super) async fn follow(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
-    Body(wish): Body<FollowRoom>,
+    OptionalBody(wish): OptionalBody<FollowRoom>,
 ) -> Result<StatusCode, HttpError> {
     let trails = &admin.live()?.node.context().trails;
     let room = room_of(&wish.room)?;

@@ -152,7 +152,7 @@ fn in_partition(rest: &str) -> Option<ActorId> {
 }
 
 /// An actor that the walk came by.
-pub(super) struct Seen {
+pub(super) struct VisitedActor {
     pub id: ActorId,
     pub figures: Figures,
     /// How many stand directly below it.
@@ -173,9 +173,9 @@ pub(super) struct Scope<'a> {
 }
 
 /// Shows everything in the scope, parents before children. Rates are those of the last sample.
-pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut(Seen)) {
+pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut(VisitedActor)) {
     let Some(depth) = scope.depth.checked_sub(1) else { return };
-    let show = |seen: Seen, see: &mut dyn FnMut(Seen)| {
+    let show = |seen: VisitedActor, see: &mut dyn FnMut(VisitedActor)| {
         let parent = seen.id.clone();
         see(seen);
         walk(live, env, Scope { parent: &parent, depth }, see);
@@ -194,7 +194,7 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
         }
         ActorId::Partition(partition) => {
             live.node.directory().each(*partition, |entity, figures| {
-                see(Seen { home: Some(*partition), ..leaf(ActorId::of(entity), figures) });
+                see(VisitedActor { home: Some(*partition), ..leaf(ActorId::of(entity), figures) });
             });
         }
         ActorId::Sessions => live.hub.sessions().each(|connection| see(of_session(env, connection))),
@@ -203,7 +203,7 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
 }
 
 /// Looks at one. `None` if it is not there: a room that is not resident, a connection that is over.
-pub(super) fn look(live: &Live, env: &Env, id: &ActorId) -> Option<Seen> {
+pub(super) fn look(live: &Live, env: &Env, id: &ActorId) -> Option<VisitedActor> {
     Some(match id {
         ActorId::Node => of_node(live),
         ActorId::Hub => of_hub(live),
@@ -217,27 +217,27 @@ pub(super) fn look(live: &Live, env: &Env, id: &ActorId) -> Option<Seen> {
     })
 }
 
-fn leaf(id: ActorId, figures: Figures) -> Seen {
-    Seen { id, figures, children: 0, below: (0, 0), home: None }
+fn leaf(id: ActorId, figures: Figures) -> VisitedActor {
+    VisitedActor { id, figures, children: 0, below: (0, 0), home: None }
 }
 
-fn of_part(live: &Live, part: Part, id: ActorId) -> Seen {
+fn of_part(live: &Live, part: Part, id: ActorId) -> VisitedActor {
     let directory = live.node.directory();
     leaf(id, directory.part(part).figures(directory.now()))
 }
 
-fn of_node(live: &Live) -> Seen {
+fn of_node(live: &Live) -> VisitedActor {
     let below = added(&[of_hub(live), of_partitions(live), of_sessions(live), of_workers(live)]);
-    Seen { children: 4, below, ..of_part(live, Part::Root, ActorId::Node) }
+    VisitedActor { children: 4, below, ..of_part(live, Part::Root, ActorId::Node) }
 }
 
-fn of_workers(live: &Live) -> Seen {
+fn of_workers(live: &Live) -> VisitedActor {
     let parts = [Part::Projector, Part::Relay, Part::Expiry];
     let below = added(&parts.map(|part| of_part(live, part, ActorId::Worker(part))));
-    Seen { children: parts.len(), below, ..of_part(live, Part::Workers, ActorId::Workers) }
+    VisitedActor { children: parts.len(), below, ..of_part(live, Part::Workers, ActorId::Workers) }
 }
 
-fn of_partition(live: &Live, partition: Partition) -> Seen {
+fn of_partition(live: &Live, partition: Partition) -> VisitedActor {
     let directory = live.node.directory();
     let sums = directory.sums(partition);
     let mut figures = directory.partition(partition).figures(directory.now());
@@ -245,7 +245,7 @@ fn of_partition(live: &Live, partition: Partition) -> Seen {
     if live.node.halted().is(partition) {
         figures.state = State::Halted;
     }
-    Seen {
+    VisitedActor {
         id: ActorId::Partition(partition),
         figures,
         children: directory.residents(partition),
@@ -254,24 +254,25 @@ fn of_partition(live: &Live, partition: Partition) -> Seen {
     }
 }
 
-fn of_partitions(live: &Live) -> Seen {
-    let partitions: Vec<Seen> = live.node.owned().iter().map(|partition| of_partition(live, partition)).collect();
-    Seen { children: partitions.len(), below: added(&partitions), ..leaf(ActorId::Partitions, family(live)) }
+fn of_partitions(live: &Live) -> VisitedActor {
+    let partitions: Vec<VisitedActor> =
+        live.node.owned().iter().map(|partition| of_partition(live, partition)).collect();
+    VisitedActor { children: partitions.len(), below: added(&partitions), ..leaf(ActorId::Partitions, family(live)) }
 }
 
-fn of_sessions(live: &Live) -> Seen {
+fn of_sessions(live: &Live) -> VisitedActor {
     let mut waiting = 0;
     let mut children = 0;
     live.hub.sessions().each(|connection| {
         waiting += connection.outbox.waits().0 as u64;
         children += 1;
     });
-    Seen { children, below: (waiting, 0), ..leaf(ActorId::Sessions, family(live)) }
+    VisitedActor { children, below: (waiting, 0), ..leaf(ActorId::Sessions, family(live)) }
 }
 
 /// The hub is no actor of its own: it works in the tasks of those who call it, and has no mailbox. What it handles are
 /// deliveries.
-fn of_hub(live: &Live) -> Seen {
+fn of_hub(live: &Live) -> VisitedActor {
     let directory = live.node.directory();
     let Figures { handled, rate_milli, quiet_s, .. } = directory.part(Part::Hub).figures(directory.now());
     leaf(ActorId::Hub, Figures { handled, rate_milli, quiet_s, ..family(live) })
@@ -284,7 +285,7 @@ fn family(live: &Live) -> Figures {
     Figures { state: State::Running, depth: 0, handled: 0, rate_milli: 0, quiet_s: 0, age_s, restarts: 0 }
 }
 
-fn of_session(env: &Env, connection: &Connection) -> Seen {
+fn of_session(env: &Env, connection: &Connection) -> VisitedActor {
     let figures = Figures {
         state: State::Running,
         depth: u32::try_from(connection.outbox.waits().0).unwrap_or(u32::MAX),
@@ -297,8 +298,8 @@ fn of_session(env: &Env, connection: &Connection) -> Seen {
     leaf(ActorId::Session(connection.client), figures)
 }
 
-fn added(seen: &[Seen]) -> (u64, u64) {
-    let add = |(depth, rate): (u64, u64), one: &Seen| {
+fn added(seen: &[VisitedActor]) -> (u64, u64) {
+    let add = |(depth, rate): (u64, u64), one: &VisitedActor| {
         (depth + u64::from(one.figures.depth) + one.below.0, rate + u64::from(one.figures.rate_milli) + one.below.1)
     };
     seen.iter().fold((0, 0), add)

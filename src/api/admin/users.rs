@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Body, Page, bad, not_found, page_size, stored};
+use super::extract::{OptionalBody, Page, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
 use super::sessions::AdminSession;
@@ -115,9 +115,9 @@ async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) ->
 pub(super) struct AdminUserDetail {
     #[serde(flatten)]
     row: AdminUser,
-    /// What he signs in with; none of a user who comes with a back end's token.
+    /// The name of the account; none of a user who comes with a back end's token.
     username: Option<String>,
-    /// In how many rooms he is.
+    /// How many rooms the user is in.
     room_count: usize,
     /// Some of them.
     rooms: Vec<AdminMembership>,
@@ -156,7 +156,7 @@ pub(super) async fn detail(
         live.hub.sessions().of(&user).iter().map(|connection| AdminSession::of(&admin.env, connection)).collect();
     let row = match found.user {
         Some(row) => row,
-        // Connected, and nothing of him in the journal yet.
+        // Connected, and nothing of the user is in the journal yet.
         None if !connections.is_empty() => UserRow {
             user: user.clone(),
             push_token: String::new(),
@@ -217,7 +217,7 @@ pub(super) async fn disconnect(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(mode): Body<DisconnectMode>,
+    OptionalBody(mode): OptionalBody<DisconnectMode>,
 ) -> Result<Json<Closed>, HttpError> {
     let live = admin.live()?;
     let user = user_of(&user)?;
@@ -249,7 +249,7 @@ pub(super) async fn ban(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(meant): Body<Meant>,
+    OptionalBody(meant): OptionalBody<Meant>,
 ) -> Result<Json<Closed>, HttpError> {
     act(&admin, &who, &user, &meant, Act::Ban).await
 }
@@ -259,7 +259,7 @@ pub(super) async fn unban(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(meant): Body<Meant>,
+    OptionalBody(meant): OptionalBody<Meant>,
 ) -> Result<Json<Closed>, HttpError> {
     act(&admin, &who, &user, &meant, Act::Unban).await
 }
@@ -269,7 +269,7 @@ pub(super) async fn sign_out(
     State(admin): AdminState,
     Extension(who): Extension<Who>,
     Path(user): Path<String>,
-    Body(meant): Body<Meant>,
+    OptionalBody(meant): OptionalBody<Meant>,
 ) -> Result<Json<Closed>, HttpError> {
     act(&admin, &who, &user, &meant, Act::SignOut).await
 }
@@ -295,7 +295,7 @@ async fn act(admin: &Admin, who: &Who, user: &str, meant: &Meant, act: Act) -> R
     done.map(|closed| Json(Closed { closed }))
 }
 
-/// Whether anything is known of a user: the store or the accounts have him, he is banned, or connected.
+/// Whether anything is known of a user: the store or the accounts have the user, or there is a ban, or a connection.
 async fn is_known(live: &Live, user: &UserId) -> Result<bool, HttpError> {
     if live.accounts.is_banned(user) || !live.hub.sessions().of(user).is_empty() {
         return Ok(true);

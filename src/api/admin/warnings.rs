@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 
-use super::tree::{ActorId, Scope, Seen, walk};
+use super::tree::{ActorId, Scope, VisitedActor, walk};
 use super::{Admin, AdminState, Live};
 use crate::actors::clocks::ClockTrouble;
 use crate::actors::inspect::State as ActorState;
@@ -90,7 +90,7 @@ fn mailboxes(admin: &Admin, live: &Live) -> Vec<Warning> {
     stuck
 }
 
-fn mailbox(Seen { id, figures, .. }: &Seen) -> Option<Warning> {
+fn mailbox(VisitedActor { id, figures, .. }: &VisitedActor) -> Option<Warning> {
     let waits = figures.depth;
     let (code, severity, message) = if figures.state == ActorState::Halted {
         // That it takes nothing is said already.
@@ -179,7 +179,8 @@ mod tests {
 
     fn code(depth: u32, quiet_s: u32, state: ActorState) -> Option<&'static str> {
         let figures = Figures { state, depth, handled: 9, rate_milli: 0, quiet_s, age_s: 99, restarts: 0 };
-        let seen = Seen { id: ActorId::Partition(Partition::FIRST), figures, children: 0, below: (0, 0), home: None };
+        let seen =
+            VisitedActor { id: ActorId::Partition(Partition::FIRST), figures, children: 0, below: (0, 0), home: None };
         mailbox(&seen).map(|warning| warning.code)
     }
 

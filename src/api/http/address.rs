@@ -83,7 +83,7 @@ impl Connections {
         self.count(&mut counts, address)
     }
 
-    /// The same, though all places are taken: somebody is about to leave his.
+    /// The same, though all places are taken: a connection is about to leave its own.
     pub(super) fn admit_instead(&self, address: SocketAddr) -> Result<Peer, ConnectionRefusal> {
         self.count(&mut self.0.counts(), address)
     }

@@ -17,7 +17,6 @@ use crate::health::{self, Health};
 use crate::metrics::Metrics;
 
 mod address;
-mod backup;
 mod error;
 mod extract;
 mod forwarded;
@@ -37,7 +36,6 @@ mod timely;
 mod tests;
 
 pub use address::{Peer, network, site};
-pub use backup::Backups;
 pub use error::HttpError;
 pub(in crate::api) use extract::{Path, Query};
 pub use forwarded::{client_address, client_network};
@@ -92,8 +90,8 @@ pub fn on_this_machine(routes: Router) -> Router {
     routes.layer(from_fn(host::this_machine_only))
 }
 
-/// The routes of the admin listener.
-pub fn admin(health: Health, metrics: Arc<Metrics>, backups: Arc<Backups>) -> Router {
+/// The routes of the admin listener that need no engine. Merge the others into it.
+pub fn admin(health: Health, metrics: Arc<Metrics>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
         .route("/livez", get(live))
@@ -103,7 +101,6 @@ pub fn admin(health: Health, metrics: Arc<Metrics>, backups: Arc<Backups>) -> Ro
         .layer(from_fn(host::no_foreign_name))
         .with_state(shared)
         .merge(pages::inspector(WELCOME_OPERATOR))
-        .merge(backup::routes(backups).layer(from_fn(timely)))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
 }

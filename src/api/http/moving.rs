@@ -1,4 +1,4 @@
-//! A connection whose answers must move: who asks and does not read holds what he asked for in memory, and a place.
+//! A connection whose answers must move: a client that asks and does not read keeps its answers in memory, and a place.
 //!
 //! It looks at writes only. A connection that has nothing to write, or whose socket takes it, may stay as it is.
 
@@ -33,7 +33,7 @@ impl<S> Moving<S> {
         Self { socket, timeout, stuck: None }
     }
 
-    /// The connection, for whoever minds himself what is written.
+    /// The connection, for code that watches its own writes.
     pub fn into_inner(self) -> S {
         self.socket
     }

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::api::admin::backup::{self, Backups};
 use crate::config::Limits;
 use crate::shutdown::Shutdown;
 use crate::testing::{until, within};
@@ -162,7 +163,8 @@ async fn an_idle_connection_does_not_hold_up_the_stop() {
 #[tokio::test]
 async fn a_backup_takes_the_key_and_an_engine() {
     let shell = shell(|_| ()).await;
-    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let router = admin(shell.health.clone(), shell.metrics.clone())
+        .merge(backup::routes(Arc::new(Backups::new("key".to_owned()))));
     let ask = async |shown: &str, body: &str| {
         let request = axum::http::Request::post("/admin/backup")
             .header("authorization", shown)
@@ -183,7 +185,8 @@ async fn a_backup_takes_the_key_and_an_engine() {
 #[tokio::test]
 async fn who_has_no_key_is_answered_before_his_body_comes() {
     let shell = shell(|_| ()).await;
-    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let router = admin(shell.health.clone(), shell.metrics.clone())
+        .merge(backup::routes(Arc::new(Backups::new("key".to_owned()))));
     let never =
         axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
     let request = axum::http::Request::post("/admin/backup").header("authorization", "Bearer no").body(never).unwrap();
@@ -194,7 +197,7 @@ async fn who_has_no_key_is_answered_before_his_body_comes() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_ends_is_given_up_also_from_somebody_with_a_key() {
     let health = Health::new(Shutdown::new());
-    let router = admin(health, Arc::default(), Arc::new(Backups::new("key".to_owned())));
+    let router = admin(health, Arc::default()).merge(backup::routes(Arc::new(Backups::new("key".to_owned()))));
     let never =
         axum::body::Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, axum::Error>>());
     let request = axum::http::Request::post("/admin/backup")
@@ -210,7 +213,7 @@ async fn a_body_that_never_ends_is_given_up_also_from_somebody_with_a_key() {
 #[tokio::test]
 async fn a_page_that_had_its_name_point_here_reads_nothing() {
     let shell = shell(|_| ()).await;
-    let operators = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let operators = admin(shell.health.clone(), shell.metrics.clone());
     let development = on_this_machine(public(shell.health.clone(), shell.metrics.clone()));
     for (router, path) in [(&operators, "/metrics"), (&operators, "/readyz?verbose"), (&development, "/api/health")] {
         for (host, status) in [("localhost:3001", 200), ("evil.test:3001", 403), ("localhost:1@evil.test", 400)] {
@@ -249,7 +252,7 @@ async fn connections_that_say_nothing_lock_nobody_out_of_the_admin_port() {
 async fn metrics_are_on_the_admin_side_only() {
     let shell = shell(|_| ()).await;
     assert!(shell.get("/metrics").await.starts_with("HTTP/1.1 404 "));
-    let router = admin(shell.health.clone(), shell.metrics.clone(), Arc::new(Backups::new("key".to_owned())));
+    let router = admin(shell.health.clone(), shell.metrics.clone());
     let request = axum::http::Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
     let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

@@ -103,7 +103,7 @@ impl Look {
 }
 
 impl Handlers {
-    /// The caller's line of a room as it is now; `None` if he is not in it any more.
+    /// The caller's line of a room as it is now; `None` if the caller is not in it any more.
     ///
     /// # Errors
     /// The room can't be had now, or the store lacks more of it than memory has.

@@ -1,4 +1,4 @@
-//! `room.list`: the caller's rooms from the store; those that he wrote to and the store is behind with, from memory.
+//! `room.list`: the caller's rooms from the store; from memory those that the caller wrote to and the store is behind with.
 
 use std::cmp::Reverse;
 

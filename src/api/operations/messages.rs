@@ -148,7 +148,7 @@ impl Handlers {
         prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)
     }
 
-    /// What to tell the sender of a prepared record, and to remember that he was told.
+    /// The sender's result of a prepared record; notes that the sender was told.
     ///
     /// # Errors
     /// The fold said no, or nobody knows.

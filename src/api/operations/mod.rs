@@ -281,7 +281,7 @@ impl Handlers {
         &self.admission
     }
 
-    /// Lets a caller do what costs so much: before anything is done for him. Commands and questions of the handlers pay in
+    /// Lets a caller do what costs so much: before anything is done. Commands and questions of the handlers pay in
     /// the few functions that all of them go through; this is for what is done beside them.
     ///
     /// # Errors
@@ -302,7 +302,7 @@ impl Handlers {
     /// Whether the caller is in a room.
     ///
     /// # Errors
-    /// He is not, or there is no such room: a stranger can't tell.
+    /// The caller is not, or there is no such room: a stranger can't tell which.
     pub async fn require_member(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
         self.inside(caller, room, |_, _| ()).await
@@ -311,7 +311,7 @@ impl Handlers {
     /// Whether a message of the caller would be taken into this room now: for what comes before one.
     ///
     /// # Errors
-    /// It would not: he is no member, may not send, the room is over, or one of the two has blocked the other.
+    /// It would not: the caller is no member or may not send, the room is over, or one of the two has blocked the other.
     pub async fn require_sender(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
         let (user, now) = (caller.user.clone(), self.node.env().now());
@@ -339,7 +339,7 @@ impl Handlers {
         match self.give(caller, record, cost).await {
             Err(Error::Rejected(reject @ (Reject::NoRoom | Reject::WrongKind | Reject::NotInvited))) => {
                 let refused = Error::Rejected(reject);
-                // Only a member is told more than that he is none.
+                // Only a member is told more than "not a member".
                 let is_member = self.inside(caller, room, |_, _| ()).await.is_ok();
                 Err(if is_member { refused } else { refused.to_stranger(joining) })
             }

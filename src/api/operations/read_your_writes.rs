@@ -6,11 +6,11 @@
 //! per connection: what one device was told, the other may rely on. What was acknowledged before this process started is
 //! covered by the ends that the journal had then, which everybody waits for.
 //!
-//! In a partition that is halted the store never catches up. What users were told by this process is known by user; of what
-//! was acknowledged before it started, that a room was made in the halted stretch can't be known from rows, so its creator
-//! gets a list without it until an operator has looked.
+//! In a halted partition the store never catches up. Acknowledgements of this process are noted by user and come from memory
+//! all the same. Those of an earlier process are not: a room that was made in the halted stretch has no row yet, so it is
+//! missing on its creator's list until an operator has ended the halt.
 //!
-//! Bounded: of a user who wrote to more than [`ROOMS`] rooms that the store lacks, the rest is waited for, by him. When a shard
+//! Bounded: of a user who wrote to more than [`ROOMS`] rooms that the store lacks, the rest is waited for, by that user alone. When a shard
 //! holds too many users that the store is behind for, their notes become everybody's. Both wait longer than they must, and
 //! are never wrong.
 
@@ -38,7 +38,7 @@ type Notes = HashMap<UserId, Note>;
 #[derive(Clone, Debug, Default)]
 struct Note {
     rooms: Vec<(RoomId, Partition, Offset)>,
-    /// What he waits for: his writes to more rooms than are kept.
+    /// What this user waits for: writes to more rooms than are kept.
     rest: HashMap<Partition, Offset>,
 }
 

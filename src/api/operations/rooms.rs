@@ -135,7 +135,7 @@ impl From<Senders> for MaySend {
     }
 }
 
-/// A room as this user may see it: all of it for members; what it is for who is asked in or may enter by himself; nothing
+/// A room as this user may see it: all of it for members; its outside for users who are invited or may join; nothing
 /// for the rest.
 pub(super) fn view_of(room: &RoomState, user: &UserId, now: Timestamp) -> Option<RoomView> {
     let kind = room.kind().filter(|kind| *kind != RoomKind::Open)?;

@@ -1,9 +1,9 @@
-//! A user's share of what everybody waits behind: the users whom he named and of whom the store does not have it yet, and
-//! the facts that the relay has still to tell for him. Whoever has used his share up waits until some of it is done, and is
-//! refused if that takes too long. Messages pass.
+//! A user's share of the queues that everybody waits in: the users named by commands that the store does not have yet, and
+//! the facts that the relay has still to tell because of them. A user whose share is used up waits until some of it is
+//! done, and is refused if that takes too long. Messages pass.
 //!
-//! The limits of rates say how often somebody may write. This says how far he may be ahead of the machine, whatever the rates
-//! are: he goes as fast as what he causes is worked off, and others find short queues.
+//! Rate limits say how often a user may write. This says how far a user may be ahead of the machine, whatever the rates are:
+//! they go as fast as the work that they cause is done, and others find short queues.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

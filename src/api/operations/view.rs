@@ -274,7 +274,7 @@ pub struct RoomLine {
     pub head: Option<Seq>,
     /// Up to where the caller has read.
     pub read_seq: Seq,
-    /// Messages of others that he has not.
+    /// Messages of others above the caller's read mark.
     pub unread: u64,
     /// The last message in its present form.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -331,9 +331,9 @@ pub struct MemberView {
     pub user: UserId,
     /// `creator` or `member`.
     pub role: &'static str,
-    /// The seq of the event that made him one.
+    /// The seq of the event that made the user a member.
     pub joined: Seq,
-    /// Up to where he has read, if that was asked for.
+    /// Up to where the member has read, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_seq: Option<Seq>,
 }

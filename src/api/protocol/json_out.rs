@@ -2,11 +2,11 @@
 //!
 //! Payloads are JSON text by contract and are written as they are.
 
-use super::json_write::{Object, number, object, string};
+use super::json_write::{ObjectWriter, number, object, string};
 use super::push::{ClientInfo, Publication, Push, PushBody};
 use super::reply::{Error, Reply, ReplyBody, SubscribeResult};
 
-fn info(o: &mut Object<'_>, info: Option<&ClientInfo>) {
+fn info(o: &mut ObjectWriter<'_>, info: Option<&ClientInfo>) {
     if let Some(info) = info {
         o.object("info", |o| client_info(o, info));
     }
@@ -71,7 +71,7 @@ pub(super) fn push(out: &mut Vec<u8>, push: &Push) {
     object(out, |o| o.object("push", |o| push_fields(o, push)));
 }
 
-fn push_fields(o: &mut Object<'_>, push: &Push) {
+fn push_fields(o: &mut ObjectWriter<'_>, push: &Push) {
     o.text("channel", &push.channel);
     let Some(body) = &push.body else { return };
     match body {
@@ -111,13 +111,13 @@ fn push_fields(o: &mut Object<'_>, push: &Push) {
     }
 }
 
-fn error(o: &mut Object<'_>, error: &Error) {
+fn error(o: &mut ObjectWriter<'_>, error: &Error) {
     number(o.key("code"), error.code.into());
     string(o.key("message"), &error.message);
     o.flag("temporary", error.temporary);
 }
 
-fn subscribe_result(o: &mut Object<'_>, r: &SubscribeResult) {
+fn subscribe_result(o: &mut ObjectWriter<'_>, r: &SubscribeResult) {
     o.flag("expires", r.expires);
     o.number("ttl", r.ttl.into());
     o.flag("recoverable", r.recoverable);
@@ -130,7 +130,7 @@ fn subscribe_result(o: &mut Object<'_>, r: &SubscribeResult) {
     o.flag("was_recovering", r.was_recovering);
 }
 
-fn publication(o: &mut Object<'_>, p: &Publication) {
+fn publication(o: &mut ObjectWriter<'_>, p: &Publication) {
     o.payload("data", &p.data);
     info(o, p.info.as_ref());
     o.number("offset", p.offset);
@@ -140,7 +140,7 @@ fn publication(o: &mut Object<'_>, p: &Publication) {
     o.time("time", p.time);
 }
 
-fn client_info(o: &mut Object<'_>, info: &ClientInfo) {
+fn client_info(o: &mut ObjectWriter<'_>, info: &ClientInfo) {
     // SDKs read both without asking whether they are there.
     string(o.key("user"), &info.user);
     string(o.key("client"), &info.client);

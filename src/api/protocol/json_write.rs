@@ -1,24 +1,24 @@
 //! A small writer of JSON: objects straight into bytes, without a tree of values in between.
 //!
 //! Fields that are empty, zero or false are left out, as the reference server does; those that must be there are written
-//! through [`Object::key`].
+//! through [`ObjectWriter::key`].
 
 use std::collections::BTreeMap;
 
 /// An object being written: the comma before all keys but the first.
-pub(in crate::api) struct Object<'a> {
+pub(in crate::api) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
 }
 
 /// Writes `{`, what `fill` adds, `}`.
-pub(in crate::api) fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+pub(in crate::api) fn object(out: &mut Vec<u8>, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
     out.push(b'{');
-    fill(&mut Object { out, first: true });
+    fill(&mut ObjectWriter { out, first: true });
     out.push(b'}');
 }
 
-impl Object<'_> {
+impl ObjectWriter<'_> {
     /// Writes a key (which needs no escapes: it is one of ours) and gives the place for its value.
     pub(in crate::api) fn key(&mut self, key: &'static str) -> &mut Vec<u8> {
         if !self.first {
@@ -65,7 +65,7 @@ impl Object<'_> {
     }
 
     /// An object.
-    pub(in crate::api) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut Object<'_>)) {
+    pub(in crate::api) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
         object(self.key(key), fill);
     }
 

@@ -13,7 +13,7 @@ use crate::actors::wire::{
     Content, Ephemeral, Event, EventBody, MaySend, ReceiptStatus, RoomChange, RoomKind, StreamEvent, UserEvent,
     UserEventBody,
 };
-use crate::api::protocol::json_write::{Object, number, object, string};
+use crate::api::protocol::json_write::{ObjectWriter, number, object, string};
 use crate::api::protocol::{ClientInfo, Publication};
 use crate::ids::{Timestamp, UserId};
 use crate::limits;
@@ -133,23 +133,23 @@ fn published_by(user: &UserId, kept: &str) -> ClientInfo {
     }
 }
 
-fn json(fill: impl FnOnce(&mut Object<'_>)) -> Bytes {
+fn json(fill: impl FnOnce(&mut ObjectWriter<'_>)) -> Bytes {
     let mut out = Vec::with_capacity(256);
     object(&mut out, fill);
     out.into()
 }
 
-fn uuid(o: &mut Object<'_>, key: &'static str, id: &Uuid) {
+fn uuid(o: &mut ObjectWriter<'_>, key: &'static str, id: &Uuid) {
     o.text(key, id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
 }
 
-fn user(o: &mut Object<'_>, key: &'static str, user: Option<&UserId>) {
+fn user(o: &mut ObjectWriter<'_>, key: &'static str, user: Option<&UserId>) {
     if let Some(user) = user {
         o.text(key, user.as_str());
     }
 }
 
-fn settings(o: &mut Object<'_>, title: &str, expires_at: Option<Timestamp>, may_send: MaySend, public: bool) {
+fn settings(o: &mut ObjectWriter<'_>, title: &str, expires_at: Option<Timestamp>, may_send: MaySend, public: bool) {
     string(o.key("title"), title);
     if let Some(at) = expires_at {
         number(o.key("expires_at"), at.0);
@@ -158,7 +158,7 @@ fn settings(o: &mut Object<'_>, title: &str, expires_at: Option<Timestamp>, may_
     boolean(o, "public", public);
 }
 
-fn boolean(o: &mut Object<'_>, key: &'static str, value: bool) {
+fn boolean(o: &mut ObjectWriter<'_>, key: &'static str, value: bool) {
     o.key(key).extend_from_slice(if value { b"true" } else { b"false" });
 }
 
@@ -226,7 +226,7 @@ fn room_json(event: &Event) -> Bytes {
     })
 }
 
-fn message(o: &mut Object<'_>, content: &Content) {
+fn message(o: &mut ObjectWriter<'_>, content: &Content) {
     string(o.key("body"), &content.body);
     string(o.key("message_type"), &content.message_type);
     o.payload("metadata", content.metadata.as_bytes());

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{ApiError, Rest};
 use crate::api::auth::{TokenError, VerifiedToken};
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::http::{self, HttpError, Query};
 use crate::api::operations::Caller;
 use crate::api::operations::input;
@@ -84,7 +84,7 @@ impl FromRequestParts<Rest> for SignedIn {
         };
         let verified = verified.map_err(|error| {
             if error.is_failure() {
-                rest.failed(Kind::Token, address(&parts.headers, &parts.extensions, rest), &error.to_string());
+                rest.failed(Credential::Token, address(&parts.headers, &parts.extensions, rest), &error.to_string());
             }
             token_refused(error, rest)
         })?;

@@ -30,7 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::actors::gateway::hub::{Limiter, Rate};
 use crate::api::accounts::Accounts;
 use crate::api::auth::Verifier;
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::http::{self, HttpError, Origins};
 use crate::api::operations::Handlers;
 use crate::api::operations::admission::{Cost, Payer};
@@ -137,7 +137,7 @@ impl Rest {
     }
 
     /// Something was shown that is not good.
-    fn failed(&self, kind: Kind, from: Option<IpAddr>, why: &str) {
+    fn failed(&self, kind: Credential, from: Option<IpAddr>, why: &str) {
         self.sessions.failures().note(kind, from, why);
     }
 
@@ -149,7 +149,7 @@ impl Rest {
         let of_site = self.site_attempts.admit(&http::site(address));
         of_site.and_then(|()| self.attempts.admit(&http::network(address))).map_err(|ms| {
             let why = "too many attempts from this address";
-            self.failed(Kind::SignIn, Some(address), "too_many_requests");
+            self.failed(Credential::SignIn, Some(address), "too_many_requests");
             HttpError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", why).retry_after(ms).into()
         })
     }

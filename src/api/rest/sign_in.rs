@@ -16,7 +16,7 @@ use super::profiles::MyAccount;
 use super::{ApiError, Body, Rest};
 use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::http::Path;
 use crate::api::http::{self, HttpError};
 use crate::api::operations;
@@ -175,7 +175,7 @@ fn client(address: IpAddr, headers: &HeaderMap) -> Client<'_> {
 }
 
 /// Tells of what was shown and is not good.
-fn told<T>(rest: &Rest, kind: Kind, address: IpAddr, done: Result<T, Refusal>) -> Result<T, Refusal> {
+fn told<T>(rest: &Rest, kind: Credential, address: IpAddr, done: Result<T, Refusal>) -> Result<T, Refusal> {
     let why = match &done {
         Err(Refusal::Wrong) => "wrong_credentials",
         Err(Refusal::Over) => "signed_out",
@@ -219,7 +219,7 @@ async fn log_in(
         return Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_request", "username or email is missing").into());
     };
     let tokens = rest.accounts.log_in(&name, &password.secret(), client(address, &headers)).await;
-    Ok(Json(told(&rest, Kind::SignIn, address, tokens)?.into()))
+    Ok(Json(told(&rest, Credential::SignIn, address, tokens)?.into()))
 }
 
 /// Sign in as a user of the development mode; not in the document, because it is not there otherwise.
@@ -252,7 +252,7 @@ async fn refresh(
         Ok(()) | Err(_) => Ok(()),
     };
     let refreshed = rest.accounts.refresh(&refresh_token, http::network(address), admit).await;
-    match told(&rest, Kind::Refresh, address, refreshed) {
+    match told(&rest, Credential::Refresh, address, refreshed) {
         Ok(tokens) => Ok(Json(tokens.into())),
         Err(refusal @ Refusal::TooMany { .. }) => Err(refusal.into()),
         Err(refusal) => {
@@ -293,7 +293,7 @@ async fn password(
     let NewPassword { current_password, new_password } = new;
     let (current, new) = (current_password.secret(), new_password.secret());
     let changed = rest.accounts.change_password(&user, sign_in, &current, &new, http::network(address)).await;
-    told(&rest, Kind::SignIn, address, changed)?;
+    told(&rest, Credential::SignIn, address, changed)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

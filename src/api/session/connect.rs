@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::channels::Channel;
 use super::methods::Asker;
 use super::push::{seconds, wire};
-use super::subscribe::{Asked, By, position};
+use super::subscribe::{By, Requested, position};
 use super::{Connection, Session};
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::outbox::Outbox;
 use crate::actors::wire::Denial;
 use crate::api::auth::{TokenError, TokenOutcome, TokenSub, VerifiedToken};
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::shape::read_object;
 use crate::api::protocol::{ConnectRequest, ConnectResult, Error, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
@@ -69,7 +69,7 @@ impl Session {
     /// A token was refused. Why is for the log, where the verifier has written it; in development for the client, too.
     pub(super) fn refuse_token(&mut self, id: u32, error: TokenError, outcome: TokenOutcome) {
         if error.is_failure() {
-            self.server.failures().note(Kind::Token, self.network, &error.to_string());
+            self.server.failures().note(Credential::Token, self.network, &error.to_string());
         }
         let explains = self.server.verifier.explains();
         match outcome {
@@ -152,7 +152,7 @@ impl Session {
             recover: from.map(|from| position(self.server.history(), from)),
             info: says.info.map(Box::new),
         };
-        let asked = Asked::server_side(By::Connect, says.data, from.is_some(), channel.rules.recover);
+        let asked = Requested::server_side(By::Connect, says.data, from.is_some(), channel.rules.recover);
         self.begin(name, channel.key, asked, wishes, connection, None);
         if let Some(connecting) = &mut self.connecting {
             connecting.waiting += 1;

@@ -1,5 +1,5 @@
-//! `history`: publications of a channel for those who are subscribed, up to where they stand themselves: whoever is removed
-//! has no place in the channel any more, and gets nothing above that seq (P6), whether or not he has been told.
+//! `history`: publications of a channel for those who are subscribed, up to where they stand themselves: a user who is
+//! removed has no place in the channel any more, and gets nothing above that seq (P6), told or not.
 
 use std::sync::Arc;
 

@@ -60,7 +60,7 @@ pub trait Methods: Send + Sync + 'static {
     /// Too many questions now: it says when.
     fn ask(&self, asker: &Asker, rows: usize) -> Result<(), Error>;
 
-    /// The asker wanted to listen to what is not his to hear.
+    /// The caller wanted to listen where the caller may not.
     fn asked_in_vain(&self, asker: &Asker);
 
     /// The result of a send, and notes that the asker was told.

@@ -13,9 +13,9 @@
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
 //! | `publish`, [`history`], `presence` | commands about a channel |
 //! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
-//! | `server_side` | what a back end wishes of this connection |
+//! | `server_side` | what a back end does to this connection |
 //! | [`methods`] | the seam to the chat's operations |
-//! | `pace` | who does not read what is sent to him |
+//! | `pace` | clients that do not read what is sent to them |
 //! | `push` | how the hub's events look on the wire |
 
 pub mod channels;
@@ -260,8 +260,8 @@ impl Session {
             + self.subs.iter().filter(|sub| sub.is_pending()).count()
     }
 
-    /// Carries on with what waits. Returns whether something was done. What others order comes first: whoever is sent away
-    /// does nothing more, whatever he has said already.
+    /// Carries on with what waits. Returns whether something was done. Orders of others come first: a connection that is
+    /// sent away does nothing more, whatever its client has sent already.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
         loop {

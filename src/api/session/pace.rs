@@ -1,4 +1,4 @@
-//! Who does not read what is sent to him: how much he must take, and until when. What nobody reads is held in memory.
+//! Slow readers: how much a client must take, and until when. What it does not read is held in memory.
 
 use std::task::Context;
 
@@ -23,7 +23,7 @@ impl Session {
     pub fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Some(connection) = &self.connection else { return };
         let owed = connection.outbox.watch(cx);
-        // Who owes more now, because others wait with him, has the whole grace for it.
+        // A client that owes more now, because others wait behind it, has the whole grace for it.
         if owed > self.clocks.slow.map_or(0, |pace| pace.owed) {
             self.clocks.slow = Some(self.pace(owed, now));
         }

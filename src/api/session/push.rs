@@ -59,7 +59,7 @@ fn publication(channel: &str, open: bool, event: &StreamEvent) -> Push {
     Push::new(channel, PushBody::Pub(stream_publication(event, open)))
 }
 
-/// Who is subscribed, as others see him.
+/// A subscriber, as others see it.
 #[must_use]
 pub fn client_info(who: &Presence) -> ClientInfo {
     ClientInfo {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Session;
-use super::subscribe::{Asked, By};
+use super::subscribe::{By, Requested};
 use crate::actors::gateway::feed::Position;
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::order::Order;
@@ -46,7 +46,7 @@ impl Session {
         self.close(known.unwrap_or(unknown));
     }
 
-    /// Subscribes as a token's `channels` do. Who is subscribed stays so; in a room the fold says whether he may.
+    /// Subscribes as a token's `channels` do. A subscription that exists stays; in a room the fold says whether the user may.
     fn told_to_subscribe(&mut self, name: &str, info: Option<Bytes>, data: Bytes, recover: Option<Position>) {
         let Some(connection) = self.connection.clone() else { return };
         let Ok(channel) = self.server.options.channels.find(name, &connection.user) else { return };
@@ -55,7 +55,7 @@ impl Session {
         }
         let rules = &channel.rules;
         let recover = recover.filter(|_| rules.recover);
-        let asked = Asked::server_side(By::BackEnd, data, recover.is_some(), rules.recover);
+        let asked = Requested::server_side(By::BackEnd, data, recover.is_some(), rules.recover);
         let wishes =
             Wishes { announced: rules.join_leave, join_leave: rules.join_leave, info: info.map(Box::new), recover };
         self.begin(name.to_owned(), channel.key, asked, wishes, &connection, None);

@@ -33,13 +33,13 @@ pub(super) struct Sub {
     pub place: Subscription,
     server_side: bool,
     /// Until it has begun.
-    asked: Option<Box<Asked>>,
+    asked: Option<Box<Requested>>,
     /// When it ends unless it is refreshed.
     expires: Option<Instant>,
 }
 
 /// What a subscribe asked for.
-pub(super) struct Asked {
+pub(super) struct Requested {
     by: By,
     /// For the client's program, from a token or a back end.
     data: Bytes,
@@ -59,7 +59,7 @@ pub(super) enum By {
     BackEnd,
 }
 
-impl Asked {
+impl Requested {
     pub fn server_side(by: By, data: Bytes, recovering: bool, recoverable: bool) -> Self {
         Self { by, data, recovering, recoverable, reject_unrecovered: false, expires_at: None }
     }
@@ -87,7 +87,7 @@ impl Sub {
         self.asked.is_some()
     }
 
-    pub fn take_asked(&mut self) -> Option<Box<Asked>> {
+    pub fn take_asked(&mut self) -> Option<Box<Requested>> {
         self.asked.take()
     }
 }
@@ -149,7 +149,7 @@ impl Session {
             info: info.map(Box::new),
             recover: (request.recover && rules.recover).then(|| position(self.server.history(), &request)),
         };
-        let asked = Asked {
+        let asked = Requested {
             by: By::Command(id),
             data,
             recovering: request.recover,
@@ -170,7 +170,7 @@ impl Session {
         &mut self,
         name: String,
         stream: StreamKey,
-        asked: Asked,
+        asked: Requested,
         wishes: Wishes,
         connection: &Arc<Connection>,
         expires_at: Option<Timestamp>,

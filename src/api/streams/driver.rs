@@ -20,7 +20,7 @@ use crate::api::session::{Deadlines, Outgoing, Server, Session};
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(super) struct Driver {
+pub(super) struct StreamDriver {
     style: Style,
     session: Session,
     server: Arc<Server>,
@@ -31,7 +31,7 @@ pub(super) struct Driver {
     deadlines: Deadlines,
 }
 
-impl Driver {
+impl StreamDriver {
     /// A stream that begins with this frame of the client.
     pub fn new(
         style: Style,

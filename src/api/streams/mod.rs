@@ -28,7 +28,7 @@ use prost::Message as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::driver::Driver;
+use self::driver::StreamDriver;
 use self::registry::Registry;
 use super::http::{self, HttpError, Origins, Peer};
 use super::protocol::Format;
@@ -208,7 +208,7 @@ impl Endpoint {
         }
         let (guard, (writer, reader)) = (shutdown.guard(), pipe::pipe());
         let network = peer.as_ref().map(|peer| http::client_network(peer, headers, self.server.trusted_proxies()));
-        let driver = Driver::new(style, Arc::clone(&self.server), self.registry.enter(), writer, begun, network);
+        let driver = StreamDriver::new(style, Arc::clone(&self.server), self.registry.enter(), writer, begun, network);
         tokio::spawn(async move {
             driver.run().await;
             // The connection counts, and holds up a drain, until here.

@@ -1,4 +1,5 @@
-//! Streams by the secret names that their clients send commands with.
+//! The open streams by session id. A client sends its commands in requests beside the stream, and names the stream by this
+//! secret id.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -28,7 +28,7 @@ pub use name::{clean, disposition};
 
 /// Bytes of all files that are being taken at one time; one may always be.
 const BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// Of those, files of one user: a few slow ones of his keep nobody else out.
+/// Of those, files of one user: a few slow ones of one user keep nobody else out.
 const OF_A_USER: usize = 2;
 /// Users with a place above which those without one are forgotten.
 const USERS: usize = 256;

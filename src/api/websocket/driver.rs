@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::reader::{ClientMessage, ReadError, Reader};
-use super::writer::Writer;
+use super::reader::{ClientMessage, FrameReader, ReadError};
+use super::writer::FrameWriter;
 use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::session::{Deadlines, Outgoing, Server, Session};
@@ -43,8 +43,8 @@ enum End {
 /// A connection's task.
 pub(super) struct Driver {
     stream: TcpStream,
-    reader: Reader,
-    writer: Writer,
+    reader: FrameReader,
+    writer: FrameWriter,
     session: Session,
     server: Arc<Server>,
     deadlines: Deadlines,
@@ -63,8 +63,8 @@ impl Driver {
         let session = Session::new(server.clone(), format, now).from(network);
         Self {
             stream,
-            reader: Reader::new(server.frame_bytes(), begun),
-            writer: Writer::default(),
+            reader: FrameReader::new(server.frame_bytes(), begun),
+            writer: FrameWriter::default(),
             deadlines: Deadlines::new(&session, &server, now),
             session,
             server,
@@ -186,7 +186,7 @@ impl Driver {
 }
 
 /// Says goodbye, and lets the other side read it: closing with unread bytes would reset the connection under it.
-async fn finish(mut stream: TcpStream, mut writer: Writer, end: &End) -> io::Result<()> {
+async fn finish(mut stream: TcpStream, mut writer: FrameWriter, end: &End) -> io::Result<()> {
     match end {
         // What this code says on the wire is nothing: as if the network had gone.
         End::Disconnect(end, _) if *end == Disconnect::CONNECTION_CLOSED => return Ok(()),

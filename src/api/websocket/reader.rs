@@ -43,7 +43,7 @@ impl From<NotUtf8> for ReadError {
 
 /// Puts messages together.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct FrameReader {
     /// Bytes that came and are not handed out, from `start` on.
     buffer: Vec<u8>,
     start: usize,
@@ -68,7 +68,7 @@ struct Header {
     payload: usize,
 }
 
-impl Reader {
+impl FrameReader {
     /// A reader of messages of at most `max_bytes`. `begun` was read already.
     pub fn new(max_bytes: usize, begun: Vec<u8>) -> Self {
         Self {
@@ -152,7 +152,7 @@ impl Reader {
         header.opcode == 1 || (header.opcode == 0 && self.is_text)
     }
 
-    /// Judges what has come of a text's frame: who sends what is no text is told before he has sent all of it.
+    /// Judges what has come of a text's frame: a client that sends what is no text is told before it has sent all of it.
     fn look_ahead(&mut self, header: &Header) -> Result<(), ReadError> {
         if !self.is_of_text(header) {
             return Ok(());
@@ -263,8 +263,8 @@ pub(super) mod tests {
         frame
     }
 
-    fn reader() -> Reader {
-        Reader::new(1_000, Vec::new())
+    fn reader() -> FrameReader {
+        FrameReader::new(1_000, Vec::new())
     }
 
     fn owned(message: &ClientMessage<'_>) -> (u8, Vec<u8>) {
@@ -276,7 +276,7 @@ pub(super) mod tests {
         }
     }
 
-    fn all(reader: &mut Reader, bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, ReadError> {
+    fn all(reader: &mut FrameReader, bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, ReadError> {
         reader.push(bytes);
         let mut messages = Vec::new();
         while let Some(message) = reader.next()? {

@@ -23,11 +23,11 @@ const PONG: u8 = 0x8A;
 
 /// What is on its way to the socket.
 #[derive(Default, Debug)]
-pub(super) struct Writer {
+pub(super) struct FrameWriter {
     pieces: VecDeque<Bytes>,
 }
 
-impl Writer {
+impl FrameWriter {
     /// Whether all is written.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
@@ -131,7 +131,7 @@ fn header(out: &mut Vec<u8>, opcode: u8, len: usize) {
 mod tests {
     use super::*;
 
-    fn written(writer: &mut Writer, at_a_time: usize) -> Vec<u8> {
+    fn written(writer: &mut FrameWriter, at_a_time: usize) -> Vec<u8> {
         let mut out = Vec::new();
         while let Some(first) = writer.pieces.front() {
             let n = first.len().min(at_a_time);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn json_messages_are_lines_of_one_text_frame() {
-        let mut writer = Writer::default();
+        let mut writer = FrameWriter::default();
         writer.messages(Format::Json, messages(&[b"{}", b"{1}"]));
         assert_eq!(written(&mut writer, 3), b"\x81\x06{}\n{1}");
         assert_eq!(writer.pieces.capacity(), 0);
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn protobuf_messages_follow_each_other_in_a_binary_frame() {
-        let mut writer = Writer::default();
+        let mut writer = FrameWriter::default();
         writer.messages(Format::Protobuf, messages(&[b"\x01a", b"\x02bc"]));
         assert_eq!(written(&mut writer, 100), b"\x82\x05\x01a\x02bc");
     }
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_large_message_is_shared_and_not_copied() {
         let large = Bytes::from(vec![b'x'; 70_000]);
-        let mut writer = Writer::default();
+        let mut writer = FrameWriter::default();
         let list = vec![Bytes::from_static(b"a"), large.clone(), Bytes::from_static(b"b")];
         writer.messages(Format::Json, list.into_iter());
         assert!(writer.pieces.iter().any(|piece| piece.as_ptr() == large.as_ptr()));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_close_carries_code_and_reason() {
-        let mut writer = Writer::default();
+        let mut writer = FrameWriter::default();
         writer.pong(b"hi");
         writer.close(3008, "slow");
         assert_eq!(written(&mut writer, 1), b"\x8a\x02hi\x88\x06\x0b\xc0slow");

@@ -30,7 +30,7 @@ use super::{Here, Output, Run, csv};
 use crate::cli::terminal::Progress;
 use crate::cli::{print, sources};
 
-/// Users who send at the same time, each in a room of his own.
+/// Users who send at the same time, each in a room of their own.
 const SENDERS: usize = 64;
 /// How long they do.
 const SPAN: Duration = Duration::from_secs(4);
@@ -40,7 +40,7 @@ const LISTENERS: usize = 500;
 const ROUNDS: usize = 3;
 /// Messages to them.
 const MESSAGES: usize = 100;
-/// Bytes that one of them may hold: he does not read.
+/// Bytes that one of them may hold: it does not read.
 const OUTBOX: usize = 1024 * 1024;
 
 /// What is done, one after the other.

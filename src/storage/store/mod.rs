@@ -56,7 +56,7 @@ pub trait Store: Send + Sync + 'static {
     /// All that a fold needs of a room, with the watermark of its partition at the same moment.
     async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError>;
 
-    /// All that a fold needs of a user, with the watermark of his partition at the same moment.
+    /// All that a fold needs of a user, with the watermark of the user's partition at the same moment.
     async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError>;
 
     /// A room's row.
@@ -93,7 +93,7 @@ pub trait Store: Send + Sync + 'static {
         bound: PageBound,
     ) -> Result<RoomListPage, StoreError>;
 
-    /// The user's line of one room, if he is a member or invited, on whichever list it is.
+    /// The user's line of one room, if the user is a member or invited, on whichever list it is.
     async fn room_line(&self, user: &UserId, room: RoomId) -> Result<Option<RoomListRow>, StoreError>;
 
     /// Members, invited and kicked of a room by user id, after `after`, at most `limit`.

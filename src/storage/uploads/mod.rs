@@ -57,7 +57,7 @@ pub struct Quota {
 /// Why a file is not there, or not written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UploadError {
-    /// With it the user would have more bytes, or more files, than he may.
+    /// With it the user would have more bytes, or more files, than allowed.
     #[error("your uploads are as many or as large as they may be")]
     Quota,
     /// The object store does not take or give it now.

@@ -1,8 +1,8 @@
-//! Grants: how a subscriber gets his place in the order.
+//! Grants: how a subscriber gets its place in the order.
 //!
-//! A grant says that the user may listen as of the owner's head `h`. If the feed is not there yet, he waits for it. If it
-//! has passed `h`, the events above `h` are looked through for one that removes him; if they are not at hand, or there is
-//! one, the owner is asked again, and decides at a later head.
+//! A grant says that the user may listen as of the owner's head `h`. If the feed is not there yet, the subscriber waits. If
+//! it has passed `h`, the events above `h` are looked through for one that removes the user; if they are not at hand, or
+//! there is one, the owner is asked again, and decides at a later head.
 
 use super::subscribers::{Behind, Grant, Joining};
 use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
@@ -76,7 +76,7 @@ impl<S> Feed<S> {
         }
     }
 
-    /// Gives everybody his place whose grant the feed has reached.
+    /// Gives a place to each subscriber whose grant the feed has reached.
     pub(super) fn join_granted(&mut self, now: Timestamp, out: &mut impl Output<S>) {
         while let Some((head, id)) = self.granted.first().copied().filter(|(head, _)| *head <= self.head) {
             self.granted.pop_first();
@@ -128,7 +128,7 @@ impl<S> Feed<S> {
                 Joining { request, first_asked: joining.first_asked, asked: now, recover: joining.recover, grant: None }
             }
             State::Behind(behind) => {
-                // Only before the reply: his position can't be had, he starts at the head.
+                // Only before the reply: its position can't be had, it starts at the head.
                 debug_assert!(!behind.replied);
                 Joining { request, first_asked: behind.since, asked: now, recover: None, grant: None }
             }
@@ -151,7 +151,7 @@ impl<S> Feed<S> {
     pub(super) fn keep_listening(&mut self, slot: u32, now: Timestamp, out: &mut impl Output<S>) {
         let Some((slot, member)) = self.members.granted_from(slot) else {
             if self.keeper.take().is_some() {
-                // The owner says of each of them that he may not listen: the events that say so are lost.
+                // The owner says of each of these users that they may not listen: the events that say so are lost.
                 self.reset(now, out);
             }
             return;

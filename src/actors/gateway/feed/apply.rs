@@ -1,4 +1,5 @@
-//! Events in order: what is old is dropped, what is early waits, what removes somebody is the last thing he gets.
+//! Events in order: an old one is dropped, an early one waits, and the one that removes a user is the last that this user
+//! gets.
 
 use super::{Ending, Feed, Output};
 use crate::actors::wire::StreamEvent;

@@ -6,18 +6,18 @@ use crate::actors::wire::{Denial, StreamEvent};
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 use crate::limits;
 
-/// What became of handing events to one who catches up.
+/// What became of handing events to a subscriber that catches up.
 enum Served {
-    /// He took some.
+    /// It took some.
     Some,
-    /// He takes none now.
+    /// It takes none now.
     Full,
-    /// The last one that he took removed him.
+    /// The last one that it took removed its user.
     Removed,
 }
 
 impl<S> Feed<S> {
-    /// Hands out what is in the ring, until he is up to date or full, or needs what is not in it.
+    /// Hands out what is in the ring, until the subscriber is up to date or full, or needs what is not in it.
     pub(super) fn advance(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
         let Some(generation) = self.generation else { return };
         self.wants_no_more(id);
@@ -103,8 +103,9 @@ impl<S> Feed<S> {
         }
     }
 
-    /// Events from `from` to `to` can't be had. Whoever waits for one of them starts at the head if he was told nothing
-    /// yet and they are gone for good, is refused if they may come back, and shall come again otherwise.
+    /// Events from `from` to `to` can't be had. A subscriber that waits for one of them starts at the
+    /// head if it was told nothing yet and they are gone for good, is refused if they may come back, and otherwise ends
+    /// and has to subscribe again.
     pub(super) fn give_up_behind(&mut self, from: Seq, to: Seq, gone: bool, now: Timestamp, out: &mut impl Output<S>) {
         for id in self.wanting_within(from, to) {
             let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state) else { continue };

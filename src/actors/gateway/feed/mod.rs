@@ -1,15 +1,15 @@
-//! One stream with listeners on this node, as a pure machine: frames, wishes and time in; deliveries and frames out.
+//! One stream with listeners on this node, as a pure machine: frames, requests and time in; deliveries and frames out.
 //!
 //! It turns what may be lost, doubled, delayed or overtaken into exact order for each subscriber (I5): events are applied
-//! strictly by seq, duplicates dropped, gaps fetched; who comes back with a position gets what he lacks before anything
-//! newer; nobody gets an event above the one that removed him (P6). It never reads a clock, never blocks, and never
-//! tells a subscriber that he recovered unless every seq will come, or his subscription ends (P4).
+//! strictly by seq, duplicates dropped, gaps fetched; a subscriber that comes back with a position gets what it lacks
+//! before anything newer; no user gets an event above the one that removed that user (P6). It never reads a clock, never
+//! blocks, and never tells a subscriber that it recovered unless every seq will come, or its subscription ends (P4).
 //!
 //! | file | holds |
 //! |---|---|
 //! | here | the types, subscribing and unsubscribing, the frames |
 //! | `apply` | events in order, the ring, removals |
-//! | `admission` | grants: how a subscriber gets his place in the order |
+//! | `admission` | grants: how a subscriber gets its place in the order |
 //! | `catch_up` | subscribers that catch up |
 //! | `fetch` | questions for events that are missing; time |
 //! | `subscribers`, `ring` | the two containers |
@@ -49,21 +49,21 @@ pub struct Position {
 pub struct Subscribed {
     /// The stream's generation.
     pub generation: Generation,
-    /// The place from which `events` go on, dense: where he stood, if he recovers; where he enters otherwise. A client
+    /// The place from which `events` go on, dense: where it stood, if it recovers; where it enters otherwise. A client
     /// moves forward from it with each event that it hands on, so it must not name one that it has not handed on yet.
     pub offset: Seq,
-    /// Whether everything since the position he named is here or comes before anything newer.
+    /// Whether everything since the position that it named is here or comes before anything newer.
     pub recovered: bool,
-    /// The first of what he missed; the rest follows through [`Output::catch_up`].
+    /// The first of what it missed; the rest follows through [`Output::catch_up`].
     pub events: Vec<StreamEvent>,
 }
 
-/// Why a subscription ends without the subscriber's wish.
+/// Why a subscription ends that its client did not end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// The last event he got removed him.
+    /// The last event that it got removed its user.
     Removed,
-    /// The order can't be kept for him: he shall subscribe again from where he is.
+    /// The order can't be kept for it: it has to subscribe again from where it is.
     Insufficient,
 }
 
@@ -74,7 +74,7 @@ pub trait Output<S> {
     /// A frame for the owner. May be lost.
     fn send(&mut self, frame: ToOwner);
     /// The next events for everybody who is up to date. Names those who could not take all of them and how many they
-    /// took; each of them is caught up once [`Feed::resume`] is called for him.
+    /// took; each of them is caught up once [`Feed::resume`] is called for it.
     fn live(&mut self, events: &[StreamEvent], to: Listeners<'_, S>) -> Vec<(SubscriberId, usize)>;
     /// The next events for one who catches up.
     fn catch_up(&mut self, to: &S, events: &[StreamEvent]);
@@ -160,14 +160,14 @@ impl<S> Feed<S> {
         self.generation.map(|generation| (generation, self.head))
     }
 
-    /// Where a subscriber stands: he may see what is up to there. `None` if his subscription has not begun, is over, or
-    /// is at its end by an event that he did not get yet.
+    /// Where a subscriber stands: it may see what is up to there. `None` if its subscription has not begun, is over, or
+    /// is at its end by an event that it did not get yet.
     #[must_use]
     pub fn place(&self, id: SubscriberId) -> Option<(Generation, Seq)> {
         self.generation.zip(self.members.place(id, self.head))
     }
 
-    /// A subscriber, whether or not his subscription has begun.
+    /// A subscriber, whether or not its subscription has begun.
     #[must_use]
     pub fn subscriber(&self, id: SubscriberId) -> Option<&S> {
         self.members.get(id).map(|member| &member.to)
@@ -212,7 +212,7 @@ impl<S> Feed<S> {
         id
     }
 
-    /// A subscriber goes by his own wish. Returns him, unless he had gone already.
+    /// A client ends its subscription. Returns the subscriber, unless it had gone already.
     pub fn unsubscribe(&mut self, id: SubscriberId, now: Timestamp) -> Option<S> {
         let member = self.remove(id)?;
         self.note_idle(now);
@@ -355,7 +355,7 @@ impl<S> Feed<S> {
         }
     }
 
-    /// He is not in this state any more: nothing that concerns it waits for him.
+    /// The subscriber has left this state: nothing that concerns the state waits for it.
     fn forget(&mut self, id: SubscriberId, state: &State) {
         match state {
             State::Joining(joining) => {
@@ -380,7 +380,7 @@ impl<S> Feed<S> {
         self.set(id, State::Behind(Box::new(behind)));
     }
 
-    /// From being up to date to catching up: he takes nothing more at the moment.
+    /// From being up to date to catching up: it takes nothing more at the moment.
     fn set_lagging(&mut self, id: SubscriberId, at: Seq) {
         let (replied, since) = (true, Timestamp::ZERO);
         let behind = Behind { admitted: at, at, replied, paused: true, dismissed: false, since };

@@ -20,13 +20,13 @@ pub(super) struct Member<S> {
     pub state: State,
 }
 
-/// How far he is. What is rare is boxed.
+/// How far a subscriber is. What is rare is boxed.
 pub(super) enum State {
     /// Gets every event as it is applied.
     Live,
     /// Waits for a grant, or for the feed to reach its place.
     Joining(Box<Joining>),
-    /// Gets what he missed first.
+    /// Gets what it missed first.
     Behind(Box<Behind>),
 }
 
@@ -46,17 +46,17 @@ pub(super) struct Grant {
 }
 
 pub(super) struct Behind {
-    /// He was a member at this seq: only a later removal ends him.
+    /// Its user was a member at this seq: only a later removal ends the subscription.
     pub admitted: Seq,
-    /// The last seq he got.
+    /// The last seq that it got.
     pub at: Seq,
     /// Whether the reply has gone out.
     pub replied: bool,
-    /// His outbox is full.
+    /// Its outbox is full.
     pub paused: bool,
-    /// The feed is past an event that removed him: he gets what is up to it, and may do nothing more.
+    /// The feed is past an event that removed its user: it gets what is up to that event, and may do nothing more.
     pub dismissed: bool,
-    /// When he began to wait for the reply.
+    /// When it began to wait for the reply.
     pub since: Timestamp,
 }
 
@@ -80,7 +80,7 @@ impl List {
 
 struct Slot<S> {
     tag: u32,
-    /// Where its member stands in the list of his state.
+    /// Where its subscriber stands in the list of that state.
     place: u32,
     member: Option<Member<S>>,
 }
@@ -138,7 +138,7 @@ impl<S> Members<S> {
         Some(member)
     }
 
-    /// Another state for a subscriber; his old one, if there is such a subscriber.
+    /// Gives a subscriber another state, and returns the old one, if there is such a subscriber.
     pub fn set(&mut self, id: SubscriberId, state: State) -> Option<State> {
         let to = List::of(&state);
         let before = std::mem::replace(&mut self.get_mut(id)?.state, state);
@@ -219,7 +219,7 @@ impl<S> Members<S> {
         }
     }
 
-    /// Where a subscriber stands who may listen at the feed's `head`; `None` if he may not, or not yet.
+    /// Where a subscriber stands that may listen at the feed's `head`; `None` if it may not, or not yet.
     pub fn place(&self, id: SubscriberId, head: Seq) -> Option<Seq> {
         match &self.get(id)?.state {
             State::Live => Some(head),
@@ -228,8 +228,8 @@ impl<S> Members<S> {
         }
     }
 
-    /// The first one at or after `slot` that has been granted: also one who waits for what he missed, as the owner has to
-    /// know that somebody listens here.
+    /// The first one at or after `slot` that has been granted: also one that waits for what it missed, as the owner has
+    /// to know that somebody listens here.
     pub fn granted_from(&self, slot: u32) -> Option<(u32, &Member<S>)> {
         let rest = self.slots.iter().enumerate().skip(slot as usize);
         rest.filter_map(|(at, slot)| Some((at as u32, slot.member.as_ref()?)))

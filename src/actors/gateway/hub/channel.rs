@@ -45,7 +45,7 @@ pub struct Presence {
     pub user: UserId,
     /// What others see of the user, JSON text.
     pub connection_info: Option<Bytes>,
-    /// What others see of him in this channel, JSON text.
+    /// What other subscribers see of this one in this channel, JSON text.
     pub channel_info: Option<Bytes>,
 }
 
@@ -66,7 +66,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The subscriber goes, by his own wish or because his connection is over.
+    /// Ends it: the client asked for it, or its connection is over.
     pub fn end(&self, hub: &Hub) {
         self.cell.with(hub, |feed, fanout| {
             if let Some(listener) = feed.unsubscribe(self.id, hub.now()) {
@@ -81,14 +81,14 @@ impl Subscription {
         &self.cell.key
     }
 
-    /// Where the subscriber stands: he may see what is up to here. `None` if he is subscribed no more, though he may not
-    /// have been told: what the subscription allows is allowed only while there is a place.
+    /// Where the subscriber stands: it may see what is up to here. `None` once it is subscribed no more, even if it was not
+    /// told yet: what the subscription allows is allowed only while there is a place.
     #[must_use]
     pub fn place(&self) -> Option<(Generation, Seq)> {
         lock(&self.cell.inner).feed.place(self.id)
     }
 
-    /// The subscriber as others see him, while he has a place.
+    /// The subscriber as others see it, while it has a place.
     #[must_use]
     pub fn own_presence(&self) -> Option<Presence> {
         let inner = lock(&self.cell.inner);

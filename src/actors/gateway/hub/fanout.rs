@@ -16,7 +16,7 @@ use crate::limits;
 /// Bytes, about, of events that are encoded as one piece.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A subscriber, as the feed keeps him.
+/// A subscriber, as the feed keeps it.
 pub(super) struct Listener {
     connection: Arc<Connection>,
     key: u32,

@@ -20,7 +20,7 @@ const SWEEP: usize = 1024;
 /// Users of a shard that are remembered at most: some 30 MB in all. Above it the half that owes least is forgotten, which lets
 /// them have a burst too many.
 const MOST: usize = 16 * 1024;
-/// Microseconds that anybody has to wait at most, whatever he has spent.
+/// Microseconds that anybody has to wait at most, whatever was spent.
 const LONGEST: u64 = 5 * 60 * 1_000_000;
 
 /// How much is allowed.
@@ -92,7 +92,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         let place = Xxh3DefaultBuilder::new().hash_one(user) % SHARDS as u64;
         let mut shard = lock(&self.shards[place as usize]);
         let due = shard.due.get(user).copied().unwrap_or(0);
-        // Nobody is ever further ahead than this: if he is, the clock went back.
+        // Nobody is ever further ahead than this: somebody who is shows that the clock went back.
         let latest = now + self.tolerance + LONGEST;
         let due = due.clamp(now, latest);
         if may_refuse && due > now + self.tolerance {
@@ -143,14 +143,14 @@ mod tests {
         for (per_minute, burst) in [(1, 1), (60, 20), (90, 1), (1_000, 50), (6_000, 100)] {
             for step in [1, 7, 100, 999] {
                 if step * u64::from(per_minute) / 60_000 >= u64::from(burst) {
-                    // He comes too seldom to use what he may.
+                    // Asks too seldom to use what is allowed.
                     continue;
                 }
                 let (limiter, clock) = limiter(per_minute, burst);
                 let minutes = 20;
                 let mut passed = 0;
                 for _ in 0..minutes * 60_000 / step {
-                    // As fast as he can.
+                    // Asks as fast as it goes.
                     while limiter.admit(&user("ann")).is_ok() {
                         passed += 1;
                     }

@@ -85,13 +85,13 @@ pub struct StreamKey {
 /// What a subscriber wants beside the events.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wishes {
-    /// Others hear of him coming and going.
+    /// Others hear of this subscriber coming and going.
     pub announced: bool,
-    /// He hears of others coming and going.
+    /// It hears of others coming and going.
     pub join_leave: bool,
-    /// What others see of him in this channel, JSON text.
+    /// What others see of it in this channel, JSON text.
     pub info: Option<Box<Bytes>>,
-    /// Where he stood.
+    /// Where it stood when it was cut off.
     pub recover: Option<Position>,
 }
 
@@ -209,8 +209,8 @@ impl Hub {
             _ => stream_of(&frame),
         };
         let Some(stream) = stream else { return };
-        // Numbered before anybody is looked for: who comes while we look listens with a higher number, and an Unlisten that
-        // a later Listen has overtaken does nothing.
+        // The number is taken before the search for subscribers: one that comes meanwhile listens with a higher number, and
+        // the owner ignores an Unlisten whose number is below that of the last Listen.
         let unlisten = self.next_request();
         let mut known = false;
         for open in [false, true] {
@@ -230,7 +230,7 @@ impl Hub {
         }
     }
 
-    /// Somebody wants to listen. The answer is a [`super::outbox::Signal`] in his outbox, named by `key`, before any of
+    /// A connection wants to listen. The answer is a [`super::outbox::Signal`] in its outbox, named by `key`, before any of
     /// the channel's events.
     pub fn subscribe(
         &self,

@@ -1,4 +1,4 @@
-//! What a user should notice of what others did: a row beside the event of his stream, made with it. Messages are none: those
+//! What a user should notice of what others did: a row beside the event of the user's stream, made with it. Messages are none: those
 //! are counted by the room's unread count.
 
 use uuid::{Builder, Uuid};

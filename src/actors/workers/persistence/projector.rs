@@ -260,7 +260,7 @@ impl Projector {
         let mut draft = Draft::default();
         let mut moved: BTreeSet<Partition> = BTreeSet::new();
         let mut failed: BTreeMap<Partition, Halt> = BTreeMap::new();
-        // In order: who was used last must not depend on chance, as the cache lets go by it.
+        // Sorted: the cache evicts by last use, so the order of use must not depend on a hash map's chance.
         let mut used: BTreeSet<Entity> = BTreeSet::new();
         self.pending_bytes = 0;
         for pending in std::mem::take(&mut self.pending) {

@@ -214,7 +214,8 @@ pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Off
     })
 }
 
-/// The row of a user's place in a room; `None` if he has none. `joined_no` is the last message number before he joined.
+/// The row of a user's place in a room; `None` if there is none. `joined_no` is the last message number before the user
+/// joined.
 #[must_use]
 pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Option<MemberRow> {
     let room = state.room();
@@ -266,7 +267,7 @@ pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
     Ok(Event { seq: row.seq, at: row.at, id: row.id, actor: row.actor, client_id: row.client_id, body })
 }
 
-/// The state of a user as his rows tell it.
+/// The state of a user as the rows tell it.
 ///
 /// # Errors
 /// [`RowsError`].

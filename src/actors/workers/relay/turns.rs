@@ -1,7 +1,7 @@
 //! The pure core of the relay: which facts are told next. No tokio, no store, no clock.
 //!
 //! *Turns.* Facts wait in lanes, one for each user who caused them, and the lanes take turns: whoever names thousands
-//! waits for himself.
+//! waits for that user's own facts only.
 //!
 //! *Order.* The target drops what is not above the highest offset that it knows of the source. So facts of one source for the
 //! same room or user are told in their order, and never two of them at the same time: the first could get lost and the

@@ -1,8 +1,10 @@
 //! What a back end may know of channels: who is there, what was said, which there are.
 
 use super::Done;
-use super::input::{Channel, History, Pattern, Unasked};
-use super::output::{Client, Names, Node, Nodes, Nothing, Numbers, Page, Past, Present, Subscribers};
+use super::input::{ChannelRef, HistoryCall, Pattern, Unasked};
+use super::output::{
+    ChannelHistory, ChannelNames, Node, Nodes, Nothing, Numbers, Past, Present, PresentClient, Subscribers,
+};
 use crate::actors::gateway::hub::{self, StreamKey};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::{HistoryRequest, StreamPosition};
@@ -10,13 +12,13 @@ use crate::api::rest::Rest;
 use crate::api::session::{client_info, history};
 
 impl Rest {
-    pub(super) async fn presence(&self, asked: Channel) -> Done<Present> {
+    pub(super) async fn presence(&self, asked: ChannelRef) -> Done<Present> {
         let present = self.sessions.hub().presence(&self.with_presence(&asked.channel)?);
-        let presence = present.iter().map(|who| (who.client.to_string(), Client::from(client_info(who))));
+        let presence = present.iter().map(|who| (who.client.to_string(), PresentClient::from(client_info(who))));
         Ok(Present { presence: presence.collect() })
     }
 
-    pub(super) async fn presence_stats(&self, asked: Channel) -> Done<Numbers> {
+    pub(super) async fn presence_stats(&self, asked: ChannelRef) -> Done<Numbers> {
         let key = self.with_presence(&asked.channel)?;
         let hub::Numbers { clients, users } = self.sessions.hub().numbers(&key);
         Ok(Numbers { num_clients: clients, num_users: users })
@@ -30,8 +32,8 @@ impl Rest {
         Ok(channel.key)
     }
 
-    pub(super) async fn history(&self, asked: History) -> Done<Page> {
-        let History { channel, limit, since, reverse } = asked;
+    pub(super) async fn history(&self, asked: HistoryCall) -> Done<ChannelHistory> {
+        let HistoryCall { channel, limit, since, reverse } = asked;
         let known = self.sessions.channels().named(&channel)?;
         if !known.rules.history {
             return Err(ErrorCode::NOT_AVAILABLE.into());
@@ -43,10 +45,10 @@ impl Rest {
         let range = history::range(&request, self.sessions.history(), generation, head)?;
         let past = history::fetch(&self.sessions, &known.key, generation, range).await?;
         let publications = past.into_iter().map(Past::from).collect();
-        Ok(Page { publications, epoch: self.sessions.history().epoch(generation), offset: head.0 })
+        Ok(ChannelHistory { publications, epoch: self.sessions.history().epoch(generation), offset: head.0 })
     }
 
-    pub(super) async fn history_remove(&self, asked: Channel) -> Done<Nothing> {
+    pub(super) async fn history_remove(&self, asked: ChannelRef) -> Done<Nothing> {
         self.sessions.channels().named(&asked.channel)?;
         let why = "what was acknowledged is kept as long as the namespace says; a message can be deleted";
         Err(ErrorCode::NOT_AVAILABLE.because(why))
@@ -68,11 +70,11 @@ impl Rest {
         Ok(Nodes { nodes: vec![node] })
     }
 
-    pub(super) async fn channels(&self, asked: Pattern) -> Done<Names> {
+    pub(super) async fn channels(&self, asked: Pattern) -> Done<ChannelNames> {
         let all = self.sessions.hub().channels();
         let named = all.into_iter().filter(|(name, _)| matches(&asked.pattern, name));
         let channels = named.map(|(name, num_clients)| (name.into(), Subscribers { num_clients })).collect();
-        Ok(Names { channels })
+        Ok(ChannelNames { channels })
     }
 }
 

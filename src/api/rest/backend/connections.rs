@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Done;
-use super::input::{Disconnect, Refresh, Subscribe, Unsubscribe, Whose, payload};
+use super::input::{DisconnectCall, RefreshCall, Subscribe, UnsubscribeCall, Whose, payload};
 use super::output::Nothing;
 use crate::actors::gateway::feed::Position;
 use crate::actors::gateway::hub::Connection;
@@ -37,8 +37,8 @@ impl Rest {
         Ok(Nothing {})
     }
 
-    pub(super) async fn unsubscribe(&self, asked: Unsubscribe) -> Done<Nothing> {
-        let Unsubscribe { whose, channel } = asked;
+    pub(super) async fn unsubscribe(&self, asked: UnsubscribeCall) -> Done<Nothing> {
+        let UnsubscribeCall { whose, channel } = asked;
         self.sessions.channels().named(&channel)?;
         for connection in self.connections(&whose)? {
             connection.outbox.order(Order::Unsubscribe { channel: channel.as_str().into() });
@@ -46,8 +46,8 @@ impl Rest {
         Ok(Nothing {})
     }
 
-    pub(super) async fn disconnect(&self, asked: Disconnect) -> Done<Nothing> {
-        let Disconnect { whose, whitelist, disconnect } = asked;
+    pub(super) async fn disconnect(&self, asked: DisconnectCall) -> Done<Nothing> {
+        let DisconnectCall { whose, whitelist, disconnect } = asked;
         let farewell = disconnect.unwrap_or_default();
         let code = match farewell.code {
             0 => codes::Disconnect::FORCE_NO_RECONNECT.code,
@@ -65,8 +65,8 @@ impl Rest {
         Ok(Nothing {})
     }
 
-    pub(super) async fn refresh(&self, asked: Refresh) -> Done<Nothing> {
-        let Refresh { whose, expired, expire_at } = asked;
+    pub(super) async fn refresh(&self, asked: RefreshCall) -> Done<Nothing> {
+        let RefreshCall { whose, expired, expire_at } = asked;
         let at = (expire_at > 0).then(|| Timestamp(expire_at.saturating_mul(1_000)));
         let over = expired || at.is_some_and(|at| at <= self.sessions.clock().now());
         for connection in self.connections(&whose)? {

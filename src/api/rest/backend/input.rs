@@ -152,7 +152,7 @@ pub struct Subscribe {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Unsubscribe {
+pub struct UnsubscribeCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -176,7 +176,7 @@ pub struct DisconnectCode {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Disconnect {
+pub struct DisconnectCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -190,7 +190,7 @@ pub struct Disconnect {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Refresh {
+pub struct RefreshCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -204,7 +204,7 @@ pub struct Refresh {
 
 /// A channel.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Channel {
+pub struct ChannelRef {
     /// Its name.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -213,7 +213,7 @@ pub struct Channel {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct History {
+pub struct HistoryCall {
     /// Of what.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -245,17 +245,17 @@ pub struct Unasked {}
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the routes say what they are")]
-pub enum Command {
+pub enum Call {
     Publish(Publish),
     Broadcast(Broadcast),
     Subscribe(Subscribe),
-    Unsubscribe(Unsubscribe),
-    Disconnect(Disconnect),
-    Refresh(Refresh),
-    Presence(Channel),
-    PresenceStats(Channel),
-    History(History),
-    HistoryRemove(Channel),
+    Unsubscribe(UnsubscribeCall),
+    Disconnect(DisconnectCall),
+    Refresh(RefreshCall),
+    Presence(ChannelRef),
+    PresenceStats(ChannelRef),
+    History(HistoryCall),
+    HistoryRemove(ChannelRef),
     Info(Unasked),
     Channels(Pattern),
 }
@@ -265,7 +265,7 @@ pub enum Command {
 pub struct Batch {
     /// At most 1,000. Each is read by itself: one that is none spoils no other.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Vec<Command>, required = true)]
+    #[schema(value_type = Vec<Call>, required = true)]
     pub commands: Vec<Box<RawValue>>,
     /// All at once; else one after the other.
     #[serde(default, deserialize_with = "nullable")]

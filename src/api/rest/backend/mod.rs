@@ -32,11 +32,11 @@ use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::input::Command;
+use self::input::Call;
 use self::output::{Answer, Batched, Outcome, Plain};
 use super::extract::{address, body_refused};
 use super::{ApiError, Rest};
-use crate::api::failures::Kind;
+use crate::api::failures::Credential;
 use crate::api::http::HttpError;
 use crate::api::operations;
 use crate::api::operations::input::parse;
@@ -61,7 +61,7 @@ impl FromRequest<Rest> for Many {
         let shown = key(request.headers());
         if !rest.config.api.key.as_ref().zip(shown).is_some_and(|(key, shown)| key.is(shown)) {
             if shown.is_some() {
-                rest.failed(Kind::ApiKey, address(request.headers(), request.extensions(), rest), "wrong key");
+                rest.failed(Credential::ApiKey, address(request.headers(), request.extensions(), rest), "wrong key");
             }
             let why = "this takes the key of [api] in the header X-API-Key";
             let refused = HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why);
@@ -109,14 +109,14 @@ macro_rules! calls {
 
         impl Rest {
             /// Carries out one call of many.
-            async fn carry_out(&self, command: Done<Command>) -> Done<Outcome> {
+            async fn carry_out(&self, command: Done<Call>) -> Done<Outcome> {
                 match command? {
-                    $(Command::$Variant(asked) => self.$name(asked).await.map(Outcome::$Variant),)*
+                    $(Call::$Variant(asked) => self.$name(asked).await.map(Outcome::$Variant),)*
                 }
             }
         }
 
-        impl Command {
+        impl Call {
             /// Reads what the call of this name asks for.
             ///
             /// # Errors
@@ -140,29 +140,29 @@ macro_rules! calls {
 
 calls! {
     /// Publish into a channel
-    publish(Publish) -> Published = "/api/publish", Publish;
+    publish(Publish) -> Placed = "/api/publish", Publish;
     /// Publish the same into many channels
     broadcast(Broadcast) -> Broadcasted = "/api/broadcast", Broadcast;
     /// Subscribe a user's connections to a channel
     subscribe(Subscribe) -> Nothing = "/api/subscribe", Subscribe;
     /// Unsubscribe a user's connections from a channel
-    unsubscribe(Unsubscribe) -> Nothing = "/api/unsubscribe", Unsubscribe;
+    unsubscribe(UnsubscribeCall) -> Nothing = "/api/unsubscribe", Unsubscribe;
     /// Close a user's connections
-    disconnect(Disconnect) -> Nothing = "/api/disconnect", Disconnect;
+    disconnect(DisconnectCall) -> Nothing = "/api/disconnect", Disconnect;
     /// Say until when a user's connections are good
-    refresh(Refresh) -> Nothing = "/api/refresh", Refresh;
+    refresh(RefreshCall) -> Nothing = "/api/refresh", Refresh;
     /// Who is subscribed to a channel
-    presence(Channel) -> Present = "/api/presence", Presence;
+    presence(ChannelRef) -> Present = "/api/presence", Presence;
     /// How many are subscribed to a channel
-    presence_stats(Channel) -> Numbers = "/api/presence_stats", PresenceStats;
+    presence_stats(ChannelRef) -> Numbers = "/api/presence_stats", PresenceStats;
     /// What was published into a channel
-    history(History) -> Page = "/api/history", History;
+    history(HistoryCall) -> ChannelHistory = "/api/history", History;
     /// Forget what was published into a channel
-    history_remove(Channel) -> Nothing = "/api/history_remove", HistoryRemove;
+    history_remove(ChannelRef) -> Nothing = "/api/history_remove", HistoryRemove;
     /// The nodes
     info(Unasked) -> Nodes = "/api/info", Info;
     /// Channels with subscribers
-    channels(Pattern) -> Names = "/api/channels", Channels;
+    channels(Pattern) -> ChannelNames = "/api/channels", Channels;
 }
 
 /// Many calls in one request
@@ -190,7 +190,7 @@ async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, 
     let mut answers = Vec::with_capacity(calls.len());
     for Object(input::Line { id, method, params }) in calls {
         let params = params.as_ref().map_or("{}", |params| params.get());
-        let done = rest.carry_out(Command::read(&method.to_ascii_lowercase(), params.as_bytes())).await;
+        let done = rest.carry_out(Call::read(&method.to_ascii_lowercase(), params.as_bytes())).await;
         let (result, error) = match done {
             Ok(done) => (Some(Plain(done)), None),
             Err(error) => (None, Some(error.into())),
@@ -203,7 +203,7 @@ async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, 
 }
 
 /// The call in an object that has its name and what it asks for.
-fn one_of(call: &RawValue) -> Done<Command> {
+fn one_of(call: &RawValue) -> Done<Call> {
     let call: BTreeMap<String, Option<&RawValue>> =
         serde_json::from_str(call.get()).map_err(|_| ErrorCode::BAD_REQUEST.because("a call is {\"name\": {…}}"))?;
     let mut named = call.iter().filter_map(|(name, params)| Some((name, (*params)?)));
@@ -211,7 +211,7 @@ fn one_of(call: &RawValue) -> Done<Command> {
     if named.next().is_some() {
         return Err(ErrorCode::BAD_REQUEST.because("one call at a time"));
     }
-    Command::read(name, params.get().as_bytes())
+    Call::read(name, params.get().as_bytes())
 }
 
 /// One after the other.

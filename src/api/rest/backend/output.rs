@@ -16,7 +16,7 @@ pub struct Answer<T> {
     result: Option<T>,
     /// Why nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Refusal>,
+    error: Option<CallError>,
 }
 
 impl<T> From<Result<T, Error>> for Answer<T> {
@@ -30,14 +30,14 @@ impl<T> From<Result<T, Error>> for Answer<T> {
 
 /// An error, with the numbers of the client protocol.
 #[derive(Serialize, ToSchema)]
-pub struct Refusal {
+pub struct CallError {
     /// The number.
     code: u32,
     /// For people.
     message: String,
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for CallError {
     fn from(error: Error) -> Self {
         Self { code: error.code, message: error.message }
     }
@@ -49,7 +49,7 @@ pub struct Nothing {}
 
 /// A publication's place.
 #[derive(Serialize, ToSchema)]
-pub struct Published {
+pub struct Placed {
     /// In the channel's stream.
     pub offset: u64,
     /// Of this epoch.
@@ -60,12 +60,12 @@ pub struct Published {
 #[derive(Serialize, ToSchema)]
 pub struct Broadcasted {
     /// The answers.
-    pub responses: Vec<Answer<Published>>,
+    pub responses: Vec<Answer<Placed>>,
 }
 
 /// A connection, as those see it who may ask for presence.
 #[derive(Serialize, ToSchema)]
-pub struct Client {
+pub struct PresentClient {
     /// Its id.
     pub client: String,
     /// Its user.
@@ -80,7 +80,7 @@ pub struct Client {
     pub chan_info: Option<Box<RawValue>>,
 }
 
-impl From<protocol::ClientInfo> for Client {
+impl From<protocol::ClientInfo> for PresentClient {
     fn from(info: protocol::ClientInfo) -> Self {
         let protocol::ClientInfo { user, client, conn_info, chan_info } = info;
         Self { client, user, conn_info: raw(&conn_info), chan_info: raw(&chan_info) }
@@ -97,7 +97,7 @@ fn raw(json: &[u8]) -> Option<Box<RawValue>> {
 #[derive(Serialize, ToSchema)]
 pub struct Present {
     /// Who is subscribed.
-    pub presence: BTreeMap<String, Client>,
+    pub presence: BTreeMap<String, PresentClient>,
 }
 
 /// How many.
@@ -119,19 +119,19 @@ pub struct Past {
     data: Option<Box<RawValue>>,
     /// Who, if a client published it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    info: Option<Client>,
+    info: Option<PresentClient>,
 }
 
 impl From<protocol::Publication> for Past {
     fn from(publication: protocol::Publication) -> Self {
         let protocol::Publication { data, info, offset, .. } = publication;
-        Self { offset, data: raw(&data), info: info.map(Client::from) }
+        Self { offset, data: raw(&data), info: info.map(PresentClient::from) }
     }
 }
 
 /// A page of history.
 #[derive(Serialize, ToSchema)]
-pub struct Page {
+pub struct ChannelHistory {
     /// In the order asked for.
     pub publications: Vec<Past>,
     /// Of the stream.
@@ -170,7 +170,7 @@ pub struct Node {
 
 /// By name.
 #[derive(Serialize, ToSchema)]
-pub struct Names {
+pub struct ChannelNames {
     /// Channels with subscribers.
     pub channels: BTreeMap<String, Subscribers>,
 }
@@ -187,7 +187,7 @@ pub struct Subscribers {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the routes say what they are")]
 pub enum Outcome {
-    Publish(Published),
+    Publish(Placed),
     Broadcast(Broadcasted),
     Subscribe(Nothing),
     Unsubscribe(Nothing),
@@ -195,10 +195,10 @@ pub enum Outcome {
     Refresh(Nothing),
     Presence(Present),
     PresenceStats(Numbers),
-    History(Page),
+    History(ChannelHistory),
     HistoryRemove(Nothing),
     Info(Nodes),
-    Channels(Names),
+    Channels(ChannelNames),
 }
 
 /// What came of a call of a batch.
@@ -210,7 +210,7 @@ pub enum Batched {
     /// Why there is none.
     ApiError {
         /// The error.
-        error: Refusal,
+        error: CallError,
     },
 }
 
@@ -232,7 +232,7 @@ pub struct LineAnswer {
     pub result: Option<Plain>,
     /// Why nothing did.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Refusal>,
+    pub error: Option<CallError>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::value::RawValue;
 
 use super::input::{Broadcast, Publish, payload};
-use super::output::{Broadcasted, Published};
+use super::output::{Broadcasted, Placed};
 use super::{Done, MOST};
 use crate::actors::gateway::hub::PendingAnswer;
 use crate::actors::wire::Entity;
@@ -49,7 +49,7 @@ struct Sent {
 }
 
 impl Rest {
-    pub(super) async fn publish(&self, asked: Publish) -> Done<Published> {
+    pub(super) async fn publish(&self, asked: Publish) -> Done<Placed> {
         let Publish { channel, data, b64data, idempotency_key, user, tags } = asked;
         let what = What::new(data.as_deref(), &b64data, idempotency_key, user, &tags)?;
         self.published(self.hand_over(&channel, &what)?).await
@@ -93,13 +93,13 @@ impl Rest {
         Ok(Sent { caller, stream: channel.key.stream, record, answer })
     }
 
-    async fn published(&self, sent: Sent) -> Done<Published> {
+    async fn published(&self, sent: Sent) -> Done<Placed> {
         let Sent { caller, stream, record, answer } = sent;
         let answer = answer.get().await;
         let sent = self.handlers.sent(&caller, &record, answer).map_err(|error| error.to_protocol())?;
         // It is in, whatever becomes of the epoch's name.
         let position = self.handlers.position(&stream).await;
         let epoch = position.map(|(generation, _)| self.sessions.history().epoch(generation));
-        Ok(Published { offset: sent.seq.0, epoch: epoch.unwrap_or_default() })
+        Ok(Placed { offset: sent.seq.0, epoch: epoch.unwrap_or_default() })
     }
 }

@@ -305,9 +305,9 @@ pub struct UserSnapshot {
     pub user: Option<UserRow>,
     /// Devices, by id.
     pub devices: Vec<DeviceRow>,
-    /// Whom he blocks, by id.
+    /// The users whom this one blocks, by id.
     pub blocks: Vec<BlockRow>,
-    /// Rooms he was told of, by uuid.
+    /// Rooms that the user was told of, by uuid.
     pub rooms: Vec<UserRoomRow>,
     /// Read marks, by room.
     pub read_marks: Vec<ReadMarkRow>,

@@ -89,7 +89,7 @@ pub struct UserEventRow {
     pub subject: Option<UserId>,
 }
 
-/// Something that a user should notice, beside its place in his stream.
+/// Something that a user should notice, beside its place in the user's stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotificationRow {
     /// The user.

@@ -10,16 +10,16 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Bytes;
 use axum::extract::{Extension, FromRequest as _, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::address::Peer;
-use super::error::HttpError;
-use crate::api::admin::audit::{Audit, AuditLine};
-use crate::api::failures::{Failures, Kind};
+use crate::api::audit::{Audit, AuditLine};
+use crate::api::failures::{Credential, Failures};
+use crate::api::http::{self, HttpError, Peer};
 use crate::api::protocol::shape::read_object;
 use crate::config::Secret;
 use crate::env::Env;
@@ -75,8 +75,9 @@ struct BackupRequest {
     dir: PathBuf,
 }
 
-pub(super) fn routes(backups: Arc<Backups>) -> Router {
-    Router::new().route("/admin/backup", post(backup)).with_state(backups)
+/// The route, to be merged into those of the admin listener.
+pub fn routes(backups: Arc<Backups>) -> Router {
+    Router::new().route("/admin/backup", post(backup)).layer(from_fn(http::timely)).with_state(backups)
 }
 
 async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer>>, request: Request) -> Response {
@@ -84,12 +85,12 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if !shown.is_some_and(|shown| backups.key.is(shown)) {
         if let (Some(_), Some((_, failures))) = (shown, backups.audit.get()) {
-            failures.note(Kind::Admin, peer.map(|peer| peer.address.ip()), "unauthorized");
+            failures.note(Credential::Admin, peer.map(|peer| peer.address.ip()), "unauthorized");
         }
         let why = "a backup takes the key in the data folder; `kervan backup` has it";
         return HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     }
-    // Only now: whoever has no key has nothing of his read.
+    // Only now: a request without the key costs no more than its head.
     let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(refused) => return HttpError::new(refused.status(), "bad_request", refused.body_text()).into_response(),

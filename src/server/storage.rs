@@ -1,0 +1,127 @@
+//! Which journal, store, rows and objects a server has: the only file that names concrete ones. It opens them, and refuses
+//! what does not belong together; it starts nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::StartError;
+use crate::api::uploads::Uploads;
+use crate::config::{Config, Database};
+use crate::env::Env;
+use crate::metrics::Metrics;
+use crate::storage::backup::{self, BackupError, Manifest};
+use crate::storage::journal::embedded::{self, EmbeddedJournal, Maintenance, OpenReport};
+use crate::storage::journal::{Journal, JournalError};
+use crate::storage::retention::{self, Retention};
+use crate::storage::sql::Connections;
+use crate::storage::store::Store;
+use crate::storage::store::sql::SqlStore;
+use crate::storage::uploads::{Objects, UploadRows};
+
+/// The folder of the journal in the data folder.
+pub const JOURNAL_DIR: &str = "journal";
+
+/// What a server keeps, open.
+pub(super) struct Storage {
+    pub journal: Arc<dyn Journal>,
+    /// What only the embedded journal can do: backups, trimming.
+    pub maintenance: Maintenance,
+    /// To the database, for the store and for the rows that are written beside the journal.
+    pub connections: Connections,
+    pub store: Arc<dyn Store>,
+    /// What was found in the journal.
+    pub report: OpenReport,
+}
+
+impl Storage {
+    /// Opens journal and store of a data folder, which the caller holds.
+    ///
+    /// # Errors
+    /// One of them does not open, or the store is made from another journal.
+    pub async fn open(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        let (journal, report) = open_journal(config, env, metrics).await?;
+        tracing::info!(
+            records = report.records,
+            segments = report.segments,
+            torn_bytes = report.torn_bytes,
+            ms = report.duration.as_millis(),
+            "the journal is open"
+        );
+        let (maintenance, connections) = (journal.maintenance(), connect(config).await?);
+        let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
+        retention::same_journal(&*store, maintenance.id()).await?;
+        Ok(Self { journal: Arc::new(journal), maintenance, connections, store, report })
+    }
+
+    /// Uploaded files: their bytes in the folder or bucket of the configuration, their rows in the database.
+    ///
+    /// # Errors
+    /// The folder or bucket can't be used.
+    pub fn uploads(&self, config: &Config, env: Env) -> Result<Uploads, StartError> {
+        let objects = Objects::open(&config.uploads, &config.upload_folder());
+        let objects = objects.map_err(|error| StartError::Uploads(error.to_string()))?;
+        Ok(Uploads::new(UploadRows::new(self.connections.clone()), objects, env, config))
+    }
+
+    /// Backups and trimming of both.
+    pub fn retention(&self, config: &Config, env: Env) -> Retention {
+        let keep = config.data.journal_retention;
+        let keep = (!keep.is_zero()).then_some(keep);
+        Retention::new(self.maintenance.clone(), Arc::clone(&self.store), env, keep)
+    }
+}
+
+/// A backup of what lies in a data folder that no server has open. The caller holds the folder.
+///
+/// # Errors
+/// Journal or store do not open, or the backup fails.
+pub async fn backup_at_rest(config: &Config, to: &Path) -> Result<Manifest, AtRestError> {
+    let env = Env::system();
+    let storage = Storage::open(config, &env, &Arc::new(Metrics::new())).await?;
+    let done = storage.retention(config, env).backup(to).await;
+    storage.journal.close().await.map_err(BackupError::Journal)?;
+    storage.store.close().await;
+    Ok(done?)
+}
+
+/// Why there is no backup of a data folder at rest.
+#[derive(Debug, thiserror::Error)]
+pub enum AtRestError {
+    /// Journal or store do not open.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The backup failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+}
+
+async fn open_journal(
+    config: &Config,
+    env: &Env,
+    metrics: &Arc<Metrics>,
+) -> Result<(EmbeddedJournal, OpenReport), StartError> {
+    if backup::is_unfinished(&config.data.dir) {
+        return Err(StartError::Unrestored(config.data.dir.display().to_string()));
+    }
+    let dir = config.data.dir.join(JOURNAL_DIR);
+    let mut options = embedded::Options::new(env.clone());
+    options.segment_bytes = config.data.segment_size.0 as u64;
+    let synced = Arc::clone(metrics);
+    options.on_sync = Some(Arc::new(move |took| {
+        synced.fsync_seconds.observe(took.as_secs_f64());
+        synced.fsync_recent.observe(took);
+    }));
+    let name = dir.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || EmbeddedJournal::open(&dir, options)).await;
+    let opened = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string())));
+    opened.map_err(|error| StartError::Journal { dir: name, error })
+}
+
+async fn connect(config: &Config) -> Result<Connections, StartError> {
+    let database = config.database();
+    if matches!(database, Database::Postgres(_)) {
+        let why = "PostgreSQL comes with the cluster; this version stores in SQLite";
+        return Err(StartError::Unsupported(why.to_owned()));
+    }
+    Ok(Connections::open(&database).await?)
+}
