@@ -12,7 +12,7 @@ use crate::ids::Timestamp;
 
 /// A source of wall-clock time.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since the Unix epoch. May jump: whoever needs monotone time takes the maximum it has seen.
+    /// Milliseconds since the Unix epoch. May jump: code that needs monotone time takes the maximum it has seen.
     fn now(&self) -> Timestamp;
 
     /// Milliseconds since some moment, the same while the process runs. Never goes back and never jumps: for measuring how

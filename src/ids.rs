@@ -144,12 +144,6 @@ macro_rules! number {
             pub fn as_i64(self) -> i64 {
                 i64::try_from(self.0).unwrap_or(i64::MAX)
             }
-
-            /// From SQL; a negative number becomes zero.
-            #[must_use]
-            pub fn from_i64(n: i64) -> Self {
-                Self(u64::try_from(n).unwrap_or(0))
-            }
         }
 
         impl fmt::Display for $name {

@@ -96,10 +96,6 @@ pub const FETCH_BYTES: usize = 64 * 1024;
 pub const CALL_BYTES: usize = 16 * 1024;
 /// Bytes that a connection's methods may keep so at one time: two pages, or 32 others. Further commands wait.
 pub const CALLS_BYTES: usize = 512 * 1024;
-/// Bytes of a connection's outbox: a slow reader beyond it is closed with 3008.
-pub const OUTBOX_BYTES: usize = 256 * 1024;
-/// Bytes of an outbox above which ephemeral publications are dropped.
-pub const OUTBOX_EPHEMERAL_BYTES: usize = 64 * 1024;
 /// Bytes that the kernel keeps for one client behind its outbox (Linux doubles it for its own bookkeeping). Left to itself it
 /// keeps up to 4 MiB of a reader that takes nothing, and that the reader is slow shows only then.
 pub const SOCKET_SEND_BYTES: u32 = 128 * 1024;
@@ -165,7 +161,7 @@ pub const DEAD_LETTERS: usize = 100;
 pub const GATEWAY_RETRY_MS: u64 = 1_000;
 /// Milliseconds after which a gateway gives up a subscription or a gap. Three times the longest stall promised (P7).
 pub const GATEWAY_GIVE_UP_MS: u64 = 10_000;
-/// Milliseconds that a gateway goes on listening for nobody: whoever comes back soon recovers from the ring.
+/// Milliseconds that a gateway goes on listening for nobody: a client that comes back soon recovers from the ring.
 pub const FEED_LINGER_MS: u64 = 30_000;
 /// Subscribers of a channel above which they are not named, nor told of each other's coming and going: they are counted.
 pub const PRESENCE_NAMED: usize = 1_000;
@@ -194,7 +190,7 @@ pub const SHARE: usize = 1_000;
 pub const SHARES: usize = 16_384;
 /// Facts of one user from which on the relay says how many it holds.
 pub const OWED: usize = 64;
-/// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over whoever caused them.
+/// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over the users who caused them.
 pub const RELAY_ROWS: usize = 512;
 /// Of those, rows for one target that takes nothing for now. More are read again when it does.
 pub const RELAY_PARKED: usize = 32;

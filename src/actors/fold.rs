@@ -1,4 +1,4 @@
-//! The one way from a record to its decision, for owners, projectors and whoever else folds: what the record belongs to,
+//! The one way from a record to its decision, for owners, projectors and all others that fold: what the record belongs to,
 //! and the fold of that.
 //!
 //! A record whose envelope can't be read (damage, newer version) halts the partition before it comes here: see

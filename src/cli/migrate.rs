@@ -1,5 +1,5 @@
-//! `kervan migrate`: brings a database to this program's schema, as the start does; for PostgreSQL and for whoever
-//! wants to do it apart from the start.
+//! `kervan migrate`: brings a database to this program's schema, as the start does; for PostgreSQL, and to do
+//! it apart from the start.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `.env` of the working directory, read as the `dotenv` of Node.js does: whoever signs tokens there with a secret from
+//! `.env` of the working directory, read as the `dotenv` of Node.js does: a program that signs tokens with a secret from
 //! this file means the same bytes here.
 //!
 //! `NAME=value`, perhaps after `export`. Without quotes a value ends at `#` or the end of the line; in '…', "…" or `…` it

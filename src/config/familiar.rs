@@ -8,7 +8,7 @@ use super::value::Raw;
 
 /// The parts of a database's address. `DB_PASSWORD_FILE` is a file with the password.
 const DATABASE: [&str; 6] = ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_PASSWORD_FILE"];
-/// Whoever sets one of these has said where the rows are.
+/// A deployment that sets one of these has said where the rows are.
 const WHOLE: [&str; 4] =
     ["DATABASE_URL", "DATABASE_URL_FILE", "KERVAN_STORE__DATABASE_URL", "KERVAN_STORE__DATABASE_URL_FILE"];
 

@@ -149,14 +149,6 @@ impl Config {
         ]
     }
 
-    /// The settings of the open channel namespace that `channel` belongs to: by what stands before its first `:`.
-    /// `None` if there is no such namespace. Rooms (`room:`) are not open channels: ask before.
-    #[must_use]
-    pub fn namespace_of(&self, channel: &str) -> Option<&Namespace> {
-        let namespace = channel.split_once(':').map_or("", |(namespace, _)| namespace);
-        self.channels.iter().find(|n| n.namespace == namespace)
-    }
-
     /// Whether people may make accounts by themselves: as configured, else in development only.
     #[must_use]
     pub fn registration(&self) -> bool {
@@ -238,8 +230,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     Problems::or(misread, loaded)
 }
 
-/// As [`load`], for whoever looks for a running server or its data folder: what can be read need not be complete. A server's
-/// secrets are often in its own environment alone, and whoever asks it needs none of them.
+/// As [`load`], for commands that look for a running server or its data folder: what can be read need not be complete. A
+/// server's secrets are often in its own environment alone, and these commands need none of them.
 ///
 /// # Errors
 /// What can't be read.
@@ -248,7 +240,7 @@ pub fn load_to_find(sources: &Sources) -> Result<Loaded, Problems> {
     Problems::or(misread, loaded)
 }
 
-/// As [`load`], for whoever serves, or works on what is served.
+/// As [`load`], for commands that serve, or work on what is served.
 ///
 /// # Errors
 /// As [`load`]; and what this version can't serve with, though it is valid: PostgreSQL as the store, which comes with the

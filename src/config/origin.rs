@@ -119,7 +119,7 @@ fn default_port(scheme: &str) -> &'static str {
 }
 
 /// Whether a host, in lower case and without its port, is this machine by its very name. Others may point here, too:
-/// whoever has a domain can let it.
+/// the owner of any domain can let it.
 fn is_loopback(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || host.ends_with(".localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

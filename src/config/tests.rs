@@ -105,10 +105,8 @@ connections_per_address = 200
 "#;
     let config = loaded(file, &[]).config;
     assert_eq!(config.channels[0], Namespace::default());
-    assert_eq!(config.namespace_of("news:today:x").unwrap().publish, Publish::Nobody);
-    assert_eq!(config.namespace_of("lobby").unwrap().namespace, "");
-    assert_eq!(config.namespace_of("#alice").unwrap().namespace, "");
-    assert_eq!(config.namespace_of("sports:x"), None);
+    let names: Vec<_> = config.channels.iter().map(|channel| (&channel.namespace[..], channel.publish)).collect();
+    assert_eq!(names[1], ("news", Publish::Nobody));
     assert_eq!(config.auth.audience.as_deref(), Some("chat"));
 }
 

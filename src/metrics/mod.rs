@@ -1,7 +1,7 @@
 //! What a node counts. A value, not a global: two nodes in one process count apart.
 //!
 //! Base units (seconds, bytes), `_total` for counters, no label with a user, a room or anything else without a bound.
-//! Whoever counts often keeps the child of a family (`get_or_create_owned`) instead of asking for it each time.
+//! Code that counts often keeps the child of a family (`get_or_create_owned`) instead of asking for it each time.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -1,4 +1,4 @@
-//! How long something took lately, for whoever wants one number now: a histogram knows only all that ever was.
+//! How long something took lately, as one number: a histogram knows only all that ever was.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

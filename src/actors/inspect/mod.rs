@@ -1,4 +1,4 @@
-//! The actors of one node, for whoever looks from outside: which there are and how they are. A value and no global: two nodes
+//! The actors of one node as operators see them: which there are and how they are. A value and no global: two nodes
 //! in one process do not see each other.
 //!
 //! Actors write into their own [`Vitals`]; the maps here change only when a room or user comes or goes. Nothing here is
@@ -168,7 +168,7 @@ impl Directory {
         Sums { depth: place.depth.load(Relaxed), rate_milli: place.rate_milli.load(Relaxed) }
     }
 
-    /// Brings the rates up to date, at most once a second: whoever is about to look calls it, and while nobody looks it costs
+    /// Brings the rates up to date, at most once a second: each reader calls it first, and while nobody looks it costs
     /// nothing. A rate is then the mean since the last look.
     pub fn sample(&self) {
         let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);

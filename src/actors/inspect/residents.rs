@@ -1,4 +1,4 @@
-//! The residents of a partition side by side, so that whoever looks at all of them reads memory in order: with 100,000 of them
+//! The residents of a partition side by side, so that a look at all of them reads memory in order: with 100,000 of them
 //! that is what a look costs.
 
 use std::collections::HashMap;

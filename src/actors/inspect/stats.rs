@@ -1,5 +1,5 @@
 //! What one actor publishes about itself: a few atomics, 32 bytes. Each is stored by one writer, so nothing needs more than
-//! relaxed loads and stores; whoever reads gets numbers that were true a moment ago, not all at the same moment.
+//! relaxed loads and stores; a reader gets numbers that were true a moment ago, not all at the same moment.
 
 use std::sync::atomic::{
     AtomicU8, AtomicU16, AtomicU32, AtomicU64,
@@ -44,7 +44,7 @@ impl State {
 pub struct Vitals {
     handled: AtomicU64,
     sent: AtomicU32,
-    /// `handled` at the last sample, its low half: written by whoever samples.
+    /// `handled` at the last sample, its low half: written by the sampler.
     seen: AtomicU32,
     /// Thousandths of a message in a second, between the last two samples.
     rate: AtomicU32,

@@ -16,7 +16,7 @@ impl Budget {
         Self { used: AtomicUsize::new(0), max }
     }
 
-    /// Takes `bytes`, if they fit. Whoever took them gives them back with the answer.
+    /// Takes `bytes`, if they fit. They come back with the answer.
     #[must_use]
     pub fn take(&self, bytes: u32) -> bool {
         let bytes = bytes as usize;

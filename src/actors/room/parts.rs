@@ -1,4 +1,4 @@
-//! A room's state as plain data, for whoever keeps it: all that the fold needs and nothing else.
+//! A room's state as plain data, for store and simulation: all that the fold needs and nothing else.
 //!
 //! `RoomState::from_parts(state.parts())` behaves as `state` does, for ever. The window's entries are those of the events
 //! from [`RoomMeta::window_from`] to [`RoomMeta::head`], so rows of events down to there must not be thrown away, even if

@@ -1,4 +1,4 @@
-//! A user's state as plain data, for whoever keeps it: all that the fold needs and nothing else.
+//! A user's state as plain data, for store and simulation: all that the fold needs and nothing else.
 
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};

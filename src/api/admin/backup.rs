@@ -1,7 +1,7 @@
 //! `POST /admin/backup {"dir": "/where/to"}`: a backup of the running engine into a folder of the server's machine.
 //!
 //! The admin port asks for no password, and a page in a browser can post to it: so this needs the key that the server
-//! left in its data folder. Whoever can read that can read everything anyway.
+//! left in its data folder. A user of the machine who can read the key can read everything anyway.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

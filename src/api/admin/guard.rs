@@ -27,7 +27,7 @@ const NAME: usize = 128;
 pub struct Who {
     /// `key` (of the data folder), `token`, or `loopback`.
     pub by: &'static str,
-    /// What the asker calls itself. Whoever may ask may say what it likes: it helps among colleagues, and proves nothing.
+    /// The name that the client gives itself. It may give any: it helps among colleagues, and proves nothing.
     pub name: Option<String>,
     /// From where.
     pub from: Option<SocketAddr>,

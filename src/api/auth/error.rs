@@ -71,7 +71,7 @@ impl TokenError {
         !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::KeysUnavailable)
     }
 
-    /// What whoever makes the token should look at. Says nothing of a token's content, so it may be logged.
+    /// What the maker of the token should look at. Says nothing of a token's content, so it may be logged.
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {

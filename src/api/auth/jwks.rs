@@ -52,7 +52,7 @@ impl Jwks {
         }
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(FETCH_TIME))
-            // Whoever could redirect would choose whose tokens are good: the address is the set's own.
+            // A redirect would choose whose tokens are good: only the address itself counts.
             .max_redirects(0)
             .https_only(https)
             .build();

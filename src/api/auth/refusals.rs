@@ -24,7 +24,7 @@ struct Noted {
 }
 
 impl Refusals {
-    /// A token was refused. None at all is no token: whoever has to sign in first comes so.
+    /// A token was refused. A request without a token is not counted: clients that have to sign in first come so.
     pub fn note(&self, error: TokenError, clock: &dyn Clock) {
         if error == TokenError::Missing {
             return;

@@ -15,7 +15,7 @@ use super::forwarded::client_address;
 use crate::config::Network;
 
 /// The other end of a connection; an extension of each request. A connection counts until the last clone is dropped:
-/// whoever takes it over after an upgrade keeps one as long as the socket lives.
+/// the task that takes it over after an upgrade keeps one as long as the socket lives.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.

@@ -1,4 +1,4 @@
-//! Connections that have nothing to do, where places are few: whoever comes when all are taken is given that of the one idle for
+//! Connections that have nothing to do, where places are few: one that comes when all are taken is given that of the one idle for
 //! longest. So nobody locks the operator out by opening connections and saying nothing.
 
 use std::sync::atomic::{AtomicU32, Ordering};

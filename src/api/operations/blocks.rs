@@ -1,5 +1,5 @@
 //! What a block keeps from who made it, beside the direct chat of the two (that room's own log knows its blocks): being
-//! put into groups, being invited, and being seen online. Whoever is blocked is told nothing of it.
+//! put into groups, being invited, and being seen online. The blocked user is told nothing of it.
 //!
 //! The log of the one who blocks is asked before a record is made, so a block counts from its acknowledgement on. Nothing
 //! here decides who is in a room: it only leaves names out of what the room is asked for.

@@ -1,7 +1,7 @@
-//! Many wishes for one key, at most one on its way at a time; those that come meanwhile are merged into the next.
+//! Many requests for one key, at most one on its way at a time; those that come meanwhile are merged into the next.
 //!
-//! No task and no queue: whoever waits longest carries the merged wish. A caller that goes away (its connection closed)
-//! leaves its wish to the others. A key is forgotten when nobody waits for it.
+//! No task and no queue: the caller that waits longest carries the merged request. A caller that goes away (its connection
+//! closed) leaves its request to the others. A key is forgotten when nobody waits for it.
 
 use std::collections::HashMap;
 use std::future::Future;

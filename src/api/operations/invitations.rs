@@ -34,7 +34,7 @@ impl Handlers {
         self.room_command(caller, input.room.0, invite).await.map(Happened::from)
     }
 
-    /// Whoever is in the room or asked in already is no further invitation: the room says so itself.
+    /// A user who is in the room or invited already is no further invitation: the room says so itself.
     async fn may_invite(&self, caller: &Caller, input: &UserInRoom) -> Result<(), Error> {
         let most = self.options.invitations;
         if most == 0 {

@@ -1,6 +1,6 @@
-//! The operations of the chat: one handler for each, whoever asks (the socket's rpc, REST).
+//! The operations of the chat: the same for the socket's rpc, for REST and for back ends.
 //!
-//! A request is read and judged by size and shape ([`input`]), becomes a record, and the fold decides; the handler waits
+//! A request is read and judged by size and shape ([`input`]), becomes a record, and the fold decides; the operation waits
 //! for the decision and says what came of it ([`error`], [`view`]). What is only read is checked against the folded state
 //! of its room first. A handler never decides who may write, never gives a seq, and never writes to the store.
 //!
@@ -318,7 +318,7 @@ impl Handlers {
         self.inside(caller, room, move |state, _| state.takes_from(now, &user)).await?.map_err(Error::Rejected)
     }
 
-    /// Where a stream stands, whoever asks: for operators and back ends.
+    /// Where a stream stands, for operators and back ends, who may see all of them.
     ///
     /// # Errors
     /// Its owner can't say now.

@@ -13,8 +13,6 @@ use super::shape::{nullable, object};
 
 /// Bits of [`SubscribeRequest::flag`]. A server ignores those that it does not know.
 pub mod subscription_flag {
-    /// The client understands numbers in place of channel names. Kervan never sends them.
-    pub const CHANNEL_COMPACTION: i64 = 1;
     /// The client wants error 112 instead of `recovered: false` when its position cannot be recovered.
     pub const REJECT_UNRECOVERED: i64 = 2;
 }

@@ -3,8 +3,6 @@
 //! A **message** is a JSON object without a line break, or a protobuf message after its length. A frame holds one or
 //! more: [`append`] puts them together. Text frames for JSON, binary ones for protobuf.
 
-use std::sync::OnceLock;
-
 use bytes::Bytes;
 use prost::Message as _;
 use prost::encoding::{encode_varint, message};
@@ -75,37 +73,5 @@ pub fn encode_ping(format: Format) -> Bytes {
 fn separate(frame: &mut Vec<u8>, format: Format) {
     if format == Format::Json && !frame.is_empty() {
         frame.push(b'\n');
-    }
-}
-
-/// A push that is encoded at most once in each format, when the first connection of that format needs it.
-#[derive(Debug)]
-pub struct EncodedPush {
-    push: Push,
-    json: OnceLock<Bytes>,
-    protobuf: OnceLock<Bytes>,
-}
-
-impl EncodedPush {
-    /// Takes a push; encodes nothing yet.
-    #[must_use]
-    pub fn new(push: Push) -> Self {
-        Self { push, json: OnceLock::new(), protobuf: OnceLock::new() }
-    }
-
-    /// The push itself.
-    #[must_use]
-    pub fn push(&self) -> &Push {
-        &self.push
-    }
-
-    /// The message in this format; cheap to clone.
-    #[must_use]
-    pub fn bytes(&self, format: Format) -> &Bytes {
-        let cell = match format {
-            Format::Json => &self.json,
-            Format::Protobuf => &self.protobuf,
-        };
-        cell.get_or_init(|| encode_push(&self.push, format))
     }
 }

@@ -1,7 +1,7 @@
 //! Reading of one JSON command.
 //!
 //! Fields that are unknown are skipped, `null` counts as absent, and a wrong type is an error. Payloads, and
-//! what is skipped, may be nested as deep as they like: they are walked without recursion, and whoever takes a payload bounds
+//! what is skipped, may be nested as deep as they like: they are walked without recursion, and the receiver of a payload bounds
 //! its depth ([`super::payload::check_json`]).
 
 use std::collections::BTreeMap;

@@ -29,7 +29,7 @@ pub use command::{
     RefreshRequest, Request, RpcRequest, SendRequest, StreamPosition, SubRefreshRequest, SubscribeRequest,
     UnsubscribeRequest, subscription_flag,
 };
-pub use encode::{EncodedPush, append, encode_ping, encode_push, encode_reply, encoded_reply};
+pub use encode::{append, encode_ping, encode_push, encode_reply, encoded_reply};
 pub use frame::{Commands, FrameError, FrameLimits, decode_frame};
 pub use push::{
     ClientInfo, ConnectPush, DisconnectPush, Join, Leave, Message, Publication, Push, PushBody, RefreshPush,

@@ -1,4 +1,4 @@
-//! A request for each operation that takes a body, for the document and whoever tries it out.
+//! A request for each operation that takes a body, for the document and its readers, who try it out.
 
 use serde_json::{Value, json};
 

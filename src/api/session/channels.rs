@@ -109,7 +109,7 @@ impl Channels {
         }
     }
 
-    /// What `name` means, whoever asks: for back ends.
+    /// The channel that `name` means, for back ends, which may see all of them.
     ///
     /// # Errors
     /// 107 for what can't be a name, 102 for what is none here.

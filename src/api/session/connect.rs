@@ -121,7 +121,7 @@ impl Session {
             commands: AtomicU32::new(0),
         });
         self.server.hub.sessions().add(&connection);
-        // Taken back while it was looked at: whoever took it back did not find this connection yet.
+        // Revoked while it was looked at: the revocation did not find this connection yet.
         if self.server.verifier.is_revoked(&user, sign_in, issued_at) {
             self.server.hub.sessions().remove(&connection);
             return self.close(Disconnect::INVALID_TOKEN);

@@ -76,7 +76,7 @@ impl Session {
         }
     }
 
-    /// Ends a subscription, whoever made it.
+    /// Ends a subscription, of the client's or the server's making.
     fn told_to_unsubscribe(&mut self, channel: &str) {
         let Some(at) = self.sub_index(channel) else { return };
         let mut sub = self.subs.remove(at);

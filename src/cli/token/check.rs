@@ -90,7 +90,7 @@ fn judge(token: &str, said: &Said, auth: &Auth) -> anyhow::Result<Result<(), Tok
     }))
 }
 
-/// What a token says of itself, whoever has signed it.
+/// What a token says of itself; its signature is not looked at.
 struct Said {
     parts: usize,
     header: Option<Value>,

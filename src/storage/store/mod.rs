@@ -1,7 +1,7 @@
 //! The store: rows that answer what the journal can't answer quickly. All of them but the accounts are derived from the
 //! journal and can be rebuilt from it.
 //!
-//! The store knows no room: it keeps plain rows, decides nothing and checks no permission. Whoever reads clamps to the
+//! The store knows no room: it keeps plain rows, decides nothing and checks no permission. Its readers clamp to the
 //! room's floor ([`rows::ChatRow::floor`]) and to what the asking user may see.
 //!
 //! # The contract

@@ -148,12 +148,6 @@ impl<S> Feed<S> {
         &self.stream
     }
 
-    /// Whether it is listened to by an open channel's name.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.open
-    }
-
     /// Generation and last seq applied, if known.
     #[must_use]
     pub fn position(&self) -> Option<(Generation, Seq)> {
@@ -295,7 +289,8 @@ impl<S> Feed<S> {
         }
     }
 
-    /// The order is lost: whoever has begun shall come again; whoever is about to begin is asked for again.
+    /// The order is lost: subscriptions that have begun end and have to come again; grants are asked for again for the
+    /// others.
     fn reset(&mut self, now: Timestamp, out: &mut impl Output<S>) {
         self.generation = None;
         self.head = Seq::ZERO;

@@ -185,7 +185,7 @@ impl Cell {
         let over = feed.tick(now, &mut fanout);
         fanout.finish(feed);
         if over {
-            // Under the feed's lock: whoever finds it closed finds another one in the map, or none.
+            // Under the feed's lock: a subscriber that finds it closed finds another one in the map, or none.
             inner.closed = true;
             lock(hub.shard(&self.key)).remove(&self.key);
         }

@@ -121,7 +121,7 @@ impl Output<Listener> for Fanout<'_> {
         let (mut delivered, mut before) = (0, 0);
         for piece in pieces(events) {
             let mut encoded = OncePerWire::default();
-            // Whoever could not take the piece before does not get this one. Both go by the order of subscribers.
+            // A subscriber that could not take the piece before does not get this one. Both go by the order of subscribers.
             let mut lag = std::mem::take(&mut lagging).into_iter().peekable();
             for (id, listener) in to.clone() {
                 if let Some(earlier) = lag.next_if(|(lags, _)| *lags == id) {

@@ -252,7 +252,7 @@ impl Hub {
         }
     }
 
-    /// A connection's outbox has room again: whoever waited for it in its feeds goes on catching up. False if nobody did.
+    /// A connection's outbox has room again: its subscribers that waited for room go on catching up. False if nobody did.
     pub fn resume(&self, connection: &Connection) -> bool {
         let paused = connection.outbox.take_paused();
         for (cell, id) in &paused {

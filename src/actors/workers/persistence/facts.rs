@@ -1,4 +1,4 @@
-//! What other partitions must be told of an outcome. Pure, and the same whoever derives it: the record's id is that of the
+//! What other partitions must be told of an outcome. Pure, and the same in every process that derives it: the record's id is that of the
 //! record that caused it, its time the fold time, and the numbers by which the target drops repetitions are the source's
 //! partition and offset.
 

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`rows`] | rows to folded states and events, and back. Whoever hydrates a room uses it, too |
+//! | [`rows`] | rows to folded states and events, and back. Hydration uses it, too |
 //! | [`projector`] | the pure core: records in, one [`Commit`](crate::storage::store::Commit) out |
 //! | `draft`, `cache` | the rows that a batch has changed; the states kept between batches |
 //! | [`facts`] | what other partitions must be told of an outcome |

@@ -1,7 +1,7 @@
 //! The relay: what a record of one partition means for others, appended there. Across partitions nothing is atomic, so it
 //! is told one way, at least once, and numbered by its source: the target drops what it knows.
 //!
-//! The projector writes the outbox in the transaction of the rows behind it; the relay takes turns over whoever caused what is
+//! The projector writes the outbox in the transaction of the rows behind it; the relay takes turns over the users who caused what is
 //! in it, appends, and removes after the delivery report. A fact for all members of a large room is one row: its members get
 //! rows of their own in pages of [`limits::RELAY_MEMBERS`](crate::limits::RELAY_MEMBERS), and the row remembers how far that
 //! came. Until it is through, later rows of the same source partition are not read.
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`turns`] | the pure core: which rows of the outbox are told next |
 //! | [`worker`] | the shell: reads the outbox, appends, removes, tries again |
-//! | [`Owed`] | whose facts wait, for whoever lets users in |
+//! | [`Owed`] | whose facts wait, for admission |
 //! | [`expiry`] | asks for rooms whose time is over and appends `expire` for them |
 
 use std::sync::Arc;

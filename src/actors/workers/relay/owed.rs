@@ -1,4 +1,4 @@
-//! What the relay has still to tell, by who caused it: whoever lets users in can hold back those who are far ahead.
+//! How many facts the relay has still to tell, by the user who caused them: admission holds back users who are far ahead.
 
 use std::collections::HashMap;
 

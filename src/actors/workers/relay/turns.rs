@@ -1,6 +1,6 @@
 //! The pure core of the relay: which facts are told next. No tokio, no store, no clock.
 //!
-//! *Turns.* Facts wait in lanes, one for each user who caused them, and the lanes take turns: whoever names thousands
+//! *Turns.* Facts wait in lanes, one for each user who caused them, and the lanes take turns: a user who names thousands
 //! waits for that user's own facts only.
 //!
 //! *Order.* The target drops what is not above the highest offset that it knows of the source. So facts of one source for the

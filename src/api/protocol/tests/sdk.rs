@@ -204,7 +204,7 @@ fn server(format: Format) -> Vec<Vec<u8>> {
     let stats = PresenceStatsResult { num_clients: 2, num_users: 1 };
     let mut called = frame(vec![Reply::new(9, ReplyBody::Rpc(RpcResult { data: bytes(r#"{"body":"hi","n":null}"#) }))]);
     for push in pushes() {
-        append(&mut called, EncodedPush::new(push).bytes(format), format);
+        append(&mut called, &encode_push(&push, format), format);
     }
     append(&mut called, &encode_ping(format), format);
     let refresh = RefreshResult { client: "c-1".into(), version: "kervan 0.1".into(), expires: true, ttl: 3600 };

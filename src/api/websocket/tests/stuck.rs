@@ -9,6 +9,7 @@ use crate::actors::gateway::order::Order;
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::Kick;
 use crate::api::protocol::codes::Disconnect;
+use crate::config::Limits;
 use crate::env::Env;
 use crate::limits;
 use crate::testing::until;
@@ -139,7 +140,7 @@ async fn who_asks_and_does_not_read_is_bounded_and_goes() {
             !rig.hub.sessions().is_online(&user("bob"))
         };
         until("he is slow", gone).await;
-        assert!(most <= limits::OUTBOX_BYTES / 2 + limits::PAGE_BYTES + 1_024, "the outbox held {most} bytes");
+        assert!(most <= Limits::default().outbox.0 / 2 + limits::PAGE_BYTES + 1_024, "the outbox held {most} bytes");
         assert_eq!(rig.ended_with(Disconnect::SLOW), 1);
     }
 }

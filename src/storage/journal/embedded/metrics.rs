@@ -1,4 +1,4 @@
-//! What the journal counts about itself. Whoever exports metrics reads a [`Snapshot`].
+//! What the journal counts about itself. The exporter of metrics reads a [`Snapshot`].
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
