@@ -5,8 +5,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use bytes::Bytes;
-
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange};
@@ -17,6 +15,8 @@ use crate::storage::store::rows::{
     WindowRow,
 };
 use crate::storage::store::{Invitations, SeqRange, StoreError};
+
+mod relay;
 
 /// All rows. `Clone` is a backup; equality compares stores row by row.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -442,36 +442,6 @@ impl Core {
         over.sort_by_key(|(room, at)| (*at, *room));
         over.truncate(limit);
         over
-    }
-
-    /// The outbox.
-    #[must_use]
-    pub fn relay_next(&self, from: OutboxPlace, limit: usize) -> Vec<OutboxRow> {
-        self.outbox.range(from..).take(limit).map(|(_, row)| row.clone()).collect()
-    }
-
-    /// Removes what was delivered.
-    pub fn relay_done(&mut self, place: OutboxPlace) {
-        self.outbox.remove(&place);
-    }
-
-    /// Gives members of a fan-out rows of their own.
-    pub fn relay_expand(&mut self, fan_out: OutboxPlace, rows: Vec<(Partition, Bytes)>, after: Option<&UserId>) {
-        let OutboxPlace { source, offset, .. } = fan_out;
-        let of_record = OutboxPlace { ord: 0, ..fan_out }..=OutboxPlace { ord: u32::MAX, ..fan_out };
-        let last = self.outbox.range(of_record).next_back().map_or(0, |(place, _)| place.ord);
-        for ((target, record), ord) in rows.into_iter().zip(last + 1..) {
-            let row = OutboxRow { source, offset, ord, target, record, fan_out: None };
-            self.outbox.insert(row.place(), row);
-        }
-        match after {
-            None => _ = self.outbox.remove(&fan_out),
-            Some(user) => {
-                if let Some(fan_out) = self.outbox.get_mut(&fan_out).and_then(|row| row.fan_out.as_mut()) {
-                    fan_out.after = Some(user.clone());
-                }
-            }
-        }
     }
 
     /// The dead letters of a partition.
