@@ -9,7 +9,7 @@ use super::tree::{Source, root, sources};
 const READ_WITH_MODULE: [&str; 4] = ["Options", "Deps", "Error", "Request"];
 
 /// Names that have a second meaning yet. None is added.
-const NOT_YET: [&str; 12] = [
+const NOT_YET: [&str; 13] = [
     "Batch",
     "Held",
     "Item",
@@ -18,6 +18,7 @@ const NOT_YET: [&str; 12] = [
     "Members",
     "Message",
     "Ring",
+    "Standing",
     "State",
     "Status",
     "Taken",
