@@ -1,3 +1,5 @@
+//! Frames survive their encoding, and no bytes make the decoder panic.
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
