@@ -61,7 +61,7 @@ impl World<'_> {
         }
         let by = self.cast.users[self.clients[client].user].clone();
         let other = self.cast.users[self.rng.index(self.cast.users.len())].clone();
-        let at = self.clients[client].streams[n].at.map_or(Seq::ZERO, |(_, at)| at);
+        let at = self.clients[client].streams[n].at.as_ref().map_or(Seq::ZERO, |(_, at)| *at);
         let body = match self.rng.below(1_000) {
             0..=539 => return self.write(client, n),
             540..=559 => RoomCommand::React(React {

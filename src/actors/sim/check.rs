@@ -76,7 +76,7 @@ impl World<'_> {
                 let stream = self.key_of(client, n).stream;
                 let head = self.truth.stream(&stream).head();
                 let listening = &self.clients[client].streams[n];
-                let there = listening.begun && listening.at.is_some_and(|(_, at)| at == head);
+                let there = listening.begun && listening.at.as_ref().is_some_and(|(_, at)| *at == head);
                 if self.may_listen(client, n) && !there {
                     return Some(format!("client {client} is not at {head} of {stream:?} but {listening:?}"));
                 }
@@ -116,6 +116,10 @@ impl World<'_> {
 
     /// I1: the surviving log, folded anew, is what was folded on the way.
     fn check_replay(&self) -> Result<(), String> {
+        if self.cast.partitions.iter().any(|partition| self.log.bounds(*partition).start > Offset::ZERO) {
+            // Its first records are trimmed.
+            return Ok(());
+        }
         let mut again = Truth::new(self.cast);
         again.forgiven.clone_from(&self.truth.forgiven);
         again.unordered.clone_from(&self.truth.unordered);
@@ -182,7 +186,7 @@ impl World<'_> {
     }
 
     /// I2, P1: what was acknowledged is there, and what was said not to be written is not.
-    fn check_acks(&self) -> Result<(), String> {
+    pub fn check_acks(&self) -> Result<(), String> {
         for (entity, seq, id, client_id) in &self.acks {
             let event = (seq.0 as usize).checked_sub(1).and_then(|at| self.truth.stream(entity).events.get(at));
             let there = matches!(event, Some(StreamEvent::Room(event))
@@ -202,7 +206,7 @@ impl World<'_> {
     }
 
     /// Each command that came to an owner was answered, were it that nobody knows what became of it.
-    fn check_answered(&self) -> Result<(), String> {
+    pub fn check_answered(&self) -> Result<(), String> {
         let over = |came: &u64| self.now > came + UNANSWERED_MS;
         match self.owed.iter().find(|((owner, ..), came)| over(came) && self.owner(*owner).is_some()) {
             Some(((owner, gateway, request), came)) => {

@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::event::{Down, Link, Up, What, Wish};
-use super::world::{BASE, World};
+use super::world::World;
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::hub::StreamKey;
 use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::wire::{Answer, Content, Denial, Entity, NodeId, Reject, RoomKind, StreamEvent};
-use crate::epoch::Epoch;
-use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Seq, UserId};
+use crate::ids::{ClientId, DeviceId, MessageNo, Seq, UserId};
 
 /// Milliseconds after which a client sends again what was not answered.
 const RESEND_MS: u64 = 2_500;
@@ -27,10 +26,11 @@ pub struct Listening {
     /// The reply has come.
     pub begun: bool,
     /// Where it stands.
-    pub at: Option<(Generation, Seq)>,
+    pub at: Option<(String, Seq)>,
     /// The highest message number that it has seen.
     pub no: MessageNo,
-    /// The seq since which its user is a member, and how many owners there had been, if all of them knew it when the client asked.
+    /// The seq since which its user is a member, and how many owners there had been, if all of them knew it when the client
+    /// asked.
     pub member_since: Option<(Seq, u32)>,
 }
 
@@ -109,6 +109,23 @@ impl Client {
         }
     }
 
+    /// A day has passed: an id without a time in it is not known any more, so what was sent by it is not sent again, nor
+    /// named. Says what is given up: device, place of the room, number.
+    pub fn gives_up(&mut self) -> Vec<(DeviceId, usize, u64)> {
+        let mut given_up = Vec::new();
+        for (n, outbox) in self.outboxes.iter_mut().enumerate().filter(|_| !self.timed_ids) {
+            let waiting = outbox.waiting.drain(..);
+            given_up.extend(waiting.map(|outgoing| (self.device.clone(), n, outgoing.number)));
+            outbox.last_in = None;
+        }
+        given_up
+    }
+
+    /// The history in which its messages stood is gone: it names none of them any more.
+    pub fn forgets_order(&mut self) {
+        self.outboxes.iter_mut().for_each(|outbox| outbox.last_in = None);
+    }
+
     /// The device, if it sends several messages at a time and names none before.
     pub fn unordered(&self) -> Option<&DeviceId> {
         (self.way == Way::Pipelines).then_some(&self.device)
@@ -182,7 +199,9 @@ impl World<'_> {
         let member_since = self.member_since(client, n);
         let this = &mut self.clients[client];
         this.streams[n].member_since = member_since;
-        let recover = this.streams[n].at.map(|(generation, offset)| Position { epoch: Epoch::Of(generation), offset });
+        let at = this.streams[n].at.clone();
+        let recover = at.map(|(epoch, offset)| Position { epoch: self.history.read(&epoch), offset });
+        let this = &mut self.clients[client];
         this.streams[n].token = Some(token);
         this.streams[n].begun = false;
         self.send_up(client, Up::Subscribe(token, n, recover));
@@ -214,7 +233,7 @@ impl World<'_> {
 
     /// Writes a message; it goes out when its turn comes.
     pub fn write(&mut self, client: usize, n: usize) {
-        let right = BASE + self.now;
+        let right = self.today();
         // A phone whose clock is a day ahead, once.
         let now = if self.rng.chance(20) { right + 24 * 3_600_000 } else { right };
         let fresh = self.fresh_id().as_u128();
@@ -258,6 +277,7 @@ impl World<'_> {
             let mut prev = outbox.last_in.clone();
             for outgoing in outbox.waiting.iter_mut().take(window).filter(|_| due) {
                 this.next_token += 1;
+                self.arrivals.sent(room.id, &this.device, outgoing.number);
                 outgoing.token = this.next_token;
                 outgoing.sent_at = Some(now);
                 let text = outgoing.number.to_string();
@@ -342,19 +362,20 @@ impl World<'_> {
         let of_token = |listening: &Listening| listening.token == Some(token);
         let Some(n) = self.clients[client].streams.iter().position(of_token) else { return };
         let listening = &mut self.clients[client].streams[n];
-        let before = listening.at;
+        let before = listening.at.clone();
+        let here = (self.history.epoch(reply.generation), reply.offset);
         listening.begun = true;
         self.trace.mix(reply.offset.0 ^ (client as u64) << 32);
         if !reply.recovered {
             self.stats.not_recovered += u64::from(before.is_some());
-            listening.at = Some((reply.generation, reply.offset));
+            listening.at = Some(here);
             if !reply.events.is_empty() {
                 self.fail("P4: events in a reply that does not recover".to_owned());
             }
             return;
         }
         self.stats.recovered += 1;
-        if before != Some((reply.generation, reply.offset)) {
+        if before.as_ref() != Some(&here) {
             self.fail(format!("P4: client {client} is told that it recovered from {before:?}: {reply:?}"));
             return;
         }

@@ -137,6 +137,10 @@ pub enum What {
     Expiry { node: NodeId },
     /// A node comes back.
     Return { node: usize },
+    /// The program starts again over a disk that had failed.
+    Reopen,
+    /// A connection has been told what others want of it.
+    Obey { link: Link },
     /// A client does something.
     Act { client: usize },
     /// Something goes wrong.
@@ -202,6 +206,11 @@ impl Queue {
         self.heap.push(Reverse(Entry { at, serial, what }));
     }
 
+    /// Drops what is not to come.
+    pub fn retain(&mut self, comes: impl Fn(&What) -> bool) {
+        self.heap.retain(|Reverse(entry)| comes(&entry.what));
+    }
+
     /// The next one, its time and its number.
     pub fn pop(&mut self) -> Option<(u64, u64, What)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.serial, entry.what))
@@ -245,6 +254,8 @@ impl fmt::Display for What {
             Self::Relay { node } => write!(f, "{node:?} relays"),
             Self::Expiry { node } => write!(f, "{node:?} looks for what expires"),
             Self::Return { node } => write!(f, "node {node} comes back"),
+            Self::Reopen => write!(f, "the journal is opened again"),
+            Self::Obey { link } => write!(f, "{link:?} obeys"),
             Self::Act { client } => write!(f, "client {client} acts"),
             Self::Fault => write!(f, "a fault"),
             Self::Settled => write!(f, "is all settled?"),
@@ -257,9 +268,11 @@ impl What {
     pub fn node(&self) -> Option<NodeId> {
         match self {
             Self::ToOwner { to, .. } | Self::ToGateway { to, .. } => Some(*to),
-            Self::Up { link, .. } | Self::Flush { link } | Self::Judge { link } | Self::Gone { link } => {
-                Some(link.node)
-            }
+            Self::Up { link, .. }
+            | Self::Flush { link }
+            | Self::Judge { link }
+            | Self::Obey { link }
+            | Self::Gone { link } => Some(link.node),
             Self::Report { owner, .. }
             | Self::Look { owner }
             | Self::Told { owner, .. }
@@ -281,6 +294,7 @@ impl What {
             | Self::Settle { .. }
             | Self::LeaderLoss { .. }
             | Self::Return { .. }
+            | Self::Reopen
             | Self::Act { .. }
             | Self::Fault
             | Self::Settled => None,
@@ -319,6 +333,8 @@ impl What {
             Self::Began { .. } => 28,
             Self::LeaderLoss { .. } => 29,
             Self::Judge { .. } => 30,
+            Self::Reopen => 31,
+            Self::Obey { .. } => 32,
         }
     }
 }

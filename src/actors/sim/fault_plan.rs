@@ -30,11 +30,27 @@ pub enum Fault {
     JournalClock,
     /// A client's connection breaks.
     Break,
+    /// A user is banned, and may come back.
+    Ban,
+    /// A client's socket takes nothing for a while.
+    Block,
+    /// The journal is trimmed behind a backup.
+    Trim,
+    /// A backup of journal and rows is taken; the next time it is restored.
+    Restore,
+    /// The disk of an embedded journal fails, and the program starts again over what is on it.
+    Disk,
+    /// A day passes in which nobody does anything.
+    Sleep,
+    /// A newer program writes into the journal. Ends the run.
+    NewerRecord,
+    /// A projector reads a row with a flipped bit. Ends the run.
+    Flip,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 20] = [
         Self::Crash,
         Self::Pause,
         Self::Move,
@@ -47,7 +63,24 @@ impl Fault {
         Self::Clock,
         Self::JournalClock,
         Self::Break,
+        Self::Ban,
+        Self::Block,
+        Self::Trim,
+        Self::Restore,
+        Self::Disk,
+        Self::Sleep,
+        Self::NewerRecord,
+        Self::Flip,
     ];
+
+    /// How many of a thousand seeds have it. What ends a run, or sets all back, is rare: else little else would be seen.
+    fn chance(self) -> u64 {
+        match self {
+            Self::NewerRecord | Self::Flip => 40,
+            Self::Restore | Self::Sleep | Self::Disk => 150,
+            _ => 450,
+        }
+    }
 }
 
 /// Rates are per mille, times in milliseconds.
@@ -75,6 +108,8 @@ pub struct Plan {
     pub exposed: u64,
     /// Appends that take long.
     pub slow: u64,
+    /// Reads of the journal that fail.
+    pub unreadable: u64,
     /// Commits of the projector whose outcome is not heard.
     pub commit_unknown: u64,
     /// A projector waits so long between two rounds at most.
@@ -101,10 +136,8 @@ impl Plan {
     /// The plan of a seed.
     pub fn new(rng: &mut Rng) -> Self {
         let embedded = rng.chance(250);
-        let mut faults: Vec<_> = Fault::ALL.into_iter().filter(|_| rng.chance(450)).collect();
-        if embedded {
-            faults.retain(|fault| *fault != Fault::LeaderLoss);
-        }
+        let mut faults: Vec<_> = Fault::ALL.into_iter().filter(|fault| rng.chance(fault.chance())).collect();
+        faults.retain(|fault| *fault != if embedded { Fault::LeaderLoss } else { Fault::Disk });
         let mut rate = |chance, most| if rng.chance(chance) { rng.between(1, most) } else { 0 };
         Self {
             lost: rate(500, 120),
@@ -114,6 +147,7 @@ impl Plan {
             unknown: rate(500, 150),
             exposed: if embedded { 0 } else { rate(600, 400) },
             slow: rate(500, 200),
+            unreadable: rate(300, 100),
             commit_unknown: rate(400, 150),
             slow_readers: rate(400, 400),
             overload: rate(300, 30),

@@ -72,6 +72,22 @@ impl World<'_> {
                 let client = self.rng.index(self.clients.len());
                 self.disconnect(client);
             }
+            Fault::Ban => {
+                let client = self.rng.index(self.clients.len());
+                self.ban(client);
+            }
+            Fault::Block => {
+                let client = self.rng.index(self.clients.len());
+                let until = self.now + self.rng.between(1_000, 30_000);
+                self.block_socket(client, until);
+            }
+            Fault::Trim => self.trim(),
+            Fault::Restore => self.back_up_or_restore(),
+            // With the next write: that is the moment at which there is something to lose.
+            Fault::Disk => self.failing = true,
+            Fault::Sleep => self.sleep(),
+            Fault::NewerRecord => self.newer_record(partition),
+            Fault::Flip => self.flip(),
         }
     }
 
@@ -169,6 +185,7 @@ impl World<'_> {
             &mut plan.unknown,
             &mut plan.exposed,
             &mut plan.slow,
+            &mut plan.unreadable,
             &mut plan.commit_unknown,
             &mut plan.slow_readers,
             &mut plan.overload,
@@ -177,6 +194,7 @@ impl World<'_> {
         }
         plan.project_every_ms = 100;
         self.store.down_until = 0;
+        (self.flip, self.failing) = (None, false);
         self.cuts.clear();
         self.journal_offset = 0;
         for node in 0..NODES {
@@ -190,6 +208,7 @@ impl World<'_> {
             let believed = self.nodes[believer].routes.get(&partition).copied();
             let to = believed.filter(|_| self.rng.chance(700)).unwrap_or_else(|| self.rng.index(NODES));
             let id = self.nodes[to].id;
+            self.nodes[to].assigned.insert(partition);
             if !self.nodes[to].owners.contains_key(&partition) {
                 self.after(20, What::Begin { node: id, partition });
             }

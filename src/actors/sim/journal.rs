@@ -9,15 +9,17 @@ use super::fault_plan::Fault;
 use super::world::World;
 use crate::actors::partition::core;
 use crate::ids::Partition;
-use crate::storage::journal::Place;
 use crate::storage::journal::memory::{Fate, Ticket};
+use crate::storage::journal::{AppendError, Place};
 
 /// An append under way.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Append {
     /// Who waits for the report.
     pub owner: OwnerId,
     ticket: core::Ticket,
+    /// What is to be written.
+    pub records: Vec<Bytes>,
     /// He was told "unknown" already.
     pub detached: bool,
 }
@@ -25,8 +27,11 @@ pub struct Append {
 impl World<'_> {
     /// An owner's append sets out.
     pub fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
-        let inside = self.log.start(owner.node.0, owner.partition, records);
-        self.appends.insert(inside, Append { owner, ticket, detached: false });
+        let inside = self.log.start(owner.node.0, owner.partition, records.clone());
+        self.appends.insert(inside, Append { owner, ticket, records, detached: false });
+        if std::mem::take(&mut self.failing) {
+            self.disk_fails();
+        }
         let slow = self.rng.chance(self.plan.slow);
         let ms = self.rng.between(1, if slow { 2_000 } else { 8 });
         if self.rng.chance(self.plan.exposed) {
@@ -41,7 +46,7 @@ impl World<'_> {
 
     /// An append is seen while it is under way.
     pub fn expose(&mut self, ticket: Ticket) {
-        let Some(append) = self.appends.get(&ticket).copied() else { return };
+        let Some(append) = self.appends.get(&ticket).cloned() else { return };
         if self.is_next(ticket) {
             let now = self.journal_clock();
             if self.rng.chance(300) {
@@ -61,7 +66,7 @@ impl World<'_> {
 
     /// The journal decides an append.
     pub fn settle(&mut self, ticket: Ticket) {
-        let Some(append) = self.appends.get(&ticket).copied() else { return };
+        let Some(append) = self.appends.get(&ticket).cloned() else { return };
         if !self.is_next(ticket) {
             // An older one of the same node and partition is under way.
             self.after_exactly(3, What::Settle { ticket });
@@ -71,7 +76,7 @@ impl World<'_> {
         let fate = self.fate(append.detached);
         // What is seen already can't be refused.
         let fate = if fate == Fate::Refuse && self.log.is_exposed(ticket) { Fate::Deliver } else { fate };
-        let report = self.log.settle(ticket, now, fate);
+        let mut report = self.log.settle(ticket, now, fate);
         if let Ok(report) = &report {
             self.stats.scattered += u64::from(!report.is_dense);
             if !append.detached
@@ -80,7 +85,14 @@ impl World<'_> {
                 place.reported(report);
             }
         }
-        if fate == Fate::Late {
+        let late = fate == Fate::Late && !matches!(report, Err(AppendError::Closed(_)));
+        if let Err(AppendError::Closed(why)) = &report
+            && self.torn.contains_key(&ticket)
+        {
+            // It was being written when the disk failed: nobody knows how much of it is there.
+            report = Err(AppendError::Unknown(why.clone()));
+        }
+        if late {
             if let Some(append) = self.appends.get_mut(&ticket) {
                 append.detached = true;
             }

@@ -10,25 +10,27 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`world`] | the state of it all, the queue, the clocks |
+//! | [`world`], `node` | the state of it all, the queue, the clocks; a node's own |
 //! | `population`, `fault_plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
 //! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
 //! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
 //! | `client`, `actions` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |
-//! | `faults` | crashes, pauses, moves; and how all is mended |
+//! | `faults`, `disasters` | crashes, pauses, moves, and how all is mended; what happens to the journal and to all at once |
 //! | `oracle`, `rights` | the fold of the durable log, and what can be said of it without the fold |
 //! | `check`, `present`, `order` | what must hold at each step and at the end; rows as they are read; who was before whom |
 
 mod actions;
 mod check;
 mod client;
+mod disasters;
 mod event;
 mod fault_plan;
 mod faults;
 mod gateway;
 mod journal;
 mod net;
+mod node;
 mod oracle;
 mod order;
 mod owner;

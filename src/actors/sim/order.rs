@@ -39,10 +39,17 @@ impl Arrival {
 pub struct Arrivals {
     came: BTreeMap<Message, Vec<Arrival>>,
     asked: HashMap<Asker, Message>,
+    /// How often its device sent each message.
+    sent: BTreeMap<Message, u32>,
     count: u64,
 }
 
 impl Arrivals {
+    /// A device sends a message, perhaps once more.
+    pub fn sent(&mut self, room: RoomId, device: &DeviceId, number: u64) {
+        *self.sent.entry((room, device.clone(), number)).or_default() += 1;
+    }
+
     /// A command came to an owner.
     pub fn came(&mut self, owner: OwnerId, asker: Asker, envelope: &Envelope) {
         let Ok(Command { room, body: RoomCommand::Send(send), .. }) = payload::decode(envelope) else { return };
@@ -68,18 +75,21 @@ impl Arrivals {
         for (entity, stream) in truth.streams() {
             let Entity::Room(room) = entity else { continue };
             for (device, numbers) in &stream.numbers {
-                self.check_device(*room, device, numbers)?;
+                self.check_device(*room, device, numbers, truth)?;
             }
         }
         Ok(())
     }
 
-    fn check_device(&self, room: RoomId, device: &DeviceId, numbers: &[u64]) -> Result<(), String> {
+    fn check_device(&self, room: RoomId, device: &DeviceId, numbers: &[u64], truth: &Truth) -> Result<(), String> {
         let arrivals = |number: u64| self.came.get(&(room, device.clone(), number)).map_or(&[][..], Vec::as_slice);
         let mut last: BTreeMap<OwnerId, (u64, u64)> = BTreeMap::new();
         for number in numbers {
             let [once] = arrivals(*number) else { continue };
-            if !once.is_inside() {
+            // What was given up, or refused for good, was perhaps still under way.
+            let key = (room, device.clone(), *number);
+            let again = self.sent.get(&key).is_some_and(|times| *times > 1);
+            if again || !once.is_inside() || truth.forgiven.contains(&(device.clone(), room, *number)) {
                 continue;
             }
             if let Some((at, before)) = last.insert(once.owner, (once.at, *number))

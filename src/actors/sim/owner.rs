@@ -35,8 +35,11 @@ pub struct Owner {
     pub residents: BTreeMap<Entity, Resident>,
     /// How far it is folded.
     pub progress: Progress,
+    /// Where it began.
+    pub begun_at: Offset,
     listeners: Arc<ListenerTable>,
-    hot: BTreeMap<Entity, u8>,
+    /// Whose head is announced, and how often.
+    pub hot: BTreeMap<Entity, u8>,
     deaths: BTreeMap<Entity, u32>,
     /// Where its tail stands.
     pub place: Arc<Place>,
@@ -73,6 +76,7 @@ impl World<'_> {
             core: Core::new(partition, row.next_offset, FoldClock::new(row.fold_time), options),
             residents: BTreeMap::new(),
             progress: Progress::new(row.next_offset, Chain(row.chain)),
+            begun_at: row.next_offset,
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
             hot: BTreeMap::new(),
             deaths: BTreeMap::new(),
@@ -99,7 +103,11 @@ impl World<'_> {
     /// An owner's tail is awake: it tells what there is, once what it told before has come.
     pub fn look(&mut self, id: OwnerId) {
         let Some(mut owner) = self.take_owner(id) else { return };
-        if !owner.is_told {
+        if self.rng.chance(self.plan.unreadable) {
+            // The tail tries again in a while.
+            self.stats.unreadable += 1;
+            self.after_exactly(1_000, What::Look { owner: id });
+        } else if !owner.is_told {
             match self.log.tell(id.partition, &owner.place, BATCH_BYTES) {
                 Ok(Some(told)) => {
                     owner.is_told = true;
@@ -203,7 +211,7 @@ impl World<'_> {
                 self.after(50, What::Begin { node: id.node, partition: id.partition });
                 return false;
             }
-            Action::Halt { reason } => self.fail(format!("I10: {id:?} halts: {reason}")),
+            Action::Halt { reason } => self.halted(owner, &reason),
         }
         true
     }

@@ -82,7 +82,7 @@ impl World<'_> {
         match event.body {
             EventBody::Created { .. } | EventBody::Joined => change == RoomChange::Joined,
             EventBody::Left => change == RoomChange::Left,
-            EventBody::Kicked { .. } => change == RoomChange::Kicked,
+            EventBody::Kicked { .. } | EventBody::Uninvited { .. } => change == RoomChange::Kicked,
             EventBody::Invited { .. } => change == RoomChange::Invited,
             EventBody::Ended | EventBody::Expired => change == RoomChange::Ended,
             EventBody::Reopened { .. } => change == RoomChange::Reopened,

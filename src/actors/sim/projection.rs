@@ -13,7 +13,7 @@ use crate::actors::workers::persistence::projector::Projector;
 use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry::{self, Scanner};
 use crate::actors::workers::relay::turns::{self, Turns};
-use crate::ids::{Partition, RoomId};
+use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
 use crate::storage::store::Commit;
 use crate::storage::store::memory::Core as Rows;
@@ -56,6 +56,17 @@ impl Store {
         if self.snapshots.len() > SNAPSHOTS {
             self.snapshots.pop_front();
         }
+    }
+
+    /// Only what is kept from now on can be fallen back to.
+    pub fn forget_snapshots(&mut self) {
+        self.snapshots.clear();
+    }
+
+    /// Other rows instead, of which nothing was kept.
+    pub fn restore(&mut self, rows: Rows) {
+        (self.rows, self.down_until) = (rows, 0);
+        self.snapshots.clear();
     }
 
     /// Falls back to one of the moments kept. Says whether there is one.
@@ -128,6 +139,18 @@ impl Workers {
             scanner: Scanner::default(),
         }
     }
+
+    /// The projector is made anew. Says whether a commit of the old one was on its way: then nothing else begins the new one.
+    pub fn forget_projector(&mut self) -> bool {
+        self.projector = None;
+        self.life += 1;
+        std::mem::take(&mut self.committing)
+    }
+
+    /// From where the projector reads a partition, if there is one.
+    pub fn reads_from(&self, partition: Partition) -> Option<Offset> {
+        self.projector.as_ref()?.next_offset(partition)
+    }
 }
 
 impl World<'_> {
@@ -166,6 +189,9 @@ impl World<'_> {
             if from >= applied {
                 continue;
             }
+            if self.rng.chance(self.plan.unreadable) {
+                continue;
+            }
             let Ok(mut records) = self.log.read(*partition, from, usize::MAX) else { continue };
             records.retain(|record| record.offset < applied);
             records.truncate(most);
@@ -181,7 +207,16 @@ impl World<'_> {
         }
         for entity in projector.missing() {
             let moved = match &entity {
-                Entity::Room(room) => projector.hydrate_room(*room, store.room(*room)),
+                Entity::Room(room) => {
+                    let mut snapshot = store.room(*room);
+                    if self.flip == Some(*room)
+                        && let Some(chat) = &mut snapshot.chat
+                    {
+                        chat.last_no = chat.last_no.next();
+                        self.flipped = self.flip.take();
+                    }
+                    projector.hydrate_room(*room, snapshot)
+                }
                 Entity::User(user) => projector.hydrate_user(user, store.user(user)),
             };
             if moved.is_err() {
@@ -199,6 +234,19 @@ impl World<'_> {
         let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
         let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
         let touched: Vec<Entity> = rooms.chain(users).collect();
+        let differs = |row: &WatermarkRow| {
+            self.truth.chain(row.partition, row.next_offset).is_some_and(|chain| chain.0 != row.chain)
+        };
+        if let Some(room) = self.flipped
+            && commit.chats.iter().any(|row| row.room == room)
+        {
+            // From here on the rows are wrong, and nothing that is made of them can be looked at.
+            if let Some(row) = commit.watermarks.iter().map(|moved| moved.to).find(differs) {
+                self.check_divergence(node, row.partition, row.next_offset, row.chain);
+            }
+            self.ends_at = Some(self.now);
+            return;
+        }
         let unheard = self.rng.chance(self.plan.commit_unknown);
         let result = match self.store.get_mut() {
             None => false,

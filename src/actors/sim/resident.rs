@@ -220,6 +220,9 @@ impl World<'_> {
 
     /// While the store is down: from the journal, up to what is folded here.
     fn retold(&mut self, id: OwnerId, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+        if self.log.bounds(id.partition).start > Offset::ZERO {
+            return Err(FetchError::Unavailable);
+        }
         self.stats.retold += 1;
         let applied = self.nodes[self.index(id.node)].applied.get(&id.partition).copied().unwrap_or_default();
         let mut story = Retelling::new(entity.clone());

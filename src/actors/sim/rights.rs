@@ -20,6 +20,9 @@ pub struct Rights {
     public: bool,
     /// Since which seq.
     members: BTreeMap<UserId, Seq>,
+    /// By whom.
+    invited: BTreeMap<UserId, Option<UserId>>,
+    kicked: BTreeSet<UserId>,
     blocks: BTreeSet<UserId>,
     authors: BTreeMap<Seq, Option<UserId>>,
 }
@@ -52,11 +55,19 @@ impl Rights {
             EventBody::Updated { .. } | EventBody::Kicked { .. } if self.creator != event.actor => {
                 return refuse("only the creator may");
             }
+            EventBody::Uninvited { user }
+                if self.creator != event.actor && self.invited.get(user) != Some(&event.actor) =>
+            {
+                return refuse("only the creator and who asked him in may");
+            }
             EventBody::Ended if self.kind != Some(RoomKind::Direct) && self.creator != event.actor => {
                 return refuse("only the creator may");
             }
             EventBody::Message { .. } if self.kind == Some(RoomKind::Broadcast) && self.creator != event.actor => {
                 return refuse("only the creator speaks here");
+            }
+            EventBody::Joined if !event.actor.as_ref().is_some_and(|user| self.is_welcome(user)) => {
+                return refuse("nobody asked him in");
             }
             EventBody::Edited { target, .. } | EventBody::Deleted { target }
                 if self.authors.get(target) != Some(&event.actor) =>
@@ -71,7 +82,13 @@ impl Rights {
                 (self.expires_at, self.public) = (*expires_at, *public);
                 self.members.extend(members.iter().map(|user| (user.clone(), event.seq)));
             }
+            EventBody::Invited { user } => {
+                self.kicked.remove(user);
+                self.invited.insert(user.clone(), event.actor.clone());
+            }
+            EventBody::Uninvited { user } => _ = self.invited.remove(user),
             EventBody::Joined => {
+                self.invited.retain(|user, _| event.actor.as_ref() != Some(user));
                 self.members.extend(event.actor.iter().map(|user| (user.clone(), event.seq)));
                 self.creator = self.creator.take().or_else(|| event.actor.clone());
             }
@@ -85,11 +102,20 @@ impl Rights {
         Ok(())
     }
 
+    /// Whether a user may come in.
+    fn is_welcome(&self, user: &UserId) -> bool {
+        self.invited.contains_key(user) || (self.public && !self.kicked.contains(user))
+    }
+
     /// A room whose creator goes passes to the member who has been in for longest; without members it is over, unless
     /// everybody may come in.
     fn removed(&mut self, event: &Event) {
         let Some(user) = event.removes() else { return };
         let was_member = self.members.remove(user).is_some();
+        self.invited.remove(user);
+        if let EventBody::Kicked { .. } = event.body {
+            self.kicked.insert(user.clone());
+        }
         if self.creator.as_ref() == Some(user) {
             self.creator =
                 self.members.iter().min_by_key(|(user, since)| (**since, *user)).map(|(user, _)| user.clone());

@@ -10,6 +10,7 @@ use super::event::{Down, Link, Up, What};
 use super::gateway::{Asker, Bell, Gateway, Sent};
 use super::world::World;
 use crate::actors::gateway::hub::{Connection, Subscription, Wire, Wishes};
+use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
 use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent};
 use crate::ids::{Timestamp, UserId};
@@ -40,6 +41,8 @@ pub struct Session {
     /// A write takes so many milliseconds at most.
     write_ms: u64,
     written: u64,
+    /// Its socket takes nothing before.
+    blocked_until: u64,
     /// When its pace is judged, and what was written before.
     slow: Option<(u64, u64)>,
 }
@@ -86,6 +89,7 @@ impl World<'_> {
             leaving: 0,
             write_ms: if slow { self.plan.slow_write_ms } else { 15 },
             written: 0,
+            blocked_until: 0,
             slow: None,
         };
         gateway.sessions.insert(link.connection, session);
@@ -106,6 +110,9 @@ impl World<'_> {
         let Link { node, connection } = link;
         let Some(session) = self.nodes[self.index(node)].gateway.sessions.get(&connection) else { return };
         let (client, user) = (session.client, session.user.clone());
+        if self.banned.contains(&link) {
+            self.fail(format!("{user} is banned, and {message:?} is obeyed"));
+        }
         match message {
             Up::Connect { .. } => {}
             Up::Subscribe(token, n, recover) => {
@@ -157,6 +164,14 @@ impl World<'_> {
 
     /// A connection's socket takes more.
     pub fn flush_outbox(&mut self, link: Link) {
+        let index = self.index(link.node);
+        let sessions = &self.nodes[index].gateway.sessions;
+        if let Some(until) = sessions.get(&link.connection).map(|session| session.blocked_until)
+            && until > self.now
+            && !self.healing
+        {
+            return self.after_exactly(until - self.now, What::Flush { link });
+        }
         let mut resumed = 0;
         let items = self.with_gateway(link.node, |gateway| {
             let Gateway { hub, sessions, lines, .. } = gateway;
@@ -210,6 +225,15 @@ impl World<'_> {
         self.work(link);
     }
 
+    /// A client's socket takes nothing before a time.
+    pub fn block_socket(&mut self, client: usize, until: u64) {
+        let Some(link) = self.clients[client].link else { return };
+        let index = self.index(link.node);
+        if let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) {
+            session.blocked_until = until;
+        }
+    }
+
     /// Who took less than an outbox in all that time is too slow: he comes back and recovers.
     pub fn judge(&mut self, link: Link) {
         let (now, index) = (self.now, self.index(link.node));
@@ -242,6 +266,21 @@ impl World<'_> {
 }
 
 impl Session {
+    /// Whose it is.
+    pub fn is_of(&self, user: &UserId) -> bool {
+        self.user == *user
+    }
+
+    /// The client's place in the world.
+    pub fn client(&self) -> usize {
+        self.client
+    }
+
+    /// Takes what others want of it. Says whether it is to be closed.
+    pub fn is_ordered_to_close(&self) -> bool {
+        self.connection.outbox.take_orders().iter().any(|order| matches!(order, Order::Close { .. }))
+    }
+
     /// Whether something found no room; the next push rings.
     fn watch(&self) -> bool {
         self.connection.outbox.watch(&mut Context::from_waker(&self.waker)) >= SLOW_OUTBOX

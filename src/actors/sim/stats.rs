@@ -79,6 +79,20 @@ stats! {
     resumed,
     /// Connections that were closed as slow.
     slow_closed,
+    /// Reads of the journal that failed.
+    unreadable,
+    /// Times that the journal was trimmed.
+    trims,
+    /// Whole restores.
+    restores,
+    /// Appends that were there after all when a disk had failed, or a part of them.
+    torn,
+    /// Partitions that halted before a record of a newer program.
+    halts,
+    /// Rows of a projector that had decided otherwise.
+    divergences,
+    /// Connections that were closed by a ban.
+    banned,
     /// Simulated milliseconds.
     ms,
 }

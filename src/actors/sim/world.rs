@@ -1,27 +1,25 @@
 //! The simulated world: nodes, journal, store, clients, and the one queue of what happens next.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::client::{Client, Way};
+use super::disasters::Backup;
 use super::event::{CommandKey, Copies, Link, OwnerId, Queue, Up, What};
 use super::fault_plan::{Fault, Plan};
-use super::gateway::Gateway;
 use super::journal::Append;
+use super::node::{Node, Shared};
 use super::oracle::Truth;
 use super::order::Arrivals;
-use super::owner::Owner;
 use super::population::{CLIENTS, Cast};
-use super::projection::{Store, Workers};
+use super::projection::Store;
 use super::rng::Rng;
 use super::stats::Stats;
-use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::wire::{Entity, NodeId, RequestId};
-use crate::env::ManualClock;
-use crate::ids::{ClientId, Offset, Partition, Seq, Timestamp};
-use crate::metrics::Metrics;
+use crate::epoch::History;
+use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp};
 use crate::storage::journal::memory::{MemoryLog, Ticket};
 
 /// Nodes.
@@ -33,89 +31,7 @@ pub const HEALING_MS: u64 = 60_000;
 /// Milliseconds for which nothing may happen any more, once all has settled.
 const QUIET_MS: u64 = 5_000;
 /// What every clock shows at the beginning.
-pub const BASE: u64 = 1_700_000_000_000;
-
-/// What all nodes have in common.
-#[derive(Default)]
-pub struct Shared {
-    /// The clock that never jumps.
-    steady: Arc<ManualClock>,
-    /// Nobody looks at them.
-    metrics: Arc<Metrics>,
-}
-
-/// A node.
-pub struct Node {
-    /// Its present life.
-    pub id: NodeId,
-    /// It runs.
-    pub up: bool,
-    /// It stands still before.
-    pub paused_until: u64,
-    /// How wrong its clock is, in milliseconds.
-    pub clock_offset: i64,
-    /// Whom it takes for the owners.
-    pub routes: BTreeMap<Partition, usize>,
-    /// What it owns again after a crash.
-    pub assigned: BTreeSet<Partition>,
-    /// What it owns.
-    pub owners: BTreeMap<Partition, Owner>,
-    /// Who listens to the streams of its partitions.
-    pub listeners: BTreeMap<Partition, Arc<ListenerTable>>,
-    /// How far each partition is folded here.
-    pub applied: BTreeMap<Partition, Offset>,
-    stored: BTreeMap<Partition, Offset>,
-    /// Its gateway.
-    pub gateway: Gateway,
-    /// Its workers.
-    pub workers: Workers,
-}
-
-impl Node {
-    fn new(index: usize, shared: &Shared) -> Self {
-        Self {
-            id: NodeId(index as u32),
-            up: true,
-            paused_until: 0,
-            clock_offset: 0,
-            routes: BTreeMap::new(),
-            assigned: BTreeSet::new(),
-            owners: BTreeMap::new(),
-            listeners: BTreeMap::new(),
-            applied: BTreeMap::new(),
-            stored: BTreeMap::new(),
-            gateway: Gateway::new(&shared.steady, &shared.metrics),
-            workers: Workers::new(),
-        }
-    }
-
-    /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
-    pub fn revive(&mut self, shared: &Shared) {
-        let fresh = Self::new(0, shared);
-        let old = std::mem::replace(self, fresh);
-        self.id = NodeId(old.id.0 + NODES as u32);
-        self.clock_offset = old.clock_offset;
-        self.routes = old.routes;
-        self.assigned = old.assigned;
-    }
-
-    /// How far a partition is stored, as far as this node knows.
-    pub fn stored(&self, partition: Partition) -> Offset {
-        self.stored.get(&partition).copied().unwrap_or_default()
-    }
-
-    /// Never falls.
-    pub fn raise_stored(&mut self, partition: Partition, to: Offset) {
-        let stored = self.stored.entry(partition).or_default();
-        *stored = to.max(*stored);
-    }
-
-    /// Never falls.
-    pub fn raise_applied(&mut self, partition: Partition, to: Offset) {
-        let applied = self.applied.entry(partition).or_default();
-        *applied = to.max(*applied);
-    }
-}
+const BASE: u64 = 1_700_000_000_000;
 
 /// A running hash of everything that happens: the same seed gives the same one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +68,24 @@ pub struct World<'a> {
     pub appends: BTreeMap<Ticket, Append>,
     /// How wrong the journal's clock is, in milliseconds.
     pub journal_offset: i64,
+    /// Days that passed in a moment.
+    pub slept_ms: u64,
+    /// Which history the journal holds.
+    pub history: History,
+    /// A backup of all.
+    pub backup: Option<Backup>,
+    /// The disk of the journal fails with the next write.
+    pub failing: bool,
+    /// Appends that may be found on a disk that failed.
+    pub torn: BTreeMap<Ticket, (Partition, Vec<Bytes>)>,
+    /// The room of which a projector reads a wrong row next.
+    pub flip: Option<RoomId>,
+    /// The room of which a projector has read a wrong row.
+    pub flipped: Option<RoomId>,
+    /// Connections of banned users.
+    pub banned: BTreeSet<Link>,
+    /// When the run ends because a partition is halted for good.
+    pub ends_at: Option<u64>,
     /// The store.
     pub store: Store,
     next_snapshot: u64,
@@ -220,6 +154,15 @@ impl<'a> World<'a> {
             log: MemoryLog::new(),
             appends: BTreeMap::new(),
             journal_offset: 0,
+            slept_ms: 0,
+            history: History::of(Uuid::from_u128(u128::from(seed))),
+            backup: None,
+            failing: false,
+            torn: BTreeMap::new(),
+            flip: None,
+            flipped: None,
+            banned: BTreeSet::new(),
+            ends_at: None,
             store: Store::new(),
             next_snapshot: 0,
             nodes: (0..NODES).map(|index| Node::new(index, &shared)).collect(),
@@ -281,7 +224,12 @@ impl<'a> World<'a> {
             let Some((at, serial, what)) = self.queue.pop() else {
                 return Err((self.stats.steps, "nothing happens any more".to_owned()));
             };
-            self.step(at, serial, what);
+            if self.ends_at.is_some_and(|end| end < at) {
+                self.done = true;
+                self.check_halted();
+            } else {
+                self.step(at, serial, what);
+            }
             if let Some(why) = self.failure.take() {
                 return Err((self.stats.steps, why));
             }
@@ -360,6 +308,8 @@ impl<'a> World<'a> {
             What::Relay { node } => self.relay(node),
             What::Expiry { node } => self.expiry(node),
             What::Return { node } => self.come_back(node),
+            What::Reopen => self.reopen(),
+            What::Obey { link } => self.obey(link),
             What::Act { client } => self.act(client),
             What::Fault => self.fault(),
             What::Settled => self.settled(),
@@ -421,9 +371,14 @@ impl<'a> World<'a> {
         self.queue.push(self.now + ms, what);
     }
 
+    /// The time, as a right clock shows it.
+    pub fn today(&self) -> u64 {
+        BASE + self.now + self.slept_ms
+    }
+
     /// What a node's clock shows.
     pub fn clock(&self, node: usize) -> Timestamp {
-        Timestamp((BASE + self.now).saturating_add_signed(self.nodes[node].clock_offset))
+        Timestamp(self.today().saturating_add_signed(self.nodes[node].clock_offset))
     }
 
     /// What nodes measure waiting by: it never jumps.
@@ -433,7 +388,7 @@ impl<'a> World<'a> {
 
     /// What the journal's clock shows.
     pub fn journal_clock(&self) -> Timestamp {
-        Timestamp((BASE + self.now).saturating_add_signed(self.journal_offset))
+        Timestamp(self.today().saturating_add_signed(self.journal_offset))
     }
 
     /// An id that was never given before.

@@ -63,6 +63,8 @@ struct State {
     losses: u64,
     /// A truncation that is not told yet.
     cut: Option<Offset>,
+    /// Where the last report ended: no later loss reaches below.
+    confirmed: Offset,
     /// The end has been told at least once.
     begun: bool,
 }
@@ -79,7 +81,7 @@ pub(super) enum Step {
 
 impl Place {
     pub(super) fn new(next: Offset, losses: u64) -> Arc<Self> {
-        let state = State { next, losses, cut: None, begun: false };
+        let state = State { next, losses, cut: None, confirmed: Offset::ZERO, begun: false };
         Arc::new(Self { state: Mutex::new(state), bell: Notify::new() })
     }
 
@@ -93,6 +95,7 @@ impl Place {
     /// that each record is told in one of the two ways.
     pub fn reported(&self, report: &Appended) {
         let mut state = self.state();
+        state.confirmed = state.confirmed.max(report.end);
         let is_current = state.cut.is_none() && state.losses == report.losses;
         if report.is_dense && is_current && state.next == report.first {
             state.next = report.end;
@@ -163,7 +166,9 @@ impl Places {
     pub fn truncated(&self, end: Offset, losses: u64) {
         for place in self.lock().iter().filter_map(Weak::upgrade) {
             let mut state = place.state();
-            state.cut = Some(state.cut.map_or(end, |cut| cut.min(end)));
+            // One that is not told yet may lie before a report, and this one behind it: what that confirmed is not lost.
+            let kept = if end < state.confirmed { Offset::ZERO } else { state.confirmed };
+            state.cut = Some(state.cut.map_or(end, |cut| cut.min(end).max(kept)));
             (state.next, state.losses) = (state.next.min(end), losses);
             drop(state);
             place.bell.notify_one();

@@ -1,0 +1,97 @@
+//! A node in one of its lives, and what it loses at its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::gateway::Gateway;
+use super::owner::Owner;
+use super::projection::Workers;
+use super::world::NODES;
+use crate::actors::partition::listeners::ListenerTable;
+use crate::actors::wire::NodeId;
+use crate::env::ManualClock;
+use crate::ids::{Offset, Partition};
+use crate::metrics::Metrics;
+
+/// What all nodes have in common.
+#[derive(Default)]
+pub struct Shared {
+    /// The clock that never jumps.
+    pub steady: Arc<ManualClock>,
+    /// Nobody looks at them.
+    metrics: Arc<Metrics>,
+}
+
+/// A node.
+pub struct Node {
+    /// Its present life.
+    pub id: NodeId,
+    /// It runs.
+    pub up: bool,
+    /// It stands still before.
+    pub paused_until: u64,
+    /// How wrong its clock is, in milliseconds.
+    pub clock_offset: i64,
+    /// Whom it takes for the owners.
+    pub routes: BTreeMap<Partition, usize>,
+    /// What it owns again after a crash.
+    pub assigned: BTreeSet<Partition>,
+    /// What it owns.
+    pub owners: BTreeMap<Partition, Owner>,
+    /// Who listens to the streams of its partitions.
+    pub listeners: BTreeMap<Partition, Arc<ListenerTable>>,
+    /// How far each partition is folded here.
+    pub applied: BTreeMap<Partition, Offset>,
+    stored: BTreeMap<Partition, Offset>,
+    /// Its gateway.
+    pub gateway: Gateway,
+    /// Its workers.
+    pub workers: Workers,
+}
+
+impl Node {
+    /// Its first life.
+    pub fn new(index: usize, shared: &Shared) -> Self {
+        Self {
+            id: NodeId(index as u32),
+            up: true,
+            paused_until: 0,
+            clock_offset: 0,
+            routes: BTreeMap::new(),
+            assigned: BTreeSet::new(),
+            owners: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            gateway: Gateway::new(&shared.steady, &shared.metrics),
+            workers: Workers::new(),
+        }
+    }
+
+    /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
+    pub fn revive(&mut self, shared: &Shared) {
+        let fresh = Self::new(0, shared);
+        let old = std::mem::replace(self, fresh);
+        self.id = NodeId(old.id.0 + NODES as u32);
+        self.clock_offset = old.clock_offset;
+        self.routes = old.routes;
+        self.assigned = old.assigned;
+    }
+
+    /// How far a partition is stored, as far as this node knows.
+    pub fn stored(&self, partition: Partition) -> Offset {
+        self.stored.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// Never falls.
+    pub fn raise_stored(&mut self, partition: Partition, to: Offset) {
+        let stored = self.stored.entry(partition).or_default();
+        *stored = to.max(*stored);
+    }
+
+    /// Never falls.
+    pub fn raise_applied(&mut self, partition: Partition, to: Offset) {
+        let applied = self.applied.entry(partition).or_default();
+        *applied = to.max(*applied);
+    }
+}
