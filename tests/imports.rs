@@ -21,11 +21,13 @@ const LAYERS: [&[&str]; 6] = [
 
 /// Inside `actors`: what a room of it may import of the others (tests may more). Rooms that are not named here may import
 /// any.
-const INSIDE_ACTORS: [(&str, &[&str]); 5] = [
+const INSIDE_ACTORS: [(&str, &[&str]); 7] = [
     ("wire", &[]),
-    ("room", &["wire", "canon", "chain", "kinds", "moment"]),
-    ("user", &["wire", "canon", "chain", "kinds", "room"]),
-    ("fold", &["wire", "chain", "kinds", "moment", "room", "user"]),
+    ("verbs", &["wire", "moment"]),
+    ("room", &["wire", "kinds", "moment", "verbs"]),
+    ("user", &["wire", "kinds", "moment", "room", "verbs"]),
+    ("digest", &["wire", "room", "user"]),
+    ("fold", &["wire", "digest", "kinds", "moment", "room", "user"]),
     ("gateway", &["wire"]),
 ];
 /// What the lowest room may import of the rest of the crate.

@@ -119,8 +119,8 @@ pub struct World<'a> {
     /// Nothing goes wrong any more.
     pub healing: bool,
     healed_at: u64,
-    /// Where the partitions ended when all had settled.
-    quiet_since: Option<BTreeMap<Partition, Offset>>,
+    /// Where the partitions ended when all had settled, and how many owners there had been.
+    quiet_since: Option<(u32, BTreeMap<Partition, Offset>)>,
     done: bool,
     failure: Option<String>,
 }
@@ -320,17 +320,21 @@ impl<'a> World<'a> {
     fn settled(&mut self) {
         match self.unsettled() {
             None => match self.quiet_since.take() {
-                Some(since) => {
+                Some((lives, since)) if lives == self.lives => {
                     self.done = true;
                     if let Err(why) = self.check_quiet(&since) {
                         self.fail(why);
                     }
                     self.final_checks();
                 }
-                None => {
+                // Each owner that begins anew has reason for a barrier; that, too, comes to an end.
+                Some(_) if self.now > self.healed_at + HEALING_MS => {
+                    self.fail("liveness: owners begin anew for ever".to_owned());
+                }
+                _ => {
                     let ends =
                         self.cast.partitions.iter().map(|partition| (*partition, self.log.bounds(*partition).end));
-                    self.quiet_since = Some(ends.collect());
+                    self.quiet_since = Some((self.lives, ends.collect()));
                     self.after_exactly(QUIET_MS, What::Settled);
                 }
             },

@@ -203,8 +203,8 @@ proptest! {
         prop_assert_eq!(one.hash(), other.hash());
     }
 
-    /// Expiry by append time: after `expires_at` nothing is accepted but leaving, taking back (a message or an invitation), the expiry itself and, in a
-    /// direct chat, opening it again; whether the expiry was recorded does not matter.
+    /// Expiry by append time: after `expires_at` nothing is accepted but leaving, taking back (a message or an invitation), the
+    /// expiry itself and, in a direct chat, opening it again; whether the expiry was recorded does not matter.
     #[test]
     fn an_expired_room_is_closed_with_or_without_a_record((scene, history) in any_history(), told in any::<bool>()) {
         let mut state = start(scene.room());

@@ -66,6 +66,7 @@ async fn no_route_does_anything_for_who_has_used_up_his_share() {
                 .replace("{chat}", &chat)
                 .replace("{id}", &uuid::Uuid::from_u128(1).to_string())
                 .replace("{seq}", "1")
+                .replace("{emoji}", "%F0%9F%91%8D")
                 .replace(['{', '}'], "");
             let concrete = match path.as_str() {
                 "/api/users" => format!("{concrete}?q=a"),
