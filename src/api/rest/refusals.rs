@@ -66,6 +66,8 @@ const SPECIAL: &[(&str, &[&str])] = &[
     ("messages_send", &["blocked", "need_prev", "too_old", "no_message"]),
     ("messages_edit", &["blocked", "no_message", "edit_too_late"]),
     ("messages_delete", &["no_message", "edit_too_late"]),
+    ("messages_react", &["blocked", "no_message", "wrong_kind"]),
+    ("messages_unreact", &["blocked", "no_message", "wrong_kind"]),
     ("messages_read", &["no_message"]),
     ("messages_delivered", &["no_message"]),
     ("messages_typing", &["blocked"]),

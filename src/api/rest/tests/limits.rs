@@ -23,7 +23,7 @@ fn body(method: &str, path: &str) -> Value {
     match (method, path) {
         ("GET" | "DELETE", _) => Value::Null,
         ("POST", "/api/chats/{chat}/join" | "/api/chats/{chat}/leave" | "/api/chats/{chat}/typing") => Value::Null,
-        ("PUT", "/api/users/{user}/block") => Value::Null,
+        ("PUT", "/api/users/{user}/block" | "/api/chats/{chat}/messages/{seq}/reactions/{emoji}") => Value::Null,
         ("POST", "/api/chats") => json!({ "kind": "group", "members": ["bob"] }),
         ("PATCH", "/api/chats/{chat}") => json!({ "title": "t" }),
         ("POST", "/api/chats/{chat}/members") => json!({ "user": "cat" }),

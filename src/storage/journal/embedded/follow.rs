@@ -36,6 +36,8 @@ impl Tail for Follower {
                     let end = self.shared.tails.bounds(self.partition).end;
                     if first || from < end {
                         let records = read(&self.shared, self.partition, from, max_bytes).await?;
+                        // More may have been published since: the end that is told never lies below what was read.
+                        let end = records.last().map_or(end, |record| end.max(record.offset.next()));
                         if let Some(told) = self.place.told(from, records, end) {
                             return Ok(told);
                         }

@@ -469,3 +469,27 @@ fn a_subscriber_has_his_own_place_and_none_once_the_feed_knows_that_he_is_remove
     world.feed.resume(id, world.now, &mut world.out);
     assert_eq!((world.seqs(1), world.out.seen(1).ended), (vec![1, 2, 3, 4], Some(Ending::Removed)));
 }
+
+#[test]
+fn a_page_with_a_hole_is_taken_up_to_the_hole_and_the_rest_is_asked_for_again() {
+    let mut world = World::with_messages(&["ann"], 6);
+    world.subscribe(1, "ann", Some(0));
+    let mut pages = 0;
+    loop {
+        let sent = world.out.take_sent();
+        if sent.is_empty() {
+            break;
+        }
+        for mut answer in sent.iter().filter_map(|frame| world.owner.answer(frame)).collect::<Vec<_>>() {
+            if let ToGateway::Fetched { events: Ok(page), .. } = &mut answer {
+                pages += 1;
+                if pages == 1 {
+                    *page = page.iter().filter(|event| event.seq() != Seq(3)).cloned().collect();
+                }
+            }
+            world.receive(&answer);
+        }
+    }
+    assert_eq!(world.seqs(1), [1, 2, 3, 4, 5, 6]);
+    assert!(pages > 1, "the page with the hole was not enough");
+}
