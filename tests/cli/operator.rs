@@ -234,9 +234,10 @@ fn a_quick_measurement_tells_figures_and_how_far_it_is_and_leaves_nothing() {
     let output = run(dir.path(), &["bench", "quick", "-o", "json"]);
     let (code, said) = code_and_error(&output);
     assert_eq!(code, 0, "{said}");
-    // A line each five seconds, and none on a machine that is done by then.
+    // A line each five seconds, none on a machine that is done by then; a warning on one that does much else.
     let is_progress = |line: &str| line.starts_with("bench: ") && line.ends_with(" s");
-    assert!(said.lines().all(is_progress) && !said.contains('\r'), "{said}");
+    assert!(said.lines().all(|line| is_progress(line) || line.starts_with("warning: ")), "{said}");
+    assert!(!said.contains('\r'), "{said}");
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
     for name in ["fsync_us", "durable_acks_per_second", "ack_p50_us", "ack_p99_us", "deliveries_per_second"] {
         assert!(figures[name].as_f64() > Some(0.0), "{name} of {figures}");
