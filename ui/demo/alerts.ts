@@ -59,7 +59,10 @@ export async function setNotify(on: boolean) {
 
 export function setSound(on: boolean) {
   choose({ sound: on });
-  if (on) play();
+  if (!on) return;
+  play();
+  // That was only to hear what it is like: a message that comes next is heard, too.
+  played = 0;
 }
 
 export function setMuted(room: string, on: boolean) {
