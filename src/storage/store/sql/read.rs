@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{statements, window};
-use crate::ids::{DeviceId, Generation, Partition, RoomId, Seq, UserId};
+use crate::ids::{DeviceId, Generation, MessageNo, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
@@ -89,10 +89,9 @@ fn source(c: &mut Columns<'_>) -> Result<SourceRow> {
     Ok(SourceRow { partition: c.partition()?, offset: c.offset()? })
 }
 
-pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow> {
-    let (room, seq, id, no) = (c.room()?, c.seq()?, c.uuid()?, c.no()?);
-    let (sender, client_id) = (c.opt_user()?, c.opt_client_id()?);
-    let mut message = MessageBody {
+/// What a message says; whether it is deleted stands in a later column.
+fn content(c: &mut Columns<'_>, no: MessageNo) -> Result<MessageBody> {
+    Ok(MessageBody {
         no,
         body: c.text()?,
         message_type: c.text()?,
@@ -100,7 +99,13 @@ pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow> {
         reply_to: c.opt_seq()?,
         data: c.bytes()?,
         deleted: false,
-    };
+    })
+}
+
+pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow> {
+    let (room, seq, id, no) = (c.room()?, c.seq()?, c.uuid()?, c.no()?);
+    let (sender, client_id) = (c.opt_user()?, c.opt_client_id()?);
+    let mut message = content(c, no)?;
     let (created_at, edited_at) = (c.time()?, c.opt_time()?);
     message.deleted = c.flag()?;
     Ok(MessageRow { room, seq, id, sender, client_id, message, created_at, edited_at })
@@ -290,15 +295,7 @@ fn event(room: RoomId, c: &mut Columns<'_>) -> Result<RoomEventRow> {
 fn original(c: &mut Columns<'_>) -> Result<RoomEventRow> {
     let (seq, id, no) = (c.seq()?, c.uuid()?, c.no()?);
     let (actor, client_id) = (c.opt_user()?, c.opt_client_id()?);
-    let mut message = MessageBody {
-        no,
-        body: c.text()?,
-        message_type: c.text()?,
-        metadata: c.text()?,
-        reply_to: c.opt_seq()?,
-        data: c.bytes()?,
-        deleted: false,
-    };
+    let mut message = content(c, no)?;
     let at = c.time()?;
     message.deleted = c.flag()?;
     let (room, target, data) = (RoomId(Uuid::nil()), None, None);
