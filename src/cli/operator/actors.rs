@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin_client::{Server, Shown, done, encoded, encoded_path, json as write_json, page};
+use super::admin_client::{Server, Shown, encoded, encoded_path, json as write_json, page};
 use super::confirm::Confirm;
 use super::table::{As, Column, details};
 use super::tree::tree;
@@ -180,9 +180,11 @@ impl One {
 impl Act {
     fn run(&self, act: &str, question: &str) -> anyhow::Result<()> {
         let One { path, asking } = &self.one;
-        let server = Server::of(asking)?;
-        self.confirm.ask(&format!("{question} {path}?"))?;
-        let answer = server.post(&format!("actors/{}/{act}", encoded_path(path)), &Value::Null)?;
-        done(asking, &answer, &format!("{act}: {path}"))
+        self.confirm.act(
+            asking,
+            &format!("{question} {path}?"),
+            |server| server.post(&format!("actors/{}/{act}", encoded_path(path)), &Value::Null),
+            |_| format!("{act}: {path}"),
+        )
     }
 }

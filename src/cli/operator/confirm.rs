@@ -5,7 +5,10 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use serde_json::Value;
 
+use super::Asking;
+use super::admin_client::{Server, done};
 use crate::cli::Refused;
 
 /// Asked unless told not to.
@@ -35,6 +38,23 @@ impl Confirm {
             "y" | "yes" => Ok(()),
             _ => Err(Refused("nothing was done".to_owned()).into()),
         }
+    }
+
+    /// Finds the server, asks, has it done by `act`, and says what came of it.
+    ///
+    /// # Errors
+    /// There is no server, [`Self::ask`], or the server refuses.
+    pub fn act(
+        &self,
+        asking: &Asking,
+        question: &str,
+        act: impl FnOnce(&Server) -> anyhow::Result<Value>,
+        sentence: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<()> {
+        let server = Server::of(asking)?;
+        self.ask(question)?;
+        let answer = act(&server)?;
+        done(asking, &answer, &sentence(&answer))
     }
 }
 

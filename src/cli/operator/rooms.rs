@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::admin_client::{Server, done, encoded};
+use super::admin_client::encoded;
 use super::confirm::Confirm;
 use super::lists::{One, Page};
 use super::table::{As, Column};
@@ -93,24 +93,24 @@ impl Run for Room {
                 let columns = if *bodies { &MESSAGES[..] } else { &MESSAGES[..MESSAGES.len() - 1] };
                 page.show(&format!("rooms/{}/messages?bodies={bodies}", encoded(id)), "before", columns)?;
             }
-            What::End { one, confirm } => {
-                let server = Server::of(&one.asking)?;
-                confirm.ask(&format!("End room {} for all of its members?", one.id))?;
-                let answer = server.post(&format!("rooms/{}/end", encoded(&one.id)), &json!({}))?;
-                done(&one.asking, &answer, &format!("room {} has ended", one.id))?;
-            }
-            What::Kick { id, user, confirm, asking } => {
-                let server = Server::of(asking)?;
-                confirm.ask(&format!("Send {user} away from room {id}?"))?;
-                let answer = server.post(&format!("rooms/{}/kick", encoded(id)), &json!({ "user": user }))?;
-                done(asking, &answer, &format!("{user} is not in room {id} any more"))?;
-            }
-            What::DeleteMessage { id, seq, confirm, asking } => {
-                let server = Server::of(asking)?;
-                confirm.ask(&format!("Delete message {seq} of room {id}?"))?;
-                let answer = server.delete(&format!("rooms/{}/messages/{seq}", encoded(id)))?;
-                done(asking, &answer, &format!("message {seq} is deleted"))?;
-            }
+            What::End { one, confirm } => confirm.act(
+                &one.asking,
+                &format!("End room {} for all of its members?", one.id),
+                |server| server.post(&format!("rooms/{}/end", encoded(&one.id)), &json!({})),
+                |_| format!("room {} has ended", one.id),
+            )?,
+            What::Kick { id, user, confirm, asking } => confirm.act(
+                asking,
+                &format!("Send {user} away from room {id}?"),
+                |server| server.post(&format!("rooms/{}/kick", encoded(id)), &json!({ "user": user })),
+                |_| format!("{user} is not in room {id} any more"),
+            )?,
+            What::DeleteMessage { id, seq, confirm, asking } => confirm.act(
+                asking,
+                &format!("Delete message {seq} of room {id}?"),
+                |server| server.delete(&format!("rooms/{}/messages/{seq}", encoded(id))),
+                |_| format!("message {seq} is deleted"),
+            )?,
         }
         Ok(ExitCode::SUCCESS)
     }

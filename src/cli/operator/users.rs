@@ -132,13 +132,15 @@ impl Run for User {
                     format!("{} is signed out everywhere; {closed} connections closed", one.id)
                 })?;
             }
-            What::Uninvite { one, confirm } => {
-                let server = Server::of(&one.asking)?;
-                confirm.ask(&format!("Take back all unanswered invitations of {}?", one.id))?;
-                let answer = server.delete(&format!("users/{}/invitations", encoded(&one.id)))?;
-                let more = if answer["more"] == true { "; there are more: give the command again" } else { "" };
-                done(&one.asking, &answer, &format!("{} invitations are taken back{more}", answer["taken"]))?;
-            }
+            What::Uninvite { one, confirm } => confirm.act(
+                &one.asking,
+                &format!("Take back all unanswered invitations of {}?", one.id),
+                |server| server.delete(&format!("users/{}/invitations", encoded(&one.id))),
+                |answer| {
+                    let more = if answer["more"] == true { "; there are more: give the command again" } else { "" };
+                    format!("{} invitations are taken back{more}", answer["taken"])
+                },
+            )?,
             What::Create { username, email, first_name, last_name, asking } => {
                 let server = Server::of(asking)?;
                 let (names, password) = ((username, email), password()?);
@@ -156,12 +158,12 @@ impl Run for User {
                 let ended = &answer["ended"];
                 done(&one.asking, &answer, &format!("{} has another password; {ended} sign-ins ended", one.id))?;
             }
-            What::Delete { one, confirm } => {
-                let server = Server::of(&one.asking)?;
-                confirm.ask(&format!("Remove the account of {}, with its name, password and profile?", one.id))?;
-                let answer = server.delete(&format!("users/{}", encoded(&one.id)))?;
-                done(&one.asking, &answer, &format!("{} has no account any more", one.id))?;
-            }
+            What::Delete { one, confirm } => confirm.act(
+                &one.asking,
+                &format!("Remove the account of {}, with its name, password and profile?", one.id),
+                |server| server.delete(&format!("users/{}", encoded(&one.id))),
+                |_| format!("{} has no account any more", one.id),
+            )?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -191,9 +193,11 @@ impl One {
         body: &Value,
         sentence: impl Fn(&Value) -> String,
     ) -> anyhow::Result<()> {
-        let server = Server::of(&self.asking)?;
-        confirm.ask(&format!("{question} {}?", self.id))?;
-        let answer = server.post(&format!("users/{}/{act}", encoded(&self.id)), body)?;
-        done(&self.asking, &answer, &sentence(&answer["closed"]))
+        confirm.act(
+            &self.asking,
+            &format!("{question} {}?", self.id),
+            |server| server.post(&format!("users/{}/{act}", encoded(&self.id)), body),
+            |answer| sentence(&answer["closed"]),
+        )
     }
 }
