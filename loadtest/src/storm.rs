@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use kervan::actors::gateway::feed::Position;
 use kervan::actors::gateway::hub::{Connection, StreamKey, Subscription, Wire, Wishes};
-use kervan::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
+use kervan::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
 use kervan::actors::room::commands::{OpenChannel, RoomCommand};
 use kervan::actors::wire::{Answer, Entity, HistoryBound};
 use kervan::env::Env;
@@ -96,9 +96,9 @@ fn come_back(engine: &Engine, room: RoomId, n: usize) -> Result<(Arc<Connection>
 /// Waits until he is told that he is back.
 async fn recovered(connection: &Connection, begun: Instant) -> Result<()> {
     while begun.elapsed() < PATIENCE {
-        if let Taken::Items(items) = connection.outbox.take(0, &mut Polled::from_waker(Waker::noop())) {
+        if let OutboxTake::Items(items) = connection.outbox.take(0, &mut Polled::from_waker(Waker::noop())) {
             return match items.front().context("an item")? {
-                Item::Signal(signal) => match &**signal {
+                OutboxItem::Signal(signal) => match &**signal {
                     Signal::Subscribed { reply, .. } if reply.recovered => Ok(()),
                     other => bail!("he is not back: {other:?}"),
                 },

@@ -62,7 +62,7 @@ impl Stage {
 
 /// The way of a command.
 #[derive(Clone, Debug)]
-pub struct Trail {
+pub struct CommandTrace {
     /// The command's id.
     pub id: Uuid,
     /// What it is.
@@ -86,7 +86,7 @@ pub struct Trail {
 struct Open {
     since: Instant,
     origin: Origin,
-    trail: Trail,
+    trail: CommandTrace,
 }
 
 impl Open {
@@ -102,10 +102,10 @@ impl Open {
 #[derive(Default)]
 struct Inner {
     open: Vec<Open>,
-    done: VecDeque<Trail>,
+    done: VecDeque<CommandTrace>,
     wanted: BTreeMap<Entity, u32>,
     /// Who hears of each trail that ends.
-    outlet: Option<SyncSender<Trail>>,
+    outlet: Option<SyncSender<CommandTrace>>,
 }
 
 impl Inner {
@@ -131,7 +131,7 @@ impl Inner {
 
 /// See the module.
 #[derive(Default)]
-pub struct Trails {
+pub struct Traces {
     every: AtomicU32,
     counted: AtomicU32,
     /// Commands that are followed.
@@ -141,7 +141,7 @@ pub struct Trails {
     inner: Mutex<Inner>,
 }
 
-impl Trails {
+impl Traces {
     /// Follows one command in so many from now on; 0: only those asked for.
     pub fn follow_one_in(&self, every: u32) {
         self.every.store(every, Relaxed);
@@ -165,17 +165,17 @@ impl Trails {
     }
 
     /// Tells each trail that ends; one that finds no room is not told. A later outlet takes the place of an earlier one.
-    pub fn send_to(&self, outlet: SyncSender<Trail>) {
+    pub fn send_to(&self, outlet: SyncSender<CommandTrace>) {
         self.lock().outlet = Some(outlet);
     }
 
     /// The last trails, the newest first: of this room or user, if one is named.
     #[must_use]
-    pub fn latest(&self, of: Option<&Entity>, limit: usize) -> Vec<Trail> {
+    pub fn latest(&self, of: Option<&Entity>, limit: usize) -> Vec<CommandTrace> {
         let mut inner = self.lock();
         inner.give_up();
         self.note(&inner);
-        let fits = |trail: &&Trail| of.is_none_or(|of| trail.entity.as_ref() == Some(of));
+        let fits = |trail: &&CommandTrace| of.is_none_or(|of| trail.entity.as_ref() == Some(of));
         inner.done.iter().rev().filter(fits).take(limit).cloned().collect()
     }
 
@@ -205,7 +205,7 @@ impl Trails {
             inner.give_up();
         }
         if (its_turn || wished) && inner.open.len() < OPEN {
-            let trail = Trail {
+            let trail = CommandTrace {
                 id: envelope.id(),
                 kind: kinds::name(envelope.kind),
                 entity,
@@ -326,7 +326,7 @@ mod tests {
         (id.partition(), origin, envelope.encode_record())
     }
 
-    fn run(trails: &Trails, n: u64, user: &str) {
+    fn run(trails: &Traces, n: u64, user: &str) {
         let (partition, origin, record) = command(n, user);
         trails.received(partition, origin, &record);
         let ids = trails.among(std::slice::from_ref(&record));
@@ -334,13 +334,13 @@ mod tests {
         trails.answered(origin.node, origin.request, &Answer::Unknown);
     }
 
-    fn ids(trails: &Trails, of: Option<&Entity>) -> Vec<u64> {
+    fn ids(trails: &Traces, of: Option<&Entity>) -> Vec<u64> {
         trails.latest(of, 1_000).iter().map(|trail| trail.at.0).collect()
     }
 
     #[test]
     fn one_in_so_many_is_followed_and_nothing_if_none_is_wanted() {
-        let trails = Trails::default();
+        let trails = Traces::default();
         (0..10).for_each(|n| run(&trails, n, "ann"));
         assert!(ids(&trails, None).is_empty());
         trails.follow_one_in(4);
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_next_ones_of_somebody_are_followed_when_asked_for() {
-        let trails = Trails::default();
+        let trails = Traces::default();
         let ann = Entity::User(UserId::new("ann").unwrap());
         assert!(trails.want(ann.clone(), 2));
         for n in 0..8 {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_and_followed_is_bounded() {
-        let trails = Trails::default();
+        let trails = Traces::default();
         trails.follow_one_in(1);
         (0..KEPT as u64 + 50).for_each(|n| run(&trails, n, "ann"));
         assert_eq!(ids(&trails, None).len(), KEPT);

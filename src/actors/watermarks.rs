@@ -9,18 +9,18 @@ use crate::ids::{Offset, PARTITIONS, Partition};
 
 /// One offset for each of the 256 partitions.
 #[derive(Debug)]
-pub struct Marks {
+pub struct Watermarks {
     offsets: Box<[AtomicU64]>,
     changed: watch::Sender<u64>,
 }
 
-impl Default for Marks {
+impl Default for Watermarks {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Marks {
+impl Watermarks {
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {

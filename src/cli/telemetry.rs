@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use kervan::actors::trace::{Trail, Trails};
+use kervan::actors::trace::{CommandTrace, Traces};
 use kervan::actors::wire::Entity;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
@@ -70,7 +70,7 @@ impl Telemetry {
     }
 
     /// Exports what is followed from now on.
-    pub fn follow(&self, trails: &Trails) {
+    pub fn follow(&self, trails: &Traces) {
         if let Some(every) = self.every {
             trails.follow_one_in(every);
         }
@@ -107,7 +107,7 @@ fn one_in(sampler: &str, ratio: Option<&str>) -> Result<u32, Refused> {
     }
 }
 
-fn export(tracer: &SdkTracer, trails: Receiver<Trail>) {
+fn export(tracer: &SdkTracer, trails: Receiver<CommandTrace>) {
     for trail in trails {
         let begins = UNIX_EPOCH + Duration::from_millis(trail.at.0);
         let at = |us: u64| begins + Duration::from_micros(us);
@@ -133,7 +133,7 @@ fn export(tracer: &SdkTracer, trails: Receiver<Trail>) {
 }
 
 /// Where it went and what came of it; never what it says.
-fn attributes(trail: &Trail) -> Vec<KeyValue> {
+fn attributes(trail: &CommandTrace) -> Vec<KeyValue> {
     let number = |name, value: u64| KeyValue::new(name, i64::try_from(value).unwrap_or(i64::MAX));
     let mut all = vec![
         KeyValue::new("kervan.command", trail.id.to_string()),

@@ -12,13 +12,13 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 
 use super::feed::{Ending, Subscribed, SubscriberId};
-use super::hub::Cell;
+use super::hub::Channel;
 use super::order::Order;
 use crate::actors::wire::Denial;
 
 /// One thing for the connection's task.
 #[derive(Debug)]
-pub enum Item {
+pub enum OutboxItem {
     /// To be written as it is.
     Bytes(Bytes),
     /// To be told in the connection's own way, at this place in the order.
@@ -53,9 +53,9 @@ pub enum Signal {
 
 /// What [`Outbox::take`] found.
 #[derive(Debug)]
-pub enum Taken {
+pub enum OutboxTake {
     /// Things to write, the oldest first.
-    Items(VecDeque<Item>),
+    Items(VecDeque<OutboxItem>),
     /// Nothing; the waker given will be woken.
     Nothing,
 }
@@ -64,7 +64,7 @@ pub enum Taken {
 const ASKED_PACE: usize = 8;
 
 /// A subscription: a feed, and a subscriber in it.
-pub type Place = (Arc<Cell>, SubscriberId);
+pub type Place = (Arc<Channel>, SubscriberId);
 
 /// See the module.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Outbox {
 
 #[derive(Default, Debug)]
 struct Inner {
-    items: VecDeque<Item>,
+    items: VecDeque<OutboxItem>,
     /// Bytes of `items`, and of what was taken and is not written yet.
     bytes: usize,
     waker: Option<Waker>,
@@ -111,7 +111,7 @@ impl Outbox {
 
     /// Bytes of a channel that must not be lost. Without room for them the subscription lags behind: [`Self::take_paused`]
     /// names it once there is.
-    pub fn push(&self, bytes: Bytes, cell: &Arc<Cell>, id: SubscriberId) -> Pushed {
+    pub fn push(&self, bytes: Bytes, cell: &Arc<Channel>, id: SubscriberId) -> Pushed {
         let mut inner = self.lock();
         if inner.closed {
             return Pushed::Over;
@@ -123,7 +123,7 @@ impl Outbox {
             return Pushed::No;
         }
         inner.bytes += bytes.len();
-        inner.items.push_back(Item::Bytes(bytes));
+        inner.items.push_back(OutboxItem::Bytes(bytes));
         wake(inner);
         Pushed::Yes
     }
@@ -138,14 +138,14 @@ impl Outbox {
             return Pushed::No;
         }
         inner.bytes += bytes.len();
-        inner.items.push_back(Item::Bytes(bytes));
+        inner.items.push_back(OutboxItem::Bytes(bytes));
         wake(inner);
         Pushed::Yes
     }
 
     /// Something that the connection asked for, of about this many bytes: the asker bounds it (by reading no further
     /// commands, by [`Self::room`]), so it is never refused.
-    pub fn push_asked(&self, item: Item, bytes: usize) {
+    pub fn push_asked(&self, item: OutboxItem, bytes: usize) {
         let mut inner = self.lock();
         if !inner.closed {
             inner.bytes += bytes;
@@ -170,12 +170,12 @@ impl Outbox {
 
     /// A signal that takes no room.
     pub fn signal(&self, signal: Signal) {
-        self.push_asked(Item::Signal(Box::new(signal)), 0);
+        self.push_asked(OutboxItem::Signal(Box::new(signal)), 0);
     }
 
     /// Bytes that a subscription that catches up may add now: half the room is kept for what is live. If there are none,
     /// [`Self::take_paused`] names the subscription once there are.
-    pub fn room(&self, cell: &Arc<Cell>, id: SubscriberId) -> usize {
+    pub fn room(&self, cell: &Arc<Channel>, id: SubscriberId) -> usize {
         let mut inner = self.lock();
         let room = (self.most as usize / 2).saturating_sub(inner.bytes);
         if room == 0 && !inner.closed {
@@ -209,7 +209,7 @@ impl Outbox {
     }
 
     /// Takes all that waits. `written` bytes of what was taken before have left.
-    pub fn take(&self, written: usize, cx: &mut Context<'_>) -> Taken {
+    pub fn take(&self, written: usize, cx: &mut Context<'_>) -> OutboxTake {
         let mut inner = self.lock();
         inner.bytes = inner.bytes.saturating_sub(written);
         if inner.items.is_empty() {
@@ -217,9 +217,9 @@ impl Outbox {
             if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 inner.waker = Some(cx.waker().clone());
             }
-            return Taken::Nothing;
+            return OutboxTake::Nothing;
         }
-        Taken::Items(std::mem::take(&mut inner.items))
+        OutboxTake::Items(std::mem::take(&mut inner.items))
     }
 
     /// Bytes that the reader must take in a while, or it is too slow: a whole outbox once something durable found no room,
@@ -295,7 +295,7 @@ mod tests {
         Bytes::from(vec![b'x'; len])
     }
 
-    fn take(outbox: &Outbox, written: usize) -> Taken {
+    fn take(outbox: &Outbox, written: usize) -> OutboxTake {
         outbox.take(written, &mut Context::from_waker(Waker::noop()))
     }
 
@@ -303,21 +303,21 @@ mod tests {
     fn the_task_is_woken_once_for_many_pushes() {
         let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
         let waker = Waker::from(woken.clone());
-        assert!(matches!(outbox.take(0, &mut Context::from_waker(&waker)), Taken::Nothing));
+        assert!(matches!(outbox.take(0, &mut Context::from_waker(&waker)), OutboxTake::Nothing));
         for _ in 0..3 {
             assert_eq!(push(&outbox, 1), Pushed::Yes);
         }
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert!(matches!(take(&outbox, 0), Taken::Items(items) if items.len() == 3));
+        assert!(matches!(take(&outbox, 0), OutboxTake::Items(items) if items.len() == 3));
     }
 
     #[test]
     fn what_was_taken_counts_until_it_is_written() {
         let outbox = Outbox::new(1_000);
         push(&outbox, 600);
-        assert!(matches!(take(&outbox, 0), Taken::Items(_)));
+        assert!(matches!(take(&outbox, 0), OutboxTake::Items(_)));
         assert!(outbox.is_busy());
-        assert!(matches!(take(&outbox, 600), Taken::Nothing));
+        assert!(matches!(take(&outbox, 600), OutboxTake::Nothing));
         assert!(!outbox.is_busy());
         assert_eq!(push(&outbox, 1_000), Pushed::Yes);
     }
@@ -334,8 +334,8 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::Relaxed), 2, "the task hears of it");
         assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 1_000);
         assert!(outbox.take_paused().is_empty());
-        assert!(matches!(take(&outbox, 0), Taken::Items(_)));
-        assert!(matches!(take(&outbox, 900), Taken::Nothing));
+        assert!(matches!(take(&outbox, 0), OutboxTake::Items(_)));
+        assert!(matches!(take(&outbox, 900), OutboxTake::Nothing));
         assert_eq!(outbox.take_paused().len(), 1);
         assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 0);
     }
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(outbox.push_ephemeral(bytes(200)), Pushed::Yes);
         assert_eq!(outbox.push_ephemeral(bytes(51)), Pushed::No);
         assert_eq!(push(&outbox, 700), Pushed::Yes);
-        assert!(matches!(take(&outbox, 0), Taken::Items(items) if items.len() == 2));
+        assert!(matches!(take(&outbox, 0), OutboxTake::Items(items) if items.len() == 2));
     }
 
     #[test]
@@ -379,7 +379,7 @@ mod tests {
         push(&outbox, 900);
         outbox.close();
         assert_eq!((push(&outbox, 1), outbox.push_ephemeral(bytes(1))), (Pushed::Over, Pushed::Over));
-        assert!(matches!(take(&outbox, 0), Taken::Nothing));
+        assert!(matches!(take(&outbox, 0), OutboxTake::Nothing));
         assert!(outbox.take_paused().is_empty());
     }
 

@@ -1,7 +1,7 @@
 //! The actors of one node as operators see them: which there are and how they are. A value and no global: two nodes
 //! in one process do not see each other.
 //!
-//! Actors write into their own [`Vitals`]; the maps here change only when a room or user comes or goes. Nothing here is
+//! Actors write into their own [`ActorStats`]; the maps here change only when a room or user comes or goes. Nothing here is
 //! asked by an actor, and nothing decides by it.
 
 mod residents;
@@ -10,8 +10,8 @@ mod stats;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use residents::Published;
-pub use stats::{Figures, State, Vitals};
+pub use residents::StatsHandle;
+pub use stats::{ActorStats, Figures, State};
 
 use self::residents::Residents;
 use crate::actors::wire::Entity;
@@ -53,8 +53,8 @@ pub struct Sums {
 }
 
 #[derive(Default)]
-struct Place {
-    vitals: Arc<Vitals>,
+struct PartitionStats {
+    vitals: Arc<ActorStats>,
     residents: Mutex<Residents>,
     depth: AtomicU64,
     rate_milli: AtomicU64,
@@ -67,8 +67,8 @@ pub struct Directory {
     begun: Timestamp,
     /// Seconds since it began, as the last beat said: actors note it without asking a clock.
     seconds: AtomicU32,
-    parts: [Arc<Vitals>; Part::ALL.len()],
-    places: Box<[Place]>,
+    parts: [Arc<ActorStats>; Part::ALL.len()],
+    places: Box<[PartitionStats]>,
     sampled: Mutex<Option<Timestamp>>,
 }
 
@@ -81,7 +81,7 @@ impl Directory {
             clock,
             seconds: AtomicU32::new(0),
             parts: Default::default(),
-            places: Partition::all().map(|_| Place::default()).collect(),
+            places: Partition::all().map(|_| PartitionStats::default()).collect(),
             sampled: Mutex::default(),
         }
     }
@@ -92,7 +92,7 @@ impl Directory {
         self.seconds.store(u32::try_from(seconds).unwrap_or(u32::MAX), Relaxed);
     }
 
-    /// The time for [`Vitals`].
+    /// The time for [`ActorStats`].
     #[must_use]
     pub fn now(&self) -> u32 {
         self.seconds.load(Relaxed)
@@ -100,19 +100,19 @@ impl Directory {
 
     /// What there is once.
     #[must_use]
-    pub fn part(&self, part: Part) -> &Arc<Vitals> {
+    pub fn part(&self, part: Part) -> &Arc<ActorStats> {
         &self.parts[part as usize]
     }
 
     /// A partition.
     #[must_use]
-    pub fn partition(&self, partition: Partition) -> &Arc<Vitals> {
+    pub fn partition(&self, partition: Partition) -> &Arc<ActorStats> {
         &self.places[partition.index()].vitals
     }
 
     /// A room or user is resident from now on, or was made anew.
     #[must_use]
-    pub fn enter(&self, entity: &Entity) -> Published {
+    pub fn enter(&self, entity: &Entity) -> StatsHandle {
         let vitals = self.lock(entity.partition()).enter(entity);
         vitals.started(self.now());
         vitals
@@ -124,7 +124,7 @@ impl Directory {
     }
 
     /// The partition starts, with nobody in it.
-    pub fn begin(&self, partition: Partition) -> Arc<Vitals> {
+    pub fn begin(&self, partition: Partition) -> Arc<ActorStats> {
         *self.lock(partition) = Residents::default();
         let vitals = Arc::clone(self.partition(partition));
         vitals.started(self.now());

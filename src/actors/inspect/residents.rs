@@ -5,44 +5,44 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::stats::Vitals;
+use super::stats::ActorStats;
 use crate::actors::wire::Entity;
 
 /// Actors that lie side by side: 2 KiB.
 const CHUNK: usize = 64;
 
-type Chunk = [Vitals; CHUNK];
+type Chunk = [ActorStats; CHUNK];
 
 /// What one resident publishes. Its place is given to another one only when nobody holds it any more: an actor that was let go
 /// may have something to write yet.
 #[derive(Debug)]
-pub struct Published {
+pub struct StatsHandle {
     chunk: Arc<Chunk>,
     at: u8,
 }
 
-impl Deref for Published {
-    type Target = Vitals;
+impl Deref for StatsHandle {
+    type Target = ActorStats;
 
-    fn deref(&self) -> &Vitals {
+    fn deref(&self) -> &ActorStats {
         &self.chunk[usize::from(self.at)]
     }
 }
 
-impl Published {
+impl StatsHandle {
     fn hold(chunk: &Arc<Chunk>, at: usize) -> Self {
         chunk[at].hold();
         Self { chunk: Arc::clone(chunk), at: at as u8 }
     }
 }
 
-impl Clone for Published {
+impl Clone for StatsHandle {
     fn clone(&self) -> Self {
         Self::hold(&self.chunk, usize::from(self.at))
     }
 }
 
-impl Drop for Published {
+impl Drop for StatsHandle {
     fn drop(&mut self) {
         self.release();
     }
@@ -60,7 +60,7 @@ pub(super) struct Residents {
 
 impl Residents {
     /// The place of a resident: the one that it has, or a new one.
-    pub fn enter(&mut self, entity: &Entity) -> Published {
+    pub fn enter(&mut self, entity: &Entity) -> StatsHandle {
         if let Some(place) = self.places.get(entity) {
             return self.at(*place as usize);
         }
@@ -73,7 +73,7 @@ impl Residents {
             }
             None => {
                 if self.names.len() == self.chunks.len() * CHUNK {
-                    self.chunks.push(Arc::new(std::array::from_fn(|_| Vitals::default())));
+                    self.chunks.push(Arc::new(std::array::from_fn(|_| ActorStats::default())));
                 }
                 self.names.push(None);
                 self.names.len() - 1
@@ -91,7 +91,7 @@ impl Residents {
         }
     }
 
-    pub fn get(&self, entity: &Entity) -> Option<&Vitals> {
+    pub fn get(&self, entity: &Entity) -> Option<&ActorStats> {
         self.places.get(entity).map(|place| self.vitals(*place as usize))
     }
 
@@ -99,17 +99,17 @@ impl Residents {
         self.places.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Entity, &Vitals)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Entity, &ActorStats)> {
         let all = self.chunks.iter().flat_map(|chunk| chunk.iter());
         self.names.iter().zip(all).filter_map(|(name, vitals)| Some((name.as_ref()?, vitals)))
     }
 
-    fn vitals(&self, place: usize) -> &Vitals {
+    fn vitals(&self, place: usize) -> &ActorStats {
         &self.chunks[place / CHUNK][place % CHUNK]
     }
 
-    fn at(&self, place: usize) -> Published {
-        Published::hold(&self.chunks[place / CHUNK], place % CHUNK)
+    fn at(&self, place: usize) -> StatsHandle {
+        StatsHandle::hold(&self.chunks[place / CHUNK], place % CHUNK)
     }
 }
 

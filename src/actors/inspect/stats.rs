@@ -41,7 +41,7 @@ impl State {
 
 /// See the module. Times are seconds of the directory's clock.
 #[derive(Debug, Default)]
-pub struct Vitals {
+pub struct ActorStats {
     handled: AtomicU64,
     sent: AtomicU32,
     /// `handled` at the last sample, its low half: written by the sampler.
@@ -75,7 +75,7 @@ pub struct Figures {
     pub restarts: u16,
 }
 
-impl Vitals {
+impl ActorStats {
     /// It runs from now on. A further time counts as a restart.
     pub fn started(&self, now: u32) {
         if self.state.swap(State::Running as u8, Relaxed) != State::Starting as u8 {
@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn an_actor_publishes_in_32_bytes() {
-        assert_eq!(size_of::<Vitals>(), 32);
+        assert_eq!(size_of::<ActorStats>(), 32);
     }
 
     #[test]
     fn what_was_sent_and_not_handled_is_the_depth() {
-        let vitals = Vitals::default();
+        let vitals = ActorStats::default();
         vitals.started(10);
         (0..3).for_each(|_| vitals.sent());
         vitals.handled(12);
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_what_came_between_two_samples() {
-        let vitals = Vitals::default();
+        let vitals = ActorStats::default();
         vitals.started(0);
         (0..50).for_each(|_| vitals.worked(1));
         vitals.sample(10, 5_000);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_counts_anew_has_no_wild_rate() {
-        let vitals = Vitals::default();
+        let vitals = ActorStats::default();
         vitals.started(0);
         vitals.has_done(500, 1);
         vitals.sample(10, 10_000);

@@ -19,8 +19,8 @@ use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::entity_actor::Held;
 use crate::actors::partition::memory::Memory;
 use crate::actors::partition::shell::PartitionMessage;
-use crate::actors::trace::Trails;
-use crate::actors::watermarks::Marks;
+use crate::actors::trace::Traces;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Answer, Entity, NodeId, Origin, ToGateway, ToOwner};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
@@ -44,7 +44,7 @@ mod workers;
 pub use commands::Commands;
 use commands::OWN_COMMANDS;
 pub use moving::MoveError;
-pub use owned::{Owned, OwnerEpoch, Standing};
+pub use owned::{Owned, OwnerEpoch, Tenure};
 use partitions::Partitions;
 use supervisor::Tree;
 
@@ -129,13 +129,13 @@ impl Node {
         for row in &watermarks {
             check(&*parts.journal, row.partition, row.next_offset)?;
         }
-        let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
+        let (applied, stored) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()));
         for row in &watermarks {
             applied.raise(row.partition, row.next_offset);
             stored.raise(row.partition, row.next_offset);
         }
         let directory = Arc::new(Directory::new(Arc::clone(&parts.env.clock)));
-        let trails: Arc<Trails> = Arc::default();
+        let trails: Arc<Traces> = Arc::default();
         let memory = Arc::new(Memory::new(parts.memory));
         let (bound, counted) = (Arc::clone(&memory), Arc::clone(&parts.metrics));
         let clock = Arc::clone(&parts.env.clock);
@@ -193,7 +193,7 @@ impl Node {
     }
 
     /// Waits until all own partitions that are not halted have come to the journal's end.
-    async fn reached(&self, marks: &Marks) {
+    async fn reached(&self, marks: &Watermarks) {
         for partition in self.owned.iter() {
             self.comes_to_the_end(partition, marks).await;
         }
@@ -285,13 +285,13 @@ impl Node {
 
     /// How far each partition is stored: for reading one's own writes.
     #[must_use]
-    pub fn stored(&self) -> &Arc<Marks> {
+    pub fn stored(&self) -> &Arc<Watermarks> {
         &self.context.stored
     }
 
     /// How far each partition is folded.
     #[must_use]
-    pub fn applied(&self) -> &Arc<Marks> {
+    pub fn applied(&self) -> &Arc<Watermarks> {
         &self.context.applied
     }
 

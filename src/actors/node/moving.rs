@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::Node;
-use super::owned::{OwnerEpoch, Standing};
-use crate::actors::watermarks::Marks;
+use super::owned::{OwnerEpoch, Tenure};
+use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition};
 use crate::limits;
 
@@ -17,7 +17,7 @@ use crate::limits;
 pub enum MoveError {
     /// It stands otherwise: it is not here, it is here already, or it is moving.
     #[error("the partition can't move now: {0:?}")]
-    Standing(Standing),
+    Tenure(Tenure),
     /// The node is going down.
     #[error("the node is going down")]
     Down,
@@ -31,14 +31,14 @@ impl Node {
     /// See [`MoveError`].
     pub async fn acquire(&self, partition: Partition, epoch: OwnerEpoch) -> Result<(), MoveError> {
         let owned = &self.owned;
-        let comes = |standing| matches!(standing, Standing::Elsewhere { .. }).then_some(Standing::Coming(epoch));
-        owned.change(partition, comes).map_err(MoveError::Standing)?;
+        let comes = |tenure| matches!(tenure, Tenure::Elsewhere { .. }).then_some(Tenure::Coming(epoch));
+        owned.change(partition, comes).map_err(MoveError::Tenure)?;
         if let Err(down) = self.tree.begin(partition).await {
-            owned.set(partition, Standing::Elsewhere { folded: Offset::ZERO });
+            owned.set(partition, Tenure::Elsewhere { folded: Offset::ZERO });
             return Err(down);
         }
         self.comes_to_the_end(partition, &self.context.applied).await;
-        owned.set(partition, Standing::Here(epoch));
+        owned.set(partition, Tenure::Here(epoch));
         Ok(())
     }
 
@@ -49,11 +49,11 @@ impl Node {
     /// See [`MoveError`].
     pub async fn release(&self, partition: Partition) -> Result<Offset, MoveError> {
         let owned = &self.owned;
-        let leaves = |standing| match standing {
-            Standing::Here(epoch) => Some(Standing::Leaving(epoch)),
+        let leaves = |tenure| match tenure {
+            Tenure::Here(epoch) => Some(Tenure::Leaving(epoch)),
             _ => None,
         };
-        owned.change(partition, leaves).map_err(MoveError::Standing)?;
+        owned.change(partition, leaves).map_err(MoveError::Tenure)?;
         let settled = async {
             self.partitions.answered(partition).await;
             self.comes_to_the_end(partition, &self.context.applied).await;
@@ -64,12 +64,12 @@ impl Node {
         }
         let ended = self.tree.end(partition).await;
         let folded = self.context.applied.get(partition);
-        owned.set(partition, Standing::Elsewhere { folded });
+        owned.set(partition, Tenure::Elsewhere { folded });
         ended.map(|()| folded)
     }
 
     /// Waits until a partition has come by these marks to where the journal ends now, or is halted.
-    pub(super) async fn comes_to_the_end(&self, partition: Partition, marks: &Marks) {
+    pub(super) async fn comes_to_the_end(&self, partition: Partition, marks: &Watermarks) {
         let end = self.context.journal.bounds(partition).end;
         tokio::select! {
             () = marks.reach(partition, end) => {}

@@ -15,7 +15,7 @@ pub struct OwnerEpoch(pub u64);
 
 /// How this node stands to a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum Tenure {
     /// Another node's, or nobody's.
     Elsewhere {
         /// One past the last record that was folded here, if it was ever here.
@@ -32,7 +32,7 @@ pub enum Standing {
 /// See the module.
 #[derive(Debug)]
 pub struct Owned {
-    standings: Box<[RwLock<Standing>]>,
+    tenures: Box<[RwLock<Tenure>]>,
     changed: watch::Sender<u64>,
 }
 
@@ -40,30 +40,30 @@ impl Owned {
     /// These are served from the start, all at one epoch.
     #[must_use]
     pub fn new(partitions: impl IntoIterator<Item = Partition>, epoch: OwnerEpoch) -> Self {
-        let elsewhere = || RwLock::new(Standing::Elsewhere { folded: Offset::ZERO });
-        let owned = Self { standings: Partition::all().map(|_| elsewhere()).collect(), changed: watch::Sender::new(0) };
+        let elsewhere = || RwLock::new(Tenure::Elsewhere { folded: Offset::ZERO });
+        let owned = Self { tenures: Partition::all().map(|_| elsewhere()).collect(), changed: watch::Sender::new(0) };
         for partition in partitions {
-            owned.set(partition, Standing::Here(epoch));
+            owned.set(partition, Tenure::Here(epoch));
         }
         owned
     }
 
     /// How this node stands to a partition.
     #[must_use]
-    pub fn standing(&self, partition: Partition) -> Standing {
-        *self.standings[partition.index()].read().unwrap_or_else(PoisonError::into_inner)
+    pub fn tenure(&self, partition: Partition) -> Tenure {
+        *self.tenures[partition.index()].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether commands of the partition are taken here.
     #[must_use]
     pub fn serves(&self, partition: Partition) -> bool {
-        matches!(self.standing(partition), Standing::Here(_))
+        matches!(self.tenure(partition), Tenure::Here(_))
     }
 
     /// Whether it is folded here: it is served, comes, or goes.
     #[must_use]
     pub fn has(&self, partition: Partition) -> bool {
-        !matches!(self.standing(partition), Standing::Elsewhere { .. })
+        !matches!(self.tenure(partition), Tenure::Elsewhere { .. })
     }
 
     /// The partitions that are folded here, in order.
@@ -81,22 +81,22 @@ impl Owned {
         }
     }
 
-    /// Goes from one standing to the next if `next` gives one; says from which.
+    /// Goes from one tenure to the next if `next` gives one; says from which.
     pub(super) fn change(
         &self,
         partition: Partition,
-        next: impl FnOnce(Standing) -> Option<Standing>,
-    ) -> Result<(), Standing> {
-        let mut standing = self.standings[partition.index()].write().unwrap_or_else(PoisonError::into_inner);
-        *standing = next(*standing).ok_or(*standing)?;
-        drop(standing);
+        next: impl FnOnce(Tenure) -> Option<Tenure>,
+    ) -> Result<(), Tenure> {
+        let mut tenure = self.tenures[partition.index()].write().unwrap_or_else(PoisonError::into_inner);
+        *tenure = next(*tenure).ok_or(*tenure)?;
+        drop(tenure);
         self.changed.send_modify(|version| *version += 1);
         Ok(())
     }
 
-    pub(super) fn set(&self, partition: Partition, standing: Standing) {
+    pub(super) fn set(&self, partition: Partition, tenure: Tenure) {
         // It always has one to go to.
-        let _ = self.change(partition, |_| Some(standing));
+        let _ = self.change(partition, |_| Some(tenure));
     }
 }
 
@@ -110,8 +110,8 @@ mod tests {
         let owned = Owned::new([one], OwnerEpoch(3));
         assert_eq!(owned.iter().collect::<Vec<_>>(), [one]);
         assert!(owned.serves(one) && !owned.serves(other));
-        owned.set(one, Standing::Leaving(OwnerEpoch(3)));
+        owned.set(one, Tenure::Leaving(OwnerEpoch(3)));
         assert!(owned.has(one) && !owned.serves(one), "it is still folded here");
-        assert_eq!(owned.change(other, |_| None), Err(Standing::Elsewhere { folded: Offset::ZERO }));
+        assert_eq!(owned.change(other, |_| None), Err(Tenure::Elsewhere { folded: Offset::ZERO }));
     }
 }

@@ -9,13 +9,13 @@ use ractor::ActorRef;
 
 use super::owned::Owned;
 use crate::actors::gateway::hub::Overload;
-use crate::actors::inspect::{Directory, Vitals};
+use crate::actors::inspect::{ActorStats, Directory};
 use crate::actors::partition::budget::Budget;
 use crate::actors::partition::entity_actor::Held;
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::memory::Memory;
 use crate::actors::partition::shell::PartitionMessage;
-use crate::actors::trace::Trails;
+use crate::actors::trace::Traces;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::env::Clock;
 use crate::ids::Partition;
@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 pub struct Partitions {
     slots: Box<[Slot]>,
     closed: AtomicBool,
-    trails: Arc<Trails>,
+    trails: Arc<Traces>,
     clock: Arc<dyn Clock>,
     memory: Arc<Memory>,
     metrics: Arc<Metrics>,
@@ -37,14 +37,14 @@ struct Slot {
     actor: RwLock<Option<ActorRef<PartitionMessage>>>,
     budget: Arc<Budget>,
     listeners: Arc<ListenerTable>,
-    vitals: Arc<Vitals>,
+    vitals: Arc<ActorStats>,
 }
 
 impl Partitions {
     /// No actors yet.
     pub fn new(
         directory: &Directory,
-        trails: Arc<Trails>,
+        trails: Arc<Traces>,
         clock: Arc<dyn Clock>,
         memory: Arc<Memory>,
         metrics: Arc<Metrics>,

@@ -16,7 +16,7 @@ use crate::actors::digest::Chain;
 use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::shell::PartitionMessage;
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Answer;
 use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
@@ -49,7 +49,7 @@ pub enum WorkersMessage {
 pub struct WorkersState {
     context: Arc<Context>,
     deps: Deps,
-    running: Option<Running>,
+    running: Option<RunningWorkers>,
 }
 
 struct Deps {
@@ -58,10 +58,10 @@ struct Deps {
     expiry: expiry::Deps,
 }
 
-struct Running {
-    projector: workers::Running<projector::Status>,
-    relay: workers::Running<relay::Status>,
-    expiry: workers::Running<expiry::Status>,
+struct RunningWorkers {
+    projector: workers::Running<projector::ProjectorStatus>,
+    relay: workers::Running<relay::RelayStatus>,
+    expiry: workers::Running<expiry::ExpiryStatus>,
 }
 
 impl Actor for Workers {
@@ -74,7 +74,7 @@ impl Actor for Workers {
         myself: ActorRef<WorkersMessage>,
         (context, partitions, commands): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
-        let (append, outbox) = (append_by(commands), Arc::new(Marks::new()));
+        let (append, outbox) = (append_by(commands), Arc::new(Watermarks::new()));
         let clocks = Arc::clone(&context);
         let deps = Deps {
             projector: projector::Deps {
@@ -171,8 +171,8 @@ fn append_by(commands: Arc<Commands>) -> Append {
 }
 
 impl Deps {
-    fn start(&self) -> Running {
-        Running {
+    fn start(&self) -> RunningWorkers {
+        RunningWorkers {
             projector: projector::spawn(self.projector.clone()),
             relay: relay::spawn(self.relay.clone()),
             expiry: expiry::spawn(self.expiry.clone()),
@@ -206,7 +206,7 @@ impl WorkersState {
     }
 
     async fn end(&mut self) {
-        if let Some(Running { projector, relay, expiry }) = self.running.take() {
+        if let Some(RunningWorkers { projector, relay, expiry }) = self.running.take() {
             // The projector last: it stores what the others have still appended.
             note("expiry scanner", expiry.stop().await);
             note("relay", relay.stop().await);

@@ -12,8 +12,8 @@ use super::memory::Memory;
 use crate::actors::clocks::Clocks;
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
-use crate::actors::trace::Trails;
-use crate::actors::watermarks::Marks;
+use crate::actors::trace::Traces;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, ToGateway};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
@@ -32,9 +32,9 @@ pub struct Context {
     /// The store.
     pub store: Arc<dyn Store>,
     /// How far each partition is folded here.
-    pub applied: Arc<Marks>,
+    pub applied: Arc<Watermarks>,
     /// How far each partition is stored.
-    pub stored: Arc<Marks>,
+    pub stored: Arc<Watermarks>,
     /// Sends a frame to a node's gateway.
     pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
     /// Sends something ephemeral to the listeners of another stream.
@@ -56,7 +56,7 @@ pub struct Context {
     /// What actors publish.
     pub directory: Arc<Directory>,
     /// The way of a few commands.
-    pub trails: Arc<Trails>,
+    pub trails: Arc<Traces>,
     /// Rules and bounds.
     pub options: Options,
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use action::{Action, Ticket};
 
-use self::residency::{Held, Residency};
+use self::residency::{Parked, Residency};
 use super::item::{Batch, Item};
 use super::verified::{Rule, Verified, VerifiedPrefix};
 use crate::actors::fold::{self, FoldClock};
@@ -180,8 +180,8 @@ impl<H> Core<H> {
                 self.queue.push_back(queued);
                 self.pump(out);
             }
-            Some(Residency::Loading { held, .. }) => held.push_back(Held::Command(queued)),
-            None => self.load(entity, Held::Command(queued), false, out),
+            Some(Residency::Loading { held, .. }) => held.push_back(Parked::Command(queued)),
+            None => self.load(entity, Parked::Command(queued), false, out),
         }
     }
 
@@ -419,9 +419,9 @@ impl<H> Core<H> {
             let Residency::Loading { held, .. } = residency else { continue };
             for held in held {
                 match held {
-                    Held::Command(queued) => self.refuse(&queued, out),
-                    Held::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
-                    Held::Batch(batch) => {
+                    Parked::Command(queued) => self.refuse(&queued, out),
+                    Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
+                    Parked::Batch(batch) => {
                         let origins = batch.items().iter().filter_map(|item| item.get().origin);
                         out.extend(origins.map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
                     }

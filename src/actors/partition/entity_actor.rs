@@ -13,7 +13,7 @@ use super::item::Batch;
 use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
-use crate::actors::inspect::Published;
+use crate::actors::inspect::StatsHandle;
 use crate::actors::trace::Stage;
 use crate::actors::wire::{Denial, Entity, FetchError, NodeId, Origin, StreamEvent, ToGateway};
 use crate::ids::{Generation, Partition, Seq, UserId};
@@ -80,7 +80,7 @@ pub struct ResidentRef {
     /// The actor.
     pub actor: ActorRef<Message>,
     /// What it publishes.
-    pub vitals: Published,
+    pub vitals: StatsHandle,
     /// Bytes that it takes.
     pub taken: Taken,
 }
@@ -119,7 +119,7 @@ pub struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
-    vitals: Published,
+    vitals: StatsHandle,
     share: Share,
     _counted: Counted,
 }
@@ -127,7 +127,7 @@ pub struct ResidentState {
 impl Actor for Resident {
     type Msg = Message;
     type State = ResidentState;
-    type Arguments = (Entity, EntityCore, Ties, Published, Share);
+    type Arguments = (Entity, EntityCore, Ties, StatsHandle, Share);
 
     async fn pre_start(
         &self,

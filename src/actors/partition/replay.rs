@@ -19,7 +19,7 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// Why a stream can't be told again.
 #[derive(Debug, thiserror::Error)]
-pub enum Untold {
+pub enum ReplayError {
     /// The journal is trimmed: nobody knows what the entity was like at its first record.
     #[error("the journal begins at offset {0}")]
     Trimmed(Offset),
@@ -42,16 +42,16 @@ impl Context {
     /// what its owner has applied.
     ///
     /// # Errors
-    /// See [`Untold`].
-    pub async fn retold(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, Untold> {
+    /// See [`ReplayError`].
+    pub async fn retold(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
         let turn = tokio::time::timeout(TURN, self.retelling.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(Untold::Busy) };
+        let Ok(Ok(_turn)) = turn else { return Err(ReplayError::Busy) };
         let partition = entity.partition();
         let start = self.journal.bounds(partition).start;
         if start > Offset::ZERO {
-            return Err(Untold::Trimmed(start));
+            return Err(ReplayError::Trimmed(start));
         }
-        let mut story = Retelling::new(entity.clone());
+        let mut story = JournalReplay::new(entity.clone());
         let (end, mut next) = (self.applied.get(partition), Offset::ZERO);
         while next < end {
             let records = self.journal.read(partition, next, limits::APPEND_BYTES).await?;
@@ -65,7 +65,7 @@ impl Context {
 
 /// The pure part: takes the partition's records from the first one on. Whoever reads them sees to it that all of them are
 /// verified.
-pub struct Retelling {
+pub struct JournalReplay {
     entity: Entity,
     state: EntityState,
     clock: FoldClock,
@@ -73,7 +73,7 @@ pub struct Retelling {
     bytes: usize,
 }
 
-impl Retelling {
+impl JournalReplay {
     /// Before the first record.
     #[must_use]
     pub fn new(entity: Entity) -> Self {
@@ -89,11 +89,11 @@ impl Retelling {
     /// Takes the next record of the partition.
     ///
     /// # Errors
-    /// [`Untold::TooLong`], [`Untold::Record`].
-    pub fn take(&mut self, record: &StoredRecord) -> Result<(), Untold> {
+    /// [`ReplayError::TooLong`], [`ReplayError::Record`].
+    pub fn take(&mut self, record: &StoredRecord) -> Result<(), ReplayError> {
         self.bytes += record.bytes.len();
         if self.bytes > limits::RETOLD_BYTES {
-            return Err(Untold::TooLong);
+            return Err(ReplayError::TooLong);
         }
         let now = self.clock.advance(record.time);
         let envelope = Envelope::decode_record(&record.bytes)?;
@@ -108,11 +108,11 @@ impl Retelling {
     /// The events from `from` to `to`, both included, as far as there are any.
     ///
     /// # Errors
-    /// [`Untold::TooLong`].
-    pub fn events(&self, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, Untold> {
+    /// [`ReplayError::TooLong`].
+    pub fn events(&self, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
         // An entity without events is told in full. One whose first ones the ring let go is not.
         if self.ring.first().is_some_and(|first| first > Seq(1)) {
-            return Err(Untold::TooLong);
+            return Err(ReplayError::TooLong);
         }
         Ok(self.ring.range(from.max(Seq(1)), to).unwrap_or_default())
     }

@@ -21,7 +21,7 @@ use super::message::WantedAnew;
 use super::progress::Progress;
 use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
-use crate::actors::inspect::{State, Vitals};
+use crate::actors::inspect::{ActorStats, State};
 use crate::actors::trace::Stage;
 use crate::actors::wire::{Entity, Ephemeral, ToGateway};
 use crate::ids::{Offset, Partition, Timestamp};
@@ -59,7 +59,7 @@ pub struct PartitionActor;
 pub struct PartitionState {
     ties: Ties,
     core: Core<Held>,
-    vitals: Arc<Vitals>,
+    vitals: Arc<ActorStats>,
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
     loaded: HashMap<Entity, (Box<EntityCore>, Share)>,

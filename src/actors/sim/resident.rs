@@ -11,7 +11,7 @@ use super::world::World;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::{Batch, Item};
-use crate::actors::partition::replay::{Retelling, Untold};
+use crate::actors::partition::replay::{JournalReplay, ReplayError};
 use crate::actors::wire::{Entity, FetchError, Origin, StreamEvent, ToGateway, ToOwner};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Seq, UserId};
@@ -225,11 +225,15 @@ impl World<'_> {
         }
         self.stats.retold += 1;
         let applied = self.nodes[self.index(id.node)].applied.get(&id.partition).copied().unwrap_or_default();
-        let mut story = Retelling::new(entity.clone());
-        let told = self.log.read(id.partition, Offset::ZERO, usize::MAX).map_err(Untold::from).and_then(|records| {
-            records.iter().take_while(|record| record.offset < applied).try_for_each(|record| story.take(record))?;
-            story.events(from, to)
-        });
+        let mut story = JournalReplay::new(entity.clone());
+        let told =
+            self.log.read(id.partition, Offset::ZERO, usize::MAX).map_err(ReplayError::from).and_then(|records| {
+                records
+                    .iter()
+                    .take_while(|record| record.offset < applied)
+                    .try_for_each(|record| story.take(record))?;
+                story.events(from, to)
+            });
         told.map_err(|why| {
             self.fail(format!("{entity:?} can't be told from the journal: {why}"));
             FetchError::Unavailable

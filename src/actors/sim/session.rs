@@ -11,7 +11,7 @@ use super::gateway::{Asker, Bell, Gateway, Sent};
 use super::world::World;
 use crate::actors::gateway::hub::{Connection, Subscription, Wire, Wishes};
 use crate::actors::gateway::order::Order;
-use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
+use crate::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
 use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent};
 use crate::ids::{Timestamp, UserId};
 
@@ -145,7 +145,7 @@ impl World<'_> {
             let Some(session) = gateway.sessions.get(&connection) else { return };
             let bytes = gateway.lines.encode(Sent::Answer(token, answer), ANSWER_BYTES);
             let len = bytes.len();
-            session.connection.outbox.push_asked(Item::Bytes(bytes), len);
+            session.connection.outbox.push_asked(OutboxItem::Bytes(bytes), len);
         });
     }
 
@@ -181,25 +181,25 @@ impl World<'_> {
             session.written += written as u64;
             loop {
                 match session.connection.outbox.take(std::mem::take(&mut written), &mut cx) {
-                    Taken::Items(items) => {
+                    OutboxTake::Items(items) => {
                         let mut out = Vec::with_capacity(items.len());
                         for item in items {
                             session.leaving += match item {
-                                Item::Bytes(bytes) => {
+                                OutboxItem::Bytes(bytes) => {
                                     out.extend(lines.decode(&bytes).map(|sent| match sent {
                                         Sent::Events(n, events) => Down::Events(n, events),
                                         Sent::Answer(token, answer) => Down::Answer(token, answer),
                                     }));
                                     bytes.len()
                                 }
-                                Item::Signal(signal) => session.signal(*signal, &mut out),
+                                OutboxItem::Signal(signal) => session.signal(*signal, &mut out),
                             };
                         }
                         // While the socket is busy, each push wakes it to look whether there was room.
                         session.watch();
                         return Some(out);
                     }
-                    Taken::Nothing => {
+                    OutboxTake::Nothing => {
                         if !hub.resume(&session.connection) {
                             session.slow = None;
                             session.flushing = false;

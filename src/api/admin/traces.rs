@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::AdminState;
 use super::extract::{OptionalBody, bad, conflict, page_size};
 use super::guard::Who;
-use crate::actors::trace::Trail;
+use crate::actors::trace::CommandTrace;
 use crate::actors::wire::Entity;
 use crate::api::http::{HttpError, Query};
 use crate::ids::{Offset, RoomId, Seq, Timestamp, UserId};
@@ -40,7 +40,7 @@ struct AdminTrace {
 }
 
 impl AdminTrace {
-    fn of(trail: Trail) -> Self {
+    fn of(trail: CommandTrace) -> Self {
         let (room, user) = match trail.entity {
             Some(Entity::Room(room)) => (Some(room), None),
             Some(Entity::User(user)) => (None, Some(user)),

@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::actors::halted::Halted;
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition, RoomId, UserId};
 
 /// How long a read waits for the store.
@@ -43,7 +43,7 @@ struct Note {
 }
 
 impl Note {
-    fn shrink(&mut self, stored: &Marks) {
+    fn shrink(&mut self, stored: &Watermarks) {
         self.rooms.retain(|(_, partition, end)| stored.get(*partition) < *end);
         self.rest.retain(|partition, end| stored.get(*partition) < *end);
     }
@@ -75,7 +75,7 @@ pub struct OwnWrites {
     shards: [Mutex<Notes>; SHARDS],
     hasher: RandomState,
     /// What everybody waits for.
-    common: Marks,
+    common: Watermarks,
 }
 
 /// The store did not catch up in time.
@@ -87,7 +87,7 @@ impl OwnWrites {
     /// No notes but the ends that the journal has at the start.
     #[must_use]
     pub fn new(ends: impl IntoIterator<Item = (Partition, Offset)>) -> Self {
-        let common = Marks::new();
+        let common = Watermarks::new();
         for (partition, end) in ends {
             common.raise(partition, end);
         }
@@ -95,7 +95,7 @@ impl OwnWrites {
     }
 
     /// The user was told of a write that concerns a room and lies below `end`. `stored` is how far the store is.
-    pub fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Marks) {
+    pub fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Watermarks) {
         if stored.get(partition) >= end {
             return;
         }
@@ -111,7 +111,7 @@ impl OwnWrites {
         notes.entry(user.clone()).or_default().add(room, partition, end);
     }
 
-    fn make_room(&self, notes: &mut Notes, stored: &Marks) {
+    fn make_room(&self, notes: &mut Notes, stored: &Watermarks) {
         notes.retain(|_, note| {
             note.shrink(stored);
             !note.is_empty()
@@ -130,7 +130,7 @@ impl OwnWrites {
     ///
     /// # Errors
     /// It does not come within two seconds.
-    pub async fn behind(&self, user: &UserId, stored: &Marks, halted: &Halted) -> Result<Vec<RoomId>, Behind> {
+    pub async fn behind(&self, user: &UserId, stored: &Watermarks, halted: &Halted) -> Result<Vec<RoomId>, Behind> {
         let mut note = self.shard(user).get(user).cloned().unwrap_or_default();
         note.shrink(stored);
         let home = user.partition();
@@ -152,7 +152,7 @@ impl OwnWrites {
     /// Whether the store lacks something of this partition that anybody may have written, and will not get it: a line of
     /// a room there may not show it.
     #[must_use]
-    pub fn is_cut(&self, partition: Partition, stored: &Marks, halted: &Halted) -> bool {
+    pub fn is_cut(&self, partition: Partition, stored: &Watermarks, halted: &Halted) -> bool {
         halted.is(partition) && stored.get(partition) < self.common.get(partition)
     }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_halted_partition_keeps_only_those_who_live_or_wrote_there() {
-        let (stored, halted) = (Marks::new(), Halted::default());
+        let (stored, halted) = (Watermarks::new(), Halted::default());
         let (here, there) = (user("a").partition(), user("b").partition());
         assert_ne!(here, there);
         let own = OwnWrites::new([(here, Offset(5))]);
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_one_wrote_is_named_until_the_store_has_it_and_nobody_waits() {
-        let (own, stored, halted) = (OwnWrites::new([]), Marks::new(), Halted::default());
+        let (own, stored, halted) = (OwnWrites::new([]), Watermarks::new(), Halted::default());
         own.wrote(&user("a"), room(1), partition(3), Offset(5), &stored);
         own.wrote(&user("a"), room(1), partition(4), Offset(2), &stored);
         assert_eq!(own.behind(&user("b"), &stored, &halted).await, Ok(vec![]));
@@ -218,7 +218,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_wrote_to_too_many_rooms_waits_himself() {
-        let (own, stored, halted) = (OwnWrites::new([]), Arc::new(Marks::new()), Halted::default());
+        let (own, stored, halted) = (OwnWrites::new([]), Arc::new(Watermarks::new()), Halted::default());
         for n in 0..=ROOMS as u64 {
             own.wrote(&user("a"), room(n.into()), partition(n as u16), Offset(1), &stored);
         }
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_acknowledged_before_the_start_is_waited_for_by_everybody() {
-        let stored = Marks::new();
+        let stored = Watermarks::new();
         let own = OwnWrites::new([(partition(7), Offset(2))]);
         assert_eq!(own.behind(&user("a"), &stored, &Halted::default()).await, Err(Behind));
         stored.raise(partition(7), Offset(2));
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn too_many_notes_become_everybodys_and_none_is_lost() {
-        let (own, stored) = (OwnWrites::new([]), Marks::new());
+        let (own, stored) = (OwnWrites::new([]), Watermarks::new());
         for n in 0..40_000u64 {
             own.wrote(&user(&format!("u{n}")), room(1), partition((n % 256) as u16), Offset(n + 1), &stored);
         }
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_note_that_the_store_has_is_not_kept() {
-        let (own, stored) = (OwnWrites::new([]), Marks::new());
+        let (own, stored) = (OwnWrites::new([]), Watermarks::new());
         own.wrote(&user("a"), room(1), partition(1), Offset(1), &stored);
         stored.raise(partition(1), Offset(9));
         own.wrote(&user("a"), room(1), partition(1), Offset(9), &stored);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::admission::Cost;
 use crate::actors::halted::Halted;
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::relay::Owed;
 use crate::ids::{Offset, Partition, UserId};
 use crate::limits;
@@ -72,7 +72,7 @@ impl Shares {
         &self,
         user: &UserId,
         weight: usize,
-        stored: &Marks,
+        stored: &Watermarks,
         halted: &Halted,
     ) -> Result<Place<'_>, TooFar> {
         let wait = async {
@@ -92,7 +92,7 @@ impl Shares {
         tokio::time::timeout(DEADLINE, wait).await.map_err(|_| TooFar)
     }
 
-    fn take(&self, user: &UserId, weight: usize, stored: &Marks, halted: &Halted) -> Option<Place<'_>> {
+    fn take(&self, user: &UserId, weight: usize, stored: &Watermarks, halted: &Halted) -> Option<Place<'_>> {
         let mut users = self.lock();
         let ahead = users.entry(user.clone()).or_default();
         // What a halted partition does not store is nobody's burden.
@@ -121,7 +121,7 @@ impl Shares {
 
 impl Place<'_> {
     /// The command was answered and lies below `end`: it weighs until the store has it.
-    pub fn answered(self, partition: Partition, end: Offset, stored: &Marks) {
+    pub fn answered(self, partition: Partition, end: Offset, stored: &Watermarks) {
         if stored.get(partition) < end
             && let Some(ahead) = self.shares.lock().get_mut(&self.user)
         {
@@ -157,7 +157,7 @@ mod tests {
     struct World {
         shares: Shares,
         owed: Arc<Owed>,
-        stored: Marks,
+        stored: Watermarks,
         halted: Halted,
     }
 
@@ -165,7 +165,7 @@ mod tests {
         fn new() -> Self {
             let owed = Arc::new(Owed::default());
             let shares = Shares::new(Arc::clone(&owed));
-            Self { shares, owed, stored: Marks::new(), halted: Halted::default() }
+            Self { shares, owed, stored: Watermarks::new(), halted: Halted::default() }
         }
 
         async fn place(&self, name: &str, weight: usize) -> Result<Place<'_>, TooFar> {

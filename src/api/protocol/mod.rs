@@ -32,7 +32,7 @@ pub use command::{
 pub use encode::{append, encode_ping, encode_push, encode_reply, encoded_reply};
 pub use frame::{Commands, FrameError, FrameLimits, decode_frame};
 pub use push::{
-    ClientInfo, ConnectPush, DisconnectPush, Join, Leave, Message, Publication, Push, PushBody, RefreshPush,
+    ClientInfo, ConnectPush, DisconnectPush, Join, Leave, MessagePush, Publication, Push, PushBody, RefreshPush,
     SubscribePush, UnsubscribePush,
 };
 pub use reply::{

@@ -42,7 +42,7 @@ pub enum PushBody {
     Unsubscribe(UnsubscribePush),
     /// An asynchronous message, in no channel.
     #[prost(message, tag = "8")]
-    Message(Message),
+    Message(MessagePush),
     /// The server made a server-side subscription.
     #[prost(message, tag = "9")]
     Subscribe(SubscribePush),
@@ -126,7 +126,7 @@ pub struct UnsubscribePush {
 /// An asynchronous message.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct Message {
+pub struct MessagePush {
     /// The payload.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: Bytes,
@@ -208,7 +208,7 @@ pub struct RefreshPush {
 safe_debug! {
     Publication { offset, time }
     ClientInfo { user, client }
-    Message {}
+    MessagePush {}
     SubscribePush { recoverable, epoch, offset, positioned }
     ConnectPush { client, version, expires, ttl, ping, pong }
 }

@@ -56,7 +56,7 @@ use self::pace::Pace;
 use self::subscribe::Sub;
 use crate::actors::gateway::feed::Subscribed;
 use crate::actors::gateway::hub::Connection;
-use crate::actors::gateway::outbox::{Item, Signal, Taken};
+use crate::actors::gateway::outbox::{OutboxItem, OutboxTake, Signal};
 use crate::actors::wire::StreamEvent;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::{Command, Format, FrameError, Reply, ReplyBody, encode_ping, encoded_reply};
@@ -119,7 +119,7 @@ pub struct Session {
     /// What is to be written before there is an outbox.
     direct: VecDeque<Bytes>,
     /// What was taken from the outbox and is not written yet.
-    taken: VecDeque<Item>,
+    taken: VecDeque<OutboxItem>,
     /// Bytes of it that are being written.
     writing: usize,
     /// Bytes that were written since the outbox was told.
@@ -321,7 +321,7 @@ impl Session {
             }
             let Some(item) = self.taken.pop_front() else { break };
             match item {
-                Item::Bytes(message) => {
+                OutboxItem::Bytes(message) => {
                     bytes += message.len();
                     self.writing += message.len();
                     if let Some(connecting) = &mut self.connecting {
@@ -330,7 +330,7 @@ impl Session {
                         messages.push(message);
                     }
                 }
-                Item::Signal(signal) => {
+                OutboxItem::Signal(signal) => {
                     self.writing += weight(&signal);
                     let before = messages.len();
                     self.signal(*signal, now, &mut messages);
@@ -357,11 +357,11 @@ impl Session {
         let Some(connection) = &self.connection else { return false };
         loop {
             match connection.outbox.take(std::mem::take(&mut self.leaving), cx) {
-                Taken::Items(items) => {
+                OutboxTake::Items(items) => {
                     self.taken = items;
                     return true;
                 }
-                Taken::Nothing => {
+                OutboxTake::Nothing => {
                     if !self.server.hub.resume(connection) {
                         self.clocks.slow = None;
                         return false;
@@ -434,7 +434,7 @@ impl Session {
         match &self.connection {
             Some(connection) if self.connecting.is_none() => {
                 let len = message.len();
-                connection.outbox.push_asked(Item::Bytes(message), len);
+                connection.outbox.push_asked(OutboxItem::Bytes(message), len);
             }
             _ => self.direct.push_back(message),
         }
@@ -454,7 +454,7 @@ impl Session {
             (Some(connecting), _) => connecting.hold(message),
             (None, Some(connection)) => {
                 let len = message.len();
-                connection.outbox.push_asked(Item::Bytes(message), len);
+                connection.outbox.push_asked(OutboxItem::Bytes(message), len);
             }
             (None, None) => {}
         }

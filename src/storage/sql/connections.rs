@@ -32,7 +32,7 @@ struct Inner {
 
 #[expect(clippy::large_enum_variant, reason = "there is one for each open database")]
 enum Writer {
-    Sqlite { options: SqliteConnectOptions, connection: Mutex<sqlite::Writer> },
+    Sqlite { options: SqliteConnectOptions, connection: Mutex<sqlite::WriteConnection> },
     Postgres(PgPool),
 }
 
@@ -52,7 +52,10 @@ impl Connections {
                     clients: Pool::Sqlite(sqlite::readers(&options, limits::SQL_CLIENT_READERS)),
                     engine: Pool::Sqlite(sqlite::readers(&options, limits::SQL_ENGINE_READERS)),
                     direct: Pool::Sqlite(sqlite::direct(&options)),
-                    writer: Writer::Sqlite { options, connection: Mutex::new(sqlite::Writer::Open(connection)) },
+                    writer: Writer::Sqlite {
+                        options,
+                        connection: Mutex::new(sqlite::WriteConnection::Open(connection)),
+                    },
                 }
             }
             Database::Postgres(url) => {
@@ -124,14 +127,14 @@ impl Connections {
     #[cfg(test)]
     pub(super) async fn lose_writer(&self) {
         if let Writer::Sqlite { connection, .. } = &self.0.writer {
-            *connection.lock().await = sqlite::Writer::Lost;
+            *connection.lock().await = sqlite::WriteConnection::Lost;
         }
     }
 
     #[cfg(test)]
     pub(super) async fn has_writer(&self) -> bool {
         match &self.0.writer {
-            Writer::Sqlite { connection, .. } => matches!(*connection.lock().await, sqlite::Writer::Open(_)),
+            Writer::Sqlite { connection, .. } => matches!(*connection.lock().await, sqlite::WriteConnection::Open(_)),
             Writer::Postgres(_) => true,
         }
     }
@@ -153,7 +156,7 @@ impl Connections {
 
 /// The connection that writes, for as long as one needs it.
 pub(in crate::storage) enum WriterGuard<'a> {
-    Sqlite(&'a SqliteConnectOptions, MutexGuard<'a, sqlite::Writer>),
+    Sqlite(&'a SqliteConnectOptions, MutexGuard<'a, sqlite::WriteConnection>),
     Postgres(PoolConnection<Postgres>),
 }
 

@@ -91,14 +91,14 @@ pub(in crate::storage) async fn writer(options: &SqliteConnectOptions) -> Result
 }
 
 /// The connection that writes, over its life.
-pub(in crate::storage) enum Writer {
+pub(in crate::storage) enum WriteConnection {
     Open(SqliteConnection),
     /// Its thread died: whoever writes next opens another.
     Lost,
     Closed,
 }
 
-impl Writer {
+impl WriteConnection {
     /// The connection; one that was lost is opened again.
     pub(super) async fn open(&mut self, options: &SqliteConnectOptions) -> Result<&mut SqliteConnection, StoreError> {
         if matches!(self, Self::Lost) {

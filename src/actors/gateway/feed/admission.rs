@@ -4,14 +4,14 @@
 //! it has passed `h`, the events above `h` are looked through for one that removes the user; if they are not at hand, or
 //! there is one, the owner is asked again, and decides at a later head.
 
-use super::subscribers::{Behind, Grant, Joining};
-use super::{Feed, Output, Position, State, Subscribed, SubscriberId};
+use super::subscribers::{CatchUp, Grant, Joining};
+use super::{Feed, Output, Position, Subscribed, SubscriberId, SubscriberState};
 use crate::actors::wire::{Denial, RequestId, ToOwner};
 use crate::ids::{Generation, Seq, Timestamp};
 use crate::limits;
 
 /// A question on behalf of somebody who listens already, so that the owner knows this gateway again.
-pub(super) struct Keeper {
+pub(super) struct Lease {
     request: RequestId,
     asked: Timestamp,
     slot: u32,
@@ -45,8 +45,8 @@ impl<S> Feed<S> {
         }
         self.target = self.target.max(head);
         self.floor = self.floor.max(floor);
-        if self.keeper.as_ref().is_some_and(|keeper| keeper.request == request) {
-            self.keeper = None;
+        if self.lease.as_ref().is_some_and(|lease| lease.request == request) {
+            self.lease = None;
         }
         if let Some(id) = asker
             && let Some(joining) = self.joining_mut(id)
@@ -60,9 +60,9 @@ impl<S> Feed<S> {
     }
 
     pub(super) fn denied(&mut self, request: RequestId, reason: Denial, now: Timestamp, out: &mut impl Output<S>) {
-        if let Some(keeper) = self.keeper.as_ref().filter(|keeper| keeper.request == request) {
+        if let Some(lease) = self.lease.as_ref().filter(|lease| lease.request == request) {
             if reason != Denial::Unavailable {
-                let next = keeper.slot + 1;
+                let next = lease.slot + 1;
                 self.keep_listening(next, now, out);
             }
             return;
@@ -80,13 +80,13 @@ impl<S> Feed<S> {
     pub(super) fn join_granted(&mut self, now: Timestamp, out: &mut impl Output<S>) {
         while let Some((head, id)) = self.granted.first().copied().filter(|(head, _)| *head <= self.head) {
             self.granted.pop_first();
-            let Some(member) = self.members.get(id) else { continue };
-            let State::Joining(joining) = &member.state else { continue };
+            let Some(subscriber) = self.subscribers.get(id) else { continue };
+            let SubscriberState::Joining(joining) = &subscriber.state else { continue };
             let Some(grant) = joining.grant.filter(|grant| grant.head == head) else { continue };
             let still_member = self
                 .ring
                 .above(grant.head, self.head)
-                .is_some_and(|mut passed| !passed.any(|event| event.removes() == Some(&member.user)));
+                .is_some_and(|mut passed| !passed.any(|event| event.removes() == Some(&subscriber.user)));
             if still_member {
                 self.join(id, grant, now, out);
             } else {
@@ -100,16 +100,16 @@ impl<S> Feed<S> {
         let (recover, since) = (joining.recover, joining.first_asked);
         if let Some(position) = recover.filter(|position| self.can_recover(*position, grant)) {
             let (admitted, at) = (grant.head, position.offset);
-            let behind = Behind { admitted, at, replied: false, paused: false, dismissed: false, since };
+            let behind = CatchUp { admitted, at, replied: false, paused: false, dismissed: false, since };
             self.set_behind(id, behind);
             self.advance(id, now, out);
             return;
         }
         let Some(generation) = self.generation else { return };
         self.set_live(id);
-        if let Some(member) = self.members.get(id) {
+        if let Some(subscriber) = self.subscribers.get(id) {
             let reply = Subscribed { generation, offset: self.head, recovered: false, events: Vec::new() };
-            out.subscribed(&member.to, reply);
+            out.subscribed(&subscriber.to, reply);
         }
     }
 
@@ -121,27 +121,27 @@ impl<S> Feed<S> {
 
     /// Asks anew for a place, under a new number: older answers do not count any more.
     pub(super) fn listen_again(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
-        let Some(member) = self.members.get(id) else { return };
+        let Some(subscriber) = self.subscribers.get(id) else { return };
         let request = out.request();
-        let joining = match &member.state {
-            State::Joining(joining) => {
+        let joining = match &subscriber.state {
+            SubscriberState::Joining(joining) => {
                 Joining { request, first_asked: joining.first_asked, asked: now, recover: joining.recover, grant: None }
             }
-            State::Behind(behind) => {
+            SubscriberState::CatchUp(behind) => {
                 // Only before the reply: its position can't be had, it starts at the head.
                 debug_assert!(!behind.replied);
                 Joining { request, first_asked: behind.since, asked: now, recover: None, grant: None }
             }
-            State::Live => return,
+            SubscriberState::Live => return,
         };
-        let user = member.user.clone();
-        self.set(id, State::Joining(Box::new(joining)));
+        let user = subscriber.user.clone();
+        self.set(id, SubscriberState::Joining(Box::new(joining)));
         self.asked.insert(request, id);
         out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
     }
 
     pub(super) fn ask_joining_again(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.members.joining().to_vec() {
+        for id in self.subscribers.joining().to_vec() {
             self.listen_again(id, now, out);
         }
     }
@@ -149,46 +149,46 @@ impl<S> Feed<S> {
     /// Asks on behalf of the first one that was granted, from `slot` on; one who is no member any more can't keep the
     /// stream for the others.
     pub(super) fn keep_listening(&mut self, slot: u32, now: Timestamp, out: &mut impl Output<S>) {
-        let Some((slot, member)) = self.members.granted_from(slot) else {
-            if self.keeper.take().is_some() {
+        let Some((slot, subscriber)) = self.subscribers.granted_from(slot) else {
+            if self.lease.take().is_some() {
                 // The owner says of each of these users that they may not listen: the events that say so are lost.
                 self.reset(now, out);
             }
             return;
         };
         let request = out.request();
-        let user = member.user.clone();
-        self.keeper = Some(Box::new(Keeper { request, asked: now, slot }));
+        let user = subscriber.user.clone();
+        self.lease = Some(Box::new(Lease { request, asked: now, slot }));
         out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
     }
 
     pub(super) fn tick_keeper(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        if let Some(keeper) = &self.keeper
-            && now.since(keeper.asked) >= limits::GATEWAY_RETRY_MS
+        if let Some(lease) = &self.lease
+            && now.since(lease.asked) >= limits::GATEWAY_RETRY_MS
         {
-            let slot = keeper.slot;
+            let slot = lease.slot;
             self.keep_listening(slot, now, out);
         }
     }
 
     pub(super) fn tick_joining(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.members.joining().to_vec() {
-            let Some(member) = self.members.get_mut(id) else { continue };
-            let State::Joining(joining) = &mut member.state else { continue };
+        for id in self.subscribers.joining().to_vec() {
+            let Some(subscriber) = self.subscribers.get_mut(id) else { continue };
+            let SubscriberState::Joining(joining) = &mut subscriber.state else { continue };
             if now.since(joining.first_asked) >= limits::GATEWAY_GIVE_UP_MS {
                 self.refuse(id, Denial::Unavailable, out);
             } else if joining.grant.is_none() && now.since(joining.asked) >= limits::GATEWAY_RETRY_MS {
                 // Under the same number: the answer to either will do.
                 joining.asked = now;
-                let (request, user) = (joining.request, member.user.clone());
+                let (request, user) = (joining.request, subscriber.user.clone());
                 out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
             }
         }
     }
 
     fn joining_mut(&mut self, id: SubscriberId) -> Option<&mut Joining> {
-        match &mut self.members.get_mut(id)?.state {
-            State::Joining(joining) => Some(joining),
+        match &mut self.subscribers.get_mut(id)?.state {
+            SubscriberState::Joining(joining) => Some(joining),
             _ => None,
         }
     }

@@ -45,16 +45,16 @@ impl<S> Feed<S> {
         for event in run {
             self.ring.push(event);
         }
-        if self.members.live() > 0 {
-            for (id, taken) in out.live(run, self.members.listeners()) {
+        if self.subscribers.live() > 0 {
+            for (id, taken) in out.live(run, self.subscribers.listeners()) {
                 self.set_lagging(id, before.plus(taken as u64));
             }
         }
         if let Some(user) = last.removes() {
-            for id in self.members.live_of(user) {
+            for id in self.subscribers.live_of(user) {
                 self.end(id, Ending::Removed, out);
             }
-            self.members.dismiss(user, last.seq());
+            self.subscribers.dismiss(user, last.seq());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Subscribers that catch up: what they missed, in order, as fast as they take it, then they are up to date.
 
-use super::subscribers::Behind;
-use super::{Ending, Feed, Output, State, Subscribed, SubscriberId};
+use super::subscribers::CatchUp;
+use super::{Ending, Feed, Output, Subscribed, SubscriberId, SubscriberState};
 use crate::actors::wire::{Denial, StreamEvent};
 use crate::ids::{Generation, Seq, Timestamp, UserId};
 use crate::limits;
@@ -22,15 +22,15 @@ impl<S> Feed<S> {
         let Some(generation) = self.generation else { return };
         self.wants_no_more(id);
         loop {
-            let Some(member) = self.members.get_mut(id) else { return };
-            let State::Behind(behind) = &mut member.state else { return };
+            let Some(subscriber) = self.subscribers.get_mut(id) else { return };
+            let SubscriberState::CatchUp(behind) = &mut subscriber.state else { return };
             if behind.paused {
                 return;
             }
             if behind.at >= self.head {
                 if !behind.replied {
                     let reply = Subscribed { generation, offset: behind.at, recovered: true, events: Vec::new() };
-                    out.subscribed(&member.to, reply);
+                    out.subscribed(&subscriber.to, reply);
                 }
                 self.set_live(id);
                 return;
@@ -41,7 +41,7 @@ impl<S> Feed<S> {
                 self.wanting.insert((next, id));
                 return;
             }
-            match serve(id, &member.user, &member.to, behind, generation, chunk, out) {
+            match serve(id, &subscriber.user, &subscriber.to, behind, generation, chunk, out) {
                 Served::Some => {}
                 Served::Full => return,
                 Served::Removed => {
@@ -61,14 +61,14 @@ impl<S> Feed<S> {
         let Some(last) = page.last().map(StreamEvent::seq) else { return };
         for id in self.wanting_within(first, last) {
             self.wants_no_more(id);
-            while let Some(member) = self.members.get_mut(id) {
-                let State::Behind(behind) = &mut member.state else { break };
+            while let Some(subscriber) = self.subscribers.get_mut(id) {
+                let SubscriberState::CatchUp(behind) = &mut subscriber.state else { break };
                 let next = behind.at.next();
                 if behind.paused || next < first || next.0 >= first.0 + page.len() as u64 {
                     break;
                 }
                 let rest = &page[(next.0 - first.0) as usize..];
-                match serve(id, &member.user, &member.to, behind, generation, rest, out) {
+                match serve(id, &subscriber.user, &subscriber.to, behind, generation, rest, out) {
                     Served::Some => {}
                     Served::Full => break,
                     Served::Removed => {
@@ -83,7 +83,7 @@ impl<S> Feed<S> {
     }
 
     fn wants_no_more(&mut self, id: SubscriberId) {
-        if let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state) {
+        if let Some(SubscriberState::CatchUp(behind)) = self.subscribers.get(id).map(|subscriber| &subscriber.state) {
             self.wanting.remove(&(behind.at.next(), id));
         }
     }
@@ -108,7 +108,10 @@ impl<S> Feed<S> {
     /// and has to subscribe again.
     pub(super) fn give_up_behind(&mut self, from: Seq, to: Seq, gone: bool, now: Timestamp, out: &mut impl Output<S>) {
         for id in self.wanting_within(from, to) {
-            let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state) else { continue };
+            let Some(SubscriberState::CatchUp(behind)) = self.subscribers.get(id).map(|subscriber| &subscriber.state)
+            else {
+                continue;
+            };
             match (behind.replied, gone) {
                 (true, _) => self.end(id, Ending::Insufficient, out),
                 (false, true) => self.listen_again(id, now, out),
@@ -120,8 +123,8 @@ impl<S> Feed<S> {
 
     /// Refuses those who got no reply for too long, unless it is they who take nothing.
     pub(super) fn tick_behind(&mut self, now: Timestamp, out: &mut impl Output<S>) {
-        for id in self.members.behind().to_vec() {
-            if let Some(State::Behind(behind)) = self.members.get(id).map(|member| &member.state)
+        for id in self.subscribers.behind().to_vec() {
+            if let Some(SubscriberState::CatchUp(behind)) = self.subscribers.get(id).map(|subscriber| &subscriber.state)
                 && !behind.replied
                 && !behind.paused
                 && now.since(behind.since) >= limits::GATEWAY_GIVE_UP_MS
@@ -137,7 +140,7 @@ fn serve<S>(
     id: SubscriberId,
     user: &UserId,
     to: &S,
-    behind: &mut Behind,
+    behind: &mut CatchUp,
     generation: Generation,
     events: &[StreamEvent],
     out: &mut impl Output<S>,

@@ -25,12 +25,12 @@ pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use subscribers::{Listeners, SubscriberId};
+pub use subscribers::{LiveSubscribers, SubscriberId};
 
-use self::admission::Keeper;
+use self::admission::Lease;
 use self::fetch::Fetch;
-use self::ring::Ring;
-use self::subscribers::{Behind, Joining, Member, Members, State};
+use self::ring::FeedRing;
+use self::subscribers::{CatchUp, Joining, Subscriber, SubscriberState, Subscribers};
 use crate::actors::wire::{Denial, Entity, Ephemeral, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::epoch::Epoch;
 use crate::ids::{Generation, Seq, Timestamp, UserId};
@@ -75,7 +75,7 @@ pub trait Output<S> {
     fn send(&mut self, frame: ToOwner);
     /// The next events for everybody who is up to date. Names those who could not take all of them and how many they
     /// took; each of them is caught up once [`Feed::resume`] is called for it.
-    fn live(&mut self, events: &[StreamEvent], to: Listeners<'_, S>) -> Vec<(SubscriberId, usize)>;
+    fn live(&mut self, events: &[StreamEvent], to: LiveSubscribers<'_, S>) -> Vec<(SubscriberId, usize)>;
     /// The next events for one who catches up.
     fn catch_up(&mut self, to: &S, events: &[StreamEvent]);
     /// Bytes that one who catches up can take now. If 0, [`Feed::resume`] must be called once there is room.
@@ -87,7 +87,7 @@ pub trait Output<S> {
     /// It ends. Called before the subscriber is dropped.
     fn ended(&mut self, to: &S, why: Ending);
     /// Something without a place in the stream, for everybody who is up to date.
-    fn ephemeral(&mut self, event: &Ephemeral, to: Listeners<'_, S>);
+    fn ephemeral(&mut self, event: &Ephemeral, to: LiveSubscribers<'_, S>);
 }
 
 /// See the module. `S` names a subscriber to the outside.
@@ -103,10 +103,10 @@ pub struct Feed<S> {
     target: Seq,
     /// The lowest seq that the owner can still give.
     floor: Seq,
-    ring: Ring,
+    ring: FeedRing,
     /// Events that came before their turn.
     ahead: BTreeMap<Seq, StreamEvent>,
-    members: Members<S>,
+    subscribers: Subscribers<S>,
     /// Who joins, by the number of the question that counts.
     asked: BTreeMap<RequestId, SubscriberId>,
     /// Who was granted a place that the feed has not looked at yet, or is not at yet, by its seq.
@@ -114,7 +114,7 @@ pub struct Feed<S> {
     /// Who catches up and needs an event that is not at hand, by its seq.
     wanting: BTreeSet<(Seq, SubscriberId)>,
     fetches: Vec<Fetch>,
-    keeper: Option<Box<Keeper>>,
+    lease: Option<Box<Lease>>,
     /// Since when nobody listens.
     idle_since: Option<Timestamp>,
 }
@@ -130,14 +130,14 @@ impl<S> Feed<S> {
             head: Seq::ZERO,
             target: Seq::ZERO,
             floor: Seq::ZERO,
-            ring: Ring::default(),
+            ring: FeedRing::default(),
             ahead: BTreeMap::new(),
-            members: Members::default(),
+            subscribers: Subscribers::default(),
             asked: BTreeMap::new(),
             granted: BTreeSet::new(),
             wanting: BTreeSet::new(),
             fetches: Vec::new(),
-            keeper: None,
+            lease: None,
             idle_since: Some(now),
         }
     }
@@ -158,32 +158,32 @@ impl<S> Feed<S> {
     /// is at its end by an event that it did not get yet.
     #[must_use]
     pub fn place(&self, id: SubscriberId) -> Option<(Generation, Seq)> {
-        self.generation.zip(self.members.place(id, self.head))
+        self.generation.zip(self.subscribers.place(id, self.head))
     }
 
     /// A subscriber, whether or not its subscription has begun.
     #[must_use]
     pub fn subscriber(&self, id: SubscriberId) -> Option<&S> {
-        self.members.get(id).map(|member| &member.to)
+        self.subscribers.get(id).map(|subscriber| &subscriber.to)
     }
 
     /// Everybody whose subscription has begun and is not at its end.
     #[must_use]
-    pub fn subscribers(&self) -> Listeners<'_, S> {
-        self.members.begun()
+    pub fn subscribers(&self) -> LiveSubscribers<'_, S> {
+        self.subscribers.begun()
     }
 
     /// Subscribers in all, those included whose subscription has not begun.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.members.len()
+        self.subscribers.len()
     }
 
     /// Whether [`Self::tick`] has something to wait for.
     #[must_use]
     pub fn needs_ticks(&self) -> bool {
-        !(self.members.joining().is_empty() && self.members.behind().is_empty() && self.fetches.is_empty())
-            || self.keeper.is_some()
+        !(self.subscribers.joining().is_empty() && self.subscribers.behind().is_empty() && self.fetches.is_empty())
+            || self.lease.is_some()
             || self.idle_since.is_some()
     }
 
@@ -199,7 +199,11 @@ impl<S> Feed<S> {
     ) -> SubscriberId {
         let request = out.request();
         let joining = Joining { request, first_asked: now, asked: now, recover, grant: None };
-        let id = self.members.insert(Member { user: user.clone(), to, state: State::Joining(Box::new(joining)) });
+        let id = self.subscribers.insert(Subscriber {
+            user: user.clone(),
+            to,
+            state: SubscriberState::Joining(Box::new(joining)),
+        });
         self.asked.insert(request, id);
         self.idle_since = None;
         out.send(ToOwner::Listen { request, stream: self.stream.clone(), user, open: self.open });
@@ -208,14 +212,14 @@ impl<S> Feed<S> {
 
     /// A client ends its subscription. Returns the subscriber, unless it had gone already.
     pub fn unsubscribe(&mut self, id: SubscriberId, now: Timestamp) -> Option<S> {
-        let member = self.remove(id)?;
+        let subscriber = self.remove(id)?;
         self.note_idle(now);
-        Some(member.to)
+        Some(subscriber.to)
     }
 
     /// There is room again for one who catches up.
     pub fn resume(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
-        if let Some(Member { state: State::Behind(behind), .. }) = self.members.get_mut(id) {
+        if let Some(Subscriber { state: SubscriberState::CatchUp(behind), .. }) = self.subscribers.get_mut(id) {
             behind.paused = false;
             self.advance(id, now, out);
         }
@@ -245,8 +249,8 @@ impl<S> Feed<S> {
                 }
             }
             ToGateway::Ephemeral { event, .. } => {
-                if self.members.live() > 0 {
-                    out.ephemeral(event, self.members.listeners());
+                if self.subscribers.live() > 0 {
+                    out.ephemeral(event, self.subscribers.listeners());
                 }
             }
             ToGateway::Answer { .. } => {}
@@ -296,16 +300,16 @@ impl<S> Feed<S> {
         self.head = Seq::ZERO;
         self.target = Seq::ZERO;
         self.floor = Seq::ZERO;
-        self.ring = Ring::default();
+        self.ring = FeedRing::default();
         self.ahead.clear();
         self.fetches.clear();
         self.granted.clear();
         self.wanting.clear();
-        self.keeper = None;
-        for id in self.members.ids() {
-            match self.members.get(id).map(|member| &member.state) {
-                Some(State::Joining(_)) => {}
-                Some(State::Behind(behind)) if !behind.replied => self.listen_again(id, now, out),
+        self.lease = None;
+        for id in self.subscribers.ids() {
+            match self.subscribers.get(id).map(|subscriber| &subscriber.state) {
+                Some(SubscriberState::Joining(_)) => {}
+                Some(SubscriberState::CatchUp(behind)) if !behind.replied => self.listen_again(id, now, out),
                 _ => self.end(id, Ending::Insufficient, out),
             }
         }
@@ -325,25 +329,25 @@ impl<S> Feed<S> {
     }
 
     fn end(&mut self, id: SubscriberId, why: Ending, out: &mut impl Output<S>) {
-        if let Some(member) = self.remove(id) {
-            out.ended(&member.to, why);
+        if let Some(subscriber) = self.remove(id) {
+            out.ended(&subscriber.to, why);
         }
     }
 
     fn refuse(&mut self, id: SubscriberId, reason: Denial, out: &mut impl Output<S>) {
-        if let Some(member) = self.remove(id) {
-            out.refused(&member.to, reason);
+        if let Some(subscriber) = self.remove(id) {
+            out.refused(&subscriber.to, reason);
         }
     }
 
-    fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
-        let member = self.members.remove(id)?;
-        self.forget(id, &member.state);
-        Some(member)
+    fn remove(&mut self, id: SubscriberId) -> Option<Subscriber<S>> {
+        let subscriber = self.subscribers.remove(id)?;
+        self.forget(id, &subscriber.state);
+        Some(subscriber)
     }
 
     fn note_idle(&mut self, now: Timestamp) {
-        if !self.members.is_empty() {
+        if !self.subscribers.is_empty() {
             self.idle_since = None;
         } else if self.idle_since.is_none() {
             self.idle_since = Some(now);
@@ -351,45 +355,45 @@ impl<S> Feed<S> {
     }
 
     /// The subscriber has left this state: nothing that concerns the state waits for it.
-    fn forget(&mut self, id: SubscriberId, state: &State) {
+    fn forget(&mut self, id: SubscriberId, state: &SubscriberState) {
         match state {
-            State::Joining(joining) => {
+            SubscriberState::Joining(joining) => {
                 self.asked.remove(&joining.request);
                 if let Some(grant) = joining.grant {
                     self.granted.remove(&(grant.head, id));
                 }
             }
-            State::Behind(behind) => _ = self.wanting.remove(&(behind.at.next(), id)),
-            State::Live => {}
+            SubscriberState::CatchUp(behind) => _ = self.wanting.remove(&(behind.at.next(), id)),
+            SubscriberState::Live => {}
         }
     }
 
-    fn set(&mut self, id: SubscriberId, state: State) {
-        if let Some(before) = self.members.set(id, state) {
+    fn set(&mut self, id: SubscriberId, state: SubscriberState) {
+        if let Some(before) = self.subscribers.set(id, state) {
             self.forget(id, &before);
         }
     }
 
     /// From joining to catching up.
-    fn set_behind(&mut self, id: SubscriberId, behind: Behind) {
-        self.set(id, State::Behind(Box::new(behind)));
+    fn set_behind(&mut self, id: SubscriberId, behind: CatchUp) {
+        self.set(id, SubscriberState::CatchUp(Box::new(behind)));
     }
 
     /// From being up to date to catching up: it takes nothing more at the moment.
     fn set_lagging(&mut self, id: SubscriberId, at: Seq) {
         let (replied, since) = (true, Timestamp::ZERO);
-        let behind = Behind { admitted: at, at, replied, paused: true, dismissed: false, since };
+        let behind = CatchUp { admitted: at, at, replied, paused: true, dismissed: false, since };
         self.set_behind(id, behind);
     }
 
     /// Whether somebody catches up.
     #[must_use]
     pub fn has_behind(&self) -> bool {
-        !self.members.behind().is_empty()
+        !self.subscribers.behind().is_empty()
     }
 
     /// From joining or catching up to being up to date.
     fn set_live(&mut self, id: SubscriberId) {
-        self.set(id, State::Live);
+        self.set(id, SubscriberState::Live);
     }
 }

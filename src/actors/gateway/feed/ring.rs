@@ -8,12 +8,12 @@ use crate::ids::Seq;
 use crate::limits;
 
 #[derive(Default)]
-pub(super) struct Ring {
+pub(super) struct FeedRing {
     events: VecDeque<StreamEvent>,
     bytes: usize,
 }
 
-impl Ring {
+impl FeedRing {
     /// Adds the next event. Bodies that it takes away go here, too.
     pub fn push(&mut self, event: &StreamEvent) {
         debug_assert!(self.events.back().is_none_or(|last| last.seq().next() == event.seq()));

@@ -14,20 +14,20 @@ pub struct SubscriberId {
 }
 
 /// One subscriber.
-pub(super) struct Member<S> {
+pub(super) struct Subscriber<S> {
     pub user: UserId,
     pub to: S,
-    pub state: State,
+    pub state: SubscriberState,
 }
 
 /// How far a subscriber is. What is rare is boxed.
-pub(super) enum State {
+pub(super) enum SubscriberState {
     /// Gets every event as it is applied.
     Live,
     /// Waits for a grant, or for the feed to reach its place.
     Joining(Box<Joining>),
     /// Gets what it missed first.
-    Behind(Box<Behind>),
+    CatchUp(Box<CatchUp>),
 }
 
 pub(super) struct Joining {
@@ -45,7 +45,7 @@ pub(super) struct Grant {
     pub floor: Seq,
 }
 
-pub(super) struct Behind {
+pub(super) struct CatchUp {
     /// Its user was a member at this seq: only a later removal ends the subscription.
     pub admitted: Seq,
     /// The last seq that it got.
@@ -65,49 +65,49 @@ pub(super) struct Behind {
 enum List {
     Live,
     Joining,
-    Behind,
+    CatchUp,
 }
 
 impl List {
-    fn of(state: &State) -> Self {
+    fn of(state: &SubscriberState) -> Self {
         match state {
-            State::Live => Self::Live,
-            State::Joining(_) => Self::Joining,
-            State::Behind(_) => Self::Behind,
+            SubscriberState::Live => Self::Live,
+            SubscriberState::Joining(_) => Self::Joining,
+            SubscriberState::CatchUp(_) => Self::CatchUp,
         }
     }
 }
 
-struct Slot<S> {
+struct SubscriberSlot<S> {
     tag: u32,
     /// Where its subscriber stands in the list of that state.
     place: u32,
-    member: Option<Member<S>>,
+    subscriber: Option<Subscriber<S>>,
 }
 
 /// The subscribers of one feed.
-pub(super) struct Members<S> {
-    slots: Vec<Slot<S>>,
+pub(super) struct Subscribers<S> {
+    slots: Vec<SubscriberSlot<S>>,
     free: Vec<u32>,
     live: usize,
     joining: Vec<SubscriberId>,
     behind: Vec<SubscriberId>,
 }
 
-impl<S> Default for Members<S> {
+impl<S> Default for Subscribers<S> {
     fn default() -> Self {
         Self { slots: Vec::new(), free: Vec::new(), live: 0, joining: Vec::new(), behind: Vec::new() }
     }
 }
 
-impl<S> Members<S> {
-    pub fn insert(&mut self, member: Member<S>) -> SubscriberId {
-        let list = List::of(&member.state);
+impl<S> Subscribers<S> {
+    pub fn insert(&mut self, subscriber: Subscriber<S>) -> SubscriberId {
+        let list = List::of(&subscriber.state);
         let id = match self.free.pop() {
             Some(slot) => {
                 let entry = &mut self.slots[slot as usize];
                 entry.tag = entry.tag.wrapping_add(1);
-                entry.member = Some(member);
+                entry.subscriber = Some(subscriber);
                 SubscriberId { slot, tag: entry.tag }
             }
             None => {
@@ -115,7 +115,7 @@ impl<S> Members<S> {
                     // Most feeds are personal and have one subscriber for ever.
                     self.slots.reserve_exact(1);
                 }
-                self.slots.push(Slot { tag: 0, place: 0, member: Some(member) });
+                self.slots.push(SubscriberSlot { tag: 0, place: 0, subscriber: Some(subscriber) });
                 SubscriberId { slot: self.slots.len() as u32 - 1, tag: 0 }
             }
         };
@@ -123,23 +123,23 @@ impl<S> Members<S> {
         id
     }
 
-    pub fn get(&self, id: SubscriberId) -> Option<&Member<S>> {
-        self.slots.get(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.as_ref()
+    pub fn get(&self, id: SubscriberId) -> Option<&Subscriber<S>> {
+        self.slots.get(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.as_ref()
     }
 
-    pub fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Member<S>> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.as_mut()
+    pub fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber<S>> {
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.as_mut()
     }
 
-    pub fn remove(&mut self, id: SubscriberId) -> Option<Member<S>> {
-        let member = self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.member.take()?;
+    pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber<S>> {
+        let subscriber = self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.take()?;
         self.free.push(id.slot);
-        self.leave(id, List::of(&member.state));
-        Some(member)
+        self.leave(id, List::of(&subscriber.state));
+        Some(subscriber)
     }
 
     /// Gives a subscriber another state, and returns the old one, if there is such a subscriber.
-    pub fn set(&mut self, id: SubscriberId, state: State) -> Option<State> {
+    pub fn set(&mut self, id: SubscriberId, state: SubscriberState) -> Option<SubscriberState> {
         let to = List::of(&state);
         let before = std::mem::replace(&mut self.get_mut(id)?.state, state);
         let from = List::of(&before);
@@ -154,7 +154,7 @@ impl<S> Members<S> {
         let ids = match list {
             List::Live => return self.live += 1,
             List::Joining => &mut self.joining,
-            List::Behind => &mut self.behind,
+            List::CatchUp => &mut self.behind,
         };
         self.slots[id.slot as usize].place = ids.len() as u32;
         ids.push(id);
@@ -164,7 +164,7 @@ impl<S> Members<S> {
         let ids = match list {
             List::Live => return self.live -= 1,
             List::Joining => &mut self.joining,
-            List::Behind => &mut self.behind,
+            List::CatchUp => &mut self.behind,
         };
         let place = self.slots[id.slot as usize].place;
         ids.swap_remove(place as usize);
@@ -204,15 +204,15 @@ impl<S> Members<S> {
 
     /// Those up to date of `user`.
     pub fn live_of(&self, user: &UserId) -> Vec<SubscriberId> {
-        self.filtered(|member| matches!(member.state, State::Live) && member.user == *user)
+        self.filtered(|subscriber| matches!(subscriber.state, SubscriberState::Live) && subscriber.user == *user)
     }
 
     /// The event at `seq` removes `user`: notes it of those who catch up and were members before it.
     pub fn dismiss(&mut self, user: &UserId, seq: Seq) {
-        for member in self.slots.iter_mut().filter_map(|slot| slot.member.as_mut()) {
-            if let State::Behind(behind) = &mut member.state
+        for subscriber in self.slots.iter_mut().filter_map(|slot| slot.subscriber.as_mut()) {
+            if let SubscriberState::CatchUp(behind) = &mut subscriber.state
                 && behind.admitted < seq
-                && member.user == *user
+                && subscriber.user == *user
             {
                 behind.dismissed = true;
             }
@@ -222,34 +222,34 @@ impl<S> Members<S> {
     /// Where a subscriber stands that may listen at the feed's `head`; `None` if it may not, or not yet.
     pub fn place(&self, id: SubscriberId, head: Seq) -> Option<Seq> {
         match &self.get(id)?.state {
-            State::Live => Some(head),
-            State::Behind(behind) => (behind.replied && !behind.dismissed).then_some(behind.at),
-            State::Joining(_) => None,
+            SubscriberState::Live => Some(head),
+            SubscriberState::CatchUp(behind) => (behind.replied && !behind.dismissed).then_some(behind.at),
+            SubscriberState::Joining(_) => None,
         }
     }
 
     /// The first one at or after `slot` that has been granted: also one that waits for what it missed, as the owner has
     /// to know that somebody listens here.
-    pub fn granted_from(&self, slot: u32) -> Option<(u32, &Member<S>)> {
+    pub fn granted_from(&self, slot: u32) -> Option<(u32, &Subscriber<S>)> {
         let rest = self.slots.iter().enumerate().skip(slot as usize);
-        rest.filter_map(|(at, slot)| Some((at as u32, slot.member.as_ref()?)))
-            .find(|(_, member)| !matches!(member.state, State::Joining(_)))
+        rest.filter_map(|(at, slot)| Some((at as u32, slot.subscriber.as_ref()?)))
+            .find(|(_, subscriber)| !matches!(subscriber.state, SubscriberState::Joining(_)))
     }
 
     /// Those up to date.
-    pub fn listeners(&self) -> Listeners<'_, S> {
-        Listeners { slots: self.slots.iter().enumerate(), all: false }
+    pub fn listeners(&self) -> LiveSubscribers<'_, S> {
+        LiveSubscribers { slots: self.slots.iter().enumerate(), all: false }
     }
 
     /// Those up to date, and those that catch up and may go on.
-    pub fn begun(&self) -> Listeners<'_, S> {
-        Listeners { slots: self.slots.iter().enumerate(), all: true }
+    pub fn begun(&self) -> LiveSubscribers<'_, S> {
+        LiveSubscribers { slots: self.slots.iter().enumerate(), all: true }
     }
 
-    fn filtered(&self, keep: impl Fn(&Member<S>) -> bool) -> Vec<SubscriberId> {
+    fn filtered(&self, keep: impl Fn(&Subscriber<S>) -> bool) -> Vec<SubscriberId> {
         let numbered = self.slots.iter().enumerate();
         numbered
-            .filter(|(_, slot)| slot.member.as_ref().is_some_and(&keep))
+            .filter(|(_, slot)| slot.subscriber.as_ref().is_some_and(&keep))
             .map(|(at, slot)| SubscriberId { slot: at as u32, tag: slot.tag })
             .collect()
     }
@@ -262,37 +262,37 @@ impl SubscriberId {
     pub(super) const LAST: Self = Self { slot: u32::MAX, tag: u32::MAX };
 }
 
-impl<S> Member<S> {
+impl<S> Subscriber<S> {
     fn has_begun(&self) -> bool {
         match &self.state {
-            State::Live => true,
-            State::Behind(behind) => behind.replied && !behind.dismissed,
-            State::Joining(_) => false,
+            SubscriberState::Live => true,
+            SubscriberState::CatchUp(behind) => behind.replied && !behind.dismissed,
+            SubscriberState::Joining(_) => false,
         }
     }
 }
 
 /// Subscribers of a feed, one after the other.
-pub struct Listeners<'a, S> {
-    slots: std::iter::Enumerate<std::slice::Iter<'a, Slot<S>>>,
+pub struct LiveSubscribers<'a, S> {
+    slots: std::iter::Enumerate<std::slice::Iter<'a, SubscriberSlot<S>>>,
     all: bool,
 }
 
-impl<S> Clone for Listeners<'_, S> {
+impl<S> Clone for LiveSubscribers<'_, S> {
     fn clone(&self) -> Self {
         Self { slots: self.slots.clone(), all: self.all }
     }
 }
 
-impl<'a, S> Iterator for Listeners<'a, S> {
+impl<'a, S> Iterator for LiveSubscribers<'a, S> {
     type Item = (SubscriberId, &'a S);
 
     fn next(&mut self) -> Option<(SubscriberId, &'a S)> {
         loop {
             let (at, slot) = self.slots.next()?;
-            let Some(member) = &slot.member else { continue };
-            if matches!(member.state, State::Live) || (self.all && member.has_begun()) {
-                return Some((SubscriberId { slot: at as u32, tag: slot.tag }, &member.to));
+            let Some(subscriber) = &slot.subscriber else { continue };
+            if matches!(subscriber.state, SubscriberState::Live) || (self.all && subscriber.has_begun()) {
+                return Some((SubscriberId { slot: at as u32, tag: slot.tag }, &subscriber.to));
             }
         }
     }

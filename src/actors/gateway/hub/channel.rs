@@ -18,7 +18,7 @@ use crate::limits;
 const COUNTED_MS: u64 = 1_000;
 
 /// A feed of this node.
-pub struct Cell {
+pub struct Channel {
     key: StreamKey,
     channel: Box<str>,
     inner: Mutex<Inner>,
@@ -61,7 +61,7 @@ pub struct Numbers {
 /// A place in a feed. Dropping it does not end it: [`Subscription::end`] does.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    pub(super) cell: Arc<Cell>,
+    pub(super) cell: Arc<Channel>,
     pub(super) id: SubscriberId,
 }
 
@@ -112,7 +112,7 @@ impl Subscription {
     }
 }
 
-impl Cell {
+impl Channel {
     pub(super) fn new(key: &StreamKey, channel: &str, now: Timestamp) -> Self {
         let feed = Feed::new(key.stream.clone(), key.open, now);
         let inner = Mutex::new(Inner { feed, pieces: None, closed: false, counted: None, waiting: false });
@@ -224,7 +224,7 @@ impl Cell {
     }
 }
 
-impl fmt::Debug for Cell {
+impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cell").field("key", &self.key).finish_non_exhaustive()
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sessions::WIRES;
-use super::{Cell, Connection, Hub, Presence, Wire, Wishes};
-use crate::actors::gateway::feed::{Ending, Feed, Listeners, Output, Subscribed, SubscriberId};
-use crate::actors::gateway::outbox::{Item, Pushed, Signal};
+use super::{Channel, Connection, Hub, Presence, Wire, Wishes};
+use crate::actors::gateway::feed::{Ending, Feed, LiveSubscribers, Output, Subscribed, SubscriberId};
+use crate::actors::gateway::outbox::{OutboxItem, Pushed, Signal};
 use crate::actors::wire::{Denial, Ephemeral, RequestId, StreamEvent, ToOwner};
 use crate::ids::{Seq, UserId};
 use crate::limits;
@@ -48,14 +48,14 @@ impl Listener {
 /// What a feed causes in this node, while its lock is held.
 pub(super) struct Fanout<'a> {
     hub: &'a Hub,
-    cell: &'a Arc<Cell>,
+    cell: &'a Arc<Channel>,
     pieces: &'a mut Option<Box<Pieces>>,
     /// Who came (true) or went, in order; told once the feed is done.
     moves: Vec<(bool, Presence)>,
 }
 
 impl<'a> Fanout<'a> {
-    pub fn new(hub: &'a Hub, cell: &'a Arc<Cell>, pieces: &'a mut Option<Box<Pieces>>) -> Self {
+    pub fn new(hub: &'a Hub, cell: &'a Arc<Channel>, pieces: &'a mut Option<Box<Pieces>>) -> Self {
         Self { hub, cell, pieces, moves: Vec::new() }
     }
 
@@ -116,7 +116,7 @@ impl Output<Listener> for Fanout<'_> {
         let _ = self.hub.owners.send(frame);
     }
 
-    fn live(&mut self, events: &[StreamEvent], to: Listeners<'_, Listener>) -> Vec<(SubscriberId, usize)> {
+    fn live(&mut self, events: &[StreamEvent], to: LiveSubscribers<'_, Listener>) -> Vec<(SubscriberId, usize)> {
         let mut lagging: Vec<(SubscriberId, usize)> = Vec::new();
         let (mut delivered, mut before) = (0, 0);
         for piece in pieces(events) {
@@ -159,7 +159,7 @@ impl Output<Listener> for Fanout<'_> {
             };
             rest = &rest[len..];
             let weight = bytes.len();
-            to.connection.outbox.push_asked(Item::Bytes(bytes), weight);
+            to.connection.outbox.push_asked(OutboxItem::Bytes(bytes), weight);
         }
         self.hub.metrics.deliveries.inc_by(events.len() as u64);
     }
@@ -171,7 +171,7 @@ impl Output<Listener> for Fanout<'_> {
     fn subscribed(&mut self, to: &Listener, reply: Subscribed) {
         let bytes = reply.events.iter().map(StreamEvent::weight).sum();
         let signal = Signal::Subscribed { key: to.key, reply };
-        to.connection.outbox.push_asked(Item::Signal(Box::new(signal)), bytes);
+        to.connection.outbox.push_asked(OutboxItem::Signal(Box::new(signal)), bytes);
         if to.announced {
             self.moves.push((true, to.presence()));
         }
@@ -186,7 +186,7 @@ impl Output<Listener> for Fanout<'_> {
         self.left(to);
     }
 
-    fn ephemeral(&mut self, event: &Ephemeral, to: Listeners<'_, Listener>) {
+    fn ephemeral(&mut self, event: &Ephemeral, to: LiveSubscribers<'_, Listener>) {
         let mut encoded = OncePerWire::default();
         let mut dropped = 0;
         for (_, listener) in to {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use channel::{Cell, Numbers, Presence, Subscription};
+pub use channel::{Channel, Numbers, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
 pub use requests::{PendingAnswer, PendingEvents, TIMEOUT_MS};
 pub use sessions::{Connection, Sessions, Wire};
@@ -95,13 +95,13 @@ pub struct Wishes {
     pub recover: Option<Position>,
 }
 
-type Shard = Mutex<HashMap<StreamKey, Arc<Cell>>>;
+type Shard = Mutex<HashMap<StreamKey, Arc<Channel>>>;
 
 /// See the module.
 pub struct Hub {
     shards: Box<[Shard]>,
     /// Feeds that wait for time to pass.
-    waiting: Mutex<Vec<Arc<Cell>>>,
+    waiting: Mutex<Vec<Arc<Channel>>>,
     requests: Requests,
     next_request: AtomicU64,
     sessions: Sessions,
@@ -243,7 +243,7 @@ impl Hub {
         loop {
             let cell = lock(self.shard(&stream))
                 .entry(stream.clone())
-                .or_insert_with(|| Arc::new(Cell::new(&stream, channel, self.now())))
+                .or_insert_with(|| Arc::new(Channel::new(&stream, channel, self.now())))
                 .clone();
             if let Some(id) = cell.subscribe(self, connection, key, &wishes) {
                 return Subscription { cell, id };
@@ -307,7 +307,7 @@ impl Hub {
         RequestId(self.next_request.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn cell(&self, key: &StreamKey) -> Option<Arc<Cell>> {
+    fn cell(&self, key: &StreamKey) -> Option<Arc<Channel>> {
         lock(self.shard(key)).get(key).cloned()
     }
 
@@ -339,7 +339,7 @@ pub(super) fn a_place() -> super::outbox::Place {
     let key = StreamKey { stream: stream(), open: false };
     let mut feed = super::feed::Feed::new(stream(), false, Timestamp::ZERO);
     let id = feed.subscribe(0, user("ann"), None, Timestamp::ZERO, &mut Recorder::default());
-    (Arc::new(Cell::new(&key, "room", Timestamp::ZERO)), id)
+    (Arc::new(Channel::new(&key, "room", Timestamp::ZERO)), id)
 }
 
 /// A lock whose holder panicked still holds what it held: nothing here is left half-done.

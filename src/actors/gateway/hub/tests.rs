@@ -10,7 +10,7 @@ use super::*;
 use crate::actors::gateway::feed::tests::support::{Owner, stream, user};
 use crate::actors::gateway::feed::{Ending, SubscriberId};
 use crate::actors::gateway::order::Order;
-use crate::actors::gateway::outbox::{Item, Outbox, Signal, Taken};
+use crate::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
 use crate::actors::wire::{Answer, Denial};
 use crate::env::ManualClock;
 use crate::epoch::Epoch;
@@ -123,10 +123,10 @@ fn from_position(offset: u64) -> Wishes {
     Wishes { recover: Some(position), ..Wishes::default() }
 }
 
-fn items(connection: &Connection, written: usize) -> VecDeque<Item> {
+fn items(connection: &Connection, written: usize) -> VecDeque<OutboxItem> {
     match connection.outbox.take(written, &mut Context::from_waker(Waker::noop())) {
-        Taken::Items(items) => items,
-        Taken::Nothing => VecDeque::new(),
+        OutboxTake::Items(items) => items,
+        OutboxTake::Nothing => VecDeque::new(),
     }
 }
 
@@ -134,11 +134,11 @@ fn items(connection: &Connection, written: usize) -> VecDeque<Item> {
 fn told(connection: &Connection) -> (Vec<String>, usize) {
     let mut bytes = 0;
     let text = |item| match item {
-        Item::Bytes(text) => {
+        OutboxItem::Bytes(text) => {
             bytes += text.len();
             String::from_utf8(text.to_vec()).unwrap()
         }
-        Item::Signal(signal) => match *signal {
+        OutboxItem::Signal(signal) => match *signal {
             Signal::Subscribed { key, reply } => {
                 bytes += reply.events.iter().map(StreamEvent::weight).sum::<usize>();
                 format!("subscribed {key} at {} {}", reply.offset, reply.recovered)
@@ -163,7 +163,7 @@ fn an_event_is_encoded_once_for_each_wire_format_and_shared() {
     world.publish();
     assert_eq!(world.encoder.0.load(Ordering::Relaxed), 2);
     let pushed: Vec<_> = json.iter().map(|connection| items(connection, 0)).collect();
-    let [Item::Bytes(one), Item::Bytes(other)] = [&pushed[0][1], &pushed[1][1]] else { panic!("bytes") };
+    let [OutboxItem::Bytes(one), OutboxItem::Bytes(other)] = [&pushed[0][1], &pushed[1][1]] else { panic!("bytes") };
     assert_eq!((one.as_ptr(), &one[..]), (other.as_ptr(), &b"Json:room:7:1"[..]));
     assert_eq!(told(&protobuf).0, ["subscribed 5 at 0 false", "Protobuf:room:7:1"]);
     assert_eq!(world.hub.metrics.deliveries.get(), 3);
@@ -229,13 +229,13 @@ fn who_catches_up_is_paced_by_his_outbox_and_loses_nothing() {
         }
         for item in items(&ann, written) {
             match item {
-                Item::Bytes(bytes) => {
+                OutboxItem::Bytes(bytes) => {
                     written += bytes.len();
                     let text = String::from_utf8(bytes.to_vec()).unwrap();
                     let list = text.rsplit_once(':').unwrap().1.split(',').map(|seq| seq.parse::<u64>().unwrap());
                     seqs.extend(list);
                 }
-                Item::Signal(signal) => {
+                OutboxItem::Signal(signal) => {
                     let Signal::Subscribed { reply, .. } = *signal else { panic!("{signal:?}") };
                     assert!(reply.recovered);
                     written += reply.events.iter().map(StreamEvent::weight).sum::<usize>();
@@ -443,7 +443,7 @@ async fn users_and_everybody_can_be_sent_away() {
 fn a_subscriber_costs_a_feed_less_than_a_hundred_bytes() {
     assert!(size_of::<(Subscription, SubscriberId)>() <= 24);
     assert!(size_of::<super::fanout::Listener>() <= 32, "{}", size_of::<super::fanout::Listener>());
-    assert!(size_of::<Cell>() <= 496, "{}", size_of::<Cell>());
+    assert!(size_of::<Channel>() <= 496, "{}", size_of::<Channel>());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::ids::{Offset, Timestamp};
 /// Where an entity stands.
 pub(super) enum Residency<H> {
     Loading {
-        held: VecDeque<Held<H>>,
+        held: VecDeque<Parked<H>>,
         must: bool,
         replay_to: Offset,
     },
@@ -24,7 +24,7 @@ pub(super) enum Residency<H> {
 }
 
 /// What waits for an entity that is being loaded.
-pub(super) enum Held<H> {
+pub(super) enum Parked<H> {
     Command(Queued),
     Batch(Arc<Batch>),
     Other(H),
@@ -42,12 +42,12 @@ impl<H> Core<H> {
                 *last_used = now;
                 out.push(Action::Hand { entity, held });
             }
-            Some(Residency::Loading { held: queue, .. }) => queue.push_back(Held::Other(held)),
-            None => self.load(entity, Held::Other(held), false, out),
+            Some(Residency::Loading { held: queue, .. }) => queue.push_back(Parked::Other(held)),
+            None => self.load(entity, Parked::Other(held), false, out),
         }
     }
 
-    pub(super) fn load(&mut self, entity: Entity, first: Held<H>, must: bool, out: &mut Vec<Action<H>>) {
+    pub(super) fn load(&mut self, entity: Entity, first: Parked<H>, must: bool, out: &mut Vec<Action<H>>) {
         let replay_to = Offset::ZERO;
         out.push(Action::Load { entity: entity.clone(), replay_to, must });
         self.residents.insert(entity, Residency::Loading { held: VecDeque::from([first]), must, replay_to });
@@ -84,18 +84,18 @@ impl<H> Core<H> {
             .insert(entity.clone(), Residency::Ready { last_used: now, applied: replay_to, batches: VecDeque::new() });
         for held in held {
             match held {
-                Held::Command(queued) => self.queue.push_back(queued),
-                Held::Other(held) => out.push(Action::Hand { entity: entity.clone(), held }),
-                Held::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
+                Parked::Command(queued) => self.queue.push_back(queued),
+                Parked::Other(held) => out.push(Action::Hand { entity: entity.clone(), held }),
+                Parked::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
             }
         }
         self.pump(out);
     }
 
     /// Why a snapshot at this watermark can't be gone on from.
-    fn unusable(&self, snapshot: Offset, held: &VecDeque<Held<H>>, replay_to: Offset) -> Option<&'static str> {
+    fn unusable(&self, snapshot: Offset, held: &VecDeque<Parked<H>>, replay_to: Offset) -> Option<&'static str> {
         let first_held = held.iter().find_map(|held| match held {
-            Held::Batch(batch) => Some(batch.first()),
+            Parked::Batch(batch) => Some(batch.first()),
             _ => None,
         });
         let next = self.pending.front().map_or(self.next, |(record, _)| record.offset);
@@ -111,7 +111,7 @@ impl<H> Core<H> {
     fn not_loaded(
         &mut self,
         entity: &Entity,
-        held: VecDeque<Held<H>>,
+        held: VecDeque<Parked<H>>,
         must: bool,
         replay_to: Offset,
         out: &mut Vec<Action<H>>,
@@ -119,9 +119,9 @@ impl<H> Core<H> {
         let mut kept = VecDeque::new();
         for held in held {
             match held {
-                Held::Command(queued) => self.refuse(&queued, out),
-                Held::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
-                batch @ Held::Batch(_) => kept.push_back(batch),
+                Parked::Command(queued) => self.refuse(&queued, out),
+                Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
+                batch @ Parked::Batch(_) => kept.push_back(batch),
             }
         }
         // One that died above the store's watermark is asked for until it is there: loaded later, without the replay, it
@@ -148,7 +148,7 @@ impl<H> Core<H> {
         };
         let unfinished: Vec<_> = batches.into_iter().filter(|b| !b.is_finished()).collect();
         let replay_to = unfinished.first().map_or(applied, |batch| batch.first());
-        let held: VecDeque<_> = unfinished.into_iter().map(Held::Batch).collect();
+        let held: VecDeque<_> = unfinished.into_iter().map(Parked::Batch).collect();
         let must = !held.is_empty();
         out.push(Action::Load { entity: entity.clone(), replay_to, must: true });
         self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
@@ -176,9 +176,9 @@ impl<H> Core<H> {
             }
             Some(Residency::Loading { held, must, .. }) => {
                 *must = true;
-                held.push_back(Held::Batch(batch));
+                held.push_back(Parked::Batch(batch));
             }
-            None => self.load(entity, Held::Batch(batch), true, out),
+            None => self.load(entity, Parked::Batch(batch), true, out),
         }
     }
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
 use super::projector::{Halt, Moved, Projector};
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Entity;
 use crate::actors::workers::Running;
 use crate::ids::{PARTITIONS, Partition};
@@ -33,12 +33,12 @@ pub struct Deps {
     /// Where rows go.
     pub store: Arc<dyn Store>,
     /// How far each partition may be read: what its owner has verified and applied.
-    pub applied: Arc<Marks>,
+    pub applied: Arc<Watermarks>,
     /// How far each partition is stored: raised after each commit. Never falls, also if the store falls back: it is then
     /// behind for a while, and the journal brings it up again.
-    pub stored: Arc<Marks>,
+    pub stored: Arc<Watermarks>,
     /// How far each partition is stored whose facts for others were stored with it: the relay has something to do.
-    pub outbox: Arc<Marks>,
+    pub outbox: Arc<Watermarks>,
     /// Told of each commit's watermarks before [`Self::stored`] is raised, so that the owner can compare chains (I10).
     pub report: Report,
     /// Bounds.
@@ -77,7 +77,7 @@ impl Default for Options {
 
 /// How the worker is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct ProjectorStatus {
     /// The last failure of the store or the journal, until something succeeds again.
     pub failing: Option<String>,
     /// Partitions that are not projected any further, with the reason for the operator.
@@ -90,15 +90,15 @@ pub struct Status {
 
 /// Starts it.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<Status> {
+pub fn spawn(deps: Deps) -> Running<ProjectorStatus> {
     Running::start(|status, stopping| {
-        Shell { deps, status, stopping, first: 0, isolate: false, halted: BTreeMap::new() }.run()
+        ProjectorTask { deps, status, stopping, first: 0, isolate: false, halted: BTreeMap::new() }.run()
     })
 }
 
 /// Why a round came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+enum ProjectorRoundError {
     /// Rows could not be read now. Nothing was folded, so what is cached is still what the rows say.
     #[error(transparent)]
     Unread(StoreError),
@@ -110,7 +110,7 @@ enum RoundError {
     Panic(String),
 }
 
-impl RoundError {
+impl ProjectorRoundError {
     /// Whether the states that are cached may be ahead of the rows, or behind them.
     fn spoils_the_cache(&self) -> bool {
         match self {
@@ -125,9 +125,9 @@ enum Snapshot {
     User(Result<UserSnapshot, StoreError>),
 }
 
-struct Shell {
+struct ProjectorTask {
     deps: Deps,
-    status: watch::Sender<Status>,
+    status: watch::Sender<ProjectorStatus>,
     stopping: watch::Receiver<bool>,
     /// The partition that is read first in the next round: none waits for ever behind a busy one.
     first: u16,
@@ -137,7 +137,7 @@ struct Shell {
     halted: BTreeMap<Partition, Halt>,
 }
 
-impl Shell {
+impl ProjectorTask {
     async fn run(mut self) {
         let Some(watermarks) = self.watermarks().await else { return };
         let mut projector = Projector::new(watermarks, self.deps.options.cache_bytes);
@@ -282,7 +282,7 @@ impl Shell {
 
     /// Hydrates, folds and commits what is pending. Gives the projector back unless the fold panicked; that is an error,
     /// too.
-    async fn round(&mut self, mut projector: Projector) -> (Option<Projector>, Result<(), RoundError>) {
+    async fn round(&mut self, mut projector: Projector) -> (Option<Projector>, Result<(), ProjectorRoundError>) {
         if let Err(error) = self.hydrate(&mut projector).await {
             return (Some(projector), Err(error));
         }
@@ -296,7 +296,7 @@ impl Shell {
             Ok(folded) => folded,
             Err(panic) => {
                 self.suspect(&partitions, Halt::Panic);
-                return (None, Err(RoundError::Panic(panic.to_string())));
+                return (None, Err(ProjectorRoundError::Panic(panic.to_string())));
             }
         };
         let Some(commit) = commit else { return (Some(projector), Ok(())) };
@@ -326,7 +326,7 @@ impl Shell {
         }
     }
 
-    async fn hydrate(&self, projector: &mut Projector) -> Result<(), RoundError> {
+    async fn hydrate(&self, projector: &mut Projector) -> Result<(), ProjectorRoundError> {
         let store = &self.deps.store;
         let mut snapshots = stream::iter(projector.missing())
             .map(|entity| async move {
@@ -346,7 +346,7 @@ impl Shell {
                     Ok(())
                 }
                 (_, Snapshot::Room(Err(error)) | Snapshot::User(Err(error))) => {
-                    return Err(RoundError::Unread(error));
+                    return Err(ProjectorRoundError::Unread(error));
                 }
                 // An entity is asked for by its kind.
                 (_, Snapshot::Room(Ok(_)) | Snapshot::User(Ok(_))) => Ok(()),
@@ -382,8 +382,8 @@ mod tests {
     #[test]
     fn what_is_cached_outlives_rows_that_could_not_be_read() {
         let unavailable = || StoreError::Unavailable("no reader is free".to_owned());
-        assert!(!RoundError::Unread(unavailable()).spoils_the_cache());
-        assert!(RoundError::Store(unavailable()).spoils_the_cache(), "a commit may have been written");
-        assert!(RoundError::Unread(StoreError::Damaged("a row".to_owned())).spoils_the_cache());
+        assert!(!ProjectorRoundError::Unread(unavailable()).spoils_the_cache());
+        assert!(ProjectorRoundError::Store(unavailable()).spoils_the_cache(), "a commit may have been written");
+        assert!(ProjectorRoundError::Unread(StoreError::Damaged("a row".to_owned())).spoils_the_cache());
     }
 }

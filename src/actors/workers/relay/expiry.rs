@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Append;
 use crate::actors::room::commands::{Command, Expire, RoomCommand};
 use crate::actors::room::payload;
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp};
@@ -63,7 +63,7 @@ pub struct Deps {
     /// Knows where the rooms' partitions end.
     pub journal: Arc<dyn Journal>,
     /// How far each partition is stored.
-    pub stored: Arc<Marks>,
+    pub stored: Arc<Watermarks>,
     /// Appends to the rooms' partitions.
     pub append: Append,
     /// Clock and ids.
@@ -76,18 +76,18 @@ pub struct Deps {
 
 /// How it is, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct ExpiryStatus {
     /// Scans so far.
     pub scans: u64,
 }
 
 /// Starts it. The next scan does again what failed.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<Status> {
+pub fn spawn(deps: Deps) -> Running<ExpiryStatus> {
     Running::start(|status, stopping| run(deps, status, stopping))
 }
 
-async fn run(deps: Deps, status: watch::Sender<Status>, mut stopping: watch::Receiver<bool>) {
+async fn run(deps: Deps, status: watch::Sender<ExpiryStatus>, mut stopping: watch::Receiver<bool>) {
     let mut scanner = Scanner::default();
     while !*stopping.borrow() {
         scan(&deps, &mut scanner, &stopping).await;

@@ -14,7 +14,7 @@ use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, Ro
 use crate::actors::room::{Status, payload};
 use crate::actors::user::commands;
 use crate::actors::user::{UserCommand, UserCommandBody};
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{HistoryBound, MaySend, RoomChange, RoomKind, UserEventBody};
 use crate::actors::workers::Running;
 use crate::actors::workers::persistence::{rows, worker as projector};
@@ -39,12 +39,12 @@ struct Node {
     journal: Arc<MemoryJournal>,
     store: Arc<MemoryStore>,
     clock: Arc<ManualClock>,
-    applied: Arc<Marks>,
-    stored: Arc<Marks>,
+    applied: Arc<Watermarks>,
+    stored: Arc<Watermarks>,
     append: Append,
     commands: AtomicU64,
-    projector: Running<projector::Status>,
-    relay: Running<worker::Status>,
+    projector: Running<projector::ProjectorStatus>,
+    relay: Running<worker::RelayStatus>,
 }
 
 impl Node {
@@ -52,9 +52,9 @@ impl Node {
     fn start(fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_800_000_000_000)));
         let (journal, store) = (Arc::new(MemoryJournal::new(clock.clone())), Arc::new(MemoryStore::new()));
-        let (applied, stored) = (Arc::new(Marks::new()), Arc::new(Marks::new()));
+        let (applied, stored) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()));
         let append = appender(journal.clone(), applied.clone(), fails);
-        let outbox = Arc::new(Marks::new());
+        let outbox = Arc::new(Watermarks::new());
         let options = projector::Options { gather: Duration::from_millis(1), ..projector::Options::default() };
         let projector = projector::spawn(projector::Deps {
             journal: journal.clone(),
@@ -124,7 +124,7 @@ impl Node {
 
 fn appender(
     journal: Arc<MemoryJournal>,
-    applied: Arc<Marks>,
+    applied: Arc<Watermarks>,
     fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static,
 ) -> Append {
     let count = Arc::new(AtomicU64::new(0));

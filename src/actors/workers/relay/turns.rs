@@ -35,7 +35,7 @@ const LANES: usize = 8 * limits::RELAY_AHEAD;
 const REST_DOUBLINGS: u32 = 5;
 
 /// What is to be told to one target, in order.
-pub type Batch = Vec<(OutboxPlace, Bytes)>;
+pub type TargetBatch = Vec<(OutboxPlace, Bytes)>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -203,7 +203,12 @@ impl Turns {
 
     /// What is told next: about `most` rows, to targets that are free, each lane in its turn. `takes` says whether a target
     /// takes more now.
-    pub fn next(&mut self, now_ms: u64, most: usize, takes: impl Fn(Partition) -> bool) -> BTreeMap<Partition, Batch> {
+    pub fn next(
+        &mut self,
+        now_ms: u64,
+        most: usize,
+        takes: impl Fn(Partition) -> bool,
+    ) -> BTreeMap<Partition, TargetBatch> {
         let (mut batches, mut left) = (BTreeMap::new(), most);
         let free = |turns: &Self, target: Partition| {
             let known = turns.targets.get(&target);
@@ -252,7 +257,7 @@ impl Turns {
         lane: &Lane,
         most: usize,
         free: &impl Fn(&Self, Partition) -> bool,
-        batches: &mut BTreeMap<Partition, Batch>,
+        batches: &mut BTreeMap<Partition, TargetBatch>,
     ) -> usize {
         let Some(of) = self.lanes.get(lane) else { return 0 };
         self.spin = self.spin.wrapping_add(1);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::turns::{Batch, Turns, expand};
+use super::turns::{TargetBatch, Turns, expand};
 use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{UserCommand, UserCommandBody, payload};
 use crate::actors::wire::{RoomChange, RoomKind};
@@ -48,19 +48,19 @@ fn loaded(rows: &[OutboxRow]) -> Turns {
     turns
 }
 
-fn next(turns: &mut Turns, most: usize) -> BTreeMap<Partition, Batch> {
+fn next(turns: &mut Turns, most: usize) -> BTreeMap<Partition, TargetBatch> {
     turns.next(0, most, |_| true)
 }
 
 /// Offsets of what is told.
-fn offsets(batches: &BTreeMap<Partition, Batch>) -> Vec<u64> {
+fn offsets(batches: &BTreeMap<Partition, TargetBatch>) -> Vec<u64> {
     let mut offsets: Vec<u64> = batches.values().flatten().map(|(place, _)| place.offset.0).collect();
     offsets.sort_unstable();
     offsets
 }
 
 /// Tells all of it.
-fn tell(turns: &mut Turns, batches: &BTreeMap<Partition, Batch>) {
+fn tell(turns: &mut Turns, batches: &BTreeMap<Partition, TargetBatch>) {
     for (target, batch) in batches {
         let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
         turns.told(*target, &places);

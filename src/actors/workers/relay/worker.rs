@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::turns::{self, Turns};
 use super::{Append, Owed};
-use crate::actors::watermarks::Marks;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::ids::{Offset, Partition};
 use crate::limits;
@@ -33,9 +33,9 @@ pub struct Deps {
     /// Appends to other partitions.
     pub append: Append,
     /// How far each partition is stored.
-    pub stored: Arc<Marks>,
+    pub stored: Arc<Watermarks>,
     /// Changes whenever the projector has committed rows of the outbox: how far their sources are stored.
-    pub outbox: Arc<Marks>,
+    pub outbox: Arc<Watermarks>,
     /// Told whose facts wait.
     pub owed: Arc<Owed>,
     /// How long a target rests after a first failure (longer after each further one), and at most between two looks.
@@ -53,7 +53,7 @@ const REMOVE: usize = 256;
 
 /// How the worker is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct RelayStatus {
     /// A failure that lasts: of the outbox, or of one of the targets.
     pub failing: Option<String>,
     /// Records appended so far, repetitions included.
@@ -62,10 +62,10 @@ pub struct Status {
 
 /// Starts it.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<Status> {
+pub fn spawn(deps: Deps) -> Running<RelayStatus> {
     Running::start(|status, stopping| {
         let now = Instant::now();
-        let shell = Shell {
+        let shell = RelayTask {
             deps,
             status,
             stopping,
@@ -74,7 +74,7 @@ pub fn spawn(deps: Deps) -> Running<Status> {
             ahead: BTreeMap::new(),
             failing: BTreeMap::new(),
             told: Vec::new(),
-            seen: Marks::new(),
+            seen: Watermarks::new(),
             expanded: Partition::FIRST,
             started: now,
             looked: None,
@@ -86,7 +86,7 @@ pub fn spawn(deps: Deps) -> Running<Status> {
 
 /// Why the outbox could not be worked on.
 #[derive(Debug, thiserror::Error)]
-enum RoundError {
+enum RelayRoundError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a row of the outbox: {0}")]
@@ -107,9 +107,9 @@ struct Ahead {
     since: Instant,
 }
 
-struct Shell {
+struct RelayTask {
     deps: Deps,
-    status: watch::Sender<Status>,
+    status: watch::Sender<RelayStatus>,
     stopping: watch::Receiver<bool>,
     turns: Turns,
     under_way: FuturesUnordered<BoxFuture<'static, Given>>,
@@ -119,7 +119,7 @@ struct Shell {
     /// Told, and not removed yet.
     told: Vec<OutboxPlace>,
     /// How far the outbox of each source was looked at.
-    seen: Marks,
+    seen: Watermarks,
     /// Whose fan-out got a page last.
     expanded: Partition,
     started: Instant,
@@ -127,7 +127,7 @@ struct Shell {
     removed: Instant,
 }
 
-impl Shell {
+impl RelayTask {
     async fn run(mut self) {
         let (mut rows, mut stored) = (self.deps.outbox.changes(), self.deps.stored.changes());
         while !*self.stopping.borrow() {
@@ -172,7 +172,7 @@ impl Shell {
     }
 
     /// Removes what was told, reads what is new, and gives what is due.
-    async fn round(&mut self) -> Result<(), RoundError> {
+    async fn round(&mut self) -> Result<(), RelayRoundError> {
         let late = self.removed.elapsed() >= self.deps.retry;
         if self.told.len() >= REMOVE || self.under_way.is_empty() || late {
             self.remove().await?;
@@ -194,7 +194,7 @@ impl Shell {
         Ok(())
     }
 
-    async fn remove(&mut self) -> Result<(), RoundError> {
+    async fn remove(&mut self) -> Result<(), RelayRoundError> {
         self.removed = Instant::now();
         if !self.told.is_empty() {
             self.deps.store.relay_done(&self.told).await?;
@@ -205,7 +205,7 @@ impl Shell {
     }
 
     /// Notes which sources have new rows.
-    async fn look(&mut self) -> Result<(), RoundError> {
+    async fn look(&mut self) -> Result<(), RelayRoundError> {
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             let mut from = Some(Partition::FIRST);
             while let Some(source) = from {
@@ -227,7 +227,7 @@ impl Shell {
     }
 
     /// Gives the next page of a fan-out's members rows of their own.
-    async fn expand(&mut self, row: &OutboxRow) -> Result<(), RoundError> {
+    async fn expand(&mut self, row: &OutboxRow) -> Result<(), RelayRoundError> {
         let Some(fan_out) = &row.fan_out else { return Ok(()) };
         let page = self.deps.store.members(fan_out.room, fan_out.after.as_ref(), limits::RELAY_MEMBERS).await?;
         let after = page.last().filter(|_| page.len() == limits::RELAY_MEMBERS).map(|last| last.user.clone());

@@ -183,7 +183,7 @@ fn pushes() -> [Push; 6] {
         Push::new("news", PushBody::Pub(publication(10))),
         Push::new("news", PushBody::Join(Join { info: Some(info()) })),
         Push::new("news", PushBody::Leave(Leave { info: Some(info()) })),
-        Push::new("", PushBody::Message(Message { data: bytes(r#"{"m":1}"#) })),
+        Push::new("", PushBody::Message(MessagePush { data: bytes(r#"{"m":1}"#) })),
         Push::new("srv", PushBody::Subscribe(subscribe)),
         Push::new("srv", PushBody::Unsubscribe(Unsubscribe::SERVER.into())),
     ]

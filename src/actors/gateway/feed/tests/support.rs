@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::actors::gateway::feed::{Ending, Listeners, Output, Subscribed, SubscriberId};
+use crate::actors::gateway::feed::{Ending, LiveSubscribers, Output, Subscribed, SubscriberId};
 use crate::actors::wire::{
     Content, Denial, Entity, Ephemeral, Event, EventBody, FetchError, RequestId, StreamEvent, ToGateway, ToOwner,
 };
@@ -199,7 +199,7 @@ impl Output<u32> for Recorder {
         self.sent.push(frame);
     }
 
-    fn live(&mut self, events: &[StreamEvent], to: Listeners<'_, u32>) -> Vec<(SubscriberId, usize)> {
+    fn live(&mut self, events: &[StreamEvent], to: LiveSubscribers<'_, u32>) -> Vec<(SubscriberId, usize)> {
         let mut lagging = Vec::new();
         for (id, who) in to {
             // Who is full takes one of two at most.
@@ -256,7 +256,7 @@ impl Output<u32> for Recorder {
         seen.ended = Some(why);
     }
 
-    fn ephemeral(&mut self, _: &Ephemeral, to: Listeners<'_, u32>) {
+    fn ephemeral(&mut self, _: &Ephemeral, to: LiveSubscribers<'_, u32>) {
         self.ephemeral += to.count();
     }
 }
