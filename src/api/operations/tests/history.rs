@@ -1,7 +1,5 @@
 //! `message.history` while the store is ahead, behind and down.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::support::{Fixture, bodies};
@@ -167,7 +165,7 @@ async fn without_a_store_what_memory_let_go_is_told_from_the_journal() {
 
 #[tokio::test]
 async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
-    let f = Arc::new(Fixture::new().await);
+    let f = Fixture::new().await;
     let room = f.group(&["alice", "bob"]).await;
     f.settle().await;
     f.store.set_open(false);
@@ -182,11 +180,12 @@ async fn a_store_that_is_behind_by_more_than_memory_holds_is_waited_for() {
     assert_eq!((seqs(&newest), &newest["more"]), (((last - 4)..=last).collect(), &json!(true)));
     let oldest = json!({ "room": room, "after": 0, "limit": 3 });
     assert_eq!(f.code("bob", "message.history", oldest.clone()).await, 450);
-    let (asked, data) = (Arc::clone(&f), oldest);
-    let page = tokio::spawn(async move { asked.ok("bob", "message.history", data).await });
-    everyone_else_runs().await;
-    f.store.set_open(true);
-    assert_eq!(seqs(&page.await.unwrap()), [2, 3, 4]);
+    let opened = async {
+        everyone_else_runs().await;
+        f.store.set_open(true);
+    };
+    let (page, ()) = tokio::join!(f.ok_at_last("bob", "message.history", oldest), opened);
+    assert_eq!(seqs(&page), [2, 3, 4]);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
 use crate::actors::wire::{Entity, Ephemeral, FetchError, RequestId, ToGateway, ToOwner};
 use crate::api::operations::admission::Rates;
+use crate::api::operations::error::Error;
 use crate::api::operations::{Caller, Handlers, Options};
 use crate::env::{Env, ManualClock, SystemIds};
 use crate::health::Health;
@@ -22,7 +23,7 @@ use crate::shutdown::Shutdown;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::store::sql::SqlStore;
-use crate::testing::within;
+use crate::testing::{found, within};
 
 pub const START: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -113,6 +114,17 @@ impl Fixture {
             Ok(reply) => serde_json::from_slice(&reply).unwrap(),
             Err(error) => panic!("{method} of {who} with {data}: {error:?}"),
         }
+    }
+
+    /// The result of a method that waits for others. On a busy machine they may take longer than it waits: it is asked again,
+    /// as clients do.
+    pub async fn ok_at_last(&self, who: &str, method: &str, data: Value) -> Value {
+        found(method, async || match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
+            Ok(reply) => Some(serde_json::from_slice(&reply).unwrap()),
+            Err(Error::Unavailable { .. }) => None,
+            Err(error) => panic!("{method} of {who} with {data}: {error:?}"),
+        })
+        .await
     }
 
     /// The error code of a method that is refused.
