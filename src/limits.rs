@@ -157,6 +157,17 @@ pub const SQL_WRITERS: u32 = 2;
 /// Dead letters kept of each partition: enough to find the client that sends them.
 pub const DEAD_LETTERS: usize = 100;
 
+/// Questions of a node to owners that are not answered yet, commands among them: about 64 MB, and five seconds of 50,000
+/// commands a second while no owner answers.
+pub const QUESTIONS: usize = 256 * 1024;
+/// Milliseconds after which an open question may be given up; it is by twice that. Longer than the longest stall that is
+/// promised (P7), shorter than the time to live of a command.
+pub const QUESTION_MS: u64 = 10_000;
+/// Milliseconds within which a room or user says what is asked of its state, or counts as not to be had.
+pub const QUERY_MS: u64 = 5_000;
+/// Milliseconds that an asker is told to wait whose command no owner took: its queue is full, or it is about to move.
+pub const NOT_TAKEN_RETRY_MS: u32 = 100;
+
 /// Milliseconds after which a gateway asks an owner again that did not answer. An owner that moved answers within it.
 pub const GATEWAY_RETRY_MS: u64 = 1_000;
 /// Milliseconds after which a gateway gives up a subscription or a gap. Three times the longest stall promised (P7).

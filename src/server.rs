@@ -12,9 +12,8 @@ mod background;
 mod process;
 mod storage;
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
-use axum::Router;
 use tokio::task::JoinHandle;
 
 pub use self::process::{BindError, DrainError, Server, Serving, Started};
@@ -22,11 +21,13 @@ pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
 
 use self::background::Checks;
 use self::storage::Storage;
-use crate::actors::gateway::hub::{Hub, Overload};
+use crate::actors::gateway::hub::Hub;
 use crate::actors::node::{self, Node};
 use crate::actors::partition;
 use crate::actors::partition::verified::Rule;
-use crate::actors::wire::ToOwner;
+use crate::actors::router::owned::{Owned, OwnerEpoch};
+use crate::actors::router::{self, Router};
+use crate::actors::wire::NodeId;
 use crate::api::accounts::{self, Accounts};
 use crate::api::admin::Live;
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
@@ -42,6 +43,7 @@ use crate::env::Env;
 use crate::epoch::History;
 use crate::health::Health;
 use crate::ids::{PARTITIONS, Partition, UserId};
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, AccountRows};
@@ -163,6 +165,7 @@ impl Engine {
         let history = History::of(storage.maintenance.id());
         let sessions = Arc::new(session::Server::new(
             Arc::clone(&hub),
+            Arc::clone(node.router()),
             Arc::clone(&auth.verifier),
             Arc::new(Arc::clone(&handlers)),
             env.clone(),
@@ -192,7 +195,7 @@ impl Engine {
     }
 
     /// The routes of the public listener.
-    pub fn routes(&self) -> Router {
+    pub fn routes(&self) -> axum::Router {
         let origins = Origins::new(Arc::clone(&self.config));
         let streams = streams::routes(Arc::clone(&self.sessions), origins.clone());
         websocket::routes(Arc::clone(&self.sessions), origins.clone())
@@ -289,35 +292,32 @@ impl Auth {
     }
 }
 
-/// The node with its actors, and the hub that hands their events to connections. Replay goes on.
+/// The way to the partitions, the hub that asks by it, and the node whose actors answer. Replay goes on.
 async fn start_node(deps: &Deps, storage: &Storage) -> Result<(Arc<Node>, Arc<Hub>), StartError> {
     let Deps { config, env, health, metrics, .. } = deps;
-    let slot: Arc<OnceLock<Weak<Hub>>> = Arc::default();
-    let hub_of_node = Arc::clone(&slot);
-    let parts = node::Parts {
+    let router = Arc::new(Router::new(router::Deps {
+        // More than one comes with the cluster; until then it has all partitions.
+        node: NodeId::default(),
+        owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+        clock: Arc::clone(&env.clock),
+        metrics: Arc::clone(metrics),
+        memory: config.limits.room_memory.0,
+    }));
+    router.traces().follow_one_in(config.admin.trace_every);
+    let (owners, encoder, clock) = (Arc::clone(&router), Arc::new(ProtocolEncoder), Arc::clone(&env.clock));
+    let hub = Arc::new(Hub::new(owners, encoder, clock, Arc::clone(metrics)));
+    let gateway = Arc::clone(&hub);
+    let node = Node::start(node::Deps {
         env: env.clone(),
         journal: Arc::clone(&storage.journal),
         store: Arc::clone(&storage.store),
         metrics: Arc::clone(metrics),
         health: health.clone(),
         options: partition_options(config),
-        memory: config.limits.room_memory.0,
-        // One node has them all.
-        owned: node::Owned::new(Partition::all(), node::OwnerEpoch(1)),
-        gateway: Arc::new(move |frame| {
-            if let Some(hub) = hub_of_node.get().and_then(Weak::upgrade) {
-                hub.receive(frame);
-            }
-        }),
-    };
-    let node = Arc::new(Node::start(parts).await?);
-    node.context().trails.follow_one_in(config.admin.trace_every);
-    let owners = Arc::downgrade(&node);
-    let owners = move |frame: ToOwner| owners.upgrade().map_or(Err(Overload), |node| node.to_owner(frame));
-    let (encoder, clock) = (Arc::new(ProtocolEncoder), Arc::clone(&env.clock));
-    let hub = Arc::new(Hub::new(Arc::new(owners), encoder, clock, Arc::clone(metrics)));
-    let _ = slot.set(Arc::downgrade(&hub));
-    Ok((node, hub))
+        router,
+        gateway: Arc::new(move |frame| gateway.receive(frame)),
+    });
+    Ok((Arc::new(node.await?), hub))
 }
 
 fn handlers(config: &Config, node: &Arc<Node>, hub: &Arc<Hub>) -> Handlers {
@@ -331,7 +331,7 @@ fn partition_options(config: &Config) -> partition::core::Options {
     partition::core::Options {
         rule: Rule::ReadableIsDurable,
         unknown_after_ms: 5_000,
-        retry_after_ms: 100,
+        retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: u64::try_from(config.limits.idle.as_millis()).unwrap_or(u64::MAX),
         resident: usize::try_from(resident.div_ceil(u64::from(PARTITIONS))).unwrap_or(usize::MAX),
     }

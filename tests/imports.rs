@@ -72,6 +72,7 @@ const ONLY: [(&str, &[&str]); 24] = [
         "ractor",
         &[
             "src/actors/node/",
+            "src/actors/router.rs",
             "src/actors/partition/shell.rs",
             "src/actors/partition/entity_actor.rs",
             "src/actors/partition/budget.rs",

@@ -123,7 +123,13 @@ async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
     let mut rooms = Vec::new();
     for n in 0..ROOMS {
         let (room, create) = group(n)?;
-        match engine.node().command(room.partition(), record(env, room, RoomCommand::Create(create))).await {
+        match engine
+            .node()
+            .router()
+            .command(room.partition(), record(env, room, RoomCommand::Create(create)))
+            .get()
+            .await
+        {
             Answer::Accepted { .. } => rooms.push(room),
             other => bail!("a room was not made: {other:?}"),
         }
@@ -150,7 +156,7 @@ async fn messages(
             async move {
                 let send = message(&env, user(n)?, "x".repeat(BODY))?;
                 let record = record(&env, room, RoomCommand::Send(send));
-                match engine.node().command(room.partition(), record).await {
+                match engine.node().router().command(room.partition(), record).get().await {
                     Answer::Accepted { .. } => Ok(()),
                     other => bail!("not accepted: {other:?}"),
                 }

@@ -106,7 +106,7 @@ impl World {
     }
 
     async fn accepted(&self, room: RoomId, body: RoomCommand) -> Result<()> {
-        match self.engine.node().command(room.partition(), acks::record(&self.env, room, body)).await {
+        match self.engine.node().router().command(room.partition(), acks::record(&self.env, room, body)).get().await {
             Answer::Accepted { .. } => Ok(()),
             other => bail!("not accepted: {other:?}"),
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, stream};
-use kervan::actors::wire::Entity;
+use kervan::actors::wire::{Entity, Query};
 use kervan::api::admin::log::LogRing;
 use kervan::api::admin::{Admin, Deps, routes};
 use kervan::api::http::{Listener, Options};
@@ -65,7 +65,7 @@ async fn run(actors: usize, children: usize) -> Result<()> {
     let rooms = std::iter::repeat_with(|| RoomId(Uuid::new_v4()));
     let crowded = rooms.filter(|room| room.partition() == of_one).take(children);
     let spread = rooms.filter(|room| room.partition() != of_one).take(actors.saturating_sub(children));
-    let asked = crowded.chain(spread).map(|room| engine.node().ask(Entity::Room(room), |_| ()));
+    let asked = crowded.chain(spread).map(|room| engine.node().router().query(Entity::Room(room), Query::Position));
     stream::iter(asked).buffer_unordered(64).for_each(|_| async {}).await;
     let each = (pss(std::process::id())? - before) / actors as u64;
     println!("{actors} resident actors: {each} bytes each in all");

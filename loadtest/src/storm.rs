@@ -68,7 +68,7 @@ async fn say(engine: &Engine, env: &Env, room: RoomId) -> Result<()> {
     let mut send = acks::message(env, UserId::new("writer")?, "x".repeat(acks::BODY))?;
     send.open = Some(OpenChannel { channel: CHANNEL.to_owned(), history: HistoryBound::default() });
     let record = acks::record(env, room, RoomCommand::Send(send));
-    match engine.node().command(room.partition(), record).await {
+    match engine.node().router().command(room.partition(), record).get().await {
         Answer::Accepted { .. } => Ok(()),
         other => bail!("not accepted: {other:?}"),
     }

@@ -9,6 +9,7 @@
 //! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
 //! | [`partition`] | log reader and writer of one partition, the verified prefix, activation and passivation |
 //! | [`gateway`] | feeds of rooms with listeners, outboxes |
+//! | [`router`] | the only way to the owners of partitions, and the table of open questions |
 //! | `workers` | persistence projector, relay |
 
 pub mod clocks;
@@ -22,6 +23,7 @@ pub mod moment;
 pub mod node;
 pub mod partition;
 pub mod room;
+pub mod router;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 pub mod trace;

@@ -6,22 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::actors::clocks::Clocks;
-use crate::actors::gateway::hub::Overload;
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
 use crate::actors::partition::context::Context;
 use crate::actors::partition::core::Options;
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::partition::entity_actor::Held;
-use crate::actors::partition::memory::Memory;
-use crate::actors::partition::shell::PartitionMessage;
-use crate::actors::trace::Traces;
+use crate::actors::partition::message::PartitionMessage;
+use crate::actors::router::Router;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::wire::{Answer, Entity, NodeId, Origin, ToGateway, ToOwner};
+use crate::actors::wire::{Entity, ToGateway};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Health;
@@ -32,29 +27,20 @@ use crate::storage::journal::{Journal, JournalError};
 use crate::storage::store::{Store, StoreError};
 
 mod clocks;
-mod commands;
 mod moving;
-mod owned;
-mod partitions;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 mod workers;
 
-pub use commands::Commands;
-use commands::OWN_COMMANDS;
 pub use moving::MoveError;
-pub use owned::{Owned, OwnerEpoch, Tenure};
-use partitions::Partitions;
 use supervisor::Tree;
 
-/// How long a question to a room or user may take before it counts as unanswered.
-const ASK_DEADLINE: Duration = Duration::from_secs(5);
-/// This node's number. More than one comes with the cluster.
-pub const THIS_NODE: NodeId = NodeId(0);
+/// How long a partition may take to say whether an entity went.
+const LET_GO_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a node is made of.
-pub struct Parts {
+pub struct Deps {
     /// Clock and ids.
     pub env: Env,
     /// The journal.
@@ -67,21 +53,17 @@ pub struct Parts {
     pub health: Health,
     /// Rules and bounds of the partitions.
     pub options: Options,
-    /// Bytes that rooms and users in memory may take.
-    pub memory: usize,
-    /// The partitions that it owns from the start.
-    pub owned: Owned,
-    /// Where frames for this node's gateway go.
+    /// The way to its partitions, and which those are.
+    pub router: Arc<Router>,
+    /// Where frames for this node's gateway go, but answers to what was asked through the router.
     pub gateway: Arc<dyn Fn(ToGateway) + Send + Sync>,
 }
 
 /// A running node.
 pub struct Node {
     env: Env,
-    owned: Arc<Owned>,
-    partitions: Arc<Partitions>,
+    router: Arc<Router>,
     context: Arc<Context>,
-    commands: Arc<Commands>,
     tree: Tree,
 }
 
@@ -113,77 +95,61 @@ pub enum StartError {
     Actor(String),
 }
 
-/// A question was not answered: the entity can't be loaded now, or the deadline passed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not available now")]
-pub struct NotAvailable;
-
 impl Node {
     /// Starts the partitions at the store's watermarks and the workers. Returns when the actors run; replay goes on, see
     /// [`Self::replayed`].
     ///
     /// # Errors
     /// The store does not answer, or journal and store do not belong together.
-    pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let watermarks = parts.store.watermarks().await?;
+    pub async fn start(deps: Deps) -> Result<Self, StartError> {
+        let watermarks = deps.store.watermarks().await?;
         for row in &watermarks {
-            check(&*parts.journal, row.partition, row.next_offset)?;
+            check(&*deps.journal, row.partition, row.next_offset)?;
         }
         let (applied, stored) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()));
         for row in &watermarks {
             applied.raise(row.partition, row.next_offset);
             stored.raise(row.partition, row.next_offset);
         }
-        let directory = Arc::new(Directory::new(Arc::clone(&parts.env.clock)));
-        let trails: Arc<Traces> = Arc::default();
-        let memory = Arc::new(Memory::new(parts.memory));
-        let (bound, counted) = (Arc::clone(&memory), Arc::clone(&parts.metrics));
-        let clock = Arc::clone(&parts.env.clock);
-        let owned = Arc::new(parts.owned);
-        let mine = Arc::clone(&owned);
-        let partitions = Arc::new(Partitions::new(&directory, Arc::clone(&trails), clock, bound, counted, mine));
-        let (gateway, rooms) = (parts.gateway, Arc::clone(&partitions));
-        let commands = Arc::new(Commands::new(Arc::clone(&partitions)));
-        let (answers, answered) = (Arc::clone(&commands), Arc::clone(&trails));
-        let health = parts.health.check("partitions");
+        let Deps { env, journal, store, metrics, health, options, router, gateway } = deps;
+        let (answers, passers) = (Arc::clone(&router), Arc::clone(&router));
+        let health = health.check("partitions");
         let context = Arc::new(Context {
-            env: parts.env.clone(),
-            journal: parts.journal,
-            store: parts.store,
+            env: env.clone(),
+            journal,
+            store,
             applied,
             stored,
             to_gateway: Box::new(move |to, frame| {
-                if let ToGateway::Answer { request, answer } = &frame {
-                    answered.answered(to, *request, answer);
-                }
-                match frame {
-                    ToGateway::Answer { request, answer } if to == OWN_COMMANDS => answers.answer(request, answer),
-                    frame => gateway(frame),
+                if let Some(frame) = answers.receive(to, frame) {
+                    gateway(frame);
                 }
             }),
-            to_room: Box::new(move |stream, event| rooms.ephemeral(stream, event)),
+            to_room: Box::new(move |stream, event| {
+                // Lost like anything ephemeral if nobody takes it.
+                let _ = passers.ephemeral(stream, event);
+            }),
             halted: Halted::default(),
             owed: Arc::default(),
             retelling: Semaphore::new(limits::RETELLINGS),
-            memory,
-            metrics: parts.metrics,
+            memory: Arc::clone(router.memory()),
+            metrics,
             health: health.clone(),
             clocks: Clocks::default(),
-            directory,
-            trails,
-            options: parts.options,
+            directory: Arc::clone(router.directory()),
+            trails: Arc::clone(router.traces()),
+            options,
         });
         // Before the actors: one that halts at once has the last word.
         health.up();
-        let tree =
-            Tree::start(Arc::clone(&context), Arc::clone(&partitions), Arc::clone(&commands), watermarks).await?;
-        Ok(Self { env: parts.env, owned, partitions, context, commands, tree })
+        let tree = Tree::start(Arc::clone(&context), Arc::clone(&router), watermarks).await?;
+        Ok(Self { env, router, context, tree })
     }
 
-    /// The partitions that it owns.
+    /// The way to its partitions.
     #[must_use]
-    pub fn owned(&self) -> &Owned {
-        &self.owned
+    pub fn router(&self) -> &Arc<Router> {
+        &self.router
     }
 
     /// Waits until everything that the journal held at the start is folded, but in partitions that are halted: the others
@@ -194,75 +160,9 @@ impl Node {
 
     /// Waits until all own partitions that are not halted have come to the journal's end.
     async fn reached(&self, marks: &Watermarks) {
-        for partition in self.owned.iter() {
+        for partition in self.router.owned().iter() {
             self.comes_to_the_end(partition, marks).await;
         }
-    }
-
-    /// A frame from this node's gateway. Never waits.
-    ///
-    /// # Errors
-    /// The partition holds as many bytes of commands as it may.
-    pub fn to_owner(&self, frame: ToOwner) -> Result<(), Overload> {
-        match frame {
-            ToOwner::Command { request, partition, record } => {
-                let weight = u32::try_from(record.len()).map_err(|_| Overload)?;
-                let origin = Origin { node: THIS_NODE, request, weight };
-                self.partitions.submit(partition, origin, record)
-            }
-            ToOwner::Listen { request, stream, user, open } => {
-                let origin = Origin { node: THIS_NODE, request, weight: 0 };
-                self.partitions.pass(stream, Held::Listen { origin, user, open });
-                Ok(())
-            }
-            ToOwner::Unlisten { request, stream } => {
-                self.partitions.unlisten(stream, THIS_NODE, request);
-                Ok(())
-            }
-            ToOwner::Fetch { request, stream, from, to } => {
-                let origin = Origin { node: THIS_NODE, request, weight: 0 };
-                self.partitions.pass(stream, Held::Fetch { origin, from, to });
-                Ok(())
-            }
-            ToOwner::Ephemeral { stream, event } => {
-                self.partitions.ephemeral(stream, event);
-                Ok(())
-            }
-        }
-    }
-
-    /// Asks a room or user, making it resident if need be. Only at the edge (REST, rpc), never between actors.
-    ///
-    /// # Errors
-    /// It can't be loaded now, or does not answer in time.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        entity: Entity,
-        question: impl FnOnce(&EntityCore) -> T + Send + 'static,
-    ) -> Result<T, NotAvailable> {
-        let (answer, answered) = oneshot::channel();
-        let question = Box::new(move |core: Option<&EntityCore>| {
-            if let Some(core) = core {
-                // Nobody waits any more: nothing to do.
-                let _ = answer.send(question(core));
-            }
-        });
-        self.partitions.pass(entity, Held::Ask(question));
-        match tokio::time::timeout(ASK_DEADLINE, answered).await {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => Err(NotAvailable),
-        }
-    }
-
-    /// A command of this node's own (REST, workers), and what became of it. It takes its place like any other.
-    pub async fn command(&self, partition: Partition, record: Bytes) -> Answer {
-        self.commands.call(partition, record).await
-    }
-
-    /// The way in for workers.
-    #[must_use]
-    pub fn commands(&self) -> &Arc<Commands> {
-        &self.commands
     }
 
     /// Clock and ids.
@@ -324,7 +224,7 @@ impl Node {
         self.context.look_at_clocks();
         let Context { journal, applied, stored, metrics, env, .. } = &*self.context;
         let (mut behind, mut oldest) = (0, None);
-        for partition in self.owned.iter() {
+        for partition in self.router.owned().iter() {
             let next = stored.get(partition);
             let lag = applied.get(partition).0.saturating_sub(next.0);
             behind += lag;
@@ -344,31 +244,31 @@ impl Node {
 
     /// Lets every idle entity go now that the store has.
     pub fn passivate_all(&self) {
-        for partition in self.owned.iter() {
-            self.partitions.cast(partition, PartitionMessage::Passivate);
+        for partition in self.router.owned().iter() {
+            self.router.cast(partition, PartitionMessage::Passivate);
         }
     }
 
     /// Lets a room or user go, if it has nothing to do and the store has all of it. Says whether it went.
     pub async fn let_go(&self, entity: Entity) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.partitions.cast(entity.partition(), PartitionMessage::LetGo(entity, answer));
-        tokio::time::timeout(ASK_DEADLINE, answered).await.is_ok_and(|went| went.unwrap_or(false))
+        self.router.cast(entity.partition(), PartitionMessage::LetGo(entity, answer));
+        tokio::time::timeout(LET_GO_DEADLINE, answered).await.is_ok_and(|went| went.unwrap_or(false))
     }
 
     /// Lets every idle entity of a partition go now that the store has. Says whether the partition was told.
     pub fn passivate(&self, partition: Partition) -> bool {
-        self.partitions.cast(partition, PartitionMessage::Passivate)
+        self.router.cast(partition, PartitionMessage::Passivate)
     }
 
     /// Has a partition made anew at the store's watermark, as if it had died. Says whether it was told.
     pub fn restart(&self, partition: Partition) -> bool {
-        self.partitions.cast(partition, PartitionMessage::Restart(None))
+        self.router.cast(partition, PartitionMessage::Restart(None))
     }
 
     /// Has a resident room or user made anew, as if it had died. Says whether its partition was told.
     pub fn restart_resident(&self, entity: Entity) -> bool {
-        self.partitions.cast(entity.partition(), PartitionMessage::Restart(Some(entity)))
+        self.router.cast(entity.partition(), PartitionMessage::Restart(Some(entity)))
     }
 
     /// Has the workers made anew.
@@ -379,20 +279,20 @@ impl Node {
     /// Bytes of commands that a partition holds.
     #[must_use]
     pub fn queued_bytes(&self, partition: Partition) -> usize {
-        self.partitions.budget(partition).used()
+        self.router.budget(partition).used()
     }
 
     /// Rooms and users resident in a partition. 0 if it does not answer.
     pub async fn residents(&self, partition: Partition) -> usize {
         let (answer, answered) = oneshot::channel();
-        self.partitions.cast(partition, PartitionMessage::Residents(answer));
+        self.router.cast(partition, PartitionMessage::Residents(answer));
         answered.await.unwrap_or(0)
     }
 
     /// For tests: lets a resident die as if it had panicked.
     #[cfg(any(test, feature = "sim"))]
     pub fn kill(&self, entity: Entity) {
-        self.partitions.cast(entity.partition(), PartitionMessage::Kill(entity));
+        self.router.cast(entity.partition(), PartitionMessage::Kill(entity));
     }
 
     /// Stops: what was taken is appended and answered, the workers bring the store up to date, the journal is flushed.
@@ -400,15 +300,16 @@ impl Node {
     /// # Errors
     /// The journal could not be flushed.
     pub async fn stop(&self, grace: Duration) -> Result<(), JournalError> {
-        self.partitions.close();
+        self.router.close();
         let settled = async {
-            self.partitions.quiet().await;
+            self.router.quiet().await;
             self.reached(&self.context.stored).await;
         };
         if tokio::time::timeout(grace, settled).await.is_err() {
             tracing::warn!("the store is behind the journal; it catches up at the next start");
         }
         self.tree.stop().await;
+        self.router.give_up();
         self.context.journal.close().await?;
         self.context.store.close().await;
         Ok(())

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Node;
-use super::owned::{OwnerEpoch, Tenure};
+use crate::actors::router::owned::{OwnerEpoch, Tenure};
 use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition};
 use crate::limits;
@@ -30,7 +30,7 @@ impl Node {
     /// # Errors
     /// See [`MoveError`].
     pub async fn acquire(&self, partition: Partition, epoch: OwnerEpoch) -> Result<(), MoveError> {
-        let owned = &self.owned;
+        let owned = self.router.owned();
         let comes = |tenure| matches!(tenure, Tenure::Elsewhere { .. }).then_some(Tenure::Coming(epoch));
         owned.change(partition, comes).map_err(MoveError::Tenure)?;
         if let Err(down) = self.tree.begin(partition).await {
@@ -48,14 +48,14 @@ impl Node {
     /// # Errors
     /// See [`MoveError`].
     pub async fn release(&self, partition: Partition) -> Result<Offset, MoveError> {
-        let owned = &self.owned;
+        let owned = self.router.owned();
         let leaves = |tenure| match tenure {
             Tenure::Here(epoch) => Some(Tenure::Leaving(epoch)),
             _ => None,
         };
         owned.change(partition, leaves).map_err(MoveError::Tenure)?;
         let settled = async {
-            self.partitions.answered(partition).await;
+            self.router.answered(partition).await;
             self.comes_to_the_end(partition, &self.context.applied).await;
         };
         let grace = Duration::from_millis(limits::RELEASE_MS);

@@ -8,15 +8,14 @@ use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tracing::{error, info};
 
-use super::commands::Commands;
-use super::partitions::Partitions;
 use super::workers::{Workers, WorkersMessage};
 use super::{MoveError, StartError};
 use crate::actors::digest::Chain;
 use crate::actors::inspect::{Part, State};
 use crate::actors::partition::context::Context;
-use crate::actors::partition::message::WantedAnew;
-use crate::actors::partition::shell::{PartitionActor, PartitionMessage, Start};
+use crate::actors::partition::message::{PartitionMessage, WantedAnew};
+use crate::actors::partition::shell::{PartitionActor, Start};
+use crate::actors::router::Router;
 use crate::ids::Partition;
 use crate::limits;
 use crate::storage::store::rows::WatermarkRow;
@@ -51,15 +50,13 @@ struct Root;
 
 struct RootArguments {
     context: Arc<Context>,
-    partitions: Arc<Partitions>,
-    commands: Arc<Commands>,
+    router: Arc<Router>,
     watermarks: Vec<WatermarkRow>,
 }
 
 struct RootState {
     context: Arc<Context>,
-    partitions: Arc<Partitions>,
-    commands: Arc<Commands>,
+    router: Arc<Router>,
     names: HashMap<ActorId, Partition>,
     /// Who waits for partitions that begin.
     begun: Vec<(Partition, RpcReplyPort<()>)>,
@@ -70,11 +67,10 @@ impl Tree {
     /// Starts the root and one actor for each partition.
     pub async fn start(
         context: Arc<Context>,
-        partitions: Arc<Partitions>,
-        commands: Arc<Commands>,
+        router: Arc<Router>,
         watermarks: Vec<WatermarkRow>,
     ) -> Result<Self, StartError> {
-        let arguments = RootArguments { context, partitions, commands, watermarks };
+        let arguments = RootArguments { context, router, watermarks };
         let (root, _) =
             Actor::spawn(None, Root, arguments).await.map_err(|error| StartError::Actor(error.to_string()))?;
         root.send_interval(Duration::from_millis(limits::HEAD_ANNOUNCE_MS), || RootMessage::Tick);
@@ -125,12 +121,11 @@ impl Actor for Root {
         myself: ActorRef<RootMessage>,
         arguments: RootArguments,
     ) -> Result<RootState, ActorProcessingErr> {
-        let RootArguments { context, partitions, commands, watermarks } = arguments;
+        let RootArguments { context, router, watermarks } = arguments;
         context.directory.part(Part::Root).started(context.directory.now());
-        let mut state =
-            RootState { context, partitions, commands, names: HashMap::new(), begun: Vec::new(), workers: None };
+        let mut state = RootState { context, router, names: HashMap::new(), begun: Vec::new(), workers: None };
         for row in watermarks {
-            if state.partitions.owned().has(row.partition) {
+            if state.router.owned().has(row.partition) {
                 state.start(&myself, row).await?;
             }
         }
@@ -147,9 +142,10 @@ impl Actor for Root {
         match message {
             RootMessage::Tick => {
                 state.context.directory.beat();
+                state.router.tick();
                 state.context.directory.part(Part::Root).ticked(state.context.directory.now());
-                for partition in state.partitions.owned().iter() {
-                    state.partitions.cast(partition, PartitionMessage::Tick);
+                for partition in state.router.owned().iter() {
+                    state.router.cast(partition, PartitionMessage::Tick);
                 }
             }
             RootMessage::RestartWorkers => state.start_workers(&myself).await?,
@@ -163,7 +159,7 @@ impl Actor for Root {
                 None => drop(done),
             },
             // It went while it was down.
-            RootMessage::Restart(partition) if !state.partitions.owned().has(partition) => {}
+            RootMessage::Restart(partition) if !state.router.owned().has(partition) => {}
             RootMessage::Begin(partition, done) => {
                 state.begun.push((partition, done));
                 myself.cast(RootMessage::Restart(partition))?;
@@ -221,7 +217,7 @@ impl Actor for Root {
 
 impl RootState {
     async fn start_workers(&mut self, myself: &ActorRef<RootMessage>) -> Result<(), ActorProcessingErr> {
-        let arguments = (Arc::clone(&self.context), Arc::clone(&self.partitions), Arc::clone(&self.commands));
+        let arguments = (Arc::clone(&self.context), Arc::clone(&self.router));
         let (workers, _) = Actor::spawn_linked(None, Workers, arguments, myself.get_cell()).await?;
         self.workers = Some(workers);
         Ok(())
@@ -229,7 +225,7 @@ impl RootState {
 
     async fn start(&mut self, myself: &ActorRef<RootMessage>, row: WatermarkRow) -> Result<(), ActorProcessingErr> {
         let partition = row.partition;
-        let budget = Arc::clone(self.partitions.budget(partition));
+        let budget = Arc::clone(self.router.budget(partition));
         budget.reset();
         self.context.applied.begin(partition, row.next_offset);
         let start = Start {
@@ -239,11 +235,11 @@ impl RootState {
             time: row.fold_time,
             context: Arc::clone(&self.context),
             budget,
-            listeners: Arc::clone(self.partitions.listeners(partition)),
+            listeners: Arc::clone(self.router.listeners(partition)),
         };
         let (actor, _) = Actor::spawn_linked(None, PartitionActor, start, myself.get_cell()).await?;
         self.names.insert(actor.get_id(), partition);
-        self.partitions.set(partition, actor);
+        self.router.set(partition, actor);
         for (_, done) in self.begun.extract_if(.., |(begun, _)| *begun == partition) {
             // Whoever waited may have gone.
             let _ = done.send(());
@@ -253,7 +249,7 @@ impl RootState {
 
     /// Ends a partition's actor. It does not count as failed, so it is not started again.
     async fn end(&mut self, partition: Partition) {
-        if let Some(actor) = self.partitions.clear(partition) {
+        if let Some(actor) = self.router.clear(partition) {
             self.names.remove(&actor.get_id());
             if let Err(error) = actor.stop_and_wait(None, None).await {
                 tracing::debug!(%partition, %error, "the partition was down already");
@@ -261,6 +257,6 @@ impl RootState {
         }
         // Nobody is in it any more, and nobody listens.
         let _ = self.context.directory.begin(partition);
-        self.partitions.listeners(partition).clear();
+        self.router.listeners(partition).clear();
     }
 }

@@ -11,15 +11,18 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Node, Owned, OwnerEpoch, Parts};
+use super::{Deps, Node};
+use crate::actors::gateway::hub::Owners as _;
 use crate::actors::partition::core::Options;
 use crate::actors::partition::verified::Rule;
 use crate::actors::room::commands::{Create, RoomCommand, Send};
 use crate::actors::room::{Command, payload};
+use crate::actors::router::owned::{Owned, OwnerEpoch};
+use crate::actors::router::{self, Router};
 use crate::actors::user::commands;
 use crate::actors::wire::{
-    Answer, Content, Denial, Entity, Ephemeral, HistoryBound, MaySend, Reject, RequestId, RoomKind, StreamEvent,
-    ToGateway, ToOwner,
+    Answer, Content, Denial, Entity, Ephemeral, HistoryBound, MaySend, NodeId, Query, QueryAnswer, Reject, RequestId,
+    RoomKind, StreamEvent, ToGateway, ToOwner,
 };
 use crate::env::{Env, ManualClock};
 use crate::health::{Health, State};
@@ -44,7 +47,17 @@ struct Fixture {
     store: Arc<MemoryStore>,
     health: Health,
     frames: mpsc::UnboundedReceiver<ToGateway>,
-    next: u64,
+}
+
+/// A router to all partitions.
+fn router(env: &Env, metrics: &Arc<Metrics>, memory: usize) -> Arc<Router> {
+    Arc::new(Router::new(router::Deps {
+        node: NodeId::default(),
+        owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+        clock: Arc::clone(&env.clock),
+        metrics: Arc::clone(metrics),
+        memory,
+    }))
 }
 
 fn user(name: &str) -> UserId {
@@ -64,11 +77,12 @@ impl Fixture {
     async fn with(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env, memory: usize) -> Self {
         let (send, frames) = mpsc::unbounded_channel();
         let health = Health::new(Shutdown::new());
-        let parts = Parts {
+        let metrics = Arc::new(Metrics::new());
+        let deps = Deps {
             env: env.clone(),
             journal: Arc::new(journal.clone()),
             store: Arc::clone(&store) as _,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::clone(&metrics),
             health: health.clone(),
             options: Options {
                 rule: Rule::OwnReports,
@@ -77,12 +91,11 @@ impl Fixture {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
-            memory,
-            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+            router: router(&env, &metrics, memory),
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
-        let node = Node::start(parts).await.unwrap();
-        Self { node, env, journal, store, health, frames, next: 0 }
+        let node = Node::start(deps).await.unwrap();
+        Self { node, env, journal, store, health, frames }
     }
 
     fn record(&self, room: RoomId, body: RoomCommand) -> Bytes {
@@ -98,7 +111,7 @@ impl Fixture {
     }
 
     async fn command(&self, room: RoomId, body: RoomCommand) -> Answer {
-        self.node.command(room.partition(), self.record(room, body)).await
+        self.node.router().command(room.partition(), self.record(room, body)).get().await
     }
 
     async fn direct(&self) -> RoomId {
@@ -123,15 +136,14 @@ impl Fixture {
         self.command(room, message(sender, id)).await
     }
 
-    fn request(&mut self) -> RequestId {
-        self.next += 1;
-        RequestId(self.next)
+    fn request(&self) -> RequestId {
+        self.node.router().next_request()
     }
 
     fn listen(&mut self, room: RoomId, name: &str) -> RequestId {
         let request = self.request();
         let stream = Entity::Room(room);
-        self.node.to_owner(ToOwner::Listen { request, stream, user: user(name), open: false }).unwrap();
+        self.node.router().send(ToOwner::Listen { request, stream, user: user(name), open: false }).unwrap();
         request
     }
 
@@ -239,8 +251,8 @@ async fn two_nodes_in_one_process_do_not_see_each_other() {
     assert_eq!(one.seqs().await, [2]);
     // Pauses: nothing may come; what came late would fail the asserts of another run, never this one by luck.
     assert!(one.frames.try_recv().is_err());
-    let head = one.node.ask(Entity::Room(room), |core| core.state().head()).await.unwrap();
-    assert_eq!(head, Seq(2));
+    let answer = one.node.router().query(Entity::Room(room), Query::Position).await;
+    assert!(matches!(answer, QueryAnswer::Position { head: Seq(2), floor: Seq(1), .. }), "{answer:?}");
 }
 
 #[tokio::test]
@@ -319,14 +331,14 @@ async fn fetching_gives_what_was_missed_and_typing_reaches_listeners_only() {
         it.say(room, "alice", &format!("m{n}")).await;
     }
     let request = it.request();
-    it.node.to_owner(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(2), to: Seq(4) }).unwrap();
+    it.node.router().send(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(2), to: Seq(4) }).unwrap();
     let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
     assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), [Seq(2), Seq(3), Seq(4)]);
     let typing = ToOwner::Ephemeral { stream: Entity::Room(room), event: Ephemeral::Typing { user: user("bob") } };
-    it.node.to_owner(typing.clone()).unwrap();
+    it.node.router().send(typing.clone()).unwrap();
     it.listen(room, "alice");
     assert!(matches!(it.frame().await, ToGateway::Granted { .. }), "typing came before anybody listened");
-    it.node.to_owner(typing).unwrap();
+    it.node.router().send(typing).unwrap();
     assert!(matches!(it.frame().await, ToGateway::Ephemeral { .. }));
 }
 
@@ -340,11 +352,12 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
     core.apply(Commit { watermarks: vec![WatermarkMove { from: Offset(0), to }], ..Commit::default() });
     store.restore(core);
     let journal = MemoryJournal::new(Arc::clone(&env.clock));
-    let parts = Parts {
+    let metrics = Arc::new(Metrics::new());
+    let deps = Deps {
         env: env.clone(),
         journal: Arc::new(journal),
         store,
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::clone(&metrics),
         health: Health::new(Shutdown::new()),
         options: Options {
             rule: Rule::OwnReports,
@@ -353,11 +366,10 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
             idle_ms: 60_000,
             resident: 1_000,
         },
-        memory: MEMORY,
-        owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+        router: router(&env, &metrics, MEMORY),
         gateway: Arc::new(|_| {}),
     };
-    let error = Node::start(parts).await.err().unwrap().to_string();
+    let error = Node::start(deps).await.err().unwrap().to_string();
     assert!(error.contains("restore the journal that belongs to it"), "{error}");
 }
 
@@ -410,7 +422,7 @@ async fn an_idle_room_goes_when_it_is_stored_and_comes_back_with_everything() {
     let again = it.say(room, "alice", "m0").await;
     assert!(matches!(again, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{again:?}");
     let request = it.request();
-    it.node.to_owner(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(1), to: Seq(5) }).unwrap();
+    it.node.router().send(ToOwner::Fetch { request, stream: Entity::Room(room), from: Seq(1), to: Seq(5) }).unwrap();
     let ToGateway::Fetched { events: Ok(events), .. } = it.frame().await else { panic!("not fetched") };
     assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), (1..=5).map(Seq).collect::<Vec<_>>());
 }
@@ -451,7 +463,7 @@ async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
     let mut it = Fixture::new().await;
     let request = it.request();
     let stream = Entity::User(user("bob"));
-    it.node.to_owner(ToOwner::Listen { request, stream: stream.clone(), user: user("bob"), open: false }).unwrap();
+    it.node.router().send(ToOwner::Listen { request, stream: stream.clone(), user: user("bob"), open: false }).unwrap();
     assert!(matches!(it.frame().await, ToGateway::Granted { .. }));
     let room = it.direct().await;
     let ToGateway::Events { stream: heard, events, .. } = it.frame().await else { panic!("nothing heard") };
@@ -466,7 +478,7 @@ async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
         body: crate::actors::user::UserCommandBody::Block(commands::Block { user: user("alice") }),
     };
     let record = crate::actors::user::payload::encode(block).encode_record();
-    assert!(matches!(it.node.command(user("bob").partition(), record).await, Answer::Accepted { .. }));
+    assert!(matches!(it.node.router().command(user("bob").partition(), record).get().await, Answer::Accepted { .. }));
     it.node.applied().reach(room.partition(), applied.next()).await;
     assert_eq!(it.say(room, "alice", "m1").await, Answer::Rejected(Reject::Blocked));
 }

@@ -10,12 +10,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinError;
 use tracing::error;
 
-use super::commands::Commands;
-use super::partitions::Partitions;
 use crate::actors::digest::Chain;
 use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
-use crate::actors::partition::shell::PartitionMessage;
+use crate::actors::partition::message::PartitionMessage;
+use crate::actors::router::{PendingAnswer, Router};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Answer;
 use crate::actors::workers;
@@ -67,14 +66,14 @@ struct RunningWorkers {
 impl Actor for Workers {
     type Msg = WorkersMessage;
     type State = WorkersState;
-    type Arguments = (Arc<Context>, Arc<Partitions>, Arc<Commands>);
+    type Arguments = (Arc<Context>, Arc<Router>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<WorkersMessage>,
-        (context, partitions, commands): Self::Arguments,
+        (context, router): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
-        let (append, outbox) = (append_by(commands), Arc::new(Watermarks::new()));
+        let (append, outbox) = (append_by(Arc::clone(&router)), Arc::new(Watermarks::new()));
         let clocks = Arc::clone(&context);
         let deps = Deps {
             projector: projector::Deps {
@@ -86,7 +85,7 @@ impl Actor for Workers {
                 report: Arc::new(move |rows| {
                     for row in rows {
                         let compare = PartitionMessage::Compare(row.next_offset, Chain(row.chain));
-                        partitions.cast(row.partition, compare);
+                        router.cast(row.partition, compare);
                     }
                 }),
                 options: projector::Options::default(),
@@ -152,13 +151,13 @@ fn note(worker: &'static str, ended: Result<(), JoinError>) {
     }
 }
 
-/// Workers append through the owners of the target partitions. The order is kept: a record takes its place in the
-// owner's queue when its future is first polled.
-fn append_by(commands: Arc<Commands>) -> Append {
+/// Workers append through the owners of the target partitions.
+fn append_by(router: Arc<Router>) -> Append {
     Arc::new(move |partition: Partition, records: Vec<Bytes>| {
-        let commands = Arc::clone(&commands);
+        // In order: each takes its place before the next is looked at.
+        let asked: Vec<_> = records.into_iter().map(|record| router.command(partition, record)).collect();
         async move {
-            let answers = join_all(records.into_iter().map(|record| commands.call(partition, record))).await;
+            let answers = join_all(asked.into_iter().map(PendingAnswer::get)).await;
             answers.into_iter().try_for_each(|answer| match answer {
                 // What the fold made of it is not the worker's matter: the record is in.
                 Answer::Accepted { .. } | Answer::Rejected(_) => Ok(()),

@@ -176,8 +176,16 @@ impl EntityCore {
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked
     /// for by an open channel's name. `now` says what is too old to be had: that ends without a record, too.
-    pub fn listen(&mut self, origin: Origin, user: &UserId, open: bool, now: Timestamp, out: &mut Vec<Emit>) {
-        let (stream, request) = (self.stream(), origin.request);
+    pub fn listen(
+        &mut self,
+        from: NodeId,
+        request: RequestId,
+        user: &UserId,
+        open: bool,
+        now: Timestamp,
+        out: &mut Vec<Emit>,
+    ) {
+        let stream = self.stream();
         let denial = match &self.state {
             EntityState::Room(room) => match (room.exists(), open) {
                 (false, true) => None,
@@ -192,12 +200,12 @@ impl EntityCore {
         let frame = match denial {
             Some(reason) => ToGateway::Denied { request, stream, reason },
             None => {
-                self.listeners.add(origin.node, request);
+                self.listeners.add(from, request);
                 let (generation, head, floor) = (self.state.generation(), self.state.head(), self.state.floor_at(now));
                 ToGateway::Granted { request, stream, generation, head, floor }
             }
         };
-        out.push(Emit::Frame { to: origin.node, frame });
+        out.push(Emit::Frame { to: from, frame });
     }
 
     /// The events asked for, if they are all in memory (up to the head), or the reason why they are gone for good. `None`

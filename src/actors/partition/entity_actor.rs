@@ -13,45 +13,19 @@ use super::item::Batch;
 use super::memory::{Share, Taken};
 use super::message::WantedAnew;
 use super::progress::Progress;
+use super::question::{Asked, Question};
 use crate::actors::inspect::StatsHandle;
 use crate::actors::trace::Stage;
-use crate::actors::wire::{Denial, Entity, FetchError, NodeId, Origin, StreamEvent, ToGateway};
-use crate::ids::{Generation, Partition, Seq, UserId};
+use crate::actors::wire::{Entity, FetchError, NodeId, RequestId, StreamEvent, ToGateway};
+use crate::ids::{Partition, Seq};
 use crate::metrics::Counted;
-
-/// A question to a resident entity, answered by running it there.
-pub type Question = Box<dyn FnOnce(Option<&EntityCore>) + Send>;
-
-/// What reaches an entity beside records.
-pub enum Held {
-    /// Somebody wants to listen.
-    Listen {
-        /// Whom to answer.
-        origin: Origin,
-        /// For whom.
-        user: UserId,
-        /// By an open channel's name.
-        open: bool,
-    },
-    /// Events are wanted.
-    Fetch {
-        /// Whom to answer.
-        origin: Origin,
-        /// The first.
-        from: Seq,
-        /// The last.
-        to: Seq,
-    },
-    /// A question. `None` if the entity can't be had.
-    Ask(Question),
-}
 
 /// What an entity's actor is told.
 pub enum Message {
     /// Fold these.
     Deliver(Arc<Batch>),
     /// Something beside records.
-    Hand(Held),
+    Hand(Question),
     /// Tell the listeners where the head is.
     Announce,
     /// An operator restarts it: it handles what is before this message, then ends as if it had failed, and its partition
@@ -152,7 +126,7 @@ impl Actor for Resident {
         state.vitals.handled(state.ties.context.directory.now());
         match message {
             Message::Deliver(batch) => state.deliver(&batch),
-            Message::Hand(held) => state.hand(held),
+            Message::Hand(question) => state.hand(&question),
             Message::Announce => {
                 state.core.announce(&mut state.emits);
                 state.core.stored(state.ties.context.stored.get(state.ties.partition));
@@ -206,24 +180,28 @@ impl ResidentState {
         }
     }
 
-    fn hand(&mut self, held: Held) {
+    fn hand(&mut self, question: &Question) {
         let now = self.ties.context.env.now();
-        match held {
-            Held::Listen { origin, user, open } => self.core.listen(origin, &user, open, now, &mut self.emits),
-            Held::Ask(question) => question(Some(&self.core)),
-            Held::Fetch { origin, from, to } => match self.core.fetch(from, to, now) {
+        let (to, request) = (question.from, question.request);
+        match &question.asked {
+            Asked::Listen { user, open } => self.core.listen(to, request, user, *open, now, &mut self.emits),
+            Asked::Query(query) => {
+                let frame = ToGateway::Queried { request, answer: self.core.answer(query, now) };
+                self.emits.push(Emit::Frame { to, frame });
+            }
+            Asked::Fetch { from, to: last } => match self.core.fetch(*from, *last, now) {
                 Some(events) => {
-                    let frame = self.core.fetched(origin.request, events);
-                    self.emits.push(Emit::Frame { to: origin.node, frame });
+                    let frame = self.core.fetched(request, events);
+                    self.emits.push(Emit::Frame { to, frame });
                 }
-                None => self.fetch_stored(origin, from, to),
+                None => self.fetch_stored(to, request, *from, *last),
             },
         }
         self.flush();
     }
 
     /// Older events: from the store, and what the ring has from there on.
-    fn fetch_stored(&self, origin: Origin, from: Seq, to: Seq) {
+    fn fetch_stored(&self, node: NodeId, request: RequestId, from: Seq, to: Seq) {
         let below = self.core.ring_first();
         let rest = if to >= below { self.core.recent(below) } else { Vec::new() };
         let context = Arc::clone(&self.ties.context);
@@ -240,24 +218,7 @@ impl ResidentState {
                 }
                 Err(error) => Err(error),
             };
-            let frame = ToGateway::Fetched { request: origin.request, stream: entity, generation, events };
-            (context.to_gateway)(origin.node, frame);
+            (context.to_gateway)(node, ToGateway::Fetched { request, stream: entity, generation, events });
         });
-    }
-}
-
-/// Answers what can't be handed to an entity, because it can't be had now.
-pub fn refuse(context: &Context, stream: Entity, held: Held) {
-    let send = |node: NodeId, frame| (context.to_gateway)(node, frame);
-    match held {
-        Held::Listen { origin, .. } => {
-            let reason = Denial::Unavailable;
-            send(origin.node, ToGateway::Denied { request: origin.request, stream, reason });
-        }
-        Held::Fetch { origin, .. } => {
-            let (generation, events) = (Generation::FIRST, Err(FetchError::Unavailable));
-            send(origin.node, ToGateway::Fetched { request: origin.request, stream, generation, events });
-        }
-        Held::Ask(question) => question(None),
     }
 }

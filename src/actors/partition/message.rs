@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::core::Ticket;
-use super::entity_actor::Held;
 use super::hydrate::Hydrated;
 use super::memory::Share;
+use super::question::Question;
 use crate::actors::digest::Chain;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::ids::{Offset, Timestamp};
@@ -27,11 +27,11 @@ pub enum PartitionMessage {
         since: Timestamp,
     },
     /// Something for an entity beside records.
-    Pass {
+    Ask {
         /// The entity.
         entity: Entity,
         /// What.
-        held: Held,
+        question: Question,
     },
     /// Something without a place in the stream, for whoever listens. Wakes no entity.
     Ephemeral {

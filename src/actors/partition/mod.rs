@@ -5,6 +5,7 @@
 //!
 //! [`core`] and [`entity`] are pure: the simulation drives the very same code that the actors run.
 
+mod answer;
 pub mod budget;
 pub mod context;
 pub mod core;
@@ -17,6 +18,7 @@ pub mod listeners;
 pub mod memory;
 pub mod message;
 pub mod progress;
+pub mod question;
 pub mod replay;
 pub mod ring;
 pub mod shell;

@@ -11,14 +11,14 @@ use super::budget::Budget;
 use super::context::Context;
 use super::core::{Action, Core};
 use super::entity::EntityCore;
-use super::entity_actor::{Held, Message, Resident, ResidentRef, Ties, refuse};
+use super::entity_actor::{Message, Resident, ResidentRef, Ties};
 use super::follow::Following;
 use super::hydrate;
 use super::listeners::ListenerTable;
 use super::memory::{RESIDENT_BYTES, Share};
-pub use super::message::PartitionMessage;
-use super::message::WantedAnew;
+use super::message::{PartitionMessage, WantedAnew};
 use super::progress::Progress;
+use super::question::Question;
 use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::inspect::{ActorStats, State};
@@ -58,7 +58,7 @@ pub struct PartitionActor;
 /// Its state.
 pub struct PartitionState {
     ties: Ties,
-    core: Core<Held>,
+    core: Core<Question>,
     vitals: Arc<ActorStats>,
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
@@ -67,7 +67,7 @@ pub struct PartitionState {
     listeners: Arc<ListenerTable>,
     hot: HashMap<Entity, u8>,
     deaths: HashMap<Entity, (Offset, u32)>,
-    actions: Vec<Action<Held>>,
+    actions: Vec<Action<Question>>,
 }
 
 impl Actor for PartitionActor {
@@ -113,7 +113,7 @@ impl Actor for PartitionActor {
         let out = &mut state.actions;
         match message {
             PartitionMessage::Submit { origin, record, since } => state.core.submit(origin, record, since, now, out),
-            PartitionMessage::Pass { entity, held } => state.core.pass(entity, held, now, out),
+            PartitionMessage::Ask { entity, question } => state.core.pass(entity, question, now, out),
             PartitionMessage::Ephemeral { stream, event } => state.ephemeral(&stream, &event),
             PartitionMessage::Unlisten { entity, node, request } => state.listeners.remove(&entity, node, request),
             PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
@@ -250,7 +250,11 @@ impl PartitionState {
         Ok(())
     }
 
-    fn carry(&mut self, myself: &ActorRef<PartitionMessage>, action: Action<Held>) -> Result<(), ActorProcessingErr> {
+    fn carry(
+        &mut self,
+        myself: &ActorRef<PartitionMessage>,
+        action: Action<Question>,
+    ) -> Result<(), ActorProcessingErr> {
         let Ties { context, partition, .. } = &self.ties;
         let (context, partition) = (Arc::clone(context), *partition);
         let myself = myself.clone();
@@ -305,7 +309,7 @@ impl PartitionState {
                     tell(resident, Message::Hand(held));
                 }
             }
-            Action::Refuse { entity, held } => refuse(&context, entity.clone(), held),
+            Action::Refuse { entity, held } => (context.to_gateway)(held.from, held.refusal(entity)),
             Action::Decided { offset, digest } => {
                 let mut progress = self.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 if progress.complete(offset, digest) {

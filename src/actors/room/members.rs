@@ -3,37 +3,9 @@
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use crate::actors::wire::{Member, RoomStanding};
 use crate::ids::{MessageNo, Seq, UserId};
 use crate::limits;
-
-/// A member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Member {
-    /// The seq of the event that made the user a member.
-    pub joined: Seq,
-    /// The number of the last message that the member sent here, 0 for none: one's own send moves one's own read mark.
-    pub sent_no: MessageNo,
-}
-
-/// What a member may do, besides what every member may.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Role {
-    /// Updates, kicks, ends. One of the members; the role passes on when that member leaves.
-    Creator,
-    /// Nothing more.
-    Member,
-}
-
-/// Where a user stands in a room, with the seq of the event that led there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
-    /// A member.
-    Member(Member),
-    /// Asked in.
-    Invited(Seq),
-    /// Thrown out: needs an invitation, in a public room too.
-    Kicked(Seq),
-}
 
 /// An invitation that is not answered yet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -53,14 +25,14 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    pub(super) fn standing(&self, user: &UserId) -> Option<Standing> {
+    pub(super) fn standing(&self, user: &UserId) -> Option<RoomStanding> {
         if let Some(member) = self.present.get(user) {
-            return Some(Standing::Member(*member));
+            return Some(RoomStanding::Member(*member));
         }
         if let Some(invitation) = self.invited.get(user) {
-            return Some(Standing::Invited(invitation.seq));
+            return Some(RoomStanding::Invited(invitation.seq));
         }
-        self.kicked.get(user).copied().map(Standing::Kicked)
+        self.kicked.get(user).copied().map(RoomStanding::Kicked)
     }
 
     pub(super) fn is_member(&self, user: &UserId) -> bool {

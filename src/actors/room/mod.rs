@@ -26,5 +26,5 @@ pub mod window;
 
 pub use commands::{Command, RoomCommand};
 pub use outcome::Outcome;
-pub use parts::{PartsError, RoomMeta, RoomParts, Status};
+pub use parts::{PartsError, RoomMeta, RoomParts};
 pub use state::RoomState;

@@ -7,40 +7,10 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::members::{Invitation, Member};
+use super::members::Invitation;
 use super::window::WindowEntry;
-use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
+use crate::actors::wire::{HistoryBound, MaySend, Member, RoomKind, RoomStatus};
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
-
-/// Whether a room lives. Time passes without records: see `RoomState::status_at`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
-pub enum Status {
-    /// It does.
-    #[default]
-    Active,
-    /// Somebody ended it, or the last member of a room that nobody else may enter left.
-    Ended,
-    /// Its time is over.
-    Expired,
-}
-
-impl Status {
-    /// Its number in rows and hashes: fixed for life.
-    #[must_use]
-    pub fn number(self) -> u8 {
-        match self {
-            Self::Active => 0,
-            Self::Ended => 1,
-            Self::Expired => 2,
-        }
-    }
-
-    /// The status with this number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Active, Self::Ended, Self::Expired].into_iter().find(|status| status.number() == number)
-    }
-}
 
 /// Where, when and by which command something happened in the room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -61,7 +31,7 @@ pub struct RoomMeta {
     /// Its kind; `None` if there is no such room (yet).
     pub kind: Option<RoomKind>,
     /// Whether it lives.
-    pub status: Status,
+    pub status: RoomStatus,
     /// Title, may be empty.
     pub title: String,
     /// An open channel's name, else empty.
@@ -106,7 +76,7 @@ impl RoomMeta {
         Self {
             room,
             kind: None,
-            status: Status::Active,
+            status: RoomStatus::Active,
             title: String::new(),
             channel: String::new(),
             creator: None,

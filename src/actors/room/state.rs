@@ -8,14 +8,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::commands::Command;
-use super::members::{Invitation, Member, Members, Role, Standing};
+use super::members::{Invitation, Members};
 use super::outcome::Outcome;
-use super::parts::{Mark, PartsError, RoomMeta, RoomParts, Status};
+use super::parts::{Mark, PartsError, RoomMeta, RoomParts};
 use super::window::{Window, WindowBounds, WindowEntry};
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
-use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
+use crate::actors::wire::{
+    Event, EventBody, HistoryBound, MaySend, Member, Reject, RoomKind, RoomStanding, RoomStatus,
+};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
@@ -85,9 +87,9 @@ impl RoomState {
 
     pub(super) fn alive(&self, now: Moment) -> Result<(), Reject> {
         match self.status_at(now.append) {
-            Status::Active => Ok(()),
-            Status::Ended => Err(Reject::Ended),
-            Status::Expired => Err(Reject::Expired),
+            RoomStatus::Active => Ok(()),
+            RoomStatus::Ended => Err(Reject::Ended),
+            RoomStatus::Expired => Err(Reject::Expired),
         }
     }
 
@@ -196,17 +198,14 @@ impl RoomState {
 
     /// Its status by what was recorded.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RoomStatus {
         self.meta.status
     }
 
     /// Its status at a time: expired once its time is over, even if no record said so yet.
     #[must_use]
-    pub fn status_at(&self, now: Timestamp) -> Status {
-        match self.meta.status {
-            Status::Active if self.meta.expires_at.is_some_and(|at| at <= now) => Status::Expired,
-            status => status,
-        }
+    pub fn status_at(&self, now: Timestamp) -> RoomStatus {
+        self.meta.status.at(self.meta.expires_at, now)
     }
 
     /// Whose room it is.
@@ -305,16 +304,9 @@ impl RoomState {
         self.members.present.get(user).copied()
     }
 
-    /// The user's role, if the user is a member.
-    #[must_use]
-    pub fn role(&self, user: &UserId) -> Option<Role> {
-        self.member(user)?;
-        Some(if self.meta.creator.as_ref() == Some(user) { Role::Creator } else { Role::Member })
-    }
-
     /// Member, invited or kicked.
     #[must_use]
-    pub fn standing(&self, user: &UserId) -> Option<Standing> {
+    pub fn standing(&self, user: &UserId) -> Option<RoomStanding> {
         self.members.standing(user)
     }
 

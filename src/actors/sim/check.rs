@@ -7,9 +7,7 @@ use super::population::Cast;
 use super::world::{NODES, World};
 use crate::actors::fold::EntityState;
 use crate::actors::kinds;
-use crate::actors::room::members::Standing;
-use crate::actors::room::parts::Status;
-use crate::actors::wire::{Entity, RoomKind, StreamEvent};
+use crate::actors::wire::{Entity, RoomKind, RoomStanding, RoomStatus, StreamEvent};
 use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Partition, Seq};
 use crate::storage::journal::StoredRecord;
@@ -240,9 +238,9 @@ impl World<'_> {
             }
             for user in &self.cast.users {
                 let EntityState::User(own) = &self.truth.stream(&Entity::User(user.clone())).state else { continue };
-                let inside = matches!(state.standing(user), Some(Standing::Member(_) | Standing::Invited(_)));
+                let inside = matches!(state.standing(user), Some(RoomStanding::Member(_) | RoomStanding::Invited(_)));
                 let listed = own.room(room.id);
-                let lives = state.status() == Status::Active;
+                let lives = state.status() == RoomStatus::Active;
                 if listed.is_some() != (inside && lives) {
                     let standing = state.standing(user);
                     return Err(format!(

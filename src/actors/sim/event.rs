@@ -13,7 +13,7 @@ use crate::actors::partition::core::Ticket;
 use crate::actors::partition::entity::EntityCore;
 use crate::actors::room::commands::RoomCommand;
 use crate::actors::user::commands::UserCommandBody;
-use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, StreamEvent, ToGateway, ToOwner};
+use crate::actors::wire::{Answer, Denial, Entity, NodeId, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::ids::{Offset, Partition, RoomId, Seq};
 use crate::storage::journal::memory;
 use crate::storage::journal::{AppendError, Appended, Tailed};
@@ -118,7 +118,15 @@ pub enum What {
     /// The owner notices that a resident died.
     Died { owner: OwnerId, entity: Entity },
     /// Older events are read from the store.
-    Fetch { owner: OwnerId, entity: Entity, origin: Origin, from: Seq, to: Seq, below: Seq, rest: Vec<StreamEvent> },
+    Fetch {
+        owner: OwnerId,
+        entity: Entity,
+        asker: (NodeId, RequestId),
+        from: Seq,
+        to: Seq,
+        below: Seq,
+        rest: Vec<StreamEvent>,
+    },
     /// A node begins to own a partition.
     Begin { node: NodeId, partition: Partition },
     /// A gateway hears that a partition's owner has begun anew.

@@ -12,13 +12,15 @@ use bytes::Bytes;
 use super::event::Wish;
 use super::session::Session;
 use super::world::World;
-use crate::actors::gateway::hub::{Encode, Hub, Overload, Owners, Presence, Wire};
+use crate::actors::gateway::hub::{Encode, Hub, NotTaken, Owners, Presence, Wire};
 use crate::actors::room::commands::Command;
+use crate::actors::router::PendingAnswer;
+use crate::actors::router::pending::{Asked, Pending};
 use crate::actors::user::UserCommand;
-use crate::actors::wire::{Answer, Ephemeral, NodeId, RequestId, StreamEvent, ToGateway, ToOwner};
+use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, Query, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::actors::{room, user};
 use crate::env::{Clock, ManualClock};
-use crate::ids::{Partition, RoomId, UserId};
+use crate::ids::{Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::storage::journal::record::Addressed;
@@ -57,6 +59,7 @@ pub struct Lines {
     ringing: Mutex<Vec<u32>>,
     /// The queues of all partitions are full.
     full: AtomicBool,
+    pending: Arc<Pending>,
 }
 
 impl Lines {
@@ -65,6 +68,11 @@ impl Lines {
         let mut all = lock(&self.sent);
         all.push(sent);
         bytes(all.len() as u64 - 1, weight)
+    }
+
+    /// Opens a question and sends it, if it is taken.
+    fn ask(&self, frame: impl FnOnce(RequestId) -> ToOwner) -> Option<Asked> {
+        self.pending.send(self, frame)
     }
 
     /// What bytes stand for.
@@ -81,12 +89,16 @@ fn bytes(number: u64, weight: usize) -> Bytes {
 }
 
 impl Owners for Lines {
-    fn send(&self, frame: ToOwner) -> Result<(), Overload> {
+    fn send(&self, frame: ToOwner) -> Result<(), NotTaken> {
         if self.full.load(Ordering::Relaxed) {
-            return Err(Overload);
+            return Err(NotTaken);
         }
         lock(&self.frames).push(frame);
         Ok(())
+    }
+
+    fn next_request(&self) -> RequestId {
+        self.pending.next_request()
     }
 }
 
@@ -94,8 +106,12 @@ impl Owners for Lines {
 pub struct Ends(pub Arc<Lines>);
 
 impl Owners for Ends {
-    fn send(&self, frame: ToOwner) -> Result<(), Overload> {
+    fn send(&self, frame: ToOwner) -> Result<(), NotTaken> {
         self.0.send(frame)
+    }
+
+    fn next_request(&self) -> RequestId {
+        self.0.next_request()
     }
 }
 
@@ -136,18 +152,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Pending = (Asker, Pin<Box<dyn Future<Output = Answer>>>);
+type Later<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// What a question has come to by now.
+fn come<T>(later: &mut Later<T>) -> Option<T> {
+    match later.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(come) => Some(come),
+        Poll::Pending => None,
+    }
+}
 
 /// A gateway of one life of a node.
 pub struct Gateway {
-    /// Everything that connections listen to and wait for.
+    /// Everything that connections listen to.
     pub hub: Hub,
     /// What goes in and out of it.
     pub lines: Arc<Lines>,
     /// By number.
     pub sessions: BTreeMap<u32, Session>,
     /// Commands that wait for their answers.
-    pending: BTreeMap<RequestId, Pending>,
+    commands: BTreeMap<RequestId, (Asker, Later<Answer>)>,
+    /// Queries that do.
+    queries: BTreeMap<RequestId, Later<Option<ToGateway>>>,
 }
 
 impl Gateway {
@@ -157,13 +183,13 @@ impl Gateway {
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
         let ends = || Arc::new(Ends(Arc::clone(&lines)));
         let hub = Hub::new(ends(), ends(), clock, Arc::clone(metrics));
-        Self { hub, lines, sessions: BTreeMap::new(), pending: BTreeMap::new() }
+        Self { hub, lines, sessions: BTreeMap::new(), commands: BTreeMap::new(), queries: BTreeMap::new() }
     }
 
     fn answer(&mut self, request: RequestId) -> Option<(Asker, Answer)> {
-        let (_, answer) = self.pending.get_mut(&request)?;
-        let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return None };
-        self.pending.remove(&request).map(|(asker, _)| (asker, answer))
+        let (_, answer) = self.commands.get_mut(&request)?;
+        let answer = come(answer)?;
+        self.commands.remove(&request).map(|(asker, _)| (asker, answer))
     }
 }
 
@@ -200,15 +226,13 @@ impl World<'_> {
     /// Sends a command to its partition's owner.
     pub fn command(&mut self, node: NodeId, asker: Asker, partition: Partition, record: Bytes) {
         let refused = self.with_gateway(node, |gateway| {
-            let mut answer = Box::pin(gateway.hub.command(partition, record).get());
-            let asked = match lock(&gateway.lines.frames).last() {
-                Some(ToOwner::Command { request, .. }) => *request,
-                _ => match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(answer) => return Some((asker, answer)),
-                    Poll::Pending => return None,
-                },
-            };
-            gateway.pending.insert(asked, (asker, answer));
+            let asked = gateway.lines.ask(|request| ToOwner::Command { request, partition, record });
+            let request = asked.as_ref().map(Asked::request);
+            let mut answer: Later<Answer> = Box::pin(PendingAnswer(asked).get());
+            match request {
+                Some(request) => _ = gateway.commands.insert(request, (asker, answer)),
+                None => return come(&mut answer).map(|answer| (asker, answer)),
+            }
             None
         });
         if let Some((asker, answer)) = refused {
@@ -217,16 +241,38 @@ impl World<'_> {
         }
     }
 
+    /// Asks a room or user, of a node's own accord, in turn.
+    fn query(&mut self, node: NodeId) {
+        let streams: Vec<Entity> = self.cast.entities().collect();
+        let stream = streams[self.now as usize / 250 % streams.len()].clone();
+        let user = self.cast.users[self.now as usize / 1_000 % self.cast.users.len()].clone();
+        let query = match &stream {
+            Entity::Room(_) => Query::Recent { user, from: Seq(1) },
+            Entity::User(_) => Query::Position,
+        };
+        self.with_gateway(node, |gateway| {
+            if let Some(asked) = gateway.lines.ask(|request| ToOwner::Query { request, stream, query }) {
+                gateway.queries.insert(asked.request(), Box::pin(asked.answer()));
+            }
+        });
+    }
+
     /// A frame of an owner.
     pub fn gateway_receives(&mut self, node: NodeId, frame: ToGateway) {
         let request = match &frame {
-            ToGateway::Answer { request, .. } => Some(*request),
+            ToGateway::Answer { request, .. } | ToGateway::Queried { request, .. } => Some(*request),
             _ => None,
         };
-        let answered = self.with_gateway(node, |gateway| {
-            gateway.hub.receive(frame);
-            gateway.answer(request?)
+        let (answered, queried) = self.with_gateway(node, |gateway| {
+            if let Some(frame) = gateway.lines.pending.take(frame) {
+                gateway.hub.receive(frame);
+            }
+            let Some(request) = request else { return (None, false) };
+            let queried = gateway.queries.get_mut(&request).and_then(come).is_some();
+            gateway.queries.retain(|open, _| !queried || *open != request);
+            (gateway.answer(request), queried)
         });
+        self.stats.queried += u64::from(queried);
         if let Some((asker, answer)) = answered {
             self.answered(node, asker, answer);
         }
@@ -242,9 +288,13 @@ impl World<'_> {
 
     /// Time passes for a gateway.
     pub fn gateway_tick(&mut self, node: NodeId) {
+        self.query(node);
+        let now = self.shared.steady.now();
         let given_up = self.with_gateway(node, |gateway| {
             gateway.hub.tick();
-            let open: Vec<_> = gateway.pending.keys().copied().collect();
+            gateway.lines.pending.tick(now);
+            gateway.queries.retain(|_, answer| come(answer).is_none());
+            let open: Vec<_> = gateway.commands.keys().copied().collect();
             open.into_iter().filter_map(|request| gateway.answer(request)).collect::<Vec<_>>()
         });
         for (asker, answer) in given_up {

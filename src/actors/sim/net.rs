@@ -2,26 +2,23 @@
 
 use super::event::What;
 use super::world::World;
-use crate::actors::wire::{Answer, Entity, NodeId, ToGateway, ToOwner};
+use crate::actors::wire::{Answer, NodeId, ToGateway, ToOwner};
 use crate::storage::journal::record::Envelope;
 
 impl World<'_> {
     /// A gateway's frame to whomever it takes for the owner.
     pub fn send_to_owner(&mut self, from: NodeId, frame: ToOwner) {
-        let partition = match &frame {
-            ToOwner::Command { partition, .. } => *partition,
-            ToOwner::Listen { stream, .. }
-            | ToOwner::Unlisten { stream, .. }
-            | ToOwner::Fetch { stream, .. }
-            | ToOwner::Ephemeral { stream, .. } => Entity::partition(stream),
-        };
         let here = self.index(from);
-        let Some(there) = self.nodes[here].routes.get(&partition).copied() else { return };
+        let Some(there) = self.nodes[here].routes.get(&frame.partition()).copied() else { return };
         let to = self.nodes[there].id;
-        if let ToOwner::Command { request, record, .. } = &frame
-            && let Ok(envelope) = Envelope::decode_record(record)
-        {
-            self.asked.insert((from, *request), (envelope.id(), envelope.key.clone()));
+        match &frame {
+            ToOwner::Command { request, record, .. } => {
+                if let Ok(envelope) = Envelope::decode_record(record) {
+                    self.asked.insert((from, *request), (envelope.id(), envelope.key.clone()));
+                }
+            }
+            ToOwner::Query { request, stream, .. } => _ = self.queried.insert((from, *request), stream.clone()),
+            _ => {}
         }
         // As bytes and back, as between nodes.
         match frame.encode().and_then(|bytes| ToOwner::decode(&bytes)) {
@@ -48,6 +45,10 @@ impl World<'_> {
                     }
                     self.truth.check_answer(command, answer)
                 }
+            },
+            ToGateway::Queried { request, answer } => match self.queried.get(&(to, *request)) {
+                None => Err(format!("an answer to {request:?}, which {to:?} never asked")),
+                Some(stream) => self.truth.check_query(stream, answer),
             },
             frame => self.truth.check_frame(frame),
         };

@@ -18,7 +18,9 @@ use crate::actors::room::{Outcome, payload};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
-use crate::actors::wire::{Answer, Content, Entity, Event, EventBody, Reject, RoomKind, StreamEvent, ToGateway};
+use crate::actors::wire::{
+    Answer, Content, Entity, Event, EventBody, QueryAnswer, Reject, RoomKind, StreamEvent, ToGateway,
+};
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
@@ -195,6 +197,25 @@ impl Truth {
             }
             _ => Ok(()),
         }
+    }
+
+    /// I4: nor does the answer to a query; and its events lead up to the head that it names.
+    pub fn check_query(&self, stream: &Entity, answer: &QueryAnswer) -> Result<(), String> {
+        let (head, events): (Seq, &[StreamEvent]) = match answer {
+            QueryAnswer::Position { head, .. } => (*head, &[]),
+            QueryAnswer::Recent { room, events, .. } => (room.head, events),
+            QueryAnswer::Unavailable => return Ok(()),
+            other => return Err(format!("{stream:?} was not asked for {other:?}")),
+        };
+        let durable = self.streams[stream].events.len() as u64;
+        if head.0 > durable {
+            return Err(format!("I4: {stream:?} says that its head is {head}, durable are {durable}"));
+        }
+        events.iter().try_for_each(|event| self.check_event(stream, event))?;
+        if events.iter().rev().zip((0..=head.0).rev()).any(|(event, seq)| event.seq().0 != seq) {
+            return Err(format!("the last events of {stream:?} do not lead up to {head}: {events:?}"));
+        }
+        Ok(())
     }
 
     /// I2: an event is the one that the durable log has at its seq, with its content or, if that was deleted, without.

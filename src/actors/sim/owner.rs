@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event::{OwnerId, What};
-use super::resident::{Held, Message, Resident};
+use super::resident::{Message, Resident};
 use super::world::{NODES, World};
 use crate::actors::digest::Chain;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::core::{Action, Core, Options, Ticket};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::progress::Progress;
+use crate::actors::partition::question::{Asked, Question};
 use crate::actors::partition::verified::Rule;
-use crate::actors::wire::{Answer, Denial, Entity, Ephemeral, FetchError, NodeId, Origin, ToGateway, ToOwner};
-use crate::ids::{Generation, Offset, Partition, Timestamp};
+use crate::actors::wire::{Answer, Denial, Entity, Ephemeral, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
+use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, Place, Tailed};
 
@@ -30,7 +31,7 @@ pub struct Owner {
     /// Its name.
     pub id: OwnerId,
     /// The pure core.
-    pub core: Core<Held>,
+    pub core: Core<Question>,
     /// In memory.
     pub residents: BTreeMap<Entity, Resident>,
     /// How far it is folded.
@@ -134,7 +135,7 @@ impl World<'_> {
     }
 
     /// Hands an owner to `act`, if that life of it still lasts, and carries out what its core asks for.
-    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action<Held>>)) {
+    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action<Question>>)) {
         let index = self.index(id.node);
         let node = &mut self.nodes[index];
         if node.id != id.node || node.owners.get(&id.partition).is_none_or(|owner| owner.id != id) {
@@ -174,7 +175,7 @@ impl World<'_> {
     }
 
     /// Says whether the owner goes on.
-    fn carry_out(&mut self, owner: &mut Owner, action: Action<Held>) -> bool {
+    fn carry_out(&mut self, owner: &mut Owner, action: Action<Question>) -> bool {
         let id = owner.id;
         match action {
             Action::Append { ticket } => {
@@ -192,7 +193,7 @@ impl World<'_> {
                 self.post(owner, &entity, Message::Deliver(batch));
             }
             Action::Hand { entity, held } => self.post(owner, &entity, Message::Hand(held)),
-            Action::Refuse { entity, held } => self.refuse(id, &entity, held),
+            Action::Refuse { entity, held } => self.send_to_gateway(id.node, held.from, held.refusal(entity)),
             Action::Decided { offset, digest } => self.complete(owner, offset, digest),
             Action::Answer { origin, answer } => {
                 let frame = ToGateway::Answer { request: origin.request, answer };
@@ -233,31 +234,10 @@ impl World<'_> {
         self.nodes[index].raise_applied(partition, applied);
     }
 
-    /// What can't be handed to an entity now.
-    fn refuse(&mut self, id: OwnerId, entity: &Entity, held: Held) {
-        let stream = entity.clone();
-        let (to, frame) = match held {
-            Held::Listen { origin, .. } => {
-                (origin.node, ToGateway::Denied { request: origin.request, stream, reason: Denial::Unavailable })
-            }
-            Held::Fetch { origin, .. } => {
-                let (generation, events) = (Generation::FIRST, Err(FetchError::Unavailable));
-                (origin.node, ToGateway::Fetched { request: origin.request, stream, generation, events })
-            }
-        };
-        self.send_to_gateway(id.node, to, frame);
-    }
-
     /// A frame for the owner of a partition has come to a node.
     pub fn owner_receives(&mut self, from: NodeId, to: NodeId, frame: ToOwner) {
         let index = self.index(to);
-        let partition = match &frame {
-            ToOwner::Command { partition, .. } => *partition,
-            ToOwner::Listen { stream, .. }
-            | ToOwner::Unlisten { stream, .. }
-            | ToOwner::Fetch { stream, .. }
-            | ToOwner::Ephemeral { stream, .. } => stream.partition(),
-        };
+        let partition = frame.partition();
         if let ToOwner::Command { request, .. } = &frame
             && let Some(command) = self.asked.get(&(from, *request))
         {
@@ -277,18 +257,23 @@ impl World<'_> {
                 self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, now, out));
             }
             ToOwner::Listen { request, stream, user, open } => {
-                let held = Held::Listen { origin: Origin { node: from, request, weight: 0 }, user, open };
-                self.with_owner(id, |owner, now, out| owner.core.pass(stream, held, now, out));
+                self.question(id, stream, Question { from, request, asked: Asked::Listen { user, open } });
             }
-            ToOwner::Fetch { request, stream, from: first, to: last } => {
-                let held = Held::Fetch { origin: Origin { node: from, request, weight: 0 }, from: first, to: last };
-                self.with_owner(id, |owner, now, out| owner.core.pass(stream, held, now, out));
+            ToOwner::Fetch { request, stream, from: first, to } => {
+                self.question(id, stream, Question { from, request, asked: Asked::Fetch { from: first, to } });
+            }
+            ToOwner::Query { request, stream, query } => {
+                self.question(id, stream, Question { from, request, asked: Asked::Query(query) });
             }
             ToOwner::Unlisten { request, stream } => {
                 self.with_owner(id, |owner, _, _| owner.listeners.remove(&stream, from, request));
             }
             ToOwner::Ephemeral { stream, event } => self.ephemeral(id, &stream, &event),
         }
+    }
+
+    fn question(&mut self, id: OwnerId, entity: Entity, question: Question) {
+        self.with_owner(id, |owner, now, out| owner.core.pass(entity, question, now, out));
     }
 
     fn ephemeral(&mut self, id: OwnerId, stream: &Entity, event: &Ephemeral) {
@@ -309,6 +294,7 @@ impl World<'_> {
             ToOwner::Listen { request, stream, .. } => {
                 ToGateway::Denied { request, stream, reason: Denial::Unavailable }
             }
+            ToOwner::Query { request, .. } => ToGateway::Queried { request, answer: QueryAnswer::Unavailable },
             ToOwner::Fetch { .. } | ToOwner::Unlisten { .. } | ToOwner::Ephemeral { .. } => return,
         };
         self.send_to_gateway(to, from, frame);

@@ -11,29 +11,21 @@ use super::world::World;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::{Batch, Item};
+use crate::actors::partition::question::{Asked, Question};
 use crate::actors::partition::replay::{JournalReplay, ReplayError};
-use crate::actors::wire::{Entity, FetchError, Origin, StreamEvent, ToGateway, ToOwner};
+use crate::actors::wire::{Entity, FetchError, NodeId, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::actors::workers::persistence::rows;
-use crate::ids::{Offset, Seq, UserId};
+use crate::ids::{Offset, Seq};
 use crate::limits;
 use crate::storage::journal::record::Envelope;
 use crate::storage::store::SeqRange;
-
-/// What reaches an entity beside records.
-#[derive(Debug)]
-pub enum Held {
-    /// Somebody wants to listen.
-    Listen { origin: Origin, user: UserId, open: bool },
-    /// Events are wanted.
-    Fetch { origin: Origin, from: Seq, to: Seq },
-}
 
 /// What waits in a mailbox.
 pub enum Message {
     /// Fold these.
     Deliver(Arc<Batch>),
     /// Something beside records.
-    Hand(Held),
+    Hand(Question),
     /// Tell the listeners where the head is.
     Announce,
 }
@@ -94,12 +86,7 @@ impl World<'_> {
                 self.flush(owner, emits);
                 batch.finish();
             }
-            Message::Hand(Held::Listen { origin, user, open }) => {
-                let (mut emits, now) = (Vec::new(), self.clock(self.index(owner.id.node)));
-                resident.core.listen(origin, &user, open, now, &mut emits);
-                self.flush(owner, emits);
-            }
-            Message::Hand(Held::Fetch { origin, from, to }) => self.fetch(owner, entity, origin, from, to),
+            Message::Hand(question) => self.hand(owner, entity, question),
             Message::Announce => {
                 let index = self.index(owner.id.node);
                 let stored = self.nodes[index].stored(owner.id.partition);
@@ -107,6 +94,24 @@ impl World<'_> {
                 resident.core.announce(&mut emits);
                 resident.core.stored(stored);
                 self.flush(owner, emits);
+            }
+        }
+    }
+
+    fn hand(&mut self, owner: &mut Owner, entity: &Entity, question: Question) {
+        let Question { from: node, request, asked } = question;
+        let now = self.clock(self.index(owner.id.node));
+        let Some(resident) = owner.residents.get_mut(entity) else { return };
+        match asked {
+            Asked::Listen { user, open } => {
+                let mut emits = Vec::new();
+                resident.core.listen(node, request, &user, open, now, &mut emits);
+                self.flush(owner, emits);
+            }
+            Asked::Fetch { from, to } => self.fetch(owner, entity, (node, request), from, to),
+            Asked::Query(query) => {
+                let frame = ToGateway::Queried { request, answer: resident.core.answer(&query, now) };
+                self.send_to_gateway(owner.id.node, node, frame);
             }
         }
     }
@@ -138,23 +143,23 @@ impl World<'_> {
         }
     }
 
-    fn fetch(&mut self, owner: &mut Owner, entity: &Entity, origin: Origin, from: Seq, to: Seq) {
+    fn fetch(&mut self, owner: &mut Owner, entity: &Entity, asker: (NodeId, RequestId), from: Seq, to: Seq) {
         let Some(resident) = owner.residents.get(entity) else { return };
         let now = self.clock(self.index(owner.id.node));
         if let Some(events) = resident.core.fetch(from, to, now) {
             let known = events
                 .as_deref()
                 .map_or(Ok(()), |events| self.truth.check_redacted(entity, events, resident.core.state().head()));
-            let frame = resident.core.fetched(origin.request, events);
+            let frame = resident.core.fetched(asker.1, events);
             if let Err(why) = known {
                 self.fail(why);
             }
-            self.send_to_gateway(owner.id.node, origin.node, frame);
+            self.send_to_gateway(owner.id.node, asker.0, frame);
             return;
         }
         let below = resident.core.ring_first();
         let rest = if to >= below { resident.core.recent(below) } else { Vec::new() };
-        self.after(10, What::Fetch { owner: owner.id, entity: entity.clone(), origin, from, to, below, rest });
+        self.after(10, What::Fetch { owner: owner.id, entity: entity.clone(), asker, from, to, below, rest });
     }
 
     /// Older events: from the store, and what the ring has from there on.
@@ -163,7 +168,7 @@ impl World<'_> {
         &mut self,
         id: OwnerId,
         entity: &Entity,
-        origin: Origin,
+        asker: (NodeId, RequestId),
         from: Seq,
         to: Seq,
         below: Seq,
@@ -186,8 +191,8 @@ impl World<'_> {
             Err(error) => Err(error),
         };
         let generation = self.truth.stream(entity).state.generation();
-        let frame = ToGateway::Fetched { request: origin.request, stream: entity.clone(), generation, events };
-        self.send_to_gateway(id.node, origin.node, frame);
+        let frame = ToGateway::Fetched { request: asker.1, stream: entity.clone(), generation, events };
+        self.send_to_gateway(id.node, asker.0, frame);
     }
 
     fn stored_events(

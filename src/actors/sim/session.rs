@@ -9,10 +9,10 @@ use std::task::{Context, Waker};
 use super::event::{Down, Link, Up, What};
 use super::gateway::{Asker, Bell, Gateway, Sent};
 use super::world::World;
-use crate::actors::gateway::hub::{Connection, Subscription, Wire, Wishes};
+use crate::actors::gateway::hub::{Connection, Owners as _, Subscription, Wire, Wishes};
 use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
-use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent};
+use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent, ToOwner};
 use crate::ids::{Timestamp, UserId};
 
 /// Bytes that wait for an ordinary connection at most.
@@ -134,7 +134,9 @@ impl World<'_> {
             Up::Command(token, wish) => self.admit(node, Asker::Client(connection, token), user, *wish),
             Up::Typing(room) => {
                 let event = Ephemeral::Typing { user };
-                self.with_gateway(node, |gateway| gateway.hub.ephemeral(Entity::Room(room), event));
+                let frame = ToOwner::Ephemeral { stream: Entity::Room(room), event };
+                // Lost if nobody takes it.
+                self.with_gateway(node, |gateway| _ = gateway.lines.send(frame));
             }
         }
     }

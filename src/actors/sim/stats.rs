@@ -59,6 +59,8 @@ stats! {
     fetched,
     /// Questions for older events that the journal answered, as the store was down.
     retold,
+    /// Questions about the folded state that were answered.
+    queried,
     /// Subscriptions that ended with a removal.
     removed,
     /// Direct chats and groups whose time was over.

@@ -103,6 +103,8 @@ pub struct World<'a> {
     pub truth: Truth,
     /// Commands under way or done, by gateway and its number for them.
     pub asked: HashMap<(NodeId, RequestId), CommandKey>,
+    /// Whom queries went to, likewise.
+    pub queried: HashMap<(NodeId, RequestId), Entity>,
     /// What became of the copies of each.
     pub copies: BTreeMap<CommandKey, Copies>,
     /// When which command came to an owner that has not answered it yet.
@@ -172,6 +174,7 @@ impl<'a> World<'a> {
             last_up: BTreeMap::new(),
             truth: Truth::new(cast),
             asked: HashMap::new(),
+            queried: HashMap::new(),
             copies: BTreeMap::new(),
             owed: BTreeMap::new(),
             arrivals: Arrivals::default(),
@@ -288,8 +291,8 @@ impl<'a> World<'a> {
             What::Loaded { owner, entity, core } => self.loaded(owner, &entity, core),
             What::Resident { owner, entity } => self.resident_turn(owner, &entity),
             What::Died { owner, entity } => self.resident_died(owner, &entity),
-            What::Fetch { owner, entity, origin, from, to, below, rest } => {
-                self.fetch_stored(owner, &entity, origin, from, to, below, rest);
+            What::Fetch { owner, entity, asker, from, to, below, rest } => {
+                self.fetch_stored(owner, &entity, asker, from, to, below, rest);
             }
             What::Begin { node, partition } => self.begin_owner(node, partition),
             What::Began { node, partition } => self.owner_changed(node, partition),

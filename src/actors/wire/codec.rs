@@ -14,7 +14,7 @@ use prost::Message;
 use schema::{
     AcceptedMessage, AnswerBody, AnswerMessage, CommandMessage, DeniedMessage, EntityMessage, EphemeralBody,
     EphemeralMessage, EventBytes, EventMessage, EventsMessage, FetchedBody, FetchedMessage, ListenMessage, MarkMessage,
-    RangeMessage, StateMessage, ToGatewayBody, ToGatewayMessage, ToOwnerBody, ToOwnerMessage,
+    QueryMessage, RangeMessage, StateMessage, ToGatewayBody, ToGatewayMessage, ToOwnerBody, ToOwnerMessage,
 };
 
 use super::event::{self, Event, EventError, StreamEvent, UserEvent};
@@ -97,6 +97,11 @@ impl ToOwner {
             Self::Fetch { request, stream, from, to } => {
                 ToOwnerBody::Fetch(RangeMessage { request: request.0, stream: entity(stream), from: from.0, to: to.0 })
             }
+            Self::Query { request, stream, query } => ToOwnerBody::Query(QueryMessage {
+                request: request.0,
+                stream: entity(stream),
+                text: event::text_of(query).into(),
+            }),
             Self::Ephemeral { stream, event } => ToOwnerBody::Ephemeral(ephemeral(stream, event)),
         };
         bounded(&ToOwnerMessage { version: VERSION, body: Some(body) })
@@ -125,6 +130,9 @@ impl ToOwner {
             }
             ToOwnerBody::Fetch(RangeMessage { request, stream, from, to }) => {
                 Self::Fetch { request: RequestId(request), stream: entity_of(stream)?, from: Seq(from), to: Seq(to) }
+            }
+            ToOwnerBody::Query(QueryMessage { request, stream, text }) => {
+                Self::Query { request: RequestId(request), stream: entity_of(stream)?, query: event::from_text(text)? }
             }
             ToOwnerBody::Ephemeral(message) => {
                 let (stream, event) = ephemeral_of(message)?;
@@ -175,6 +183,11 @@ impl ToGateway {
                     Err(FetchError::Unavailable) => FetchedBody::Unavailable(true),
                 }),
             }),
+            Self::Queried { request, answer } => ToGatewayBody::Queried(QueryMessage {
+                request: request.0,
+                stream: None,
+                text: event::text_of(answer).into(),
+            }),
             Self::Ephemeral { stream, event } => ToGatewayBody::Ephemeral(ephemeral(stream, event)),
         };
         bounded(&ToGatewayMessage { version: VERSION, body: Some(body) })
@@ -221,6 +234,9 @@ impl ToGateway {
                     FetchedBody::Unavailable(_) => Err(FetchError::Unavailable),
                 },
             },
+            ToGatewayBody::Queried(QueryMessage { request, text, .. }) => {
+                Self::Queried { request: RequestId(request), answer: event::from_text(text)? }
+            }
             ToGatewayBody::Ephemeral(message) => {
                 let (stream, event) = ephemeral_of(message)?;
                 Self::Ephemeral { stream, event }

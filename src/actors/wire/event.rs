@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub use room::{Event, EventBody};
 pub use user::{UserEvent, UserEventBody};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{Seq, Timestamp, UserId};
 
@@ -18,7 +18,7 @@ use crate::ids::{Seq, Timestamp, UserId};
 #[error("not an event that this program knows")]
 pub struct EventError;
 
-/// An event, or what happened in one, as JSON text: the form that the types derive, on links and in rows. Fields are only
+/// An event, what happened in one, or an answer about it, as JSON text: the form that the types derive, on links and in rows. Fields are only
 /// ever added, with a default. Digests go over the same derived form ([`crate::actors::digest`]).
 pub(in crate::actors) fn text_of(event: &impl Serialize) -> String {
     serde_json::to_string(event).expect("texts, numbers and lists of them are always JSON")
@@ -33,7 +33,8 @@ pub(in crate::actors) fn from_text<E: DeserializeOwned>(text: impl AsRef<[u8]>) 
 }
 
 /// An event of either kind of stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StreamEvent {
     /// Of a room.
     Room(Arc<Event>),

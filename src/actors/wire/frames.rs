@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::actors::wire::{Entity, Reject, RequestId, StreamEvent};
+use crate::actors::wire::{Entity, Query, QueryAnswer, Reject, RequestId, StreamEvent};
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// From a gateway to the owner of a partition.
@@ -53,6 +53,15 @@ pub enum ToOwner {
         /// The last one.
         to: Seq,
     },
+    /// Something about the folded state. Answered by [`ToGateway::Queried`].
+    Query {
+        /// Named in the answer.
+        request: RequestId,
+        /// Of what.
+        stream: Entity,
+        /// What.
+        query: Query,
+    },
     /// To all listeners of the stream, without a place in it; may be lost.
     Ephemeral {
         /// Where.
@@ -60,6 +69,21 @@ pub enum ToOwner {
         /// What.
         event: Ephemeral,
     },
+}
+
+impl ToOwner {
+    /// The partition that it is for.
+    #[must_use]
+    pub fn partition(&self) -> Partition {
+        match self {
+            Self::Command { partition, .. } => *partition,
+            Self::Listen { stream, .. }
+            | Self::Unlisten { stream, .. }
+            | Self::Fetch { stream, .. }
+            | Self::Query { stream, .. }
+            | Self::Ephemeral { stream, .. } => stream.partition(),
+        }
+    }
 }
 
 /// From an owner to a gateway.
@@ -123,6 +147,13 @@ pub enum ToGateway {
         generation: Generation,
         /// The events, or why there are none.
         events: Result<Arc<[StreamEvent]>, FetchError>,
+    },
+    /// The answer to a query.
+    Queried {
+        /// The question.
+        request: RequestId,
+        /// The answer.
+        answer: QueryAnswer,
     },
     /// Something without a place in the stream.
     Ephemeral {

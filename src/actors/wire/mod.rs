@@ -7,6 +7,7 @@
 //! | `values` | what commands, events and answers share |
 //! | `event` | what happened, and as bytes |
 //! | `reject` | why the fold says no |
+//! | `query` | what gateways ask of the folded state, and the answers |
 //! | `frames` | what gateways and owners tell each other |
 //! | `codec` | frames as bytes, versioned and bounded |
 //! | `fields` | ids in protobuf fields |
@@ -16,6 +17,7 @@ mod entity;
 pub(super) mod event;
 pub(super) mod fields;
 mod frames;
+mod query;
 mod reject;
 mod values;
 
@@ -23,5 +25,6 @@ pub use codec::FrameError;
 pub use entity::{Entity, NodeId, Origin, RequestId};
 pub use event::{Event, EventBody, EventError, StreamEvent, UserEvent, UserEventBody};
 pub use frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
+pub use query::{Figures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts};
 pub use reject::Reject;
-pub use values::{Content, HistoryBound, MaySend, ReadPoint, RoomChange, RoomKind};
+pub use values::{Content, HistoryBound, MaySend, Member, ReadPoint, RoomChange, RoomKind, RoomStanding, RoomStatus};

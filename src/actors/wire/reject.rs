@@ -1,9 +1,9 @@
 //! Why the fold says no: one list for rooms and users, as clients, hashes and other nodes know it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a command was rejected. The names go into the digests: fixed for life.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, thiserror::Error)]
 #[repr(u8)]
 pub enum Reject {
     /// There is no such room.

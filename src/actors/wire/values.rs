@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{MessageNo, Seq};
+use crate::ids::{MessageNo, Seq, Timestamp};
 
 /// What kind of room it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -100,6 +100,65 @@ pub struct ReadPoint {
     pub seq: Seq,
     /// The number of the last message at or below `seq`.
     pub no: MessageNo,
+}
+
+/// Whether a room lives, by what was recorded. Time passes without records: see [`Self::at`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub enum RoomStatus {
+    /// It does.
+    #[default]
+    Active,
+    /// Somebody ended it, or the last member of a room that nobody else may enter left.
+    Ended,
+    /// Its time is over.
+    Expired,
+}
+
+impl RoomStatus {
+    /// Its number in rows and hashes: fixed for life.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Ended => 1,
+            Self::Expired => 2,
+        }
+    }
+
+    /// The status with this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Active, Self::Ended, Self::Expired].into_iter().find(|status| status.number() == number)
+    }
+
+    /// The status at a time: expired once the room's time is over, even if no record said so yet.
+    #[must_use]
+    pub fn at(self, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match self {
+            Self::Active if expires_at.is_some_and(|at| at <= now) => Self::Expired,
+            status => status,
+        }
+    }
+}
+
+/// A member of a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// The seq of the event that made the user a member.
+    pub joined: Seq,
+    /// The number of the last message that the member sent here, 0 for none: one's own send moves one's own read mark.
+    pub sent_no: MessageNo,
+}
+
+/// Where a user stands in a room, with the seq of the event that led there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RoomStanding {
+    /// A member.
+    Member(Member),
+    /// Asked in.
+    Invited(Seq),
+    /// Thrown out: needs an invitation, in a public room too.
+    Kicked(Seq),
 }
 
 /// What changed for a user.

@@ -42,7 +42,7 @@ async fn carry_out(admin: &Admin, live: &Live, id: &ActorId, act: &'static str) 
             live.node.restart_workers();
             true
         }
-        (ActorId::Partitions, _) => live.node.owned().iter().all(|partition| live.node.passivate(partition)),
+        (ActorId::Partitions, _) => live.node.router().owned().iter().all(|partition| live.node.passivate(partition)),
         (ActorId::Partition(partition), "restart") => live.node.restart(*partition),
         (ActorId::Partition(partition), _) => live.node.passivate(*partition),
         (ActorId::Session(client), _) => live.hub.sessions().find(*client).is_some_and(|connection| {

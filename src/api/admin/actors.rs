@@ -14,9 +14,9 @@ use super::extract::{bad, not_found, page_size};
 use super::tree::{ActorId, KINDS, Scope, VisitedActor, look, walk};
 use super::{Admin, AdminState, Live};
 use super::{names, partitions};
-use crate::actors::fold::EntityState;
 use crate::actors::gateway::hub::Wire;
 use crate::actors::inspect::{self, Part};
+use crate::actors::wire::{self, Figures, FiguresOf, QueryAnswer};
 use crate::api::http::{HttpError, Path, Query};
 use crate::ids::Partition;
 
@@ -295,7 +295,10 @@ pub(super) async fn detail(State(admin): AdminState, Path(path): Path<String>) -
 async fn summary(admin: &Admin, live: &Live, id: &ActorId) -> Value {
     match id {
         ActorId::Room(_) | ActorId::User(_) => match id.entity() {
-            Some(entity) => live.node.ask(entity, |core| of_state(core.state(), core.ring_bytes())).await.ok().into(),
+            Some(entity) => match live.node.router().query(entity, wire::Query::Figures).await {
+                QueryAnswer::Figures(figures) => of_figures(&figures),
+                _ => Value::Null,
+            },
             None => Value::Null,
         },
         ActorId::Partition(partition) => json!(partitions::row(live, *partition)),
@@ -324,25 +327,26 @@ async fn summary(admin: &Admin, live: &Live, id: &ActorId) -> Value {
     }
 }
 
-fn of_state(state: &EntityState, ring_bytes: usize) -> Value {
-    match state {
-        EntityState::Room(room) => json!({
-            "exists": room.exists(),
-            "status": format!("{:?}", room.status()).to_lowercase(),
-            "kind": room.kind().map(|kind| format!("{kind:?}").to_lowercase()),
-            "members": room.members().len(),
-            "invited": room.invited().len(),
-            "head": room.head(),
-            "floor": room.floor(),
-            "messages": room.last_no(),
-            "generation": room.generation(),
+fn of_figures(figures: &Figures) -> Value {
+    let Figures { head, ring_bytes, of } = figures;
+    match of {
+        FiguresOf::Room { kind, status, members, invited, floor, messages, generation } => json!({
+            "exists": kind.is_some(),
+            "status": format!("{status:?}").to_lowercase(),
+            "kind": kind.map(|kind| format!("{kind:?}").to_lowercase()),
+            "members": members,
+            "invited": invited,
+            "head": head,
+            "floor": floor,
+            "messages": messages,
+            "generation": generation,
             "ring_bytes": ring_bytes,
         }),
-        EntityState::User(user) => json!({
-            "head": user.head(),
-            "rooms": user.rooms().len(),
-            "devices": user.devices().len(),
-            "blocks": user.blocks().len(),
+        FiguresOf::User { rooms, devices, blocks } => json!({
+            "head": head,
+            "rooms": rooms,
+            "devices": devices,
+            "blocks": blocks,
             "ring_bytes": ring_bytes,
         }),
     }

@@ -44,7 +44,7 @@ pub(super) async fn overview(State(admin): AdminState) -> Result<Json<Value>, Ht
         let directory = live.node.directory();
         directory.sample();
         let (mut depth, mut rate, mut halted) = (0, 0, 0);
-        for partition in live.node.owned().iter() {
+        for partition in live.node.router().owned().iter() {
             let (own, sums) = (directory.partition(partition).figures(directory.now()), directory.sums(partition));
             depth += u64::from(own.depth) + sums.depth;
             rate += u64::from(own.rate_milli) + sums.rate_milli;

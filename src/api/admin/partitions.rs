@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::extract::not_found;
 use super::{AdminState, Live};
-use crate::actors::node::THIS_NODE;
 use crate::api::http::{HttpError, Path};
 use crate::ids::{Offset, Partition, SLOTS_PER_PARTITION};
 use crate::limits;
@@ -48,7 +47,7 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
     AdminPartition {
         partition: partition.get(),
         slots: [first, first + SLOTS_PER_PARTITION - 1],
-        owner: format!("node-{}", THIS_NODE.0),
+        owner: format!("node-{}", live.node.router().node().0),
         epoch: 0,
         state: if halted.is_some() { "halted" } else { figures.state.name() },
         halted,
@@ -77,7 +76,7 @@ pub(super) struct All {
 pub(super) async fn list(State(admin): AdminState) -> Result<Json<All>, HttpError> {
     let live = admin.live()?;
     live.node.directory().sample();
-    Ok(Json(All { items: live.node.owned().iter().map(|partition| row(live, partition)).collect() }))
+    Ok(Json(All { items: live.node.router().owned().iter().map(|partition| row(live, partition)).collect() }))
 }
 
 /// `GET /admin/partitions/{number}`.

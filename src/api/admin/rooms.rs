@@ -10,7 +10,7 @@ use super::extract::{Page, bad, not_found, page_size, stored};
 use super::guard::Who;
 use super::names;
 use super::{AdminState, Live};
-use crate::actors::wire::{Entity, RoomKind};
+use crate::actors::wire::{self, Entity, QueryAnswer, RoomKind};
 use crate::api::http::{HttpError, Path, Query};
 use crate::ids::{ClientId, Generation, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::SeqRange;
@@ -255,9 +255,11 @@ pub(super) async fn messages(
     }
     let to = wanted.before.map_or(chat.head, |before| Seq(before.saturating_sub(1)));
     // What a channel keeps for a time is over without a record, and nobody else is shown it either.
-    let now = live.node.env().now();
-    let floor = live.node.ask(Entity::Room(chat.room), move |core| core.state().floor_at(now));
-    let range = SeqRange::new(floor.await.unwrap_or(chat.floor), to).reversed();
+    let floor = match live.node.router().query(Entity::Room(chat.room), wire::Query::Position).await {
+        QueryAnswer::Position { floor, .. } => floor,
+        _ => chat.floor,
+    };
+    let range = SeqRange::new(floor, to).reversed();
     let rows = live.node.store().messages(chat.room, range, limit + 1).await.map_err(stored)?;
     let rows = rows.into_iter().map(|row| AdminMessage::of(row, wanted.bodies)).collect();
     Ok(Json(Page::new(rows, limit, |message: &AdminMessage| message.seq.to_string())))

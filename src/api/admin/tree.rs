@@ -186,7 +186,9 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
                 show(seen, see);
             }
         }
-        ActorId::Partitions => live.node.owned().iter().for_each(|partition| show(of_partition(live, partition), see)),
+        ActorId::Partitions => {
+            live.node.router().owned().iter().for_each(|partition| show(of_partition(live, partition), see))
+        }
         ActorId::Workers => {
             for part in [Part::Projector, Part::Relay, Part::Expiry] {
                 see(of_part(live, part, ActorId::Worker(part)));
@@ -256,7 +258,7 @@ fn of_partition(live: &Live, partition: Partition) -> VisitedActor {
 
 fn of_partitions(live: &Live) -> VisitedActor {
     let partitions: Vec<VisitedActor> =
-        live.node.owned().iter().map(|partition| of_partition(live, partition)).collect();
+        live.node.router().owned().iter().map(|partition| of_partition(live, partition)).collect();
     VisitedActor { children: partitions.len(), below: added(&partitions), ..leaf(ActorId::Partitions, family(live)) }
 }
 

@@ -74,7 +74,7 @@ fn halted(live: &Live) -> Vec<Warning> {
         let value = u64::from(partition.get());
         Some(Warning { code: "halted_partition", severity: "critical", about, message: reason, value })
     };
-    live.node.owned().iter().filter_map(halted).take(OF_A_KIND).collect()
+    live.node.router().owned().iter().filter_map(halted).take(OF_A_KIND).collect()
 }
 
 fn mailboxes(admin: &Admin, live: &Live) -> Vec<Warning> {

@@ -10,12 +10,8 @@ use super::admission::Cost;
 use super::input::UserInRoom;
 use super::view::Happened;
 use super::{Caller, Error, Handlers};
-use crate::actors::fold::EntityState;
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::Status;
-use crate::actors::room::members::Standing;
-use crate::actors::wire::{Entity, RoomKind};
-use crate::ids::UserId;
+use crate::actors::wire::{Entity, Query, QueryAnswer, RoomKind, RoomStanding, RoomStatus};
+use crate::ids::{RoomId, UserId};
 
 /// Users that are asked at a time on behalf of one request.
 const AT_ONCE: usize = 16;
@@ -42,27 +38,33 @@ impl Handlers {
         if *user == caller.user || user.is_anonymous() {
             return Ok(false);
         }
-        let by = caller.user.clone();
-        let question = move |core: &EntityCore| match core.state() {
-            EntityState::User(user) => user.is_blocking(&by),
-            EntityState::Room(_) => false,
-        };
-        Ok(self.node.ask(Entity::User(user.clone()), question).await?)
+        let blocks = Query::Blocks { other: caller.user.clone() };
+        match self.node.router().query(Entity::User(user.clone()), blocks).await {
+            QueryAnswer::Blocks(blocks) => Ok(blocks),
+            _ => Err(Error::unavailable()),
+        }
     }
 
     /// What an invitation of somebody who blocks the caller comes to: the answer of one that was made, and nothing is
     /// made. `None` if the room would refuse it, or knows the user already: then it may say so itself.
     pub(super) async fn invited_in_vain(&self, caller: &Caller, input: &UserInRoom) -> Result<Option<Happened>, Error> {
-        let (user, now) = (input.user.clone(), self.node.env().now());
-        let head = self.inside(caller, input.room.0, move |room, _| {
-            let by_invitation = matches!(room.kind(), Some(RoomKind::Group | RoomKind::Broadcast));
-            let new = matches!(room.standing(&user), None | Some(Standing::Kicked(_)));
-            (by_invitation && new && room.status_at(now) == Status::Active).then(|| room.head())
-        });
-        let head = head.await?;
+        let (room, now) = (input.room.0, self.node.env().now());
+        let facts = self.inside(caller, room).await?;
+        let is_new = matches!(self.standing(room, &input.user).await?, None | Some(RoomStanding::Kicked(_)));
+        let by_invitation = matches!(facts.kind, Some(RoomKind::Group | RoomKind::Broadcast));
+        let lives = facts.status.at(facts.expires_at, now) == RoomStatus::Active;
+        let head = (by_invitation && is_new && lives).then_some(facts.head);
         if head.is_some() {
             self.admit(caller, Cost::Change { users: 1, bytes: 0 })?;
         }
         Ok(head.map(|seq| Happened { seq, ts: now, existing: false }))
+    }
+
+    /// Where another user stands in a room that the caller is known to be in.
+    pub(super) async fn standing(&self, room: RoomId, user: &UserId) -> Result<Option<RoomStanding>, Error> {
+        match self.node.router().query(Entity::Room(room), Query::Room { user: user.clone() }).await {
+            QueryAnswer::Room(facts) => Ok(facts.standing),
+            _ => Err(Error::unavailable()),
+        }
     }
 }

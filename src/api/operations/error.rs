@@ -5,7 +5,6 @@
 
 use uuid::Uuid;
 
-use crate::actors::node::NotAvailable;
 use crate::actors::wire::{Answer, Reject};
 use crate::api::protocol::Error as ProtocolError;
 use crate::api::protocol::codes::ErrorCode;
@@ -126,12 +125,6 @@ impl Error {
 impl From<Error> for ProtocolError {
     fn from(error: Error) -> Self {
         error.to_protocol()
-    }
-}
-
-impl From<NotAvailable> for Error {
-    fn from(_: NotAvailable) -> Self {
-        Self::unavailable()
     }
 }
 

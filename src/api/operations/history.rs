@@ -16,10 +16,8 @@ use super::history_page::{Want, merge};
 use super::input::{self, History};
 use super::view::{HistoryPage, MessageView};
 use super::{Caller, Error, Handlers, reactions, stored};
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::RoomState;
-use crate::actors::wire::{Entity, Event, StreamEvent};
-use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp};
+use crate::actors::wire::{Entity, Event, Query, QueryAnswer, StreamEvent};
+use crate::ids::{Offset, Partition, RoomId, Seq};
 use crate::limits;
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::MessageRow;
@@ -49,11 +47,6 @@ struct Look {
 }
 
 impl Look {
-    fn new(room: &RoomState, core: &EntityCore, from: Seq, now: Timestamp) -> Self {
-        let recent = core.recent(from).into_iter().filter_map(room_event);
-        Self { head: room.head(), floor: room.floor_at(now), end: core.ring_end(), recent: recent.collect() }
-    }
-
     /// The first seq in memory; one above the head if there is none.
     fn first(&self) -> Seq {
         self.recent.first().map_or_else(|| self.head.next(), |event| event.seq)
@@ -80,9 +73,9 @@ impl Look {
     }
 }
 
-pub(super) fn room_event(event: StreamEvent) -> Option<Arc<Event>> {
+pub(super) fn room_event(event: &StreamEvent) -> Option<Arc<Event>> {
     match event {
-        StreamEvent::Room(event) => Some(event),
+        StreamEvent::Room(event) => Some(Arc::clone(event)),
         StreamEvent::User(_) => None,
     }
 }
@@ -98,7 +91,7 @@ impl Handlers {
         let room = input.room.0;
         self.admit(caller, Cost::Question { rows: limit })?;
         // Strangers do not get as far as the store.
-        self.inside(caller, room, |_, _| ()).await?;
+        self.inside(caller, room).await?;
         let mut deadline = None;
         loop {
             let without_store = match self.stored_messages(room, want, limit).await {
@@ -156,7 +149,7 @@ impl Handlers {
     async fn retold_messages(&self, room: RoomId, want: Want, floor: Seq, limit: usize) -> Option<Stored> {
         let retold = self.node.context().retold(&Entity::Room(room), Seq(1), Seq(i64::MAX as u64)).await;
         let events = retold.inspect_err(|why| tracing::debug!(%why, "history is not told from the journal")).ok()?;
-        let events: Vec<Arc<Event>> = events.into_iter().filter_map(room_event).collect();
+        let events: Vec<Arc<Event>> = events.iter().filter_map(room_event).collect();
         let (messages, more) = merge(Vec::new(), None, &events, want, floor, limit);
         let end = if matches!(want, Want::Before(_)) { messages.first() } else { messages.last() };
         let end = end.filter(|_| more).map(|message| message.seq);
@@ -164,8 +157,12 @@ impl Handlers {
     }
 
     async fn look(&self, caller: &Caller, room: RoomId, from: Seq) -> Result<Look, Error> {
-        let now = self.node.env().now();
-        self.inside(caller, room, move |state, core| Look::new(state, core, from, now)).await
+        let query = Query::Recent { user: caller.user.clone(), from };
+        let QueryAnswer::Recent { room, end, events } = self.ask_inside(caller, room, query).await? else {
+            return Err(Error::unavailable());
+        };
+        let recent = events.iter().filter_map(room_event).collect();
+        Ok(Look { head: room.head, floor: room.floor, end, recent })
     }
 
     /// The room's head in the store, and the wanted messages that are there: what a page needs of them.

@@ -12,7 +12,7 @@ use super::view::{Happened, TakenBack};
 use super::{Caller, Error, Handlers, room_record, stored};
 use crate::actors::room::commands::Invite;
 use crate::actors::room::{self, RoomCommand};
-use crate::actors::wire::Reject;
+use crate::actors::wire::{Reject, RoomStanding};
 use crate::ids::UserId;
 use crate::limits;
 use crate::storage::store::Invitations;
@@ -44,10 +44,11 @@ impl Handlers {
         if stored(self.node.store().pending_invitations(&caller.user, look)).await? < most {
             return Ok(());
         }
-        let user = input.user.clone();
-        let is_known =
-            self.inside(caller, input.room.0, move |room, _| room.is_member(&user) || room.inviter(&user).is_some());
-        if is_known.await? { Ok(()) } else { Err(Error::TooManyInvitations { most }) }
+        self.inside(caller, input.room.0).await?;
+        match self.standing(input.room.0, &input.user).await? {
+            Some(RoomStanding::Member(_) | RoomStanding::Invited(_)) => Ok(()),
+            Some(RoomStanding::Kicked(_)) | None => Err(Error::TooManyInvitations { most }),
+        }
     }
 
     /// Takes back the caller's own unanswered invitations, or in a room of his those of another.

@@ -9,10 +9,7 @@ use super::list;
 use super::rooms::view_of;
 use super::view::{MessageView, RoomHead, RoomLine};
 use super::{Caller, Error, Handlers, stored};
-use crate::actors::fold::EntityState;
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::RoomState;
-use crate::actors::wire::{Entity, Event, EventBody, ReadPoint};
+use crate::actors::wire::{Entity, Event, EventBody, Query, QueryAnswer, ReadPoint, RoomFacts, StreamEvent};
 use crate::ids::{MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{INVITED, RoomListCursor, RoomListRow, Shelf};
 
@@ -45,20 +42,19 @@ struct Look {
 
 impl Look {
     /// `None` if the user is neither in nor asked in.
-    fn new(state: &RoomState, core: &EntityCore, user: &UserId, from: Seq, now: Timestamp) -> Option<Self> {
-        let room = view_of(state, user, now)?.room;
-        room.state?;
+    fn new(room: RoomId, facts: RoomFacts, events: &[StreamEvent], user: &UserId, now: Timestamp) -> Option<Self> {
         Some(Self {
-            room,
-            shelf: Shelf::of(state.status().number()),
-            is_member: state.is_member(user),
-            head: state.head(),
-            floor: state.floor_at(now),
-            last_no: state.last_no(),
-            last_message_at: state.last_message_at(),
-            opened_at: state.meta().opened.at,
-            recent: core.recent(from).into_iter().filter_map(room_event).collect(),
+            shelf: Shelf::of(facts.status.number()),
+            is_member: facts.member().is_some(),
+            head: facts.head,
+            floor: facts.floor,
+            last_no: facts.last_no,
+            last_message_at: facts.last_message_at,
+            opened_at: facts.opened_at,
+            recent: events.iter().filter_map(room_event).collect(),
+            room: view_of(room, facts, user, now)?.room,
         })
+        .filter(|look| look.room.state.is_some())
     }
 
     /// Whether memory goes on where the rows end.
@@ -113,16 +109,15 @@ impl Handlers {
             Some(row) => row.chat.head,
             None => stored(self.node.store().chat(room)).await?.map_or(Seq::ZERO, |chat| chat.head),
         };
-        let (user, now, from) = (caller.user.clone(), self.node.env().now(), head.next());
-        let look = self.node.ask(Entity::Room(room), move |core| match core.state() {
-            EntityState::Room(state) => Look::new(state, core, &user, from, now),
-            EntityState::User(_) => None,
-        });
-        let Some(look) = look.await? else { return Ok(None) };
+        let (user, from) = (caller.user.clone(), head.next());
+        let recent = self.node.router().query(Entity::Room(room), Query::Recent { user, from }).await;
+        let QueryAnswer::Recent { room: facts, events, .. } = recent else { return Err(Error::unavailable()) };
+        let now = self.node.env().now();
+        let Some(look) = Look::new(room, *facts, &events, &caller.user, now) else { return Ok(None) };
         if !look.reaches(from) {
             return Err(Error::unavailable());
         }
-        let mark = self.myself(caller, move |state| state.has_read(room).then(|| state.read(room))).await?;
+        let mark = self.read_point(caller, room).await?;
         Ok(Some(look.onto(row, &caller.user, mark)))
     }
 }

@@ -8,8 +8,7 @@ use super::admission::Cost;
 use super::input::{self, List};
 use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
 use super::{Caller, Error, Handlers, stored};
-use crate::actors::room::Status;
-use crate::actors::wire::{MaySend, RoomKind};
+use crate::actors::wire::{MaySend, RoomKind, RoomStatus};
 use crate::api::protocol::publication::{kind_name, may_send_name};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;
@@ -103,11 +102,7 @@ fn line(row: RoomListRow, user: &UserId, now: Timestamp) -> Result<RoomLine, Err
 }
 
 fn room_head(chat: ChatRow, user: &UserId, is_member: bool, now: Timestamp) -> Option<RoomHead> {
-    let status = match Status::from_number(chat.status)? {
-        // Expired by time, whether or not a record said so yet.
-        Status::Active if chat.expires_at.is_some_and(|at| at <= now) => Status::Expired,
-        status => status,
-    };
+    let status = RoomStatus::from_number(chat.status)?.at(chat.expires_at, now);
     let peer = [chat.user1, chat.user2].into_iter().flatten().find(|other| other != user);
     Some(RoomHead {
         room: chat.room,

@@ -10,7 +10,7 @@ use super::view::{Done, Marked};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands;
-use crate::actors::wire::{Entity, Ephemeral, ReadPoint, ReceiptStatus, ToOwner};
+use crate::actors::wire::{Entity, Ephemeral, Query, QueryAnswer, ReadFacts, ReadPoint, ReceiptStatus};
 use crate::ids::{MessageNo, Offset, RoomId, Seq};
 use crate::storage::store::SeqRange;
 
@@ -26,13 +26,11 @@ impl Mergeable for Reading {
 impl Handlers {
     pub(in crate::api) async fn mark_read(&self, caller: &Caller, input: AtSeq) -> Result<Marked, Error> {
         let (room, seq) = (input.room.0, seq(input.seq)?);
-        let user = caller.user.clone();
-        let read = self.inside(caller, room, move |state, _| {
-            let (seq, member) = (seq.min(state.head()), state.member(&user));
-            let (sent, joined) = member.map_or((MessageNo::ZERO, Seq::ZERO), |member| (member.sent_no, member.joined));
-            (seq, state.no_at(seq), state.last_no(), sent, joined, state.no_at(joined))
-        });
-        let (seq, no, last_no, sent, joined, joined_no) = read.await?;
+        let query = Query::Reading { user: caller.user.clone(), seq };
+        let QueryAnswer::Reading(reading) = self.ask_inside(caller, room, query).await? else {
+            return Err(Error::unavailable());
+        };
+        let ReadFacts { seq, no, last_no, member, joined_no } = reading;
         let no = match no {
             Some(no) => no,
             None => self.stored_no(room, seq).await?,
@@ -45,14 +43,14 @@ impl Handlers {
         let end = self.reads.submit(key, ReadPoint { seq, no }, give).await?;
         self.wrote_of(caller, room, caller.user.partition(), end);
         // A mark never goes back: it may stand further on than was wished.
-        let mark = self.myself(caller, move |state| state.read(room)).await?;
+        let mark = self.read_point(caller, room).await?.unwrap_or_default();
         // One's own send moves one's own mark, and what came before one was in is not unread.
         let joined_no = match joined_no {
             Some(no) => no,
-            None if mark.seq >= joined => MessageNo::ZERO,
-            None => self.stored_no(room, joined).await?,
+            None if mark.seq >= member.joined => MessageNo::ZERO,
+            None => self.stored_no(room, member.joined).await?,
         };
-        let read_no = mark.no.max(sent).max(joined_no);
+        let read_no = mark.no.max(member.sent_no).max(joined_no);
         Ok(Marked { seq: mark.seq, no: mark.no, unread: last_no.0.saturating_sub(read_no.0) })
     }
 
@@ -68,7 +66,7 @@ impl Handlers {
 
     pub(in crate::api) async fn mark_delivered(&self, caller: &Caller, input: AtSeq) -> Result<Done, Error> {
         let (room, seq) = (input.room.0, seq(input.seq)?);
-        let seq = self.inside(caller, room, move |state, _| seq.min(state.head())).await?;
+        let seq = seq.min(self.inside(caller, room).await?.head);
         if self.delivered.advance(&caller.user, room, seq) {
             let status = ReceiptStatus::Delivered;
             self.tell(room, Ephemeral::Receipt { user: caller.user.clone(), status, seq })?;
@@ -78,7 +76,7 @@ impl Handlers {
 
     pub(in crate::api) async fn typing(&self, caller: &Caller, input: InRoom) -> Result<Done, Error> {
         let room = input.room.0;
-        self.inside(caller, room, |_, _| ()).await?;
+        self.inside(caller, room).await?;
         if self.typing.allow(&caller.user, room, self.node.env().now()) {
             self.tell(room, Ephemeral::Typing { user: caller.user.clone() })?;
         }
@@ -86,7 +84,6 @@ impl Handlers {
     }
 
     fn tell(&self, room: RoomId, event: Ephemeral) -> Result<(), Error> {
-        let frame = ToOwner::Ephemeral { stream: Entity::Room(room), event };
-        self.node.to_owner(frame).map_err(|_| Error::unavailable())
+        self.node.router().ephemeral(Entity::Room(room), event).map_err(|_| Error::unavailable())
     }
 }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use super::admission::Cost;
 use super::input::{self, InRoom, Members, UserInRoom};
-use super::view::{Happened, MemberPage, MemberView};
+use super::view::{self, Happened, MemberPage, MemberView};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::{Join, Kick, Leave};
+use crate::actors::wire::{Query, QueryAnswer};
 use crate::ids::{RoomId, Seq, UserId};
 use crate::limits;
 
@@ -36,18 +37,15 @@ impl Handlers {
         let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let Members { room, limit: _, after, marks } = input;
         self.admit(caller, Cost::Question { rows: limit })?;
-        let from = after.clone();
-        let read = self.inside(caller, room.0, move |state, _| {
-            let creator = state.creator();
-            let page = state.members_after(from.as_ref()).take(limit + 1).map(|(user, member)| MemberView {
-                user: user.clone(),
-                role: if creator == Some(user) { "creator" } else { "member" },
-                joined: member.joined,
-                read_seq: None,
-            });
-            (page.collect::<Vec<_>>(), state.members().len())
-        });
-        let (mut members, total) = read.await?;
+        let query = Query::Members { user: caller.user.clone(), after: after.clone(), limit: limit + 1 };
+        let QueryAnswer::Members { members, total, creator } = self.ask_inside(caller, room.0, query).await? else {
+            return Err(Error::unavailable());
+        };
+        let view = |(user, joined)| {
+            let role = view::role(&user, creator.as_ref());
+            MemberView { user, role, joined, read_seq: None }
+        };
+        let mut members: Vec<_> = members.into_iter().map(view).collect();
         let more = members.len() > limit;
         members.truncate(limit);
         if marks {

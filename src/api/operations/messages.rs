@@ -10,7 +10,7 @@ use super::view::{Happened, Sent};
 use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored};
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::{self, OpenChannel};
-use crate::actors::wire::{Answer, Content, HistoryBound, Reject};
+use crate::actors::wire::{Answer, Content, HistoryBound, Query, QueryAnswer, Reject};
 use crate::api::protocol::publish::{Open, Published, TEXT, open_data, room_data};
 use crate::env::Env;
 use crate::ids::{ClientId, RoomId, Seq, UserId};
@@ -170,7 +170,7 @@ impl Handlers {
         let metadata = metadata.map(text_of);
         input::text("metadata", metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)?;
         // Keeps open channels out: what is published there has no body.
-        self.inside(caller, room.0, |_, _| ()).await?;
+        self.inside(caller, room.0).await?;
         if body.is_empty() && metadata.is_none() && !self.has_metadata(caller, room, target).await? {
             return Err(Error::bad("a message needs a body or metadata"));
         }
@@ -197,14 +197,15 @@ impl Handlers {
     /// one.
     async fn known_message(&self, caller: &Caller, room: RoomId, target: u64) -> Result<(Seq, Option<UserId>), Error> {
         let target = seq(target)?;
-        let known = self.inside(caller, room, move |state, _| match target {
-            target if target > state.head() => Err(Error::Rejected(Reject::NoMessage)),
-            target => Ok((state.author_of(target).cloned(), target < state.meta().window_from)),
-        });
-        Ok(match known.await?? {
-            (None, true) => (target, self.stored_author(room, target).await?),
-            (author, _) => (target, author),
-        })
+        let query = Query::Author { user: caller.user.clone(), seq: target };
+        match self.ask_inside(caller, room, query).await? {
+            QueryAnswer::Author { head, .. } if target > head => Err(Error::Rejected(Reject::NoMessage)),
+            QueryAnswer::Author { author: None, is_remembered: false, .. } => {
+                Ok((target, self.stored_author(room, target).await?))
+            }
+            QueryAnswer::Author { author, .. } => Ok((target, author)),
+            _ => Err(Error::unavailable()),
+        }
     }
 
     pub(in crate::api) async fn react(&self, caller: &Caller, input: input::React) -> Result<Happened, Error> {

@@ -43,12 +43,11 @@ use self::marks::Reading;
 use self::read_your_writes::OwnWrites;
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
-use crate::actors::fold::{self, EntityState};
+use crate::actors::fold;
 use crate::actors::node::Node;
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::room::{self, RoomCommand, RoomState};
-use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
-use crate::actors::wire::{Entity, Reject};
+use crate::actors::room::{self, RoomCommand};
+use crate::actors::user::{self, UserCommand, UserCommandBody};
+use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFacts};
 use crate::api::schema::Described;
 use crate::config::Config;
 use crate::env::Env;
@@ -305,7 +304,7 @@ impl Handlers {
     /// The caller is not, or there is no such room: a stranger can't tell which.
     pub async fn require_member(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
-        self.inside(caller, room, |_, _| ()).await
+        self.inside(caller, room).await.map(|_| ())
     }
 
     /// Whether a message of the caller would be taken into this room now: for what comes before one.
@@ -314,8 +313,10 @@ impl Handlers {
     /// It would not: the caller is no member or may not send, the room is over, or one of the two has blocked the other.
     pub async fn require_sender(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
-        let (user, now) = (caller.user.clone(), self.node.env().now());
-        self.inside(caller, room, move |state, _| state.takes_from(now, &user)).await?.map_err(Error::Rejected)
+        match self.ask_inside(caller, room, Query::TakesMessage { user: caller.user.clone() }).await? {
+            QueryAnswer::TakesMessage(taken) => taken.map_err(Error::Rejected),
+            _ => Err(Error::unavailable()),
+        }
     }
 
     /// Where a stream stands, for operators and back ends, who may see all of them.
@@ -323,11 +324,10 @@ impl Handlers {
     /// # Errors
     /// Its owner can't say now.
     pub async fn position(&self, stream: &Entity) -> Result<(Generation, Seq), Error> {
-        let entity = match stream {
-            Entity::Room(room) => Entity::Room(*room),
-            Entity::User(user) => Entity::User(user.clone()),
-        };
-        Ok(self.node.ask(entity, |core| (core.state().generation(), core.state().head())).await?)
+        match self.node.router().query(stream.clone(), Query::Position).await {
+            QueryAnswer::Position { generation, head, .. } => Ok((generation, head)),
+            _ => Err(Error::unavailable()),
+        }
     }
 
     /// Gives a room command and waits for the decision.
@@ -340,7 +340,7 @@ impl Handlers {
             Err(Error::Rejected(reject @ (Reject::NoRoom | Reject::WrongKind | Reject::NotInvited))) => {
                 let refused = Error::Rejected(reject);
                 // Only a member is told more than "not a member".
-                let is_member = self.inside(caller, room, |_, _| ()).await.is_ok();
+                let is_member = self.inside(caller, room).await.is_ok();
                 Err(if is_member { refused } else { refused.to_stranger(joining) })
             }
             other => other,
@@ -361,7 +361,7 @@ impl Handlers {
         let (stored, weight) = (self.node.stored(), share::weight(cost));
         let place = self.shares.place(&caller.user, weight, stored, self.node.halted()).await;
         let place = place.map_err(|share::TooFar| Error::unavailable())?;
-        let decided = accepted(self.node.command(*partition, bytes.clone()).await)?;
+        let decided = accepted(self.node.router().command(*partition, bytes.clone()).get().await)?;
         place.answered(*partition, decided.end, stored);
         self.wrote(caller, &record, decided.end);
         Ok(decided)
@@ -380,24 +380,28 @@ impl Handlers {
         self.own.wrote(&caller.user, room, partition, end, self.node.stored());
     }
 
-    /// Reads a room's folded state for one of its members.
-    async fn inside<T: Send + 'static>(
-        &self,
-        caller: &Caller,
-        room: RoomId,
-        read: impl FnOnce(&RoomState, &EntityCore) -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        self.admit(caller, Cost::QUESTION)?;
-        let user = caller.user.clone();
-        let question = move |core: &EntityCore| match core.state() {
-            EntityState::Room(state) if state.is_member(&user) => Ok(read(state, core)),
-            EntityState::Room(_) | EntityState::User(_) => Err(Error::Rejected(Reject::NotMember)),
-        };
-        let answer = self.node.ask(Entity::Room(room), question).await?;
-        if answer.is_err() {
-            self.asked_in_vain(caller);
+    /// What a room is for one of its members.
+    async fn inside(&self, caller: &Caller, room: RoomId) -> Result<RoomFacts, Error> {
+        match self.ask_inside(caller, room, Query::Room { user: caller.user.clone() }).await? {
+            QueryAnswer::Room(facts) => Ok(*facts),
+            _ => Err(Error::unavailable()),
         }
-        answer
+    }
+
+    /// Asks a room something that only its members are told. The query names the caller.
+    async fn ask_inside(&self, caller: &Caller, room: RoomId, query: Query) -> Result<QueryAnswer, Error> {
+        self.admit(caller, Cost::QUESTION)?;
+        let answer = self.node.router().query(Entity::Room(room), query).await;
+        let is_stranger = match &answer {
+            QueryAnswer::NotMember | QueryAnswer::TakesMessage(Err(Reject::NotMember)) => true,
+            QueryAnswer::Room(facts) | QueryAnswer::Recent { room: facts, .. } => facts.member().is_none(),
+            _ => false,
+        };
+        if is_stranger {
+            self.asked_in_vain(caller);
+            return Err(Error::Rejected(Reject::NotMember));
+        }
+        Ok(answer)
     }
 
     /// Whether the caller may change something now: asked before what is looked at for a change whose cost is charged with
@@ -411,18 +415,18 @@ impl Handlers {
         self.admission.charge(&Payer::of(&caller.user, None), Cost::Search);
     }
 
-    /// Reads the caller's own folded state.
-    async fn myself<T: Send + 'static>(
-        &self,
-        caller: &Caller,
-        read: impl FnOnce(&UserState) -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    /// Asks the caller's own log.
+    async fn ask_myself(&self, caller: &Caller, query: Query) -> Result<QueryAnswer, Error> {
         self.admit(caller, Cost::QUESTION)?;
-        let question = move |core: &EntityCore| match core.state() {
-            EntityState::User(state) => Ok(read(state)),
-            EntityState::Room(_) => Err(Error::Damaged),
-        };
-        self.node.ask(Entity::User(caller.user.clone()), question).await?
+        Ok(self.node.router().query(Entity::User(caller.user.clone()), query).await)
+    }
+
+    /// How far the caller has read a room, if that is known.
+    async fn read_point(&self, caller: &Caller, room: RoomId) -> Result<Option<ReadPoint>, Error> {
+        match self.ask_myself(caller, Query::ReadPoint { room }).await? {
+            QueryAnswer::ReadPoint(point) => Ok(point),
+            _ => Err(Error::unavailable()),
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use super::admission::Cost;
 use super::input::{self, Create, InRoom, Kind, Senders, Update};
 use super::view::{self, Created, Happened, Inside, RoomHead, RoomView};
 use super::{Caller, Error, Handlers};
-use crate::actors::fold::EntityState;
+use crate::actors::room::RoomCommand;
 use crate::actors::room::commands;
 use crate::actors::room::commands::End;
-use crate::actors::room::members::{Role, Standing};
-use crate::actors::room::{RoomCommand, RoomState};
-use crate::actors::wire::{Entity, HistoryBound, MaySend, Reject, RoomKind};
+use crate::actors::wire::{
+    Entity, HistoryBound, MaySend, Query, QueryAnswer, Reject, RoomFacts, RoomKind, RoomStanding,
+};
 use crate::api::protocol::publication::{kind_name, may_send_name};
 use crate::ids::{ClientId, RoomId, Timestamp, UserId};
 use crate::limits;
@@ -87,12 +87,11 @@ impl Handlers {
 
     pub(in crate::api) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
         self.admit(caller, Cost::QUESTION)?;
-        let (user, now) = (caller.user.clone(), self.node.env().now());
-        let view = self.node.ask(Entity::Room(input.room.0), move |core| match core.state() {
-            EntityState::Room(room) => view_of(room, &user, now),
-            EntityState::User(_) => None,
-        });
-        view.await?.ok_or_else(|| {
+        let (room, user) = (input.room.0, caller.user.clone());
+        let QueryAnswer::Room(facts) = self.node.router().query(Entity::Room(room), Query::Room { user }).await else {
+            return Err(Error::unavailable());
+        };
+        view_of(room, *facts, &caller.user, self.node.env().now()).ok_or_else(|| {
             self.asked_in_vain(caller);
             Error::Rejected(Reject::NotMember)
         })
@@ -137,45 +136,37 @@ impl From<Senders> for MaySend {
 
 /// A room as this user may see it: all of it for members; its outside for users who are invited or may join; nothing
 /// for the rest.
-pub(super) fn view_of(room: &RoomState, user: &UserId, now: Timestamp) -> Option<RoomView> {
-    let kind = room.kind().filter(|kind| *kind != RoomKind::Open)?;
-    let (state, inside) = match room.standing(user) {
-        Some(Standing::Member(member)) => {
-            let role = match room.role(user) {
-                Some(Role::Creator) => "creator",
-                Some(Role::Member) | None => "member",
-            };
+pub(super) fn view_of(room: RoomId, facts: RoomFacts, user: &UserId, now: Timestamp) -> Option<RoomView> {
+    let kind = facts.kind.filter(|kind| *kind != RoomKind::Open)?;
+    let (state, inside) = match facts.standing {
+        Some(RoomStanding::Member(member)) => {
             let inside = Inside {
-                head: room.head(),
-                floor: room.floor_at(now),
-                last_no: room.last_no(),
-                last_message_at: room.last_message_at(),
+                head: facts.head,
+                floor: facts.floor,
+                last_no: facts.last_no,
+                last_message_at: facts.last_message_at,
                 joined: member.joined,
-                role,
+                role: view::role(user, facts.creator.as_ref()),
             };
             (Some("member"), Some(inside))
         }
-        Some(Standing::Invited(_)) => (Some("invited"), None),
-        Some(Standing::Kicked(_)) => return None,
-        None if room.is_public() => (None, None),
+        Some(RoomStanding::Invited(_)) => (Some("invited"), None),
+        Some(RoomStanding::Kicked(_)) => return None,
+        None if facts.public => (None, None),
         None => return None,
     };
-    let peer = match kind {
-        RoomKind::Direct => room.members().map(|(other, _)| other).find(|other| *other != user).cloned(),
-        RoomKind::Group | RoomKind::Broadcast | RoomKind::Open => None,
-    };
     let head = RoomHead {
-        room: room.room(),
-        channel: room.room().channel(),
+        room,
+        channel: room.channel(),
         kind: kind_name(kind),
-        title: room.title().to_owned(),
-        status: view::status(room.status_at(now)),
-        expires_at: room.expires_at(),
-        public: room.is_public(),
-        may_send: may_send_name(room.may_send()),
-        creator: room.creator().cloned(),
-        peer,
+        title: facts.title,
+        status: view::status(facts.status.at(facts.expires_at, now)),
+        expires_at: facts.expires_at,
+        public: facts.public,
+        may_send: may_send_name(facts.may_send),
+        creator: facts.creator,
+        peer: facts.peer,
         state,
     };
-    Some(RoomView { room: head, members: room.members().len(), inside })
+    Some(RoomView { room: head, members: facts.members, inside })
 }

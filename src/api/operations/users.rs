@@ -8,6 +8,7 @@ use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
 use super::{Caller, Error, Handlers};
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands;
+use crate::actors::wire::{Query, QueryAnswer};
 use crate::ids::UserId;
 use crate::limits;
 
@@ -70,8 +71,10 @@ impl Handlers {
                 .await?;
             return Ok(PreferencesView { preferences: Some(preferences) });
         }
-        let now = self.myself(caller, |state| state.preferences().to_owned()).await?;
-        Ok(PreferencesView { preferences: json(now) })
+        match self.ask_myself(caller, Query::Preferences).await? {
+            QueryAnswer::Preferences(now) => Ok(PreferencesView { preferences: json(now) }),
+            _ => Err(Error::unavailable()),
+        }
     }
 }
 

@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::room::Status;
-use crate::actors::wire::{Content, Event, EventBody};
+use crate::actors::wire::{Content, Event, EventBody, RoomStatus};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::MessageRow;
 
@@ -195,13 +194,19 @@ pub struct HistoryPage {
     pub more: bool,
 }
 
+/// What a member may do: `creator`, or `member`.
+#[must_use]
+pub fn role(member: &UserId, creator: Option<&UserId>) -> &'static str {
+    if creator == Some(member) { "creator" } else { "member" }
+}
+
 /// The word for a status.
 #[must_use]
-pub fn status(status: Status) -> &'static str {
+pub fn status(status: RoomStatus) -> &'static str {
     match status {
-        Status::Active => "active",
-        Status::Ended => "ended",
-        Status::Expired => "expired",
+        RoomStatus::Active => "active",
+        RoomStatus::Ended => "ended",
+        RoomStatus::Expired => "expired",
     }
 }
 

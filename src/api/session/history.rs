@@ -147,7 +147,7 @@ impl Source<'_> {
         let mut bytes = 0;
         while left > 0 && from <= to && bytes < most {
             let last = Seq(from.0.saturating_add(left as u64 - 1)).min(to);
-            let page = match server.hub.fetch(key.stream.clone(), from, last).get().await {
+            let page = match server.router.fetch(key.stream.clone(), from, last).await {
                 Ok((found, page)) if found == *generation && !page.is_empty() => page,
                 Ok(_) => return Err(ErrorCode::UNAVAILABLE.into()),
                 Err(FetchError::Gone { floor }) if floor > from => {

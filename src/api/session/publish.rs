@@ -84,7 +84,7 @@ impl Session {
     /// Hands a message to its partition.
     fn send(&mut self, id: u32, record: Addressed, asker: Arc<Asker>, result: fn(Bytes) -> ReplyBody) {
         let arrived = Instant::now();
-        let answer = self.server.hub.command(record.partition, record.record.clone());
+        let answer = self.server.router.command(record.partition, record.record.clone());
         let server = self.server.clone();
         let reply = async move {
             let answer = answer.get().await;

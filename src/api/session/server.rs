@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::channels::Channels;
 use super::methods::Methods;
 use crate::actors::gateway::hub::Hub;
+use crate::actors::router::Router;
 use crate::api::auth::Verifier;
 use crate::api::failures::Failures;
 use crate::api::protocol::FrameLimits;
@@ -64,6 +65,7 @@ impl Options {
 /// See the module.
 pub struct Server {
     pub(super) hub: Arc<Hub>,
+    pub(super) router: Arc<Router>,
     pub(super) verifier: Arc<Verifier>,
     pub(super) methods: Arc<dyn Methods>,
     pub(super) env: Env,
@@ -81,6 +83,7 @@ impl Server {
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
+        router: Arc<Router>,
         verifier: Arc<Verifier>,
         methods: Arc<dyn Methods>,
         env: Env,
@@ -90,7 +93,7 @@ impl Server {
     ) -> Self {
         let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock));
         let (node, started) = (env.ids.next(), Instant::now());
-        Self { hub, verifier, methods, env, metrics, options, shutdown, failures, node, started }
+        Self { hub, router, verifier, methods, env, metrics, options, shutdown, failures, node, started }
     }
 
     /// Those whose word is taken for where a client comes from.
@@ -127,6 +130,12 @@ impl Server {
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// The way to the owners of rooms and users.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
     }
 
     /// The channels that there are.

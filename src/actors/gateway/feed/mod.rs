@@ -253,7 +253,7 @@ impl<S> Feed<S> {
                     out.ephemeral(event, self.subscribers.listeners());
                 }
             }
-            ToGateway::Answer { .. } => {}
+            ToGateway::Answer { .. } | ToGateway::Queried { .. } => {}
         }
         self.settle(now, out);
     }

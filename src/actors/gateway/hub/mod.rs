@@ -1,6 +1,6 @@
-//! The hub of a node: everything that connections of this node listen to, and everything they asked and wait for.
+//! The hub of a node: everything that connections of this node listen to.
 //!
-//! A shell around the pure [`super::feed`]: locks, encoding, outboxes, questions. One event is encoded once for each wire
+//! A shell around the pure [`super::feed`]: locks, encoding, outboxes. One event is encoded once for each wire
 //! format in use and its bytes are shared. The hub never decides what a fold decides, and never waits: whatever cannot
 //! be taken is refused or asked again.
 //!
@@ -9,29 +9,24 @@
 mod channel;
 mod fanout;
 mod limiter;
-mod requests;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 
 pub use channel::{Channel, Numbers, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
-pub use requests::{PendingAnswer, PendingEvents, TIMEOUT_MS};
 pub use sessions::{Connection, Sessions, Wire};
 
-use self::requests::Requests;
 use super::feed::Position;
 use crate::actors::wire::{Entity, Ephemeral, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::env::Clock;
-use crate::ids::{Partition, Seq, Timestamp};
+use crate::ids::{Partition, Timestamp};
 use crate::metrics::Metrics;
 
 /// How often [`Hub::tick`] is due.
@@ -46,20 +41,17 @@ pub trait Owners: Send + Sync + 'static {
     /// and must not call the hub: answers come later, from elsewhere, through [`Hub::receive`].
     ///
     /// # Errors
-    /// There is no room for it; nothing has happened.
-    fn send(&self, frame: ToOwner) -> Result<(), Overload>;
+    /// Nobody takes it now; nothing has happened.
+    fn send(&self, frame: ToOwner) -> Result<(), NotTaken>;
+
+    /// A number for the next question: higher than all before it.
+    fn next_request(&self) -> RequestId;
 }
 
-impl<F: Fn(ToOwner) -> Result<(), Overload> + Send + Sync + 'static> Owners for F {
-    fn send(&self, frame: ToOwner) -> Result<(), Overload> {
-        self(frame)
-    }
-}
-
-/// A frame was not taken: the queue of its partition is full.
+/// A frame was not taken: the queue of its partition is full, or no owner of it can be reached now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the partition's queue is full")]
-pub struct Overload;
+#[error("the partition takes nothing now")]
+pub struct NotTaken;
 
 /// How pushes stand on the wire. Messages in one result stand as they would stand in one frame.
 pub trait Encode: Send + Sync + 'static {
@@ -102,8 +94,6 @@ pub struct Hub {
     shards: Box<[Shard]>,
     /// Feeds that wait for time to pass.
     waiting: Mutex<Vec<Arc<Channel>>>,
-    requests: Requests,
-    next_request: AtomicU64,
     sessions: Sessions,
     metrics: Arc<Metrics>,
     owners: Arc<dyn Owners>,
@@ -123,8 +113,6 @@ impl Hub {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             waiting: Mutex::default(),
-            requests: Requests::default(),
-            next_request: AtomicU64::new(1),
             sessions: Sessions::default(),
             metrics,
             owners,
@@ -166,49 +154,9 @@ impl Hub {
         self.cell(key).map(|cell| cell.numbers(self.now())).unwrap_or_default()
     }
 
-    /// Appends a record to its partition. The frame has gone out, or not, when this returns: two calls of one caller
-    /// reach the partition in their order. The answer comes within twice [`TIMEOUT_MS`] or is
-    /// [`super::frames::Answer::Unknown`].
-    pub fn command(&self, partition: Partition, record: Bytes) -> PendingAnswer {
-        let request = self.next_request();
-        let (sender, receiver) = oneshot::channel();
-        self.requests.answers.ask(request, sender);
-        if self.owners.send(ToOwner::Command { request, partition, record }).is_err() {
-            self.requests.overload(request);
-        }
-        PendingAnswer(receiver)
-    }
-
-    /// Asks the owner for events, without checking who may see them: the caller knows that.
-    pub fn fetch(&self, stream: Entity, from: Seq, to: Seq) -> PendingEvents {
-        let request = self.next_request();
-        let (sender, receiver) = oneshot::channel();
-        self.requests.events.ask(request, sender);
-        if self.owners.send(ToOwner::Fetch { request, stream, from, to }).is_err() {
-            self.requests.events.forget(request);
-        }
-        PendingEvents(receiver)
-    }
-
-    /// Sends something without a place in the stream to everybody who listens, on all nodes. May be lost.
-    pub fn ephemeral(&self, stream: Entity, event: Ephemeral) {
-        // Lost like anything ephemeral if there is no room.
-        let _ = self.owners.send(ToOwner::Ephemeral { stream, event });
-    }
-
-    /// A frame of an owner.
+    /// A frame of an owner. Answers to what others asked than feeds are for the router's table, and nothing to the hub.
     pub fn receive(&self, frame: ToGateway) {
-        let stream = match &frame {
-            ToGateway::Answer { request, answer } => return self.requests.answer(*request, *answer),
-            ToGateway::Fetched { request, events, generation, .. } => {
-                if self.requests.fetched(*request, *generation, events) {
-                    return;
-                }
-                stream_of(&frame)
-            }
-            _ => stream_of(&frame),
-        };
-        let Some(stream) = stream else { return };
+        let Some(stream) = stream_of(&frame) else { return };
         // The number is taken before the search for subscribers: one that comes meanwhile listens with a higher number, and
         // the owner ignores an Unlisten whose number is below that of the last Listen.
         let unlisten = self.next_request();
@@ -277,7 +225,6 @@ impl Hub {
     /// Time has passed; due every [`TICK`].
     pub fn tick(&self) {
         let now = self.now();
-        self.requests.tick(now);
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         let mut still = Vec::new();
         for cell in waiting {
@@ -304,7 +251,7 @@ impl Hub {
     }
 
     fn next_request(&self) -> RequestId {
-        RequestId(self.next_request.fetch_add(1, Ordering::Relaxed))
+        self.owners.next_request()
     }
 
     fn cell(&self, key: &StreamKey) -> Option<Arc<Channel>> {
@@ -322,7 +269,7 @@ impl Hub {
 
 fn stream_of(frame: &ToGateway) -> Option<Entity> {
     match frame {
-        ToGateway::Answer { .. } => None,
+        ToGateway::Answer { .. } | ToGateway::Queried { .. } => None,
         ToGateway::Granted { stream, .. }
         | ToGateway::Denied { stream, .. }
         | ToGateway::Events { stream, .. }

@@ -3,7 +3,7 @@
 mod crowd;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use super::*;
@@ -11,10 +11,10 @@ use crate::actors::gateway::feed::tests::support::{Owner, stream, user};
 use crate::actors::gateway::feed::{Ending, SubscriberId};
 use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
-use crate::actors::wire::{Answer, Denial};
+use crate::actors::wire::Denial;
 use crate::env::ManualClock;
 use crate::epoch::Epoch;
-use crate::ids::Generation;
+use crate::ids::{Generation, Seq};
 use crate::limits;
 
 /// Encodes as `wire:channel:seq,seq`, and counts how often.
@@ -41,29 +41,41 @@ impl Encode for Plain {
     }
 }
 
+/// The way to the owner: keeps what is sent, unless it is full.
+#[derive(Default)]
+struct Line {
+    sent: Mutex<Vec<ToOwner>>,
+    full: AtomicBool,
+    numbers: AtomicU64,
+}
+
+impl Owners for Line {
+    fn send(&self, frame: ToOwner) -> Result<(), NotTaken> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(NotTaken);
+        }
+        lock(&self.sent).push(frame);
+        Ok(())
+    }
+
+    fn next_request(&self) -> RequestId {
+        RequestId(self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 struct World {
     hub: Hub,
     owner: Owner,
-    sent: Arc<Mutex<Vec<ToOwner>>>,
-    full: Arc<std::sync::atomic::AtomicBool>,
+    line: Arc<Line>,
     encoder: Arc<Plain>,
     clock: Arc<ManualClock>,
 }
 
 fn world(members: &[&str]) -> World {
-    let sent: Arc<Mutex<Vec<ToOwner>>> = Arc::default();
-    let full: Arc<std::sync::atomic::AtomicBool> = Arc::default();
-    let (to_owner, is_full) = (sent.clone(), full.clone());
-    let owners = move |frame| {
-        if is_full.load(Ordering::Relaxed) {
-            return Err(Overload);
-        }
-        lock(&to_owner).push(frame);
-        Ok(())
-    };
+    let line: Arc<Line> = Arc::default();
     let (encoder, clock) = (Arc::new(Plain::default()), Arc::new(ManualClock::new(Timestamp(1_000_000))));
-    let hub = Hub::new(Arc::new(owners), encoder.clone(), clock.clone(), Arc::new(Metrics::new()));
-    World { hub, owner: Owner::new(members), sent, full, encoder, clock }
+    let hub = Hub::new(line.clone(), encoder.clone(), clock.clone(), Arc::new(Metrics::new()));
+    World { hub, owner: Owner::new(members), line, encoder, clock }
 }
 
 fn connection(name: &str, wire: Wire, most: usize) -> Arc<Connection> {
@@ -95,7 +107,7 @@ impl World {
 
     fn settle(&mut self) {
         loop {
-            let sent = std::mem::take(&mut *lock(&self.sent));
+            let sent = std::mem::take(&mut *lock(&self.line.sent));
             if sent.is_empty() {
                 return;
             }
@@ -258,7 +270,7 @@ fn an_open_channels_room_by_its_uuid_is_another_stream() {
     let (ann, bob) = (connection("ann", Wire::Json, 10_000), connection("bob", Wire::Json, 10_000));
     world.hub.subscribe(room(false), CHANNEL, &ann, 1, Wishes::default());
     world.hub.subscribe(room(true), "news", &bob, 2, Wishes::default());
-    let sent = std::mem::take(&mut *lock(&world.sent));
+    let sent = std::mem::take(&mut *lock(&world.line.sent));
     let [ToOwner::Listen { request: by_uuid, open: false, .. }, ToOwner::Listen { request: by_name, open: true, .. }] =
         sent[..]
     else {
@@ -317,43 +329,13 @@ fn ephemeral_news_reaches_those_who_are_up_to_date() {
     assert_eq!(told(&ann).0[1], "ephemeral:room:7");
 }
 
-#[tokio::test]
-async fn commands_reach_the_owner_in_order_and_their_answers_the_asker() {
-    let world = world(&[]);
-    let partition = Partition::of(b"x");
-    let first = world.hub.command(partition, Bytes::from_static(b"1"));
-    let second = world.hub.command(partition, Bytes::from_static(b"2"));
-    let sent = std::mem::take(&mut *lock(&world.sent));
-    let [ToOwner::Command { request: one, record, .. }, ToOwner::Command { request: two, .. }] = &sent[..] else {
-        panic!("{sent:?}")
-    };
-    assert_eq!(&record[..], b"1");
-    world.hub.receive(ToGateway::Answer { request: *two, answer: Answer::Unavailable { retry_after_ms: 9 } });
-    assert_eq!(second.get().await, Answer::Unavailable { retry_after_ms: 9 });
-    world.hub.receive(ToGateway::Answer { request: *one, answer: Answer::Unknown });
-    assert_eq!(first.get().await, Answer::Unknown);
-    world.full.store(true, Ordering::Relaxed);
-    let refused = world.hub.command(partition, Bytes::new()).get().await;
-    assert!(matches!(refused, Answer::Unavailable { .. }), "what was not taken is certainly not written");
-}
-
-#[tokio::test]
-async fn fetched_events_reach_the_asker_and_not_the_feed() {
-    let mut world = world(&["ann"]);
-    let _ = world.owner.send();
-    let pending = world.hub.fetch(stream(), Seq(1), Seq(1));
-    world.settle();
-    let (generation, events) = pending.get().await.unwrap();
-    assert_eq!((generation, events.len()), (Generation::FIRST, 1));
-}
-
 #[test]
 fn a_full_queue_delays_a_subscription_and_does_not_lose_it() {
     let mut world = world(&["ann"]);
     let ann = connection("ann", Wire::Json, 10_000);
-    world.full.store(true, Ordering::Relaxed);
+    world.line.full.store(true, Ordering::Relaxed);
     world.subscribe(&ann, Wishes::default());
-    world.full.store(false, Ordering::Relaxed);
+    world.line.full.store(false, Ordering::Relaxed);
     world.settle();
     assert!(told(&ann).0.is_empty());
     world.pass(limits::GATEWAY_RETRY_MS);
@@ -370,7 +352,7 @@ fn a_feed_without_listeners_goes_and_the_owner_is_told() {
     assert_eq!(world.hub.feeds(), 1);
     world.pass(limits::FEED_LINGER_MS);
     assert_eq!(world.hub.feeds(), 0);
-    assert!(matches!(lock(&world.sent)[..], [ToOwner::Unlisten { .. }]));
+    assert!(matches!(lock(&world.line.sent)[..], [ToOwner::Unlisten { .. }]));
     world.settle();
     world.subscribe(&ann, Wishes::default());
     world.settle();
@@ -381,7 +363,7 @@ fn a_feed_without_listeners_goes_and_the_owner_is_told() {
 fn an_owner_that_did_not_hear_of_the_end_is_told_again() {
     let mut world = world(&[]);
     world.publish();
-    assert!(matches!(lock(&world.sent)[..], [ToOwner::Unlisten { .. }]));
+    assert!(matches!(lock(&world.line.sent)[..], [ToOwner::Unlisten { .. }]));
 }
 
 #[test]
@@ -392,7 +374,7 @@ fn a_moved_partition_is_listened_to_again() {
     world.settle();
     let _lost = world.owner.send();
     world.hub.owners_changed(|_| false);
-    assert!(lock(&world.sent).is_empty());
+    assert!(lock(&world.line.sent).is_empty());
     world.hub.owners_changed(|partition| partition == stream().partition());
     world.settle();
     assert_eq!(told(&ann).0[1], "Json:room:7:1");
@@ -407,9 +389,9 @@ fn what_is_listened_to_again_is_asked_for_in_one_order() {
         let key = StreamKey { stream: Entity::Room(crate::ids::RoomId(Uuid::from_u128(n))), open: false };
         world.hub.subscribe(key, CHANNEL, &ann, 5, Wishes::default());
     }
-    lock(&world.sent).clear();
+    lock(&world.line.sent).clear();
     world.hub.owners_changed(|_| true);
-    let asked = std::mem::take(&mut *lock(&world.sent)).into_iter().map(|frame| match frame {
+    let asked = std::mem::take(&mut *lock(&world.line.sent)).into_iter().map(|frame| match frame {
         ToOwner::Listen { stream: Entity::Room(room), .. } => room.0.as_u128(),
         other => panic!("{other:?}"),
     });
@@ -455,10 +437,10 @@ fn who_goes_by_one_name_of_a_room_does_not_silence_the_other_name() {
     let by_name = world.hub.subscribe(room(true), "lobby", &bob, 6, Wishes::default());
     world.settle();
     by_name.end(&world.hub);
-    lock(&world.sent).clear();
+    lock(&world.line.sent).clear();
     world.pass(limits::FEED_LINGER_MS);
     world.pass(limits::FEED_LINGER_MS);
-    let sent = std::mem::take(&mut *lock(&world.sent));
+    let sent = std::mem::take(&mut *lock(&world.line.sent));
     let number = |frame: &ToOwner, listen: bool| match frame {
         ToOwner::Listen { request, .. } if listen => Some(request.0),
         ToOwner::Unlisten { request, .. } if !listen => Some(request.0),

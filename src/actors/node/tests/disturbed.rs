@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::actors::digest::Chain;
-use crate::actors::node::partitions::Partitions;
-use crate::actors::partition::shell::PartitionMessage;
+use crate::actors::partition::message::PartitionMessage;
 use crate::storage::journal::{JournalError, ReadError};
 
 fn io(what: &str) -> ReadError {
@@ -54,7 +53,7 @@ async fn a_projection_that_disagrees_halts_the_partition() {
     let room = stored_direct(&it).await;
     assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2, "they agree");
     let applied = it.node.applied().get(room.partition());
-    it.node.partitions.cast(room.partition(), PartitionMessage::Compare(applied, Chain(77)));
+    it.node.router().cast(room.partition(), PartitionMessage::Compare(applied, Chain(77)));
     assert!(matches!(it.say(room, "alice", "m2").await, Answer::Unavailable { .. }));
     assert_eq!(it.journal.bounds(room.partition()).end, applied, "nothing more is written");
     let report = it.health.report();
@@ -70,12 +69,12 @@ async fn a_halted_partition_lets_its_rooms_go_and_refuses_what_comes() {
     assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
     assert!(matches!(it.say(room, "alice", "m3").await, Answer::Unavailable { .. }));
     resident_rooms(&it.node.context.metrics, 0).await;
-    entries(&it.node.partitions, room.partition(), 0).await;
+    entries(it.node.router(), room.partition(), 0).await;
 }
 
 /// Waits until a partition keeps so many lists of listeners.
-async fn entries(partitions: &Partitions, partition: crate::ids::Partition, count: usize) {
-    until("it keeps so many", async || partitions.listeners(partition).len() == count).await;
+async fn entries(router: &Router, partition: crate::ids::Partition, count: usize) {
+    until("it keeps so many", async || router.listeners(partition).len() == count).await;
 }
 
 /// Rooms of one partition that nobody has made.
@@ -99,10 +98,10 @@ async fn what_was_asked_for_and_let_go_leaves_nothing_behind() {
     assert_eq!(granted, 1);
     it.node.passivate_all();
     assert_eq!(it.node.residents(room.partition()).await, 0);
-    entries(&it.node.partitions, room.partition(), 1).await;
+    entries(it.node.router(), room.partition(), 1).await;
     let request = it.request();
-    it.node.to_owner(ToOwner::Unlisten { request, stream: Entity::Room(room) }).unwrap();
-    entries(&it.node.partitions, room.partition(), 0).await;
+    it.node.router().send(ToOwner::Unlisten { request, stream: Entity::Room(room) }).unwrap();
+    entries(it.node.router(), room.partition(), 0).await;
 }
 
 #[tokio::test]
@@ -110,7 +109,7 @@ async fn what_could_not_be_loaded_leaves_nothing_behind() {
     let mut it = Fixture::new().await;
     let room = stored_direct(&it).await;
     it.node.passivate_all();
-    entries(&it.node.partitions, room.partition(), 0).await;
+    entries(it.node.router(), room.partition(), 0).await;
     it.store.set_down(true);
     for stranger in strange_rooms(room, 100) {
         it.listen(stranger, "bob");
@@ -118,7 +117,7 @@ async fn what_could_not_be_loaded_leaves_nothing_behind() {
     for _ in 0..100 {
         assert!(matches!(it.frame().await, ToGateway::Denied { reason: Denial::Unavailable, .. }));
     }
-    entries(&it.node.partitions, room.partition(), 0).await;
+    entries(it.node.router(), room.partition(), 0).await;
 }
 
 #[tokio::test]
@@ -130,9 +129,9 @@ async fn a_caller_that_goes_away_leaves_no_question_behind() {
         let asked = it.say(room, "alice", "m1");
         tokio::pin!(asked);
         assert!(futures_util::poll!(asked.as_mut()).is_pending());
-        assert_eq!(it.node.commands.waiting(), 1);
+        assert_eq!(it.node.router().open_questions(), 1);
     }
-    assert_eq!(it.node.commands.waiting(), 0);
+    assert_eq!(it.node.router().open_questions(), 0);
     it.journal.release();
     assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3, "it was written all the same");
 }

@@ -1,7 +1,8 @@
 //! A partition goes, and comes back, while the node runs.
 
 use super::*;
-use crate::actors::node::{MoveError, Tenure};
+use crate::actors::node::MoveError;
+use crate::actors::router::owned::Tenure;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_reordered_while_a_partition_goes_and_comes_back_under_load() {
@@ -17,7 +18,7 @@ async fn nothing_is_lost_doubled_or_reordered_while_a_partition_goes_and_comes_b
             let seq = loop {
                 match it.say(room, sender, &id).await {
                     Answer::Accepted { seq, .. } => break seq.0,
-                    Answer::Unavailable { .. } | Answer::Unknown => it.node.owned().served(partition).await,
+                    Answer::Unavailable { .. } | Answer::Unknown => it.node.router().owned().served(partition).await,
                     other @ Answer::Rejected(_) => panic!("{other:?}"),
                 }
             };
@@ -28,7 +29,7 @@ async fn nothing_is_lost_doubled_or_reordered_while_a_partition_goes_and_comes_b
     let moves = async {
         for epoch in 2..12 {
             let folded = it.node.release(partition).await.unwrap();
-            assert_eq!(it.node.owned().tenure(partition), Tenure::Elsewhere { folded });
+            assert_eq!(it.node.router().owned().tenure(partition), Tenure::Elsewhere { folded });
             assert_eq!(folded, it.journal.bounds(partition).end, "all that was taken is folded");
             it.node.acquire(partition, OwnerEpoch(epoch)).await.unwrap();
         }
@@ -54,7 +55,7 @@ async fn what_another_owner_wrote_meanwhile_is_folded_before_the_partition_is_se
     let other = it.journal.for_node(1);
     other.append(partition, vec![it.record(room, message("bob", "m2"))]).await.unwrap();
     within("it comes back", it.node.acquire(partition, OwnerEpoch(2))).await.unwrap();
-    assert_eq!(it.node.owned().tenure(partition), Tenure::Here(OwnerEpoch(2)));
+    assert_eq!(it.node.router().owned().tenure(partition), Tenure::Here(OwnerEpoch(2)));
     assert!(it.node.applied().get(partition) > Offset(2), "the other's message is folded");
     assert_eq!(seq_of(it.say(room, "alice", "m3").await), 4);
     assert_eq!(seq_of(it.say(room, "bob", "m2").await), 3, "a repetition of it is known");
@@ -71,8 +72,8 @@ async fn a_partition_that_is_gone_refuses_commands_and_nothing_of_it_is_kept() {
     assert!(matches!(it.say(room, "alice", "m1").await, Answer::Unavailable { .. }));
     assert_eq!(it.journal.bounds(partition).end, folded, "nothing is written");
     assert_eq!((it.node.residents(partition).await, it.node.directory().residents(partition)), (0, 0));
-    assert!(it.node.partitions.listeners(partition).is_empty());
-    assert!(!it.node.owned().iter().any(|own| own == partition));
+    assert!(it.node.router().listeners(partition).is_empty());
+    assert!(!it.node.router().owned().iter().any(|own| own == partition));
     let elsewhere = Tenure::Elsewhere { folded };
     assert_eq!(it.node.release(partition).await, Err(MoveError::Tenure(elsewhere)));
     it.node.acquire(partition, OwnerEpoch(2)).await.unwrap();

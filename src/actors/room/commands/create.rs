@@ -7,9 +7,9 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, Status, bounds};
+use crate::actors::room::{Outcome, RoomState, bounds};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, HistoryBound, MaySend, Reject, RoomKind, fields};
+use crate::actors::wire::{EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus, fields};
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::limits;
 
@@ -141,7 +141,7 @@ impl Create {
             return Err(Reject::Invalid);
         }
         match room.meta.kind {
-            Some(RoomKind::Direct) if room.status_at(now.append) == Status::Active => {
+            Some(RoomKind::Direct) if room.status_at(now.append) == RoomStatus::Active => {
                 let opened = room.meta.opened;
                 return Ok(Outcome::Duplicate { seq: opened.seq, id: opened.id, at: opened.at });
             }
@@ -161,7 +161,7 @@ impl Create {
 
     fn reopen(self, room: &mut RoomState, now: Moment, id: Uuid) -> Outcome {
         let expires_at = expiry(now.fold, self.ttl_ms);
-        room.meta.status = Status::Active;
+        room.meta.status = RoomStatus::Active;
         room.meta.expires_at = expires_at;
         room.meta.opened = room.next_mark(now, id);
         room.meta.closed = Default::default();

@@ -4,9 +4,9 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, Status};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject, RoomKind};
+use crate::actors::wire::{EventBody, Reject, RoomKind, RoomStatus};
 use crate::ids::UserId;
 
 /// Ends the room: the creator, or either side of a direct chat. The side that is blocked does not end it: the other side
@@ -36,17 +36,17 @@ impl Verb<RoomState, Outcome> for End {
             RoomKind::Group | RoomKind::Broadcast => room.creator_only(&by)?,
         }
         match room.status_at(now.append) {
-            Status::Active => {}
-            Status::Ended => {
+            RoomStatus::Active => {}
+            RoomStatus::Ended => {
                 let closed = room.meta.closed;
                 return Ok(Outcome::Duplicate { seq: closed.seq, id: closed.id, at: closed.at });
             }
-            Status::Expired => return Err(Reject::Expired),
+            RoomStatus::Expired => return Err(Reject::Expired),
         }
         if !room.blocks.is_empty() && !room.blocks.contains(&by) {
             return Err(Reject::Blocked);
         }
-        room.meta.status = Status::Ended;
+        room.meta.status = RoomStatus::Ended;
         room.meta.closed = room.next_mark(now, id);
         Ok(room.accept(now, id, Some(by), None, EventBody::Ended))
     }

@@ -4,9 +4,9 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, Status};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject};
+use crate::actors::wire::{EventBody, Reject, RoomStatus};
 
 /// The room's time is over (`expires_at` ≤ append time); without effect before that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,12 +28,12 @@ impl Verb<RoomState, Outcome> for Expire {
 
     fn decide(self, room: &mut RoomState, now: Moment, id: Uuid) -> Result<Outcome, Reject> {
         if room.meta.kind.is_none()
-            || room.meta.status != Status::Active
-            || room.status_at(now.append) == Status::Active
+            || room.meta.status != RoomStatus::Active
+            || room.status_at(now.append) == RoomStatus::Active
         {
             return Ok(Outcome::Ignored);
         }
-        room.meta.status = Status::Expired;
+        room.meta.status = RoomStatus::Expired;
         Ok(room.accept(now, id, None, None, EventBody::Expired))
     }
 }

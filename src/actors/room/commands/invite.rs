@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::members::{Invitation, Standing};
+use crate::actors::room::members::Invitation;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject};
+use crate::actors::wire::{EventBody, Reject, RoomStanding};
 use crate::ids::UserId;
 use crate::limits;
 
@@ -43,9 +43,9 @@ impl Verb<RoomState, Outcome> for Invite {
             return Err(Reject::NotAllowed);
         }
         match room.members.standing(&user) {
-            Some(Standing::Member(member)) => return Ok(room.before(now, member.joined)),
-            Some(Standing::Invited(seq)) => return Ok(room.before(now, seq)),
-            Some(Standing::Kicked(_)) | None => {}
+            Some(RoomStanding::Member(member)) => return Ok(room.before(now, member.joined)),
+            Some(RoomStanding::Invited(seq)) => return Ok(room.before(now, seq)),
+            Some(RoomStanding::Kicked(_)) | None => {}
         }
         room.alive(now)?;
         let reserved = if room.meta.creator.as_ref() == Some(&by) { 0 } else { limits::INVITES_OF_CREATOR };

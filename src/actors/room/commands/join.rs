@@ -4,10 +4,9 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::members::Standing;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject};
+use crate::actors::wire::{EventBody, Reject, RoomStanding};
 use crate::ids::UserId;
 
 /// Enters a public room, or answers an invitation. A direct chat has its two sides for ever, and an open channel has no
@@ -36,9 +35,9 @@ impl Verb<RoomState, Outcome> for Join {
             return Err(Reject::NotAllowed);
         }
         let welcome = match room.members.standing(&user) {
-            Some(Standing::Member(member)) => return Ok(room.before(now, member.joined)),
-            Some(Standing::Invited(_)) => true,
-            Some(Standing::Kicked(_)) => false,
+            Some(RoomStanding::Member(member)) => return Ok(room.before(now, member.joined)),
+            Some(RoomStanding::Invited(_)) => true,
+            Some(RoomStanding::Kicked(_)) => false,
             None => room.meta.public,
         };
         if !welcome {

@@ -4,10 +4,9 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::members::Standing;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject};
+use crate::actors::wire::{EventBody, Reject, RoomStanding};
 use crate::ids::UserId;
 
 /// Removes a member, or takes an invitation back; the creator only.
@@ -42,8 +41,8 @@ impl Verb<RoomState, Outcome> for Kick {
             return Err(Reject::WrongKind);
         }
         match room.members.standing(&user) {
-            Some(Standing::Member(_) | Standing::Invited(_)) => {}
-            Some(Standing::Kicked(seq)) => return Ok(room.before(now, seq)),
+            Some(RoomStanding::Member(_) | RoomStanding::Invited(_)) => {}
+            Some(RoomStanding::Kicked(seq)) => return Ok(room.before(now, seq)),
             None => return Err(Reject::NotMember),
         }
         room.alive(now)?;

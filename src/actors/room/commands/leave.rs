@@ -4,10 +4,9 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::members::Standing;
-use crate::actors::room::{Outcome, RoomState, Status};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
-use crate::actors::wire::{EventBody, Reject};
+use crate::actors::wire::{EventBody, Reject, RoomStanding, RoomStatus};
 use crate::ids::UserId;
 
 /// Leaves, or declines an invitation. When the creator goes, the room passes to the member who has been in for longest (of
@@ -34,8 +33,8 @@ impl Verb<RoomState, Outcome> for Leave {
         let Self { user } = self;
         room.with_membership()?;
         match room.members.standing(&user) {
-            Some(Standing::Member(_) | Standing::Invited(_)) => {}
-            Some(Standing::Kicked(_)) | None => return Err(Reject::NotMember),
+            Some(RoomStanding::Member(_) | RoomStanding::Invited(_)) => {}
+            Some(RoomStanding::Kicked(_)) | None => return Err(Reject::NotMember),
         }
         let was_member = room.members.is_member(&user);
         room.members.leave(&user);
@@ -43,8 +42,8 @@ impl Verb<RoomState, Outcome> for Leave {
             room.meta.creator = room.members.senior().cloned();
         }
         let deserted = was_member && room.members.present.is_empty() && !room.meta.public;
-        if deserted && room.status_at(now.append) == Status::Active {
-            room.meta.status = Status::Ended;
+        if deserted && room.status_at(now.append) == RoomStatus::Active {
+            room.meta.status = RoomStatus::Ended;
             room.meta.closed = room.next_mark(now, id);
         }
         Ok(room.accept(now, id, Some(user), None, EventBody::Left))

@@ -3,8 +3,8 @@
 use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
 use crate::actors::room::commands::{Create, Edit, Expire, RoomCommand, Send, Update};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{Outcome, PartsError, RoomParts, RoomState, Status};
-use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind};
+use crate::actors::room::{Outcome, PartsError, RoomParts, RoomState};
+use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus};
 use crate::ids::{Generation, RoomId, Seq, Timestamp};
 use crate::limits;
 
@@ -54,12 +54,12 @@ fn a_direct_chat_is_opened_again_after_its_end_and_after_its_time() {
 
     room.now += 10;
     assert_eq!(room.say("ann", "m1"), Outcome::Rejected(Reject::Expired), "without a record");
-    assert_eq!(room.state.status(), Status::Active);
+    assert_eq!(room.state.status(), RoomStatus::Active);
     room.accepted(direct("ann", "bob", 10));
     assert!(matches!(room.say("ann", "m1"), Outcome::Accepted(_)));
     room.now += 10;
     room.accepted(RoomCommand::Expire(Expire));
-    assert_eq!(room.state.status(), Status::Expired);
+    assert_eq!(room.state.status(), RoomStatus::Expired);
     room.accepted(direct("ann", "bob", 0));
     room.now += 1_000_000;
     assert!(matches!(room.say("ann", "m2"), Outcome::Accepted(_)));

@@ -1,10 +1,9 @@
 //! Entering, leaving, asking in, throwing out: who may, and what becomes of the room.
 
 use super::support::{Room, create, invite, join, kick, leave, publish, uninvite, update, user};
+use crate::actors::room::Outcome;
 use crate::actors::room::commands::{Create, Expire, RoomCommand, Update};
-use crate::actors::room::members::{Role, Standing};
-use crate::actors::room::{Outcome, Status};
-use crate::actors::wire::{EventBody, HistoryBound, Reject, RoomKind};
+use crate::actors::wire::{EventBody, HistoryBound, Reject, RoomKind, RoomStanding, RoomStatus};
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
 
@@ -79,7 +78,7 @@ fn an_invitation_is_declined_by_leaving() {
     assert_eq!(room.accepted(leave("bob")).removes(), Some(&user("bob")));
     assert_eq!(room.rejected(join("bob")), Reject::NotInvited);
     assert_eq!(room.rejected(leave("bob")), Reject::NotMember);
-    assert_eq!(room.state.status(), Status::Active);
+    assert_eq!(room.state.status(), RoomStatus::Active);
 }
 
 #[test]
@@ -124,8 +123,7 @@ fn the_room_passes_to_who_has_been_in_for_longest() {
     assert_eq!(room.state.creator(), Some(&user("dan")), "in since the making");
     room.accepted(leave("dan"));
     assert_eq!(room.state.creator(), Some(&user("bob")), "came before ann");
-    assert_eq!(room.state.role(&user("bob")), Some(Role::Creator));
-    assert_eq!(room.state.role(&user("ann")), Some(Role::Member));
+    assert_eq!(room.state.creator(), Some(&user("bob")));
     room.accepted(kick("bob", "ann"));
 
     let mut room = Room::group("cat", &["dan", "bob"]);
@@ -138,17 +136,17 @@ fn the_last_one_to_leave_ends_the_room_unless_others_may_enter() {
     let mut room = Room::group("ann", &["bob"]);
     room.accepted(invite("ann", "cat"));
     room.accepted(leave("ann"));
-    assert_eq!(room.state.status(), Status::Active);
+    assert_eq!(room.state.status(), RoomStatus::Active);
     room.accepted(leave("bob"));
-    assert_eq!((room.state.status(), room.state.creator()), (Status::Ended, None));
+    assert_eq!((room.state.status(), room.state.creator()), (RoomStatus::Ended, None));
     assert_eq!(room.rejected(join("cat")), Reject::Ended);
     assert_eq!(room.state.head(), Seq(4), "dense, without an event of its own");
 
     let mut room = public("ann", &[]);
     room.accepted(leave("ann"));
-    assert_eq!((room.state.status(), room.state.creator()), (Status::Active, None));
+    assert_eq!((room.state.status(), room.state.creator()), (RoomStatus::Active, None));
     room.accepted(join("bob"));
-    assert_eq!(room.state.role(&user("bob")), Some(Role::Creator), "who enters an empty room owns it");
+    assert_eq!(room.state.creator(), Some(&user("bob")), "who enters an empty room owns it");
 }
 
 #[test]
@@ -183,7 +181,7 @@ fn invitations_and_remembered_kicks_are_bounded() {
     room.accepted(invite("ann", "one-more"));
     room.accepted(kick("ann", "one-more"));
     assert_eq!(room.state.standing(&user("one-more")), None, "out, but not remembered");
-    assert!(matches!(room.state.standing(&user("u0")), Some(Standing::Kicked(_))));
+    assert!(matches!(room.state.standing(&user("u0")), Some(RoomStanding::Kicked(_))));
 }
 
 #[test]

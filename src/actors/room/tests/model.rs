@@ -7,12 +7,12 @@ mod window;
 use std::sync::Arc;
 
 use self::lists::{drop_from, seq_in};
+use crate::actors::room::Outcome;
 use crate::actors::room::commands::{
     Block, Command, Create, End, Expire, Invite, Join, Kick, Leave, React, Reaction, RoomCommand, Send, Uninvite,
 };
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{Outcome, Status};
-use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind};
+use crate::actors::wire::{Event, EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 
 pub(crate) struct Model {
@@ -32,7 +32,7 @@ pub(crate) struct View {
     pub(crate) invited: Vec<(UserId, Seq)>,
     pub(crate) kicked: Vec<(UserId, Seq)>,
     pub(crate) creator: Option<UserId>,
-    pub(crate) status: Status,
+    pub(crate) status: RoomStatus,
     pub(crate) title: String,
     pub(crate) expires_at: Option<Timestamp>,
     creator_sends: bool,
@@ -47,9 +47,9 @@ impl View {
         seq_in(&self.members, user).is_some()
     }
 
-    fn at(&self, now: Timestamp) -> Status {
+    fn at(&self, now: Timestamp) -> RoomStatus {
         match (self.status, self.expires_at) {
-            (Status::Active, Some(end)) if now >= end => Status::Expired,
+            (RoomStatus::Active, Some(end)) if now >= end => RoomStatus::Expired,
             (status, _) => status,
         }
     }
@@ -86,8 +86,8 @@ impl View {
                     rest.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
                     self.creator = rest.first().map(|(user, _)| user.clone());
                 }
-                if was_member && self.members.is_empty() && !self.public && self.at(event.at) == Status::Active {
-                    self.status = Status::Ended;
+                if was_member && self.members.is_empty() && !self.public && self.at(event.at) == RoomStatus::Active {
+                    self.status = RoomStatus::Ended;
                     self.closed = event.seq.0;
                 }
             }
@@ -108,15 +108,15 @@ impl View {
                 self.public = *public;
             }
             EventBody::Reopened { expires_at } => {
-                self.status = Status::Active;
+                self.status = RoomStatus::Active;
                 self.expires_at = *expires_at;
                 self.opened = event.seq.0;
             }
             EventBody::Ended => {
-                self.status = Status::Ended;
+                self.status = RoomStatus::Ended;
                 self.closed = event.seq.0;
             }
-            EventBody::Expired => self.status = Status::Expired,
+            EventBody::Expired => self.status = RoomStatus::Expired,
         }
     }
 }
@@ -246,7 +246,7 @@ impl Model {
             RoomCommand::Block(block) => Ok(self.judge_block(block)),
             RoomCommand::Expire(Expire) => {
                 let view = self.view();
-                let due = view.status == Status::Active && view.at(now) == Status::Expired;
+                let due = view.status == RoomStatus::Active && view.at(now) == RoomStatus::Expired;
                 Ok(if due { Verdict::Happens(None, None, EventBody::Expired) } else { Verdict::Nothing })
             }
             other => self.judge_other(now, other),
@@ -271,7 +271,7 @@ impl Model {
             if !direct {
                 ensure(view.creator.as_ref() == Some(&create.creator), Reject::Exists)?;
             }
-            if !direct || view.at(now) == Status::Active {
+            if !direct || view.at(now) == RoomStatus::Active {
                 return Ok(Verdict::Already(Seq(view.opened)));
             }
         }
@@ -340,8 +340,8 @@ impl Model {
     }
 
     fn ensure_alive(&self, now: Timestamp, view: &View) -> Result<(), Reject> {
-        ensure(view.at(now) != Status::Ended, Reject::Ended)?;
-        ensure(view.at(now) != Status::Expired, Reject::Expired)
+        ensure(view.at(now) != RoomStatus::Ended, Reject::Ended)?;
+        ensure(view.at(now) != RoomStatus::Expired, Reject::Expired)
     }
 
     fn judge_block(&self, block: &Block) -> Verdict {
@@ -441,7 +441,7 @@ impl Model {
                 ensure(kind != RoomKind::Open, Reject::WrongKind)?;
                 ensure(view.has(host), Reject::NotMember)?;
                 ensure(!crowd || view.creator.as_ref() == Some(host), Reject::NotAllowed)?;
-                if view.at(now) == Status::Ended {
+                if view.at(now) == RoomStatus::Ended {
                     return Ok(Verdict::Already(Seq(view.closed)));
                 }
                 self.ensure_alive(now, &view)?;

@@ -7,7 +7,7 @@ use prost::{Message, Oneof};
 pub(super) struct ToOwnerMessage {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "ToOwnerBody", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "ToOwnerBody", tags = "2, 3, 4, 5, 6, 7")]
     pub(super) body: Option<ToOwnerBody>,
 }
 
@@ -23,13 +23,15 @@ pub(super) enum ToOwnerBody {
     Fetch(RangeMessage),
     #[prost(message, tag = "6")]
     Ephemeral(EphemeralMessage),
+    #[prost(message, tag = "7")]
+    Query(QueryMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ToGatewayMessage {
     #[prost(uint32, tag = "1")]
     pub(super) version: u32,
-    #[prost(oneof = "ToGatewayBody", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "ToGatewayBody", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub(super) body: Option<ToGatewayBody>,
 }
 
@@ -49,6 +51,8 @@ pub(super) enum ToGatewayBody {
     Fetched(FetchedMessage),
     #[prost(message, tag = "8")]
     Ephemeral(EphemeralMessage),
+    #[prost(message, tag = "9")]
+    Queried(QueryMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -204,6 +208,17 @@ pub(super) enum FetchedBody {
     Gone(u64),
     #[prost(bool, tag = "4")]
     Unavailable(bool),
+}
+
+/// A query to an entity, or the answer to one without it, as JSON text.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct QueryMessage {
+    #[prost(uint64, tag = "1")]
+    pub(super) request: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) stream: Option<EntityMessage>,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) text: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

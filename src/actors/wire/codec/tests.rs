@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, RoomChange, RoomKind, UserEventBody};
+use crate::actors::wire::{
+    Content, EventBody, Figures, FiguresOf, HistoryBound, MaySend, Member, Query, QueryAnswer, ReadFacts, ReadPoint,
+    RoomChange, RoomFacts, RoomKind, RoomStanding, RoomStatus, UserEventBody,
+};
 use crate::ids::{ClientId, RoomId, UserId};
 
 fn user() -> impl Strategy<Value = UserId> {
@@ -132,6 +135,126 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
+fn query() -> impl Strategy<Value = Query> {
+    prop_oneof![
+        Just(Query::Position),
+        Just(Query::Figures),
+        user().prop_map(|user| Query::Room { user }),
+        (user(), seq()).prop_map(|(user, from)| Query::Recent { user, from }),
+        (user(), option::of(user()), any::<usize>()).prop_map(|(user, after, limit)| Query::Members {
+            user,
+            after,
+            limit
+        }),
+        user().prop_map(|user| Query::TakesMessage { user }),
+        (user(), seq()).prop_map(|(user, seq)| Query::Reading { user, seq }),
+        (user(), seq()).prop_map(|(user, seq)| Query::Author { user, seq }),
+        room().prop_map(|room| Query::ReadPoint { room }),
+        user().prop_map(|other| Query::Blocks { other }),
+        Just(Query::Preferences),
+    ]
+}
+
+fn number() -> impl Strategy<Value = MessageNo> {
+    any::<u64>().prop_map(MessageNo)
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    (seq(), number()).prop_map(|(joined, sent_no)| Member { joined, sent_no })
+}
+
+fn status() -> impl Strategy<Value = RoomStatus> {
+    (0..=2u8).prop_map(|number| RoomStatus::from_number(number).unwrap())
+}
+
+fn facts() -> impl Strategy<Value = Box<RoomFacts>> {
+    let standing = prop_oneof![
+        member().prop_map(RoomStanding::Member),
+        seq().prop_map(RoomStanding::Invited),
+        seq().prop_map(RoomStanding::Kicked),
+    ];
+    let settings = (option::of(kind()), status(), ".{0,8}", option::of(time()), any::<bool>(), may_send());
+    let counts = (any::<usize>(), seq(), seq(), number(), option::of(time()), time());
+    let users = (option::of(user()), option::of(standing), option::of(user()));
+    (settings, counts, users).prop_map(|(settings, counts, (creator, standing, peer))| {
+        let (kind, status, title, expires_at, public, may_send) = settings;
+        let (members, head, floor, last_no, last_message_at, opened_at) = counts;
+        Box::new(RoomFacts {
+            kind,
+            status,
+            title,
+            creator,
+            expires_at,
+            public,
+            may_send,
+            members,
+            head,
+            floor,
+            last_no,
+            last_message_at,
+            opened_at,
+            standing,
+            peer,
+        })
+    })
+}
+
+fn figures() -> impl Strategy<Value = Figures> {
+    let of_room = (option::of(kind()), status(), any::<usize>(), any::<usize>(), seq(), number(), generation())
+        .prop_map(|(kind, status, members, invited, floor, messages, generation)| FiguresOf::Room {
+            kind,
+            status,
+            members,
+            invited,
+            floor,
+            messages,
+            generation,
+        });
+    let of_user = any::<(usize, usize, usize)>();
+    let of_user = of_user.prop_map(|(rooms, devices, blocks)| FiguresOf::User { rooms, devices, blocks });
+    (seq(), any::<usize>(), prop_oneof![of_room, of_user]).prop_map(|(head, ring_bytes, of)| Figures {
+        head,
+        ring_bytes,
+        of,
+    })
+}
+
+fn query_answer() -> impl Strategy<Value = QueryAnswer> {
+    let reading = (seq(), option::of(number()), number(), member(), option::of(number()));
+    let read_point = option::of((seq(), number()).prop_map(|(seq, no)| ReadPoint { seq, no }));
+    let taken = option::of((1..=19u8).prop_map(|number| Reject::from_number(number).unwrap()));
+    prop_oneof![
+        (generation(), seq(), seq()).prop_map(|(generation, head, floor)| QueryAnswer::Position {
+            generation,
+            head,
+            floor
+        }),
+        figures().prop_map(QueryAnswer::Figures),
+        facts().prop_map(QueryAnswer::Room),
+        (facts(), any::<u64>(), events()).prop_map(|(room, end, events)| QueryAnswer::Recent {
+            room,
+            end: Offset(end),
+            events
+        }),
+        (vec((user(), seq()), 0..4), any::<usize>(), option::of(user()))
+            .prop_map(|(members, total, creator)| QueryAnswer::Members { members, total, creator }),
+        taken.prop_map(|refused| QueryAnswer::TakesMessage(refused.map_or(Ok(()), Err))),
+        reading.prop_map(|(seq, no, last_no, member, joined_no)| {
+            QueryAnswer::Reading(ReadFacts { seq, no, last_no, member, joined_no })
+        }),
+        (seq(), option::of(user()), any::<bool>()).prop_map(|(head, author, is_remembered)| QueryAnswer::Author {
+            head,
+            author,
+            is_remembered
+        }),
+        read_point.prop_map(QueryAnswer::ReadPoint),
+        any::<bool>().prop_map(QueryAnswer::Blocks),
+        ".{0,16}".prop_map(QueryAnswer::Preferences),
+        Just(QueryAnswer::NotMember),
+        Just(QueryAnswer::Unavailable),
+    ]
+}
+
 fn to_owner() -> impl Strategy<Value = ToOwner> {
     let partition = (0..256u16).prop_map(|number| Partition::new(number).unwrap());
     prop_oneof![
@@ -150,6 +273,7 @@ fn to_owner() -> impl Strategy<Value = ToOwner> {
             from,
             to
         }),
+        (request(), entity(), query()).prop_map(|(request, stream, query)| ToOwner::Query { request, stream, query }),
         (entity(), ephemeral()).prop_map(|(stream, event)| ToOwner::Ephemeral { stream, event }),
     ]
 }
@@ -184,6 +308,7 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
         (request(), entity(), generation(), fetched).prop_map(|(request, stream, generation, events)| {
             ToGateway::Fetched { request, stream, generation, events }
         }),
+        (request(), query_answer()).prop_map(|(request, answer)| ToGateway::Queried { request, answer }),
         (entity(), ephemeral()).prop_map(|(stream, event)| ToGateway::Ephemeral { stream, event }),
     ]
 }

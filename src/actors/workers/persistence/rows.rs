@@ -1,14 +1,15 @@
 //! Rows to folded states and events, and back. Total: rows that no fold could have made are an error, never a guess.
 
-use crate::actors::room::members::{Invitation, Member, Standing};
+use crate::actors::room::members::Invitation;
 use crate::actors::room::parts::Mark;
 use crate::actors::room::window::{WindowEntry, number};
-use crate::actors::room::{RoomMeta, RoomParts, RoomState, Status};
+use crate::actors::room::{RoomMeta, RoomParts, RoomState};
 use crate::actors::user::parts::{Device, ListedRoom};
 use crate::actors::user::{UserMeta, UserParts, UserState};
 use crate::actors::wire::event;
 use crate::actors::wire::{
-    Content, Event, EventBody, HistoryBound, MaySend, RoomChange, RoomKind, UserEvent, UserEventBody,
+    Content, Event, EventBody, HistoryBound, MaySend, Member, RoomChange, RoomKind, RoomStanding, RoomStatus,
+    UserEvent, UserEventBody,
 };
 use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
 use crate::limits;
@@ -65,7 +66,7 @@ fn meta(chat: ChatRow) -> Result<RoomMeta, RowsError> {
     let wrong = |what: &str| bad(chat.room, format_args!("{what} is out of range"));
     Ok(RoomMeta {
         kind: Some(RoomKind::from_number(chat.kind).ok_or_else(|| wrong("kind"))?),
-        status: Status::from_number(chat.status).ok_or_else(|| wrong("status"))?,
+        status: RoomStatus::from_number(chat.status).ok_or_else(|| wrong("status"))?,
         may_send: MaySend::from_number(chat.may_send).ok_or_else(|| wrong("may_send"))?,
         room: chat.room,
         title: chat.title,
@@ -220,9 +221,9 @@ pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Off
 pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Option<MemberRow> {
     let room = state.room();
     let (place, seq, sent_no, joined_no) = match state.standing(user)? {
-        Standing::Member(member) => (MEMBER, member.joined, member.sent_no, joined_no),
-        Standing::Invited(seq) => (INVITED, seq, MessageNo::ZERO, MessageNo::ZERO),
-        Standing::Kicked(seq) => (KICKED, seq, MessageNo::ZERO, MessageNo::ZERO),
+        RoomStanding::Member(member) => (MEMBER, member.joined, member.sent_no, joined_no),
+        RoomStanding::Invited(seq) => (INVITED, seq, MessageNo::ZERO, MessageNo::ZERO),
+        RoomStanding::Kicked(seq) => (KICKED, seq, MessageNo::ZERO, MessageNo::ZERO),
     };
     let invited_by = state.inviter(user).cloned();
     Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no, invited_by })

@@ -11,11 +11,11 @@ use super::Append;
 use super::expiry::{self, Scanner};
 use super::worker::{self, Deps, spawn};
 use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, RoomCommand};
-use crate::actors::room::{Status, payload};
+use crate::actors::room::payload;
 use crate::actors::user::commands;
 use crate::actors::user::{UserCommand, UserCommandBody};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::wire::{HistoryBound, MaySend, RoomChange, RoomKind, UserEventBody};
+use crate::actors::wire::{HistoryBound, MaySend, RoomChange, RoomKind, RoomStatus, UserEventBody};
 use crate::actors::workers::Running;
 use crate::actors::workers::persistence::{rows, worker as projector};
 use crate::env::{CountedIds, Env, ManualClock};
@@ -278,12 +278,12 @@ async fn a_cold_room_whose_time_is_over_expires() {
     let scanner = expiry::spawn(deps);
     until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
-        chat.status == Status::Expired.number()
+        chat.status == RoomStatus::Expired.number()
     })
     .await;
     scanner.stop().await.unwrap();
     node.until_quiet().await;
-    assert_eq!(node.store.chat(later).await.unwrap().unwrap().status, Status::Active.number());
+    assert_eq!(node.store.chat(later).await.unwrap().unwrap().status, RoomStatus::Active.number());
     assert_eq!(node.told("bob").await.iter().filter(|change| **change == RoomChange::Ended).count(), 1);
     node.stop().await;
 }
@@ -327,7 +327,7 @@ async fn rooms_that_can_not_be_told_keep_no_other_from_expiring() {
     let scanner = expiry::spawn(deps);
     let mut status = scanner.status();
     status.wait_for(|status| status.scans == 1).await.unwrap();
-    let expired = Status::Expired.number();
+    let expired = RoomStatus::Expired.number();
     for room in rooms.iter().filter(|room| !closed.contains(&room.partition())) {
         until("it expires", async || node.store.chat(*room).await.unwrap().unwrap().status == expired).await;
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::support::{KEY, Rig, path_of, texts};
 use crate::actors::gateway::order::Order;
-use crate::actors::wire::Entity;
+use crate::actors::wire::{Entity, Query, QueryAnswer};
 use crate::ids::{Partition, RoomId, UserId};
 use crate::testing::{found, until};
 
@@ -65,7 +65,8 @@ async fn one_actor_tells_what_it_holds() {
     assert_eq!(detail["summary"]["kind"], "group");
     assert!(!detail.to_string().contains("hidden"));
     let id = UserId::new("bob/é ?").unwrap();
-    rig.engine.node().ask(Entity::User(id.clone()), |_| ()).await.unwrap();
+    let answer = rig.engine.node().router().query(Entity::User(id.clone()), Query::Position).await;
+    assert!(matches!(answer, QueryAnswer::Position { .. }), "{answer:?}");
     let path = format!("/admin/actors/partitions/{}/user:bob%2F%C3%A9%20%3F", id.partition());
     assert_eq!(rig.ok(&path).await["summary"]["rooms"], 0);
     let partition = rig.ok("/admin/actors/partitions/9").await;

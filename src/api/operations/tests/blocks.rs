@@ -3,9 +3,7 @@
 use serde_json::json;
 
 use super::support::{Fixture, user};
-use crate::actors::fold::EntityState;
-use crate::actors::partition::entity::EntityCore;
-use crate::actors::wire::{Entity, Ephemeral, ReceiptStatus};
+use crate::actors::wire::{Entity, Ephemeral, Query, QueryAnswer, ReceiptStatus, Reject};
 use crate::ids::{RoomId, Seq};
 use crate::testing::until;
 
@@ -15,7 +13,7 @@ async fn in_a_blocked_chat_neither_words_nor_titles_nor_typing_nor_receipts_pass
     let room = f.direct("kim", "lea").await;
     f.say("kim", &room, "hello").await;
     f.ok("lea", "user.block", json!({ "user": "kim" })).await;
-    until("the relay has told", async || blocks(&f, &room).await == 1).await;
+    until("the relay has told", async || is_blocked(&f, &room, "kim").await).await;
     f.listen(&room, "lea").await;
     let said = json!({ "room": room, "body": "and another thing" });
     assert_eq!(f.code("kim", "message.send", said).await, 413);
@@ -32,7 +30,7 @@ async fn in_a_blocked_chat_neither_words_nor_titles_nor_typing_nor_receipts_pass
     }
     f.settle().await;
     f.ok("lea", "user.unblock", json!({ "user": "kim" })).await;
-    until("the relay has told", async || blocks(&f, &room).await == 0).await;
+    until("the relay has told", async || !is_blocked(&f, &room, "kim").await).await;
     let next = f.say("lea", &room, "well?").await;
     f.ok("kim", "read.mark", json!({ "room": room, "seq": next })).await;
     let receipt = Ephemeral::Receipt { user: user("kim"), status: ReceiptStatus::Read, seq: Seq(next) };
@@ -84,18 +82,19 @@ async fn a_block_silences_the_direct_chat_and_an_unblock_opens_it() {
     f.ok("bob", "user.block", json!({ "user": "alice" })).await;
     f.ok("bob", "user.block", json!({ "user": "alice" })).await;
     let data = json!({ "room": room, "body": "x" });
-    until("the relay has told", async || blocks(&f, &room).await == 1).await;
+    until("the relay has told", async || is_blocked(&f, &room, "alice").await).await;
     assert_eq!(f.code("alice", "message.send", data.clone()).await, 413);
     assert_eq!(f.code("bob", "message.send", data.clone()).await, 413);
     f.ok("bob", "user.unblock", json!({ "user": "alice" })).await;
-    until("the relay has told", async || blocks(&f, &room).await == 0).await;
+    until("the relay has told", async || !is_blocked(&f, &room, "alice").await).await;
     f.ok("alice", "message.send", data).await;
 }
 
-async fn blocks(f: &Fixture, room: &str) -> usize {
-    let count = |core: &EntityCore| match core.state() {
-        EntityState::Room(room) => room.blocks().len(),
-        EntityState::User(_) => panic!("a room is no user"),
-    };
-    f.node.ask(Entity::Room(RoomId(room.parse().unwrap())), count).await.unwrap()
+/// Whether a block keeps this member from saying anything.
+async fn is_blocked(f: &Fixture, room: &str, member: &str) -> bool {
+    let query = Query::TakesMessage { user: user(member) };
+    match f.node.router().query(Entity::Room(RoomId(room.parse().unwrap())), query).await {
+        QueryAnswer::TakesMessage(taken) => taken == Err(Reject::Blocked),
+        other => panic!("{other:?}"),
+    }
 }

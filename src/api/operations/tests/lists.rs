@@ -95,7 +95,7 @@ async fn what_has_ended_or_expired_leaves_the_list_and_stays_within_reach() {
     f.ok("alice", "room.end", json!({ "room": ended })).await;
     f.clock.advance(1_000);
     let record = room_record(f.node.env(), RoomId(expired.parse().unwrap()), RoomCommand::Expire(Expire));
-    f.node.command(record.partition, record.record).await;
+    f.node.router().command(record.partition, record.record).get().await;
     f.settle().await;
     let rooms = async |data: Value| {
         let page = f.ok("alice", "room.list", data).await;

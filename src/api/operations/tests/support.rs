@@ -8,10 +8,13 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::store::Gated;
-use crate::actors::node::{Node, Owned, OwnerEpoch, Parts};
+use crate::actors::gateway::hub::Owners as _;
+use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options as PartitionOptions;
 use crate::actors::partition::verified::Rule;
-use crate::actors::wire::{Entity, Ephemeral, FetchError, RequestId, ToGateway, ToOwner};
+use crate::actors::router::owned::{Owned, OwnerEpoch};
+use crate::actors::router::{self, Router};
+use crate::actors::wire::{Entity, Ephemeral, FetchError, NodeId, ToGateway, ToOwner};
 use crate::api::operations::admission::Rates;
 use crate::api::operations::error::Error;
 use crate::api::operations::{Caller, Handlers, Options};
@@ -35,7 +38,6 @@ pub struct Fixture {
     pub online: Arc<Mutex<BTreeSet<UserId>>>,
     pub journal: MemoryJournal,
     frames: mpsc::UnboundedReceiver<ToGateway>,
-    next: u64,
     dir: TempDir,
 }
 
@@ -75,11 +77,19 @@ impl Fixture {
         let sqlite = SqlStore::open_file(&dir.path().join("kervan.db")).await.unwrap();
         let store = Arc::new(Gated::new(Arc::new(sqlite)));
         let (send, frames) = mpsc::unbounded_channel();
-        let parts = Parts {
+        let metrics = Arc::new(Metrics::new());
+        let router = Router::new(router::Deps {
+            node: NodeId::default(),
+            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+            clock: Arc::clone(&clock) as _,
+            metrics: Arc::clone(&metrics),
+            memory: 1 << 30,
+        });
+        let deps = node::Deps {
             env: Env { clock: Arc::clone(&clock) as _, ids: Arc::new(SystemIds) },
             journal: Arc::new(journal.clone()),
             store: Arc::clone(&store) as _,
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             health: Health::new(Shutdown::new()),
             options: PartitionOptions {
                 rule: Rule::OwnReports,
@@ -88,17 +98,16 @@ impl Fixture {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
-            memory: 1 << 30,
-            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+            router: Arc::new(router),
             gateway: Arc::new(move |frame| drop(send.send(frame))),
         };
-        let node = Arc::new(Node::start(parts).await.unwrap());
+        let node = Arc::new(Node::start(deps).await.unwrap());
         node.replayed().await;
         let online: Arc<Mutex<BTreeSet<UserId>>> = Arc::default();
         let known = Arc::clone(&online);
         let is_online = Arc::new(move |user: &UserId| known.lock().unwrap().contains(user));
         let handlers = Arc::new(Handlers::new(Arc::clone(&node), options, is_online));
-        Self { handlers, node, store, clock, online, journal, frames, next: 0, dir }
+        Self { handlers, node, store, clock, online, journal, frames, dir }
     }
 
     /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more, and what
@@ -165,10 +174,9 @@ impl Fixture {
 
     /// Listens to a room as a gateway does.
     pub async fn listen(&mut self, room: &str, who: &str) {
-        self.next += 1;
         let stream = Entity::Room(RoomId(room.parse().unwrap()));
-        let request = RequestId(self.next);
-        self.node.to_owner(ToOwner::Listen { request, stream, user: user(who), open: false }).unwrap();
+        let request = self.node.router().next_request();
+        self.node.router().send(ToOwner::Listen { request, stream, user: user(who), open: false }).unwrap();
         loop {
             match self.frame().await {
                 ToGateway::Granted { .. } => return,
@@ -180,15 +188,9 @@ impl Fixture {
 
     /// Events of a room as a gateway fetches them, in their whole shape.
     pub async fn fetch(&mut self, room: &str, from: u64, to: u64) -> Result<Vec<String>, FetchError> {
-        self.next += 1;
         let stream = Entity::Room(RoomId(room.parse().unwrap()));
-        let fetch = ToOwner::Fetch { request: RequestId(self.next), stream, from: Seq(from), to: Seq(to) };
-        self.node.to_owner(fetch).unwrap();
-        loop {
-            if let ToGateway::Fetched { events, .. } = self.frame().await {
-                return events.map(|events| events.iter().map(|event| format!("{event:?}")).collect());
-            }
-        }
+        let (_, events) = self.node.router().fetch(stream, Seq(from), Seq(to)).await?;
+        Ok(events.iter().map(|event| format!("{event:?}")).collect())
     }
 
     /// The next news without a place in a stream.

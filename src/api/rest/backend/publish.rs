@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::input::{Broadcast, Publish, payload};
 use super::output::{Broadcasted, Placed};
 use super::{Done, MOST};
-use crate::actors::gateway::hub::PendingAnswer;
+use crate::actors::router::PendingAnswer;
 use crate::actors::wire::Entity;
 use crate::api::operations::Caller;
 use crate::api::protocol::codes::ErrorCode;
@@ -89,7 +89,7 @@ impl Rest {
             }
         };
         let record = prepared.map_err(|error| error.to_protocol())?;
-        let answer = self.sessions.hub().command(record.partition, record.record.clone());
+        let answer = self.sessions.router().command(record.partition, record.record.clone());
         Ok(Sent { caller, stream: channel.key.stream, record, answer })
     }
 

@@ -89,7 +89,7 @@ async fn what_has_no_place_in_the_stream_is_dropped_first() {
         ann.ask(publish.clone()).await;
         sent += 1;
     }
-    let typing = || rig.hub.ephemeral(Entity::Room(room), Ephemeral::Typing { user: user("ann") });
+    let typing = || rig.node.router().ephemeral(Entity::Room(room), Ephemeral::Typing { user: user("ann") }).unwrap();
     typing();
     // Durable bytes still find room.
     ann.ask(publish).await;

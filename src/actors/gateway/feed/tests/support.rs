@@ -135,7 +135,7 @@ impl Owner {
                 self.listening = false;
                 None
             }
-            ToOwner::Command { .. } | ToOwner::Ephemeral { .. } => None,
+            ToOwner::Command { .. } | ToOwner::Query { .. } | ToOwner::Ephemeral { .. } => None,
         }
     }
 }

@@ -5,7 +5,7 @@ mod paced;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,13 +18,15 @@ use uuid::Uuid;
 
 pub use self::client::{Client, Stream, frame};
 pub use self::paced::{Pace, Paced, narrow};
-use crate::actors::gateway::hub::{Hub, Overload};
-use crate::actors::node::{Node, Owned, OwnerEpoch, Parts};
+use crate::actors::gateway::hub::Hub;
+use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options as Rules;
 use crate::actors::partition::verified::Rule;
 use crate::actors::room::commands::{Create, OpenChannel, Send};
 use crate::actors::room::{Command, RoomCommand, payload};
-use crate::actors::wire::{Answer, HistoryBound, MaySend, RoomKind, ToGateway};
+use crate::actors::router::owned::{Owned, OwnerEpoch};
+use crate::actors::router::{self, Router};
+use crate::actors::wire::{Answer, HistoryBound, MaySend, NodeId, RoomKind};
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
 use crate::api::http::{Listener, Options as HttpOptions, Origins};
 use crate::api::operations::admission::{Admission, Cost, Payer, Rates};
@@ -185,9 +187,17 @@ impl Rig {
         config.auth = config::Auth { hmac_secret: Some(Secret::new(SECRET)), ..config::Auth::default() };
         change(&mut config);
         let (shutdown, metrics) = (Shutdown::new(), Arc::new(Metrics::new()));
-        let hub: Arc<OnceLock<Arc<Hub>>> = Arc::default();
-        let to_hub = hub.clone();
-        let parts = Parts {
+        let router = Arc::new(Router::new(router::Deps {
+            node: NodeId::default(),
+            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
+            clock: env.clock.clone(),
+            metrics: metrics.clone(),
+            memory: 1 << 30,
+        }));
+        let encoder = Arc::new(ProtocolEncoder);
+        let hub = Arc::new(Hub::new(router.clone(), encoder, env.clock.clone(), metrics.clone()));
+        let gateway = hub.clone();
+        let deps = node::Deps {
             env: env.clone(),
             journal: Arc::new(MemoryJournal::new(env.clock.clone())),
             store: Arc::new(MemoryStore::new()),
@@ -200,23 +210,17 @@ impl Rig {
                 idle_ms: 60_000,
                 resident: 1_000,
             },
-            memory: 1 << 30,
-            owned: Owned::new(Partition::all(), OwnerEpoch(1)),
-            gateway: Arc::new(move |frame: ToGateway| to_hub.get().unwrap().receive(frame)),
+            router: router.clone(),
+            gateway: Arc::new(move |frame| gateway.receive(frame)),
         };
-        let node = Arc::new(Node::start(parts).await.unwrap());
-        let owner = node.clone();
-        let owners = move |frame| owner.to_owner(frame).map_err(|_| Overload);
-        hub.set(Arc::new(Hub::new(Arc::new(owners), Arc::new(ProtocolEncoder), env.clock.clone(), metrics.clone())))
-            .unwrap_or_else(|_| panic!("set once"));
-        let hub = hub.get().unwrap().clone();
+        let node = Arc::new(Node::start(deps).await.unwrap());
         tokio::spawn(hub.clone().run());
         let verifier = Arc::new(Verifier::new(AuthOptions::from(&config.auth), env.clock.clone()).unwrap());
         let admission = Admission::new(Rates::from(&config.limits), &env.clock);
         let methods = Arc::new(TestMethods { env: env.clone(), admission });
         let options = Options { refresh_grace, ..Options::new(&config, HISTORY) };
         let (e, m, s) = (env.clone(), metrics.clone(), shutdown.clone());
-        let server = Arc::new(Server::new(hub.clone(), verifier, methods, e, m, options, s));
+        let server = Arc::new(Server::new(hub.clone(), router, verifier, methods, e, m, options, s));
         let origins = Origins::new(Arc::new(config.clone()));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.address();
@@ -249,7 +253,7 @@ impl Rig {
     pub async fn command(&self, room: RoomId, body: RoomCommand) {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
         let Addressed { partition, record } = payload::address(command);
-        let answer = self.node.command(partition, record).await;
+        let answer = self.node.router().command(partition, record).get().await;
         assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
     }
 

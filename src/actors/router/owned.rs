@@ -82,7 +82,7 @@ impl Owned {
     }
 
     /// Goes from one tenure to the next if `next` gives one; says from which.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         partition: Partition,
         next: impl FnOnce(Tenure) -> Option<Tenure>,
@@ -94,7 +94,7 @@ impl Owned {
         Ok(())
     }
 
-    pub(super) fn set(&self, partition: Partition, tenure: Tenure) {
+    pub(crate) fn set(&self, partition: Partition, tenure: Tenure) {
         // It always has one to go to.
         let _ = self.change(partition, |_| Some(tenure));
     }
