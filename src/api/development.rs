@@ -44,7 +44,7 @@ pub(crate) async fn provide(accounts: &Accounts, handlers: &Handlers) -> Result<
     if accounts.account(&bob).await?.is_some() {
         return Ok(());
     }
-    let caller = |user: &UserId| Caller { user: user.clone(), device: None };
+    let caller = |user: &UserId| Caller::in_the_name_of(user.clone());
     let group = json!({ "kind": "group", "title": "Welcome", "members": USERS, "client_id": "development" });
     let made = handlers.run(&caller(&alice), Method::RoomCreate, group.to_string().as_bytes()).await?;
     let made: serde_json::Value = serde_json::from_slice(&made).map_err(|why| NotMade::Name(why.to_string()))?;

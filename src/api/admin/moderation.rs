@@ -1,7 +1,8 @@
 //! What an operator does in rooms: ending one, sending a member away, deleting a message, taking invitations back.
 //!
 //! The fold decides, as for everybody, so each act is done in the name of somebody who may: the room's creator, a member of
-//! a direct chat, a message's author. The members see it as theirs; that it was an operator stands in the audit log.
+//! a direct chat, a message's author. The members see it as theirs; that it was an operator stands in the audit log. The user in whose name it
+//! is done pays nothing for it: an account that is empty, as a spammer's is, does not hold an operator up.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -14,7 +15,7 @@ use super::users::user_of;
 use super::{Admin, AdminState, Live};
 use crate::actors::wire::{Reject, RoomKind};
 use crate::api::http::{HttpError, Path};
-use crate::api::operations::input::{Delete, InRoom, RoomRef, UserInRoom};
+use crate::api::operations::input::{Delete, InRoom, RoomRef, Uninvite, UserInRoom};
 use crate::api::operations::view::{Happened, TakenBack};
 use crate::api::operations::{Caller, Error};
 use crate::api::rest;
@@ -31,7 +32,7 @@ pub(super) async fn end(
     let live = admin.live()?;
     let chat = chat(live, room_of(&room)?).await?;
     let by = somebody_who_may_end(live, &chat).await?;
-    let done = live.handlers.end(&as_user(by), InRoom { room: RoomRef(chat.room) }).await;
+    let done = live.handlers.end(&Caller::in_the_name_of(by), InRoom { room: RoomRef(chat.room) }).await;
     noted(&admin, &who, "room.end", &chat.room.to_string(), done).await
 }
 
@@ -71,7 +72,7 @@ pub(super) async fn kick(
         return Err(conflict("wrong_kind", "its creator can't be sent away: end the room, or ban the user"));
     }
     let target = format!("{} {user}", chat.room);
-    let done = live.handlers.kick(&as_user(by), UserInRoom { room: RoomRef(chat.room), user }).await;
+    let done = live.handlers.kick(&Caller::in_the_name_of(by), UserInRoom { room: RoomRef(chat.room), user }).await;
     noted(&admin, &who, "room.kick", &target, done).await
 }
 
@@ -82,7 +83,7 @@ pub(super) async fn uninvite(
     Path(user): Path<String>,
 ) -> Result<Json<TakenBack>, HttpError> {
     let (live, user) = (admin.live()?, user_of(&user)?);
-    let done = live.handlers.uninvite_all(user.clone()).await;
+    let done = live.handlers.uninvite(&Caller::in_the_name_of(user.clone()), Uninvite::default()).await;
     noted(&admin, &who, "user.uninvite", user.as_str(), done).await
 }
 
@@ -96,17 +97,13 @@ pub(super) async fn delete(
     let target: u64 = seq.parse().map_err(|_| bad("expected a message's seq"))?;
     let chat = chat(live, room_of(&room)?).await?;
     let author = author(live, chat.room, Seq(target)).await?;
-    let done = live.handlers.delete(&as_user(author), Delete { room: RoomRef(chat.room), target }).await;
+    let done = live.handlers.delete(&Caller::in_the_name_of(author), Delete { room: RoomRef(chat.room), target }).await;
     noted(&admin, &who, "room.delete_message", &format!("{} {target}", chat.room), done).await
 }
 
 async fn author(live: &Live, room: RoomId, seq: Seq) -> Result<UserId, HttpError> {
     let rows = live.node.store().messages(room, SeqRange::new(seq, seq), 1).await.map_err(stored)?;
     rows.into_iter().next().and_then(|row| row.sender).ok_or_else(|| not_found("message with an author"))
-}
-
-fn as_user(user: UserId) -> Caller {
-    Caller { user, device: None }
 }
 
 async fn noted<T>(

@@ -9,8 +9,9 @@
 //! | questions | what is read or only passed on: pages by their rows, typing, receipts, presence, searches; and read marks, which are small, many, and merged |
 //!
 //! Users are counted by who they are, so the many users of one back end or address do not hinder each other; anonymous
-//! ones, who are new each time, by the network they come from. A back end that shows its key pays nothing. Nothing here
-//! knows what a command does, and nothing is kept but the accounts, which are bounded.
+//! ones, who are new each time, by the network they come from. Operators and back ends that have shown their key pay
+//! nothing, also not from the account of the user in whose name they act. Nothing here knows what a command does, and
+//! nothing is kept but the accounts, which are bounded.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub enum Payer {
     User(UserId),
     /// That of all anonymous users of a network.
     Network(IpAddr),
+    /// None: an operator, or a back end that has shown its key.
+    Nobody,
 }
 
 impl Payer {
@@ -167,8 +170,8 @@ impl Admission {
     /// # Errors
     /// 111, 429: the account is empty. Nothing is charged; it says when the next one will pass.
     pub fn admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
-        let (account, what, price) = self.price(cost);
-        account.admit_cost(payer, price).map_err(|retry_after_ms| Error::TooManyRequests { what, retry_after_ms })
+        let (.., price) = self.price(cost);
+        self.asked(payer, cost, price)
     }
 
     /// Whether something of this kind would pass now: for what is looked at before it is known what it will cost.
@@ -176,14 +179,24 @@ impl Admission {
     /// # Errors
     /// As [`Self::admit`].
     pub fn would_admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
-        let (account, what, _) = self.price(cost);
-        account.admit_cost(payer, 0).map_err(|retry_after_ms| Error::TooManyRequests { what, retry_after_ms })
+        self.asked(payer, cost, 0)
     }
 
     /// Charges what turned out to have cost so much.
     pub fn charge(&self, payer: &Payer, cost: Cost) {
-        let (account, _, price) = self.price(cost);
-        account.charge(payer, price);
+        if *payer != Payer::Nobody {
+            let (account, _, price) = self.price(cost);
+            account.charge(payer, price);
+        }
+    }
+
+    /// Lets something through that costs so much of `cost`'s account.
+    fn asked(&self, payer: &Payer, cost: Cost, price: u32) -> Result<(), Error> {
+        if *payer == Payer::Nobody {
+            return Ok(());
+        }
+        let (account, what, _) = self.price(cost);
+        account.admit_cost(payer, price).map_err(|retry_after_ms| Error::TooManyRequests { what, retry_after_ms })
     }
 
     /// The account, what it counts, and how many of those.

@@ -6,7 +6,7 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::admission::{Cost, Payer};
+use super::admission::Cost;
 use super::input::{Uninvite, UserInRoom};
 use super::view::{Happened, TakenBack};
 use super::{Caller, Error, Handlers, room_record, stored};
@@ -65,17 +65,8 @@ impl Handlers {
         let which = Invitations { by, room: room.map(|room| room.0), user: user.as_ref() };
         let done = self.take_back(caller, which).await;
         let taken = done.as_ref().map_or(0, |done| done.taken);
-        self.admission.charge(&Payer::of(&caller.user, None), Cost::Change { users: taken, bytes: 0 });
+        self.admission.charge(&caller.payer, Cost::Change { users: taken, bytes: 0 });
         done
-    }
-
-    /// Takes back all that a user made, whatever his account says: for operators.
-    ///
-    /// # Errors
-    /// As [`Self::uninvite`].
-    pub(in crate::api) async fn uninvite_all(&self, inviter: UserId) -> Result<TakenBack, Error> {
-        let which = Invitations::of(&inviter);
-        self.take_back(&Caller { user: inviter.clone(), device: None }, which).await
     }
 
     /// Declines what somebody whom the caller blocks asked him into. As far as the store has it: what came in the last

@@ -94,6 +94,23 @@ pub struct Caller {
     pub user: UserId,
     /// The device that the connection named, if it did; a request may name another.
     pub device: Option<DeviceId>,
+    /// Whose account is charged.
+    pub payer: Payer,
+}
+
+impl Caller {
+    /// A user with a name, who pays from the account of that name.
+    #[must_use]
+    pub fn new(user: UserId) -> Self {
+        Self { payer: Payer::of(&user, None), user, device: None }
+    }
+
+    /// An operator or a back end that acts in the name of a user. The user's account is neither asked nor charged: it may be
+    /// empty because of what the operator puts an end to.
+    #[must_use]
+    pub fn in_the_name_of(user: UserId) -> Self {
+        Self { user, device: None, payer: Payer::Nobody }
+    }
 }
 
 /// What the configuration says to the handlers.
@@ -286,7 +303,7 @@ impl Handlers {
     /// # Errors
     /// [`Error::TooManyRequests`].
     pub fn admit(&self, caller: &Caller, cost: Cost) -> Result<(), Error> {
-        self.admission.admit(&Payer::of(&caller.user, None), cost)
+        self.admission.admit(&caller.payer, cost)
     }
 
     /// Carries out a method.
@@ -358,7 +375,9 @@ impl Handlers {
     /// Gives a record, in the caller's share of what others wait behind.
     async fn give(&self, caller: &Caller, record: Addressed, cost: Cost) -> Result<Accepted, Error> {
         let Addressed { partition, record: bytes } = &record;
-        let (stored, weight) = (self.node.stored(), share::weight(cost));
+        // Whoever pays nothing takes no place either: a user who is far ahead does not hold an operator up.
+        let weight = if caller.payer == Payer::Nobody { 0 } else { share::weight(cost) };
+        let stored = self.node.stored();
         let place = self.shares.place(&caller.user, weight, stored, self.node.halted()).await;
         let place = place.map_err(|share::TooFar| Error::unavailable())?;
         let decided = accepted(self.node.router().command(*partition, bytes.clone()).get().await)?;
@@ -407,12 +426,12 @@ impl Handlers {
     /// Whether the caller may change something now: asked before what is looked at for a change whose cost is charged with
     /// its record.
     fn may_change(&self, caller: &Caller) -> Result<(), Error> {
-        self.admission.would_admit(&Payer::of(&caller.user, None), Cost::CHANGE)
+        self.admission.would_admit(&caller.payer, Cost::CHANGE)
     }
 
     /// Charges a question about a room that the caller has nothing to do with: it was made resident for it.
     fn asked_in_vain(&self, caller: &Caller) {
-        self.admission.charge(&Payer::of(&caller.user, None), Cost::Search);
+        self.admission.charge(&caller.payer, Cost::Search);
     }
 
     /// Asks the caller's own log.

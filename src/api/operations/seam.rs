@@ -15,7 +15,7 @@ use crate::limits;
 use crate::storage::journal::record::Addressed;
 
 fn caller(asker: &Asker) -> Caller {
-    Caller { user: asker.user.clone(), device: asker.device.clone() }
+    Caller { user: asker.user.clone(), device: asker.device.clone(), payer: payer(asker) }
 }
 
 fn payer(asker: &Asker) -> Payer {

@@ -63,7 +63,7 @@ impl FromRequestParts<Rest> for CurrentUser {
 
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, ApiError> {
         let SignedIn { user, .. } = SignedIn::from_request_parts(parts, rest).await?;
-        Ok(Self(Caller { user, device: None }))
+        Ok(Self(Caller::new(user)))
     }
 }
 

@@ -162,7 +162,7 @@ async fn measure(dir: &Path, at: impl Fn(usize)) -> anyhow::Result<Figures> {
 }
 
 async fn call(handlers: &Handlers, user: &UserId, method: &str, data: &Value) -> anyhow::Result<Value> {
-    let caller = Caller { user: user.clone(), device: None };
+    let caller = Caller::new(user.clone());
     let reply = handlers.call(&caller, method, data.to_string().as_bytes()).await;
     Ok(serde_json::from_slice(&reply.map_err(|error| anyhow!("{method}: {error:?}"))?)?)
 }

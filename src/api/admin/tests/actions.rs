@@ -116,6 +116,29 @@ async fn an_operator_deletes_a_message_sends_a_member_away_and_ends_a_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_acts_whatever_is_left_in_the_accounts_of_those_in_whose_name_it_is_done() {
+    let rig = Rig::start().await;
+    let room = rig.group(&["ann", "bob"]).await;
+    let spam = rig.call("bob", "message.send", json!({ "room": room, "body": "spam" })).await;
+    rig.settle().await;
+    let admission = rig.engine.handlers().admission();
+    let spend_all = || {
+        for user in ["ann", "bob"] {
+            let account = Payer::User(UserId::new(user).unwrap());
+            admission.charge(&account, Cost::Change { users: 10_000, bytes: 0 });
+            admission.charge(&account, Cost::Question { rows: 1_000_000 });
+        }
+    };
+    let path = format!("/admin/rooms/{room}");
+    spend_all();
+    assert_eq!(delete(&rig, &format!("{path}/messages/{}", spam["seq"])).await.0, 200);
+    spend_all();
+    assert_eq!(rig.post(&format!("{path}/kick"), &json!({ "user": "bob" }).to_string()).await.0, 200);
+    spend_all();
+    assert_eq!(rig.post(&format!("{path}/end"), "").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_takes_back_what_a_user_invited() {
     let rig = Rig::start().await;
     let room = rig.group(&["ann", "bob"]).await;

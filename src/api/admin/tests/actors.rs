@@ -105,7 +105,7 @@ async fn a_restarted_partition_and_restarted_workers_lose_nothing() {
     assert_eq!(rig.post(&format!("/admin/actors/partitions/{partition}/restart"), "").await.0, 204);
     assert_eq!(rig.post("/admin/actors/workers/restart", "").await.0, 204);
     // A command may meet the partition while it is away: it is told to come back.
-    let caller = crate::api::operations::Caller { user: UserId::new("ann").unwrap(), device: None };
+    let caller = crate::api::operations::Caller::new(UserId::new("ann").unwrap());
     let data = json!({ "room": room, "body": "x", "client_id": "one" }).to_string();
     let sent = found("the partition is back", async || {
         let reply = rig.handlers.call(&caller, "message.send", data.as_bytes()).await.ok()?;

@@ -121,7 +121,7 @@ impl Rig {
 
     /// What a user's method answers.
     pub async fn call(&self, user: &str, method: &str, data: Value) -> Value {
-        let caller = Caller { user: UserId::new(user).unwrap(), device: None };
+        let caller = Caller::new(UserId::new(user).unwrap());
         let reply = self.handlers.call(&caller, method, data.to_string().as_bytes()).await.unwrap();
         serde_json::from_slice(&reply).unwrap()
     }

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{Fixture, caller, user};
+use super::support::{Fixture, caller, room_of, user};
 use crate::actors::gateway::hub::Rate;
 use crate::actors::wire::HistoryBound;
 use crate::api::operations::admission::{Cost, Payer, Rates};
-use crate::api::operations::{Handlers, Method};
+use crate::api::operations::{Caller, Handlers, Method};
 use crate::api::session::methods::{Asker, Methods};
 use crate::config::Limits;
 use crate::ids::{Partition, RoomId, UserId};
@@ -82,6 +82,17 @@ async fn no_method_does_anything_for_who_has_used_up_his_share() {
     f.say("bob", &room, "others go on").await;
     f.clock.advance(24 * 60 * 60 * 1_000);
     f.say("ann", &room, "and so does he, later").await;
+}
+
+#[tokio::test]
+async fn what_is_done_in_a_user_s_name_neither_pays_nor_waits_for_what_the_user_is_ahead_with() {
+    let f = Fixture::new().await;
+    let strangers: Vec<String> = (1..1_000).map(|n| format!("u{n}")).collect();
+    f.store.shut().await;
+    let room = room_of(&f.ok("ann", "room.create", json!({ "kind": "group", "members": strangers })).await);
+    assert_eq!(f.code("ann", "room.end", json!({ "room": room })).await, 450, "ann is as far ahead as may be");
+    let operator = Caller::in_the_name_of(user("ann"));
+    f.handlers.run(&operator, Method::RoomEnd, json!({ "room": room }).to_string().as_bytes()).await.unwrap();
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::ids::{RoomId, UserId};
 async fn an_unknown_method_is_104_and_an_anonymous_user_has_none() {
     let f = Fixture::new().await;
     assert_eq!(f.code("alice", "room.destroy", json!({})).await, 104);
-    let anonymous = Caller { user: UserId::anonymous(Uuid::from_u128(1)), device: None };
+    let anonymous = Caller::new(UserId::anonymous(Uuid::from_u128(1)));
     for method in Method::ALL {
         let error = f.handlers.call(&anonymous, method.name(), b"{}").await.unwrap_err();
         assert_eq!(error.to_protocol().code, 103, "{}", method.name());

@@ -24,7 +24,7 @@ fn room() -> RoomId {
 }
 
 fn alice() -> Caller {
-    Caller { user: UserId::new("alice").unwrap(), device: Some(DeviceId::new("phone").unwrap()) }
+    Caller { device: Some(DeviceId::new("phone").unwrap()), ..Caller::new(UserId::new("alice").unwrap()) }
 }
 
 fn prepare(data: &str) -> Result<Addressed, Error> {
@@ -104,7 +104,7 @@ fn a_smaller_bound_for_bodies_counts_everywhere() {
 
 #[test]
 fn an_anonymous_user_sends_to_open_channels_only() {
-    let anonymous = Caller { user: UserId::anonymous(Uuid::from_u128(9)), device: None };
+    let anonymous = Caller::new(UserId::anonymous(Uuid::from_u128(9)));
     let options = Options::default();
     let data = format!(r#"{{"room":"{}","body":"x"}}"#, room());
     assert_eq!(code(prepare_send(&anonymous, &env(), &options, data.as_bytes())), 103);

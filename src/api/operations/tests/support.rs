@@ -46,7 +46,7 @@ pub fn user(name: &str) -> UserId {
 }
 
 pub fn caller(name: &str) -> Caller {
-    Caller { user: user(name), device: None }
+    Caller::new(user(name))
 }
 
 /// Options without limits of rates.

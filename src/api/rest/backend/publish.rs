@@ -72,7 +72,7 @@ impl Rest {
         let What { data, key, user } = what.clone();
         let (caller, prepared) = match (channel.room(), user) {
             (Some(room), Some(user)) => {
-                let caller = Caller { user, device: None };
+                let caller = Caller::in_the_name_of(user);
                 let prepared = self.handlers.prepare_publish(&caller, room, &data, key);
                 (caller, prepared)
             }
@@ -83,7 +83,7 @@ impl Rest {
                 return Err(ErrorCode::NOT_AVAILABLE.because("a personal channel tells of rooms; write into one"));
             }
             (None, user) => {
-                let caller = Caller { user: user.unwrap_or_else(UserId::server), device: None };
+                let caller = Caller::in_the_name_of(user.unwrap_or_else(UserId::server));
                 let prepared = self.handlers.prepare_open_publish(&caller, name, channel.rules.bound, data, key);
                 (caller, prepared)
             }
