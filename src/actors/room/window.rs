@@ -157,8 +157,9 @@ impl Window {
     fn evict(&mut self, now: Timestamp) {
         let Some(entry) = self.entries.pop_front() else { return };
         let (Some(actor), Some(client_id)) = (entry.actor, entry.client_id) else { return };
-        // From an id that is still ahead others must not be judged: it counts as one without a time.
-        if let Some(time) = client_id.time().filter(|time| time.since(now) <= limits::CLOCK_SKEW_MS) {
+        // From an id that is ahead others must not be judged: it counts as one without a time. Either clock may be wrong,
+        // that of the event or that of the record which pushes it out, so neither alone may say that it is not ahead.
+        if let Some(time) = client_id.time().filter(|time| time.since(entry.at.min(now)) <= limits::CLOCK_SKEW_MS) {
             self.evicted_until = self.evicted_until.max(time);
         }
         let key = (actor, client_id);

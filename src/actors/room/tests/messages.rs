@@ -137,6 +137,35 @@ fn a_journal_that_was_a_day_ahead_once_forgets_no_message() {
     assert!(matches!(again, Outcome::Duplicate { seq: Seq(2), .. }), "{again:?}");
 }
 
+/// Two records that agree on a wrong time are a day to the room. What that costs is said in
+/// `docs/decisions/0011-epochs-and-clocks.md`; what it must not cost is here.
+#[test]
+fn a_journal_that_was_a_day_ahead_twice_makes_no_message_with_a_time_in_its_id_twice_and_mutes_nobody() {
+    const DAY: u64 = 25 * 3_600_000;
+    let mut room = Room::group("ann", &["bob"]);
+    let known = timed(room.now, 1);
+    let by_id = |id: &ClientId| RoomCommand::Send(send("bob", Some(id.clone())));
+    room.accepted(by_id(&known));
+    room.say("bob", "without a time");
+    // A phone that is as wrong as the journal will be.
+    room.accepted(RoomCommand::Send(send("ann", Some(timed(room.now + DAY, 2)))));
+    for _ in 0..2 {
+        room.fold_at(room.now + DAY, RoomCommand::Send(send("ann", None)));
+    }
+    room.now += 1_000;
+    let again = room.fold_at(room.now, by_id(&known));
+    assert_eq!(again, Outcome::Rejected(Reject::TooOld), "it is in, and its sender is not told otherwise");
+    let new = room.fold_at(room.now, by_id(&timed(room.now, 3)));
+    assert!(matches!(new, Outcome::Accepted(_)), "{new:?}");
+    let delete = Delete { by: user("bob"), target: Seq(2), author: Some(user("bob")) };
+    let deleted = room.fold_at(room.now, RoomCommand::Delete(delete));
+    assert!(matches!(deleted, Outcome::Accepted(_)), "{deleted:?}");
+    // The price, as after every window.
+    let twice = room.fold_at(room.now, RoomCommand::Send(send("bob", Some(client_id("without a time")))));
+    assert!(matches!(twice, Outcome::Accepted(_)), "{twice:?}");
+    assert_eq!(room.fold_at(room.now, edit("bob", 3, "x")), Outcome::Rejected(Reject::EditTooLate));
+}
+
 #[test]
 fn an_id_without_a_time_is_known_within_the_window_only() {
     let mut room = Room::group("ann", &["bob"]);

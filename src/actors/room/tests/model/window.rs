@@ -43,7 +43,7 @@ impl Model {
         self.events.iter().any(|event| {
             let own = event.client_id.as_ref().and_then(ClientId::time);
             own.zip(self.pushed_out_at(event))
-                .is_some_and(|(own, out)| own.0 <= out.0 + limits::CLOCK_SKEW_MS && time <= own)
+                .is_some_and(|(own, out)| own.0 <= event.at.min(out).0 + limits::CLOCK_SKEW_MS && time <= own)
         })
     }
 }
