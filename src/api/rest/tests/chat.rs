@@ -240,3 +240,28 @@ async fn ids_that_have_commas_are_named_one_by_one() {
         assert_eq!(rig.call("alice", "GET", path, Value::Null).await.refusal(), (400, "bad_request"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_node_whose_memory_for_rooms_is_spent_says_503_and_when_to_come_again() {
+    let rig = Rig::start().await;
+    let made = rig.call("ann", "POST", "/api/chats", json!({ "kind": "group", "members": ["bob"] })).await;
+    let chat = format!("/api/chats/{}", made.body["room"].as_str().unwrap());
+    // Too little for a single room: whatever is cold stays cold.
+    let rig = rig.restart(|config| config.limits.room_memory.0 = 1_024).await;
+    for (method, path, body) in [
+        ("POST", format!("{chat}/messages"), json!({ "body": "x" })),
+        ("POST", "/api/chats".to_owned(), json!({ "kind": "group" })),
+        ("GET", chat.clone(), Value::Null),
+        ("GET", format!("{chat}/messages"), Value::Null),
+    ] {
+        let answer = rig.call("ann", method, &path, body).await;
+        assert_eq!(answer.refusal(), (503, "unavailable"), "{method} {path}: {answer:?}");
+        let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        let ms = answer.body["error"]["retry_after_ms"].as_u64().unwrap();
+        assert!(ms > 0 && seconds == ms.div_ceil(1_000), "{method} {path}: {answer:?}");
+    }
+    assert!(rig.metrics.memory_refused.get() >= 4);
+    let rig = rig.restart(|_| ()).await;
+    let sent = rig.call("ann", "POST", &format!("{chat}/messages"), json!({ "body": "x" })).await;
+    assert_eq!(sent.status, 201, "with memory again nothing is lost");
+}

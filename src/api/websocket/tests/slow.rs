@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{Rig, narrow, user};
+use super::support::{FORMATS, Pace, Paced, Rig, narrow, user};
 use crate::actors::wire::{Entity, Ephemeral};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
+use crate::testing::until;
 
 const OUTBOX: usize = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(1);
@@ -57,6 +58,37 @@ async fn a_reader_that_takes_nothing_is_closed_after_the_grace_and_recovers_with
     assert!(seen < 1 + sent, "it lacks something");
     let mut back = rig.client("slow").await;
     assert_eq!(back.recovered(&channel, seen, 1 + sent).await, (seen + 1..=1 + sent).collect::<Vec<_>>());
+}
+
+/// Who takes a little now and then is not slow by the bytes, and never comes to the ping.
+#[tokio::test]
+async fn a_reader_that_trickles_is_closed_by_the_ping_that_is_still_on_its_way_at_the_next_one() {
+    for format in FORMATS {
+        let mut rig = Rig::with(Env::system(), |config| {
+            config.limits.outbox.0 = 8 << 20;
+            config.limits.slow_grace = Duration::from_secs(600);
+            config.server.ping_interval = Duration::from_secs(1);
+            // Longer than a test waits: no pong is missed in it.
+            config.server.pong_timeout = Duration::from_secs(600);
+        })
+        .await;
+        rig.format = format;
+        let mut ann = rig.client("ann").await;
+        ann.ask(json!({ "subscribe": { "channel": "lobby" } })).await;
+        let line = Paced::connect(&rig, Pace::default()).await;
+        let mut slow = rig.over(line).await.connected(&rig, "slow").await;
+        slow.ask(json!({ "subscribe": { "channel": "lobby" } })).await;
+        let connection = rig.hub.sessions().of(&user("slow")).remove(0);
+        let publish = json!({ "publish": { "channel": "lobby", "data": "x".repeat(30_000) } });
+        while connection.outbox.bytes() < 512 * 1024 && rig.hub.sessions().is_online(&user("slow")) {
+            ann.ask(publish.clone()).await;
+        }
+        let reading = tokio::spawn(async move { slow.closed().await });
+        until("it is sent away", async || !rig.hub.sessions().is_online(&user("slow"))).await;
+        assert_eq!(rig.ended_with(Disconnect::NO_PONG), 1, "{format:?}");
+        assert_eq!(rig.metrics.slow_readers_closed.get(), 0, "by its bytes it was not slow");
+        reading.abort();
+    }
 }
 
 /// A burst that no outbox holds loses nobody who reads: he is caught up.
