@@ -216,9 +216,9 @@ impl Handlers {
         let (target, author) = self.known_message(caller, room.0, target).await?;
         if !reaction.remove {
             // What is not stored yet or can't be asked for now is not counted: the bound is for pages, not exact.
-            let on_it = stored(self.node.store().reactions(room.0, SeqRange::new(target, target), &caller.user)).await;
-            let counts = on_it.unwrap_or_default().counts;
-            if counts.len() >= limits::EMOJI_ON_MESSAGE && counts.iter().all(|count| count.emoji != reaction.emoji) {
+            let on_it = stored(self.node.store().emoji_on(room.0, target, limits::EMOJI_ON_MESSAGE)).await;
+            let on_it = on_it.unwrap_or_default();
+            if on_it.len() >= limits::EMOJI_ON_MESSAGE && !on_it.contains(&reaction.emoji) {
                 return Err(Error::TooMany { what: "different emoji on a message", max: limits::EMOJI_ON_MESSAGE });
             }
         }

@@ -102,6 +102,13 @@ pub trait Store: Send + Sync + 'static {
     /// Invitations that are not answered, by room and user, at most `limit`.
     async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>, StoreError>;
 
+    /// The different emoji on a message, at most `most`. Costs a look for each of them, however many users put it there.
+    async fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Result<Vec<String>, StoreError>;
+
+    /// How many unanswered invitations a user has made, those into rooms that are over too; at most `most`. Reads an index
+    /// and no row.
+    async fn invitations_out(&self, by: &UserId, most: usize) -> Result<usize, StoreError>;
+
     /// How many unanswered invitations into rooms that live a user has made; `most` also if there are so many of any kind:
     /// no more are looked at.
     async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError>;

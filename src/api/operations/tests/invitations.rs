@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::support::{Fixture, free};
+use crate::actors::gateway::hub::Rate;
 use crate::api::operations::Options;
+use crate::api::operations::admission::Rates;
+use crate::config::Limits;
 
 const TOO_MANY: u32 = 106;
 
@@ -107,4 +110,18 @@ async fn the_creator_takes_back_what_a_member_made_in_his_room_and_nobody_else_d
     assert_eq!(f.code("cat", "room.uninvite", bobs.clone()).await, 103);
     assert_eq!(f.code("ann", "room.uninvite", json!({ "inviter": "bob" })).await, 107, "in which room?");
     assert_eq!(f.ok("ann", "room.uninvite", bobs).await, json!({ "taken": 3 }));
+}
+
+#[tokio::test]
+async fn who_has_invited_as_many_as_may_be_pays_for_each_look_at_whether_their_rooms_live() {
+    let (some, few) = (Rate { per_minute: 60, burst: 1_000 }, Rate { per_minute: 60, burst: 300 });
+    let rates = Rates { messages: some, changes: some, questions: few, ..Rates::from(&Limits::default()) };
+    let f = Fixture::with(Options { invitations: 1, rates, ..free() }).await;
+    let room = f.group(&["ann", "bob"]).await;
+    invite(&f, "bob", &room, "u1").await;
+    let mut refused = 0;
+    while f.code("bob", "room.invite", json!({ "room": room, "user": "u2" })).await == TOO_MANY {
+        refused += 1;
+    }
+    assert!(refused <= 3, "{refused} looks at 10,000 rows for 300 questions");
 }

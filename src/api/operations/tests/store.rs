@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{RwLock, watch};
 
-use crate::ids::{Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
     RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
@@ -132,6 +132,14 @@ impl Store for Gated {
 
     async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>> {
         self.inner()?.invitations(which, limit).await
+    }
+
+    async fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Result<Vec<String>> {
+        self.inner()?.emoji_on(room, message, most).await
+    }
+
+    async fn invitations_out(&self, by: &UserId, most: usize) -> Result<usize> {
+        self.inner()?.invitations_out(by, most).await
     }
 
     async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize> {

@@ -55,6 +55,9 @@ pub(crate) async fn invitations_are_found_by_who_made_them(store: &dyn Store) {
     assert_eq!(store.invitations(in_two, 10).await.unwrap(), all[1..3]);
     let of_cat = Invitations { user: Some(&cat), ..Invitations::of(&ann) };
     assert_eq!(store.invitations(of_cat, 10).await.unwrap(), all[..2]);
+    assert_eq!(store.invitations_out(&ann, 100).await.unwrap(), 4);
+    assert_eq!(store.invitations_out(&ann, 2).await.unwrap(), 2, "no more are counted");
+    assert_eq!(store.invitations_out(&cat, 100).await.unwrap(), 0);
     assert_eq!(store.pending_invitations(&ann, 100).await.unwrap(), 3, "that into a room that is over is none");
     assert_eq!(store.pending_invitations(&ann, 4).await.unwrap(), 4, "no more are looked at");
     assert_eq!(store.pending_invitations(&cat, 4).await.unwrap(), 0);

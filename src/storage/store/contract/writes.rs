@@ -289,6 +289,11 @@ pub(crate) async fn reactions_are_counted_and_go_with_their_message(store: &dyn 
     };
     let first = [count(1, "🎉", 1, false), count(1, "👍", 2, true), count(2, "👍", 1, true)];
     assert_eq!(seen(1, 2, "alice").await, first);
+    let mut on_first = store.emoji_on(room, Seq(1), 9).await.unwrap();
+    on_first.sort_unstable();
+    assert_eq!(on_first, ["🎉", "👍"]);
+    assert_eq!(store.emoji_on(room, Seq(1), 1).await.unwrap().len(), 1, "no more are looked for");
+    assert_eq!(store.emoji_on(room, Seq(9), 9).await.unwrap(), [""; 0]);
     assert_eq!(seen(2, 9, "carol").await, [count(2, "👍", 1, false), count(3, "👍", 1, false)], "9 is no message");
     write(store, room, 1, |commit| {
         commit.reactions = vec![

@@ -51,4 +51,13 @@ impl Core {
         }
         Reactions { head: self.chats.get(&room).map_or(Seq::ZERO, |chat| chat.head), counts }
     }
+
+    /// See [`crate::storage::store::Store::emoji_on`].
+    #[must_use]
+    pub fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Vec<String> {
+        let mut emoji: Vec<_> =
+            self.reactions.iter().filter(|row| row.room == room && row.seq == message).map(|row| &row.emoji).collect();
+        emoji.dedup();
+        emoji.into_iter().take(most).cloned().collect()
+    }
 }

@@ -15,7 +15,7 @@ use super::rows::{
     WatermarkRow,
 };
 use super::{Invitations, SeqRange, Store, StoreError};
-use crate::ids::{Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 
 mod core;
 mod messages;
@@ -141,6 +141,14 @@ impl Store for MemoryStore {
 
     async fn invitations(&self, which: Invitations<'_>, limit: usize) -> Result<Vec<MemberRow>, StoreError> {
         self.core(|core| core.invitations(which, limit))
+    }
+
+    async fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Result<Vec<String>, StoreError> {
+        self.core(|core| core.emoji_on(room, message, most))
+    }
+
+    async fn invitations_out(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {
+        self.core(|core| core.invitations(Invitations::of(by), most).len())
     }
 
     async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {

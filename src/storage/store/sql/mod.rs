@@ -16,7 +16,7 @@ use super::rows::{
 };
 use super::{Invitations, SeqRange, Store, StoreError};
 use crate::config::Database;
-use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
+use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::sql::{Binder, Columns, Connections, Transaction, WriterGuard, damaged};
 
 mod list;
@@ -226,6 +226,20 @@ impl Store for SqlStore {
             b.text(by.as_str()).room(from).room(to).opt_text(user).opt_text(user).count(limit);
         };
         rows.list(statements::INVITATIONS, bind, read::member).await
+    }
+
+    async fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Result<Vec<String>, StoreError> {
+        let rows = self.connections.clients();
+        let bind = |b: &mut Binder| {
+            b.room(room).int(message.as_i64()).room(room).int(message.as_i64()).count(most);
+        };
+        rows.list(statements::EMOJI_ON, bind, |c| c.text()).await
+    }
+
+    async fn invitations_out(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {
+        let rows = self.connections.clients();
+        let count = rows.one(statements::INVITATIONS_OUT, |b| _ = b.text(by.as_str()).count(most), |c| c.number());
+        Ok(count.await?.unwrap_or(0))
     }
 
     async fn pending_invitations(&self, by: &UserId, most: usize) -> Result<usize, StoreError> {

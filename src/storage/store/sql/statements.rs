@@ -240,6 +240,10 @@ statements! {
     HEAD = "SELECT head_seq FROM chats WHERE uuid = ?";
     REACTIONS = "SELECT seq, emoji, COUNT(*), COUNT(CASE WHEN user_id = ? THEN 1 END) FROM reactions \
          WHERE chat = ? AND seq BETWEEN ? AND ? GROUP BY seq, emoji ORDER BY seq, emoji";
+    // From one emoji to the next one behind it: a popular message has thousands of rows, and few different emoji.
+    EMOJI_ON = "WITH RECURSIVE found(emoji) AS (SELECT MIN(emoji) FROM reactions WHERE chat = ? AND seq = ? UNION ALL \
+         SELECT (SELECT MIN(r.emoji) FROM reactions AS r WHERE r.chat = ? AND r.seq = ? AND r.emoji > found.emoji) \
+         FROM found WHERE found.emoji IS NOT NULL) SELECT emoji FROM found WHERE emoji IS NOT NULL LIMIT ?";
     META = "SELECT value FROM meta WHERE key = ?";
     // The one table that is read as a whole: 256 rows.
     WATERMARKS = "SELECT partition, next_offset, chain, fold_time FROM watermarks ORDER BY partition";
@@ -253,6 +257,7 @@ statements! {
         "SELECT ", member_columns!(), " FROM members WHERE invited_by = ? AND state = 1 AND chat BETWEEN ? AND ? \
          AND (? IS NULL OR user_id = ?) ORDER BY chat, user_id LIMIT ?"
     );
+    INVITATIONS_OUT = "SELECT COUNT(*) FROM (SELECT 1 FROM members WHERE invited_by = ? AND state = 1 LIMIT ?) AS v";
     // Bounded in what it reads: those into rooms that are over stay, and are not counted.
     PENDING = "SELECT COUNT(*), COALESCE(SUM(v.lives), 0) FROM (SELECT CASE c.status WHEN 0 THEN 1 ELSE 0 END AS lives FROM members AS m \
          JOIN chats AS c ON c.uuid = m.chat WHERE m.invited_by = ? AND m.state = 1 LIMIT ?) AS v";
