@@ -167,7 +167,7 @@ impl Engine {
             Arc::clone(&hub),
             Arc::clone(node.router()),
             Arc::clone(&auth.verifier),
-            Arc::new(Arc::clone(&handlers)),
+            Arc::clone(&handlers),
             env.clone(),
             Arc::clone(&deps.metrics),
             session::Options::new(config, history),

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::admission::Cost;
 use super::error::{Accepted, accepted};
 use super::input::{self, Delete, Edit, Message};
 use super::view::{Happened, Sent};
@@ -111,12 +112,12 @@ fn result(accepted: Accepted) -> Sent {
 }
 
 impl Handlers {
-    /// See [`prepare_send`].
+    /// See [`prepare_send`]; here and in the next two the caller pays for the message.
     ///
     /// # Errors
-    /// The same.
+    /// The same, and one message too many now.
     pub fn prepare_send(&self, caller: &Caller, data: &[u8]) -> Result<Addressed, Error> {
-        prepare_send(caller, self.node.env(), &self.options, data)
+        self.paid(caller, prepare_send(caller, self.node.env(), &self.options, data)?)
     }
 
     /// See [`prepare_publish`].
@@ -130,7 +131,7 @@ impl Handlers {
         data: &[u8],
         key: Option<ClientId>,
     ) -> Result<Addressed, Error> {
-        prepare_publish(caller, self.node.env(), &self.options, room, data, key)
+        self.paid(caller, prepare_publish(caller, self.node.env(), &self.options, room, data, key)?)
     }
 
     /// See [`prepare_open_publish`].
@@ -145,7 +146,13 @@ impl Handlers {
         open: impl Into<Open>,
         client_id: Option<ClientId>,
     ) -> Result<Addressed, Error> {
-        prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)
+        self.paid(caller, prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)?)
+    }
+
+    /// A record that has been prepared, once its message is paid for: what is malformed costs nothing.
+    fn paid(&self, caller: &Caller, record: Addressed) -> Result<Addressed, Error> {
+        self.admit(caller, Cost::Message)?;
+        Ok(record)
     }
 
     /// The sender's result of a prepared record; notes that the sender was told.

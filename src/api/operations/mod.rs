@@ -17,10 +17,10 @@
 //! | [`admission`] | who may ask for how much |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
 //!
-//! # The seam to a session
+//! # In order, or beside others
 //!
-//! All methods go through [`Handlers::call`], which may be run beside others. A session keeps the order of what one
-//! connection sends (P5), so it does not `call` for `message.send` and `publish`: it turns them into a record at once
+//! All methods go through [`Handlers::run`], which may be run beside others. A session keeps the order of what one
+//! connection sends (P5), so it does not `run` `message.send` and `publish`: it turns them into a record at once
 //! ([`Handlers::prepare_send`], [`Handlers::prepare_publish`], [`Handlers::prepare_open_publish`]; none of them waits),
 //! hands the record to the partition, and turns the answer into the reply with [`Handlers::sent`].
 //!
@@ -73,7 +73,6 @@ mod page;
 mod reactions;
 pub mod read_your_writes;
 mod rooms;
-mod seam;
 mod share;
 pub mod throttle;
 mod users;
@@ -201,6 +200,15 @@ macro_rules! methods {
                 }
             }
 
+            /// Bytes that its reply may take, about: a session keeps room for them while the method runs.
+            #[must_use]
+            pub fn reply_bytes(self) -> usize {
+                match self {
+                    Self::MessageHistory | Self::RoomList | Self::RoomMembers => limits::PAGE_BYTES,
+                    _ => limits::CALL_BYTES,
+                }
+            }
+
             /// What it takes and gives.
             pub(in crate::api) fn types(self) -> (Described, Described) {
                 match self {
@@ -220,7 +228,7 @@ macro_rules! methods {
                     $(Method::$variant => {
                         let input: $Input = input::parse(data)?;
                         let output: $Output = self.$operation(caller, input).await?;
-                        reply(&output)
+                        encoded(&output)
                     })*
                 }
             }
@@ -430,7 +438,7 @@ impl Handlers {
     }
 
     /// Charges a question about a room that the caller has nothing to do with: it was made resident for it.
-    fn asked_in_vain(&self, caller: &Caller) {
+    pub(in crate::api) fn asked_in_vain(&self, caller: &Caller) {
         self.admission.charge(&caller.payer, Cost::Search);
     }
 
@@ -474,7 +482,8 @@ fn user_record(env: &Env, user: &UserId, body: UserCommandBody) -> Addressed {
     user::payload::address(UserCommand { user: user.clone(), id, issued_at, ttl_ms, body })
 }
 
-fn reply(output: &impl Serialize) -> Result<Bytes, Error> {
+/// A method's output as the JSON that goes out.
+pub(in crate::api) fn encoded(output: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(output).map(Bytes::from).map_err(|error| {
         tracing::error!(%error, "a reply can't be written as JSON");
         Error::Damaged

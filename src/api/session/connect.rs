@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::channels::Channel;
-use super::methods::Asker;
 use super::push::{seconds, wire};
 use super::subscribe::{By, Requested, position};
 use super::{Connection, Session};
@@ -21,6 +20,8 @@ use crate::actors::gateway::outbox::Outbox;
 use crate::actors::wire::Denial;
 use crate::api::auth::{TokenError, TokenOutcome, TokenSub, VerifiedToken};
 use crate::api::failures::Credential;
+use crate::api::operations::Caller;
+use crate::api::operations::admission::Payer;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::shape::read_object;
 use crate::api::protocol::{ConnectRequest, ConnectResult, Error, Reply, ReplyBody, SubscribeRequest, SubscribeResult};
@@ -108,7 +109,8 @@ impl Session {
             Err(error) => return self.refuse(id, error),
         };
         let device = read_object::<About>(&request.data).unwrap_or_default().device;
-        self.asker = Some(Arc::new(Asker { user: user.clone(), device, network: self.network }));
+        let payer = Payer::of(&user, self.network);
+        self.caller = Some(Arc::new(Caller { user: user.clone(), device, payer }));
         let outbox = Outbox::new(self.server.options.outbox_bytes);
         let connection = Arc::new(Connection {
             client,

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::methods::Asker;
 use super::{Connection, Session};
+use crate::api::operations::{self, Caller};
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::{
     Command, Error, FrameError, PingResult, Reply, ReplyBody, Request, RpcRequest, decode_frame,
@@ -86,21 +86,21 @@ impl Session {
         if id == 0 && !matches!(request, Request::Send(_)) {
             return self.close(Disconnect::BAD_REQUEST);
         }
-        let (connection, asker) = match (request, self.connection.clone(), self.asker.clone()) {
+        let (connection, caller) = match (request, self.connection.clone(), self.caller.clone()) {
             (Request::Connect(request), None, _) => return self.connect(id, request),
-            (request, Some(connection), Some(asker)) => return self.connected_command(id, request, connection, asker),
-            (_, connection, asker) => (connection, asker),
+            (request, Some(connection), Some(caller)) => return self.connected_command(id, request, connection, caller),
+            (_, connection, caller) => (connection, caller),
         };
-        tracing::debug!(connected = connection.is_some() && asker.is_some(), "a command where it must not be");
+        tracing::debug!(connected = connection.is_some() && caller.is_some(), "a command where it must not be");
         self.close(Disconnect::BAD_REQUEST);
     }
 
-    fn connected_command(&mut self, id: u32, request: Request, connection: Arc<Connection>, asker: Arc<Asker>) {
+    fn connected_command(&mut self, id: u32, request: Request, connection: Arc<Connection>, caller: Arc<Caller>) {
         match request {
             Request::Connect(_) => self.close(Disconnect::BAD_REQUEST),
             Request::Subscribe(request) => self.subscribe(id, request, &connection),
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel),
-            Request::Publish(request) => self.publish(id, request, asker),
+            Request::Publish(request) => self.publish(id, request, caller),
             Request::Presence(request) => self.presence(id, &request.channel),
             Request::PresenceStats(request) => self.presence_stats(id, &request.channel),
             Request::History(request) => self.history(id, request),
@@ -109,7 +109,7 @@ impl Session {
                 self.reply(Reply::new(id, ReplyBody::Ping(PingResult {})));
             }
             Request::Send(_) => self.close(Disconnect::NOT_AVAILABLE),
-            Request::Rpc(request) => self.rpc(id, request, asker),
+            Request::Rpc(request) => self.rpc(id, request, caller),
             Request::Refresh(request) => self.refresh(id, request.token),
             Request::SubRefresh(request) => self.sub_refresh(id, request),
         }
@@ -122,7 +122,7 @@ impl Session {
 
     fn count(&self, request: &Request) {
         let method = match request {
-            Request::Rpc(RpcRequest { method, .. }) => self.server.methods.known(method).unwrap_or("unknown"),
+            Request::Rpc(RpcRequest { method, .. }) => operations::Method::named(method).map_or("unknown", operations::Method::name),
             other => other.name(),
         };
         if let Some(connection) = &self.connection {

@@ -14,7 +14,6 @@
 //! | `publish`, [`history`], `presence` | commands about a channel |
 //! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
 //! | `server_side` | what a back end does to this connection |
-//! | [`methods`] | the seam to the chat's operations |
 //! | `pace` | clients that do not read what is sent to them |
 //! | `push` | how the hub's events look on the wire |
 
@@ -23,7 +22,6 @@ mod connect;
 mod deadlines;
 mod dispatch;
 pub mod history;
-pub mod methods;
 mod pace;
 mod presence;
 mod publish;
@@ -51,13 +49,13 @@ pub use push::{ProtocolEncoder, client_info, wire};
 pub use server::{Options, Server};
 
 use self::connect::Connecting;
-use self::methods::Asker;
 use self::pace::Pace;
 use self::subscribe::Sub;
 use crate::actors::gateway::feed::Subscribed;
 use crate::actors::gateway::hub::Connection;
 use crate::actors::gateway::outbox::{OutboxItem, OutboxTake, Signal};
 use crate::actors::wire::StreamEvent;
+use crate::api::operations::Caller;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::{Command, Format, FrameError, Reply, ReplyBody, encode_ping, encoded_reply};
 use crate::limits;
@@ -101,7 +99,7 @@ pub struct Session {
     stream: Option<Box<str>>,
     /// Once the client has authenticated.
     connection: Option<Arc<Connection>>,
-    asker: Option<Arc<Asker>>,
+    caller: Option<Arc<Caller>>,
     /// Where it comes from, if that is known.
     network: Option<IpAddr>,
     connecting: Option<Box<Connecting>>,
@@ -161,7 +159,7 @@ impl Session {
             format,
             stream: None,
             connection: None,
-            asker: None,
+            caller: None,
             network: None,
             connecting: None,
             subs: Vec::new(),

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::channels::Channel;
-use super::methods::Asker;
 use crate::actors::gateway::hub::Presence;
+use crate::api::operations::{Caller, Method, encoded};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::publication::publisher;
 use crate::api::protocol::publish::Open;
@@ -17,23 +17,20 @@ use crate::api::protocol::{Error, PublishRequest, PublishResult, Reply, ReplyBod
 use crate::config::Publish;
 use crate::storage::journal::record::Addressed;
 
-/// The method that sends: the one whose order counts.
-const SEND: &str = "message.send";
-
 impl Session {
-    pub(super) fn publish(&mut self, id: u32, request: PublishRequest, asker: Arc<Asker>) {
-        match self.prepare_publish(&request, &asker) {
-            Ok(record) => self.send(id, record, asker, |_| ReplyBody::Publish(PublishResult {})),
+    pub(super) fn publish(&mut self, id: u32, request: PublishRequest, caller: Arc<Caller>) {
+        match self.prepare_publish(&request, &caller) {
+            Ok(record) => self.send(id, record, caller, |_| ReplyBody::Publish(PublishResult {})),
             Err(error) => self.refuse(id, error),
         }
     }
 
-    fn prepare_publish(&self, request: &PublishRequest, asker: &Asker) -> Result<Addressed, Error> {
+    fn prepare_publish(&self, request: &PublishRequest, caller: &Caller) -> Result<Addressed, Error> {
         let PublishRequest { channel: name, data, kind } = request;
         if *kind != 0 {
             return Err(ErrorCode::NOT_AVAILABLE.into());
         }
-        let channel: Channel = self.server.options.channels.find(name, &asker.user)?;
+        let channel: Channel = self.server.options.channels.find(name, &caller.user)?;
         let allowed = match channel.rules.publish {
             Publish::Anyone => true,
             Publish::Subscriber => self.may_act(name),
@@ -42,14 +39,16 @@ impl Session {
         if !allowed {
             return Err(ErrorCode::PERMISSION_DENIED.into());
         }
-        let methods = &self.server.methods;
-        match channel.room() {
-            Some(room) => methods.prepare_publish(asker, room, data),
+        let handlers = &self.server.handlers;
+        let prepared = match channel.room() {
+            Some(room) => handlers.prepare_publish(caller, room, data, None),
             None => {
                 let publisher = self.as_seen_in(name).as_ref().map(publisher).unwrap_or_default();
-                methods.prepare_open_publish(asker, name, channel.rules.bound, Open { data: data.clone(), publisher })
+                let open = Open { data: data.clone(), publisher };
+                handlers.prepare_open_publish(caller, name, channel.rules.bound, open, None)
             }
-        }
+        };
+        prepared.map_err(|error| error.to_protocol())
     }
 
     /// What others see of this connection in a channel, subscribed or not.
@@ -62,37 +61,42 @@ impl Session {
         Some(Presence { client, user, connection_info, channel_info: None })
     }
 
-    pub(super) fn rpc(&mut self, id: u32, request: RpcRequest, asker: Arc<Asker>) {
+    pub(super) fn rpc(&mut self, id: u32, request: RpcRequest, caller: Arc<Caller>) {
         let RpcRequest { data, method } = request;
-        if method == SEND {
-            return match self.server.methods.prepare_send(&asker, &data) {
-                Ok(record) => self.send(id, record, asker, |data| ReplyBody::Rpc(RpcResult { data })),
-                Err(error) => self.refuse(id, error),
-            };
-        }
-        let bytes = self.server.methods.reply_bytes(&method);
-        let called = self.server.methods.call(&asker, &method, data);
+        let handlers = &self.server.handlers;
+        let method = match Method::named(&method) {
+            None => return self.refuse(id, ErrorCode::METHOD_NOT_FOUND),
+            // The method whose order counts.
+            Some(Method::MessageSend) => {
+                return match handlers.prepare_send(&caller, &data) {
+                    Ok(record) => self.send(id, record, caller, |data| ReplyBody::Rpc(RpcResult { data })),
+                    Err(error) => self.refuse(id, error.to_protocol()),
+                };
+            }
+            Some(method) => method,
+        };
+        let handlers = Arc::clone(handlers);
         let reply = async move {
-            match called.await {
+            match handlers.run(&caller, method, &data).await {
                 Ok(data) => Reply::new(id, ReplyBody::Rpc(RpcResult { data })),
-                Err(error) => Reply::error(id, error),
+                Err(error) => Reply::error(id, error.to_protocol()),
             }
         };
-        self.later(reply, bytes);
+        self.later(reply, method.reply_bytes());
     }
 
     /// Hands a message to its partition.
-    fn send(&mut self, id: u32, record: Addressed, asker: Arc<Asker>, result: fn(Bytes) -> ReplyBody) {
+    fn send(&mut self, id: u32, record: Addressed, caller: Arc<Caller>, result: fn(Bytes) -> ReplyBody) {
         let arrived = Instant::now();
         let answer = self.server.router.command(record.partition, record.record.clone());
         let server = self.server.clone();
         let reply = async move {
             let answer = answer.get().await;
-            let sent = server.methods.sent(&asker, &record, answer);
+            let sent = server.handlers.sent(&caller, &record, answer).and_then(|sent| encoded(&sent));
             server.metrics.send_ack_seconds.observe(arrived.elapsed().as_secs_f64());
             match sent {
                 Ok(data) => Reply::new(id, result(data)),
-                Err(error) => Reply::error(id, error),
+                Err(error) => Reply::error(id, error.to_protocol()),
             }
         };
         self.later(reply, 0);

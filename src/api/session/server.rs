@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::channels::Channels;
-use super::methods::Methods;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::router::Router;
 use crate::api::auth::Verifier;
 use crate::api::failures::Failures;
+use crate::api::operations::Handlers;
 use crate::api::protocol::FrameLimits;
 use crate::config::{Config, Network};
 use crate::env::{Clock, Env};
@@ -67,7 +67,7 @@ pub struct Server {
     pub(super) hub: Arc<Hub>,
     pub(super) router: Arc<Router>,
     pub(super) verifier: Arc<Verifier>,
-    pub(super) methods: Arc<dyn Methods>,
+    pub(super) handlers: Arc<Handlers>,
     pub(super) env: Env,
     pub(super) metrics: Arc<Metrics>,
     pub(super) options: Options,
@@ -85,7 +85,7 @@ impl Server {
         hub: Arc<Hub>,
         router: Arc<Router>,
         verifier: Arc<Verifier>,
-        methods: Arc<dyn Methods>,
+        handlers: Arc<Handlers>,
         env: Env,
         metrics: Arc<Metrics>,
         options: Options,
@@ -93,7 +93,7 @@ impl Server {
     ) -> Self {
         let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock));
         let (node, started) = (env.ids.next(), Instant::now());
-        Self { hub, router, verifier, methods, env, metrics, options, shutdown, failures, node, started }
+        Self { hub, router, verifier, handlers, env, metrics, options, shutdown, failures, node, started }
     }
 
     /// Those whose word is taken for where a client comes from.

@@ -14,6 +14,7 @@ use crate::actors::gateway::hub::{StreamKey, Subscription, Wishes};
 use crate::actors::gateway::outbox::Signal;
 use crate::actors::wire::Denial;
 use crate::api::auth::{Grant, TokenSub};
+use crate::api::operations::admission::Cost;
 use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
 use crate::api::protocol::error_map::denial_error;
 use crate::api::protocol::publication::stream_publication;
@@ -162,8 +163,8 @@ impl Session {
 
     /// Lets the client ask for something of so many rows.
     pub(super) fn ask(&self, rows: usize) -> Result<(), Error> {
-        let asker = self.asker.as_ref().ok_or(ErrorCode::UNAUTHORIZED)?;
-        self.server.methods.ask(asker, rows)
+        let caller = self.caller.as_ref().ok_or(ErrorCode::UNAUTHORIZED)?;
+        self.server.handlers.admit(caller, Cost::Question { rows }).map_err(|error| error.to_protocol())
     }
 
     pub(super) fn begin(
@@ -246,8 +247,8 @@ impl Session {
         let sub = self.subs.remove(at);
         match sub.asked.map(|asked| asked.by) {
             Some(By::Command(id)) => {
-                if let (Some(asker), Denial::NoRoom | Denial::NotMember) = (&self.asker, reason) {
-                    self.server.methods.asked_in_vain(asker);
+                if let (Some(caller), Denial::NoRoom | Denial::NotMember) = (&self.caller, reason) {
+                    self.server.handlers.asked_in_vain(caller);
                 }
                 out.push(self.encode(&Reply::error(id, denial_error(reason))));
             }

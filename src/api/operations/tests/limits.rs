@@ -9,7 +9,6 @@ use crate::actors::gateway::hub::Rate;
 use crate::actors::wire::HistoryBound;
 use crate::api::operations::admission::{Cost, Payer, Rates};
 use crate::api::operations::{Caller, Handlers, Method};
-use crate::api::session::methods::{Asker, Methods};
 use crate::config::Limits;
 use crate::ids::{Partition, RoomId, UserId};
 use crate::storage::journal::Journal as _;
@@ -100,31 +99,35 @@ async fn what_a_session_prepares_by_itself_is_paid_for_too() {
     let f = Fixture::with_rates(wide()).await;
     let room = f.group(&["ann", "bob"]).await;
     let id = RoomId(room.parse().unwrap());
-    let named = Asker { user: user("ann"), device: None, network: Some("192.0.2.1".parse().unwrap()) };
+    let named = Caller::new(user("ann"));
     let network = |n: u8| Some(std::net::IpAddr::from([198, 51, 100, n]));
-    let nobody = |n: u128, network| Asker { user: UserId::anonymous(Uuid::from_u128(n)), device: None, network };
-    let publish = |asker: &Asker| {
-        let data = Bytes::from_static(b"1");
-        let publish = Methods::prepare_open_publish(&f.handlers, asker, "news", HistoryBound::default(), data.into());
-        publish.map(drop).map_err(|error| error.code)
+    let nobody = |n: u128, network| {
+        let user = UserId::anonymous(Uuid::from_u128(n));
+        Caller { payer: Payer::of(&user, network), user, device: None }
+    };
+    let publish = |caller: &Caller| {
+        let (data, history) = (Bytes::from_static(b"1"), HistoryBound::default());
+        let publish = f.handlers.prepare_open_publish(caller, "news", history, data, None);
+        publish.map(drop).map_err(|error| error.to_protocol().code)
     };
     assert!(publish(&named).is_ok() && publish(&nobody(1, network(1))).is_ok());
-    empty(&f, &Payer::of(&named.user, named.network));
-    empty(&f, &Payer::of(&nobody(1, network(1)).user, network(1)));
+    empty(&f, &named.payer);
+    empty(&f, &nobody(1, network(1)).payer);
     let send = json!({ "room": room, "body": "x" }).to_string();
     let refused = [
-        Methods::prepare_send(&f.handlers, &named, send.as_bytes()).map(drop),
-        Methods::prepare_publish(&f.handlers, &named, id, b"\"x\"").map(drop),
-        Methods::ask(&f.handlers, &named, 0),
+        f.handlers.prepare_send(&named, send.as_bytes()).map(drop),
+        f.handlers.prepare_publish(&named, id, b"\"x\"", None).map(drop),
+        f.handlers.admit(&named, Cost::QUESTION),
     ];
     for refused in refused {
-        assert_eq!(refused.unwrap_err().code, TOO_MANY);
+        assert_eq!(refused.unwrap_err().to_protocol().code, TOO_MANY);
     }
     assert_eq!(publish(&named), Err(TOO_MANY));
     assert_eq!(publish(&nobody(2, network(1))), Err(TOO_MANY), "a new connection is no new share");
     assert!(publish(&nobody(3, network(2))).is_ok(), "another network is");
-    let back_end = Handlers::prepare_publish(&f.handlers, &caller("ann"), id, b"\"x\"", None);
-    assert!(back_end.is_ok(), "a back end does not pay for whom it speaks");
+    let back_end = Caller::in_the_name_of(user("ann"));
+    let said = f.handlers.prepare_publish(&back_end, id, b"\"x\"", None);
+    assert!(said.is_ok(), "a back end does not pay for whom it speaks");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn nothing_comes_before_connect() {
         for command in [
             json!({ "subscribe": { "channel": "lobby" } }),
             json!({ "publish": { "channel": "lobby", "data": 1 } }),
-            json!({ "rpc": { "method": "who" } }),
+            json!({ "rpc": { "method": "room.list" } }),
             json!({ "ping": {} }),
             json!({ "refresh": { "token": "x" } }),
         ] {

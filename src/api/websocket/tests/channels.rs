@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{FORMATS, Rig, epoch, user};
+use super::support::{FORMATS, Rig, ask_for, epoch, presence, user};
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::Kick;
 use crate::api::protocol::codes::Disconnect;
@@ -56,13 +56,13 @@ async fn commands_after_connect_may_stand_in_the_same_frame_and_all_are_answered
         let rig = Rig::start_as(format).await;
         let mut ann = rig.open().await;
         let connect = json!({ "connect": { "token": rig.token("ann") } });
-        let echo = json!({ "rpc": { "method": "echo", "data": { "x": [1] } } });
-        let ids = ann.send_all([connect, subscribe("lobby"), publish("lobby", json!(1)), echo]).await;
+        let all = [connect, subscribe("lobby"), publish("lobby", json!(1)), ask_for("ann")];
+        let ids = ann.send_all(all).await;
         let replies =
             [ann.reply(ids[0]).await, ann.reply(ids[1]).await, ann.reply(ids[2]).await, ann.reply(ids[3]).await];
         assert!(replies[0]["connect"].is_object() && replies[1]["subscribe"].is_object(), "{replies:?}");
         assert_eq!(replies[2], json!({ "id": 3, "publish": {} }));
-        assert_eq!(replies[3]["rpc"]["data"], json!({ "x": [1] }));
+        assert_eq!(replies[3]["rpc"]["data"], presence("ann", true));
         let publication = ann.push("lobby", "pub").await;
         assert_eq!((&publication["data"], &publication["info"]["user"]), (&json!(1), &json!("ann")));
     }

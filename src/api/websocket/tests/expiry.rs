@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{FORMATS, Rig};
+use super::support::{FORMATS, Rig, ask_for, presence};
 use super::tokens::hs256;
 use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;
@@ -46,8 +46,8 @@ async fn a_connection_without_a_refresh_is_closed_with_3005_and_one_with_it_is_n
         assert_eq!(bob.closed().await, 3005, "{format:?}");
         in_time(start);
         assert_eq!(rig.ended_with(Disconnect::EXPIRED), 1);
-        let echo = ann.ask(json!({ "rpc": { "method": "echo", "data": 1 } })).await;
-        assert_eq!(echo["rpc"]["data"], 1, "who came with a new token in time stays");
+        let reply = ann.ask(ask_for("ann")).await;
+        assert_eq!(reply["rpc"]["data"], presence("ann", true), "who came with a new token in time stays");
     }
 }
 

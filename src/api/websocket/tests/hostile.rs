@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 
 use super::super::reader::tests::frame;
-use super::support::{Client, Rig};
+use super::support::{Client, Rig, ask_for, presence};
 use crate::api::protocol::codes::Disconnect;
 use crate::env::Env;
 use crate::testing::{until, within};
@@ -117,14 +117,17 @@ fn part(opcode: OpCode, bytes: &[u8], is_final: bool) -> Message {
 async fn a_message_in_fragments_with_pings_between_is_one_message() {
     let rig = Rig::start().await;
     let mut ann = rig.client("ann").await;
-    let command = json!({ "id": 77, "rpc": { "method": "echo", "data": "x".repeat(1_000) } }).to_string();
+    ann.ask(json!({ "subscribe": { "channel": "lobby" } })).await;
+    let command = json!({ "id": 77, "publish": { "channel": "lobby", "data": "x".repeat(1_000) } }).to_string();
     let pieces: Vec<&[u8]> = command.as_bytes().chunks(40).collect();
     for (at, piece) in pieces.iter().enumerate() {
         let opcode = if at == 0 { Data::Text } else { Data::Continue };
         ann.raw(part(OpCode::Data(opcode), piece, at + 1 == pieces.len())).await;
         ann.raw(Message::Ping(format!("{at}").into_bytes().into())).await;
     }
-    assert_eq!(ann.reply(77).await["rpc"]["data"].as_str().map(str::len), Some(1_000));
+    assert_eq!(ann.reply(77).await, json!({ "id": 77, "publish": {} }));
+    let history = ann.ask(json!({ "history": { "channel": "lobby", "limit": 1 } })).await;
+    assert_eq!(history["history"]["publications"][0]["data"], "x".repeat(1_000));
 }
 
 #[tokio::test]
@@ -223,7 +226,7 @@ async fn a_flood_of_empty_fragments_takes_no_memory_and_no_bystander() {
     flood.extend(frame(FIN, b"nonsense"));
     stream.write_all(&flood).await.unwrap();
     let mut bystander = rig.client("bystander").await;
-    assert_eq!(bystander.ask(json!({ "rpc": { "method": "echo", "data": 1 } })).await["rpc"]["data"], 1);
+    assert_eq!(bystander.ask(ask_for("ann")).await["rpc"]["data"], presence("ann", false));
     assert_eq!(closed(&mut stream).await, 3501);
 }
 

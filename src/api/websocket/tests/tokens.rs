@@ -71,8 +71,8 @@ async fn anonymous_users_come_in_where_they_may() {
     let mut client = rig.open().await;
     let reply = client.ask(json!({ "connect": {} })).await;
     assert!(reply["connect"]["subs"].is_null(), "no personal channel: {reply}");
-    let who = client.ask(json!({ "rpc": { "method": "who" } })).await;
-    assert_eq!(who["rpc"]["data"], format!("anon:{}", reply["connect"]["client"].as_str().unwrap()));
+    let client = reply["connect"]["client"].as_str().unwrap().parse().unwrap();
+    assert!(rig.hub.sessions().is_online(&UserId::anonymous(client)), "each connection is a user of its own");
     assert_eq!(connect(&rig, &hs256(&json!({ "exp": 1 }))).await, 109, "a token that is given is checked");
 }
 

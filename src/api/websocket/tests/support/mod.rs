@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async;
@@ -22,19 +21,16 @@ use crate::actors::gateway::hub::Hub;
 use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options as Rules;
 use crate::actors::partition::verified::Rule;
-use crate::actors::room::commands::{Create, OpenChannel, Send};
+use crate::actors::room::commands::Create;
 use crate::actors::room::{Command, RoomCommand, payload};
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::router::{self, Router};
 use crate::actors::wire::{Answer, HistoryBound, MaySend, NodeId, RoomKind};
 use crate::api::auth::{AuthOptions, TokenRequest, Verifier, issue_token};
 use crate::api::http::{Listener, Options as HttpOptions, Origins};
-use crate::api::operations::admission::{Admission, Cost, Payer, Rates};
-use crate::api::protocol::codes::{Disconnect, ErrorCode};
-use crate::api::protocol::error_map::answer_error;
-use crate::api::protocol::publish::{Open, open_data, room_data};
-use crate::api::protocol::{Error, Format, PROTOBUF_SUBPROTOCOL};
-use crate::api::session::methods::{Asker, Called, Methods};
+use crate::api::operations::{self, Handlers};
+use crate::api::protocol::codes::Disconnect;
+use crate::api::protocol::{Format, PROTOBUF_SUBPROTOCOL};
 use crate::api::session::{Options, ProtocolEncoder, Server};
 use crate::api::websocket::routes;
 use crate::config::{self, Config, Secret};
@@ -58,81 +54,14 @@ pub fn epoch() -> String {
 
 pub const SECRET: &str = "a secret of the tests, long enough for HS256";
 
-/// The few methods that these tests need.
-struct TestMethods {
-    env: Env,
-    admission: Admission,
+/// Asks whether a user is online.
+pub fn ask_for(name: &str) -> Value {
+    json!({ "rpc": { "method": "presence.get", "data": { "users": [name] } } })
 }
 
-impl TestMethods {
-    fn record(&self, room: RoomId, body: RoomCommand) -> Addressed {
-        let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        payload::address(command)
-    }
-
-    fn pay(&self, asker: &Asker, cost: Cost) -> Result<(), Error> {
-        self.admission.admit(&Payer::of(&asker.user, asker.network), cost).map_err(|error| error.to_protocol())
-    }
-}
-
-impl Methods for TestMethods {
-    fn prepare_send(&self, asker: &Asker, data: &[u8]) -> Result<Addressed, Error> {
-        let data: Value = serde_json::from_slice(data).map_err(|_| ErrorCode::BAD_REQUEST)?;
-        let room = data["room"].as_str().and_then(|room| room.parse().ok()).ok_or(ErrorCode::BAD_REQUEST)?;
-        self.prepare_publish(asker, RoomId(room), data.to_string().as_bytes())
-    }
-
-    fn prepare_publish(&self, asker: &Asker, room: RoomId, data: &[u8]) -> Result<Addressed, Error> {
-        let published = room_data(data)?;
-        self.pay(asker, Cost::Message)?;
-        let (sender, client_id, content) = (asker.user.clone(), published.client_id, published.content);
-        let send = Send { sender, client_id, device: None, prev: None, content, open: None };
-        Ok(self.record(room, RoomCommand::Send(send)))
-    }
-
-    fn prepare_open_publish(
-        &self,
-        asker: &Asker,
-        channel: &str,
-        history: HistoryBound,
-        open: Open,
-    ) -> Result<Addressed, Error> {
-        let (sender, content) = (asker.user.clone(), open_data(open)?);
-        let open = Some(OpenChannel { channel: channel.to_owned(), history });
-        self.pay(asker, Cost::Message)?;
-        let send = Send { sender, client_id: None, device: None, prev: None, content, open };
-        Ok(self.record(RoomId::open(channel), RoomCommand::Send(send)))
-    }
-
-    fn ask(&self, asker: &Asker, rows: usize) -> Result<(), Error> {
-        self.pay(asker, Cost::Question { rows })
-    }
-
-    fn asked_in_vain(&self, asker: &Asker) {
-        self.admission.charge(&Payer::of(&asker.user, asker.network), Cost::Search);
-    }
-
-    fn sent(&self, _: &Asker, _: &Addressed, answer: Answer) -> Result<Bytes, Error> {
-        match answer {
-            Answer::Accepted { seq, .. } => Ok(json!({ "seq": seq }).to_string().into()),
-            other => Err(answer_error(&other).unwrap()),
-        }
-    }
-
-    fn call(&self, asker: &Asker, method: &str, data: Bytes) -> Called {
-        let (user, method) = (asker.user.clone(), method.to_owned());
-        Box::pin(async move {
-            match &method[..] {
-                "who" => Ok(json!(user).to_string().into()),
-                "echo" => Ok(data),
-                _ => Err(ErrorCode::METHOD_NOT_FOUND.into()),
-            }
-        })
-    }
-
-    fn known(&self, _: &str) -> Option<&'static str> {
-        None
-    }
+/// What comes of it.
+pub fn presence(name: &str, online: bool) -> Value {
+    json!({ "users": { name: { "online": online } } })
 }
 
 pub struct Rig {
@@ -216,11 +145,12 @@ impl Rig {
         let node = Arc::new(Node::start(deps).await.unwrap());
         tokio::spawn(hub.clone().run());
         let verifier = Arc::new(Verifier::new(AuthOptions::from(&config.auth), env.clock.clone()).unwrap());
-        let admission = Admission::new(Rates::from(&config.limits), &env.clock);
-        let methods = Arc::new(TestMethods { env: env.clone(), admission });
+        let known = hub.clone();
+        let is_online = Arc::new(move |user: &UserId| known.sessions().is_online(user));
+        let handlers = Arc::new(Handlers::new(node.clone(), operations::Options::new(&config), is_online));
         let options = Options { refresh_grace, ..Options::new(&config, HISTORY) };
         let (e, m, s) = (env.clone(), metrics.clone(), shutdown.clone());
-        let server = Arc::new(Server::new(hub.clone(), router, verifier, methods, e, m, options, s));
+        let server = Arc::new(Server::new(hub.clone(), router, verifier, handlers, e, m, options, s));
         let origins = Origins::new(Arc::new(config.clone()));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.address();
