@@ -146,7 +146,10 @@ impl Handlers {
         open: impl Into<Open>,
         client_id: Option<ClientId>,
     ) -> Result<Addressed, Error> {
-        self.paid(caller, prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)?)
+        self.paid(
+            caller,
+            prepare_open_publish(caller, self.node.env(), &self.options, channel, history, open, client_id)?,
+        )
     }
 
     /// A record that has been prepared, once its message is paid for: what is malformed costs nothing.

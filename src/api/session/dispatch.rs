@@ -88,7 +88,9 @@ impl Session {
         }
         let (connection, caller) = match (request, self.connection.clone(), self.caller.clone()) {
             (Request::Connect(request), None, _) => return self.connect(id, request),
-            (request, Some(connection), Some(caller)) => return self.connected_command(id, request, connection, caller),
+            (request, Some(connection), Some(caller)) => {
+                return self.connected_command(id, request, connection, caller);
+            }
             (_, connection, caller) => (connection, caller),
         };
         tracing::debug!(connected = connection.is_some() && caller.is_some(), "a command where it must not be");
@@ -122,7 +124,9 @@ impl Session {
 
     fn count(&self, request: &Request) {
         let method = match request {
-            Request::Rpc(RpcRequest { method, .. }) => operations::Method::named(method).map_or("unknown", operations::Method::name),
+            Request::Rpc(RpcRequest { method, .. }) => {
+                operations::Method::named(method).map_or("unknown", operations::Method::name)
+            }
             other => other.name(),
         };
         if let Some(connection) = &self.connection {
