@@ -22,6 +22,7 @@ pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use self::background::Checks;
 use self::storage::Storage;
 use crate::actors::gateway::hub::Hub;
+use crate::actors::moment::FoldVersion;
 use crate::actors::node::{self, Node};
 use crate::actors::partition;
 use crate::actors::partition::verified::Rule;
@@ -334,5 +335,6 @@ fn partition_options(config: &Config) -> partition::core::Options {
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: u64::try_from(config.limits.idle.as_millis()).unwrap_or(u64::MAX),
         resident: usize::try_from(resident.div_ceil(u64::from(PARTITIONS))).unwrap_or(usize::MAX),
+        knows: FoldVersion::KNOWN,
     }
 }

@@ -118,6 +118,7 @@ fn room(commit: &mut Commit, number: usize, at: Timestamp, status: u8, followed:
         window: Seq(1),
         evicted_until: Timestamp::ZERO,
         applied: Offset(1),
+        chain: 0,
     });
     for name in ["alice".to_owned(), format!("peer{number}")] {
         let (seq, sent_no, joined_no) = (Seq(1), MessageNo::ZERO, MessageNo::ZERO);

@@ -13,11 +13,12 @@ CREATE TABLE meta (
 CREATE TABLE watermarks (
     partition   SMALLINT NOT NULL PRIMARY KEY,
     next_offset BIGINT   NOT NULL,          -- the first offset that is not in the rows
-    chain       BIGINT   NOT NULL,          -- hash chain over (offset, outcome) below next_offset, as a signed number (I10)
-    fold_time   BIGINT   NOT NULL           -- highest append time below next_offset
+    log_hash    BIGINT   NOT NULL,          -- running hash of the records below next_offset, as a signed number
+    fold_time   BIGINT   NOT NULL,          -- highest append time below next_offset
+    fold_version BIGINT  NOT NULL           -- version of the fold that is in force behind next_offset
 );
-INSERT INTO watermarks (partition, next_offset, chain, fold_time)
-    SELECT n, 0, 0, 0 FROM generate_series(0, 255) AS n;
+INSERT INTO watermarks (partition, next_offset, log_hash, fold_time, fold_version)
+    SELECT n, 0, 0, 0, 1 FROM generate_series(0, 255) AS n;
 
 -- Users. The journal knows them by id; the account columns are empty for users who only ever came with a token.
 CREATE TABLE users (
@@ -34,7 +35,8 @@ CREATE TABLE users (
     created_at               BIGINT   NOT NULL,
     updated_at               BIGINT   NOT NULL,
     head_seq                 BIGINT   NOT NULL DEFAULT 0,-- of the personal stream
-    applied_offset           BIGINT   NOT NULL DEFAULT 0-- first offset of the user's partition not applied to the user
+    applied_offset           BIGINT   NOT NULL DEFAULT 0,-- first offset of the user's partition not applied to the user
+    chain                    BIGINT   NOT NULL DEFAULT 0-- hash chain over (offset, outcome) below that, a signed number (I10)
 );
 CREATE UNIQUE INDEX users_username ON users (username) WHERE username IS NOT NULL;
 CREATE UNIQUE INDEX users_email ON users (email) WHERE email IS NOT NULL;
@@ -119,7 +121,8 @@ CREATE TABLE chats (
     closed_id         UUID     NOT NULL,
     window_seq        BIGINT   NOT NULL,    -- events from here on are needed to fold; their rows are kept
     evicted_until     BIGINT   NOT NULL,    -- client ids with a time up to here may have been seen and forgotten
-    applied_offset    BIGINT   NOT NULL     -- first offset of the room's partition not applied to the room
+    applied_offset    BIGINT   NOT NULL,    -- first offset of the room's partition not applied to the room
+    chain             BIGINT   NOT NULL     -- hash chain over (offset, outcome) below that, a signed number (I10)
 );
 CREATE INDEX chats_expiry ON chats (expires_at) WHERE expires_at IS NOT NULL AND status = 0;
 

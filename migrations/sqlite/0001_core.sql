@@ -12,11 +12,12 @@ CREATE TABLE meta (
 CREATE TABLE watermarks (
     partition   INTEGER NOT NULL PRIMARY KEY,
     next_offset INTEGER NOT NULL,           -- the first offset that is not in the rows
-    chain       INTEGER NOT NULL,           -- hash chain over (offset, outcome) below next_offset, as a signed number (I10)
-    fold_time   INTEGER NOT NULL            -- highest append time below next_offset
+    log_hash    INTEGER NOT NULL,           -- running hash of the records below next_offset, as a signed number
+    fold_time   INTEGER NOT NULL,           -- highest append time below next_offset
+    fold_version INTEGER NOT NULL           -- version of the fold that is in force behind next_offset
 ) STRICT;
-INSERT INTO watermarks (partition, next_offset, chain, fold_time)
-    WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 255) SELECT n, 0, 0, 0 FROM p;
+INSERT INTO watermarks (partition, next_offset, log_hash, fold_time, fold_version)
+    WITH RECURSIVE p(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 255) SELECT n, 0, 0, 0, 1 FROM p;
 
 -- Users. The journal knows them by id; the account columns are empty for users who only ever came with a token.
 CREATE TABLE users (
@@ -33,7 +34,8 @@ CREATE TABLE users (
     created_at               INTEGER NOT NULL,
     updated_at               INTEGER NOT NULL,
     head_seq                 INTEGER NOT NULL DEFAULT 0,   -- of the personal stream
-    applied_offset           INTEGER NOT NULL DEFAULT 0    -- first offset of the user's partition not applied to the user
+    applied_offset           INTEGER NOT NULL DEFAULT 0,   -- first offset of the user's partition not applied to the user
+    chain                    INTEGER NOT NULL DEFAULT 0    -- hash chain over (offset, outcome) below that, a signed number (I10)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX users_username ON users (username) WHERE username IS NOT NULL;
 CREATE UNIQUE INDEX users_email ON users (email) WHERE email IS NOT NULL;
@@ -118,7 +120,8 @@ CREATE TABLE chats (
     closed_id         BLOB    NOT NULL,
     window_seq        INTEGER NOT NULL,     -- events from here on are needed to fold; their rows are kept
     evicted_until     INTEGER NOT NULL,     -- client ids with a time up to here may have been seen and forgotten
-    applied_offset    INTEGER NOT NULL      -- first offset of the room's partition not applied to the room
+    applied_offset    INTEGER NOT NULL,     -- first offset of the room's partition not applied to the room
+    chain             INTEGER NOT NULL      -- hash chain over (offset, outcome) below that, a signed number (I10)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chats_expiry ON chats (expires_at) WHERE expires_at IS NOT NULL AND status = 0;
 

@@ -7,8 +7,10 @@
 //!
 //! - a room's or user's kind with a key that is one: the entity decides; a payload that is none is `Rejected(Invalid)`;
 //! - [`kinds::CONTROL_BARRIER`]: no meaning;
+//! - [`kinds::CONTROL_VERSION`]: the folds follow other rules from here on ([`FoldClock`]); a program that does not know
+//!   them halts before it;
 //! - any other kind, or a key that is none, or (by [`entity_in`]) one of another partition: belongs to nobody, and counts
-//!   as `Rejected(Invalid)` in the chain. A program that gives a new kind a meaning must write it under a new record
+//!   as invalid: it changes nothing. A program that gives a new kind a meaning must write it under a new record
 //!   version, or programs of this version would decide differently.
 
 use std::sync::Arc;
@@ -16,16 +18,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::moment::Moment;
+use super::digest::Chain;
+use super::kinds;
+use super::moment::{FoldVersion, Moment};
 use super::room::{self, Outcome, RoomState};
 use super::user::{self, UserOutcome, UserState};
-use super::{digest, kinds};
 use crate::actors::wire::fields;
 use crate::actors::wire::{Entity, Reject, StreamEvent};
-use crate::ids::{Generation, Partition, Seq, Timestamp};
-use crate::storage::journal::record::Envelope;
+use crate::ids::{Generation, Offset, Partition, Seq, Timestamp};
+use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::store::rows::WatermarkRow;
 
-/// The entity that a record belongs to; `None` if it belongs to nobody (see [`control_digest`]).
+/// The entity that a record belongs to; `None` if it belongs to nobody (see [`is_valid_control`]).
 #[must_use]
 pub fn entity_of(envelope: &Envelope) -> Option<Entity> {
     if kinds::is_room(envelope.kind) {
@@ -44,27 +48,35 @@ pub fn entity_in(partition: Partition, envelope: &Envelope) -> Option<Entity> {
     entity_of(envelope).filter(|entity| entity.partition() == partition)
 }
 
-/// The digest for the chain of a record that belongs to nobody.
+/// Whether a record that belongs to nobody is one that was meant so.
 #[must_use]
-pub fn control_digest(envelope: &Envelope) -> u64 {
-    let reject = (envelope.kind != kinds::CONTROL_BARRIER).then_some(Reject::Invalid);
-    digest::control_digest(envelope.kind, reject)
+pub fn is_valid_control(envelope: &Envelope) -> bool {
+    envelope.kind == kinds::CONTROL_BARRIER || version_of(envelope).is_some()
+}
+
+/// The version that begins behind this record, if it is a version barrier.
+fn version_of(envelope: &Envelope) -> Option<FoldVersion> {
+    let number = <[u8; 4]>::try_from(&envelope.payload[..]).ok().filter(|_| envelope.kind == kinds::CONTROL_VERSION)?;
+    Some(FoldVersion(u32::from_le_bytes(number))).filter(|version| *version >= FoldVersion::FIRST)
 }
 
 /// A barrier record: closes the verified prefix where others write.
 #[must_use]
 pub fn barrier(id: Uuid, now: Timestamp) -> Bytes {
-    Envelope {
-        kind: kinds::CONTROL_BARRIER,
-        key: Bytes::new(),
-        command_id: fields::uuid_bytes(id),
-        issued_at_ms: now.0,
-        ttl_ms: 0,
-        payload: Bytes::new(),
-        placed_at_ms: 0,
-        age_ms: 0,
-    }
-    .encode_record()
+    control(kinds::CONTROL_BARRIER, id, now, Bytes::new())
+}
+
+/// A version barrier: the folds follow `version` behind it, whatever came before; a lower version than the one in force
+/// changes nothing. Only a partition's owner appends one, once everybody who reads the partition knows that version,
+/// because whoever does not stops there. It can't be taken back.
+#[must_use]
+pub fn version_barrier(id: Uuid, now: Timestamp, version: FoldVersion) -> Bytes {
+    control(kinds::CONTROL_VERSION, id, now, Bytes::copy_from_slice(&version.0.to_le_bytes()))
+}
+
+fn control(kind: u32, id: Uuid, now: Timestamp, payload: Bytes) -> Bytes {
+    Envelope { kind, payload, command_id: fields::uuid_bytes(id), issued_at_ms: now.0, ..Envelope::default() }
+        .encode_record()
 }
 
 /// Bytes of a state besides its lists, about.
@@ -100,15 +112,6 @@ impl EntityOutcome {
             Self::Room(Outcome::Accepted(event)) => Some(StreamEvent::Room(Arc::clone(event))),
             Self::User(UserOutcome::Event(event)) => Some(StreamEvent::User(Arc::clone(event))),
             _ => None,
-        }
-    }
-
-    /// The outcome's digest for the chain.
-    #[must_use]
-    pub fn digest(&self) -> u64 {
-        match self {
-            Self::Room(outcome) => outcome.digest(),
-            Self::User(outcome) => outcome.digest(),
         }
     }
 }
@@ -152,6 +155,15 @@ impl EntityState {
             Self::Room(state) => EntityOutcome::Room(fold_room(state, now, envelope)),
             Self::User(state) => EntityOutcome::User(fold_user(state, now, envelope)),
         }
+    }
+
+    /// The chain over what was decided on this entity (I10).
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        Chain(match self {
+            Self::Room(room) => room.meta().chain,
+            Self::User(user) => user.meta().chain,
+        })
     }
 
     /// The last seq of the entity's stream.
@@ -223,19 +235,38 @@ pub fn user_weight(user: &UserState) -> usize {
     BASE_BYTES + listed * LISTED_BYTES
 }
 
-/// Decides on a record of this room.
+/// Decides on a record of this room. What changed a room that exists goes into its chain; what is noted of one that nobody
+/// has made has no row to keep a chain in.
 pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
+    let outcome = decide_room(state, now, envelope);
+    if outcome.is_change() && state.exists() {
+        state.set_chain(Chain(state.meta().chain).next(now.offset, outcome.digest()).0);
+    }
+    outcome
+}
+
+fn decide_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
     if is_stale(now, envelope) {
         return Outcome::Rejected(Reject::Stale);
     }
     match room::payload::decode(envelope) {
+        #[cfg(any(test, feature = "sim"))]
+        Ok(command) if now.version >= FoldVersion::SECOND => state.fold(now, second::understood(command)),
         Ok(command) => state.fold(now, command),
         Err(reject) => Outcome::Rejected(reject),
     }
 }
 
-/// Decides on a record of this user.
+/// Decides on a record of this user. What changed the user goes into the user's chain.
 pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
+    let outcome = decide_user(state, now, envelope);
+    if outcome.is_change() {
+        state.set_chain(Chain(state.meta().chain).next(now.offset, outcome.digest()).0);
+    }
+    outcome
+}
+
+fn decide_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
     if is_stale(now, envelope) {
         return UserOutcome::Rejected(Reject::Stale);
     }
@@ -250,23 +281,61 @@ fn is_stale(now: Moment, envelope: &Envelope) -> bool {
     envelope.is_stale(now.append)
 }
 
-/// The fold time of a partition: the highest append time so far. Clocks may go back, fold time does not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What a partition's records leave to those behind them: the fold time, which is the highest append time so far (clocks
+/// may go back, fold time does not), and the version of the fold that is in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FoldClock {
     last: Timestamp,
+    version: FoldVersion,
+    knows: FoldVersion,
+}
+
+impl Default for FoldClock {
+    /// Of a partition without records.
+    fn default() -> Self {
+        Self { last: Timestamp::ZERO, version: FoldVersion::FIRST, knows: FoldVersion::KNOWN }
+    }
 }
 
 impl FoldClock {
-    /// A clock that goes on from the fold time of the last record that was folded; zero at the start of a partition.
+    /// Goes on from a watermark, in a program that knows so much.
     #[must_use]
-    pub fn new(last: Timestamp) -> Self {
-        Self { last }
+    pub fn after(watermark: &WatermarkRow, knows: FoldVersion) -> Self {
+        Self { last: watermark.fold_time, version: FoldVersion(watermark.fold_version), knows }
     }
 
-    /// The times of the next record, from its append time.
-    pub fn advance(&mut self, append_time: Timestamp) -> Moment {
-        self.last = self.last.max(append_time);
-        Moment { fold: self.last, append: append_time }
+    /// Whether this program may fold here at all.
+    ///
+    /// # Errors
+    /// [`RecordError::NewerFold`]: a version is in force that it does not know.
+    pub fn check(&self) -> Result<(), RecordError> {
+        if self.version > self.knows {
+            return Err(RecordError::NewerFold { version: self.version.0, known: self.knows.0 });
+        }
+        Ok(())
+    }
+
+    /// The moment of the next record, from its place and its append time.
+    ///
+    /// # Errors
+    /// [`RecordError::NewerFold`]: the record begins a version that this program does not know.
+    pub fn advance(
+        &mut self,
+        offset: Offset,
+        append_time: Timestamp,
+        envelope: &Envelope,
+    ) -> Result<Moment, RecordError> {
+        let version = version_of(envelope).map_or(self.version, |version| version.max(self.version));
+        let next = Self { last: self.last.max(append_time), version, ..*self };
+        next.check()?;
+        *self = next;
+        Ok(Moment { offset, version, fold: self.last, append: append_time })
+    }
+
+    /// The version in force behind the last record.
+    #[must_use]
+    pub fn version(&self) -> FoldVersion {
+        self.version
     }
 
     /// The fold time of the last record.
@@ -276,5 +345,7 @@ impl FoldClock {
     }
 }
 
+#[cfg(any(test, feature = "sim"))]
+mod second;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@ use super::user::UserCommandBody;
 
 /// Closes the verified prefix where others write; no meaning of its own.
 pub const CONTROL_BARRIER: u32 = 2000;
+/// Begins a version of the fold. A program that does not know that version halts before it.
+pub const CONTROL_VERSION: u32 = 2001;
 
 /// Whether the kind belongs to the room fold.
 #[must_use]
@@ -25,5 +27,9 @@ pub fn is_user(kind: u32) -> bool {
 #[must_use]
 pub fn name(kind: u32) -> &'static str {
     let verb = RoomCommand::name_of(kind).or_else(|| UserCommandBody::name_of(kind));
-    verb.unwrap_or(if kind == CONTROL_BARRIER { "barrier" } else { "other" })
+    verb.unwrap_or(match kind {
+        CONTROL_BARRIER => "barrier",
+        CONTROL_VERSION => "version",
+        _ => "other",
+    })
 }

@@ -317,10 +317,8 @@ mod tests {
             key: Bytes::copy_from_slice(user.as_bytes()),
             command_id: Bytes::copy_from_slice(Uuid::from_u64_pair(7, n).as_bytes()),
             issued_at_ms: n,
-            ttl_ms: 0,
-            placed_at_ms: 0,
-            age_ms: 0,
             payload: Bytes::from_static(b"hidden"),
+            ..Envelope::default()
         };
         let origin = Origin { node: NodeId(0), request: RequestId(n), weight: 1 };
         (id.partition(), origin, envelope.encode_record())

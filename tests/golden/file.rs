@@ -5,14 +5,15 @@ use std::fmt;
 use std::path::Path;
 
 use bytes::Bytes;
-use kervan::actors::digest::Chain;
-use kervan::actors::fold::{EntityOutcome, EntityState, FoldClock, control_digest, entity_of};
+use kervan::actors::digest::RunningHash;
+use kervan::actors::fold::{EntityOutcome, EntityState, FoldClock, entity_of, is_valid_control};
 use kervan::actors::room::Outcome;
 use kervan::actors::user::UserOutcome;
 use kervan::actors::user::outcome::Quiet;
 use kervan::actors::wire::Entity;
 use kervan::ids::{Offset, Timestamp};
-use kervan::storage::journal::record::Envelope;
+use kervan::storage::journal::StoredRecord;
+use kervan::storage::journal::record::{Envelope, Prefix};
 
 /// A partition's log: records with their append times.
 pub type Log = Vec<(Timestamp, Bytes)>;
@@ -22,21 +23,21 @@ pub type Log = Vec<(Timestamp, Bytes)>;
 pub enum Line {
     /// A record and its append time.
     Record(Timestamp, Bytes),
-    /// What was decided, in words, and its digest.
-    Outcome(String, String),
+    /// What was decided, in words, and the entity's chain after it; of a control record only words.
+    Outcome(String),
     /// The hash of an entity's state at the end.
     State(String, String),
-    /// The chain at the end.
-    Chain(String),
+    /// The running hash of the records at the end.
+    Log(String),
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Record(at, bytes) => write!(f, "record {at} {}", hex(bytes)),
-            Self::Outcome(words, digest) => write!(f, "-> {words} {digest}"),
+            Self::Outcome(words) => write!(f, "-> {words}"),
             Self::State(entity, hash) => write!(f, "state {entity} {hash}"),
-            Self::Chain(value) => write!(f, "chain {value}"),
+            Self::Log(hash) => write!(f, "log {hash}"),
         }
     }
 }
@@ -85,38 +86,38 @@ fn parse(line: &str) -> Line {
             let (at, bytes) = rest.split_once(' ').unwrap();
             Line::Record(Timestamp(at.parse().unwrap()), unhex(bytes))
         }
-        "->" => {
-            let (words, digest) = last(rest);
-            Line::Outcome(words, digest)
-        }
+        "->" => Line::Outcome(rest.to_owned()),
         "state" => {
             let (entity, hash) = last(rest);
             Line::State(entity, hash)
         }
-        "chain" => Line::Chain(rest.to_owned()),
+        "log" => Line::Log(rest.to_owned()),
         other => panic!("a golden file has no lines of {other:?}"),
     }
 }
 
 /// Folds a log as an owner or a projector does.
 pub fn fold(log: &Log) -> Golden {
-    let (mut clock, mut chain) = (FoldClock::default(), Chain::START);
+    let (mut clock, mut hash, mut prefix) =
+        (FoldClock::default(), RunningHash::new(Prefix::default()), Prefix::default());
     let mut states: BTreeMap<Entity, EntityState> = BTreeMap::new();
     let mut golden = Golden::default();
     for (index, (at, record)) in log.iter().enumerate() {
         let envelope = Envelope::decode_record(record).unwrap();
-        let now = clock.advance(*at);
-        let (words, digest) = match entity_of(&envelope) {
+        let stored = StoredRecord { offset: Offset(index as u64), time: *at, bytes: record.clone() };
+        let now = clock.advance(stored.offset, *at, &envelope).unwrap();
+        prefix = hash.push(&stored);
+        let words = match entity_of(&envelope) {
             Some(entity) => {
                 let state = states.entry(entity.clone()).or_insert_with(|| EntityState::absent(&entity));
                 let outcome = state.fold(now, &envelope);
-                (in_words(&outcome), outcome.digest())
+                format!("{} {:016x}", in_words(&outcome), state.chain().0)
             }
-            None => ("control".to_owned(), control_digest(&envelope)),
+            None if is_valid_control(&envelope) => "control".to_owned(),
+            None => "invalid".to_owned(),
         };
-        chain = chain.next(Offset(index as u64), digest);
         golden.lines.push(Line::Record(*at, record.clone()));
-        golden.lines.push(Line::Outcome(words, format!("{digest:016x}")));
+        golden.lines.push(Line::Outcome(words));
     }
     for (entity, state) in &states {
         let name = match entity {
@@ -125,7 +126,7 @@ pub fn fold(log: &Log) -> Golden {
         };
         golden.lines.push(Line::State(name, format!("{:016x}", state.hash())));
     }
-    golden.lines.push(Line::Chain(format!("{:016x}", chain.0)));
+    golden.lines.push(Line::Log(format!("{:016x}", prefix.hash)));
     golden
 }
 

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use kervan::actors::fold;
+use kervan::actors::moment::FoldVersion;
 use kervan::actors::room::commands::{
     Block, Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, React, Reaction,
     RoomCommand, Send, Uninvite, Update,
@@ -341,7 +342,8 @@ fn odd() -> Log {
     };
     let good = room::payload::encode(good);
     log.log.push((Timestamp(T0), fold::barrier(Uuid::from_u128(9), Timestamp(T0))));
-    for kind in [0, 999, 1999, 2001, u32::MAX, 1, 1000] {
+    log.log.push((Timestamp(T0), fold::version_barrier(Uuid::from_u128(10), Timestamp(T0), FoldVersion::FIRST)));
+    for kind in [0, 999, 1999, 2001, 2002, u32::MAX, 1, 1000] {
         log.push(&Envelope { kind, ..good.clone() });
     }
     for key in [&b"short"[..], &[7; 17], b""] {

@@ -82,8 +82,7 @@ async fn a_new_postgresql_has_a_watermark_for_each_partition_and_keeps_large_num
     let row = row.fetch_one(&mut post).await.unwrap();
     let found: (i64, i16, i16, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
     assert_eq!(found, (256, 0, 255, 0));
-    let moved =
-        "UPDATE watermarks SET next_offset = 9223372036854775807, chain = -1 WHERE partition = 7 AND next_offset = 0";
+    let moved = "UPDATE watermarks SET next_offset = 9223372036854775807, log_hash = -1 WHERE partition = 7 AND next_offset = 0";
     assert_eq!(sqlx::query(moved).execute(&mut post).await.unwrap().rows_affected(), 1);
     assert_eq!(sqlx::query(moved).execute(&mut post).await.unwrap().rows_affected(), 0, "the guard of I6");
 }

@@ -1,5 +1,10 @@
-//! The hash chain of a partition (I10): over (offset, outcome) of every record from offset 0 on, the same whichever rooms
-//! are resident. Two folders of one prefix whose chains differ halt that partition; nothing is ever healed by overwriting.
+//! A hash that grows by one (offset, digest) at a time.
+//!
+//! Each room and user has a chain of its own (I10), over every outcome that changed what is kept of it: it lies in the
+//! entity's row beside the offset up to which it counts. An owner that makes the entity from its row goes on with it, so two
+//! folders of one entity can be compared after any of its changes, whoever began when, and a row that was flipped is found
+//! by the one entity that it belongs to. Outcomes that change nothing (refusals, repetitions) are not in it, because no row
+//! is written for them; nor are read marks, which have rows of their own, and many.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -10,10 +15,10 @@ use crate::ids::Offset;
 pub struct Chain(pub u64);
 
 impl Chain {
-    /// Before offset 0.
+    /// Before the first outcome.
     pub const START: Self = Self(0);
 
-    /// The chain with the record at `offset` added, whose outcome has this digest.
+    /// The chain with what has this digest at `offset` added.
     #[must_use]
     pub fn next(self, offset: Offset, digest: u64) -> Self {
         let mut bytes = [0u8; 24];

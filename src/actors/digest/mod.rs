@@ -1,18 +1,23 @@
-//! Digests of what the folds decide and hold: equal prefixes of a partition give equal digests (I1), and two folders whose
+//! Digests of a partition's log and of what the folds decide and hold: equal prefixes give equal digests (I1), and two whose
 //! digests differ halt the partition (I10). A digest must never depend on which rooms are resident.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `canonical` | the one encoding under every digest |
+//! | `chain` | a value that grows by (offset, digest): of an entity over its outcomes, of a log over its records |
+//! | `log` | the running hash of a log, and its comparison with what the records say of their writers |
 
 mod canonical;
 mod chain;
+mod log;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
 use self::canonical::digest;
 pub use self::chain::Chain;
+pub use self::log::{Misfit, RunningHash};
 use super::room::{Outcome, RoomState};
 use super::user::{UserOutcome, UserState};
-use super::wire::Reject;
 
 impl Outcome {
     /// The outcome's digest for the chain.
@@ -28,18 +33,6 @@ impl UserOutcome {
     pub fn digest(&self) -> u64 {
         digest("user", self)
     }
-}
-
-/// The digest of a record that belongs to no room and no user: known control kinds (`reject` is `None`), and what can't be
-/// understood.
-#[must_use]
-pub fn control_digest(kind: u32, reject: Option<Reject>) -> u64 {
-    #[derive(Serialize)]
-    struct Control {
-        kind: u32,
-        reject: Option<Reject>,
-    }
-    digest("control", &Control { kind, reject })
 }
 
 impl RoomState {

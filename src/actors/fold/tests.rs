@@ -16,10 +16,15 @@ fn of_room(room: RoomId, body: RoomCommand) -> Envelope {
     room::payload::encode(Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
 }
 
+fn clock_at(time: u64) -> FoldClock {
+    let watermark = WatermarkRow { fold_time: Timestamp(time), ..WatermarkRow::start(Partition::FIRST) };
+    FoldClock::after(&watermark, FoldVersion::KNOWN)
+}
+
 #[test]
 fn fold_time_never_goes_back() {
-    let mut clock = FoldClock::new(Timestamp(5));
-    let times = [3, 7, 6, 7, 9].map(|at| clock.advance(Timestamp(at)));
+    let mut clock = clock_at(5);
+    let times = [3, 7, 6, 7, 9].map(|at| clock.advance(Offset(0), Timestamp(at), &Envelope::default()).unwrap());
     assert_eq!(times.map(|now| now.fold.0), [5, 7, 7, 7, 9]);
     assert_eq!(times.map(|now| now.append.0), [3, 7, 6, 7, 9]);
     assert_eq!(clock.last(), Timestamp(9));
@@ -40,7 +45,7 @@ fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
         let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
         let command = Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 60_000, body };
         let envelope = room::payload::encode(command).placed(Timestamp(placed), 3);
-        fold_room(&mut state, clock.advance(Timestamp(append)), &envelope)
+        fold_room(&mut state, clock.advance(Offset(0), Timestamp(append), &envelope).unwrap(), &envelope)
     };
     assert!(matches!(fold(0, RoomCommand::Create(create)), Outcome::Accepted(_)));
     fold
@@ -95,8 +100,12 @@ fn what_lay_too_long_on_its_way_is_a_ghost_whatever_the_clocks_say() {
     let old = |placed: u64, age_ms| of_room(room, RoomCommand::Expire(Expire)).placed(Timestamp(placed), age_ms);
     let fold = |append: u64, envelope: Envelope| {
         let envelope = Envelope { ttl_ms: 60_000, ..envelope };
-        let mut clock = FoldClock::new(Timestamp(NOW.0 + 7 * 24 * 3_600_000));
-        fold_room(&mut RoomState::absent(room), clock.advance(Timestamp(append)), &envelope)
+        let mut clock = clock_at(NOW.0 + 7 * 24 * 3_600_000);
+        fold_room(
+            &mut RoomState::absent(room),
+            clock.advance(Offset(0), Timestamp(append), &envelope).unwrap(),
+            &envelope,
+        )
     };
     let stale = Outcome::Rejected(Reject::Stale);
     assert_eq!(fold(NOW.0 + 60_001, old(NOW.0, 0)), stale, "in the producer's queue");
@@ -121,12 +130,43 @@ fn a_barrier_belongs_to_nobody_and_is_no_mistake() {
     let record = barrier(Uuid::from_u128(3), NOW);
     let envelope = Envelope::decode_record(&record).unwrap();
     assert_eq!((entity_of(&envelope), envelope.id()), (None, Uuid::from_u128(3)));
-    let unknown = Envelope { kind: kinds::CONTROL_BARRIER + 1, ..envelope.clone() };
+    let unknown = Envelope { kind: kinds::CONTROL_VERSION + 1, ..envelope.clone() };
     assert_eq!(entity_of(&unknown), None);
-    assert_ne!(control_digest(&envelope), control_digest(&unknown));
-    // The same kind can only be a barrier or a mistake, never both.
-    let mistaken = digest::control_digest(kinds::CONTROL_BARRIER, Some(Reject::Invalid));
-    assert_ne!(control_digest(&envelope), mistaken);
+    assert!(is_valid_control(&envelope) && !is_valid_control(&unknown));
+}
+
+fn versions(knows: FoldVersion, records: &[Bytes]) -> Result<Vec<u32>, RecordError> {
+    let mut clock = FoldClock::after(&WatermarkRow::start(Partition::FIRST), knows);
+    let envelopes = records.iter().map(|record| Envelope::decode_record(record).unwrap());
+    envelopes.map(|envelope| Ok(clock.advance(Offset(0), NOW, &envelope)?.version.0)).collect()
+}
+
+#[test]
+fn a_version_holds_from_its_barrier_on_and_a_lower_one_takes_nothing_back() {
+    let (id, any) = (Uuid::from_u128(3), barrier(Uuid::from_u128(4), NOW));
+    let [first, second] = [FoldVersion::FIRST, FoldVersion::SECOND].map(|version| version_barrier(id, NOW, version));
+    let log = [any.clone(), second, any.clone(), first, any];
+    assert_eq!(versions(FoldVersion::SECOND, &log), Ok(vec![1, 2, 2, 2, 2]));
+}
+
+#[test]
+fn a_program_that_does_not_know_a_version_stops_before_its_barrier_by_name() {
+    let newer = version_barrier(Uuid::from_u128(3), NOW, FoldVersion(FoldVersion::KNOWN.0 + 1));
+    let error = versions(FoldVersion::KNOWN, std::slice::from_ref(&newer)).unwrap_err();
+    assert_eq!(error, RecordError::NewerFold { version: FoldVersion::KNOWN.0 + 1, known: FoldVersion::KNOWN.0 });
+    let watermark = WatermarkRow { fold_version: 7, ..WatermarkRow::start(Partition::FIRST) };
+    assert!(FoldClock::after(&watermark, FoldVersion::KNOWN).check().is_err(), "rows of a newer program");
+}
+
+#[test]
+fn a_version_barrier_with_anything_else_in_it_is_a_mistake_and_begins_nothing() {
+    let good = Envelope::decode_record(&version_barrier(Uuid::nil(), NOW, FoldVersion::FIRST)).unwrap();
+    assert!(is_valid_control(&good) && entity_of(&good).is_none());
+    for payload in [&b""[..], b"\x02", b"\0\0\0\0", b"\x02\0\0\0\0"] {
+        let bad = Envelope { payload: Bytes::from_static(payload), ..good.clone() };
+        assert!(!is_valid_control(&bad), "{payload:?}");
+        assert_eq!(versions(FoldVersion::KNOWN, &[bad.encode_record()]), Ok(vec![1]));
+    }
 }
 
 #[test]
@@ -156,17 +196,18 @@ proptest! {
         let envelope = Envelope {
             kind, key: key.into(), command_id: command_id.into(), issued_at_ms, ttl_ms, payload: payload.into(),
             placed_at_ms: issued_at_ms / 2, age_ms: issued_at_ms % 100_000,
+            verified_end: now % 3, verified_hash: now,
         };
         let read = Envelope::decode_record(&envelope.encode_record()).unwrap();
         prop_assert_eq!(&read, &envelope);
         match entity_of(&envelope) {
-            None => prop_assert_eq!(control_digest(&envelope), control_digest(&read)),
+            None => prop_assert_eq!(is_valid_control(&envelope), is_valid_control(&read)),
             Some(entity) => {
                 let (mut one, mut other) = (EntityState::absent(&entity), EntityState::absent(&entity));
                 prop_assert_eq!(one.entity(), entity);
                 let (here, there) = (one.fold(Timestamp(now), &envelope), other.fold(Timestamp(now), &read));
                 prop_assert_eq!(&here, &there);
-                prop_assert_eq!(here.digest(), there.digest());
+                prop_assert_eq!(one.chain(), other.chain());
                 prop_assert_eq!(one.hash(), other.hash());
             }
         }

@@ -10,7 +10,6 @@ use tracing::{error, info};
 
 use super::workers::{Workers, WorkersMessage};
 use super::{MoveError, StartError};
-use crate::actors::digest::Chain;
 use crate::actors::inspect::{Part, State};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::message::{PartitionMessage, WantedAnew};
@@ -229,10 +228,7 @@ impl RootState {
         budget.reset();
         self.context.applied.begin(partition, row.next_offset);
         let start = Start {
-            partition,
-            watermark: row.next_offset,
-            chain: Chain(row.chain),
-            time: row.fold_time,
+            watermark: row,
             context: Arc::clone(&self.context),
             budget,
             listeners: Arc::clone(self.router.listeners(partition)),

@@ -10,7 +10,6 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinError;
 use tracing::error;
 
-use crate::actors::digest::Chain;
 use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::message::PartitionMessage;
@@ -82,10 +81,9 @@ impl Actor for Workers {
                 applied: Arc::clone(&context.applied),
                 stored: Arc::clone(&context.stored),
                 outbox: Arc::clone(&outbox),
-                report: Arc::new(move |rows| {
-                    for row in rows {
-                        let compare = PartitionMessage::Compare(row.next_offset, Chain(row.chain));
-                        router.cast(row.partition, compare);
+                report: Arc::new(move |chains| {
+                    for (partition, chains) in chains {
+                        router.cast(partition, PartitionMessage::Compare(chains));
                     }
                 }),
                 options: projector::Options::default(),

@@ -5,11 +5,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | commands to appends, reports and the tail to verified records |
+//! | here | commands to appends, reports and records to verified records |
 //! | `action` | what the shell is asked to do |
+//! | `reading` | what the tail tells, what was lost again, and whether the writers have read the same log |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
 
 mod action;
+mod reading;
 mod residency;
 
 use std::collections::{HashMap, VecDeque};
@@ -20,16 +22,20 @@ use uuid::Uuid;
 
 pub use action::{Action, Ticket};
 
+use self::reading::Unverified;
 use self::residency::{Parked, Residency};
 use super::item::{Batch, Item};
 use super::verified::{Rule, Verified, VerifiedPrefix};
+use crate::actors::digest::{Chain, RunningHash};
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::kinds;
+use crate::actors::moment::FoldVersion;
 use crate::actors::wire::{Answer, Entity, Origin, Reject};
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::limits;
-use crate::storage::journal::record::Envelope;
+use crate::storage::journal::record::{Envelope, Prefix};
 use crate::storage::journal::{AppendError, Appended, StoredRecord};
+use crate::storage::store::rows::WatermarkRow;
 
 /// Bounds and rules of a core.
 #[derive(Clone, Debug)]
@@ -44,10 +50,12 @@ pub struct Options {
     pub idle_ms: u64,
     /// Entities resident in this partition at most (beyond it, the longest idle go first).
     pub resident: usize,
+    /// The highest version of the fold that this program knows.
+    pub knows: FoldVersion,
 }
 
-/// Bytes that [`Core::place`] adds to a record at most: two fields of a number each.
-const STAMP_BYTES: usize = 22;
+/// Bytes that [`Core::place`] adds to a record at most: two fields of a number each, and two of eight bytes.
+const STAMP_BYTES: usize = 22 + 18;
 
 /// A command's id and whom it concerns: what one record means for several users of a partition has one id.
 type CommandKey = (Uuid, Bytes);
@@ -79,8 +87,14 @@ pub struct Core<H> {
     has_report: bool,
     verified: VerifiedPrefix,
     clock: FoldClock,
+    /// Over what was taken.
+    log: RunningHash,
+    /// What was handed to entities: new records say that this is verified.
+    folded: Prefix,
+    /// A record whose writer had read another log, for which that was read once more.
+    doubted: Option<Offset>,
     /// Read, but not verified yet.
-    pending: VecDeque<(StoredRecord, Option<Envelope>)>,
+    pending: VecDeque<Unverified>,
     /// Whom to answer, by command.
     waiting: HashMap<CommandKey, Origin>,
     /// Commands of appends with an unknown outcome, and when to give up on them.
@@ -92,12 +106,15 @@ pub struct Core<H> {
 }
 
 impl<H> Core<H> {
-    /// A core that goes on at the store's watermark: everything below `start` is verified, folded and stored. Its tail begins
+    /// A core that goes on at the store's watermark: everything below it is verified, folded and stored. Its tail begins
     /// there, too.
     #[must_use]
-    pub fn new(partition: Partition, start: Offset, clock: FoldClock, options: Options) -> Self {
+    pub fn new(watermark: &WatermarkRow, options: Options) -> Self {
+        let start = watermark.next_offset;
+        let folded = Prefix { end: start, hash: watermark.log_hash };
+        let clock = FoldClock::after(watermark, options.knows);
         Self {
-            partition,
+            partition: watermark.partition,
             verified: VerifiedPrefix::new(options.rule, start),
             options,
             queue: VecDeque::new(),
@@ -108,6 +125,9 @@ impl<H> Core<H> {
             losses: 0,
             has_report: false,
             clock,
+            log: RunningHash::new(folded),
+            folded,
+            doubted: None,
             pending: VecDeque::new(),
             waiting: HashMap::new(),
             unknown: Vec::new(),
@@ -185,6 +205,16 @@ impl<H> Core<H> {
         }
     }
 
+    /// Appends a version barrier ([`fold::version_barrier`] says who may want that, and when).
+    pub fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action<H>>) {
+        if let Ok(envelope) = Envelope::decode_record(&barrier)
+            && !self.halted
+        {
+            self.queue.push_back(Queued { record: barrier, envelope, since: now });
+            self.pump(out);
+        }
+    }
+
     fn pump(&mut self, out: &mut Vec<Action<H>>) {
         if self.halted || self.inflight.is_some() || self.queue.is_empty() {
             return;
@@ -204,13 +234,18 @@ impl<H> Core<H> {
     }
 
     /// The records of an append, to be handed to the journal at once: `journal` is what its clock shows, `now` this node's
-    /// that never jumps. From here on they bear when they were placed, and how old they were. Empty if it is over.
+    /// that never jumps. From here on they bear when they were placed, how old they were, and what was verified here. Empty
+    /// if it is over.
     pub fn place(&mut self, ticket: Ticket, journal: Timestamp, now: Timestamp) -> Vec<Bytes> {
         let Some((_, batch)) = self.inflight.as_mut().filter(|(expected, _)| *expected == ticket) else {
             return Vec::new();
         };
-        for queued in batch.iter_mut().filter(|queued| queued.envelope.ttl_ms != 0) {
-            queued.envelope = queued.envelope.clone().placed(journal, now.since(queued.since));
+        for queued in batch.iter_mut() {
+            let mut envelope = std::mem::take(&mut queued.envelope).following(self.folded);
+            if envelope.ttl_ms != 0 {
+                envelope = envelope.placed(journal, now.since(queued.since));
+            }
+            queued.envelope = envelope;
             queued.record = queued.envelope.encode_record();
         }
         batch.iter().map(|queued| queued.record.clone()).collect()
@@ -257,12 +292,10 @@ impl<H> Core<H> {
         self.visible = self.visible.max(report.end);
         if report.is_dense && report.first == self.next {
             // Nothing stands between what was folded and this batch: no need to read it back.
-            let records = batch.into_iter().zip(report.first.0..).map(|(queued, offset)| {
-                let stored = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
-                (stored, Some(queued.envelope))
-            });
-            self.pending.extend(records);
-            self.next = report.end;
+            for (queued, offset) in batch.into_iter().zip(report.first.0..) {
+                let record = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
+                self.take(record, Some(queued.envelope));
+            }
         } else if self.next < report.end {
             // Others stand before it or inside it, or what the tail told is still on its way: the tail tells all of it.
             out.push(Action::Seek { from: self.next });
@@ -280,72 +313,6 @@ impl<H> Core<H> {
         Answer::Unavailable { retry_after_ms: self.options.retry_after_ms }
     }
 
-    /// The tail told these records, when the readable end was `end` and the partition had lost records `losses` times.
-    pub fn told(
-        &mut self,
-        records: Vec<StoredRecord>,
-        end: Offset,
-        losses: u64,
-        now: Timestamp,
-        out: &mut Vec<Action<H>>,
-    ) {
-        // What was read before a loss that this core knows of may be what was lost.
-        if self.halted || losses < self.losses {
-            return;
-        }
-        self.hears_of_losses(losses, out);
-        for record in records {
-            // Own records came with their report: they are passed over unread.
-            if record.offset == self.next {
-                self.next = record.offset.next();
-                self.pending.push_back((record, None));
-            }
-        }
-        self.sees(end, now, out);
-    }
-
-    /// The journal's readable end is here.
-    fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
-        self.visible = self.visible.max(end);
-        self.verified.sees(end);
-        self.dispatch(now, out);
-    }
-
-    /// The tail told that the journal lost records: forgets what it had told of them. If one of them had been confirmed,
-    /// what was answered may be gone, and that is for an operator.
-    pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action<H>>) {
-        // A report may have told of this loss before, and of what has taken the place of the lost since.
-        if self.halted || losses <= self.losses {
-            return;
-        }
-        if end < self.verified.end() {
-            let (partition, verified) = (self.partition, self.verified.end());
-            return self.halt(format!("partition {partition} ends at {end}, and was confirmed up to {verified}"), out);
-        }
-        self.losses = losses;
-        self.verified.truncated(end);
-        self.forget_from(end);
-    }
-
-    /// A report, or a batch, knows of losses that were not told yet: anything beyond the verified prefix may be what was
-    /// lost, and is to be told again.
-    fn hears_of_losses(&mut self, losses: u64, out: &mut Vec<Action<H>>) {
-        if losses > self.losses {
-            self.losses = losses;
-            self.forget_from(self.verified.end());
-            out.push(Action::Seek { from: self.next });
-        }
-    }
-
-    fn forget_from(&mut self, end: Offset) {
-        let keep = end.max(self.verified.end());
-        self.visible = keep;
-        while self.pending.back().is_some_and(|(record, _)| record.offset >= keep) {
-            self.pending.pop_back();
-        }
-        self.next = self.next.min(keep);
-    }
-
     fn ticket(&mut self) -> Ticket {
         self.next_ticket += 1;
         Ticket(self.next_ticket)
@@ -354,40 +321,46 @@ impl<H> Core<H> {
     /// Hands every verified record to its entity, in offset order. A record that can't be read halts the partition behind
     /// those before it: each entity gets all of its own up to there, and then nothing any more.
     fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action<H>>) {
-        let mut unreadable = None;
+        let of_place = |offset: Offset, error| format!("partition {} offset {offset}: {error}", self.partition);
+        let mut unreadable = self.clock.check().err().map(|error| of_place(self.folded.end, error));
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
         // Looked up, never iterated: entities are told in the order of their first records.
         let mut places: HashMap<Entity, usize> = HashMap::new();
-        while let Some((record, decoded)) = self.pending.pop_front() {
+        while unreadable.is_none()
+            && let Some(Unverified { record, envelope, prefix }) = self.pending.pop_front()
+        {
             let record = match self.verified.admit(record.offset, record) {
                 Ok(record) => record,
                 Err(record) => {
-                    self.pending.push_front((record, decoded));
+                    self.pending.push_front(Unverified { record, envelope, prefix });
                     break;
                 }
             };
             let StoredRecord { offset, time, .. } = *record.get();
-            let envelope = match decoded.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok) {
-                Ok(envelope) => envelope,
+            let read = envelope.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok);
+            let read = read.and_then(|envelope| Ok((self.clock.advance(offset, time, &envelope)?, envelope)));
+            let (now, envelope) = match read {
+                Ok(read) => read,
                 Err(error) => {
-                    unreadable = Some(format!("partition {} offset {offset}: {error}", self.partition));
+                    unreadable = Some(of_place(offset, error));
                     break;
                 }
             };
-            let fold_time = self.clock.advance(time);
+            self.folded = prefix;
             let origin = if self.waiting.is_empty() { None } else { self.waiting.remove(&command_key(&envelope)) };
             match fold::entity_in(self.partition, &envelope) {
                 Some(entity) => {
-                    let item = record.map(|_| Item { offset, now: fold_time, envelope, origin });
+                    let item = record.map(|_| Item { offset, now, envelope, origin });
                     let place = *places.entry(entity).or_insert_with_key(|entity| {
                         groups.push((entity.clone(), Vec::new()));
                         groups.len() - 1
                     });
                     groups[place].1.push(item);
                 }
-                None => out.push(Action::Decided { offset, digest: fold::control_digest(&envelope) }),
+                None => out.push(Action::Decided { offset, chain: Chain::START }),
             }
         }
+        self.log.settle(self.folded.end);
         for (entity, items) in groups {
             self.deliver(entity, Arc::new(Batch::new(items)), now, out);
         }
@@ -465,11 +438,9 @@ impl<H> Core<H> {
     /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one
     /// of its own all the same: what stands there may be of an earlier life, and then nobody else covers it.
     fn waits_for_barriers(&self) -> bool {
-        let is_barrier = |record: &StoredRecord| {
-            Envelope::decode_record(&record.bytes).is_ok_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
+        let is_barrier = |pending: &Unverified| {
+            pending.envelope.as_ref().is_some_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
         };
-        self.next >= self.visible
-            && !self.pending.is_empty()
-            && self.pending.iter().all(|(record, _)| is_barrier(record))
+        self.next >= self.visible && !self.pending.is_empty() && self.pending.iter().all(is_barrier)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::item::{Batch, Item};
 use super::listeners::Listeners;
 use super::ring::Ring;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{EntityOutcome, EntityState};
 use crate::actors::room::Outcome;
 use crate::actors::user::outcome::Quiet;
@@ -28,12 +29,12 @@ pub enum Emit {
         /// What.
         frame: ToGateway,
     },
-    /// A record was decided (for the partition's chain).
+    /// A record was decided.
     Decided {
         /// Its offset.
         offset: Offset,
-        /// The outcome's digest.
-        digest: u64,
+        /// The entity's chain after it.
+        chain: Chain,
         /// What was decided, in a word, for the metrics.
         verdict: Verdict,
     },
@@ -147,7 +148,7 @@ impl EntityCore {
             {
                 self.read_moved(user.clone(), *room, to.seq, to.no, out);
             }
-            out.push(Emit::Decided { offset: item.offset, digest: outcome.digest(), verdict: verdict_of(&outcome) });
+            out.push(Emit::Decided { offset: item.offset, chain: self.state.chain(), verdict: verdict_of(&outcome) });
         }
         self.note_silenced();
         if events.is_empty() {

@@ -168,8 +168,8 @@ impl ResidentState {
         {
             let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
             for emit in self.emits.drain(..) {
-                if let Emit::Decided { offset, digest, .. } = emit
-                    && progress.complete(offset, digest)
+                if let Emit::Decided { offset, chain, .. } = emit
+                    && progress.complete(offset, chain)
                 {
                     grown = Some(progress.applied());
                 }

@@ -68,7 +68,7 @@ pub async fn load(
     };
     let mut core = EntityCore::new(entity.clone(), state, listeners);
     let mut next = watermark.next_offset;
-    let mut clock = FoldClock::new(watermark.fold_time);
+    let mut clock = FoldClock::after(&watermark, context.options.knows);
     while next < replay_to {
         let records = context.journal.read(partition, next, READ_BYTES).await?;
         if records.is_empty() {
@@ -76,8 +76,8 @@ pub async fn load(
         }
         for record in records.into_iter().take_while(|record| record.offset < replay_to) {
             next = record.offset.next();
-            let now = clock.advance(record.time);
             let envelope = Envelope::decode_record(&record.bytes)?;
+            let now = clock.advance(record.offset, record.time, &envelope)?;
             if fold::entity_of(&envelope).as_ref() == Some(entity) {
                 core.replay(
                     &Item { offset: record.offset, now, envelope, origin: None },

@@ -57,8 +57,8 @@ pub enum PartitionMessage {
     Loaded(Entity, Option<(Box<Hydrated>, Share)>),
     /// Once a second.
     Tick,
-    /// Another folder's chain at an offset, for comparison (I10).
-    Compare(Offset, Chain),
+    /// Chains that another folder has of some entities, each after the record at this offset, for comparison (I10).
+    Compare(Vec<(Offset, Chain)>),
     /// For tests: let this resident die.
     #[cfg(any(test, feature = "sim"))]
     Kill(Entity),

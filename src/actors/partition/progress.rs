@@ -1,8 +1,12 @@
-//! How far a partition is folded, and the hash chain over what was decided (I10).
+//! How far a partition is folded, and the chains over what was decided (I10).
 //!
-//! Entities finish their records in any order; the chain takes them by offset. Workers read up to [`Progress::applied`]:
+//! Entities finish their records in any order; progress takes them by offset. Workers read up to [`Progress::applied`]:
 //! no record is persisted before its effects were sent here, so an entity that has to be rebuilt never finds its
 //! unfinished records in the store already.
+//!
+//! An offset belongs to one entity, so its chain after that record is found by the offset alone. Whoever has folded the
+//! same record, a projector or what was made of its rows, compares there. Chains grow with every change, so a difference
+//! that is not kept any more shows at the entity's next one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,20 +16,21 @@ use crate::ids::Offset;
 /// Chain values kept for comparison: more than a projector lags in good times.
 const KEPT: usize = 1_024;
 
-/// Applied offset and chain of one partition.
+/// Applied offset of one partition, and the chains at the last records.
 #[derive(Clone, Debug)]
 pub struct Progress {
     applied: Offset,
-    chain: Chain,
-    ahead: BTreeMap<Offset, u64>,
+    ahead: BTreeMap<Offset, Chain>,
     kept: VecDeque<(Offset, Chain)>,
 }
 
-/// Two folders of one prefix disagree. The partition halts; it never heals by overwriting.
+/// Two folders of one entity disagree. The partition halts; it never heals by overwriting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the fold of this partition and its projection disagree before offset {at}: {here:?} here, {there:?} there")]
+#[error(
+    "the fold of this partition and its projection disagree about the room or user of offset {at}: {here:?} here, {there:?} there"
+)]
 pub struct Divergence {
-    /// The end of the prefix that was compared.
+    /// The record after which they were compared.
     pub at: Offset,
     /// The owner's chain.
     pub here: Chain,
@@ -34,10 +39,10 @@ pub struct Divergence {
 }
 
 impl Progress {
-    /// Goes on from a watermark and the chain that was stored with it.
+    /// Goes on from a watermark.
     #[must_use]
-    pub fn new(applied: Offset, chain: Chain) -> Self {
-        Self { applied, chain, ahead: BTreeMap::new(), kept: VecDeque::from([(applied, chain)]) }
+    pub fn new(applied: Offset) -> Self {
+        Self { applied, ahead: BTreeMap::new(), kept: VecDeque::new() }
     }
 
     /// One past the last record of the gapless prefix that is folded.
@@ -46,40 +51,33 @@ impl Progress {
         self.applied
     }
 
-    /// The chain at [`Self::applied`].
-    #[must_use]
-    pub fn chain(&self) -> Chain {
-        self.chain
-    }
-
-    /// A record was decided with this digest. Repetitions are ignored. Says whether the prefix grew.
-    pub fn complete(&mut self, offset: Offset, digest: u64) -> bool {
+    /// A record was decided; `chain` is that of its entity now. Repetitions are ignored. Says whether the prefix grew.
+    pub fn complete(&mut self, offset: Offset, chain: Chain) -> bool {
         if offset < self.applied {
             return false;
         }
         if offset > self.applied {
-            self.ahead.insert(offset, digest);
+            self.ahead.insert(offset, chain);
             return false;
         }
-        self.push(offset, digest);
+        self.push(offset, chain);
         while let Some(entry) = self.ahead.first_entry().filter(|entry| *entry.key() == self.applied) {
-            let (offset, digest) = entry.remove_entry();
-            self.push(offset, digest);
+            let (offset, chain) = entry.remove_entry();
+            self.push(offset, chain);
         }
         true
     }
 
-    fn push(&mut self, offset: Offset, digest: u64) {
-        self.chain = self.chain.next(offset, digest);
+    fn push(&mut self, offset: Offset, chain: Chain) {
         self.applied = offset.next();
-        self.kept.push_back((self.applied, self.chain));
+        self.kept.push_back((offset, chain));
         if self.kept.len() > KEPT {
             self.kept.pop_front();
         }
     }
 
-    /// Compares with what another folder of the same partition has at `at`. An offset that is not kept any more, or not
-    /// reached yet, compares equal.
+    /// Compares with the chain that another folder has of the same entity after the record at `at`. One that is not kept any
+    /// more, or not reached yet, compares equal.
     ///
     /// # Errors
     /// The two differ.
@@ -96,23 +94,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_decided_otherwise_differs_at_every_offset_from_there_on() {
-        let (mut here, mut there) = (Progress::new(Offset(7), Chain(1)), Progress::new(Offset(7), Chain(1)));
-        for offset in 7..20 {
-            here.complete(Offset(offset), offset);
-            there.complete(Offset(offset), if offset == 12 { 0 } else { offset });
-            let compared = here.compare(there.applied(), there.chain());
-            let differ = Divergence { at: there.applied(), here: here.chain(), there: there.chain() };
-            assert_eq!(compared, if offset < 12 { Ok(()) } else { Err(differ) });
+    fn one_entity_that_was_decided_otherwise_differs_and_its_neighbours_do_not() {
+        let mut here = Progress::new(Offset(7));
+        (7..20).for_each(|offset| _ = here.complete(Offset(offset), Chain(offset)));
+        for at in 7..20 {
+            let there = if at == 12 { Chain(0) } else { Chain(at) };
+            let differ = Divergence { at: Offset(at), here: Chain(at), there };
+            assert_eq!(here.compare(Offset(at), there), if at == 12 { Err(differ) } else { Ok(()) });
         }
     }
 
     #[test]
     fn what_is_not_reached_or_not_kept_any_more_compares_equal() {
-        let mut progress = Progress::new(Offset(0), Chain(1));
-        assert_eq!(progress.compare(Offset(1), Chain(9)), Ok(()));
-        (0..KEPT as u64 + 1).for_each(|offset| _ = progress.complete(Offset(offset), 5));
-        assert_eq!(progress.compare(Offset(1), Chain(9)), Ok(()));
-        assert!(progress.compare(Offset(2), Chain(9)).is_err(), "the oldest that is kept");
+        let mut progress = Progress::new(Offset(0));
+        assert_eq!(progress.compare(Offset(0), Chain(9)), Ok(()));
+        (0..KEPT as u64 + 1).for_each(|offset| _ = progress.complete(Offset(offset), Chain(5)));
+        assert_eq!(progress.compare(Offset(0), Chain(9)), Ok(()));
+        assert!(progress.compare(Offset(1), Chain(9)).is_err(), "the oldest that is kept");
     }
 }

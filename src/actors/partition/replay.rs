@@ -12,7 +12,6 @@ use crate::ids::{Offset, Seq};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::journal::{ReadError, StoredRecord};
-use crate::storage::store::rows::WatermarkRow;
 
 /// How long to wait for one's turn.
 const TURN: Duration = Duration::from_secs(2);
@@ -79,7 +78,7 @@ impl JournalReplay {
     pub fn new(entity: Entity) -> Self {
         Self {
             state: EntityState::absent(&entity),
-            clock: FoldClock::new(WatermarkRow::start(entity.partition()).fold_time),
+            clock: FoldClock::default(),
             ring: Ring::new(limits::RETOLD_BYTES, limits::RETOLD_BYTES),
             bytes: 0,
             entity,
@@ -95,8 +94,8 @@ impl JournalReplay {
         if self.bytes > limits::RETOLD_BYTES {
             return Err(ReplayError::TooLong);
         }
-        let now = self.clock.advance(record.time);
         let envelope = Envelope::decode_record(&record.bytes)?;
+        let now = self.clock.advance(record.offset, record.time, &envelope)?;
         if fold::entity_in(self.entity.partition(), &envelope).as_ref() == Some(&self.entity)
             && let Some(event) = self.state.fold(now, &envelope).event()
         {

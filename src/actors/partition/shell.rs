@@ -19,13 +19,13 @@ use super::memory::{RESIDENT_BYTES, Share};
 use super::message::{PartitionMessage, WantedAnew};
 use super::progress::Progress;
 use super::question::Question;
-use crate::actors::digest::Chain;
-use crate::actors::fold::{self, FoldClock};
+use crate::actors::fold;
 use crate::actors::inspect::{ActorStats, State};
 use crate::actors::trace::Stage;
 use crate::actors::wire::{Entity, Ephemeral, ToGateway};
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::Tailed;
+use crate::storage::store::rows::WatermarkRow;
 
 /// How long a failed load waits before the next try.
 const RETRY: Duration = Duration::from_millis(200);
@@ -36,14 +36,8 @@ const POISON: u32 = 2;
 
 /// Where a partition goes on.
 pub struct Start {
-    /// The partition.
-    pub partition: Partition,
-    /// The store's watermark.
-    pub watermark: Offset,
-    /// The chain there.
-    pub chain: Chain,
-    /// The fold time there.
-    pub time: Timestamp,
+    /// The store's watermark of it.
+    pub watermark: WatermarkRow,
     /// Shared by all partitions.
     pub context: Arc<Context>,
     /// Bytes of commands in this partition.
@@ -80,13 +74,14 @@ impl Actor for PartitionActor {
         myself: ActorRef<PartitionMessage>,
         start: Start,
     ) -> Result<PartitionState, ActorProcessingErr> {
-        let Start { partition, watermark, chain, time, context, budget, listeners } = start;
-        let progress = Arc::new(Mutex::new(Progress::new(watermark, chain)));
+        let Start { watermark, context, budget, listeners } = start;
+        let (partition, from) = (watermark.partition, watermark.next_offset);
+        let progress = Arc::new(Mutex::new(Progress::new(from)));
         // What the last one of this partition kept for its residents, which are gone.
         listeners.forget_empty();
-        let core = Core::new(partition, watermark, FoldClock::new(time), context.options.clone());
+        let core = Core::new(&watermark, context.options.clone());
         let vitals = context.directory.begin(partition);
-        let following = Following::start(&*context.journal, partition, watermark, myself);
+        let following = Following::start(&*context.journal, partition, from, myself);
         Ok(PartitionState {
             vitals,
             ties: Ties { context, partition, progress, budget },
@@ -143,10 +138,11 @@ impl Actor for PartitionActor {
                 state.core.loaded(&entity, snapshot, now, &mut state.actions);
                 state.forget_listeners(&entity);
             }
-            PartitionMessage::Compare(at, there) => {
+            PartitionMessage::Compare(chains) => {
                 let progress = state.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Err(divergence) = progress.compare(at, there) {
-                    drop(progress);
+                let differ = chains.into_iter().try_for_each(|(at, there)| progress.compare(at, there));
+                drop(progress);
+                if let Err(divergence) = differ {
                     state.core.halt(divergence.to_string(), out);
                 }
             }
@@ -310,9 +306,9 @@ impl PartitionState {
                 }
             }
             Action::Refuse { entity, held } => (context.to_gateway)(held.from, held.refusal(entity)),
-            Action::Decided { offset, digest } => {
+            Action::Decided { offset, chain } => {
                 let mut progress = self.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
-                if progress.complete(offset, digest) {
+                if progress.complete(offset, chain) {
                     context.applied.raise(partition, progress.applied());
                 }
             }

@@ -1,13 +1,15 @@
 //! The partition's pure core, driven by hand.
 
 mod halts;
+mod log;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::core::{Action, Core, Options, Ticket};
 use super::verified::Rule;
-use crate::actors::fold::{self, FoldClock};
+use crate::actors::fold;
+use crate::actors::moment::FoldVersion;
 use crate::actors::room::Command;
 use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::room::payload;
@@ -15,6 +17,7 @@ use crate::actors::wire::{Answer, Content, Entity, NodeId, Origin, RequestId};
 use crate::ids::{Offset, RoomId, Timestamp, UserId};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, StoredRecord};
+use crate::storage::store::rows::WatermarkRow;
 
 type TestCore = Core<&'static str>;
 type Actions = Vec<Action<&'static str>>;
@@ -29,9 +32,19 @@ fn entity() -> Entity {
     Entity::Room(room())
 }
 
+fn options(rule: Rule) -> Options {
+    Options {
+        rule,
+        unknown_after_ms: 2_000,
+        retry_after_ms: 50,
+        idle_ms: 60_000,
+        resident: 100,
+        knows: FoldVersion::KNOWN,
+    }
+}
+
 fn core(rule: Rule) -> TestCore {
-    let options = Options { rule, unknown_after_ms: 2_000, retry_after_ms: 50, idle_ms: 60_000, resident: 100 };
-    Core::new(room().partition(), Offset(0), FoldClock::new(Timestamp(0)), options)
+    Core::new(&WatermarkRow::start(room().partition()), options(rule))
 }
 
 fn origin(n: u64) -> Origin {

@@ -1,8 +1,9 @@
 //! The verified prefix (I2, I4): the one place that decides whether a record may have an effect.
 //!
 //! A journal may show a record that is lost later (a broker's high watermark ran ahead of its replicas). What lies below
-//! the end of one's own successful delivery report can't be lost any more, nor can anything before it. So the prefix ends
-//! there, and a [`Verified`] record can be made nowhere else.
+//! the end of one's own successful delivery report can't be lost any more, nor can anything before it. The same holds below
+//! the end that a record carries of its writer, if writer and reader have read the same log up to there
+//! (`actors::digest`). So the prefix ends at the higher of the two, and a [`Verified`] record can be made nowhere else.
 
 use crate::ids::Offset;
 use crate::storage::journal::Appended;
@@ -12,7 +13,7 @@ use crate::storage::journal::Appended;
 pub enum Rule {
     /// Everything readable is durable (embedded: records become readable after their fsync).
     ReadableIsDurable,
-    /// Only own delivery reports count (Kafka, and the simulation's journal).
+    /// Only delivery reports count, own ones or those of other writers (Kafka, and the simulation's journal).
     OwnReports,
 }
 
@@ -56,6 +57,12 @@ impl VerifiedPrefix {
     pub fn delivered(&mut self, report: &Appended) {
         self.end = self.end.max(report.end);
         self.visible = self.visible.max(report.end);
+    }
+
+    /// Another writer has verified what lies below `end`, and has read the same there.
+    pub fn vouched(&mut self, end: Offset) {
+        self.end = self.end.max(end);
+        self.visible = self.visible.max(end);
     }
 
     /// The journal's readable end is here now.

@@ -30,3 +30,11 @@ pub enum Outcome {
     /// was.
     Ignored,
 }
+
+impl Outcome {
+    /// Whether the room is another one now: whoever keeps it must keep this.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Accepted(_) | Self::Noted)
+    }
+}

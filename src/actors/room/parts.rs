@@ -67,6 +67,8 @@ pub struct RoomMeta {
     pub window_from: Seq,
     /// Client ids with a time up to here may have been seen and forgotten.
     pub evicted_until: Timestamp,
+    /// The chain over what was decided since it was made: see `actors::digest`. No decision rests on it.
+    pub chain: u64,
 }
 
 impl RoomMeta {
@@ -94,6 +96,7 @@ impl RoomMeta {
             max_members: 0,
             window_from: Seq(1),
             evicted_until: Timestamp::ZERO,
+            chain: 0,
         }
     }
 }

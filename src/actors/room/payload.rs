@@ -19,8 +19,7 @@ pub fn encode(command: Command) -> Envelope {
         issued_at_ms: issued_at.0,
         ttl_ms,
         payload: payload.into(),
-        placed_at_ms: 0,
-        age_ms: 0,
+        ..Envelope::default()
     }
 }
 

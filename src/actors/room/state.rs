@@ -71,6 +71,11 @@ impl RoomState {
         body.decide(self, now, id)
     }
 
+    /// What the last record decided is in the chain now.
+    pub(in crate::actors) fn set_chain(&mut self, chain: u64) {
+        self.meta.chain = chain;
+    }
+
     // What the decisions are made of.
 
     pub(super) fn existing(&self) -> Result<RoomKind, Reject> {

@@ -12,7 +12,7 @@ use crate::actors::workers::persistence::rows;
 use crate::ids::{Offset, Partition, Seq};
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
-use crate::storage::journal::record::Envelope;
+use crate::storage::journal::record::{Envelope, Prefix};
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::OutboxPlace;
 
@@ -22,18 +22,15 @@ const UNANSWERED_MS: u64 = 10_000;
 const QUIET_BARRIERS: usize = 2 * NODES;
 
 impl World<'_> {
-    /// I6: after a commit the chains of the rows are those of the log; where the rows have all, their states are the
+    /// I6: after a commit the rows have read the log that is; where the rows have all, their states are the
     /// fold's.
     pub fn check_rows(&mut self, touched: &[Entity], partitions: &[Partition]) {
         for partition in partitions {
             let row = self.store.rows().watermark(*partition);
-            let chain = self.truth.chain(*partition, row.next_offset);
-            if chain.map(|chain| chain.0) != Some(row.chain) {
-                let at = row.next_offset;
-                self.fail(format!(
-                    "I6: the rows' chain of {partition} before {at} is {:?}, {chain:?} is true",
-                    row.chain
-                ));
+            let read = Prefix { end: row.next_offset, hash: row.log_hash };
+            let truth = self.truth.prefix(*partition, row.next_offset);
+            if truth != Some(read) {
+                self.fail(format!("I6: the rows of {partition} have read {read:?}, {truth:?} is true"));
             }
         }
         for entity in touched {
@@ -124,8 +121,8 @@ impl World<'_> {
         for partition in &self.cast.partitions {
             again.advance(*partition, &self.log)?;
             let at = again.next(*partition);
-            if at != self.truth.next(*partition) || again.chain(*partition, at) != self.truth.chain(*partition, at) {
-                return Err(format!("I1: partition {partition} folded anew has another chain"));
+            if at != self.truth.next(*partition) || again.prefix(*partition, at) != self.truth.prefix(*partition, at) {
+                return Err(format!("I1: partition {partition} read anew has another hash"));
             }
         }
         for (entity, stream) in again.streams() {

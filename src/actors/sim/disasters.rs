@@ -2,18 +2,20 @@
 //! of a newer program, a projector that decides otherwise, a day on which nobody does anything.
 
 use super::client::Client;
-use super::event::{CommandKey, Copies, Down, Link, What};
+use super::event::{CommandKey, Copies, Down, Link, OwnerId, What};
 use super::oracle::Truth;
 use super::order::Arrivals;
 use super::owner::Owner;
 use super::world::{NODES, World};
 use crate::actors::fold;
 use crate::actors::wire::NodeId;
+use crate::actors::workers::persistence::projector::Chains;
 use crate::epoch::History;
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
 use crate::storage::journal::memory::{Fate, MemoryLog};
 use crate::storage::journal::record::VERSION;
+use crate::storage::store::Commit;
 use crate::storage::store::memory::Core as Rows;
 
 /// The code that a banned user's connections are closed with.
@@ -165,9 +167,12 @@ impl World<'_> {
         self.ends_at.get_or_insert(self.now + HALTED_MS);
     }
 
-    /// An owner halts, as the newer record wants it: its residents end behind what they were told before.
+    /// An owner halts, as a newer record wants it, or a version barrier that its program does not know: its residents end behind what they were told before.
     pub fn halted(&mut self, owner: &mut Owner, reason: &str) {
-        if !self.truth.is_halted(owner.id.partition) {
+        let OwnerId { node, partition, .. } = owner.id;
+        if self.is_outdated(node, partition) {
+            self.stops_before_a_version(node);
+        } else if !self.truth.is_halted(partition) {
             self.fail(format!("I10: {:?} halts: {reason}", owner.id));
         }
         self.stats.halts += 1;
@@ -240,15 +245,21 @@ impl World<'_> {
         }
     }
 
-    /// A node that a projector's rows differ from the log on: its own owner must see it at once (I10).
-    pub fn check_divergence(&mut self, node: NodeId, partition: Partition, at: Offset, there: u64) {
+    /// The rows that a node's projector has made of a flipped one differ from the log: the node's own owner must see it at
+    /// once (I10), and see it of nobody else.
+    pub fn check_divergence(&mut self, node: NodeId, room: RoomId, commit: &Commit, chains: Chains) {
+        let applied = commit.chats.iter().find(|row| row.room == room).map(|row| Offset(row.applied.0 - 1));
         let index = self.index(node);
-        let Some(owner) = self.nodes[index].owners.get(&partition) else { return };
-        let (applied, begun) = (owner.progress.applied(), owner.begun_at);
-        if (begun..=applied).contains(&at) {
-            self.stats.divergences += 1;
-            if owner.progress.compare(at, crate::actors::digest::Chain(there)).is_ok() {
-                self.fail(format!("I10: the rows of {partition} differ before {at}, and their owner does not see it"));
+        for (partition, chains) in chains {
+            let Some(owner) = self.nodes[index].owners.get(&partition) else { continue };
+            let kept = owner.begun_at..owner.progress.applied();
+            for (at, there) in chains.into_iter().filter(|(at, _)| kept.contains(at)) {
+                let is_flipped = partition == room.partition() && Some(at) == applied;
+                let differs = is_flipped && self.truth.chain(partition, at) != Some(there);
+                if owner.progress.compare(at, there).is_err() != differs {
+                    return self.fail(format!("I10: {room} was flipped, and {partition} is judged wrongly at {at}"));
+                }
+                self.stats.divergences += u64::from(differs);
             }
         }
     }

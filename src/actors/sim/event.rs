@@ -145,6 +145,8 @@ pub enum What {
     Expiry { node: NodeId },
     /// A node comes back.
     Return { node: usize },
+    /// A node that can't go on with what it knows is ended, and begins again as the newer program.
+    Replace { node: NodeId },
     /// The program starts again over a disk that had failed.
     Reopen,
     /// A connection has been told what others want of it.
@@ -262,6 +264,7 @@ impl fmt::Display for What {
             Self::Relay { node } => write!(f, "{node:?} relays"),
             Self::Expiry { node } => write!(f, "{node:?} looks for what expires"),
             Self::Return { node } => write!(f, "node {node} comes back"),
+            Self::Replace { node } => write!(f, "{node:?} is replaced by the newer program"),
             Self::Reopen => write!(f, "the journal is opened again"),
             Self::Obey { link } => write!(f, "{link:?} obeys"),
             Self::Act { client } => write!(f, "client {client} acts"),
@@ -295,6 +298,7 @@ impl What {
             | Self::GatewayTick { node }
             | Self::Project { node }
             | Self::Relay { node }
+            | Self::Replace { node }
             | Self::Expiry { node } => Some(*node),
             // A commit on its way reaches the store whatever becomes of its sender.
             Self::Commit { .. }
@@ -343,6 +347,7 @@ impl What {
             Self::Judge { .. } => 30,
             Self::Reopen => 31,
             Self::Obey { .. } => 32,
+            Self::Replace { .. } => 33,
         }
     }
 }

@@ -46,11 +46,13 @@ pub enum Fault {
     NewerRecord,
     /// A projector reads a row with a flipped bit. Ends the run.
     Flip,
+    /// A node is replaced by a newer program; once it runs, it begins that program's version of the fold.
+    Upgrade,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Crash,
         Self::Pause,
         Self::Move,
@@ -71,6 +73,7 @@ impl Fault {
         Self::Sleep,
         Self::NewerRecord,
         Self::Flip,
+        Self::Upgrade,
     ];
 
     /// How many of a thousand seeds have it. What ends a run, or sets all back, is rare: else little else would be seen.
@@ -78,6 +81,7 @@ impl Fault {
         match self {
             Self::NewerRecord | Self::Flip => 40,
             Self::Restore | Self::Sleep | Self::Disk => 150,
+            Self::Upgrade => 250,
             _ => 450,
         }
     }

@@ -88,6 +88,7 @@ impl World<'_> {
             Fault::Sleep => self.sleep(),
             Fault::NewerRecord => self.newer_record(partition),
             Fault::Flip => self.flip(),
+            Fault::Upgrade => self.upgrade(node),
         }
     }
 
@@ -104,7 +105,7 @@ impl World<'_> {
     }
 
     /// A node's memory is lost.
-    fn crash(&mut self, node: usize) {
+    pub fn crash(&mut self, node: usize) {
         if self.nodes.iter().filter(|node| node.up).count() < 2 || !self.nodes[node].up {
             return;
         }

@@ -17,6 +17,7 @@
 //! | `client`, `actions` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |
 //! | `faults`, `disasters` | crashes, pauses, moves, and how all is mended; what happens to the journal and to all at once |
+//! | `upgrade` | a rolling upgrade: nodes of two programs, and the barrier that only the newer one passes |
 //! | `oracle`, `rights` | the fold of the durable log, and what can be said of it without the fold |
 //! | `check`, `present`, `order` | what must hold at each step and at the end; rows as they are read; who was before whom |
 
@@ -44,6 +45,7 @@ mod session;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 pub mod world;
 
 pub use population::Cast;

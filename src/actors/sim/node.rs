@@ -7,6 +7,7 @@ use super::gateway::Gateway;
 use super::owner::Owner;
 use super::projection::Workers;
 use super::world::NODES;
+use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::wire::NodeId;
 use crate::env::ManualClock;
@@ -26,6 +27,8 @@ pub struct Shared {
 pub struct Node {
     /// Its present life.
     pub id: NodeId,
+    /// The version of the fold that its program knows.
+    pub knows: FoldVersion,
     /// It runs.
     pub up: bool,
     /// It stands still before.
@@ -54,6 +57,7 @@ impl Node {
     pub fn new(index: usize, shared: &Shared) -> Self {
         Self {
             id: NodeId(index as u32),
+            knows: FoldVersion::FIRST,
             up: true,
             paused_until: 0,
             clock_offset: 0,
@@ -73,6 +77,7 @@ impl Node {
         let fresh = Self::new(0, shared);
         let old = std::mem::replace(self, fresh);
         self.id = NodeId(old.id.0 + NODES as u32);
+        self.knows = old.knows;
         self.clock_offset = old.clock_offset;
         self.routes = old.routes;
         self.assigned = old.assigned;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::event::CommandKey;
 use super::population::Cast;
 use super::rights::Rights;
-use crate::actors::digest::Chain;
+use crate::actors::digest::{Chain, RunningHash};
 use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
-use crate::actors::moment::Moment;
+use crate::actors::moment::{FoldVersion, Moment};
 use crate::actors::room::commands::{Command, RoomCommand, Send};
 use crate::actors::room::{Outcome, payload};
 use crate::actors::user::outcome::Quiet;
@@ -25,7 +25,8 @@ use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, 
 use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
-use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::journal::record::{Envelope, Prefix, RecordError};
+use crate::storage::store::rows::WatermarkRow;
 
 /// A message by its device's number.
 type Numbered = (DeviceId, RoomId, u64);
@@ -53,6 +54,9 @@ pub struct Stream {
 struct Log {
     next: Offset,
     clock: FoldClock,
+    log: RunningHash,
+    /// The log up to each offset, and the chain of the entity of each record after it.
+    prefixes: Vec<Prefix>,
     chains: Vec<Chain>,
 }
 
@@ -71,7 +75,13 @@ pub struct Truth {
 impl Truth {
     /// Before the first record.
     pub fn new(cast: &Cast) -> Self {
-        let log = || Log { next: Offset::ZERO, clock: FoldClock::default(), chains: vec![Chain::START] };
+        let log = || Log {
+            next: Offset::ZERO,
+            clock: FoldClock::after(&WatermarkRow::start(Partition::FIRST), FoldVersion::SECOND),
+            log: RunningHash::new(Prefix::default()),
+            prefixes: vec![Prefix::default()],
+            chains: Vec::new(),
+        };
         let stream = |entity: Entity| {
             let stream = Stream::of(&entity);
             (entity, stream)
@@ -109,24 +119,29 @@ impl Truth {
         self.halted.contains(&partition)
     }
 
+    /// The version of the fold in force behind the last durable record.
+    pub fn version(&self, partition: Partition) -> FoldVersion {
+        self.logs.get(&partition).map_or(FoldVersion::FIRST, |log| log.clock.version())
+    }
+
     fn take(&mut self, partition: Partition, record: &StoredRecord) -> Result<(), String> {
         let envelope = Envelope::decode_record(&record.bytes).map_err(|error| error.to_string())?;
         let Some(log) = self.logs.get_mut(&partition) else { return Err("a record outside the cast".to_owned()) };
-        let now = log.clock.advance(record.time);
-        let outcome = match fold::entity_in(partition, &envelope) {
-            None => None,
+        let now = log.clock.advance(record.offset, record.time, &envelope).map_err(|error| error.to_string())?;
+        let (chain, outcome) = match fold::entity_in(partition, &envelope) {
+            None => (Chain::START, None),
             Some(entity) => {
                 // A block may concern a direct chat that nobody has made.
                 let stream = self.streams.entry(entity.clone()).or_insert_with(|| Stream::of(&entity));
                 let outcome = stream.state.fold(now, &envelope);
                 let exempt = |key: &Numbered| self.unordered.contains(&key.0) || self.forgiven.contains(key);
                 stream.note(now, &envelope, &outcome, &exempt).map_err(|why| format!("{entity:?}: {why}"))?;
-                Some(outcome)
+                (stream.state.chain(), Some(outcome))
             }
         };
-        let digest = outcome.as_ref().map_or_else(|| fold::control_digest(&envelope), EntityOutcome::digest);
-        let last = log.chains.last().copied().unwrap_or(Chain::START);
-        log.chains.push(last.next(record.offset, digest));
+        log.chains.push(chain);
+        log.prefixes.push(log.log.push(record));
+        log.log.settle(record.offset.next());
         log.next = record.offset.next();
         if let Some(outcome) = outcome {
             self.decided.entry((envelope.id(), envelope.key.clone())).or_default().push(outcome);
@@ -139,7 +154,12 @@ impl Truth {
         self.logs.get(&partition).map_or(Offset::ZERO, |log| log.next)
     }
 
-    /// The chain before `at`; `None` if that is not durable.
+    /// The log up to `end`; `None` if that is not durable.
+    pub fn prefix(&self, partition: Partition, end: Offset) -> Option<Prefix> {
+        self.logs.get(&partition)?.prefixes.get(end.0 as usize).copied()
+    }
+
+    /// The chain of whoever the record at `at` concerns, after it; `None` if that is not durable.
     pub fn chain(&self, partition: Partition, at: Offset) -> Option<Chain> {
         self.logs.get(&partition)?.chains.get(at.0 as usize).copied()
     }

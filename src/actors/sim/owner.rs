@@ -8,7 +8,7 @@ use super::event::{OwnerId, What};
 use super::resident::{Message, Resident};
 use super::world::{NODES, World};
 use crate::actors::digest::Chain;
-use crate::actors::fold::{self, FoldClock};
+use crate::actors::fold;
 use crate::actors::partition::core::{Action, Core, Options, Ticket};
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::progress::Progress;
@@ -66,6 +66,7 @@ impl World<'_> {
             retry_after_ms: 50,
             idle_ms: self.plan.idle_ms,
             resident: self.plan.resident,
+            knows: self.nodes[self.index(node)].knows,
         };
         let index = self.index(node);
         let at = &mut self.nodes[index];
@@ -74,9 +75,9 @@ impl World<'_> {
         at.raise_applied(partition, row.next_offset);
         let owner = Owner {
             id,
-            core: Core::new(partition, row.next_offset, FoldClock::new(row.fold_time), options),
+            core: Core::new(&row, options),
             residents: BTreeMap::new(),
-            progress: Progress::new(row.next_offset, Chain(row.chain)),
+            progress: Progress::new(row.next_offset),
             begun_at: row.next_offset,
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
             hot: BTreeMap::new(),
@@ -194,7 +195,7 @@ impl World<'_> {
             }
             Action::Hand { entity, held } => self.post(owner, &entity, Message::Hand(held)),
             Action::Refuse { entity, held } => self.send_to_gateway(id.node, held.from, held.refusal(entity)),
-            Action::Decided { offset, digest } => self.complete(owner, offset, digest),
+            Action::Decided { offset, chain } => self.complete(owner, offset, chain),
             Action::Answer { origin, answer } => {
                 let frame = ToGateway::Answer { request: origin.request, answer };
                 self.send_to_gateway(id.node, origin.node, frame);
@@ -217,19 +218,20 @@ impl World<'_> {
         true
     }
 
-    /// A record of this owner is decided: the chain grows, and must be that of the truth.
-    pub fn complete(&mut self, owner: &mut Owner, offset: Offset, digest: u64) {
-        if !owner.progress.complete(offset, digest) {
-            return;
-        }
-        let (partition, applied) = (owner.id.partition, owner.progress.applied());
-        match self.truth.chain(partition, applied) {
-            None => self.fail(format!("I4: {:?} has folded {applied}, durable is less", owner.id)),
-            Some(chain) if chain != owner.progress.chain() => {
-                self.fail(format!("I10: the chain of {:?} before {applied} is not that of the log", owner.id));
+    /// A record of this owner is decided: the chain of its entity must be that of the truth.
+    pub fn complete(&mut self, owner: &mut Owner, offset: Offset, chain: Chain) {
+        let partition = owner.id.partition;
+        match self.truth.chain(partition, offset) {
+            None => self.fail(format!("I4: {:?} has folded {offset}, durable is less", owner.id)),
+            Some(true_one) if chain != true_one => {
+                self.fail(format!("I10: the chain of {:?} after {offset} is not that of the log", owner.id));
             }
             Some(_) => {}
         }
+        if !owner.progress.complete(offset, chain) {
+            return;
+        }
+        let applied = owner.progress.applied();
         let index = self.index(owner.id.node);
         self.nodes[index].raise_applied(partition, applied);
     }

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::event::{OwnerId, What};
 use super::gateway::Asker;
 use super::world::World;
-use crate::actors::digest::Chain;
 use crate::actors::fold::EntityState;
 use crate::actors::wire::{Answer, Entity, NodeId};
-use crate::actors::workers::persistence::projector::Projector;
+use crate::actors::workers::persistence::projector::{Projector, chains_of};
 use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry::{self, Scanner};
 use crate::actors::workers::relay::turns::{self, Turns};
@@ -180,7 +179,7 @@ impl World<'_> {
             for row in &watermarks {
                 node.raise_stored(row.partition, row.next_offset);
             }
-            node.workers.projector = Some(Projector::new(watermarks, cache));
+            node.workers.projector = Some(Projector::knowing(node.knows, watermarks, cache));
         }
         let projector = node.workers.projector.as_mut()?;
         for partition in &self.cast.partitions {
@@ -197,9 +196,14 @@ impl World<'_> {
             records.truncate(most);
             projector.push(*partition, records);
         }
-        let halted = projector.halted().next().map(|(partition, why)| format!("{partition}: {why}"));
-        if let Some(why) = halted {
-            self.fail(format!("I6: the projector halts: {why}"));
+        let halted = projector.halted().next().map(|(partition, why)| (partition, why.to_string()));
+        if let Some((partition, why)) = halted {
+            let node = node.id;
+            if self.is_outdated(node, partition) {
+                self.stops_before_a_version(node);
+            } else {
+                self.fail(format!("I6: the projector halts: {partition}: {why}"));
+            }
             return None;
         }
         if projector.pending().0 == 0 {
@@ -234,16 +238,12 @@ impl World<'_> {
         let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
         let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
         let touched: Vec<Entity> = rooms.chain(users).collect();
-        let differs = |row: &WatermarkRow| {
-            self.truth.chain(row.partition, row.next_offset).is_some_and(|chain| chain.0 != row.chain)
-        };
+        let chains = chains_of(&commit);
         if let Some(room) = self.flipped
             && commit.chats.iter().any(|row| row.room == room)
         {
             // From here on the rows are wrong, and nothing that is made of them can be looked at.
-            if let Some(row) = commit.watermarks.iter().map(|moved| moved.to).find(differs) {
-                self.check_divergence(node, row.partition, row.next_offset, row.chain);
-            }
+            self.check_divergence(node, room, &commit, chains);
             self.ends_at = Some(self.now);
             return;
         }
@@ -276,12 +276,14 @@ impl World<'_> {
             return;
         }
         let moved = workers.projector.as_mut().map(Projector::committed).unwrap_or_default();
-        for row in moved {
-            if let Some(owner) = self.nodes[index].owners.get(&row.partition)
-                && let Err(divergence) = owner.progress.compare(row.next_offset, Chain(row.chain))
-            {
+        for (partition, chains) in chains {
+            let Some(owner) = self.nodes[index].owners.get(&partition) else { continue };
+            let differ = chains.into_iter().try_for_each(|(at, chain)| owner.progress.compare(at, chain));
+            if let Err(divergence) = differ {
                 self.fail(format!("I10: {divergence}"));
             }
+        }
+        for row in moved {
             self.nodes[index].raise_stored(row.partition, row.next_offset);
         }
         self.after(self.plan.project_every_ms, What::Project { node });

@@ -135,11 +135,11 @@ impl World<'_> {
                 Emit::ReadMoved { stream, receipt } => {
                     self.send_to_owner(owner.id.node, ToOwner::Ephemeral { stream, event: receipt });
                 }
-                Emit::Decided { offset, digest, .. } => decided.push((offset, digest)),
+                Emit::Decided { offset, chain, .. } => decided.push((offset, chain)),
             }
         }
-        for (offset, digest) in decided {
-            self.complete(owner, offset, digest);
+        for (offset, chain) in decided {
+            self.complete(owner, offset, chain);
         }
     }
 
@@ -240,7 +240,9 @@ impl World<'_> {
                 story.events(from, to)
             });
         told.map_err(|why| {
-            self.fail(format!("{entity:?} can't be told from the journal: {why}"));
+            if !self.is_outdated(id.node, id.partition) {
+                self.fail(format!("{entity:?} can't be told from the journal: {why}"));
+            }
             FetchError::Unavailable
         })
     }
@@ -263,7 +265,8 @@ impl World<'_> {
         };
         let mut core = EntityCore::new(entity.clone(), state, listeners);
         let stored = self.nodes[self.index(id.node)].stored(id.partition);
-        let mut clock = FoldClock::new(watermark.fold_time);
+        let knows = self.nodes[self.index(id.node)].knows;
+        let mut clock = FoldClock::after(&watermark, knows);
         if watermark.next_offset < replay_to {
             self.stats.replayed += 1;
             let records = match self.log.read(id.partition, watermark.next_offset, usize::MAX) {
@@ -274,8 +277,9 @@ impl World<'_> {
                 }
             };
             for record in records.into_iter().take_while(|record| record.offset < replay_to) {
-                let now = clock.advance(record.time);
                 let Ok(envelope) = Envelope::decode_record(&record.bytes) else { continue };
+                // An old program can't make what a newer one has written on top of.
+                let now = clock.advance(record.offset, record.time, &envelope).ok()?;
                 if fold::entity_of(&envelope).as_ref() == Some(entity) {
                     core.replay(&Item { offset: record.offset, now, envelope, origin: None }, stored);
                 }

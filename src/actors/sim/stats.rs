@@ -91,6 +91,12 @@ stats! {
     torn,
     /// Partitions that halted before a record of a newer program.
     halts,
+    /// Nodes that were replaced by a newer program.
+    replaced,
+    /// Version barriers that a newer program appended.
+    versions,
+    /// Owners and projectors of the old program that halted before one.
+    outdated,
     /// Rows of a projector that had decided otherwise.
     divergences,
     /// Connections that were closed by a ban.

@@ -311,6 +311,7 @@ impl<'a> World<'a> {
             What::Relay { node } => self.relay(node),
             What::Expiry { node } => self.expiry(node),
             What::Return { node } => self.come_back(node),
+            What::Replace { node } => self.replace(node),
             What::Reopen => self.reopen(),
             What::Obey { link } => self.obey(link),
             What::Act { client } => self.act(client),

@@ -20,6 +20,14 @@ pub enum UserOutcome {
     Rejected(Reject),
 }
 
+impl UserOutcome {
+    /// Whether the user is another one now, read marks aside: those are kept by themselves, and are many.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Event(_) | Self::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)))
+    }
+}
+
 /// Changes that take no seq.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Quiet {

@@ -13,6 +13,8 @@ pub struct UserMeta {
     pub head: Seq,
     /// Preferences, JSON text; empty for none.
     pub preferences: String,
+    /// The chain over what was decided: see `actors::digest`. No decision rests on it.
+    pub chain: u64,
 }
 
 /// A room on a user's list: what the user was told of it last.
@@ -59,7 +61,7 @@ impl UserParts {
     #[must_use]
     pub fn new(user: UserId) -> Self {
         Self {
-            meta: UserMeta { user, head: Seq::ZERO, preferences: String::new() },
+            meta: UserMeta { user, head: Seq::ZERO, preferences: String::new(), chain: 0 },
             rooms: Vec::new(),
             reads: Vec::new(),
             blocks: Vec::new(),

@@ -49,6 +49,11 @@ impl UserState {
         body.decide(self, now, id)
     }
 
+    /// What the last record decided is in the chain now.
+    pub(in crate::actors) fn set_chain(&mut self, chain: u64) {
+        self.meta.chain = chain;
+    }
+
     pub(super) fn happened(&mut self, now: Moment, body: UserEventBody) -> UserOutcome {
         self.meta.head = self.meta.head.next();
         UserOutcome::Event(Arc::new(UserEvent { seq: self.meta.head, at: now.fold, body }))

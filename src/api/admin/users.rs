@@ -165,6 +165,7 @@ pub(super) async fn detail(
             updated_at: Timestamp::ZERO,
             head: Seq::ZERO,
             applied: crate::ids::Offset::ZERO,
+            chain: 0,
         },
         None => return Err(not_found("user")),
     };

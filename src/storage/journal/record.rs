@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::ids::{Partition, Timestamp};
+use crate::ids::{Offset, Partition, Timestamp};
 
 /// First byte of every record.
 pub const MAGIC: u8 = 0x4B;
@@ -46,6 +46,22 @@ pub struct Envelope {
     /// How old the command was then, in milliseconds, measured by clocks that never jump.
     #[prost(uint64, tag = "8")]
     pub age_ms: u64,
+    /// How far whoever placed the record had verified the partition then; 0: nothing is said. See [`Prefix`].
+    #[prost(fixed64, tag = "9")]
+    pub verified_end: u64,
+    /// The running hash of the log before [`Self::verified_end`].
+    #[prost(fixed64, tag = "10")]
+    pub verified_hash: u64,
+}
+
+/// A partition's log from its first record up to `end`: what a writer, a reader or the store has verified of it. Two whose
+/// hashes before one end differ have not read the same log. What the hash is over is said in `actors::digest`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Prefix {
+    /// One past its last record.
+    pub end: Offset,
+    /// The running hash of its records; 0 of none.
+    pub hash: u64,
 }
 
 impl Envelope {
@@ -53,6 +69,18 @@ impl Envelope {
     #[must_use]
     pub fn placed(self, at: Timestamp, age_ms: u64) -> Self {
         Self { placed_at_ms: at.0, age_ms, ..self }
+    }
+
+    /// The same, by an owner that has verified `prefix`.
+    #[must_use]
+    pub fn following(self, prefix: Prefix) -> Self {
+        Self { verified_end: prefix.end.0, verified_hash: prefix.hash, ..self }
+    }
+
+    /// What its writer had verified of the partition when it placed the record.
+    #[must_use]
+    pub fn prefix(&self) -> Prefix {
+        Prefix { end: Offset(self.verified_end), hash: self.verified_hash }
     }
 
     /// The envelope as it goes into the journal.
@@ -110,6 +138,14 @@ pub enum RecordError {
     /// Written by a newer program.
     #[error("record of version {0}, this program knows up to {VERSION}")]
     NewerVersion(u8),
+    /// Only a newer program may fold from here on: a version barrier says so.
+    #[error("version {version} of the fold begins here, this program knows up to {known}: start the newer program")]
+    NewerFold {
+        /// The version that begins.
+        version: u32,
+        /// The highest that this program knows.
+        known: u32,
+    },
 }
 
 /// An encoded record and the partition that it belongs to.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::actors::digest::Chain;
 use crate::actors::partition::item::Batch;
 use crate::actors::wire::{Answer, Entity, Origin};
 use crate::ids::Offset;
@@ -58,8 +59,8 @@ pub enum Action<H> {
     Decided {
         /// Their offset.
         offset: Offset,
-        /// The digest for the chain.
-        digest: u64,
+        /// The chain of nobody.
+        chain: Chain,
     },
     /// Answer the asker.
     Answer {

@@ -98,7 +98,7 @@ impl<H> Core<H> {
             Parked::Batch(batch) => Some(batch.first()),
             _ => None,
         });
-        let next = self.pending.front().map_or(self.next, |(record, _)| record.offset);
+        let next = self.pending.front().map_or(self.next, |pending| pending.record.offset);
         if snapshot > first_held.unwrap_or(next) {
             Some("the store is ahead")
         } else if replay_to == Offset::ZERO && snapshot < self.settled {

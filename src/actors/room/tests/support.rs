@@ -10,6 +10,7 @@ use crate::actors::room::commands::{
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::wire::{Content, Event, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::storage::journal::record::Envelope;
 use std::sync::Arc;
 
 /// A time long after the first day of the epoch, so that windows do not begin before it.
@@ -156,7 +157,7 @@ impl Room {
     /// Folds a record that the journal appended at `append` by its own clock, wherever that stands.
     pub(crate) fn fold_at(&mut self, append: u64, body: RoomCommand) -> Outcome {
         let command = self.command(body);
-        let now = self.clock.advance(Timestamp(append));
+        let now = self.clock.advance(Offset(0), Timestamp(append), &Envelope::default()).unwrap();
         self.state.fold(now, command.clone())
     }
 

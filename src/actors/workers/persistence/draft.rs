@@ -111,8 +111,7 @@ impl Draft {
             return;
         }
         let dirty = self.users.entry(id.clone()).or_default();
-        // Read marks have rows of their own, and are many.
-        if !matches!(outcome, UserOutcome::Quiet(Quiet::Read { .. })) {
+        if outcome.is_change() {
             let first = dirty.row.map_or(source.now, |(first, ..)| first);
             dirty.row = Some((first, source.now, source.offset.next()));
         }
@@ -202,6 +201,7 @@ impl Draft {
                 updated_at,
                 head: state.head(),
                 applied,
+                chain: state.meta().chain,
             });
         }
         // Of a room that is over or was left the fold forgets how far it was read, and the rows show it still.

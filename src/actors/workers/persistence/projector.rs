@@ -10,16 +10,16 @@ use super::cache::{Cache, Cached, CachedRoom, CachedUser};
 use super::draft::{Draft, trim_floor};
 use super::facts::Source;
 use super::rows::{self, RoomExtras, RowsError};
-use crate::actors::digest::Chain;
+use crate::actors::digest::{Chain, Misfit, RunningHash};
 use crate::actors::fold::{self, FoldClock};
-use crate::actors::kinds;
+use crate::actors::moment::{FoldVersion, Moment};
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::wire::{Entity, Reject};
 use crate::ids::{Offset, Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
-use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::journal::record::{Envelope, Prefix, RecordError};
 use crate::storage::store::Commit;
 use crate::storage::store::commit::WatermarkMove;
 use crate::storage::store::rows::{DeadLetterRow, RoomSnapshot, UserSnapshot, WatermarkRow};
@@ -34,6 +34,14 @@ pub enum Halt {
         offset: Offset,
         /// What is wrong.
         error: RecordError,
+    },
+    /// A record's writer had read another log than this one.
+    #[error("offset {offset}: {misfit}")]
+    Misfit {
+        /// Its offset.
+        offset: Offset,
+        /// What differs.
+        misfit: Misfit,
     },
     /// The records do not follow the watermark: somebody handed in the wrong ones.
     #[error("got offset {got} where {expected} comes next")]
@@ -57,6 +65,23 @@ pub enum Halt {
     Journal(String),
 }
 
+/// Chains of entities by partition, each after the record at this offset.
+pub type Chains = BTreeMap<Partition, Vec<(Offset, Chain)>>;
+
+/// The chains that a commit writes, for comparison with those of the owners (I10).
+#[must_use]
+pub fn chains_of(commit: &Commit) -> Chains {
+    let rooms = commit.chats.iter().map(|row| (row.room.partition(), row.applied, row.chain));
+    let users = commit.users.iter().map(|row| (row.user.partition(), row.applied, row.chain));
+    let mut chains = Chains::new();
+    for (partition, applied, chain) in rooms.chain(users) {
+        // The last record that was applied, not the one behind it.
+        let at = Offset(applied.0.saturating_sub(1));
+        chains.entry(partition).or_default().push((at, Chain(chain)));
+    }
+    chains
+}
+
 /// A snapshot does not belong to the watermark that was committed last: somebody else projects, or the store fell back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("partition {partition} stands at {found} in the store and at {expected} here")]
@@ -73,19 +98,22 @@ pub struct Moved {
 #[derive(Clone, Debug)]
 struct Cursor {
     committed: WatermarkRow,
+    /// Behind what was pushed, as is `log`.
     clock: FoldClock,
-    chain: Chain,
+    log: RunningHash,
     /// One past the last record pushed.
     next: Offset,
-    /// One past the last record folded.
-    folded: Offset,
+    /// The watermark behind what is folded.
+    folded: WatermarkRow,
     halted: Option<Halt>,
 }
 
 impl Cursor {
-    fn new(row: WatermarkRow) -> Self {
-        let (clock, chain) = (FoldClock::new(row.fold_time), Chain(row.chain));
-        Self { committed: row, clock, chain, next: row.next_offset, folded: row.next_offset, halted: None }
+    fn new(row: WatermarkRow, knows: FoldVersion) -> Self {
+        let clock = FoldClock::after(&row, knows);
+        let halted = clock.check().err().map(|error| Halt::Record { offset: row.next_offset, error });
+        let log = RunningHash::new(Prefix { end: row.next_offset, hash: row.log_hash });
+        Self { committed: row, clock, log, next: row.next_offset, folded: row, halted }
     }
 }
 
@@ -95,10 +123,14 @@ struct Pending {
     record: StoredRecord,
     envelope: Envelope,
     entity: Option<Entity>,
+    now: Moment,
+    /// The watermark behind it.
+    after: WatermarkRow,
 }
 
 /// See the module.
 pub struct Projector {
+    knows: FoldVersion,
     cursors: BTreeMap<Partition, Cursor>,
     cache: Cache,
     pending: Vec<Pending>,
@@ -111,7 +143,14 @@ impl Projector {
     /// A projector that goes on from these watermarks, with at most `cache_bytes` (about) of states kept between batches.
     #[must_use]
     pub fn new(watermarks: Vec<WatermarkRow>, cache_bytes: u64) -> Self {
+        Self::knowing(FoldVersion::KNOWN, watermarks, cache_bytes)
+    }
+
+    /// The same of a program that knows so much of the fold.
+    #[must_use]
+    pub fn knowing(knows: FoldVersion, watermarks: Vec<WatermarkRow>, cache_bytes: u64) -> Self {
         let mut projector = Self {
+            knows,
             cursors: BTreeMap::new(),
             cache: Cache::new(cache_bytes),
             pending: Vec::new(),
@@ -128,7 +167,8 @@ impl Projector {
         self.pending.clear();
         self.pending_bytes = 0;
         self.moving.clear();
-        self.cursors = watermarks.into_iter().map(|row| (row.partition, Cursor::new(row))).collect();
+        let cursors = watermarks.into_iter().map(|row| (row.partition, Cursor::new(row, self.knows)));
+        self.cursors = cursors.collect();
     }
 
     /// Where the partition's next record is expected; `None` if it is halted.
@@ -178,17 +218,34 @@ impl Projector {
                 cursor.halted = Some(Halt::Gap { got: record.offset, expected: cursor.next });
                 return;
             }
-            let envelope = match Envelope::decode_record(&record.bytes) {
-                Ok(envelope) => envelope,
+            let read = Envelope::decode_record(&record.bytes).and_then(|envelope| {
+                let now = cursor.clock.advance(record.offset, record.time, &envelope)?;
+                Ok((envelope, now))
+            });
+            let (envelope, now) = match read {
+                Ok(read) => read,
                 Err(error) => {
                     cursor.halted = Some(Halt::Record { offset: record.offset, error });
                     return;
                 }
             };
+            if let Err(misfit) = cursor.log.check(envelope.prefix()) {
+                cursor.halted = Some(Halt::Misfit { offset: record.offset, misfit });
+                return;
+            }
+            let prefix = cursor.log.push(&record);
+            cursor.log.settle(prefix.end);
+            let after = WatermarkRow {
+                partition,
+                next_offset: prefix.end,
+                log_hash: prefix.hash,
+                fold_time: cursor.clock.last(),
+                fold_version: cursor.clock.version().0,
+            };
             cursor.next = record.offset.next();
             self.pending_bytes += record.bytes.len();
             let entity = fold::entity_in(partition, &envelope);
-            self.pending.push(Pending { partition, record, envelope, entity });
+            self.pending.push(Pending { partition, record, envelope, entity, now, after });
         }
     }
 
@@ -285,25 +342,24 @@ impl Projector {
 
     /// Folds one record. After an error nothing has changed.
     fn fold_one(&mut self, pending: &Pending, draft: &mut Draft) -> Result<(), Halt> {
-        let Pending { partition, record, envelope, entity } = pending;
+        let Pending { partition, record, envelope, entity, now, after } = pending;
         let Some(cursor) = self.cursors.get_mut(partition) else { return Ok(()) };
-        let (offset, mut clock) = (record.offset, cursor.clock);
-        let now = clock.advance(record.time);
+        let (offset, now) = (record.offset, *now);
         let source = Source { partition: *partition, offset, id: envelope.id(), now: now.fold };
-        let (digest, invalid) = match entity {
-            None => (fold::control_digest(envelope), envelope.kind != kinds::CONTROL_BARRIER),
+        let invalid = match entity {
+            None => !fold::is_valid_control(envelope),
             Some(entity) => match self.cache.get(entity) {
                 None => return Err(RowsError { of: format!("{entity:?}"), why: "not hydrated".to_owned() }.into()),
                 Some(Cached::Room(room)) => {
                     let outcome = fold::fold_room(&mut room.state, now, envelope);
-                    let decided = (outcome.digest(), outcome == Outcome::Rejected(Reject::Invalid));
+                    let invalid = outcome == Outcome::Rejected(Reject::Invalid);
                     draft.room(source, room, outcome);
-                    decided
+                    invalid
                 }
                 Some(Cached::User(user)) => {
                     let outcome = fold::fold_user(&mut user.state, now, envelope);
                     draft.user(source, user, &outcome);
-                    (outcome.digest(), outcome == UserOutcome::Rejected(Reject::Invalid))
+                    outcome == UserOutcome::Rejected(Reject::Invalid)
                 }
             },
         };
@@ -316,9 +372,7 @@ impl Projector {
                 record: record.bytes.clone(),
             });
         }
-        cursor.clock = clock;
-        cursor.chain = cursor.chain.next(offset, digest);
-        cursor.folded = offset.next();
+        cursor.folded = *after;
         Ok(())
     }
 
@@ -337,14 +391,8 @@ impl Projector {
         self.moving.clear();
         for partition in moved {
             let Some(cursor) = self.cursors.get(partition) else { continue };
-            let to = WatermarkRow {
-                partition: *partition,
-                next_offset: cursor.folded,
-                chain: cursor.chain.0,
-                fold_time: cursor.clock.last(),
-            };
-            commit.watermarks.push(WatermarkMove { from: cursor.committed.next_offset, to });
-            self.moving.push(to);
+            commit.watermarks.push(WatermarkMove { from: cursor.committed.next_offset, to: cursor.folded });
+            self.moving.push(cursor.folded);
         }
         keep_last(&mut commit.dead_letters);
         commit

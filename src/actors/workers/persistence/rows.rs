@@ -85,6 +85,7 @@ fn meta(chat: ChatRow) -> Result<RoomMeta, RowsError> {
         max_members: chat.max_members,
         window_from: chat.window,
         evicted_until: chat.evicted_until,
+        chain: chat.chain,
     })
 }
 
@@ -212,6 +213,7 @@ pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Off
         window: meta.window_from,
         evicted_until: meta.evicted_until,
         applied,
+        chain: meta.chain,
     })
 }
 
@@ -275,7 +277,7 @@ pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
 pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, RowsError> {
     let mut parts = UserParts::new(user.clone());
     if let Some(row) = snapshot.user {
-        parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences };
+        parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences, chain: row.chain };
     }
     for row in snapshot.rooms {
         let kind = RoomKind::from_number(row.kind).ok_or_else(|| bad(user, "kind is out of range"))?;

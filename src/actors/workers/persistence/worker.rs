@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
-use super::projector::{Halt, Moved, Projector};
+use super::projector::{Chains, Halt, Moved, Projector, chains_of};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Entity;
 use crate::actors::workers::Running;
@@ -22,8 +22,8 @@ use crate::storage::store::{Store, StoreError};
 /// Snapshots that are read at the same time.
 const HYDRATIONS: usize = 4;
 
-/// Hears the watermarks of each commit.
-pub type Report = Arc<dyn Fn(&[WatermarkRow]) + Send + Sync>;
+/// Hears the chains of each commit.
+pub type Report = Arc<dyn Fn(Chains) + Send + Sync>;
 
 /// What the worker works with.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub struct Deps {
     pub stored: Arc<Watermarks>,
     /// How far each partition is stored whose facts for others were stored with it: the relay has something to do.
     pub outbox: Arc<Watermarks>,
-    /// Told of each commit's watermarks before [`Self::stored`] is raised, so that the owner can compare chains (I10).
+    /// Told of each commit's chains before [`Self::stored`] is raised, so that the owners can compare them (I10).
     pub report: Report,
     /// Bounds.
     pub options: Options,
@@ -300,6 +300,7 @@ impl ProjectorTask {
             }
         };
         let Some(commit) = commit else { return (Some(projector), Ok(())) };
+        let chains = chains_of(&commit);
         let told: BTreeSet<Partition> = commit.outbox.iter().map(|row| row.source).collect();
         if let Err(error) = self.deps.store.commit(commit).await {
             if let StoreError::Damaged(why) = &error {
@@ -308,7 +309,7 @@ impl ProjectorTask {
             return (Some(projector), Err(error.into()));
         }
         let moved = projector.committed();
-        (self.deps.report)(&moved);
+        (self.deps.report)(chains);
         for row in moved {
             if told.contains(&row.partition) {
                 self.deps.outbox.raise(row.partition, row.next_offset);

@@ -97,6 +97,7 @@ impl Fixture {
                 retry_after_ms: 50,
                 idle_ms: 60_000,
                 resident: 1_000,
+                knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: Arc::new(router),
             gateway: Arc::new(move |frame| drop(send.send(frame))),

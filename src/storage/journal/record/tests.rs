@@ -31,9 +31,8 @@ fn golden() -> impl Iterator<Item = (&'static str, Envelope, Bytes)> {
             command_id: hex(id),
             issued_at_ms: issued.parse().unwrap(),
             ttl_ms: ttl.parse().unwrap(),
-            placed_at_ms: 0,
-            age_ms: 0,
             payload: hex(payload),
+            ..Envelope::default()
         };
         (name, envelope, hex(record))
     })
@@ -78,6 +77,19 @@ fn a_newer_version_is_told_apart_from_damage() {
     let mut bytes = golden().next().unwrap().2.to_vec();
     bytes[1] = VERSION + 1;
     assert_eq!(Envelope::decode_record(&bytes.into()), Err(RecordError::NewerVersion(VERSION + 1)));
+}
+
+#[test]
+fn what_a_writer_had_verified_takes_eighteen_bytes_whatever_it_was() {
+    let bare = Envelope { kind: 1, ..Envelope::default() };
+    for (end, hash) in [(1, 1), (u64::MAX, u64::MAX)] {
+        let prefix = Prefix { end: Offset(end), hash };
+        let record = bare.clone().following(prefix).encode_record();
+        assert_eq!(record.len(), bare.encode_record().len() + 18);
+        assert_eq!(Envelope::decode_record(&record).unwrap().prefix(), prefix);
+    }
+    let golden = bare.following(Prefix { end: Offset(0x102), hash: 0x0102_0304_0506_0708 }).encode_record();
+    assert_eq!(to_hex(&golden), "4b010801490201000000000000510807060504030201");
 }
 
 #[test]

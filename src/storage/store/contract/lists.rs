@@ -239,6 +239,7 @@ pub(crate) async fn all_rooms_and_users_are_paged(store: &dyn Store) {
         updated_at: Timestamp(2),
         head: Seq(0),
         applied: Offset(0),
+        chain: 0,
     };
     commit.users = names.iter().rev().map(row).collect();
     store.commit(commit).await.unwrap();

@@ -134,6 +134,7 @@ pub(crate) fn chat_row(room: RoomId) -> ChatRow {
         window: Seq(1),
         evicted_until: Timestamp(7),
         applied: Offset(3),
+        chain: u64::MAX - 3,
     }
 }
 
@@ -186,8 +187,13 @@ pub(crate) fn member_row(room: RoomId, user: &str, state: u8) -> MemberRow {
 
 /// A move of the room's partition, with rows to come.
 pub(crate) fn moved(partition: Partition, from: u64, to: u64) -> Commit {
-    let to =
-        WatermarkRow { partition, next_offset: Offset(to), chain: u64::MAX - to, fold_time: Timestamp(1_000 + to) };
+    let to = WatermarkRow {
+        partition,
+        next_offset: Offset(to),
+        log_hash: u64::MAX - to,
+        fold_time: Timestamp(1_000 + to),
+        fold_version: 3,
+    };
     Commit { watermarks: vec![WatermarkMove { from: Offset(from), to }], ..Commit::default() }
 }
 

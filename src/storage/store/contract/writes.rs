@@ -52,7 +52,7 @@ pub(crate) async fn rows_of_a_room_come_back_as_they_were(store: &dyn Store) {
     assert_eq!(store.member(room, &user_id("bob")).await.unwrap().as_ref(), Some(&members[1]));
     assert_eq!(found.sources, [SourceRow { partition: Partition::new(255).unwrap(), offset: Offset(70) }]);
     assert_eq!(found.blocks, [user_id("bob"), user_id("carol")]);
-    assert_eq!(found.watermark.chain, u64::MAX - 1);
+    assert_eq!(found.watermark.log_hash, u64::MAX - 1);
 
     // What is replaced is replaced as a whole, what goes is gone; the time of making stays.
     let later =
@@ -86,6 +86,7 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
         updated_at: Timestamp(2),
         head: Seq(2),
         applied: Offset(4),
+        chain: u64::MAX - 4,
     };
     let device = |name: &str| DeviceRow {
         user: user.clone(),

@@ -29,17 +29,19 @@ pub struct WatermarkRow {
     pub partition: Partition,
     /// The first offset that is not in the rows.
     pub next_offset: Offset,
-    /// Hash chain over (offset, outcome) below `next_offset` (I10).
-    pub chain: u64,
+    /// Running hash of the records below `next_offset`.
+    pub log_hash: u64,
     /// Highest append time below `next_offset`.
     pub fold_time: Timestamp,
+    /// The version of the fold in force behind the last record below `next_offset`.
+    pub fold_version: u32,
 }
 
 impl WatermarkRow {
     /// What an empty store says of a partition.
     #[must_use]
     pub fn start(partition: Partition) -> Self {
-        Self { partition, next_offset: Offset::ZERO, chain: 0, fold_time: Timestamp::ZERO }
+        Self { partition, next_offset: Offset::ZERO, log_hash: 0, fold_time: Timestamp::ZERO, fold_version: 1 }
     }
 }
 
@@ -111,6 +113,8 @@ pub struct ChatRow {
     pub evicted_until: Timestamp,
     /// The first offset of the room's partition that is not applied to the room.
     pub applied: Offset,
+    /// Hash chain over (offset, outcome) of what is applied to the room (I10).
+    pub chain: u64,
 }
 
 impl ChatRow {

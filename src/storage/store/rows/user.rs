@@ -21,6 +21,8 @@ pub struct UserRow {
     pub head: Seq,
     /// The first offset of the user's partition that is not applied to the user.
     pub applied: Offset,
+    /// Hash chain over (offset, outcome) of what is applied to the user (I10).
+    pub chain: u64,
 }
 
 /// A user's device.

@@ -35,8 +35,9 @@ pub(super) fn watermark(c: &mut Columns<'_>) -> Result<WatermarkRow> {
     Ok(WatermarkRow {
         partition: c.partition()?,
         next_offset: c.offset()?,
-        chain: c.number::<i64>()?.cast_unsigned(),
+        log_hash: c.number::<i64>()?.cast_unsigned(),
         fold_time: c.time()?,
+        fold_version: c.number()?,
     })
 }
 
@@ -69,6 +70,7 @@ pub(super) fn chat(c: &mut Columns<'_>) -> Result<ChatRow> {
         window: c.seq()?,
         evicted_until: c.time()?,
         applied: c.offset()?,
+        chain: c.number::<i64>()?.cast_unsigned(),
     })
 }
 
@@ -218,6 +220,7 @@ pub(super) fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
         updated_at: c.time()?,
         head: c.seq()?,
         applied: c.offset()?,
+        chain: c.number::<i64>()?.cast_unsigned(),
     })
 }
 

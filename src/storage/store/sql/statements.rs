@@ -43,7 +43,7 @@ macro_rules! chat_columns {
             "uuid" "kind" "status" "title" "channel" "creator" "user1" "user2" "ended_by_user1" "ended_by_user2"
             "created_at" "expires_at" "last_message_at" "public" "may_send" "max_members" "history_events"
             "history_age_ms" "generation" "head_seq" "floor_seq" "last_message_no" "opened_seq" "opened_at" "opened_id"
-            "closed_seq" "closed_at" "closed_id" "window_seq" "evicted_until" "applied_offset")
+            "closed_seq" "closed_at" "closed_id" "window_seq" "evicted_until" "applied_offset" "chain")
     };
 }
 macro_rules! member_columns {
@@ -104,8 +104,9 @@ impl Bulks {
     pub(super) fn new() -> Self {
         Self {
             watermarks: Bulk::update(
-                "p, old, next, chain, time",
-                "UPDATE watermarks SET next_offset = v.next, chain = v.chain, fold_time = v.time FROM v \
+                "p, old, next, hash, time, version",
+                "UPDATE watermarks SET next_offset = v.next, log_hash = v.hash, fold_time = v.time, \
+                 fold_version = v.version FROM v \
                  WHERE watermarks.partition = v.p AND watermarks.next_offset = v.old",
             ),
             chats: Bulk::upsert("chats", chat_columns!(), "uuid", &["created_at"]),
@@ -133,7 +134,7 @@ impl Bulks {
             ),
             users: Bulk::upsert(
                 "users",
-                "id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset",
+                "id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain",
                 "id",
                 &["created_at"],
             ),
@@ -246,8 +247,8 @@ statements! {
          FROM found WHERE found.emoji IS NOT NULL) SELECT emoji FROM found WHERE emoji IS NOT NULL LIMIT ?";
     META = "SELECT value FROM meta WHERE key = ?";
     // The one table that is read as a whole: 256 rows.
-    WATERMARKS = "SELECT partition, next_offset, chain, fold_time FROM watermarks ORDER BY partition";
-    WATERMARK = "SELECT partition, next_offset, chain, fold_time FROM watermarks WHERE partition = ?";
+    WATERMARKS = "SELECT partition, next_offset, log_hash, fold_time, fold_version FROM watermarks ORDER BY partition";
+    WATERMARK = "SELECT partition, next_offset, log_hash, fold_time, fold_version FROM watermarks WHERE partition = ?";
     CHAT = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid = ?");
     MEMBER = concat!("SELECT ", member_columns!(), " FROM members WHERE chat = ? AND user_id = ?");
     MEMBERS = concat!(
@@ -287,9 +288,9 @@ statements! {
     MESSAGES_BACK = concat!(
         "SELECT ", message_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
     );
-    USER = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset \
+    USER = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain \
          FROM users WHERE id = ?";
-    USERS = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset \
+    USERS = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain \
          FROM users WHERE id > ? ORDER BY id LIMIT ?";
     ROOMS = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid > ? ORDER BY uuid LIMIT ?");
     DEVICES = "SELECT user_id, device, platform, push_token, seen_at FROM devices WHERE user_id = ? ORDER BY device";

@@ -110,7 +110,8 @@ async fn users(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
                 .int(row.created_at.as_i64())
                 .int(row.updated_at.as_i64())
                 .int(row.head.as_i64())
-                .int(row.applied.as_i64());
+                .int(row.applied.as_i64())
+                .int(row.chain.cast_signed());
         })
         .await?;
     session
@@ -215,8 +216,9 @@ async fn guard(session: &mut Session<'_>, bulks: &Bulks, moves: Vec<WatermarkMov
             b.int(m.to.partition.get())
                 .int(m.from.as_i64())
                 .int(m.to.next_offset.as_i64())
-                .int(m.to.chain.cast_signed())
-                .int(m.to.fold_time.as_i64());
+                .int(m.to.log_hash.cast_signed())
+                .int(m.to.fold_time.as_i64())
+                .int(m.to.fold_version);
         })
         .await?;
     Ok(moved == wanted)
@@ -248,7 +250,7 @@ fn bind_chat(b: &mut Binder, row: ChatRow) {
     for mark in [row.opened, row.closed] {
         b.int(mark.seq.as_i64()).int(mark.at.as_i64()).uuid(mark.id);
     }
-    b.int(row.window.as_i64()).int(row.evicted_until.as_i64()).int(row.applied.as_i64());
+    b.int(row.window.as_i64()).int(row.evicted_until.as_i64()).int(row.applied.as_i64()).int(row.chain.cast_signed());
 }
 
 async fn members(session: &mut Session<'_>, bulks: &Bulks, changes: Vec<MemberChange>) -> Result<(), StoreError> {

@@ -20,11 +20,11 @@ use crate::storage::store::memory::Core;
 use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf};
 use crate::storage::store::{SeqRange, StoreError};
 
-fn group(name: &str) -> RoomId {
+pub(super) fn group(name: &str) -> RoomId {
     RoomId::group(&user_id("ann"), &ClientId::new(name).unwrap())
 }
 
-fn create(kind: RoomKind, members: &[&str]) -> RoomCommand {
+pub(super) fn create(kind: RoomKind, members: &[&str]) -> RoomCommand {
     RoomCommand::Create(Create {
         kind,
         creator: user_id("ann"),
@@ -39,7 +39,7 @@ fn create(kind: RoomKind, members: &[&str]) -> RoomCommand {
     })
 }
 
-fn say(sender: &str, body: &str) -> RoomCommand {
+pub(super) fn say(sender: &str, body: &str) -> RoomCommand {
     RoomCommand::Send(room::commands::Send {
         sender: user_id(sender),
         client_id: None,
@@ -51,7 +51,7 @@ fn say(sender: &str, body: &str) -> RoomCommand {
 }
 
 /// Projects all of a world into a store.
-fn project(world: &World, store: &mut Core) -> Projector {
+pub(super) fn project(world: &World, store: &mut Core) -> Projector {
     let mut projector = Projector::new(store.watermarks(), 1 << 20);
     for (partition, log) in &world.logs {
         let from = projector.next_offset(*partition).unwrap().0 as usize;

@@ -3,5 +3,6 @@
 
 mod equal;
 mod examples;
+mod records;
 mod support;
 mod worker;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::actors::digest::Chain;
+use crate::actors::digest::RunningHash;
 use crate::actors::fold::{self, EntityOutcome, EntityState, FoldClock};
 use crate::actors::room::commands::{
     Command, Create, Delete, Edit, End, Expire, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite,
@@ -19,7 +19,7 @@ use crate::actors::wire::{
 };
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::journal::StoredRecord;
-use crate::storage::journal::record::Envelope;
+use crate::storage::journal::record::{Envelope, Prefix};
 use crate::storage::store::contract::uuid;
 
 use super::super::rows::event;
@@ -59,7 +59,7 @@ pub(super) struct World {
     pub(super) logs: BTreeMap<Partition, Vec<StoredRecord>>,
     pub(super) states: BTreeMap<Entity, EntityState>,
     pub(super) events: BTreeMap<Entity, Vec<StreamEvent>>,
-    pub(super) chains: BTreeMap<Partition, Chain>,
+    pub(super) prefixes: BTreeMap<Partition, Prefix>,
     clocks: BTreeMap<Partition, FoldClock>,
     now: u64,
     next_id: u64,
@@ -71,7 +71,7 @@ impl World {
             logs: BTreeMap::new(),
             states: BTreeMap::new(),
             events: BTreeMap::new(),
-            chains: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
             clocks: BTreeMap::new(),
             now: 1_800_000_000_000,
             next_id: 0,
@@ -101,11 +101,14 @@ impl World {
     pub(super) fn append(&mut self, partition: Partition, bytes: Bytes) -> Option<EntityOutcome> {
         let log = self.logs.entry(partition).or_default();
         let (offset, time) = (Offset(log.len() as u64), Timestamp(self.now));
-        log.push(StoredRecord { offset, time, bytes: bytes.clone() });
+        let record = StoredRecord { offset, time, bytes: bytes.clone() };
+        let prefix = self.prefixes.entry(partition).or_default();
+        *prefix = RunningHash::new(*prefix).push(&record);
+        log.push(record);
         let envelope = Envelope::decode_record(&bytes).unwrap();
-        let now = self.clocks.entry(partition).or_default().advance(time);
+        let now = self.clocks.entry(partition).or_default().advance(offset, time, &envelope).unwrap();
         let entity = fold::entity_in(partition, &envelope);
-        let outcome = entity.map(|entity| {
+        entity.map(|entity| {
             let state = self.states.entry(entity.clone()).or_insert_with(|| EntityState::absent(&entity));
             let outcome = state.fold(now, &envelope);
             let events = self.events.entry(entity).or_default();
@@ -115,11 +118,7 @@ impl World {
                 _ => {}
             }
             outcome
-        });
-        let digest = outcome.as_ref().map_or_else(|| fold::control_digest(&envelope), EntityOutcome::digest);
-        let chain = self.chains.entry(partition).or_default();
-        *chain = chain.next(offset, digest);
-        outcome
+        })
     }
 
     /// `steps` random commands of all kinds to a few rooms and users, sensible and not.
@@ -273,7 +272,7 @@ impl World {
         for (partition, log) in &self.logs {
             let row = store.watermark(*partition);
             assert_eq!(row.next_offset, Offset(log.len() as u64), "partition {partition}");
-            assert_eq!(row.chain, self.chains[partition].0);
+            assert_eq!(row.log_hash, self.prefixes[partition].hash);
             assert_eq!(row.fold_time, self.clocks[partition].last());
         }
         for (entity, state) in &self.states {

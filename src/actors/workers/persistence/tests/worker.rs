@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::super::projector::Chains;
 use super::super::worker::{Deps, Options, spawn};
 use super::support::World;
 use crate::actors::digest::Chain;
@@ -13,7 +14,7 @@ use crate::storage::journal::memory::{Fate, MemoryJournal};
 use crate::storage::store::commit::Commit;
 use crate::storage::store::contract::event_row;
 use crate::storage::store::memory::MemoryStore;
-use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf, WatermarkRow};
+use crate::storage::store::rows::{OutboxPlace, PageBound, Shelf};
 use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{SeqRange, Store};
 use crate::testing::within;
@@ -41,7 +42,7 @@ fn deps(world: &World, store: Arc<dyn Store>) -> Deps {
         ..Options::default()
     };
     let (applied, stored, outbox) = (Arc::default(), Arc::default(), Arc::default());
-    let (journal, report) = (Arc::new(journal(world)), Arc::new(|_: &[WatermarkRow]| ()));
+    let (journal, report) = (Arc::new(journal(world)), Arc::new(|_: Chains| ()));
     Deps { journal, store, applied, stored, outbox, report, options }
 }
 
@@ -79,22 +80,25 @@ async fn what_the_owner_has_applied_is_stored_and_nothing_beyond() {
 }
 
 #[tokio::test]
-async fn the_chain_is_reported_before_the_mark_is_raised() {
+async fn the_chains_are_reported_before_the_mark_is_raised() {
     let world = World::random(2, 300);
     let mut deps = deps(&world, Arc::new(MemoryStore::new()));
-    let seen: Arc<Mutex<Vec<WatermarkRow>>> = Arc::default();
+    let seen: Arc<Mutex<Chains>> = Arc::default();
     let (reports, stored) = (seen.clone(), deps.stored.clone());
-    deps.report = Arc::new(move |rows| {
-        assert!(rows.iter().all(|row| stored.get(row.partition) < row.next_offset));
-        reports.lock().unwrap().extend(rows);
+    deps.report = Arc::new(move |chains| {
+        for (partition, chains) in chains {
+            assert!(chains.iter().all(|(at, _)| stored.get(partition) <= *at));
+            reports.lock().unwrap().entry(partition).or_default().extend(chains);
+        }
     });
     apply(&world, &deps, |len| len);
     let worker = spawn(deps.clone());
     reached(&world, &deps, |len| len).await;
     worker.stop().await.unwrap();
-    for (partition, chain) in &world.chains {
-        let last = seen.lock().unwrap().iter().rev().find(|row| row.partition == *partition).copied().unwrap();
-        assert_eq!(Chain(last.chain), *chain);
+    let seen = seen.lock().unwrap();
+    for (entity, state) in world.states.iter().filter(|(_, state)| state.chain() != Chain::START) {
+        let last = seen[&entity.partition()].iter().rev().find(|(_, chain)| *chain == state.chain());
+        assert!(last.is_some(), "{entity:?}");
     }
 }
 

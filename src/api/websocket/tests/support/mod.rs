@@ -138,6 +138,7 @@ impl Rig {
                 retry_after_ms: 50,
                 idle_ms: 60_000,
                 resident: 1_000,
+                knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: router.clone(),
             gateway: Arc::new(move |frame| gateway.receive(frame)),
