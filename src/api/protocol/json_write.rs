@@ -1,4 +1,6 @@
-//! A small writer of JSON: objects straight into bytes, without a tree of values in between.
+//! A small writer of JSON objects, straight into bytes: the values are written by `serde_json`, the braces, the keys and
+//! payloads here. Derived, a payload would be read again, byte by byte, before it may be copied: a reply took three times
+//! as long (decision 0017).
 //!
 //! Fields that are empty, zero or false are left out, as the reference server does; those that must be there are written
 //! through [`ObjectWriter::key`].
@@ -105,44 +107,13 @@ impl ObjectWriter<'_> {
 
 /// Writes a string with its quotes and escapes.
 pub(in crate::api) fn string(out: &mut Vec<u8>, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    let bytes = value.as_bytes();
-    let mut clean = 0;
-    for (i, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[clean..i]);
-        clean = i + 1;
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
-        }
-    }
-    out.extend_from_slice(&bytes[clean..]);
-    out.push(b'"');
+    // A `Vec` takes everything.
+    let _ = serde_json::to_writer(out, value);
 }
 
 /// Writes a number.
-pub(in crate::api) fn number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+pub(in crate::api) fn number(out: &mut Vec<u8>, value: u64) {
+    let _ = serde_json::to_writer(out, &value);
 }
 
 /// Writes JSON text as it is, but for line breaks: they are white space there, and would end the message's line. A
