@@ -121,7 +121,7 @@ const ONLY: [(&str, &[&str]); 24] = [
             "src/cli/telemetry.rs",
         ],
     ),
-    ("prometheus_client", &["src/metrics/", "src/api/http/address.rs"]),
+    ("metrics_exporter_prometheus", &["src/metrics/"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/operator/completions.rs"]),
     ("anyhow", &["src/cli/"]),

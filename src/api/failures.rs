@@ -11,7 +11,7 @@ use crate::actors::gateway::hub::{Limiter, Rate};
 use crate::api::audit::{Audit, AuditLine};
 use crate::env::Clock;
 use crate::limits::{FAILURES_AUDITED_PER_MINUTE, FAILURES_SAID_PER_MINUTE};
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 
 /// What was shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -72,7 +72,7 @@ impl Failures {
     /// Something was shown and is not good. `why` is a name or sentence of ours. Says whether there is a line in the log.
     pub fn note(&self, kind: Credential, from: Option<IpAddr>, why: &str) -> bool {
         let name = kind.name();
-        self.metrics.auth_failures.get_or_create_owned(&Reason { reason: name }).inc();
+        self.metrics.auth_failures.inc(name);
         // Without an address all are one.
         let address = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
         if self.said.admit(&(kind, address)).is_err() {
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(said, FAILURES_SAID_PER_MINUTE as usize);
         assert!(failures.note(Credential::Token, from(2), "of the tests"), "another address");
         assert!(failures.note(Credential::SignIn, from(1), "of the tests"), "another kind");
-        let text = metrics.encode().unwrap();
+        let text = metrics.page();
         assert!(text.contains("kervan_auth_failures_total{reason=\"token\"} 101\n"), "{text}");
     }
 

@@ -1,38 +1,22 @@
 //! What the operating system says about this process, read from `/proc` when it is asked for. Elsewhere than on Linux
 //! there is nothing to read, and nothing is said.
+//!
+//! The lines are written here and not by the recorder: a counter of `metrics` takes whole numbers, and a rate of CPU time
+//! by whole seconds is of no use.
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt::{Display, Write as _};
 
-/// Memory, open files and CPU time, under the names that Prometheus uses for every process.
-#[derive(Debug)]
-pub(super) struct Process;
+/// Adds memory, open files and CPU time to a page, under the names that Prometheus uses for every process.
+pub(super) fn write(page: &mut String) {
+    metric(page, "process_resident_memory_bytes", "gauge", "Resident memory in bytes", resident_bytes());
+    metric(page, "process_open_fds", "gauge", "Open file descriptors", open_files());
+    metric(page, "process_cpu_seconds_total", "counter", "User and system CPU time in seconds", cpu_seconds());
+}
 
-impl Collector for Process {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        if let Some(bytes) = resident_bytes() {
-            let gauge = ConstGauge::new(bytes);
-            let help = "Resident memory in bytes";
-            gauge.encode(encoder.encode_descriptor(
-                "process_resident_memory_bytes",
-                help,
-                None,
-                gauge.metric_type(),
-            )?)?;
-        }
-        if let Some(files) = open_files() {
-            let gauge = ConstGauge::new(files);
-            let help = "Open file descriptors";
-            gauge.encode(encoder.encode_descriptor("process_open_fds", help, None, gauge.metric_type())?)?;
-        }
-        if let Some(seconds) = cpu_seconds() {
-            let counter = ConstCounter::new(seconds);
-            let help = "User and system CPU time in seconds";
-            counter.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, counter.metric_type())?)?;
-        }
-        Ok(())
+fn metric(page: &mut String, name: &str, kind: &str, help: &str, value: Option<impl Display>) {
+    if let Some(value) = value {
+        // A `String` takes everything.
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
     }
 }
 

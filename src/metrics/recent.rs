@@ -5,11 +5,11 @@ use std::time::Duration;
 
 /// A mean that forgets: each new value counts for an eighth. Of one writer.
 #[derive(Debug, Default)]
-pub struct Recent(AtomicU64);
+pub(crate) struct Recent(AtomicU64);
 
 impl Recent {
     /// It took so long this time.
-    pub fn observe(&self, took: Duration) {
+    pub(crate) fn observe(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let before = self.0.load(Relaxed);
         self.0.store(if before == 0 { nanos } else { before - before / 8 + nanos / 8 }, Relaxed);
@@ -17,7 +17,7 @@ impl Recent {
 
     /// The mean; zero before the first value.
     #[must_use]
-    pub fn mean(&self) -> Duration {
+    pub(crate) fn mean(&self) -> Duration {
         Duration::from_nanos(self.0.load(Relaxed))
     }
 }

@@ -108,7 +108,7 @@ async fn open_journal(
     options.segment_bytes = config.data.segment_size.0 as u64;
     let synced = Arc::clone(metrics);
     options.on_sync = Some(Arc::new(move |took| {
-        synced.fsync_seconds.observe(took.as_secs_f64());
+        synced.fsync_seconds.record(took);
         synced.fsync_recent.observe(took);
     }));
     let name = dir.display().to_string();

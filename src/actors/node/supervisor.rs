@@ -140,6 +140,7 @@ impl Actor for Root {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RootMessage::Tick => {
+                state.context.metrics.upkeep();
                 state.context.directory.beat();
                 state.router.tick();
                 state.context.directory.part(Part::Root).ticked(state.context.directory.now());

@@ -409,7 +409,7 @@ async fn resident_rooms(metrics: &Metrics, count: i64) {
 
 /// Rooms and users that were made from the store, as the metrics tell.
 fn activations(metrics: &Metrics) -> u64 {
-    let text = metrics.encode().unwrap();
+    let text = metrics.page();
     let count = text.lines().find_map(|line| line.strip_prefix("kervan_activation_seconds_count "));
     count.unwrap().parse().unwrap()
 }

@@ -19,7 +19,7 @@ use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Check;
 use crate::ids::Partition;
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 use crate::storage::journal::{AppendError, Appended, Journal};
 use crate::storage::store::Store;
 
@@ -77,7 +77,7 @@ impl Context {
             match &report {
                 Ok(_) => {
                     context.trails.appended(&followed);
-                    context.metrics.append_seconds.observe(begun.elapsed().as_secs_f64());
+                    context.metrics.append_seconds.record(begun.elapsed());
                     context.metrics.appended_records.inc_by(count);
                     context.metrics.appended_bytes.inc_by(bytes);
                 }
@@ -87,7 +87,7 @@ impl Context {
                         AppendError::Unknown(_) => "unknown",
                         AppendError::Closed(_) => "closed",
                     };
-                    context.metrics.append_errors.get_or_create_owned(&Reason { reason }).inc();
+                    context.metrics.append_errors.inc(reason);
                 }
             }
             done(report);
@@ -98,16 +98,9 @@ impl Context {
     /// Counts a decision.
     pub fn count(&self, verdict: Verdict) {
         match verdict {
-            Verdict::Accepted => {
-                self.metrics.messages_accepted.inc();
-            }
-            Verdict::Duplicate => {
-                self.metrics.messages_duplicate.inc();
-            }
-            Verdict::Rejected(reject) => {
-                let reason = Reason { reason: reject.name() };
-                self.metrics.messages_rejected.get_or_create_owned(&reason).inc();
-            }
+            Verdict::Accepted => self.metrics.messages_accepted.inc(),
+            Verdict::Duplicate => self.metrics.messages_duplicate.inc(),
+            Verdict::Rejected(reject) => self.metrics.messages_rejected.inc(reject.name()),
             Verdict::Ignored => {}
         }
     }

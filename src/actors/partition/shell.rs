@@ -280,7 +280,7 @@ impl PartitionState {
                     let core = hydrate::load(&context, partition, &entity, listeners, replay_to).await;
                     let core = match core {
                         Ok(core) => {
-                            context.metrics.activation_seconds.observe(asked.elapsed().as_secs_f64());
+                            context.metrics.activation_seconds.record(asked.elapsed());
                             Some((Box::new(core), share))
                         }
                         Err(error) => {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::forwarded::client_address;
 use crate::config::Network;
+use crate::metrics::Gauge;
 
 /// The other end of a connection; an extension of each request. A connection counts until the last clone is dropped:
 /// the task that takes it over after an upgrade keeps one as long as the socket lives.

@@ -31,7 +31,7 @@ use super::patience::{Heard, Patience};
 use super::seats::{Seat, Seats};
 use crate::config::{Limits, Network};
 use crate::limits;
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
 /// What a listener holds its connections to.
@@ -177,7 +177,7 @@ impl Listener {
                         ConnectionRefusal::Address => "address",
                         ConnectionRefusal::Total => "total",
                     };
-                    metrics.connections_refused.get_or_create_owned(&Reason { reason }).inc();
+                    metrics.connections_refused.inc(reason);
                     tracing::debug!(%address, reason, "connection refused");
                     if let Ok(permit) = refusals.clone().try_acquire_owned() {
                         tasks.spawn(async move {

@@ -159,16 +159,8 @@ async fn status(State(shared): State<Shared>) -> Response {
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
-    match shared.metrics.encode() {
-        Ok(page) => {
-            let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-            ([(header::CONTENT_TYPE, kind)], page).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "metrics can't be written");
-            HttpError::internal().into_response()
-        }
-    }
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], shared.metrics.page()).into_response()
 }
 
 async fn unknown_path() -> HttpError {

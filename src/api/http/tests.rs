@@ -140,7 +140,7 @@ async fn one_connection_too_many_is_told_so_and_the_next_one_fits_again() {
     first.read_exact(&mut start).await.unwrap();
     let answer = shell.get("/livez").await;
     assert!(answer.starts_with("HTTP/1.1 429 ") && answer.contains("too_many_connections"), "{answer}");
-    assert!(shell.metrics.encode().unwrap().contains("kervan_connections_refused_total{reason=\"address\"} 1"));
+    assert!(shell.metrics.page().contains("kervan_connections_refused_total{reason=\"address\"} 1"));
     drop(first);
     until("the connection is gone", async || shell.metrics.connections.get() == 0).await;
     assert!(shell.get("/livez").await.starts_with("HTTP/1.1 200 "));

@@ -78,22 +78,38 @@ pub enum Request {
 }
 
 impl Request {
-    /// The command's name, as in the protocol.
+    /// Their names in JSON and in metrics, by [`Self::place`].
+    pub(crate) const NAMES: [&str; 12] = [
+        "connect",
+        "subscribe",
+        "unsubscribe",
+        "publish",
+        "presence",
+        "presence_stats",
+        "history",
+        "ping",
+        "send",
+        "rpc",
+        "refresh",
+        "sub_refresh",
+    ];
+
+    /// Its place in [`Self::NAMES`].
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn place(&self) -> usize {
         match self {
-            Self::Connect(_) => "connect",
-            Self::Subscribe(_) => "subscribe",
-            Self::Unsubscribe(_) => "unsubscribe",
-            Self::Publish(_) => "publish",
-            Self::Presence(_) => "presence",
-            Self::PresenceStats(_) => "presence_stats",
-            Self::History(_) => "history",
-            Self::Ping(_) => "ping",
-            Self::Send(_) => "send",
-            Self::Rpc(_) => "rpc",
-            Self::Refresh(_) => "refresh",
-            Self::SubRefresh(_) => "sub_refresh",
+            Self::Connect(_) => 0,
+            Self::Subscribe(_) => 1,
+            Self::Unsubscribe(_) => 2,
+            Self::Publish(_) => 3,
+            Self::Presence(_) => 4,
+            Self::PresenceStats(_) => 5,
+            Self::History(_) => 6,
+            Self::Ping(_) => 7,
+            Self::Send(_) => 8,
+            Self::Rpc(_) => 9,
+            Self::Refresh(_) => 10,
+            Self::SubRefresh(_) => 11,
         }
     }
 }

@@ -6,12 +6,9 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::{Connection, Session};
-use crate::api::operations::{self, Caller};
+use crate::api::operations::Caller;
 use crate::api::protocol::codes::Disconnect;
-use crate::api::protocol::{
-    Command, Error, FrameError, PingResult, Reply, ReplyBody, Request, RpcRequest, decode_frame,
-};
-use crate::metrics::Method;
+use crate::api::protocol::{Command, Error, FrameError, PingResult, Reply, ReplyBody, Request, decode_frame};
 
 /// The channel that a command is about. An rpc method is about rooms, never about a subscription: it takes its place in
 /// the room's order behind what was asked of the room before.
@@ -123,15 +120,9 @@ impl Session {
     }
 
     fn count(&self, request: &Request) {
-        let method = match request {
-            Request::Rpc(RpcRequest { method, .. }) => {
-                operations::Method::named(method).map_or("unknown", operations::Method::name)
-            }
-            other => other.name(),
-        };
         if let Some(connection) = &self.connection {
             connection.commands.fetch_add(1, Ordering::Relaxed);
         }
-        self.server.metrics.commands.get_or_create_owned(&Method { method }).inc();
+        self.server.commands.of(request).inc();
     }
 }

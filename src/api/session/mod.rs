@@ -7,7 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the session, its futures, its clocks |
-//! | `server` | what all sessions share |
+//! | `server`, `counters` | what all sessions share |
 //! | `dispatch` | from frames to commands; what is refused before |
 //! | `connect`, `refresh` | tokens, server-side subscriptions, expiry |
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
@@ -19,6 +19,7 @@
 
 pub mod channels;
 mod connect;
+mod counters;
 mod deadlines;
 mod dispatch;
 pub mod history;
@@ -59,7 +60,6 @@ use crate::api::operations::Caller;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::{Command, Format, FrameError, Reply, ReplyBody, encode_ping, encoded_reply};
 use crate::limits;
-use crate::metrics::Code;
 
 /// Bytes of messages in one frame to a client, about; one larger message goes alone.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -440,7 +440,7 @@ impl Session {
 
     fn encode(&self, reply: &Reply) -> Bytes {
         if let Some(ReplyBody::Error(error)) = &reply.body {
-            self.server.metrics.reply_errors.get_or_create_owned(&Code { code: error.code }).inc();
+            self.server.metrics.reply_errors.inc(error.code);
         }
         encoded_reply(reply, self.format)
     }

@@ -93,7 +93,7 @@ impl Session {
         let reply = async move {
             let answer = answer.get().await;
             let sent = server.handlers.sent(&caller, &record, answer).and_then(|sent| encoded(&sent));
-            server.metrics.send_ack_seconds.observe(arrived.elapsed().as_secs_f64());
+            server.metrics.send_ack_seconds.record(arrived.elapsed());
             match sent {
                 Ok(data) => Reply::new(id, result(data)),
                 Err(error) => Reply::error(id, error.to_protocol()),

@@ -25,7 +25,6 @@ use crate::api::protocol::{
 use crate::epoch::History;
 use crate::ids::{Seq, Timestamp};
 use crate::limits;
-use crate::metrics::Code;
 
 /// A subscription of this connection.
 pub(super) struct Sub {
@@ -297,7 +296,6 @@ impl Session {
 
     /// Counts how the connection ends.
     pub fn count_close(&self, disconnect: Disconnect) {
-        let code = Code { code: disconnect.code.into() };
-        self.server.metrics.disconnects.get_or_create_owned(&code).inc();
+        self.server.metrics.disconnects.inc(disconnect.code.into());
     }
 }

@@ -257,8 +257,7 @@ async fn who_trickles_is_closed_by_the_ping_that_is_still_on_its_way_at_the_next
             }
         });
         until_online(&rig, 0).await;
-        let closed = rig.metrics.disconnects.get_or_create_owned(&crate::metrics::Code { code: 3012 });
-        assert_eq!(closed.get(), 1, "by lines: {is_lines}");
+        assert_eq!(rig.metrics.disconnects.of(3012).get(), 1, "by lines: {is_lines}");
         trickle.abort();
     }
 }

@@ -52,7 +52,7 @@ fn raw(payload: &Bytes) -> Value {
 fn as_json(command: &Command) -> Value {
     let mut value = json!({ "id": command.id });
     let request = command.request.as_ref().unwrap();
-    value[request.name()] = match request {
+    value[Request::NAMES[request.place()]] = match request {
         Request::Connect(c) => {
             let subs: Value = c
                 .subs

@@ -107,7 +107,7 @@ fn the_python_sdk_says_the_same_in_both_formats() {
     let json = without_pongs(json);
     assert_eq!(json, without_pongs(session(frames::PYTHON_PROTOBUF, Format::Protobuf)));
     assert_eq!(json.iter().map(|c| c.id).collect::<Vec<_>>(), (1..=11).collect::<Vec<_>>());
-    let names: Vec<_> = json.iter().map(|c| c.request.as_ref().unwrap().name()).collect();
+    let names: Vec<_> = json.iter().map(|c| Request::NAMES[c.request.as_ref().unwrap().place()]).collect();
     assert_eq!(
         names.join(" "),
         "connect subscribe publish history presence presence_stats rpc rpc refresh sub_refresh unsubscribe"

@@ -235,7 +235,7 @@ async fn what_is_shown_and_not_good_is_counted_by_what_it_is() {
     assert_eq!(send("x-api-key", "a key that is not it", "/api/info").await, 401);
     let (_, answer) = rig.socket(&json!({"access_token": "x.y.z"})).await;
     assert_eq!(close_code(&answer), Some(3500), "{answer:?}");
-    let metrics = rig.metrics.encode().unwrap();
+    let metrics = rig.metrics.page();
     for (kind, count) in [("sign_in", 1), ("refresh", 1), ("token", 2), ("api_key", 1)] {
         let line = format!("kervan_auth_failures_total{{reason=\"{kind}\"}} {count}\n");
         assert!(metrics.contains(&line), "{kind}: {metrics}");

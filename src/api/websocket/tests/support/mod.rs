@@ -38,7 +38,7 @@ use crate::env::{Env, SystemClock};
 use crate::epoch::History;
 use crate::health::Health;
 use crate::ids::{ClientId, Generation, Partition, RoomId, Timestamp, UserId};
-use crate::metrics::{Code, Metrics};
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::journal::record::Addressed;
@@ -226,7 +226,7 @@ impl Rig {
 
     /// How many connections the server has ended with this code.
     pub fn ended_with(&self, code: Disconnect) -> u64 {
-        self.metrics.disconnects.get_or_create_owned(&Code { code: code.code.into() }).get()
+        self.metrics.disconnects.of(code.code.into()).get()
     }
 }
 
