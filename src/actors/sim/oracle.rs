@@ -52,9 +52,7 @@ pub struct Stream {
 }
 
 struct Log {
-    next: Offset,
     clock: FoldClock,
-    log: RunningHash,
     /// The log up to each offset, and the chain of the entity of each record after it.
     prefixes: Vec<Prefix>,
     chains: Vec<Chain>,
@@ -75,13 +73,8 @@ pub struct Truth {
 impl Truth {
     /// Before the first record.
     pub fn new(cast: &Cast) -> Self {
-        let log = || Log {
-            next: Offset::ZERO,
-            clock: FoldClock::after(&WatermarkRow::start(Partition::FIRST), FoldVersion::SECOND),
-            log: RunningHash::new(Prefix::default()),
-            prefixes: vec![Prefix::default()],
-            chains: Vec::new(),
-        };
+        let clock = FoldClock::after(&WatermarkRow::start(Partition::FIRST), FoldVersion::SECOND);
+        let log = || Log { clock, prefixes: vec![Prefix::default()], chains: Vec::new() };
         let stream = |entity: Entity| {
             let stream = Stream::of(&entity);
             (entity, stream)
@@ -140,9 +133,8 @@ impl Truth {
             }
         };
         log.chains.push(chain);
-        log.prefixes.push(log.log.push(record));
-        log.log.settle(record.offset.next());
-        log.next = record.offset.next();
+        let before = log.prefixes.last().copied().unwrap_or_default();
+        log.prefixes.push(RunningHash::new(before).push(record));
         if let Some(outcome) = outcome {
             self.decided.entry((envelope.id(), envelope.key.clone())).or_default().push(outcome);
         }
@@ -151,7 +143,8 @@ impl Truth {
 
     /// One past the last durable record.
     pub fn next(&self, partition: Partition) -> Offset {
-        self.logs.get(&partition).map_or(Offset::ZERO, |log| log.next)
+        let log = self.logs.get(&partition).and_then(|log| log.prefixes.last());
+        log.map_or(Offset::ZERO, |prefix| prefix.end)
     }
 
     /// The log up to `end`; `None` if that is not durable.
