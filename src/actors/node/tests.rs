@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Deps, Node};
-use crate::actors::fold;
 use crate::actors::gateway::hub::Owners as _;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::core::Options;
@@ -386,20 +385,6 @@ async fn a_newer_record_halts_its_partition_and_health_says_so() {
     let report = it.health.report();
     let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
     assert!(reason.contains("version 99"), "{reason}");
-}
-
-/// Nothing is folded by the old rules behind a barrier, and the operator reads which program is wanted.
-#[tokio::test]
-async fn a_version_barrier_of_a_newer_program_halts_the_partition_by_name() {
-    let it = Fixture::new().await;
-    let room = it.direct().await;
-    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
-    let barrier = fold::version_barrier(Uuid::nil(), Timestamp(1), FoldVersion::SECOND);
-    it.journal.append(room.partition(), vec![barrier]).await.unwrap();
-    assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
-    let report = it.health.report();
-    let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
-    assert!(reason.contains("version 2 of the fold begins here"), "{reason}");
 }
 
 /// Waits until the metrics tell of so many rooms in memory.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::actors::digest::Chain;
+use crate::actors::fold;
 use crate::actors::partition::message::PartitionMessage;
 use crate::storage::journal::{JournalError, ReadError};
 
@@ -134,4 +135,18 @@ async fn a_caller_that_goes_away_leaves_no_question_behind() {
     assert_eq!(it.node.router().open_questions(), 0);
     it.journal.release();
     assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3, "it was written all the same");
+}
+
+/// Nothing is folded by the old rules behind a barrier, and the operator reads which program is wanted.
+#[tokio::test]
+async fn a_version_barrier_of_a_newer_program_halts_the_partition_by_name() {
+    let it = Fixture::new().await;
+    let room = it.direct().await;
+    assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2);
+    let barrier = fold::version_barrier(Uuid::nil(), Timestamp(1), FoldVersion::SECOND);
+    it.journal.append(room.partition(), vec![barrier]).await.unwrap();
+    assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
+    let report = it.health.report();
+    let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };
+    assert!(reason.contains("version 2 of the fold begins here"), "{reason}");
 }
