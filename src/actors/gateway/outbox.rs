@@ -4,15 +4,16 @@
 //! dropped silently: what has no room is refused, and its subscription lags behind and is caught up once there is room. A
 //! connection that makes no room for long is closed by its own task as slow, comes back and recovers. An empty outbox
 //! owns no memory beyond itself. Orders ([`Order`]) stand beside the queue: they wait for nothing that is in it.
+//!
+//! An outbox knows no hub and no feed: it keeps the places (`P`) of the subscriptions that wait for room, and hands them back.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
 
-use super::feed::{Ending, Subscribed, SubscriberId};
-use super::hub::Channel;
+use super::feed::{Ending, Subscribed};
 use super::order::Order;
 use crate::actors::wire::Denial;
 
@@ -63,19 +64,16 @@ pub enum OutboxTake {
 /// A reader that takes less than this part of an outbox in the grace of slow readers does not read what it asked for.
 const ASKED_PACE: usize = 8;
 
-/// A subscription: a feed, and a subscriber in it.
-pub type Place = (Arc<Channel>, SubscriberId);
-
 /// See the module.
 #[derive(Debug)]
-pub struct Outbox {
-    inner: Mutex<Inner>,
+pub struct Outbox<P> {
+    inner: Mutex<Inner<P>>,
     /// Bytes that it holds at most.
     most: u32,
 }
 
-#[derive(Default, Debug)]
-struct Inner {
+#[derive(Debug)]
+struct Inner<P> {
     items: VecDeque<OutboxItem>,
     /// Bytes of `items`, and of what was taken and is not written yet.
     bytes: usize,
@@ -85,7 +83,7 @@ struct Inner {
     refused: bool,
     /// Subscriptions that catch up and wait for room.
     #[expect(clippy::box_collection, reason = "one word instead of three in every idle connection")]
-    paused: Option<Box<Vec<Place>>>,
+    paused: Option<Box<Vec<P>>>,
     /// What is to be obeyed before anything else.
     #[expect(clippy::box_collection, reason = "as above")]
     orders: Option<Box<Vec<Order>>>,
@@ -102,23 +100,30 @@ pub enum Pushed {
     Over,
 }
 
-impl Outbox {
+impl<P> Inner<P> {
+    fn empty(closed: bool) -> Self {
+        let (items, bytes, waker, refused) = (VecDeque::new(), 0, None, false);
+        Self { items, bytes, waker, closed, refused, paused: None, orders: None }
+    }
+}
+
+impl<P> Outbox<P> {
     /// An empty one that holds `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { inner: Mutex::default(), most: u32::try_from(most).unwrap_or(u32::MAX) }
+        Self { inner: Mutex::new(Inner::empty(false)), most: u32::try_from(most).unwrap_or(u32::MAX) }
     }
 
     /// Bytes of a channel that must not be lost. Without room for them the subscription lags behind: [`Self::take_paused`]
-    /// names it once there is.
-    pub fn push(&self, bytes: Bytes, cell: &Arc<Channel>, id: SubscriberId) -> Pushed {
+    /// gives its place back once there is.
+    pub fn push(&self, bytes: Bytes, place: impl FnOnce() -> P) -> Pushed {
         let mut inner = self.lock();
         if inner.closed {
             return Pushed::Over;
         }
         if inner.bytes + bytes.len() > self.most as usize && inner.bytes > 0 {
             inner.refused = true;
-            inner.paused.get_or_insert_default().push((cell.clone(), id));
+            inner.paused.get_or_insert_default().push(place());
             wake(inner);
             return Pushed::No;
         }
@@ -174,12 +179,12 @@ impl Outbox {
     }
 
     /// Bytes that a subscription that catches up may add now: half the room is kept for what is live. If there are none,
-    /// [`Self::take_paused`] names the subscription once there are.
-    pub fn room(&self, cell: &Arc<Channel>, id: SubscriberId) -> usize {
+    /// [`Self::take_paused`] gives the subscription's place back once there are.
+    pub fn room(&self, place: impl FnOnce() -> P) -> usize {
         let mut inner = self.lock();
         let room = (self.most as usize / 2).saturating_sub(inner.bytes);
         if room == 0 && !inner.closed {
-            inner.paused.get_or_insert_default().push((cell.clone(), id));
+            inner.paused.get_or_insert_default().push(place());
         }
         room
     }
@@ -191,7 +196,7 @@ impl Outbox {
         inner.orders.is_some() || self.is_half_full(&inner)
     }
 
-    fn is_half_full(&self, inner: &Inner) -> bool {
+    fn is_half_full(&self, inner: &Inner<P>) -> bool {
         inner.bytes > self.most as usize / 2
     }
 
@@ -238,7 +243,7 @@ impl Outbox {
     }
 
     /// The subscriptions that waited for room, if there is room: to be resumed.
-    pub fn take_paused(&self) -> Vec<Place> {
+    pub fn take_paused(&self) -> Vec<P> {
         let mut inner = self.lock();
         if inner.paused.is_none() || inner.bytes > self.most as usize / 4 {
             return Vec::new();
@@ -249,19 +254,19 @@ impl Outbox {
     /// The connection is over: drops everything, takes nothing more.
     pub fn close(&self) {
         let mut inner = self.lock();
-        let old = std::mem::replace(&mut *inner, Inner { closed: true, ..Inner::default() });
+        let old = std::mem::replace(&mut *inner, Inner::empty(true));
         // What it held is dropped without the lock.
         drop(inner);
         drop(old);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<P>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wakes the connection's task, without the lock.
-fn wake(mut inner: MutexGuard<'_, Inner>) {
+fn wake<P>(mut inner: MutexGuard<'_, Inner<P>>) {
     let waker = inner.waker.take();
     drop(inner);
     if let Some(waker) = waker {
@@ -271,11 +276,11 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     use super::*;
-    use crate::actors::gateway::hub::a_place;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -286,16 +291,18 @@ mod tests {
         }
     }
 
-    fn push(outbox: &Outbox, len: usize) -> Pushed {
-        let (cell, id) = a_place();
-        outbox.push(bytes(len), &cell, id)
+    /// Whose places are numbers.
+    type Numbered = Outbox<u32>;
+
+    fn push(outbox: &Numbered, len: usize) -> Pushed {
+        outbox.push(bytes(len), || 7)
     }
 
     fn bytes(len: usize) -> Bytes {
         Bytes::from(vec![b'x'; len])
     }
 
-    fn take(outbox: &Outbox, written: usize) -> OutboxTake {
+    fn take(outbox: &Numbered, written: usize) -> OutboxTake {
         outbox.take(written, &mut Context::from_waker(Waker::noop()))
     }
 
@@ -336,7 +343,7 @@ mod tests {
         assert!(outbox.take_paused().is_empty());
         assert!(matches!(take(&outbox, 0), OutboxTake::Items(_)));
         assert!(matches!(take(&outbox, 900), OutboxTake::Nothing));
-        assert_eq!(outbox.take_paused().len(), 1);
+        assert_eq!(outbox.take_paused(), [7]);
         assert_eq!(outbox.watch(&mut Context::from_waker(&waker)), 0);
     }
 
@@ -385,6 +392,6 @@ mod tests {
 
     #[test]
     fn an_empty_outbox_is_small() {
-        assert!(size_of::<Outbox>() <= 96, "{}", size_of::<Outbox>());
+        assert!(size_of::<Numbered>() <= 96, "{}", size_of::<Numbered>());
     }
 }

@@ -58,6 +58,9 @@ pub struct Numbers {
     pub users: usize,
 }
 
+/// A subscriber in a feed, as an outbox keeps it that has no room for the next event.
+pub type Place = (Arc<Channel>, SubscriberId);
+
 /// A place in a feed. Dropping it does not end it: [`Subscription::end`] does.
 #[derive(Clone, Debug)]
 pub struct Subscription {

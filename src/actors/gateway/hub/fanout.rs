@@ -129,7 +129,7 @@ impl Output<Listener> for Fanout<'_> {
                     continue;
                 }
                 let bytes = encoded.get(&listener.connection, |wire| self.encode_events(wire, piece));
-                match listener.connection.outbox.push(bytes, self.cell, id) {
+                match listener.connection.outbox.push(bytes, || (Arc::clone(self.cell), id)) {
                     Pushed::Yes => delivered += piece.len() as u64,
                     Pushed::No => lagging.push((id, before)),
                     Pushed::Over => {}
@@ -165,7 +165,7 @@ impl Output<Listener> for Fanout<'_> {
     }
 
     fn room(&mut self, id: SubscriberId, to: &Listener) -> usize {
-        to.connection.outbox.room(self.cell, id)
+        to.connection.outbox.room(|| (Arc::clone(self.cell), id))
     }
 
     fn subscribed(&mut self, to: &Listener, reply: Subscribed) {

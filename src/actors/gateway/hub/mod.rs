@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use channel::{Channel, Numbers, Presence, Subscription};
+pub use channel::{Channel, Numbers, Place, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
 pub use sessions::{Connection, Sessions, Wire};
 
@@ -277,16 +277,6 @@ fn stream_of(frame: &ToGateway) -> Option<Entity> {
         | ToGateway::Fetched { stream, .. }
         | ToGateway::Ephemeral { stream, .. } => Some(stream.clone()),
     }
-}
-
-/// A place in a feed of its own.
-#[cfg(test)]
-pub(super) fn a_place() -> super::outbox::Place {
-    use super::feed::tests::support::{Recorder, stream, user};
-    let key = StreamKey { stream: stream(), open: false };
-    let mut feed = super::feed::Feed::new(stream(), false, Timestamp::ZERO);
-    let id = feed.subscribe(0, user("ann"), None, Timestamp::ZERO, &mut Recorder::default());
-    (Arc::new(Channel::new(&key, "room", Timestamp::ZERO)), id)
 }
 
 /// A lock whose holder panicked still holds what it held: nothing here is left half-done.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::lock;
+use super::{Place, lock};
 use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::Outbox;
 use crate::ids::{Timestamp, UserId};
@@ -41,7 +41,7 @@ pub struct Connection {
     /// What others see of its user, JSON text.
     pub info: Option<Bytes>,
     /// What waits for its socket.
-    pub outbox: Outbox,
+    pub outbox: Outbox<Place>,
     /// Since when it is authenticated.
     pub since: Timestamp,
     /// The sign-in that its token belongs to, if it is one of Kervan's own.
