@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::actors::wire::{Content, HistoryBound, MaySend, RoomKind};
+use crate::actors::wire::{Content, HistoryBound, MaySend, RoomChange, RoomKind};
 use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
 
 /// One event of a room.
@@ -140,7 +140,10 @@ impl EventBody {
     /// The one place that says of each event what everybody must know who handles events without telling them apart.
     fn facts(&self) -> Facts<'_> {
         match self {
-            Self::Created { members, .. } => Facts { bytes: members.len() * 32, ..Facts::of(1) },
+            Self::Created { members, .. } => {
+                let lists = Listed::Users(members, RoomChange::Joined);
+                Facts { lists, bytes: members.len() * 32, ..Facts::of(1) }
+            }
             Self::Message { content, .. } => {
                 Facts { bytes: content.body.len() + content.metadata.len() + content.data.len(), ..Facts::of(2) }
             }
@@ -150,15 +153,18 @@ impl EventBody {
             }
             Self::Deleted { target } => Facts { target: Some(*target), ..Facts::of(4) },
             Self::Reacted { target, emoji, .. } => Facts { target: Some(*target), bytes: emoji.len(), ..Facts::of(14) },
-            Self::Joined => Facts::of(5),
-            Self::Left => Facts { removes: Removed::Actor, ..Facts::of(6) },
-            Self::Invited { .. } => Facts::of(7),
-            Self::Kicked { user } => Facts { removes: Removed::User(user), ..Facts::of(8) },
+            Self::Joined => Facts { lists: Listed::Actor(RoomChange::Joined), ..Facts::of(5) },
+            Self::Left => Facts { removes: Removed::Actor, lists: Listed::Actor(RoomChange::Left), ..Facts::of(6) },
+            Self::Invited { user } => Facts { lists: Listed::user(user, RoomChange::Invited), ..Facts::of(7) },
+            Self::Kicked { user } => {
+                let lists = Listed::user(user, RoomChange::Kicked);
+                Facts { removes: Removed::User(user), lists, ..Facts::of(8) }
+            }
             Self::Updated { .. } => Facts::of(9),
-            Self::Reopened { .. } => Facts::of(10),
-            Self::Ended => Facts::of(11),
-            Self::Expired => Facts::of(12),
-            Self::Uninvited { .. } => Facts::of(13),
+            Self::Reopened { .. } => Facts { lists: Listed::Everybody(RoomChange::Reopened), ..Facts::of(10) },
+            Self::Ended => Facts { lists: Listed::Everybody(RoomChange::Ended), ..Facts::of(11) },
+            Self::Expired => Facts { lists: Listed::Everybody(RoomChange::Ended), ..Facts::of(12) },
+            Self::Uninvited { user } => Facts { lists: Listed::user(user, RoomChange::Kicked), ..Facts::of(13) },
         }
     }
 
@@ -180,6 +186,11 @@ impl EventBody {
         self.facts().target
     }
 
+    /// Whose list of rooms it changes.
+    pub(crate) fn lists(&self) -> Listed<'_> {
+        self.facts().lists
+    }
+
     /// What is left of an event that concerned the message `target`, once that was deleted. `None` if no event of this
     /// number does.
     #[must_use]
@@ -199,6 +210,7 @@ struct Facts<'a> {
     /// The earlier message that it concerns.
     target: Option<Seq>,
     removes: Removed<'a>,
+    lists: Listed<'a>,
     /// Bytes of texts and lists, about.
     bytes: usize,
 }
@@ -210,9 +222,28 @@ enum Removed<'a> {
     User(&'a UserId),
 }
 
+/// Whose list of rooms an event changes, and how: what other partitions must be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Listed<'a> {
+    /// Nobody's.
+    Nobody,
+    /// That of the user who did it.
+    Actor(RoomChange),
+    /// Those of the users that it names.
+    Users(&'a [UserId], RoomChange),
+    /// Those of all who are in or asked in.
+    Everybody(RoomChange),
+}
+
+impl<'a> Listed<'a> {
+    fn user(user: &'a UserId, change: RoomChange) -> Self {
+        Self::Users(std::slice::from_ref(user), change)
+    }
+}
+
 impl Facts<'_> {
     fn of(number: u8) -> Self {
-        Self { number, target: None, removes: Removed::Nobody, bytes: 0 }
+        Self { number, target: None, removes: Removed::Nobody, lists: Listed::Nobody, bytes: 0 }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::actors::room::commands::{Block, Command, RoomCommand};
 use crate::actors::room::{self, RoomState};
 use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
-use crate::actors::wire::{Event, EventBody, RoomChange, RoomKind, UserEvent, UserEventBody};
+use crate::actors::wire::{Event, Listed, RoomKind, UserEvent, UserEventBody};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};
@@ -56,21 +56,11 @@ pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event)
         let some: Vec<UserId> = everybody.take(limits::LISTED_PLACES + 1).cloned().collect();
         if some.len() > limits::LISTED_PLACES { vec![told_all(source, fact(change))] } else { each(&some, change) }
     };
-    match &event.body {
-        EventBody::Created { members, .. } => each(members, RoomChange::Joined),
-        EventBody::Joined => each(event.actor.as_slice(), RoomChange::Joined),
-        EventBody::Left => each(event.actor.as_slice(), RoomChange::Left),
-        EventBody::Invited { user } => each(std::slice::from_ref(user), RoomChange::Invited),
-        EventBody::Kicked { user } | EventBody::Uninvited { user } => {
-            each(std::slice::from_ref(user), RoomChange::Kicked)
-        }
-        EventBody::Ended | EventBody::Expired => all(RoomChange::Ended),
-        EventBody::Reopened { .. } => all(RoomChange::Reopened),
-        EventBody::Message { .. }
-        | EventBody::Edited { .. }
-        | EventBody::Deleted { .. }
-        | EventBody::Reacted { .. }
-        | EventBody::Updated { .. } => Vec::new(),
+    match event.body.lists() {
+        Listed::Nobody => Vec::new(),
+        Listed::Actor(change) => each(event.actor.as_slice(), change),
+        Listed::Users(users, change) => each(users, change),
+        Listed::Everybody(change) => all(change),
     }
 }
 
