@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::json_in::{bounded_subs, present, raw};
 use super::safe_debug;
-use super::shape::{nullable, object};
+use super::shape::{bounded_subs, nullable, object, present, raw};
 
 /// Bits of [`SubscribeRequest::flag`]. A server ignores those that it does not know.
 pub mod subscription_flag {

@@ -4,19 +4,13 @@
 //! what is skipped, may be nested as deep as they like: they are walked without recursion, and the receiver of a payload bounds
 //! its depth ([`super::payload::check_json`]).
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::Error as _;
 
 use super::command::{
     Command, ConnectRequest, HistoryRequest, PingRequest, PresenceRequest, PresenceStatsRequest, PublishRequest,
     RefreshRequest, Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest,
 };
 use super::shape::{nullable, object};
-use crate::limits;
 
 /// A command as JSON has it: each request under its own key.
 #[derive(Default, serde::Deserialize)]
@@ -87,59 +81,4 @@ pub(super) fn command(line: &str) -> Result<Command, serde_json::Error> {
         .or(refresh.map(Request::Refresh))
         .or(sub_refresh.map(Request::SubRefresh));
     Ok(Command { id, request })
-}
-
-/// A payload: the JSON text as it stands, copied out of the frame. `null` is a payload like any other.
-pub(super) fn raw<'de, D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
-    let text = <&'de RawValue>::deserialize(d)?;
-    Ok(Bytes::copy_from_slice(text.get().as_bytes()))
-}
-
-/// Whether something other than `null` is there. What it is does not matter.
-pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Bytes>, D::Error> {
-    Ok(Option::<serde::de::IgnoredAny>::deserialize(d)?.map(|_| Bytes::new()))
-}
-
-/// As [`object`], where a type is needed.
-struct ObjectOr<T>(Option<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectOr<T> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        object(d).map(Self)
-    }
-}
-
-/// The subscriptions of a connect request, bounded: an entry costs far more memory than its bytes on the wire.
-pub(super) fn bounded_subs<'de, D>(d: D) -> Result<BTreeMap<String, SubscribeRequest>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    struct Subs;
-
-    impl<'de> Visitor<'de> for Subs {
-        type Value = BTreeMap<String, SubscribeRequest>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of subscriptions")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(BTreeMap::new())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut subs = BTreeMap::new();
-            let mut count = 0;
-            while let Some((channel, ObjectOr(sub))) = map.next_entry::<String, _>()? {
-                count += 1;
-                if count > limits::SESSION_SUBSCRIPTIONS {
-                    return Err(A::Error::custom("too many subscriptions"));
-                }
-                subs.insert(channel, sub.unwrap_or_default());
-            }
-            Ok(subs)
-        }
-    }
-
-    d.deserialize_any(Subs)
 }

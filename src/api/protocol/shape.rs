@@ -2,11 +2,16 @@
 //! way it came: what serde derives would take an array for a struct, field by field, and would not take `null` for a
 //! default.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::limits;
 
 /// A value, or its default for `null`.
 ///
@@ -65,4 +70,69 @@ pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<V
 /// No JSON, no object, or a field that does not fit.
 pub fn read_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(text).map(|Object(one)| one)
+}
+
+/// A payload: the JSON text as it stands, copied out of the frame. `null` is a payload like any other.
+///
+/// # Errors
+/// No JSON.
+pub(super) fn raw<'de, D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
+    let text = <&'de RawValue>::deserialize(d)?;
+    Ok(Bytes::copy_from_slice(text.get().as_bytes()))
+}
+
+/// Whether something other than `null` is there. What it is does not matter.
+///
+/// # Errors
+/// No JSON.
+pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Bytes>, D::Error> {
+    Ok(Option::<IgnoredAny>::deserialize(d)?.map(|_| Bytes::new()))
+}
+
+/// As [`object`], where a type is needed.
+struct ObjectOr<T>(Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ObjectOr<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        object(d).map(Self)
+    }
+}
+
+/// Subscriptions by channel, bounded: an entry costs far more memory than its bytes on the wire.
+///
+/// # Errors
+/// No object of objects, or more of them than a session may have.
+pub(super) fn bounded_subs<'de, D, T>(d: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    struct Subs<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Subs<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of subscriptions")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut subs = BTreeMap::new();
+            let mut count = 0;
+            while let Some((channel, ObjectOr(sub))) = map.next_entry::<String, ObjectOr<T>>()? {
+                count += 1;
+                if count > limits::SESSION_SUBSCRIPTIONS {
+                    return Err(A::Error::custom("too many subscriptions"));
+                }
+                subs.insert(channel, sub.unwrap_or_default());
+            }
+            Ok(subs)
+        }
+    }
+
+    d.deserialize_any(Subs(PhantomData))
 }
