@@ -2,9 +2,11 @@
 //!
 //! Newtypes only, so that a seq is never taken for an offset. Nothing here does I/O.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -206,9 +208,21 @@ mod namespace {
 }
 
 /// A room's uuid; also its slot key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct RoomId(pub Uuid);
+
+/// From its uuid, in one form only, or from its channel, `room:<uuid>`.
+impl<'de> Deserialize<'de> for RoomId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(d)?;
+        let uuid = text.strip_prefix(limits::ROOM_CHANNEL_PREFIX).unwrap_or(&text);
+        match Uuid::try_parse(uuid) {
+            Ok(id) if uuid.len() == 36 => Ok(Self(id)),
+            _ => Err(de::Error::custom("a room is a uuid or \"room:<uuid>\"")),
+        }
+    }
+}
 
 impl RoomId {
     /// The direct chat of two users, the same whatever their order: uuid5 of the length-prefixed sorted pair.

@@ -5,7 +5,7 @@
 //!
 //! | module | holds | may import |
 //! |---|---|---|
-//! | [`ids`], [`epoch`], [`limits`], [`env`], [`config`] | names and numbers; histories; every bound with its reason; clock and ids injected; configuration | nothing of the rest |
+//! | [`ids`], [`epoch`], [`limits`], [`env`], [`config`] | names and numbers; histories; every bound with its reason; clock and ids injected; configuration (and `ttl`: how clients say a time to live) | nothing of the rest |
 //! | [`shutdown`], [`health`], [`metrics`] | the wish to drain; whether the node is ready; what it counts | the same |
 //! | [`storage`] | durable bytes ([`storage::journal`]) and rows ([`storage::store`]); knows no room | the above |
 //! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
@@ -33,3 +33,4 @@ pub mod shutdown;
 pub mod storage;
 #[cfg(test)]
 mod testing;
+mod ttl;

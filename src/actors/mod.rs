@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`wire`] | what nodes say to each other: entities, events, frames; the lowest |
+//! | `verbs`, `bounds` | what a verb says of itself, and how large its parts may be |
 //! | [`kinds`] | the number of each record kind |
 //! | [`fold`], [`chain`] | one way from a record to its decision for everyone who folds; the hash chain over decisions |
 //! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
@@ -12,6 +13,7 @@
 //! | [`router`] | the only way to the owners of partitions, and the table of open questions |
 //! | `workers` | persistence projector, relay |
 
+pub(crate) mod bounds;
 pub mod clocks;
 pub mod digest;
 pub mod fold;

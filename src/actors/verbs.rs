@@ -1,7 +1,9 @@
 //! What a verb is, and the table that makes a command of verbs: the same for rooms and users.
 //!
-//! A verb's file holds everything that is the verb's own: the command, its bounds, the payload of its record and the
-//! decision. A new verb is a file and a line of a table; the compiler names the places that must say more about it.
+//! A verb's file holds everything that is the verb's own: what a client says of it (one struct for rpc, REST and both
+//! documents; whom or what it is about is said beside it, because REST has that in its path), the command, its bounds, the
+//! payload of its record and the decision. A new verb is a file and a line of a table; the compiler names the places that must
+//! say more about it.
 //!
 //! Payloads are protobuf. Their fields are only ever added, and never in a way that would make an older program decide
 //! differently: that needs a new record version.
@@ -9,6 +11,7 @@
 use prost::Message;
 use uuid::Uuid;
 
+use super::bounds::BadInput;
 use super::moment::Moment;
 use super::wire::Reject;
 
@@ -24,8 +27,8 @@ pub(in crate::actors) trait Verb<State, Outcome>: Sized {
     /// [`Self::check`], except where a type can't hold more.
     fn from_payload(payload: Self::Payload) -> Result<Self, Reject>;
 
-    /// Judges texts and counts. Part of the fold: the same for everyone who reads the record.
-    fn check(&self) -> Result<(), Reject> {
+    /// Judges texts and counts: see [`super::bounds`].
+    fn check(&self) -> Result<(), BadInput> {
         Ok(())
     }
 
@@ -70,6 +73,16 @@ macro_rules! verbs {
                 }
             }
 
+            /// Judges texts and counts: see [`crate::actors::bounds`].
+            ///
+            /// # Errors
+            /// What is too large, or what no row can hold.
+            pub(crate) fn check(&self) -> Result<(), BadInput> {
+                match self {
+                    $(Self::$verb(verb) => verb.check(),)*
+                }
+            }
+
             /// The kind of its record, and the payload.
             pub(super) fn encode(self) -> (u32, Vec<u8>) {
                 match self {
@@ -89,11 +102,9 @@ macro_rules! verbs {
             }
 
             pub(super) fn decide(self, state: &mut $State, now: Moment, id: Uuid) -> Result<$Outcome, Reject> {
+                self.check()?;
                 match self {
-                    $(Self::$verb(verb) => {
-                        verb.check()?;
-                        verb.decide(state, now, id)
-                    })*
+                    $(Self::$verb(verb) => verb.decide(state, now, id),)*
                 }
             }
         }

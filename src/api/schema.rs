@@ -1,10 +1,11 @@
-//! How ids and numbers look in the OpenAPI document. The types themselves stand at the bottom of everything and know
+//! How ids, numbers and the values that records share look in the OpenAPI document. The types themselves stand at the bottom of everything and know
 //! nothing of documents.
 
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::actors::wire::MaySend;
 use crate::ids::{ClientId, DeviceId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
@@ -48,6 +49,10 @@ schemas! {
     DeviceId: |_| text("A device's id.", limits::DEVICE_ID_BYTES);
     Seq: |_| integer("A place in a chat or personal stream: 1, 2, 3, … without gaps.");
     MessageNo: |_| integer("A message's number among the messages of its chat.");
+    MaySend: |_| ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::String))
+        .enum_values(Some(["members", "creator"]))
+        .description(Some("Who may send: every member, or the creator only."));
     Timestamp: |_| integer("Milliseconds since the Unix epoch.");
 }
 

@@ -129,8 +129,8 @@ fn edit(by: &str, target: u64) -> RoomCommand {
 
 fn react(by: &str, target: u64, emoji: &str, remove: bool, client_id: Option<&str>) -> RoomCommand {
     let client_id = client_id.map(|text| ClientId::new(text).unwrap());
-    let reaction = Reaction { emoji: emoji.into(), remove };
-    RoomCommand::React(React { by: id(by), client_id, target: Seq(target), reaction, author: None })
+    let reaction = Reaction { client_id, emoji: emoji.into(), remove };
+    RoomCommand::React(React { by: id(by), target: Seq(target), reaction, author: None })
 }
 
 fn reactions() -> Log {

@@ -9,11 +9,10 @@
 //! | [`commands`] | what a room may be asked: one verb a file, with its payload, its bounds and its decision |
 //! | [`payload`] | commands as journal records |
 //! | [`outcome`] | what the fold answers |
-//! | [`state`], `bounds` | the state, and what the decisions are made of |
+//! | [`state`] | the state, and what the decisions are made of |
 //! | [`members`], [`window`] | who is in; the recent events by which duplicates and authors are known |
 //! | [`parts`] | the state as plain data, to be kept and restored |
 
-pub(in crate::actors) mod bounds;
 pub mod commands;
 pub mod members;
 pub mod outcome;

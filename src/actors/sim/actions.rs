@@ -66,10 +66,11 @@ impl World<'_> {
             0..=539 => return self.write(client, n),
             540..=559 => RoomCommand::React(React {
                 by,
-                client_id: None,
                 target: Seq(1 + self.rng.below(at.0)),
                 reaction: Reaction {
-                    emoji: ["👍", "🎉"][self.rng.index(2)].to_owned(), remove: self.rng.chance(300)
+                    client_id: None,
+                    emoji: ["👍", "🎉"][self.rng.index(2)].to_owned(),
+                    remove: self.rng.chance(300),
                 },
                 author: None,
             }),

@@ -93,6 +93,11 @@ pub struct Content {
     pub data: Bytes,
 }
 
+impl Content {
+    /// The type of a message that names none.
+    pub(crate) const TEXT: &'static str = "text";
+}
+
 /// How far a user has read, resolved at admission from the room below the verified prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct ReadPoint {

@@ -13,9 +13,10 @@ use super::guard::Who;
 use super::rooms::{chat, room_of};
 use super::users::user_of;
 use super::{Admin, AdminState, Live};
+use crate::actors::room::commands::Unanswered;
 use crate::actors::wire::{Reject, RoomKind};
 use crate::api::http::{HttpError, Path};
-use crate::api::operations::input::{Delete, InRoom, RoomRef, Uninvite, UserInRoom};
+use crate::api::operations::request::{InRoom, OfMessage, OfUser};
 use crate::api::operations::view::{Happened, TakenBack};
 use crate::api::operations::{Caller, Error};
 use crate::api::rest;
@@ -32,7 +33,7 @@ pub(super) async fn end(
     let live = admin.live()?;
     let chat = chat(live, room_of(&room)?).await?;
     let by = somebody_who_may_end(live, &chat).await?;
-    let done = live.handlers.end(&Caller::in_the_name_of(by), InRoom { room: RoomRef(chat.room) }).await;
+    let done = live.handlers.end(&Caller::in_the_name_of(by), InRoom { room: chat.room }).await;
     noted(&admin, &who, "room.end", &chat.room.to_string(), done).await
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn kick(
         return Err(conflict("wrong_kind", "its creator can't be sent away: end the room, or ban the user"));
     }
     let target = format!("{} {user}", chat.room);
-    let done = live.handlers.kick(&Caller::in_the_name_of(by), UserInRoom { room: RoomRef(chat.room), user }).await;
+    let done = live.handlers.kick(&Caller::in_the_name_of(by), InRoom { room: chat.room }, OfUser { user }).await;
     noted(&admin, &who, "room.kick", &target, done).await
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn uninvite(
     Path(user): Path<String>,
 ) -> Result<Json<TakenBack>, HttpError> {
     let (live, user) = (admin.live()?, user_of(&user)?);
-    let done = live.handlers.uninvite(&Caller::in_the_name_of(user.clone()), Uninvite::default()).await;
+    let done = live.handlers.uninvite(&Caller::in_the_name_of(user.clone()), Unanswered::default()).await;
     noted(&admin, &who, "user.uninvite", user.as_str(), done).await
 }
 
@@ -94,10 +95,10 @@ pub(super) async fn delete(
     Path((room, seq)): Path<(String, String)>,
 ) -> Result<Json<Happened>, HttpError> {
     let live = admin.live()?;
-    let target: u64 = seq.parse().map_err(|_| bad("expected a message's seq"))?;
+    let target = Seq(seq.parse().map_err(|_| bad("expected a message's seq"))?);
     let chat = chat(live, room_of(&room)?).await?;
-    let author = author(live, chat.room, Seq(target)).await?;
-    let done = live.handlers.delete(&Caller::in_the_name_of(author), Delete { room: RoomRef(chat.room), target }).await;
+    let author = author(live, chat.room, target).await?;
+    let done = live.handlers.delete(&Caller::in_the_name_of(author), OfMessage { room: chat.room, target }).await;
     noted(&admin, &who, "room.delete_message", &format!("{} {target}", chat.room), done).await
 }
 

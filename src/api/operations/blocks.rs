@@ -7,7 +7,6 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 
 use super::admission::Cost;
-use super::input::UserInRoom;
 use super::view::Happened;
 use super::{Caller, Error, Handlers};
 use crate::actors::wire::{Entity, Query, QueryAnswer, RoomKind, RoomStanding, RoomStatus};
@@ -47,10 +46,15 @@ impl Handlers {
 
     /// What an invitation of somebody who blocks the caller comes to: the answer of one that was made, and nothing is
     /// made. `None` if the room would refuse it, or knows the user already: then it may say so itself.
-    pub(super) async fn invited_in_vain(&self, caller: &Caller, input: &UserInRoom) -> Result<Option<Happened>, Error> {
-        let (room, now) = (input.room.0, self.node.env().now());
+    pub(super) async fn invited_in_vain(
+        &self,
+        caller: &Caller,
+        room: RoomId,
+        user: &UserId,
+    ) -> Result<Option<Happened>, Error> {
+        let now = self.node.env().now();
         let facts = self.inside(caller, room).await?;
-        let is_new = matches!(self.standing(room, &input.user).await?, None | Some(RoomStanding::Kicked(_)));
+        let is_new = matches!(self.standing(room, user).await?, None | Some(RoomStanding::Kicked(_)));
         let by_invitation = matches!(facts.kind, Some(RoomKind::Group | RoomKind::Broadcast));
         let lives = facts.status.at(facts.expires_at, now) == RoomStatus::Active;
         let head = (by_invitation && is_new && lives).then_some(facts.head);

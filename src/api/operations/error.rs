@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use crate::actors::bounds::BadInput;
 use crate::actors::wire::{Answer, Reject};
 use crate::api::protocol::Error as ProtocolError;
 use crate::api::protocol::codes::ErrorCode;
@@ -75,6 +76,16 @@ pub enum Error {
     /// The store's rows can't be read by this program. Not the caller's fault, and not over soon.
     #[error("the stored data can't be read")]
     Damaged,
+}
+
+impl From<BadInput> for Error {
+    fn from(bad: BadInput) -> Self {
+        match bad {
+            BadInput::TooLarge { what, max } => Self::TooLarge { what, max },
+            BadInput::TooMany { what, max } => Self::TooMany { what, max },
+            BadInput::Malformed(why) => Self::BadRequest(why),
+        }
+    }
 }
 
 impl Error {

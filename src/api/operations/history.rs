@@ -9,11 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
 
 use super::admission::Cost;
 use super::history_page::{Want, merge};
-use super::input::{self, History};
+use super::request::{self, InRoom};
 use super::view::{HistoryPage, MessageView};
 use super::{Caller, Error, Handlers, reactions, stored};
 use crate::actors::wire::{Entity, Event, Query, QueryAnswer, StreamEvent};
@@ -24,6 +26,24 @@ use crate::storage::store::rows::MessageRow;
 
 /// Messages in a page if the caller does not say.
 const PAGE: usize = 50;
+
+/// A page of messages: the newest, the newest below `before`, or the oldest above `after`.
+#[derive(Deserialize, Debug, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct MessagesQuery {
+    /// Messages below this seq.
+    #[schema(required = false, nullable = false)]
+    #[param(required = false, nullable = false)]
+    pub(super) before: Option<u64>,
+    /// Messages above this seq; not together with `before`.
+    #[schema(required = false, nullable = false)]
+    #[param(required = false, nullable = false)]
+    pub(super) after: Option<u64>,
+    /// How many, 50 unless said otherwise.
+    #[schema(minimum = 1, maximum = 300, required = false, nullable = false)]
+    #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
+    pub(super) limit: Option<u64>,
+}
 /// How long to wait for the store when it is behind by more than memory holds.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
@@ -81,14 +101,18 @@ pub(super) fn room_event(event: &StreamEvent) -> Option<Arc<Event>> {
 }
 
 impl Handlers {
-    pub(in crate::api) async fn history(&self, caller: &Caller, input: History) -> Result<HistoryPage, Error> {
-        let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
-        let want = match (input.before, input.after) {
+    pub(in crate::api) async fn history(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        MessagesQuery { before, after, limit }: MessagesQuery,
+    ) -> Result<HistoryPage, Error> {
+        let limit = request::page(limit, PAGE, limits::HISTORY_PAGE)?;
+        let want = match (before, after) {
             (Some(_), Some(_)) => return Err(Error::bad("either before or after")),
             (before, None) => Want::Before(Seq(before.unwrap_or(i64::MAX as u64))),
             (None, Some(after)) => Want::After(Seq(after)),
         };
-        let room = input.room.0;
         self.admit(caller, Cost::Question { rows: limit })?;
         // Strangers do not get as far as the store.
         self.inside(caller, room).await?;

@@ -7,13 +7,13 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::admission::Cost;
-use super::input::{Uninvite, UserInRoom};
+use super::request::{InRoom, OfUser};
 use super::view::{Happened, TakenBack};
 use super::{Caller, Error, Handlers, room_record, stored};
-use crate::actors::room::commands::Invite;
+use crate::actors::room::commands::{Invite, Unanswered};
 use crate::actors::room::{self, RoomCommand};
 use crate::actors::wire::{Reject, RoomStanding};
-use crate::ids::UserId;
+use crate::ids::{RoomId, UserId};
 use crate::limits;
 use crate::storage::store::Invitations;
 use crate::storage::store::rows::MemberRow;
@@ -22,20 +22,25 @@ use crate::storage::store::rows::MemberRow;
 const AT_ONCE: usize = 16;
 
 impl Handlers {
-    pub(in crate::api) async fn invite(&self, caller: &Caller, input: UserInRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn invite(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        OfUser { user }: OfUser,
+    ) -> Result<Happened, Error> {
         self.may_change(caller)?;
-        if self.is_blocked_by(caller, &input.user).await?
-            && let Some(nothing) = self.invited_in_vain(caller, &input).await?
+        if self.is_blocked_by(caller, &user).await?
+            && let Some(nothing) = self.invited_in_vain(caller, room, &user).await?
         {
             return Ok(nothing);
         }
-        self.may_invite(caller, &input).await?;
-        let invite = RoomCommand::Invite(Invite { by: caller.user.clone(), user: input.user });
-        self.room_command(caller, input.room.0, invite).await.map(Happened::from)
+        self.may_invite(caller, room, &user).await?;
+        let invite = RoomCommand::Invite(Invite { by: caller.user.clone(), user });
+        self.room_command(caller, room, invite).await.map(Happened::from)
     }
 
     /// A user who is in the room or invited already is no further invitation: the room says so itself.
-    async fn may_invite(&self, caller: &Caller, input: &UserInRoom) -> Result<(), Error> {
+    async fn may_invite(&self, caller: &Caller, room: RoomId, user: &UserId) -> Result<(), Error> {
         let most = self.options.invitations;
         if most == 0 {
             return Ok(());
@@ -50,8 +55,8 @@ impl Handlers {
         if stored(store.pending_invitations(&caller.user, look)).await? < most {
             return Ok(());
         }
-        self.inside(caller, input.room.0).await?;
-        match self.standing(input.room.0, &input.user).await? {
+        self.inside(caller, room).await?;
+        match self.standing(room, user).await? {
             Some(RoomStanding::Member(_) | RoomStanding::Invited(_)) => Ok(()),
             Some(RoomStanding::Kicked(_)) | None => Err(Error::TooManyInvitations { most }),
         }
@@ -61,14 +66,14 @@ impl Handlers {
     ///
     /// # Errors
     /// Nothing was taken back. If only some could be, that is told with `more`.
-    pub(in crate::api) async fn uninvite(&self, caller: &Caller, input: Uninvite) -> Result<TakenBack, Error> {
+    pub(in crate::api) async fn uninvite(&self, caller: &Caller, which: Unanswered) -> Result<TakenBack, Error> {
         self.may_change(caller)?;
-        let Uninvite { room, user, inviter } = input;
+        let Unanswered { room, user, inviter } = which;
         let by = inviter.as_ref().unwrap_or(&caller.user);
         if *by != caller.user && room.is_none() {
             return Err(Error::bad("whoever takes back the invitations of another says in which room"));
         }
-        let which = Invitations { by, room: room.map(|room| room.0), user: user.as_ref() };
+        let which = Invitations { by, room, user: user.as_ref() };
         let done = self.take_back(caller, which).await;
         let taken = done.as_ref().map_or(0, |done| done.taken);
         self.admission.charge(&caller.payer, Cost::Change { users: taken, bytes: 0 });

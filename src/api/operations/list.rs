@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::admission::Cost;
-use super::input::{self, List};
+use super::request;
 use super::view::{self, MessageView, RoomHead, RoomLine, RoomPage};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::wire::{MaySend, RoomKind, RoomStatus};
@@ -19,9 +21,28 @@ use crate::storage::store::rows::{
 /// Rooms in a page if the caller does not say.
 const PAGE: usize = 50;
 
+/// A page of chats.
+#[derive(Deserialize, Debug, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct ChatsQuery {
+    /// How many, 50 unless said otherwise.
+    #[schema(minimum = 1, maximum = 300, required = false, nullable = false)]
+    #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
+    pub(super) limit: Option<u64>,
+    /// Where the last page ended.
+    #[schema(required = false, nullable = false)]
+    #[param(required = false, nullable = false)]
+    pub(super) cursor: Option<String>,
+    /// The chats that have ended or expired instead of those that live.
+    #[serde(default)]
+    #[schema(required = false)]
+    #[param(required = false)]
+    ended: bool,
+}
+
 impl Handlers {
-    pub(in crate::api) async fn list(&self, caller: &Caller, input: List) -> Result<RoomPage, Error> {
-        let limit = input::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
+    pub(in crate::api) async fn list(&self, caller: &Caller, input: ChatsQuery) -> Result<RoomPage, Error> {
+        let limit = request::page(input.limit, PAGE, limits::HISTORY_PAGE)?;
         let after = input.cursor.as_deref().map(cursor).transpose()?;
         self.admit(caller, Cost::Question { rows: limit })?;
         let (stored_to, halted) = (self.node.stored(), self.node.halted());

@@ -4,12 +4,11 @@
 //! furthest mark wins. Deliveries and typing are passed on to who listens and kept nowhere.
 
 use super::coalesce::Mergeable;
-use super::input::{AtSeq, InRoom};
-use super::messages::seq;
+use super::request::{InRoom, seq};
 use super::view::{Done, Marked};
 use super::{Caller, Error, Handlers, stored};
 use crate::actors::user::UserCommandBody;
-use crate::actors::user::commands;
+use crate::actors::user::commands::{self, UpTo};
 use crate::actors::wire::{Entity, Ephemeral, Query, QueryAnswer, ReadFacts, ReadPoint, ReceiptStatus};
 use crate::ids::{MessageNo, Offset, RoomId, Seq};
 use crate::storage::store::SeqRange;
@@ -24,9 +23,13 @@ impl Mergeable for Reading {
 }
 
 impl Handlers {
-    pub(in crate::api) async fn mark_read(&self, caller: &Caller, input: AtSeq) -> Result<Marked, Error> {
-        let (room, seq) = (input.room.0, seq(input.seq)?);
-        let query = Query::Reading { user: caller.user.clone(), seq };
+    pub(in crate::api) async fn mark_read(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        to: UpTo,
+    ) -> Result<Marked, Error> {
+        let query = Query::Reading { user: caller.user.clone(), seq: seq(to.seq)? };
         let QueryAnswer::Reading(reading) = self.ask_inside(caller, room, query).await? else {
             return Err(Error::unavailable());
         };
@@ -64,8 +67,13 @@ impl Handlers {
         Ok(rows.first().map_or(MessageNo::ZERO, |row| row.message.no))
     }
 
-    pub(in crate::api) async fn mark_delivered(&self, caller: &Caller, input: AtSeq) -> Result<Done, Error> {
-        let (room, seq) = (input.room.0, seq(input.seq)?);
+    pub(in crate::api) async fn mark_delivered(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        to: UpTo,
+    ) -> Result<Done, Error> {
+        let seq = seq(to.seq)?;
         let seq = seq.min(self.inside(caller, room).await?.head);
         if self.delivered.advance(&caller.user, room, seq) {
             let status = ReceiptStatus::Delivered;
@@ -74,8 +82,7 @@ impl Handlers {
         Ok(Done {})
     }
 
-    pub(in crate::api) async fn typing(&self, caller: &Caller, input: InRoom) -> Result<Done, Error> {
-        let room = input.room.0;
+    pub(in crate::api) async fn typing(&self, caller: &Caller, InRoom { room }: InRoom) -> Result<Done, Error> {
         self.inside(caller, room).await?;
         if self.typing.allow(&caller.user, room, self.node.env().now()) {
             self.tell(room, Ephemeral::Typing { user: caller.user.clone() })?;

@@ -1,18 +1,17 @@
 //! `message.send`, `message.edit`, `message.delete`; and sending in two steps that do not wait, for sessions that keep the
 //! order of what one connection sends (P5).
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
 use super::admission::Cost;
 use super::error::{Accepted, accepted};
-use super::input::{self, Delete, Edit, Message};
+use super::history::MessagesQuery;
+use super::request::{self, InRoom, OfMessage};
 use super::view::{Happened, Sent};
 use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored};
+use crate::actors::bounds;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::commands::{self, OpenChannel};
-use crate::actors::wire::{Answer, Content, HistoryBound, Query, QueryAnswer, Reject};
-use crate::api::protocol::publish::{Open, Published, TEXT, open_data, room_data};
+use crate::actors::room::commands::{self, NewBody, NewMessage, OpenChannel, Reaction};
+use crate::actors::wire::{Answer, HistoryBound, Query, QueryAnswer, Reject};
+use crate::api::protocol::publish::{Open, Published, open_data, room_data};
 use crate::env::Env;
 use crate::ids::{ClientId, RoomId, Seq, UserId};
 use crate::limits;
@@ -25,8 +24,9 @@ use crate::storage::store::SeqRange;
 /// Malformed, too large, or the caller is anonymous.
 pub fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) -> Result<Addressed, Error> {
     no_anonymous(caller)?;
-    let (room, send) = send_command(caller, options, input::parse(data)?)?;
-    Ok(room_record(env, room, RoomCommand::Send(send)))
+    let object = request::object(data)?;
+    let InRoom { room } = request::part(object)?;
+    Ok(room_record(env, room, send_command(caller, options, request::part(object)?)?))
 }
 
 /// A `publish` to `room:<uuid>` as a record: see [`room_data`]. `key` is the message's client id if the data has none.
@@ -44,10 +44,9 @@ pub fn prepare_publish(
     no_anonymous(caller)?;
     let Published { content, client_id } = room_data(data).map_err(Error::Data)?;
     let client_id = client_id.or(key);
-    check(options, &content)?;
     let (sender, device) = (caller.user.clone(), caller.device.clone());
-    let send = commands::Send { sender, client_id, device, prev: None, content, open: None };
-    Ok(room_record(env, room, RoomCommand::Send(send)))
+    let send = fitting(options, commands::Send { sender, client_id, device, prev: None, content, open: None })?;
+    Ok(room_record(env, room, send))
 }
 
 /// A `publish` to an open channel as a record: the data is carried as it is. Whether the caller may publish there is its
@@ -65,44 +64,23 @@ pub fn prepare_open_publish(
     client_id: Option<ClientId>,
 ) -> Result<Addressed, Error> {
     let content = open_data(open).map_err(Error::Data)?;
-    if content.data.len() > options.body_bytes {
-        return Err(Error::TooLarge { what: "data", max: options.body_bytes });
-    }
+    bounds::bytes("data", content.data.len(), options.body_bytes)?;
     let sender = caller.user.clone();
     let open = Some(OpenChannel { channel: channel.to_owned(), history });
     let send = commands::Send { sender, client_id, device: None, prev: None, content, open };
     Ok(room_record(env, RoomId::open(channel), RoomCommand::Send(send)))
 }
 
-fn send_command(caller: &Caller, options: &Options, message: Message) -> Result<(RoomId, commands::Send), Error> {
-    let Message { room, client_id, device, prev, body, message_type, metadata, reply_to } = message;
-    if reply_to == Some(0) {
-        return Err(Error::bad("reply_to is a seq, and those start at 1"));
-    }
-    let content = Content {
-        body,
-        message_type: message_type.unwrap_or_else(|| TEXT.to_owned()),
-        metadata: metadata.map(text_of).unwrap_or_default(),
-        reply_to: reply_to.map(Seq),
-        data: Bytes::new(),
-    };
-    if content.body.is_empty() && content.metadata.is_empty() {
-        return Err(Error::bad("a message needs a body or metadata"));
-    }
-    check(options, &content)?;
-    let (sender, device) = (caller.user.clone(), device.or_else(|| caller.device.clone()));
-    Ok((room.0, commands::Send { sender, client_id, device, prev, content, open: None }))
+fn send_command(caller: &Caller, options: &Options, message: NewMessage) -> Result<RoomCommand, Error> {
+    fitting(options, message.by(caller.user.clone(), caller.device.clone())?)
 }
 
-fn check(options: &Options, content: &Content) -> Result<(), Error> {
-    input::text("body", &content.body, options.body_bytes)?;
-    input::text("metadata", &content.metadata, limits::METADATA_BYTES)?;
-    input::text("type", &content.message_type, limits::MESSAGE_TYPE_BYTES)?;
-    if content.message_type.is_empty() { Err(Error::bad("type must not be empty")) } else { Ok(()) }
-}
-
-fn text_of(json: Box<RawValue>) -> String {
-    Box::<str>::from(json).into_string()
+/// A message within its bounds, and within the one that is configured.
+fn fitting(options: &Options, send: commands::Send) -> Result<RoomCommand, Error> {
+    bounds::bytes("body", send.content.body.len(), options.body_bytes)?;
+    let command = RoomCommand::Send(send);
+    command.check()?;
+    Ok(command)
 }
 
 /// The result of `message.send`.
@@ -168,45 +146,47 @@ impl Handlers {
         Ok(result(accepted))
     }
 
-    pub(in crate::api) async fn send(&self, caller: &Caller, message: Message) -> Result<Sent, Error> {
-        let (room, send) = send_command(caller, &self.options, message)?;
-        self.room_command(caller, room, RoomCommand::Send(send)).await.map(result)
+    pub(in crate::api) async fn send(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        message: NewMessage,
+    ) -> Result<Sent, Error> {
+        let send = send_command(caller, &self.options, message)?;
+        self.room_command(caller, room, send).await.map(result)
     }
 
-    pub(in crate::api) async fn edit(&self, caller: &Caller, input: Edit) -> Result<Happened, Error> {
-        let Edit { room, target, body, metadata } = input;
-        let target = seq(target)?;
-        input::text("body", &body, self.options.body_bytes)?;
-        let metadata = metadata.map(text_of);
-        input::text("metadata", metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)?;
+    pub(in crate::api) async fn edit(&self, caller: &Caller, of: OfMessage, new: NewBody) -> Result<Happened, Error> {
+        let (room, target) = (of.room, of.seq()?);
+        let edit = new.by(caller.user.clone(), target);
+        bounds::bytes("body", edit.body.len(), self.options.body_bytes)?;
         // Keeps open channels out: what is published there has no body.
-        self.inside(caller, room.0).await?;
-        if body.is_empty() && metadata.is_none() && !self.has_metadata(caller, room, target).await? {
+        self.inside(caller, room).await?;
+        if edit.body.is_empty() && edit.metadata.is_none() && !self.has_metadata(caller, room, target).await? {
             return Err(Error::bad("a message needs a body or metadata"));
         }
-        let edit = commands::Edit { by: caller.user.clone(), target, body, metadata };
-        self.room_command(caller, room.0, RoomCommand::Edit(edit)).await.map(Happened::from)
+        self.room_command(caller, room, RoomCommand::Edit(edit)).await.map(Happened::from)
     }
 
     /// Whether a message has metadata that an edit of its text leaves. No edit takes metadata away, so the answer stays
     /// true. What is no message (any more) counts as one that has: the fold says what it is.
-    async fn has_metadata(&self, caller: &Caller, room: input::RoomRef, target: Seq) -> Result<bool, Error> {
+    async fn has_metadata(&self, caller: &Caller, room: RoomId, target: Seq) -> Result<bool, Error> {
         let (after, limit) = (Some(target.0 - 1), Some(1));
-        let page = self.history(caller, input::History { room, before: None, after, limit }).await?;
+        let page = self.history(caller, InRoom { room }, MessagesQuery { before: None, after, limit }).await?;
         let message = page.messages.into_iter().next().filter(|message| message.seq == target);
         Ok(message.is_none_or(|message| message.deleted || message.metadata.is_some()))
     }
 
-    pub(in crate::api) async fn delete(&self, caller: &Caller, input: Delete) -> Result<Happened, Error> {
-        let (target, author) = self.known_message(caller, input.room.0, input.target).await?;
+    pub(in crate::api) async fn delete(&self, caller: &Caller, of: OfMessage) -> Result<Happened, Error> {
+        let (target, author) = self.known_message(caller, &of).await?;
         let delete = commands::Delete { by: caller.user.clone(), target, author };
-        self.room_command(caller, input.room.0, RoomCommand::Delete(delete)).await.map(Happened::from)
+        self.room_command(caller, of.room, RoomCommand::Delete(delete)).await.map(Happened::from)
     }
 
     /// What is meant by a seq, for a command that concerns a message of any age: the seq, and who wrote the message, if it is
     /// one.
-    async fn known_message(&self, caller: &Caller, room: RoomId, target: u64) -> Result<(Seq, Option<UserId>), Error> {
-        let target = seq(target)?;
+    async fn known_message(&self, caller: &Caller, of: &OfMessage) -> Result<(Seq, Option<UserId>), Error> {
+        let (room, target) = (of.room, of.seq()?);
         let query = Query::Author { user: caller.user.clone(), seq: target };
         match self.ask_inside(caller, room, query).await? {
             QueryAnswer::Author { head, .. } if target > head => Err(Error::Rejected(Reject::NoMessage)),
@@ -218,22 +198,26 @@ impl Handlers {
         }
     }
 
-    pub(in crate::api) async fn react(&self, caller: &Caller, input: input::React) -> Result<Happened, Error> {
-        let input::React { room, target, client_id, reaction } = input;
+    pub(in crate::api) async fn react(
+        &self,
+        caller: &Caller,
+        of: OfMessage,
+        reaction: Reaction,
+    ) -> Result<Happened, Error> {
         if !reaction.is_one_emoji() {
             return Err(Error::bad("emoji must be one emoji"));
         }
-        let (target, author) = self.known_message(caller, room.0, target).await?;
+        let (target, author) = self.known_message(caller, &of).await?;
         if !reaction.remove {
             // What is not stored yet or can't be asked for now is not counted: the bound is for pages, not exact.
-            let on_it = stored(self.node.store().emoji_on(room.0, target, limits::EMOJI_ON_MESSAGE)).await;
+            let on_it = stored(self.node.store().emoji_on(of.room, target, limits::EMOJI_ON_MESSAGE)).await;
             let on_it = on_it.unwrap_or_default();
             if on_it.len() >= limits::EMOJI_ON_MESSAGE && !on_it.contains(&reaction.emoji) {
                 return Err(Error::TooMany { what: "different emoji on a message", max: limits::EMOJI_ON_MESSAGE });
             }
         }
-        let react = commands::React { by: caller.user.clone(), client_id, target, reaction, author };
-        self.room_command(caller, room.0, RoomCommand::React(react)).await.map(Happened::from)
+        let react = commands::React { by: caller.user.clone(), target, reaction, author };
+        self.room_command(caller, of.room, RoomCommand::React(react)).await.map(Happened::from)
     }
 
     /// Who wrote a message that the room remembers no more, if it is one.
@@ -253,9 +237,4 @@ impl From<Accepted> for Happened {
     fn from(accepted: Accepted) -> Self {
         Self { seq: accepted.seq, ts: accepted.at, existing: accepted.duplicate }
     }
-}
-
-/// The seq of an event that is meant.
-pub(super) fn seq(seq: u64) -> Result<Seq, Error> {
-    if seq == 0 { Err(Error::bad("seqs start at 1")) } else { Ok(Seq(seq)) }
 }

@@ -1,6 +1,6 @@
 //! The operations of the chat: the same for the socket's rpc, for REST and for back ends.
 //!
-//! A request is read and judged by size and shape ([`input`]), becomes a record, and the fold decides; the operation waits
+//! A request is read ([`request`]) and judged by size and shape, becomes a record, and the fold decides; the operation waits
 //! for the decision and says what came of it ([`error`], [`view`]). What is only read is checked against the folded state
 //! of its room first. A handler never decides who may write, never gives a seq, and never writes to the store.
 //!
@@ -39,13 +39,20 @@ use serde::Serialize;
 use self::admission::{Admission, Cost, Payer, Rates};
 use self::coalesce::Coalescer;
 use self::error::{Accepted, accepted};
+use self::history::MessagesQuery;
+use self::list::ChatsQuery;
 use self::marks::Reading;
+use self::members::MembersQuery;
 use self::read_your_writes::OwnWrites;
+use self::request::{InRoom, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
+use self::users::PresenceQuery;
 use crate::actors::fold;
 use crate::actors::node::Node;
+use crate::actors::room::commands::{NewBody, NewMessage, NewRoom, NewSettings, Reaction, Unanswered};
 use crate::actors::room::{self, RoomCommand};
+use crate::actors::user::commands::{DeviceFacts, NewPreferences, UpTo};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFacts};
 use crate::api::schema::Described;
@@ -60,22 +67,22 @@ pub mod admission;
 mod blocks;
 pub mod coalesce;
 pub mod error;
-mod history;
+pub(in crate::api) mod history;
 pub mod history_page;
-pub mod input;
 mod invitations;
 mod lines;
-mod list;
+pub(in crate::api) mod list;
 mod marks;
-mod members;
+pub(in crate::api) mod members;
 pub mod messages;
 mod page;
 mod reactions;
 pub mod read_your_writes;
+pub(in crate::api) mod request;
 mod rooms;
 mod share;
 pub mod throttle;
-mod users;
+pub(in crate::api) mod users;
 pub mod view;
 
 #[cfg(test)]
@@ -163,10 +170,10 @@ pub struct Handlers {
     delivered: Delivered,
 }
 
-/// One line says all of a method: its name on the wire, what it takes, what carries it out, what it gives, and the sentence
-/// that documents it.
+/// One line says all of a method: its name on the wire, what it is about and what is said beside that, what carries it out,
+/// what it gives, and the sentence that documents it.
 macro_rules! methods {
-    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal: $Input:ty => $operation:ident -> $Output:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal: ($($Part:ty),+) => $operation:ident -> $Output:ty;)*) => {
         /// The methods, by the name that rpc uses.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Method {
@@ -209,10 +216,10 @@ macro_rules! methods {
                 }
             }
 
-            /// What it takes and gives.
-            pub(in crate::api) fn types(self) -> (Described, Described) {
+            /// What it takes, in parts of one object, and gives.
+            pub(in crate::api) fn types(self) -> (Vec<Described>, Described) {
                 match self {
-                    $(Self::$variant => (Described::of::<$Input>(), Described::of::<$Output>()),)*
+                    $(Self::$variant => (vec![$(Described::of::<$Part>()),+], Described::of::<$Output>()),)*
                 }
             }
         }
@@ -224,10 +231,10 @@ macro_rules! methods {
             /// See [`Error`].
             pub async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
                 no_anonymous(caller)?;
+                let object = request::object(data)?;
                 match method {
                     $(Method::$variant => {
-                        let input: $Input = input::parse(data)?;
-                        let output: $Output = self.$operation(caller, input).await?;
+                        let output: $Output = self.$operation(caller, $(request::part::<$Part>(object)?),+).await?;
                         encoded(&output)
                     })*
                 }
@@ -238,53 +245,53 @@ macro_rules! methods {
 
 methods! {
     /// Sends a message.
-    MessageSend = "message.send": input::Message => send -> view::Sent;
+    MessageSend = "message.send": (InRoom, NewMessage) => send -> view::Sent;
     /// Gives one's own message a new body.
-    MessageEdit = "message.edit": input::Edit => edit -> view::Happened;
+    MessageEdit = "message.edit": (OfMessage, NewBody) => edit -> view::Happened;
     /// Redacts one's own message.
-    MessageDelete = "message.delete": input::Delete => delete -> view::Happened;
+    MessageDelete = "message.delete": (OfMessage) => delete -> view::Happened;
     /// Puts an emoji on a message, or takes it back.
-    MessageReact = "message.react": input::React => react -> view::Happened;
+    MessageReact = "message.react": (OfMessage, Reaction) => react -> view::Happened;
     /// A page of messages in their present form.
-    MessageHistory = "message.history": input::History => history -> view::HistoryPage;
+    MessageHistory = "message.history": (InRoom, MessagesQuery) => history -> view::HistoryPage;
     /// Tells the others how far messages came to this device.
-    MessageDelivered = "message.delivered": input::AtSeq => mark_delivered -> view::Done;
+    MessageDelivered = "message.delivered": (InRoom, UpTo) => mark_delivered -> view::Done;
     /// Makes a room, or opens a direct chat.
-    RoomCreate = "room.create": input::Create => create -> view::Created;
+    RoomCreate = "room.create": (NewRoom) => create -> view::Created;
     /// The caller's rooms, the latest activity first.
-    RoomList = "room.list": input::List => list -> view::RoomPage;
+    RoomList = "room.list": (ChatsQuery) => list -> view::RoomPage;
     /// A room as it is.
-    RoomGet = "room.get": input::InRoom => get -> view::RoomView;
+    RoomGet = "room.get": (InRoom) => get -> view::RoomView;
     /// Changes settings.
-    RoomUpdate = "room.update": input::Update => update -> view::Happened;
+    RoomUpdate = "room.update": (InRoom, NewSettings) => update -> view::Happened;
     /// Enters.
-    RoomJoin = "room.join": input::InRoom => join -> view::Happened;
+    RoomJoin = "room.join": (InRoom) => join -> view::Happened;
     /// Leaves, or declines an invitation.
-    RoomLeave = "room.leave": input::InRoom => leave -> view::Happened;
+    RoomLeave = "room.leave": (InRoom) => leave -> view::Happened;
     /// Asks somebody in.
-    RoomInvite = "room.invite": input::UserInRoom => invite -> view::Happened;
+    RoomInvite = "room.invite": (InRoom, OfUser) => invite -> view::Happened;
     /// Takes back unanswered invitations.
-    RoomUninvite = "room.uninvite": input::Uninvite => uninvite -> view::TakenBack;
+    RoomUninvite = "room.uninvite": (Unanswered) => uninvite -> view::TakenBack;
     /// Removes a member, or takes an invitation back.
-    RoomKick = "room.kick": input::UserInRoom => kick -> view::Happened;
+    RoomKick = "room.kick": (InRoom, OfUser) => kick -> view::Happened;
     /// Ends a room.
-    RoomEnd = "room.end": input::InRoom => end -> view::Happened;
+    RoomEnd = "room.end": (InRoom) => end -> view::Happened;
     /// Who is in.
-    RoomMembers = "room.members": input::Members => members -> view::MemberPage;
+    RoomMembers = "room.members": (InRoom, MembersQuery) => members -> view::MemberPage;
     /// Moves the caller's read mark.
-    ReadMark = "read.mark": input::AtSeq => mark_read -> view::Marked;
+    ReadMark = "read.mark": (InRoom, UpTo) => mark_read -> view::Marked;
     /// Tells the others that the caller is typing.
-    Typing = "typing": input::InRoom => typing -> view::Done;
+    Typing = "typing": (InRoom) => typing -> view::Done;
     /// Who is online.
-    PresenceGet = "presence.get": input::Presence => presence -> view::PresencePage;
+    PresenceGet = "presence.get": (PresenceQuery) => presence -> view::PresencePage;
     /// Blocks a user.
-    UserBlock = "user.block": input::Whom => block -> view::Done;
+    UserBlock = "user.block": (OfUser) => block -> view::Done;
     /// Takes a block back.
-    UserUnblock = "user.unblock": input::Whom => unblock -> view::Done;
+    UserUnblock = "user.unblock": (OfUser) => unblock -> view::Done;
     /// Makes a device known, or forgets it.
-    UserDevice = "user.device": input::Device => device -> view::Done;
+    UserDevice = "user.device": (OfDevice, DeviceFacts) => device -> view::Done;
     /// Reads or replaces the caller's preferences.
-    UserPreferences = "user.preferences": input::Preferences => preferences -> view::PreferencesView;
+    UserPreferences = "user.preferences": (NewPreferences) => preferences -> view::PreferencesView;
 }
 
 impl Handlers {
@@ -357,6 +364,7 @@ impl Handlers {
 
     /// Gives a room command and waits for the decision.
     async fn room_command(&self, caller: &Caller, room: RoomId, body: RoomCommand) -> Result<Accepted, Error> {
+        body.check()?;
         let joining = matches!(body, RoomCommand::Join(_));
         let cost = Cost::of_room(&body);
         let record = room_record(self.node.env(), room, body);
@@ -374,6 +382,7 @@ impl Handlers {
 
     /// Gives a command of the caller's own partition and waits for the decision.
     async fn user_command(&self, caller: &Caller, body: UserCommandBody) -> Result<Accepted, Error> {
+        body.check()?;
         let cost = Cost::of_user(&body);
         let record = user_record(self.node.env(), &caller.user, body);
         self.admit(caller, cost.with_bytes(record.record.len()))?;

@@ -1,12 +1,12 @@
 //! `room.create`, `room.get`, `room.update`, `room.end`.
 
 use super::admission::Cost;
-use super::input::{self, Create, InRoom, Kind, Senders, Update};
+use super::request::InRoom;
 use super::view::{self, Created, Happened, Inside, RoomHead, RoomView};
 use super::{Caller, Error, Handlers};
+use crate::actors::bounds;
 use crate::actors::room::RoomCommand;
-use crate::actors::room::commands;
-use crate::actors::room::commands::End;
+use crate::actors::room::commands::{self, End, NewKind, NewRoom, NewSettings};
 use crate::actors::wire::{
     Entity, HistoryBound, MaySend, Query, QueryAnswer, Reject, RoomFacts, RoomKind, RoomStanding,
 };
@@ -15,20 +15,20 @@ use crate::ids::{ClientId, RoomId, Timestamp, UserId};
 use crate::limits;
 
 impl Handlers {
-    pub(in crate::api) async fn create(&self, caller: &Caller, input: Create) -> Result<Created, Error> {
-        input::count("members", input.members.len(), limits::CREATE_MEMBERS)?;
-        input::text("title", &input.title, limits::TITLE_BYTES)?;
-        let (room, create) = match input.kind {
-            Kind::Direct => self.direct(caller, input)?,
-            Kind::Group => self.group(caller, input, RoomKind::Group).await?,
-            Kind::Broadcast => self.group(caller, input, RoomKind::Broadcast).await?,
+    pub(in crate::api) async fn create(&self, caller: &Caller, new: NewRoom) -> Result<Created, Error> {
+        // Each of them is asked before there is a command that could be judged.
+        bounds::count("members", new.members.len(), limits::CREATE_MEMBERS)?;
+        let (room, create) = match new.kind {
+            NewKind::Direct => self.direct(caller, new)?,
+            NewKind::Group => self.group(caller, new, RoomKind::Group).await?,
+            NewKind::Broadcast => self.group(caller, new, RoomKind::Broadcast).await?,
         };
         let done = self.room_command(caller, room, RoomCommand::Create(create)).await?;
         Ok(Created { room, channel: room.channel(), seq: done.seq, ts: done.at, existing: done.duplicate })
     }
 
-    fn direct(&self, caller: &Caller, input: Create) -> Result<(RoomId, commands::Create), Error> {
-        let Create { kind: _, user, mut members, title, public, may_send, client_id: _, ttl } = input;
+    fn direct(&self, caller: &Caller, new: NewRoom) -> Result<(RoomId, commands::Create), Error> {
+        let NewRoom { kind: _, user, mut members, title, public, may_send, client_id: _, ttl } = new;
         members.extend(user);
         members.retain(|user| *user != caller.user);
         members.sort();
@@ -56,11 +56,11 @@ impl Handlers {
         Ok((room, create))
     }
 
-    async fn group(&self, caller: &Caller, input: Create, kind: RoomKind) -> Result<(RoomId, commands::Create), Error> {
-        let Create { kind: _, user, mut members, title, public, may_send, client_id, ttl } = input;
+    async fn group(&self, caller: &Caller, new: NewRoom, kind: RoomKind) -> Result<(RoomId, commands::Create), Error> {
+        let NewRoom { kind: _, user, mut members, title, public, may_send, client_id, ttl } = new;
         members.extend(user);
         let broadcast = kind == RoomKind::Broadcast;
-        if broadcast && may_send == Some(Senders::Members) {
+        if broadcast && may_send == Some(MaySend::Members) {
             return Err(Error::bad("in a broadcast only the creator sends"));
         }
         let client_id = match client_id {
@@ -78,16 +78,16 @@ impl Handlers {
             channel: String::new(),
             ttl_ms: ttl.map_or(0, |ttl| ttl.0),
             public,
-            may_send: may_send.map_or(default, MaySend::from),
+            may_send: may_send.unwrap_or(default),
             max_members: self.options.max_members,
             history: HistoryBound::default(),
         };
         Ok((RoomId::group(&caller.user, &client_id), create))
     }
 
-    pub(in crate::api) async fn get(&self, caller: &Caller, input: InRoom) -> Result<RoomView, Error> {
+    pub(in crate::api) async fn get(&self, caller: &Caller, InRoom { room }: InRoom) -> Result<RoomView, Error> {
         self.admit(caller, Cost::QUESTION)?;
-        let (room, user) = (input.room.0, caller.user.clone());
+        let user = caller.user.clone();
         let QueryAnswer::Room(facts) = self.node.router().query(Entity::Room(room), Query::Room { user }).await else {
             return Err(Error::unavailable());
         };
@@ -97,25 +97,19 @@ impl Handlers {
         })
     }
 
-    pub(in crate::api) async fn update(&self, caller: &Caller, input: Update) -> Result<Happened, Error> {
-        let Update { room, title, ttl, may_send, public } = input;
-        input::text("title", title.as_deref().unwrap_or_default(), limits::TITLE_BYTES)?;
-        if title.is_none() && ttl.is_none() && may_send.is_none() && public.is_none() {
-            return Err(Error::bad("nothing to update"));
-        }
-        let update = commands::Update {
-            by: caller.user.clone(),
-            title,
-            ttl_ms: ttl.map(|ttl| ttl.0),
-            may_send: may_send.map(MaySend::from),
-            public,
-        };
-        self.room_command(caller, room.0, RoomCommand::Update(update)).await.map(Happened::from)
+    pub(in crate::api) async fn update(
+        &self,
+        caller: &Caller,
+        InRoom { room }: InRoom,
+        new: NewSettings,
+    ) -> Result<Happened, Error> {
+        let update = RoomCommand::Update(new.by(caller.user.clone())?);
+        self.room_command(caller, room, update).await.map(Happened::from)
     }
 
-    pub(in crate::api) async fn end(&self, caller: &Caller, input: InRoom) -> Result<Happened, Error> {
+    pub(in crate::api) async fn end(&self, caller: &Caller, InRoom { room }: InRoom) -> Result<Happened, Error> {
         let end = RoomCommand::End(End { by: caller.user.clone() });
-        self.room_command(caller, input.room.0, end).await.map(Happened::from)
+        self.room_command(caller, room, end).await.map(Happened::from)
     }
 }
 
@@ -123,15 +117,6 @@ impl Handlers {
 fn fresh(id: uuid::Uuid) -> Result<ClientId, Error> {
     ClientId::new(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
         .map_err(|why| Error::bad(why.to_string()))
-}
-
-impl From<Senders> for MaySend {
-    fn from(senders: Senders) -> Self {
-        match senders {
-            Senders::Members => Self::Members,
-            Senders::Creator => Self::Creator,
-        }
-    }
 }
 
 /// A room as this user may see it: all of it for members; its outside for users who are invited or may join; nothing

@@ -1,25 +1,34 @@
 //! `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences`.
 
 use futures_util::future::join_all;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::admission::Cost;
-use super::input::{self, Device, Preferences, Presence, Whom};
+use super::request::{OfDevice, OfUser};
 use super::view::{Done, PreferencesView, PresencePage, PresenceView, json};
 use super::{Caller, Error, Handlers};
+use crate::actors::bounds;
 use crate::actors::user::UserCommandBody;
-use crate::actors::user::commands;
+use crate::actors::user::commands::{self, DeviceFacts, NewPreferences};
 use crate::actors::wire::{Query, QueryAnswer};
 use crate::ids::UserId;
-use crate::limits;
 
 /// Users asked for in one `presence.get`.
 const PRESENCE_USERS: usize = 100;
 
+/// Who is online of these.
+#[derive(Deserialize, Debug, ToSchema)]
+pub(in crate::api) struct PresenceQuery {
+    /// The users, at most 100.
+    pub(in crate::api) users: Vec<UserId>,
+}
+
 impl Handlers {
     /// Whom one may ask about is not checked: users share rooms in too many partitions for that to be cheap. Only callers
     /// with an id of their own get here. Who blocks the caller is never seen online, nor who can't be asked.
-    pub(in crate::api) async fn presence(&self, caller: &Caller, input: Presence) -> Result<PresencePage, Error> {
-        input::count("users", input.users.len(), PRESENCE_USERS)?;
+    pub(in crate::api) async fn presence(&self, caller: &Caller, input: PresenceQuery) -> Result<PresencePage, Error> {
+        bounds::count("users", input.users.len(), PRESENCE_USERS)?;
         self.admit(caller, Cost::Question { rows: input.users.len() })?;
         let views = input.users.into_iter().map(|user| async move {
             let online = (self.online)(&user) && !self.is_blocked_by(caller, &user).await.unwrap_or(true);
@@ -30,24 +39,26 @@ impl Handlers {
 
     /// The direct chat of the two hears of it through the relay: a moment later, not with the answer. What the other one
     /// asked the caller into is declined.
-    pub(in crate::api) async fn block(&self, caller: &Caller, input: Whom) -> Result<Done, Error> {
-        may_be_blocked(caller, &input.user)?;
-        let block = commands::Block { user: input.user.clone() };
+    pub(in crate::api) async fn block(&self, caller: &Caller, OfUser { user }: OfUser) -> Result<Done, Error> {
+        may_be_blocked(caller, &user)?;
+        let block = commands::Block { user: user.clone() };
         self.user_command(caller, UserCommandBody::Block(block)).await?;
-        self.decline_all_of(caller, &input.user).await;
+        self.decline_all_of(caller, &user).await;
         Ok(Done {})
     }
 
-    pub(in crate::api) async fn unblock(&self, caller: &Caller, input: Whom) -> Result<Done, Error> {
-        may_be_blocked(caller, &input.user)?;
-        self.user_command(caller, UserCommandBody::Unblock(commands::Unblock { user: input.user })).await?;
+    pub(in crate::api) async fn unblock(&self, caller: &Caller, OfUser { user }: OfUser) -> Result<Done, Error> {
+        may_be_blocked(caller, &user)?;
+        self.user_command(caller, UserCommandBody::Unblock(commands::Unblock { user })).await?;
         Ok(Done {})
     }
 
-    pub(in crate::api) async fn device(&self, caller: &Caller, input: Device) -> Result<Done, Error> {
-        let Device { device, platform, push_token, remove } = input;
-        input::text("platform", &platform, limits::MESSAGE_TYPE_BYTES)?;
-        input::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
+    pub(in crate::api) async fn device(
+        &self,
+        caller: &Caller,
+        OfDevice { device }: OfDevice,
+        DeviceFacts { platform, push_token, remove }: DeviceFacts,
+    ) -> Result<Done, Error> {
         let body = match remove {
             true => UserCommandBody::DeviceRemove(commands::DeviceRemove { device }),
             false => UserCommandBody::Device(commands::Device { device, platform, push_token }),
@@ -59,14 +70,13 @@ impl Handlers {
     pub(in crate::api) async fn preferences(
         &self,
         caller: &Caller,
-        input: Preferences,
+        new: NewPreferences,
     ) -> Result<PreferencesView, Error> {
-        if let Some(preferences) = input.preferences {
+        if let Some(preferences) = new.preferences {
             let text = preferences.get();
             if !text.starts_with('{') {
                 return Err(Error::bad("preferences are a JSON object"));
             }
-            input::text("preferences", text, limits::PREFERENCES_BYTES)?;
             self.user_command(caller, UserCommandBody::Preferences(commands::Preferences { json: text.to_owned() }))
                 .await?;
             return Ok(PreferencesView { preferences: Some(preferences) });

@@ -14,8 +14,6 @@ use crate::api::protocol::payload::check_json;
 use crate::ids::{ClientId, Seq};
 use crate::limits;
 
-/// The type of a message that says nothing else.
-pub const TEXT: &str = "text";
 /// The type of a message that is data.
 pub const DATA: &str = "data";
 
@@ -66,7 +64,7 @@ pub fn room_data(data: &[u8]) -> Result<Published, Error> {
     let (content, client_id) = match text.trim_ascii_start().as_bytes().first() {
         Some(b'"') => {
             let body = serde_json::from_str(text).map_err(|_| malformed("data is no string"))?;
-            (Content { body, message_type: TEXT.to_owned(), ..Content::default() }, None)
+            (Content { body, message_type: Content::TEXT.to_owned(), ..Content::default() }, None)
         }
         Some(b'{') if has_body(text) => written(text)?,
         _ => {
@@ -99,7 +97,7 @@ fn written(text: &str) -> Result<(Content, Option<ClientId>), Error> {
     let written: Written<'_> = serde_json::from_str(text).map_err(|_| malformed("a field of the data is wrong"))?;
     let content = Content {
         body: written.body,
-        message_type: written.message_type.filter(|t| !t.is_empty()).unwrap_or_else(|| TEXT.to_owned()),
+        message_type: written.message_type.filter(|t| !t.is_empty()).unwrap_or_else(|| Content::TEXT.to_owned()),
         metadata: written.metadata.map_or_else(String::new, |raw| raw.get().to_owned()),
         reply_to: written.reply_to.map(Seq),
         ..Content::default()

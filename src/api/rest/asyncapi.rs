@@ -3,6 +3,7 @@
 
 use crate::actors::wire::EventBody;
 use crate::api::operations::Method;
+use crate::api::schema::Described;
 use serde_json::{Map, Value, json};
 
 /// What is published to the user's own channel, by the `type` of its data.
@@ -25,10 +26,11 @@ pub fn document() -> Value {
     for method in Method::ALL {
         let name = method.name();
         let (takes, gives) = method.types();
-        for (suffix, what) in [("", &takes), (".reply", &gives)] {
-            let payload = json!({ "$ref": format!("#/components/schemas/{}", what.name) });
-            messages.insert(format!("{name}{suffix}"), json!({ "payload": payload }));
-        }
+        let reference = |of: &Described| json!({ "$ref": format!("#/components/schemas/{}", of.name) });
+        // What it is about and what is said beside it come in one object.
+        let parts: Vec<Value> = takes.iter().map(reference).collect();
+        messages.insert(name.to_owned(), json!({ "payload": { "allOf": parts } }));
+        messages.insert(format!("{name}.reply"), json!({ "payload": reference(&gives) }));
         let message = |suffix: &str| json!([{ "$ref": format!("#/channels/socket/messages/{name}{suffix}") }]);
         let channel = json!({ "$ref": "#/channels/socket" });
         operations.insert(
@@ -36,7 +38,7 @@ pub fn document() -> Value {
             json!({ "action": "receive", "summary": method.about().trim_end_matches('.'), "channel": channel, "messages": message(""),
                 "reply": { "channel": channel, "messages": message(".reply") } }),
         );
-        for (name, schema) in takes.schemas.into_iter().chain(gives.schemas) {
+        for (name, schema) in takes.into_iter().chain([gives]).flat_map(|of| of.schemas) {
             schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
         }
     }

@@ -3,16 +3,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{ApiError, Body, CurrentUser, Rest};
+use crate::actors::room::commands::{NewRoom, NewSettings};
 use crate::api::http::{Path, Query};
-use crate::api::operations::input::{Create, InRoom, Kind, List, RoomRef, Senders, Ttl, Update};
+use crate::api::operations::list::ChatsQuery;
+use crate::api::operations::request::InRoom;
 use crate::api::operations::view::{Created, Happened, RoomPage, RoomView};
-use crate::ids::{ClientId, RoomId, UserId};
+use crate::ids::RoomId;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new()
@@ -22,83 +22,15 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
         .routes(routes!(leave))
 }
 
-/// A chat to be made.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct NewChat {
-    /// Its kind.
-    #[serde(default)]
-    #[schema(inline, required = false)]
-    kind: Kind,
-    /// The other one, in a direct chat.
-    #[schema(required = false, nullable = false)]
-    user: Option<UserId>,
-    /// Who else is in, at most 1,000.
-    #[serde(default)]
-    #[schema(required = false)]
-    members: Vec<UserId>,
-    /// At most 256 bytes.
-    #[serde(default)]
-    #[schema(required = false)]
-    title: String,
-    /// Whether users may join by themselves.
-    #[serde(default)]
-    #[schema(required = false)]
-    public: bool,
-    /// Who may send.
-    #[schema(inline, required = false, nullable = false)]
-    may_send: Option<Senders>,
-    /// Names the group: a retry with it gives the same chat.
-    #[schema(required = false, nullable = false)]
-    client_id: Option<ClientId>,
-    /// Milliseconds, or a text such as "24h"; 0 for ever.
-    #[schema(value_type = u64, required = false, nullable = false)]
-    ttl: Option<Ttl>,
-}
-
-/// Settings to be changed; what is not named stays.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct ChatChange {
-    /// At most 256 bytes.
-    #[schema(required = false, nullable = false)]
-    title: Option<String>,
-    /// Milliseconds from now on, or a text such as "24h"; 0 for ever.
-    #[schema(value_type = u64, required = false, nullable = false)]
-    ttl: Option<Ttl>,
-    /// Who may send.
-    #[schema(inline, required = false, nullable = false)]
-    may_send: Option<Senders>,
-    /// Whether users may join by themselves.
-    #[schema(required = false, nullable = false)]
-    public: Option<bool>,
-}
-
-/// A page of chats.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ChatsQuery {
-    /// How many, 50 unless said otherwise.
-    #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
-    limit: Option<u64>,
-    /// Where the last page ended.
-    #[param(required = false, nullable = false)]
-    cursor: Option<String>,
-    /// The chats that have ended or expired instead of those that live.
-    #[serde(default)]
-    #[param(required = false)]
-    ended: bool,
-}
-
 /// Make a chat, or open the direct chat with a user
-#[utoipa::path(post, path = "/api/chats", tag = "chats", request_body = NewChat, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/chats", tag = "chats", request_body = NewRoom, security(("bearer" = [])),
     responses((status = 201, description = "made", body = Created), (status = 200, description = "it was there", body = Created)))]
 async fn create(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Body(new): Body<NewChat>,
+    Body(new): Body<NewRoom>,
 ) -> Result<(StatusCode, Json<Created>), ApiError> {
-    let NewChat { kind, user, members, title, public, may_send, client_id, ttl } = new;
-    let create = Create { kind, user, members, title, public, may_send, client_id, ttl };
-    let created = rest.handlers.create(&me, create).await?;
+    let created = rest.handlers.create(&me, new).await?;
     let status = if created.existing { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(created)))
 }
@@ -111,8 +43,7 @@ async fn list(
     CurrentUser(me): CurrentUser,
     Query(page): Query<ChatsQuery>,
 ) -> Result<Json<RoomPage>, ApiError> {
-    let ChatsQuery { limit, cursor, ended } = page;
-    Ok(Json(rest.handlers.list(&me, List { limit, cursor, ended }).await?))
+    Ok(Json(rest.handlers.list(&me, page).await?))
 }
 
 /// A chat as it is
@@ -121,22 +52,21 @@ async fn list(
 async fn get(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
 ) -> Result<Json<RoomView>, ApiError> {
     Ok(Json(rest.handlers.get(&me, InRoom { room }).await?))
 }
 
 /// Change settings
-#[utoipa::path(patch, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), request_body = ChatChange,
+#[utoipa::path(patch, path = "/api/chats/{chat}", tag = "chats", params(("chat" = RoomId,)), request_body = NewSettings,
     security(("bearer" = [])), responses((status = 200, body = Happened)))]
 async fn update(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
-    Body(change): Body<ChatChange>,
+    Path(room): Path<RoomId>,
+    Body(change): Body<NewSettings>,
 ) -> Result<Json<Happened>, ApiError> {
-    let ChatChange { title, ttl, may_send, public } = change;
-    Ok(Json(rest.handlers.update(&me, Update { room, title, ttl, may_send, public }).await?))
+    Ok(Json(rest.handlers.update(&me, InRoom { room }, change).await?))
 }
 
 /// End a chat
@@ -145,7 +75,7 @@ async fn update(
 async fn end(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.end(&me, InRoom { room }).await?))
 }
@@ -156,7 +86,7 @@ async fn end(
 async fn join(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.join(&me, InRoom { room }).await?))
 }
@@ -167,7 +97,7 @@ async fn join(
 async fn leave(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.leave(&me, InRoom { room }).await?))
 }

@@ -15,7 +15,7 @@ use crate::api::auth::{TokenError, VerifiedToken};
 use crate::api::failures::Credential;
 use crate::api::http::{self, HttpError, Query};
 use crate::api::operations::Caller;
-use crate::api::operations::input;
+use crate::api::operations::request;
 use crate::ids::UserId;
 
 /// The user whom the bearer token names.
@@ -106,7 +106,7 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Body<T> {
             let why = "the body is JSON: say content-type: application/json";
             return Err(HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why).into());
         }
-        Ok(Self(input::parse(&bytes)?))
+        Ok(Self(request::parse(&bytes)?))
     }
 }
 

@@ -3,19 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{ApiError, Body, CurrentUser, Rest};
-use crate::actors::room::commands::Reaction;
+use crate::actors::room::commands::{NewBody, NewMessage, Reaction};
+use crate::actors::user::commands::UpTo;
 use crate::api::http::HttpError;
 use crate::api::http::{Path, Query};
-use crate::api::operations::input::{AtSeq, Delete, Edit, History, InRoom, Message, React, RoomRef};
+use crate::api::operations::history::MessagesQuery;
+use crate::api::operations::request::{InRoom, OfMessage};
 use crate::api::operations::view::{Done, Happened, HistoryPage, Marked, Sent};
-use crate::ids::{ClientId, DeviceId, RoomId};
+use crate::ids::{ClientId, RoomId, Seq};
 
 /// Stands for the client id where the body has none.
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,78 +29,16 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
         .routes(routes!(typing))
 }
 
-/// A message to be sent. It needs a body or metadata.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct NewMessage {
-    /// Makes a retry harmless. The header `Idempotency-Key` stands for it.
-    #[schema(required = false, nullable = false)]
-    client_id: Option<ClientId>,
-    /// The sending device.
-    #[schema(required = false, nullable = false)]
-    device: Option<DeviceId>,
-    /// The client id that the same device sent before: 409 `need_prev` if that never arrived.
-    #[schema(required = false, nullable = false)]
-    prev: Option<ClientId>,
-    /// Text, at most 32 KiB.
-    #[serde(default)]
-    #[schema(required = false)]
-    body: String,
-    /// `text` unless said otherwise, at most 32 bytes.
-    #[serde(rename = "type")]
-    #[schema(required = false, nullable = false)]
-    message_type: Option<String>,
-    /// Any JSON, at most 8 KiB.
-    #[schema(value_type = Option<serde_json::Value>, required = false)]
-    metadata: Option<Box<RawValue>>,
-    /// The seq of the message that this one answers.
-    #[schema(minimum = 1, required = false, nullable = false)]
-    reply_to: Option<u64>,
-}
-
-/// A new body.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct MessageChange {
-    /// The new text.
-    body: String,
-    /// The new metadata; without it the old one stays.
-    #[schema(value_type = Option<serde_json::Value>, required = false)]
-    metadata: Option<Box<RawValue>>,
-}
-
-/// A page of messages: the newest, the newest below `before`, or the oldest above `after`.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct MessagesQuery {
-    /// Messages below this seq.
-    #[param(required = false, nullable = false)]
-    before: Option<u64>,
-    /// Messages above this seq; not together with `before`.
-    #[param(required = false, nullable = false)]
-    after: Option<u64>,
-    /// How many, 50 unless said otherwise.
-    #[param(minimum = 1, maximum = 300, required = false, nullable = false)]
-    limit: Option<u64>,
-}
-
-/// Up to an event.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct UpTo {
-    /// Its seq.
-    #[schema(minimum = 1)]
-    seq: u64,
-}
-
 /// A page of messages in their present form
 #[utoipa::path(get, path = "/api/chats/{chat}/messages", tag = "messages", params(("chat" = RoomId,), MessagesQuery),
     security(("bearer" = [])), responses((status = 200, body = HistoryPage)))]
 async fn history(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
     Query(page): Query<MessagesQuery>,
 ) -> Result<Json<HistoryPage>, ApiError> {
-    let MessagesQuery { before, after, limit } = page;
-    Ok(Json(rest.handlers.history(&me, History { room, before, after, limit }).await?))
+    Ok(Json(rest.handlers.history(&me, InRoom { room }, page).await?))
 }
 
 /// Send a message
@@ -114,17 +51,14 @@ async fn history(
 async fn send(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
     headers: HeaderMap,
-    Body(new): Body<NewMessage>,
+    Body(mut new): Body<NewMessage>,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
-    let NewMessage { client_id, device, prev, body, message_type, metadata, reply_to } = new;
-    let client_id = match client_id {
-        Some(id) => Some(id),
-        None => named_in(&headers)?,
-    };
-    let message = Message { room, client_id, device, prev, body, message_type, metadata, reply_to };
-    let sent = rest.handlers.send(&me, message).await?;
+    if new.client_id.is_none() {
+        new.client_id = named_in(&headers)?;
+    }
+    let sent = rest.handlers.send(&me, InRoom { room }, new).await?;
     let status = if sent.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(sent)))
 }
@@ -138,15 +72,15 @@ fn named_in(headers: &HeaderMap) -> Result<Option<ClientId>, HttpError> {
 
 /// Give one's own message a new body
 #[utoipa::path(patch, path = "/api/chats/{chat}/messages/{seq}", tag = "messages",
-    params(("chat" = RoomId,), ("seq" = u64, minimum = 1)), request_body = MessageChange, security(("bearer" = [])),
+    params(("chat" = RoomId,), ("seq" = u64, minimum = 1)), request_body = NewBody, security(("bearer" = [])),
     responses((status = 200, body = Happened)))]
 async fn edit(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path((room, target)): Path<(RoomRef, u64)>,
-    Body(MessageChange { body, metadata }): Body<MessageChange>,
+    Path((room, target)): Path<(RoomId, Seq)>,
+    Body(new): Body<NewBody>,
 ) -> Result<Json<Happened>, ApiError> {
-    Ok(Json(rest.handlers.edit(&me, Edit { room, target, body, metadata }).await?))
+    Ok(Json(rest.handlers.edit(&me, OfMessage { room, target }, new).await?))
 }
 
 /// Redact one's own message
@@ -156,9 +90,9 @@ async fn edit(
 async fn delete(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path((room, target)): Path<(RoomRef, u64)>,
+    Path((room, target)): Path<(RoomId, Seq)>,
 ) -> Result<Json<Happened>, ApiError> {
-    Ok(Json(rest.handlers.delete(&me, Delete { room, target }).await?))
+    Ok(Json(rest.handlers.delete(&me, OfMessage { room, target }).await?))
 }
 
 /// Put an emoji on a message
@@ -168,10 +102,10 @@ async fn delete(
 async fn react(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path((room, target, emoji)): Path<(RoomRef, u64, String)>,
+    Path((room, target, emoji)): Path<(RoomId, Seq, String)>,
 ) -> Result<Json<Happened>, ApiError> {
-    let reaction = Reaction { emoji, remove: false };
-    Ok(Json(rest.handlers.react(&me, React { room, target, client_id: None, reaction }).await?))
+    let reaction = Reaction { client_id: None, emoji, remove: false };
+    Ok(Json(rest.handlers.react(&me, OfMessage { room, target }, reaction).await?))
 }
 
 /// Take an emoji back
@@ -181,10 +115,10 @@ async fn react(
 async fn unreact(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path((room, target, emoji)): Path<(RoomRef, u64, String)>,
+    Path((room, target, emoji)): Path<(RoomId, Seq, String)>,
 ) -> Result<Json<Happened>, ApiError> {
-    let reaction = Reaction { emoji, remove: true };
-    Ok(Json(rest.handlers.react(&me, React { room, target, client_id: None, reaction }).await?))
+    let reaction = Reaction { client_id: None, emoji, remove: true };
+    Ok(Json(rest.handlers.react(&me, OfMessage { room, target }, reaction).await?))
 }
 
 /// Move one's read mark
@@ -193,10 +127,10 @@ async fn unreact(
 async fn read(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
-    Body(UpTo { seq }): Body<UpTo>,
+    Path(room): Path<RoomId>,
+    Body(up_to): Body<UpTo>,
 ) -> Result<Json<Marked>, ApiError> {
-    Ok(Json(rest.handlers.mark_read(&me, AtSeq { room, seq }).await?))
+    Ok(Json(rest.handlers.mark_read(&me, InRoom { room }, up_to).await?))
 }
 
 /// Tell the others how far messages came to this device
@@ -205,10 +139,10 @@ async fn read(
 async fn delivered(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
-    Body(UpTo { seq }): Body<UpTo>,
+    Path(room): Path<RoomId>,
+    Body(up_to): Body<UpTo>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.mark_delivered(&me, AtSeq { room, seq }).await?))
+    Ok(Json(rest.handlers.mark_delivered(&me, InRoom { room }, up_to).await?))
 }
 
 /// Tell the others that one is typing
@@ -217,7 +151,7 @@ async fn delivered(
 async fn typing(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Path(room): Path<RoomRef>,
+    Path(room): Path<RoomId>,
 ) -> Result<Json<Done>, ApiError> {
     Ok(Json(rest.handlers.typing(&me, InRoom { room }).await?))
 }

@@ -11,11 +11,12 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{ApiError, Body, CurrentUser, Rest};
+use crate::actors::bounds;
 use crate::api::http::HttpError;
 use crate::api::http::Query;
+use crate::api::operations;
 use crate::api::operations::admission::Cost;
 use crate::api::operations::view::json;
-use crate::api::operations::{self, input};
 use crate::api::protocol::shape::objects;
 use crate::ids::{RoomId, Timestamp};
 use crate::storage::analytics::AnalyticsEvent;
@@ -191,12 +192,12 @@ async fn take(
     let now = rest.sessions.clock().now();
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
-        input::text("type", &event.kind, TYPE_BYTES)?;
+        bounds::text("type", &event.kind, TYPE_BYTES).map_err(operations::Error::from)?;
         if event.kind.is_empty() {
             return Err(bad("type must not be empty".to_owned()));
         }
         let data = event.data.map_or_else(|| "null".to_owned(), |json| json.get().to_owned());
-        input::text("data", &data, DATA_BYTES)?;
+        bounds::text("data", &data, DATA_BYTES).map_err(operations::Error::from)?;
         rows.push(AnalyticsEvent {
             id: Uuid::now_v7(),
             kind: event.kind,

@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 
 use super::extract::WithIds;
 use super::{ApiError, Body, CurrentUser, Rest};
+use crate::actors::user::commands::NewPreferences;
 use crate::api::http::HttpError;
 use crate::api::http::Path;
 use crate::api::operations::admission::Cost;
-use crate::api::operations::input::Preferences;
 use crate::ids::{Timestamp, UserId};
 use crate::storage::accounts::{Account, AccountError, Profile};
 
@@ -124,7 +124,7 @@ async fn me(State(rest): State<Rest>, CurrentUser(me): CurrentUser) -> Result<Js
         },
     };
     mine.notification_preferences =
-        rest.handlers.preferences(&me, Preferences { preferences: None }).await?.preferences;
+        rest.handlers.preferences(&me, NewPreferences { preferences: None }).await?.preferences;
     Ok(Json(mine))
 }
 
@@ -149,7 +149,7 @@ async fn change_me(
         rest.accounts.set_profile(&caller.user, profile).await?;
     }
     if notification_preferences.is_some() {
-        rest.handlers.preferences(&caller, Preferences { preferences: notification_preferences }).await?;
+        rest.handlers.preferences(&caller, NewPreferences { preferences: notification_preferences }).await?;
     }
     me(state, CurrentUser(caller)).await
 }

@@ -4,15 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::WithIds;
 use super::{ApiError, Body, CurrentUser, Rest};
+use crate::actors::user::commands::DeviceFacts;
 use crate::api::http::HttpError;
 use crate::api::http::Path;
-use crate::api::operations::input::{Device, Presence, Whom};
+use crate::api::operations::request::{OfDevice, OfUser};
+use crate::api::operations::users::PresenceQuery;
 use crate::api::operations::view::{Done, PresencePage};
 use crate::ids::{DeviceId, UserId};
 
@@ -26,19 +27,6 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 /// Nothing beside the ids.
 #[derive(Deserialize)]
 struct Only {}
-
-/// A device.
-#[derive(Deserialize, ToSchema)]
-pub(super) struct DeviceFacts {
-    /// `web`, `ios`, `android`, …
-    #[serde(default)]
-    #[schema(required = false)]
-    platform: String,
-    /// Where pushes go, at most 512 bytes.
-    #[serde(default)]
-    #[schema(required = false)]
-    push_token: String,
-}
 
 /// Who is online
 #[utoipa::path(get, path = "/api/users/presence", tag = "users", 
@@ -54,7 +42,7 @@ async fn presence(
     let ids = ids.ok_or_else(|| bad("whose?".to_owned()))?;
     let users: Result<Vec<_>, _> = ids.iter().map(|id| UserId::new(id)).collect();
     let users = users.map_err(|why| bad(why.to_string()))?;
-    Ok(Json(rest.handlers.presence(&me, Presence { users }).await?))
+    Ok(Json(rest.handlers.presence(&me, PresenceQuery { users }).await?))
 }
 
 /// Block a user
@@ -65,7 +53,7 @@ async fn block(
     CurrentUser(me): CurrentUser,
     Path(user): Path<UserId>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.block(&me, Whom { user }).await?))
+    Ok(Json(rest.handlers.block(&me, OfUser { user }).await?))
 }
 
 /// Take a block back
@@ -76,7 +64,7 @@ async fn unblock(
     CurrentUser(me): CurrentUser,
     Path(user): Path<UserId>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.unblock(&me, Whom { user }).await?))
+    Ok(Json(rest.handlers.unblock(&me, OfUser { user }).await?))
 }
 
 /// Make one of one's devices known
@@ -86,9 +74,9 @@ async fn device(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
     Path(device): Path<DeviceId>,
-    Body(DeviceFacts { platform, push_token }): Body<DeviceFacts>,
+    Body(facts): Body<DeviceFacts>,
 ) -> Result<Json<Done>, ApiError> {
-    Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: false }).await?))
+    Ok(Json(rest.handlers.device(&me, OfDevice { device }, facts).await?))
 }
 
 /// Forget one
@@ -99,6 +87,6 @@ async fn forget_device(
     CurrentUser(me): CurrentUser,
     Path(device): Path<DeviceId>,
 ) -> Result<Json<Done>, ApiError> {
-    let (platform, push_token) = (String::new(), String::new());
-    Ok(Json(rest.handlers.device(&me, Device { device, platform, push_token, remove: true }).await?))
+    let forgotten = DeviceFacts { remove: true, ..DeviceFacts::default() };
+    Ok(Json(rest.handlers.device(&me, OfDevice { device }, forgotten).await?))
 }

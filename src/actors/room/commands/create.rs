@@ -4,14 +4,64 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, bounds};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus, fields};
-use crate::ids::{RoomId, Timestamp, UserId};
+use crate::ids::{ClientId, RoomId, Timestamp, UserId};
 use crate::limits;
+use crate::ttl::Ttl;
+
+/// A chat to be made.
+#[derive(Deserialize, Debug, ToSchema)]
+pub(crate) struct NewRoom {
+    /// Its kind.
+    #[serde(default)]
+    #[schema(inline, required = false)]
+    pub(crate) kind: NewKind,
+    /// The other one, in a direct chat.
+    #[schema(required = false, nullable = false)]
+    pub(crate) user: Option<UserId>,
+    /// Who else is in, at most 1,000.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) members: Vec<UserId>,
+    /// At most 256 bytes.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) title: String,
+    /// Whether users may join by themselves.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) public: bool,
+    /// Who may send.
+    #[schema(inline, required = false, nullable = false)]
+    pub(crate) may_send: Option<MaySend>,
+    /// Names the group: a retry with it gives the same chat.
+    #[schema(required = false, nullable = false)]
+    pub(crate) client_id: Option<ClientId>,
+    /// Milliseconds, or a text such as "24h"; 0 for ever.
+    #[schema(value_type = u64, required = false, nullable = false)]
+    pub(crate) ttl: Option<Ttl>,
+}
+
+/// The kinds of room that can be asked for: open channels are made by their first publish.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Debug, Default, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NewKind {
+    /// Two users.
+    Direct,
+    /// Many.
+    #[default]
+    Group,
+    /// Many, one sends.
+    Broadcast,
+}
 
 /// Makes the room, or opens an ended or expired direct chat again.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,10 +149,10 @@ impl Verb<RoomState, Outcome> for Create {
         })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(&self.title, limits::TITLE_BYTES)?;
-        bounds::text(&self.channel, limits::CHANNEL_BYTES)?;
-        bounds::within(self.members.len(), limits::CREATE_MEMBERS)
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("title", &self.title, limits::TITLE_BYTES)?;
+        bounds::text("channel", &self.channel, limits::CHANNEL_BYTES)?;
+        bounds::count("members", self.members.len(), limits::CREATE_MEMBERS)
     }
 
     fn names(&self) -> usize {

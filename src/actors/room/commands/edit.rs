@@ -2,14 +2,36 @@
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, bounds};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, Reject, RoomKind, fields};
 use crate::ids::{Seq, UserId};
 use crate::limits;
+
+/// A new body.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewBody {
+    /// The new text.
+    pub(crate) body: String,
+    /// The new metadata; without it the old one stays.
+    #[schema(value_type = Option<serde_json::Value>, required = false)]
+    pub(crate) metadata: Option<Box<RawValue>>,
+}
+
+impl NewBody {
+    /// The command, for the message at `target`.
+    pub(crate) fn by(self, by: UserId, target: Seq) -> Edit {
+        let metadata = self.metadata.map(|json| Box::<str>::from(json).into_string());
+        Edit { by, target, body: self.body, metadata }
+    }
+}
 
 /// Gives a message a new body; its author only, while the message is inside the window.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,9 +71,9 @@ impl Verb<RoomState, Outcome> for Edit {
         Ok(Self { by: fields::user(&by)?, target: Seq(target), body, metadata })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(&self.body, limits::BODY_BYTES)?;
-        bounds::text(self.metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("body", &self.body, limits::BODY_BYTES)?;
+        bounds::text("metadata", self.metadata.as_deref().unwrap_or_default(), limits::METADATA_BYTES)
     }
 
     fn decide(self, room: &mut RoomState, now: Moment, id: Uuid) -> Result<Outcome, Reject> {

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, bounds};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, Reject, RoomKind, fields};
 use crate::ids::{ClientId, Seq, UserId};
@@ -19,8 +20,6 @@ use crate::limits;
 pub struct React {
     /// Who reacts.
     pub by: UserId,
-    /// The client's own id of the command: a retry with it is answered with the first event.
-    pub client_id: Option<ClientId>,
     /// The message's seq.
     pub target: Seq,
     /// What it says. Only its length is judged here: what counts as an emoji depends on a version of Unicode.
@@ -29,9 +28,12 @@ pub struct React {
     pub author: Option<UserId>,
 }
 
-/// What a client says of a reaction.
+/// An emoji that is put on a message, or taken back.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, ToSchema)]
 pub struct Reaction {
+    /// The client's own id of the command: a retry with it is answered with the first event.
+    #[schema(required = false, nullable = false)]
+    pub client_id: Option<ClientId>,
     /// One emoji, at most 64 bytes.
     pub emoji: String,
     /// Take it back instead.
@@ -87,7 +89,7 @@ impl Verb<RoomState, Outcome> for React {
     fn into_payload(self) -> Payload {
         Payload {
             by: fields::bytes(self.by.as_str()),
-            client_id: self.client_id.map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
+            client_id: self.reaction.client_id.map_or(Bytes::new(), |id| fields::bytes(id.as_str())),
             target: self.target.0,
             emoji: self.reaction.emoji,
             remove: self.reaction.remove,
@@ -99,22 +101,22 @@ impl Verb<RoomState, Outcome> for React {
         let Payload { by, client_id, target, emoji, remove, author } = payload;
         Ok(Self {
             by: fields::user(&by)?,
-            client_id: fields::client_id(&client_id)?,
             target: Seq(target),
-            reaction: Reaction { emoji, remove },
+            reaction: Reaction { client_id: fields::client_id(&client_id)?, emoji, remove },
             author: fields::user_or_none(&author)?,
         })
     }
 
-    fn check(&self) -> Result<(), Reject> {
+    fn check(&self) -> Result<(), BadInput> {
         if self.reaction.emoji.is_empty() {
-            return Err(Reject::Invalid);
+            return Err(BadInput::because("emoji must not be empty"));
         }
-        bounds::text(&self.reaction.emoji, limits::EMOJI_BYTES)
+        bounds::text("emoji", &self.reaction.emoji, limits::EMOJI_BYTES)
     }
 
     fn decide(self, room: &mut RoomState, now: Moment, id: Uuid) -> Result<Outcome, Reject> {
-        let Self { by, client_id, target, reaction, author } = self;
+        let Self { by, target, reaction, author } = self;
+        let Reaction { client_id, emoji, remove } = reaction;
         if room.existing()? == RoomKind::Open {
             return Err(Reject::WrongKind);
         }
@@ -136,7 +138,6 @@ impl Verb<RoomState, Outcome> for React {
             None if author.is_none() => return Err(Reject::NoMessage),
             Some(_) | None => {}
         }
-        let Reaction { emoji, remove } = reaction;
         Ok(room.accept(now, id, Some(by), client_id, EventBody::Reacted { target, emoji, removed: remove }))
     }
 }
@@ -148,8 +149,8 @@ mod tests {
     use crate::actors::room::tests::support::{Room, client_id, delete, leave, send, user};
 
     fn react(by: &str, target: u64, emoji: &str) -> React {
-        let reaction = Reaction { emoji: emoji.to_owned(), remove: false };
-        React { by: user(by), client_id: None, target: Seq(target), reaction, author: None }
+        let reaction = Reaction { client_id: None, emoji: emoji.to_owned(), remove: false };
+        React { by: user(by), target: Seq(target), reaction, author: None }
     }
 
     /// A room of ann and bob with a message at seq 2.
@@ -189,7 +190,11 @@ mod tests {
     #[test]
     fn a_retry_is_answered_with_the_first_event() {
         let mut room = room();
-        let again = || RoomCommand::React(React { client_id: Some(client_id("r-1")), ..react("bob", 2, "👍") });
+        let again = || {
+            let mut react = react("bob", 2, "👍");
+            react.reaction.client_id = Some(client_id("r-1"));
+            RoomCommand::React(react)
+        };
         let first = room.accepted(again());
         assert_eq!(room.duplicate(again()), first.seq);
     }

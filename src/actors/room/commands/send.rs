@@ -2,14 +2,73 @@
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, bounds};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind, fields};
 use crate::ids::{ClientId, DeviceId, MessageNo, RoomId, Seq, UserId};
 use crate::limits;
+
+/// A message to be sent. It needs a body or metadata.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewMessage {
+    /// Makes a retry harmless. In REST the header `Idempotency-Key` stands for it.
+    #[schema(required = false, nullable = false)]
+    pub(crate) client_id: Option<ClientId>,
+    /// The sending device.
+    #[schema(required = false, nullable = false)]
+    pub(crate) device: Option<DeviceId>,
+    /// The client id that the same device sent before: `need_prev` if that never arrived.
+    #[schema(required = false, nullable = false)]
+    pub(crate) prev: Option<ClientId>,
+    /// Text, at most 32 KiB.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) body: String,
+    /// `text` unless said otherwise, at most 32 bytes.
+    #[serde(rename = "type", alias = "message_type")]
+    #[schema(required = false, nullable = false)]
+    pub(crate) message_type: Option<String>,
+    /// Any JSON, at most 8 KiB.
+    #[schema(value_type = Option<serde_json::Value>, required = false)]
+    pub(crate) metadata: Option<Box<RawValue>>,
+    /// The seq of the message that this one answers.
+    #[schema(minimum = 1, required = false, nullable = false)]
+    pub(crate) reply_to: Option<u64>,
+}
+
+impl NewMessage {
+    /// The command, from a sender whose connection named `device`.
+    ///
+    /// # Errors
+    /// It says nothing, or answers nothing.
+    pub(crate) fn by(self, sender: UserId, device: Option<DeviceId>) -> Result<Send, BadInput> {
+        let Self { client_id, device: named, prev, body, message_type, metadata, reply_to } = self;
+        if reply_to == Some(0) {
+            return Err(BadInput::because("reply_to is a seq, and those start at 1"));
+        }
+        let content = Content {
+            body,
+            message_type: message_type.unwrap_or_else(|| Content::TEXT.to_owned()),
+            metadata: metadata.map(|json| Box::<str>::from(json).into_string()).unwrap_or_default(),
+            reply_to: reply_to.map(Seq),
+            data: Bytes::new(),
+        };
+        if content.body.is_empty() && content.metadata.is_empty() {
+            return Err(BadInput::because("a message needs a body or metadata"));
+        }
+        if content.message_type.is_empty() {
+            return Err(BadInput::because("type must not be empty"));
+        }
+        Ok(Send { sender, client_id, device: named.or(device), prev, content, open: None })
+    }
+}
 
 /// A message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,12 +175,12 @@ impl Verb<RoomState, Outcome> for Send {
         })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(&self.content.body, limits::BODY_BYTES)?;
-        bounds::within(self.content.data.len(), limits::BODY_BYTES)?;
-        bounds::text(&self.content.message_type, limits::MESSAGE_TYPE_BYTES)?;
-        bounds::text(&self.content.metadata, limits::METADATA_BYTES)?;
-        self.open.as_ref().map_or(Ok(()), |open| bounds::text(&open.channel, limits::CHANNEL_BYTES))
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("body", &self.content.body, limits::BODY_BYTES)?;
+        bounds::bytes("data", self.content.data.len(), limits::BODY_BYTES)?;
+        bounds::text("type", &self.content.message_type, limits::MESSAGE_TYPE_BYTES)?;
+        bounds::text("metadata", &self.content.metadata, limits::METADATA_BYTES)?;
+        self.open.as_ref().map_or(Ok(()), |open| bounds::text("channel", &open.channel, limits::CHANNEL_BYTES))
     }
 
     fn decide(self, room: &mut RoomState, now: Moment, id: Uuid) -> Result<Outcome, Reject> {

@@ -2,13 +2,34 @@
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, Reject, fields};
-use crate::ids::UserId;
+use crate::ids::{RoomId, UserId};
+
+/// Which unanswered invitations are taken back; all of the caller's if nothing is said.
+#[derive(Deserialize, Debug, Default, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Unanswered {
+    /// Only those into this chat.
+    #[serde(alias = "chat")]
+    #[schema(required = false, nullable = false)]
+    #[param(rename = "chat", required = false, nullable = false)]
+    pub(crate) room: Option<RoomId>,
+    /// Only those of this user.
+    #[schema(required = false, nullable = false)]
+    #[param(required = false, nullable = false)]
+    pub(crate) user: Option<UserId>,
+    /// Whose they are, if not one's own: the chat is then one of one's own making.
+    #[schema(required = false, nullable = false)]
+    #[param(required = false, nullable = false)]
+    pub(crate) inviter: Option<UserId>,
+}
 
 /// Takes an invitation back, and nothing else: a member stays one, and nobody is remembered as kicked. By whoever made it, in
 /// the room or not, by the creator, or by the one who was asked in; also once the room is over.

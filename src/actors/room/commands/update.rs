@@ -2,15 +2,50 @@
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::create::{expiry, may_send};
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::{Outcome, RoomState, bounds};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, MaySend, Reject, RoomKind, fields};
 use crate::ids::UserId;
 use crate::limits;
+use crate::ttl::Ttl;
+
+/// Settings to be changed; what is not named stays.
+#[derive(Deserialize, Debug, ToSchema)]
+pub(crate) struct NewSettings {
+    /// At most 256 bytes.
+    #[schema(required = false, nullable = false)]
+    pub(crate) title: Option<String>,
+    /// Milliseconds from now on, or a text such as "24h"; 0 for ever.
+    #[schema(value_type = u64, required = false, nullable = false)]
+    pub(crate) ttl: Option<Ttl>,
+    /// Who may send.
+    #[schema(inline, required = false, nullable = false)]
+    pub(crate) may_send: Option<MaySend>,
+    /// Whether users may join by themselves.
+    #[schema(required = false, nullable = false)]
+    pub(crate) public: Option<bool>,
+}
+
+impl NewSettings {
+    /// The command.
+    ///
+    /// # Errors
+    /// It changes nothing.
+    pub(crate) fn by(self, by: UserId) -> Result<Update, BadInput> {
+        let Self { title, ttl, may_send, public } = self;
+        if title.is_none() && ttl.is_none() && may_send.is_none() && public.is_none() {
+            return Err(BadInput::because("nothing to update"));
+        }
+        Ok(Update { by, title, ttl_ms: ttl.map(|ttl| ttl.0), may_send, public })
+    }
+}
 
 /// Changes settings; the creator only. `None` keeps what is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,8 +99,8 @@ impl Verb<RoomState, Outcome> for Update {
         })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(self.title.as_deref().unwrap_or_default(), limits::TITLE_BYTES)
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("title", self.title.as_deref().unwrap_or_default(), limits::TITLE_BYTES)
     }
 
     /// Title and time to live may change in every room that has members; who may send only in groups, and who may enter

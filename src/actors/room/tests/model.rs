@@ -471,7 +471,7 @@ impl Model {
                     (self.in_window(now, target), matches!(target.body, EventBody::Message { .. }));
                 ensure(if known { is_message } else { author.is_some() }, Reject::NoMessage)?;
                 ensure(!known || self.deletion(*seq).is_none(), Reject::Deleted)?;
-                let Reaction { emoji, remove: removed } = reaction.clone();
+                let Reaction { emoji, remove: removed, .. } = reaction.clone();
                 by(who, EventBody::Reacted { target: *seq, emoji, removed })
             }
             RoomCommand::Delete(delete) => {

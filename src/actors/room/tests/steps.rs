@@ -160,9 +160,9 @@ fn other() -> impl Strategy<Value = RoomCommand> {
             RoomCommand::Delete(Delete { by: user(by), target: Seq(target), author: author.map(user) })
         }),
         2 => (name(), 0..9u64, any::<bool>(), option::of(name())).prop_map(|(by, target, remove, author)| {
-            let reaction = Reaction { emoji: "👍".into(), remove };
+            let reaction = Reaction { client_id: None, emoji: "👍".into(), remove };
             let author = author.map(user);
-            RoomCommand::React(React { by: user(by), client_id: None, target: Seq(target), reaction, author })
+            RoomCommand::React(React { by: user(by), target: Seq(target), reaction, author })
         }),
         3 => name().prop_map(|who| RoomCommand::Join(Join { user: user(who) })),
         2 => name().prop_map(|who| RoomCommand::Leave(Leave { user: user(who) })),

@@ -2,17 +2,35 @@
 
 use bytes::Bytes;
 use prost::Message;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::bounds;
 use crate::actors::user::parts;
 use crate::actors::user::{Quiet, UserOutcome, UserState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, fields};
 use crate::ids::DeviceId;
 use crate::limits;
+
+/// A device.
+#[derive(Deserialize, Debug, Default, ToSchema)]
+pub(crate) struct DeviceFacts {
+    /// `web`, `ios`, `android`, …; at most 32 bytes.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) platform: String,
+    /// Where pushes go, at most 512 bytes.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) push_token: String,
+    /// Forget it instead.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(crate) remove: bool,
+}
 
 /// Makes a device known or brings it up to date.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -48,9 +66,9 @@ impl Verb<UserState, UserOutcome> for Device {
         Ok(Self { device: fields::device(&device)?, platform, push_token })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(&self.platform, limits::MESSAGE_TYPE_BYTES)?;
-        bounds::text(&self.push_token, limits::PUSH_TOKEN_BYTES)
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("platform", &self.platform, limits::MESSAGE_TYPE_BYTES)?;
+        bounds::text("push_token", &self.push_token, limits::PUSH_TOKEN_BYTES)
     }
 
     /// Above [`limits::DEVICES`] the device that was not heard of for longest makes room (of several the lowest id).

@@ -15,12 +15,16 @@ use uuid::Uuid;
 
 pub use self::block::Block;
 pub use self::device::Device;
+pub(crate) use self::device::DeviceFacts;
 pub use self::device_remove::DeviceRemove;
+pub(crate) use self::preferences::NewPreferences;
 pub use self::preferences::Preferences;
 pub use self::read::Read;
+pub(crate) use self::read::UpTo;
 pub use self::room::RoomFact;
 pub use self::unblock::Unblock;
 use super::{UserOutcome, UserState};
+use crate::actors::bounds::BadInput;
 use crate::actors::moment::Moment;
 use crate::actors::verbs::{Verb, verbs};
 use crate::actors::wire::Reject;

@@ -1,14 +1,25 @@
 //! Replaces the preferences.
 
 use prost::Message;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::room::bounds;
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, UserEventBody};
 use crate::limits;
+
+/// What the preferences shall be.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewPreferences {
+    /// A JSON object, at most 8 KiB; without it they are only asked for.
+    #[schema(value_type = Option<serde_json::Value>, required = false)]
+    pub(crate) preferences: Option<Box<RawValue>>,
+}
 
 /// Replaces the preferences.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,8 +45,8 @@ impl Verb<UserState, UserOutcome> for Preferences {
         Ok(Self { json: payload.json })
     }
 
-    fn check(&self) -> Result<(), Reject> {
-        bounds::text(&self.json, limits::PREFERENCES_BYTES)
+    fn check(&self) -> Result<(), BadInput> {
+        bounds::text("preferences", &self.json, limits::PREFERENCES_BYTES)
     }
 
     fn decide(self, user: &mut UserState, now: Moment, _: Uuid) -> Result<UserOutcome, Reject> {

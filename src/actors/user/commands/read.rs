@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use prost::Message;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
@@ -10,6 +12,14 @@ use crate::actors::verbs::Verb;
 use crate::actors::wire::{ReadPoint, Reject, fields};
 use crate::ids::{MessageNo, RoomId, Seq};
 use crate::limits;
+
+/// Up to an event of a room.
+#[derive(Deserialize, Debug, ToSchema)]
+pub(crate) struct UpTo {
+    /// Its seq.
+    #[schema(minimum = 1)]
+    pub(crate) seq: u64,
+}
 
 /// Moves the read mark of a room forward; never back (the maximum wins).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -39,7 +39,7 @@ use super::{ApiError, Rest};
 use crate::api::failures::Credential;
 use crate::api::http::HttpError;
 use crate::api::operations;
-use crate::api::operations::input::parse;
+use crate::api::operations::request::parse;
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::shape::{Object, read_object};
