@@ -43,7 +43,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{PARTITIONS, Partition, UserId};
+use crate::ids::{Partition, UserId};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -307,7 +307,7 @@ async fn start_node(deps: &Deps, storage: &Storage) -> Result<(Arc<Node>, Arc<Hu
     router.traces().follow_one_in(config.admin.trace_every);
     let (owners, encoder, clock) = (Arc::clone(&router), Arc::new(ProtocolEncoder), Arc::clone(&env.clock));
     let hub = Arc::new(Hub::new(owners, encoder, clock, Arc::clone(metrics)));
-    let gateway = Arc::clone(&hub);
+    let gateway: Arc<dyn node::Gateway> = Arc::<Hub>::clone(&hub);
     let node = Node::start(node::Deps {
         env: env.clone(),
         journal: Arc::clone(&storage.journal),
@@ -316,7 +316,8 @@ async fn start_node(deps: &Deps, storage: &Storage) -> Result<(Arc<Node>, Arc<Hu
         health: health.clone(),
         options: partition_options(config),
         router,
-        gateway: Arc::new(move |frame| gateway.receive(frame)),
+        resident: config.limits.resident_rooms as usize + config.limits.resident_users as usize,
+        gateway,
     });
     Ok((Arc::new(node.await?), hub))
 }
@@ -328,13 +329,11 @@ fn handlers(config: &Config, node: &Arc<Node>, hub: &Arc<Hub>) -> Handlers {
 }
 
 fn partition_options(config: &Config) -> partition::core::Options {
-    let resident = u64::from(config.limits.resident_rooms) + u64::from(config.limits.resident_users);
     partition::core::Options {
         rule: Rule::ReadableIsDurable,
         unknown_after_ms: 5_000,
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: u64::try_from(config.limits.idle.as_millis()).unwrap_or(u64::MAX),
-        resident: usize::try_from(resident.div_ceil(u64::from(PARTITIONS))).unwrap_or(usize::MAX),
         knows: FoldVersion::KNOWN,
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ractor::ActorRef;
 
-use self::owned::{Owned, Tenure};
+use self::owned::{Owned, Owner, OwnerEpoch, Tenure};
 use self::pending::{Asked, Pending};
 use super::gateway::hub::{NotTaken, Owners};
 use super::inspect::{ActorStats, Directory};
@@ -61,7 +61,7 @@ pub struct Deps {
 pub struct Router {
     node: NodeId,
     slots: Box<[Slot]>,
-    owned: Owned,
+    owned: Arc<Owned>,
     pending: Arc<Pending>,
     closed: AtomicBool,
     clock: Arc<dyn Clock>,
@@ -73,7 +73,7 @@ pub struct Router {
 
 /// One for each partition; an actor that was started again takes its predecessor's place.
 struct Slot {
-    actor: RwLock<Option<ActorRef<PartitionMessage>>>,
+    actor: RwLock<Option<(OwnerEpoch, ActorRef<PartitionMessage>)>>,
     budget: Arc<Budget>,
     listeners: Arc<ListenerTable>,
     stats: Arc<ActorStats>,
@@ -112,7 +112,7 @@ impl Router {
         Self {
             node,
             slots: Partition::all().map(slot).collect(),
-            owned,
+            owned: Arc::new(owned),
             pending: Arc::default(),
             closed: AtomicBool::new(false),
             clock,
@@ -167,8 +167,12 @@ impl Router {
     }
 
     /// A frame of an owner for the gateway of a node. What was asked through this router is answered; the rest is given back
-    /// for the gateway's hub.
-    pub(crate) fn receive(&self, to: NodeId, frame: ToGateway) -> Option<ToGateway> {
+    /// for the gateway's hub. How things stood with an owner that has gone meanwhile is not passed on.
+    pub(crate) fn receive(&self, from: Owner, to: NodeId, frame: ToGateway) -> Option<ToGateway> {
+        if frame.is_view() && !self.owned.speaks(from) {
+            self.pending.withdraw(&frame);
+            return None;
+        }
         if let ToGateway::Answer { request, answer } = &frame {
             self.traces.answered(to, *request, answer);
         }
@@ -194,7 +198,10 @@ impl Router {
             ToOwner::Unlisten { request, stream: entity } => PartitionMessage::Unlisten { entity, node: from, request },
             ToOwner::Ephemeral { stream, event } => PartitionMessage::Ephemeral { stream, event },
         };
-        if self.cast(partition, message) { Ok(()) } else { Err(NotTaken) }
+        match self.owned.tenure(partition) {
+            Tenure::Here(epoch) if self.cast_to(Owner { partition, epoch }, message) => Ok(()),
+            _ => Err(NotTaken),
+        }
     }
 
     /// A command, if the partition and the node's memory have room for it.
@@ -212,11 +219,11 @@ impl Router {
             return Err(NotTaken);
         }
         // Behind the budget: whoever lets the partition go waits for what was taken before.
-        if self.owned.serves(partition) {
+        if let Tenure::Here(epoch) = self.owned.tenure(partition) {
             let origin = Origin { node: from, request, weight };
             self.traces.received(partition, origin, &record);
             let since = self.clock.steady();
-            if self.cast(partition, PartitionMessage::Submit { origin, record, since }) {
+            if self.cast_to(Owner { partition, epoch }, PartitionMessage::Submit { origin, record, since }) {
                 return Ok(());
             }
         }
@@ -232,7 +239,7 @@ impl Router {
 
     /// The partitions of this node.
     #[must_use]
-    pub fn owned(&self) -> &Owned {
+    pub fn owned(&self) -> &Arc<Owned> {
         &self.owned
     }
 
@@ -263,21 +270,40 @@ impl Router {
         &self.slots[partition.index()].listeners
     }
 
-    /// The actor of a partition, from now on.
-    pub(crate) fn set(&self, partition: Partition, actor: ActorRef<PartitionMessage>) {
-        *self.slots[partition.index()].actor.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+    /// The actor of an owner, from now on.
+    pub(crate) fn set(&self, owner: Owner, actor: ActorRef<PartitionMessage>) {
+        let slot = &self.slots[owner.partition.index()];
+        *slot.actor.write().unwrap_or_else(PoisonError::into_inner) = Some((owner.epoch, actor));
     }
 
     /// The partition has no actor any more. Gives the one that it had.
     pub(crate) fn clear(&self, partition: Partition) -> Option<ActorRef<PartitionMessage>> {
-        self.slots[partition.index()].actor.write().unwrap_or_else(PoisonError::into_inner).take()
+        let slot = &self.slots[partition.index()];
+        slot.actor.write().unwrap_or_else(PoisonError::into_inner).take().map(|(_, actor)| actor)
     }
 
     /// Tells a partition something. Says whether it has an actor that takes it.
     pub(crate) fn cast(&self, partition: Partition, message: PartitionMessage) -> bool {
+        self.cast_if(partition, |_| true, message)
+    }
+
+    /// The same, if the partition's actor is that of this owner, and not of one before it.
+    fn cast_to(&self, owner: Owner, message: PartitionMessage) -> bool {
+        self.cast_if(owner.partition, |epoch| epoch == owner.epoch, message)
+    }
+
+    fn cast_if(
+        &self,
+        partition: Partition,
+        is_meant: impl FnOnce(OwnerEpoch) -> bool,
+        message: PartitionMessage,
+    ) -> bool {
         let slot = &self.slots[partition.index()];
         let actor = slot.actor.read().unwrap_or_else(PoisonError::into_inner);
-        actor.as_ref().is_some_and(|actor| {
+        actor.as_ref().is_some_and(|(epoch, actor)| {
+            if !is_meant(*epoch) {
+                return false;
+            }
             if !matches!(message, PartitionMessage::Tick) {
                 slot.stats.sent();
             }
@@ -307,7 +333,7 @@ impl Router {
 
     /// Waits until every command that was taken is answered.
     pub(crate) async fn quiet(&self) {
-        for partition in Partition::all() {
+        for partition in self.owned.iter() {
             self.answered(partition).await;
         }
     }

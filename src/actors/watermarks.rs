@@ -46,6 +46,12 @@ impl Watermarks {
         self.changed.send_modify(|version| *version += 1);
     }
 
+    /// The partitions in which these are further than others, and how far.
+    pub fn beyond(&self, others: &Self) -> impl Iterator<Item = (Partition, Offset)> {
+        let both = Partition::all().map(|partition| (partition, self.get(partition), others.get(partition)));
+        both.filter(|(_, this, other)| this > other).map(|(partition, this, _)| (partition, this))
+    }
+
     /// A counter that changes with every move.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::actors::clocks::Clocks;
+use crate::actors::gateway::hub::Hub;
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
 use crate::actors::partition::context::Context;
@@ -39,6 +40,25 @@ use supervisor::Tree;
 /// How long a partition may take to say whether an entity went.
 const LET_GO_DEADLINE: Duration = Duration::from_secs(5);
 
+/// A node's gateway, as its owners see it.
+pub trait Gateway: Send + Sync + 'static {
+    /// An owner tells it something.
+    fn receive(&self, frame: ToGateway);
+
+    /// The owner of this partition's streams is another now, or none: who listens has to ask again.
+    fn owner_changed(&self, partition: Partition);
+}
+
+impl Gateway for Hub {
+    fn receive(&self, frame: ToGateway) {
+        Self::receive(self, frame);
+    }
+
+    fn owner_changed(&self, partition: Partition) {
+        self.owners_changed(|changed| changed == partition);
+    }
+}
+
 /// What a node is made of.
 pub struct Deps {
     /// Clock and ids.
@@ -55,14 +75,17 @@ pub struct Deps {
     pub options: Options,
     /// The way to its partitions, and which those are.
     pub router: Arc<Router>,
-    /// Where frames for this node's gateway go, but answers to what was asked through the router.
-    pub gateway: Arc<dyn Fn(ToGateway) + Send + Sync>,
+    /// Rooms and users in memory at most, in all of its partitions.
+    pub resident: usize,
+    /// What is told of its partitions' streams, but answers to what was asked through the router.
+    pub gateway: Arc<dyn Gateway>,
 }
 
 /// A running node.
 pub struct Node {
     env: Env,
     router: Arc<Router>,
+    gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
     tree: Tree,
 }
@@ -111,8 +134,8 @@ impl Node {
             applied.raise(row.partition, row.next_offset);
             stored.raise(row.partition, row.next_offset);
         }
-        let Deps { env, journal, store, metrics, health, options, router, gateway } = deps;
-        let (answers, passers) = (Arc::clone(&router), Arc::clone(&router));
+        let Deps { env, journal, store, metrics, health, options, router, resident, gateway } = deps;
+        let (answers, passers, frames) = (Arc::clone(&router), Arc::clone(&router), Arc::clone(&gateway));
         let health = health.check("partitions");
         let context = Arc::new(Context {
             env: env.clone(),
@@ -120,15 +143,17 @@ impl Node {
             store,
             applied,
             stored,
-            to_gateway: Box::new(move |to, frame| {
-                if let Some(frame) = answers.receive(to, frame) {
-                    gateway(frame);
+            to_gateway: Box::new(move |from, to, frame| {
+                if let Some(frame) = answers.receive(from, to, frame) {
+                    frames.receive(frame);
                 }
             }),
             to_room: Box::new(move |stream, event| {
                 // Lost like anything ephemeral if nobody takes it.
                 let _ = passers.ephemeral(stream, event);
             }),
+            owned: Arc::clone(router.owned()),
+            resident,
             halted: Halted::default(),
             owed: Arc::default(),
             retelling: Semaphore::new(limits::RETELLINGS),
@@ -143,7 +168,7 @@ impl Node {
         // Before the actors: one that halts at once has the last word.
         health.up();
         let tree = Tree::start(Arc::clone(&context), Arc::clone(&router), watermarks).await?;
-        Ok(Self { env, router, context, tree })
+        Ok(Self { env, router, gateway, context, tree })
     }
 
     /// The way to its partitions.

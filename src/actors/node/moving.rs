@@ -1,13 +1,12 @@
 //! A partition goes, or comes, while the node runs. No acknowledged message is lost, doubled or reordered by it: the log says
 //! what happened, and what is not in it was refused or is answered as unknown.
 //!
-//! Gateways that listen to the partition's streams ask its owner again: the caller tells them
-//! ([`Hub::owners_changed`](crate::actors::gateway::hub::Hub::owners_changed)).
+//! The node's own gateway is told: its feeds ask again for what they listen to, until an owner takes it.
 
 use std::time::Duration;
 
 use super::Node;
-use crate::actors::router::owned::{OwnerEpoch, Tenure};
+use crate::actors::router::owned::{Owner, OwnerEpoch, Tenure};
 use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition};
 use crate::limits;
@@ -33,12 +32,13 @@ impl Node {
         let owned = self.router.owned();
         let comes = |tenure| matches!(tenure, Tenure::Elsewhere { .. }).then_some(Tenure::Coming(epoch));
         owned.change(partition, comes).map_err(MoveError::Tenure)?;
-        if let Err(down) = self.tree.begin(partition).await {
+        if let Err(down) = self.tree.begin(Owner { partition, epoch }).await {
             owned.set(partition, Tenure::Elsewhere { folded: Offset::ZERO });
             return Err(down);
         }
         self.comes_to_the_end(partition, &self.context.applied).await;
         owned.set(partition, Tenure::Here(epoch));
+        self.gateway.owner_changed(partition);
         Ok(())
     }
 
@@ -65,6 +65,7 @@ impl Node {
         let ended = self.tree.end(partition).await;
         let folded = self.context.applied.get(partition);
         owned.set(partition, Tenure::Elsewhere { folded });
+        self.gateway.owner_changed(partition);
         ended.map(|()| folded)
     }
 

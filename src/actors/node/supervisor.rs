@@ -15,6 +15,7 @@ use crate::actors::partition::context::Context;
 use crate::actors::partition::message::{PartitionMessage, WantedAnew};
 use crate::actors::partition::shell::{PartitionActor, Start};
 use crate::actors::router::Router;
+use crate::actors::router::owned::{Owner, OwnerEpoch};
 use crate::ids::Partition;
 use crate::limits;
 use crate::storage::store::rows::WatermarkRow;
@@ -31,10 +32,10 @@ const WORKERS_GRACE: Duration = Duration::from_secs(30);
 pub enum RootMessage {
     /// Once a second.
     Tick,
-    /// Start this partition again, if it is still this node's.
-    Restart(Partition),
-    /// Start this partition, which came here; answered when its actor runs.
-    Begin(Partition, RpcReplyPort<()>),
+    /// Start this owner again, if its partition has not gone since.
+    Restart(Owner),
+    /// Start this owner, whose partition came here; answered when its actor runs.
+    Begin(Owner, RpcReplyPort<()>),
     /// End this partition, which goes to another node; answered when its actor has ended.
     End(Partition, RpcReplyPort<()>),
     /// Start the workers again.
@@ -56,9 +57,9 @@ struct RootArguments {
 struct RootState {
     context: Arc<Context>,
     router: Arc<Router>,
-    names: HashMap<ActorId, Partition>,
-    /// Who waits for partitions that begin.
-    begun: Vec<(Partition, RpcReplyPort<()>)>,
+    names: HashMap<ActorId, Owner>,
+    /// Who waits for owners that begin.
+    begun: Vec<(Owner, RpcReplyPort<()>)>,
     workers: Option<ActorRef<WorkersMessage>>,
 }
 
@@ -77,8 +78,8 @@ impl Tree {
     }
 
     /// Starts the actor of a partition that came here. Returns when it runs.
-    pub async fn begin(&self, partition: Partition) -> Result<(), MoveError> {
-        match self.root.call(|done| RootMessage::Begin(partition, done), None).await {
+    pub async fn begin(&self, owner: Owner) -> Result<(), MoveError> {
+        match self.root.call(|done| RootMessage::Begin(owner, done), None).await {
             Ok(CallResult::Success(())) => Ok(()),
             _ => Err(MoveError::Down),
         }
@@ -124,8 +125,8 @@ impl Actor for Root {
         context.directory.part(Part::Root).started(context.directory.now());
         let mut state = RootState { context, router, names: HashMap::new(), begun: Vec::new(), workers: None };
         for row in watermarks {
-            if state.router.owned().has(row.partition) {
-                state.start(&myself, row).await?;
+            if let Some(epoch) = state.router.owned().tenure(row.partition).epoch() {
+                state.start(&myself, epoch, row).await?;
             }
         }
         state.start_workers(&myself).await?;
@@ -158,11 +159,12 @@ impl Actor for Root {
                 Some(workers) => workers.cast(WorkersMessage::Finish(done))?,
                 None => drop(done),
             },
-            // It went while it was down.
-            RootMessage::Restart(partition) if !state.router.owned().has(partition) => {}
-            RootMessage::Begin(partition, done) => {
-                state.begun.push((partition, done));
-                myself.cast(RootMessage::Restart(partition))?;
+            // It went while it was down, or has come back since and was begun then.
+            RootMessage::Restart(Owner { partition, epoch })
+                if state.router.owned().tenure(partition).epoch() != Some(epoch) => {}
+            RootMessage::Begin(owner, done) => {
+                state.begun.push((owner, done));
+                myself.cast(RootMessage::Restart(owner))?;
             }
             RootMessage::End(partition, done) => {
                 state.end(partition).await;
@@ -170,14 +172,14 @@ impl Actor for Root {
                     tracing::debug!("nobody waited for a partition to end");
                 }
             }
-            RootMessage::Restart(partition) => {
+            RootMessage::Restart(owner @ Owner { partition, epoch }) => {
                 let watermarks = state.context.store.watermarks().await;
                 match watermarks.map(|rows| rows.into_iter().find(|row| row.partition == partition)) {
-                    Ok(Some(row)) => state.start(&myself, row).await?,
-                    Ok(None) => state.start(&myself, WatermarkRow::start(partition)).await?,
+                    Ok(Some(row)) => state.start(&myself, epoch, row).await?,
+                    Ok(None) => state.start(&myself, epoch, WatermarkRow::start(partition)).await?,
                     Err(error) => {
                         error!(%partition, %error, "the partition can't be started again yet");
-                        myself.send_after(Duration::from_secs(1), move || RootMessage::Restart(partition));
+                        myself.send_after(Duration::from_secs(1), move || RootMessage::Restart(owner));
                     }
                 }
             }
@@ -197,13 +199,14 @@ impl Actor for Root {
             state.context.metrics.actor_restarts.inc();
         }
         match state.names.remove(&cell.get_id()) {
-            Some(partition) => {
+            Some(owner) => {
+                let partition = owner.partition;
                 match wanted {
                     true => info!(%partition, "a partition is started again: an operator wants it"),
                     false => error!(%partition, %reason, "a partition died and is started again"),
                 }
                 state.context.directory.partition(partition).becomes(State::Restarting);
-                myself.cast(RootMessage::Restart(partition))?;
+                myself.cast(RootMessage::Restart(owner))?;
             }
             None => {
                 error!(%reason, "the workers died and are started again");
@@ -223,21 +226,28 @@ impl RootState {
         Ok(())
     }
 
-    async fn start(&mut self, myself: &ActorRef<RootMessage>, row: WatermarkRow) -> Result<(), ActorProcessingErr> {
+    async fn start(
+        &mut self,
+        myself: &ActorRef<RootMessage>,
+        epoch: OwnerEpoch,
+        row: WatermarkRow,
+    ) -> Result<(), ActorProcessingErr> {
         let partition = row.partition;
+        let owner = Owner { partition, epoch };
         let budget = Arc::clone(self.router.budget(partition));
         budget.reset();
         self.context.applied.begin(partition, row.next_offset);
         let start = Start {
+            owner,
             watermark: row,
             context: Arc::clone(&self.context),
             budget,
             listeners: Arc::clone(self.router.listeners(partition)),
         };
         let (actor, _) = Actor::spawn_linked(None, PartitionActor, start, myself.get_cell()).await?;
-        self.names.insert(actor.get_id(), partition);
-        self.router.set(partition, actor);
-        for (_, done) in self.begun.extract_if(.., |(begun, _)| *begun == partition) {
+        self.names.insert(actor.get_id(), owner);
+        self.router.set(owner, actor);
+        for (_, done) in self.begun.extract_if(.., |(begun, _)| *begun == owner) {
             // Whoever waited may have gone.
             let _ = done.send(());
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Deps, Node};
+use super::{Deps, Gateway, Node};
 use crate::actors::gateway::hub::Owners as _;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::core::Options;
@@ -30,7 +30,7 @@ use crate::health::{Health, State};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::storage::journal::Journal as _;
+use crate::storage::journal::Journal;
 use crate::storage::journal::memory::{Fate, MemoryJournal};
 use crate::storage::store::Commit;
 use crate::storage::store::commit::WatermarkMove;
@@ -50,15 +50,48 @@ struct Fixture {
     frames: mpsc::UnboundedReceiver<ToGateway>,
 }
 
-/// A router to all partitions.
-fn router(env: &Env, metrics: &Arc<Metrics>, memory: usize) -> Arc<Router> {
-    Arc::new(Router::new(router::Deps {
+/// A gateway that keeps what it is told.
+struct Recorder(mpsc::UnboundedSender<ToGateway>);
+
+impl Gateway for Recorder {
+    fn receive(&self, frame: ToGateway) {
+        drop(self.0.send(frame));
+    }
+
+    fn owner_changed(&self, _: Partition) {}
+}
+
+/// What a node over these is made of, which owns all partitions; what its gateway is told; and how it is.
+fn deps(
+    journal: Arc<dyn Journal>,
+    rule: Rule,
+    store: Arc<MemoryStore>,
+    env: &Env,
+    memory: usize,
+) -> (Deps, mpsc::UnboundedReceiver<ToGateway>, Health) {
+    let (send, frames) = mpsc::unbounded_channel();
+    let (metrics, health) = (Arc::new(Metrics::new()), Health::new(Shutdown::new()));
+    let router = Router::new(router::Deps {
         node: NodeId::default(),
         owned: Owned::new(Partition::all(), OwnerEpoch(1)),
         clock: Arc::clone(&env.clock),
-        metrics: Arc::clone(metrics),
+        metrics: Arc::clone(&metrics),
         memory,
-    }))
+    });
+    let knows = FoldVersion::KNOWN;
+    let options = Options { rule, unknown_after_ms: 500, retry_after_ms: 50, idle_ms: 60_000, knows };
+    let deps = Deps {
+        env: env.clone(),
+        journal,
+        store,
+        metrics,
+        health: health.clone(),
+        options,
+        router: Arc::new(router),
+        resident: 100_000,
+        gateway: Arc::new(Recorder(send)),
+    };
+    (deps, frames, health)
 }
 
 fn user(name: &str) -> UserId {
@@ -76,33 +109,14 @@ impl Fixture {
     }
 
     async fn with(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env, memory: usize) -> Self {
-        let (send, frames) = mpsc::unbounded_channel();
-        let health = Health::new(Shutdown::new());
-        let metrics = Arc::new(Metrics::new());
-        let deps = Deps {
-            env: env.clone(),
-            journal: Arc::new(journal.clone()),
-            store: Arc::clone(&store) as _,
-            metrics: Arc::clone(&metrics),
-            health: health.clone(),
-            options: Options {
-                rule: Rule::OwnReports,
-                unknown_after_ms: 500,
-                retry_after_ms: 50,
-                idle_ms: 60_000,
-                resident: 1_000,
-                knows: FoldVersion::KNOWN,
-            },
-            router: router(&env, &metrics, memory),
-            gateway: Arc::new(move |frame| drop(send.send(frame))),
-        };
+        let over = Arc::new(journal.clone());
+        let (deps, frames, health) = deps(over, Rule::OwnReports, Arc::clone(&store), &env, memory);
         let node = Node::start(deps).await.unwrap();
         Self { node, env, journal, store, health, frames }
     }
 
     fn record(&self, room: RoomId, body: RoomCommand) -> Bytes {
-        let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        payload::encode(command).encode_record()
+        record(&self.env, room, body)
     }
 
     /// Appends a record of a version that this program does not know.
@@ -117,20 +131,8 @@ impl Fixture {
     }
 
     async fn direct(&self) -> RoomId {
-        let room = RoomId::direct(&user("alice"), &user("bob"));
-        let create = Create {
-            kind: RoomKind::Direct,
-            creator: user("alice"),
-            members: vec![user("bob")],
-            title: String::new(),
-            channel: String::new(),
-            ttl_ms: 0,
-            public: false,
-            may_send: MaySend::Members,
-            max_members: 2,
-            history: HistoryBound::default(),
-        };
-        assert_eq!(seq_of(self.command(room, RoomCommand::Create(create)).await), 1);
+        let (room, create) = direct();
+        assert_eq!(seq_of(self.command(room, create).await), 1);
         room
     }
 
@@ -165,6 +167,28 @@ impl Fixture {
             other => panic!("no events: {other:?}"),
         }
     }
+}
+
+fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
+    let command = Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body };
+    payload::encode(command).encode_record()
+}
+
+/// The chat of Alice and Bob, and what makes it.
+fn direct() -> (RoomId, RoomCommand) {
+    let create = Create {
+        kind: RoomKind::Direct,
+        creator: user("alice"),
+        members: vec![user("bob")],
+        title: String::new(),
+        channel: String::new(),
+        ttl_ms: 0,
+        public: false,
+        may_send: MaySend::Members,
+        max_members: 2,
+        history: HistoryBound::default(),
+    };
+    (RoomId::direct(&user("alice"), &user("bob")), RoomCommand::Create(create))
 }
 
 fn message(sender: &str, id: &str) -> RoomCommand {
@@ -353,25 +377,8 @@ async fn a_journal_shorter_than_the_store_is_an_error_that_says_what_to_do() {
     let to = WatermarkRow { next_offset: Offset(5), ..WatermarkRow::start(partition) };
     core.apply(Commit { watermarks: vec![WatermarkMove { from: Offset(0), to }], ..Commit::default() });
     store.restore(core);
-    let journal = MemoryJournal::new(Arc::clone(&env.clock));
-    let metrics = Arc::new(Metrics::new());
-    let deps = Deps {
-        env: env.clone(),
-        journal: Arc::new(journal),
-        store,
-        metrics: Arc::clone(&metrics),
-        health: Health::new(Shutdown::new()),
-        options: Options {
-            rule: Rule::OwnReports,
-            unknown_after_ms: 500,
-            retry_after_ms: 50,
-            idle_ms: 60_000,
-            resident: 1_000,
-            knows: FoldVersion::KNOWN,
-        },
-        router: router(&env, &metrics, MEMORY),
-        gateway: Arc::new(|_| {}),
-    };
+    let journal = Arc::new(MemoryJournal::new(Arc::clone(&env.clock)));
+    let (deps, ..) = deps(journal, Rule::OwnReports, store, &env, MEMORY);
     let error = Node::start(deps).await.err().unwrap().to_string();
     assert!(error.contains("restore the journal that belongs to it"), "{error}");
 }

@@ -91,6 +91,7 @@ impl Actor for Workers {
             relay: relay::Deps {
                 store: Arc::clone(&context.store),
                 journal: Arc::clone(&context.journal),
+                owned: Arc::clone(&context.owned),
                 append: Arc::clone(&append),
                 stored: Arc::clone(&context.stored),
                 outbox,

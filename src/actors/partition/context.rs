@@ -12,6 +12,7 @@ use super::memory::Memory;
 use crate::actors::clocks::Clocks;
 use crate::actors::halted::Halted;
 use crate::actors::inspect::Directory;
+use crate::actors::router::owned::{Owned, Owner};
 use crate::actors::trace::Traces;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, ToGateway};
@@ -35,10 +36,14 @@ pub struct Context {
     pub applied: Arc<Watermarks>,
     /// How far each partition is stored.
     pub stored: Arc<Watermarks>,
-    /// Sends a frame to a node's gateway.
-    pub to_gateway: Box<dyn Fn(NodeId, ToGateway) + Send + Sync>,
+    /// Sends a frame of an owner to a node's gateway.
+    pub to_gateway: Box<dyn Fn(Owner, NodeId, ToGateway) + Send + Sync>,
     /// Sends something ephemeral to the listeners of another stream.
     pub to_room: Box<dyn Fn(Entity, Ephemeral) + Send + Sync>,
+    /// The partitions of this node.
+    pub owned: Arc<Owned>,
+    /// Rooms and users in memory at most, in all of them.
+    pub resident: usize,
     /// Partitions that go no further.
     pub halted: Halted,
     /// What the relay has still to tell, by who caused it.
@@ -62,6 +67,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// Rooms and users in memory at most, in one of the partitions that are here now.
+    pub(in crate::actors) fn resident_share(&self) -> usize {
+        self.resident.div_ceil(self.owned.count())
+    }
+
     /// Enqueues records in the journal, and counts what comes of it. `done` is called on the journal's thread.
     pub(super) fn enqueue(
         self: &Arc<Self>,

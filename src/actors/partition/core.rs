@@ -48,8 +48,6 @@ pub struct Options {
     pub retry_after_ms: u32,
     /// Milliseconds without work after which an entity is let go.
     pub idle_ms: u64,
-    /// Entities resident in this partition at most (beyond it, the longest idle go first).
-    pub resident: usize,
     /// The highest version of the fold that this program knows.
     pub knows: FoldVersion,
 }
@@ -408,8 +406,16 @@ impl<H> Core<H> {
     }
 
     /// Now and then: gives up on unknown outcomes, asks for a barrier, lets idle entities go. `stored` is the partition's
-    /// watermark: an entity goes only if the store has all that it applied. `barrier` makes a barrier record.
-    pub fn tick(&mut self, now: Timestamp, stored: Offset, barrier: impl FnOnce() -> Bytes, out: &mut Vec<Action<H>>) {
+    /// watermark: an entity goes only if the store has all that it applied. Of more than `resident` entities the longest idle
+    /// go first. `barrier` makes a barrier record.
+    pub fn tick(
+        &mut self,
+        now: Timestamp,
+        stored: Offset,
+        resident: usize,
+        barrier: impl FnOnce() -> Bytes,
+        out: &mut Vec<Action<H>>,
+    ) {
         if self.halted {
             return;
         }
@@ -432,7 +438,7 @@ impl<H> Core<H> {
             }
         }
         self.pump(out);
-        self.passivate(now, stored, self.options.idle_ms, out);
+        self.passivate(now, stored, resident, self.options.idle_ms, out);
     }
 
     /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one

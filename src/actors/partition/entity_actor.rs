@@ -15,9 +15,10 @@ use super::message::WantedAnew;
 use super::progress::Progress;
 use super::question::{Asked, Question};
 use crate::actors::inspect::StatsHandle;
+use crate::actors::router::owned::Owner;
 use crate::actors::trace::Stage;
 use crate::actors::wire::{Entity, FetchError, NodeId, RequestId, StreamEvent, ToGateway};
-use crate::ids::{Partition, Seq};
+use crate::ids::Seq;
 use crate::metrics::Counted;
 
 /// What an entity's actor is told.
@@ -41,8 +42,8 @@ pub enum Message {
 pub struct Ties {
     /// The node's.
     pub context: Arc<Context>,
-    /// The partition.
-    pub partition: Partition,
+    /// The owner of the partition.
+    pub owner: Owner,
     /// How far it is folded.
     pub progress: Arc<Mutex<Progress>>,
     /// Bytes of commands in it.
@@ -129,7 +130,7 @@ impl Actor for Resident {
             Message::Hand(question) => state.hand(&question),
             Message::Announce => {
                 state.core.announce(&mut state.emits);
-                state.core.stored(state.ties.context.stored.get(state.ties.partition));
+                state.core.stored(state.ties.context.stored.get(state.ties.owner.partition));
                 state.flush();
             }
             Message::Restart => return Err(WantedAnew.into()),
@@ -143,7 +144,7 @@ impl Actor for Resident {
 
 impl ResidentState {
     fn deliver(&mut self, batch: &Batch) {
-        let stored = self.ties.context.stored.get(self.ties.partition);
+        let stored = self.ties.context.stored.get(self.ties.owner.partition);
         self.emits.clear();
         self.core.apply(batch, stored, &mut self.emits);
         self.ties.context.trails.reached(Stage::Folded, batch);
@@ -156,10 +157,10 @@ impl ResidentState {
 
     /// Sends first and notes the progress afterwards: a record counts as applied when its effects are out.
     fn flush(&mut self) {
-        let Ties { context, partition, progress, .. } = &self.ties;
+        let Ties { context, owner, progress, .. } = &self.ties;
         for emit in &self.emits {
             match emit {
-                Emit::Frame { to, frame } => (context.to_gateway)(*to, frame.clone()),
+                Emit::Frame { to, frame } => (context.to_gateway)(*owner, *to, frame.clone()),
                 Emit::ReadMoved { stream, receipt } => (context.to_room)(stream.clone(), receipt.clone()),
                 Emit::Decided { verdict, .. } => context.count(*verdict),
             }
@@ -176,7 +177,7 @@ impl ResidentState {
             }
         }
         if let Some(applied) = grown {
-            context.applied.raise(*partition, applied);
+            context.applied.raise(owner.partition, applied);
         }
     }
 
@@ -204,7 +205,7 @@ impl ResidentState {
     fn fetch_stored(&self, node: NodeId, request: RequestId, from: Seq, to: Seq) {
         let below = self.core.ring_first();
         let rest = if to >= below { self.core.recent(below) } else { Vec::new() };
-        let context = Arc::clone(&self.ties.context);
+        let (context, owner) = (Arc::clone(&self.ties.context), self.ties.owner);
         let (entity, generation) = (self.entity.clone(), self.core.generation());
         tokio::spawn(async move {
             let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
@@ -218,7 +219,8 @@ impl ResidentState {
                 }
                 Err(error) => Err(error),
             };
-            (context.to_gateway)(node, ToGateway::Fetched { request, stream: entity, generation, events });
+            let frame = ToGateway::Fetched { request, stream: entity, generation, events };
+            (context.to_gateway)(owner, node, frame);
         });
     }
 }

@@ -21,6 +21,7 @@ use super::progress::Progress;
 use super::question::Question;
 use crate::actors::fold;
 use crate::actors::inspect::{ActorStats, State};
+use crate::actors::router::owned::Owner;
 use crate::actors::trace::Stage;
 use crate::actors::wire::{Entity, Ephemeral, ToGateway};
 use crate::ids::{Offset, Timestamp};
@@ -36,6 +37,8 @@ const POISON: u32 = 2;
 
 /// Where a partition goes on.
 pub struct Start {
+    /// The partition, and since when it is owned.
+    pub owner: Owner,
     /// The store's watermark of it.
     pub watermark: WatermarkRow,
     /// Shared by all partitions.
@@ -74,8 +77,8 @@ impl Actor for PartitionActor {
         myself: ActorRef<PartitionMessage>,
         start: Start,
     ) -> Result<PartitionState, ActorProcessingErr> {
-        let Start { watermark, context, budget, listeners } = start;
-        let (partition, from) = (watermark.partition, watermark.next_offset);
+        let Start { owner, watermark, context, budget, listeners } = start;
+        let (partition, from) = (owner.partition, watermark.next_offset);
         let progress = Arc::new(Mutex::new(Progress::new(from)));
         // What the last one of this partition kept for its residents, which are gone.
         listeners.forget_empty();
@@ -84,7 +87,7 @@ impl Actor for PartitionActor {
         let following = Following::start(&*context.journal, partition, from, myself);
         Ok(PartitionState {
             vitals,
-            ties: Ties { context, partition, progress, budget },
+            ties: Ties { context, owner, progress, budget },
             core,
             residents: HashMap::new(),
             names: HashMap::new(),
@@ -121,7 +124,7 @@ impl Actor for PartitionActor {
             }
             PartitionMessage::Told(Ok(Tailed::Truncated { end, losses }), _) => state.core.truncated(end, losses, out),
             PartitionMessage::Told(Err(error), turn) if error.is_transient() => {
-                warn!(partition = %state.ties.partition, %error, "reading the journal failed; it is tried again");
+                warn!(partition = %state.ties.owner.partition, %error, "reading the journal failed; it is tried again");
                 state.ties.context.metrics.read_errors.inc();
                 state.following.keep(turn);
             }
@@ -148,11 +151,11 @@ impl Actor for PartitionActor {
             }
             PartitionMessage::Tick => state.tick(),
             PartitionMessage::Passivate => {
-                let stored = state.ties.context.stored.get(state.ties.partition);
+                let stored = state.ties.context.stored.get(state.ties.owner.partition);
                 state.core.let_go(now, stored, out);
             }
             PartitionMessage::LetGo(entity, answer) => {
-                let stored = state.ties.context.stored.get(state.ties.partition);
+                let stored = state.ties.context.stored.get(state.ties.owner.partition);
                 let went = state.core.let_one_go(&entity, stored, out);
                 // Who asked may have gone, too.
                 let _ = answer.send(went);
@@ -241,7 +244,7 @@ impl PartitionState {
                 self.actions = actions;
             }
         }
-        self.ties.context.directory.verified(self.ties.partition, self.core.verified());
+        self.ties.context.directory.verified(self.ties.owner.partition, self.core.verified());
         self.ties.context.clocks.saw(self.core.fold_time());
         Ok(())
     }
@@ -251,8 +254,8 @@ impl PartitionState {
         myself: &ActorRef<PartitionMessage>,
         action: Action<Question>,
     ) -> Result<(), ActorProcessingErr> {
-        let Ties { context, partition, .. } = &self.ties;
-        let (context, partition) = (Arc::clone(context), *partition);
+        let (context, owner) = (Arc::clone(&self.ties.context), self.ties.owner);
+        let partition = owner.partition;
         let myself = myself.clone();
         match action {
             Action::Append { ticket } => {
@@ -305,7 +308,7 @@ impl PartitionState {
                     tell(resident, Message::Hand(held));
                 }
             }
-            Action::Refuse { entity, held } => (context.to_gateway)(held.from, held.refusal(entity)),
+            Action::Refuse { entity, held } => (context.to_gateway)(owner, held.from, held.refusal(entity)),
             Action::Decided { offset, chain } => {
                 let mut progress = self.ties.progress.lock().unwrap_or_else(PoisonError::into_inner);
                 if progress.complete(offset, chain) {
@@ -314,7 +317,8 @@ impl PartitionState {
             }
             Action::Answer { origin, answer } => {
                 self.ties.budget.give(origin.weight);
-                (context.to_gateway)(origin.node, ToGateway::Answer { request: origin.request, answer });
+                let frame = ToGateway::Answer { request: origin.request, answer };
+                (context.to_gateway)(owner, origin.node, frame);
             }
             Action::Passivate { entity } => {
                 if let Some(resident) = self.residents.remove(&entity) {
@@ -374,10 +378,12 @@ impl PartitionState {
     fn died(&mut self, entity: &Entity, reason: &ActorProcessingErr) {
         let wanted = reason.is::<WantedAnew>();
         match wanted {
-            true => info!(partition = %self.ties.partition, "a resident actor is made anew: an operator wants it"),
+            true => {
+                info!(partition = %self.ties.owner.partition, "a resident actor is made anew: an operator wants it")
+            }
             false => {
                 self.ties.context.metrics.actor_restarts.inc();
-                warn!(partition = %self.ties.partition, %reason, "a resident actor died and is made anew");
+                warn!(partition = %self.ties.owner.partition, %reason, "a resident actor died and is made anew");
             }
         }
         if let Some(resident) = self.residents.remove(entity) {
@@ -389,7 +395,8 @@ impl PartitionState {
             *times = if *place == at { *times + 1 } else { 1 };
             *place = at;
             if *times > POISON {
-                let reason = format!("the record at offset {at} of partition {} kills its fold", self.ties.partition);
+                let reason =
+                    format!("the record at offset {at} of partition {} kills its fold", self.ties.owner.partition);
                 self.core.halt(reason, &mut self.actions);
                 return;
             }
@@ -400,7 +407,7 @@ impl PartitionState {
     fn ephemeral(&self, stream: &Entity, event: &Ephemeral) {
         for node in self.listeners.told_in_passing(stream) {
             let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
-            (self.ties.context.to_gateway)(node, frame);
+            (self.ties.context.to_gateway)(self.ties.owner, node, frame);
         }
     }
 
@@ -408,10 +415,13 @@ impl PartitionState {
         if self.ties.context.memory.excess() == 0 || !self.following.replays(self.core.next()) {
             self.following.go_on();
         }
-        let stored = self.ties.context.stored.get(self.ties.partition);
+        let stored = self.ties.context.stored.get(self.ties.owner.partition);
         let env = &self.ties.context.env;
-        self.core.tick(env.steady(), stored, || fold::barrier(env.ids.next(), env.now()), &mut self.actions);
-        let (residents, listeners, context) = (&self.residents, &self.listeners, &self.ties.context);
+        let resident = self.ties.context.resident_share();
+        let barrier = || fold::barrier(env.ids.next(), env.now());
+        self.core.tick(env.steady(), stored, resident, barrier, &mut self.actions);
+        let (residents, listeners, context, owner) =
+            (&self.residents, &self.listeners, &self.ties.context, self.ties.owner);
         if context.memory.excess() > 0 {
             let own = residents.values().map(|resident| resident.taken.bytes()).sum();
             let weigh = |entity: &Entity| residents.get(entity).map_or(0, |resident| resident.taken.bytes());
@@ -423,7 +433,7 @@ impl PartitionState {
                 // It was let go at once: its last event may be lost all the same.
                 None => {
                     let frames = listeners.announcements(entity);
-                    frames.into_iter().for_each(|(node, frame)| (context.to_gateway)(node, frame));
+                    frames.into_iter().for_each(|(node, frame)| (context.to_gateway)(owner, node, frame));
                 }
             }
             *left -= 1;

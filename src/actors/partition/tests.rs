@@ -1,5 +1,6 @@
 //! The partition's pure core, driven by hand.
 
+mod answers;
 mod halts;
 mod log;
 
@@ -22,6 +23,8 @@ use crate::storage::store::rows::WatermarkRow;
 type TestCore = Core<&'static str>;
 type Actions = Vec<Action<&'static str>>;
 
+/// Entities in memory at most: more than these tests have.
+const RESIDENT: usize = 100;
 const NOW: Timestamp = Timestamp(1_000);
 
 fn room() -> RoomId {
@@ -33,14 +36,7 @@ fn entity() -> Entity {
 }
 
 fn options(rule: Rule) -> Options {
-    Options {
-        rule,
-        unknown_after_ms: 2_000,
-        retry_after_ms: 50,
-        idle_ms: 60_000,
-        resident: 100,
-        knows: FoldVersion::KNOWN,
-    }
+    Options { rule, unknown_after_ms: 2_000, retry_after_ms: 50, idle_ms: 60_000, knows: FoldVersion::KNOWN }
 }
 
 fn core(rule: Rule) -> TestCore {
@@ -249,7 +245,7 @@ fn an_unknown_outcome_is_answered_by_what_is_read_or_as_unknown_in_time() {
     core.appended(ticket, Err(AppendError::Unknown("timeout".into())), NOW, &mut out);
     assert!(answers(&out).is_empty(), "unknown is not a failure");
     let second = append_of(&out);
-    core.tick(Timestamp(3_000), Offset(0), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    core.tick(Timestamp(3_000), Offset(0), RESIDENT, || fold::barrier(Uuid::nil(), NOW), &mut out);
     assert_eq!(answers(&out), [(1, Answer::Unknown)]);
     core.appended(second, Ok(report(0, 1)), NOW, &mut out);
     assert_eq!(delivered(&out), [(0, Some(2))]);
@@ -292,12 +288,12 @@ fn an_idle_entity_goes_only_when_the_store_has_all_that_it_applied() {
     let Some(Action::Deliver { batch, .. }) = out.pop() else { panic!("{out:?}") };
     let later = Timestamp(NOW.0 + 120_000);
     let barrier = || fold::barrier(Uuid::nil(), NOW);
-    core.tick(later, Offset(1), barrier, &mut out);
+    core.tick(later, Offset(1), RESIDENT, barrier, &mut out);
     assert!(out.is_empty(), "its batch is not finished: {out:?}");
     batch.finish();
-    core.tick(later, Offset(0), barrier, &mut out);
+    core.tick(later, Offset(0), RESIDENT, barrier, &mut out);
     assert!(out.is_empty(), "the store lacks offset 0: {out:?}");
-    core.tick(later, Offset(1), barrier, &mut out);
+    core.tick(later, Offset(1), RESIDENT, barrier, &mut out);
     assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
 }
 
@@ -319,7 +315,7 @@ fn where_others_write_a_barrier_closes_the_prefix() {
     let mut out = Actions::new();
     told(&mut core, vec![stored(0, 1)], &mut out);
     assert!(delivered(&out).is_empty());
-    core.tick(NOW, Offset(0), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    core.tick(NOW, Offset(0), RESIDENT, || fold::barrier(Uuid::nil(), NOW), &mut out);
     let ticket = append_of(&out);
     out.clear();
     core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
@@ -415,13 +411,13 @@ fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     let barrier = || fold::barrier(Uuid::nil(), NOW);
     let others = |offset| vec![StoredRecord { offset: Offset(offset), time: NOW, bytes: barrier() }];
     told(&mut core, others(0), &mut out);
-    core.tick(NOW, Offset(0), barrier, &mut out);
+    core.tick(NOW, Offset(0), RESIDENT, barrier, &mut out);
     // Once: the other one may be of this node's own earlier life.
     core.appended(append_of(&out), Ok(report(1, 2)), NOW, &mut out);
     assert_eq!(out.iter().filter(|action| matches!(action, Action::Decided { .. })).count(), 2);
     out.clear();
     told(&mut core, others(2), &mut out);
-    core.tick(NOW, Offset(0), barrier, &mut out);
+    core.tick(NOW, Offset(0), RESIDENT, barrier, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
 }
 

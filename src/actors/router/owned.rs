@@ -3,6 +3,7 @@
 //! Two nodes that both take a partition for theirs are harmless: both fold the same log to the same result. So nothing about
 //! a record is decided by what stands here; it says who takes commands and who folds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -29,10 +30,32 @@ pub enum Tenure {
     Leaving(OwnerEpoch),
 }
 
+impl Tenure {
+    /// The epoch at which the partition came here, if it is here.
+    #[must_use]
+    pub fn epoch(self) -> Option<OwnerEpoch> {
+        match self {
+            Self::Elsewhere { .. } => None,
+            Self::Coming(epoch) | Self::Here(epoch) | Self::Leaving(epoch) => Some(epoch),
+        }
+    }
+}
+
+/// An owner of a partition, from when it came to when it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// What it owns.
+    pub partition: Partition,
+    /// Since when.
+    pub epoch: OwnerEpoch,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Owned {
     tenures: Box<[RwLock<Tenure>]>,
+    /// How many are folded here.
+    count: AtomicUsize,
     changed: watch::Sender<u64>,
 }
 
@@ -41,7 +64,8 @@ impl Owned {
     #[must_use]
     pub fn new(partitions: impl IntoIterator<Item = Partition>, epoch: OwnerEpoch) -> Self {
         let elsewhere = || RwLock::new(Tenure::Elsewhere { folded: Offset::ZERO });
-        let owned = Self { tenures: Partition::all().map(|_| elsewhere()).collect(), changed: watch::Sender::new(0) };
+        let tenures = Partition::all().map(|_| elsewhere()).collect();
+        let owned = Self { tenures, count: AtomicUsize::new(0), changed: watch::Sender::new(0) };
         for partition in partitions {
             owned.set(partition, Tenure::Here(epoch));
         }
@@ -63,12 +87,28 @@ impl Owned {
     /// Whether it is folded here: it is served, comes, or goes.
     #[must_use]
     pub fn has(&self, partition: Partition) -> bool {
-        !matches!(self.tenure(partition), Tenure::Elsewhere { .. })
+        self.tenure(partition).epoch().is_some()
     }
 
     /// The partitions that are folded here, in order.
     pub fn iter(&self) -> impl Iterator<Item = Partition> {
         Partition::all().filter(|partition| self.has(*partition))
+    }
+
+    /// How many partitions are folded here; at least one, so that what they share can be divided.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed).max(1)
+    }
+
+    /// Whether what an owner here said of how things stand still counts: its partition is not gone, nor has it gone and come
+    /// back meanwhile.
+    #[must_use]
+    pub(crate) fn speaks(&self, owner: Owner) -> bool {
+        match self.tenure(owner.partition) {
+            Tenure::Here(epoch) | Tenure::Leaving(epoch) => epoch == owner.epoch,
+            Tenure::Coming(_) | Tenure::Elsewhere { .. } => false,
+        }
     }
 
     /// Waits until the partition is served here.
@@ -88,7 +128,13 @@ impl Owned {
         next: impl FnOnce(Tenure) -> Option<Tenure>,
     ) -> Result<(), Tenure> {
         let mut tenure = self.tenures[partition.index()].write().unwrap_or_else(PoisonError::into_inner);
-        *tenure = next(*tenure).ok_or(*tenure)?;
+        let before = *tenure;
+        *tenure = next(before).ok_or(before)?;
+        match (before.epoch(), tenure.epoch()) {
+            (None, Some(_)) => _ = self.count.fetch_add(1, Ordering::Relaxed),
+            (Some(_), None) => _ = self.count.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
         drop(tenure);
         self.changed.send_modify(|version| *version += 1);
         Ok(())
@@ -112,6 +158,14 @@ mod tests {
         assert!(owned.serves(one) && !owned.serves(other));
         owned.set(one, Tenure::Leaving(OwnerEpoch(3)));
         assert!(owned.has(one) && !owned.serves(one), "it is still folded here");
+        let owner = |epoch| Owner { partition: one, epoch: OwnerEpoch(epoch) };
+        assert!(owned.speaks(owner(3)) && !owned.speaks(owner(2)));
+        assert_eq!(owned.count(), 1);
+        owned.set(other, Tenure::Coming(OwnerEpoch(4)));
+        assert_eq!(owned.count(), 2);
+        owned.set(one, Tenure::Elsewhere { folded: Offset(9) });
+        assert_eq!((owned.count(), owned.speaks(owner(3))), (1, false));
+        owned.set(other, Tenure::Elsewhere { folded: Offset::ZERO });
         assert_eq!(owned.change(other, |_| None), Err(Tenure::Elsewhere { folded: Offset::ZERO }));
     }
 }

@@ -115,6 +115,13 @@ impl Pending {
         None
     }
 
+    /// The answer to a query is worth nothing: who asked learns that at once.
+    pub(crate) fn withdraw(&self, frame: &ToGateway) {
+        if let ToGateway::Queried { request, .. } = frame {
+            drop(self.remove(*request));
+        }
+    }
+
     /// Time has passed, by a clock that never jumps.
     pub(crate) fn tick(&self, now: Timestamp) {
         let mut turned_at = self.turned_at.lock().unwrap_or_else(PoisonError::into_inner);

@@ -65,7 +65,6 @@ impl World<'_> {
             unknown_after_ms: 2_000,
             retry_after_ms: 50,
             idle_ms: self.plan.idle_ms,
-            resident: self.plan.resident,
             knows: self.nodes[self.index(node)].knows,
         };
         let index = self.index(node);
@@ -307,7 +306,10 @@ impl World<'_> {
         let index = self.index(id.node);
         let stored = self.nodes[index].stored(id.partition);
         let (record, wall) = (self.fresh_id(), self.clock(index));
-        self.with_owner(id, |owner, now, out| owner.core.tick(now, stored, || fold::barrier(record, wall), out));
+        let resident = self.plan.resident;
+        self.with_owner(id, |owner, now, out| {
+            owner.core.tick(now, stored, resident, || fold::barrier(record, wall), out);
+        });
         self.look(id);
         let Some(mut owner) = self.take_owner(id) else { return };
         let hot: Vec<_> = owner.hot.keys().cloned().collect();

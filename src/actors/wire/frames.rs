@@ -164,6 +164,18 @@ pub enum ToGateway {
     },
 }
 
+impl ToGateway {
+    /// Whether it tells how things stood with its owner when it was sent: that is worth nothing once another owner may have
+    /// gone on. What the log decided is the same whoever tells it.
+    #[must_use]
+    pub fn is_view(&self) -> bool {
+        match self {
+            Self::Granted { .. } | Self::Denied { .. } | Self::Head { .. } | Self::Queried { .. } => true,
+            Self::Answer { .. } | Self::Events { .. } | Self::Fetched { .. } | Self::Ephemeral { .. } => false,
+        }
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {

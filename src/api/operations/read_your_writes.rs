@@ -134,9 +134,9 @@ impl OwnWrites {
         let mut note = self.shard(user).get(user).cloned().unwrap_or_default();
         note.shrink(stored);
         let home = user.partition();
-        let common = Partition::all().filter(|partition| *partition == home || !halted.is(*partition));
-        let common = common.map(|partition| (partition, self.common.get(partition)));
-        let behind: Vec<_> = note.rest.into_iter().chain(common).filter(|(p, end)| stored.get(*p) < *end).collect();
+        let common = self.common.beyond(stored).filter(|(partition, _)| *partition == home || !halted.is(*partition));
+        // What is left of the note is what the store lacks.
+        let behind: Vec<_> = note.rest.into_iter().chain(common).collect();
         let all = async {
             for (partition, end) in behind {
                 stored.reach(partition, end).await;

@@ -184,7 +184,7 @@ impl<H> Core<H> {
 
     /// Lets every entity go that has nothing to do and whose records are all stored, however short it has been idle.
     pub fn let_go(&mut self, now: Timestamp, stored: Offset, out: &mut Vec<Action<H>>) {
-        self.passivate(now, stored, 0, out);
+        self.passivate(now, stored, 0, 0, out);
     }
 
     /// Lets one entity go, if it has nothing to do and all that it applied is stored. Says whether it went.
@@ -199,8 +199,15 @@ impl<H> Core<H> {
         true
     }
 
-    pub(super) fn passivate(&mut self, now: Timestamp, stored: Offset, idle_ms: u64, out: &mut Vec<Action<H>>) {
-        let mut over = self.residents.len().saturating_sub(self.options.resident);
+    pub(super) fn passivate(
+        &mut self,
+        now: Timestamp,
+        stored: Offset,
+        resident: usize,
+        idle_ms: u64,
+        out: &mut Vec<Action<H>>,
+    ) {
+        let mut over = self.residents.len().saturating_sub(resident);
         for (last_used, entity) in self.idle(stored) {
             if over == 0 && now.since(last_used) < idle_ms {
                 break;

@@ -62,7 +62,7 @@ fn what_the_tail_tells_after_a_halt_has_no_effect() {
     out.clear();
     told(&mut core, vec![stored(0, 1), stored(1, 2)], &mut out);
     core.truncated(Offset(0), 1, &mut out);
-    core.tick(Timestamp(NOW.0 + 1_000_000), Offset(9), || fold::barrier(Uuid::nil(), NOW), &mut out);
+    core.tick(Timestamp(NOW.0 + 1_000_000), Offset(9), RESIDENT, || fold::barrier(Uuid::nil(), NOW), &mut out);
     core.let_go(NOW, Offset(9), &mut out);
     assert!(!core.let_one_go(&entity(), Offset(9), &mut out));
     core.halt("again".to_owned(), &mut out);

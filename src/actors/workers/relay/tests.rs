@@ -12,6 +12,7 @@ use super::expiry::{self, Scanner};
 use super::worker::{self, Deps, spawn};
 use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, RoomCommand};
 use crate::actors::room::payload;
+use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::user::commands;
 use crate::actors::user::{UserCommand, UserCommandBody};
 use crate::actors::watermarks::Watermarks;
@@ -50,6 +51,11 @@ struct Node {
 impl Node {
     /// Each append for which `fails` says so (by its number) is refused; of those, every second one is written all the same.
     fn start(fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static) -> Self {
+        Self::start_with(Owned::new(Partition::all(), OwnerEpoch(1)), fails)
+    }
+
+    /// The same; its relay tells the facts of these sources.
+    fn start_with(owned: Owned, fails: impl Fn(u64, Partition) -> bool + Send + Sync + Clone + 'static) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(1_800_000_000_000)));
         let (journal, store) = (Arc::new(MemoryJournal::new(clock.clone())), Arc::new(MemoryStore::new()));
         let (applied, stored) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()));
@@ -68,6 +74,7 @@ impl Node {
         let deps = Deps {
             store: store.clone(),
             journal: journal.clone(),
+            owned: Arc::new(owned),
             append: append.clone(),
             stored: stored.clone(),
             outbox,
@@ -176,6 +183,22 @@ async fn membership_reaches_the_users_once_although_appends_fail() {
     assert_eq!(node.told("ann").await, [Joined, Ended]);
     assert_eq!(node.told("bob").await, [Joined, Kicked]);
     assert_eq!(node.told("cem").await, [Invited, Joined, Ended]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_facts_of_a_source_elsewhere_are_told_by_another_relay() {
+    let (here, elsewhere) = (group("g"), group("h"));
+    assert_ne!(here.partition(), elsewhere.partition());
+    let others = Partition::all().filter(|partition| *partition != elsewhere.partition());
+    let node = Node::start_with(Owned::new(others, OwnerEpoch(1)), |_, _| false);
+    for (room, member) in [(elsewhere, "bob"), (here, "cem")] {
+        node.room(room, create(RoomKind::Group, vec![user_id(member)], 0)).await;
+    }
+    until("what is from here is told", async || node.told("cem").await == [RoomChange::Joined]).await;
+    let rows = node.store.relay_next(OutboxPlace::first_of(elsewhere.partition()), 10).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.source == elsewhere.partition()).count(), 2, "for Ann and Bob");
+    assert!(node.told("bob").await.is_empty());
     node.stop().await;
 }
 

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::turns::{self, Turns};
 use super::{Append, Owed};
+use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::ids::{Offset, Partition};
@@ -30,6 +31,8 @@ pub struct Deps {
     pub store: Arc<dyn Store>,
     /// Knows where the targets end.
     pub journal: Arc<dyn Journal>,
+    /// The sources whose facts it tells.
+    pub owned: Arc<Owned>,
     /// Appends to other partitions.
     pub append: Append,
     /// How far each partition is stored.
@@ -211,12 +214,14 @@ impl RelayTask {
             while let Some(source) = from {
                 let first = self.deps.store.relay_next(OutboxPlace::first_of(source), 1).await?;
                 let Some(first) = first.first().map(OutboxRow::place) else { break };
-                self.turns.begins_at(first);
+                if self.deps.owned.has(first.source) {
+                    self.turns.begins_at(first);
+                }
                 from = Partition::new(first.source.get() + 1);
             }
             self.looked = Some(Instant::now());
         }
-        for source in Partition::all() {
+        for source in self.deps.owned.iter() {
             let to = self.deps.outbox.get(source);
             if to > self.seen.get(source) {
                 self.seen.raise(source, to);

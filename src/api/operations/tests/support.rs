@@ -45,6 +45,17 @@ pub fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
+/// A gateway that keeps what it is told.
+struct Recorder(mpsc::UnboundedSender<ToGateway>);
+
+impl node::Gateway for Recorder {
+    fn receive(&self, frame: ToGateway) {
+        drop(self.0.send(frame));
+    }
+
+    fn owner_changed(&self, _: Partition) {}
+}
+
 pub fn caller(name: &str) -> Caller {
     Caller::new(user(name))
 }
@@ -96,11 +107,11 @@ impl Fixture {
                 unknown_after_ms: 500,
                 retry_after_ms: 50,
                 idle_ms: 60_000,
-                resident: 1_000,
                 knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: Arc::new(router),
-            gateway: Arc::new(move |frame| drop(send.send(frame))),
+            resident: 100_000,
+            gateway: Arc::new(Recorder(send)),
         };
         let node = Arc::new(Node::start(deps).await.unwrap());
         node.replayed().await;

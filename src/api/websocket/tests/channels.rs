@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::support::{FORMATS, Rig, ask_for, epoch, presence, user};
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::Kick;
+use crate::actors::router::owned::OwnerEpoch;
 use crate::api::protocol::codes::Disconnect;
 use crate::testing::within;
 
@@ -34,6 +35,20 @@ async fn a_message_reaches_the_other_member_with_its_place() {
         assert_eq!(publication["offset"], 2);
         assert_eq!((&publication["data"]["body"], &publication["data"]["sender"]), (&json!("hello"), &json!("ann")));
     }
+}
+
+#[tokio::test]
+async fn who_listens_goes_on_listening_when_the_partition_has_gone_and_come_back() {
+    let rig = Rig::start().await;
+    let room = rig.room(&["ann", "bob"]).await;
+    let (mut ann, mut bob) = (rig.client("ann").await, rig.client("bob").await);
+    bob.ask(subscribe(&room.channel())).await;
+    rig.node.release(room.partition()).await.unwrap();
+    let refused = ann.ask(publish(&room.channel(), json!("away"))).await;
+    assert_eq!(refused["error"]["temporary"], true, "{refused}");
+    rig.node.acquire(room.partition(), OwnerEpoch(2)).await.unwrap();
+    ann.ask(publish(&room.channel(), json!("back"))).await;
+    assert_eq!(bob.push(&room.channel(), "pub").await["data"]["body"], "back");
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ impl Rig {
         }));
         let encoder = Arc::new(ProtocolEncoder);
         let hub = Arc::new(Hub::new(router.clone(), encoder, env.clock.clone(), metrics.clone()));
-        let gateway = hub.clone();
+        let gateway: Arc<dyn node::Gateway> = hub.clone();
         let deps = node::Deps {
             env: env.clone(),
             journal: Arc::new(MemoryJournal::new(env.clock.clone())),
@@ -137,11 +137,11 @@ impl Rig {
                 unknown_after_ms: 5_000,
                 retry_after_ms: 50,
                 idle_ms: 60_000,
-                resident: 1_000,
                 knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: router.clone(),
-            gateway: Arc::new(move |frame| gateway.receive(frame)),
+            resident: 100_000,
+            gateway,
         };
         let node = Arc::new(Node::start(deps).await.unwrap());
         tokio::spawn(hub.clone().run());
