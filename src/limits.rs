@@ -144,7 +144,7 @@ pub const RETELLINGS: usize = 2;
 /// is refused retryably: below the patience of a client.
 pub const SQL_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Prepared statements that a connection to a database keeps: all of the program's fit.
-pub const SQL_STATEMENTS: usize = 160;
+pub const SQL_STATEMENTS: usize = 256;
 /// Connections that read for clients. Reads are short; more of them only cost memory.
 pub const SQL_CLIENT_READERS: u32 = 4;
 /// Connections that read for the engine: rooms and users that are made from rows, and the workers.
@@ -185,8 +185,11 @@ pub const RECOVERY_REPLY_BYTES: usize = 64 * 1024;
 pub const PROJECTOR_BATCH_RECORDS: usize = 4_096;
 /// Bytes of records in one commit at most.
 pub const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Milliseconds that records gather before a commit that is not full: a commit has a price of its own.
+/// Milliseconds that records gather before a commit that is not full: a commit has a price of its own. Twice as long if nobody
+/// waits for their rows.
 pub const PROJECTOR_GATHER_MS: u64 = 10;
+/// Users whose rows the projector reads at once: as many as one statement takes.
+pub const PROJECTOR_USERS: usize = 64;
 /// Bytes of states that the projector keeps between commits, about.
 pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Places in a room (members, invited, kicked) up to which a message moves the room up in the list of each of them by a row of

@@ -357,6 +357,12 @@ impl RoomState {
         self.sources.iter().map(|(partition, offset)| (*partition, *offset))
     }
 
+    /// What is remembered of the event at `seq`, if it is inside the window.
+    #[must_use]
+    pub(in crate::actors) fn remembered(&self, seq: Seq) -> Option<&WindowEntry> {
+        self.window.get(seq)
+    }
+
     /// Who wrote the message at `seq`, if that is one and inside the window.
     #[must_use]
     pub fn author_of(&self, seq: Seq) -> Option<&UserId> {

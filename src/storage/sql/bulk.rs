@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// Rows that one bulk statement takes: a batch is cut into pieces of these sizes, so that a handful of prepared
 /// statements serves every batch.
-const PIECES: [usize; 4] = [64, 16, 4, 1];
+const PIECES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// A statement over a list of rows, in one text for each size of [`PIECES`].
 #[derive(Clone)]
@@ -44,9 +44,9 @@ impl Bulk {
         Self::new(&format!("INSERT INTO {table} ({columns})"), columns.split(',').count(), &tail)
     }
 
-    /// An update of the rows that a list names.
-    pub(in crate::storage) fn update(columns: &str, update: &str) -> Self {
-        Self::new(&format!("WITH v({columns}) AS ("), columns.split(',').count(), &format!(") {update}"))
+    /// A statement about the rows that a list names, which it knows as `v`.
+    pub(in crate::storage) fn about(columns: &str, statement: &str) -> Self {
+        Self::new(&format!("WITH v({columns}) AS ("), columns.split(',').count(), &format!(") {statement}"))
     }
 
     /// Cuts `len` rows into pieces: (text, rows).

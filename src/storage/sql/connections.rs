@@ -49,8 +49,8 @@ impl Connections {
                 let mut connection = sqlite::writer(&options).await?;
                 migrate::sqlite(&mut connection).await?;
                 Inner {
-                    clients: Pool::Sqlite(sqlite::readers(&options, limits::SQL_CLIENT_READERS)),
-                    engine: Pool::Sqlite(sqlite::readers(&options, limits::SQL_ENGINE_READERS)),
+                    clients: Pool::Sqlite(sqlite::client_readers(&options)),
+                    engine: Pool::Sqlite(sqlite::engine_readers(&options)),
                     direct: Pool::Sqlite(sqlite::direct(&options)),
                     writer: Writer::Sqlite {
                         options,

@@ -94,7 +94,34 @@ impl Session<'_> {
         bind: impl FnOnce(&mut Binder),
         read: impl Fn(&mut Columns<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let binder = bound(bind);
+        self.fetch(text, bound(bind), read).await
+    }
+
+    /// Runs a bulk statement about `rows` and reads each row that it finds with `read`.
+    pub(in crate::storage) async fn bulk_list<K, T>(
+        &mut self,
+        bulk: &Bulk,
+        rows: &[K],
+        bind: impl Fn(&mut Binder, &K),
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        let mut rest = rows;
+        for (text, size) in bulk.pieces(rows.len()) {
+            let (piece, behind) = rest.split_at(size);
+            rest = behind;
+            let binder = bound(|binder| piece.iter().for_each(|row| bind(binder, row)));
+            found.append(&mut self.fetch(AssertSqlSafe(text), binder, &read).await?);
+        }
+        Ok(found)
+    }
+
+    async fn fetch<T>(
+        &mut self,
+        text: impl SqlSafeStr,
+        binder: Binder,
+        read: impl Fn(&mut Columns<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
         match self {
             Self::Sqlite(conn) => {
                 let query = sqlx::query_with(text, sqlite::arguments(binder).map_err(classify)?);

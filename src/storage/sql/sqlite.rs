@@ -30,6 +30,9 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 /// Pages of the WAL after which the writer checkpoints: 16 MiB, so that a page that is written again and again is
 /// written back once.
 const CHECKPOINT_PAGES: i64 = 4096;
+/// Rows that a connection of the engine may have ready for whoever reads them: thread and task then take turns once for a few
+/// hundred rows. Those of clients keep sqlx's 50: a page ends with the row that fills it, and what is read beyond is wasted.
+const ROWS_AHEAD: usize = 512;
 /// Bytes that the WAL file keeps after a checkpoint.
 const WAL_BYTES: i64 = 64 * 1024 * 1024;
 
@@ -63,10 +66,19 @@ pub(super) fn options(path: &Path) -> Result<SqliteConnectOptions, StoreError> {
         .pragma("mmap_size", "0"))
 }
 
-/// A few connections that only read.
-pub(super) fn readers(options: &SqliteConnectOptions, most: u32) -> SqlitePool {
+/// A few connections that only read, for clients.
+pub(super) fn client_readers(options: &SqliteConnectOptions) -> SqlitePool {
+    pool(limits::SQL_CLIENT_READERS).connect_lazy_with(reader(options))
+}
+
+/// A few connections that only read, for the engine.
+pub(super) fn engine_readers(options: &SqliteConnectOptions) -> SqlitePool {
+    pool(limits::SQL_ENGINE_READERS).connect_lazy_with(reader(options).row_buffer_size(ROWS_AHEAD))
+}
+
+fn reader(options: &SqliteConnectOptions) -> SqliteConnectOptions {
     let cache = (-READER_CACHE_KIB).to_string();
-    pool(most).connect_lazy_with(options.clone().read_only(true).create_if_missing(false).pragma("cache_size", cache))
+    options.clone().read_only(true).create_if_missing(false).pragma("cache_size", cache)
 }
 
 /// Connections whose commits are on disk when they are answered.
@@ -84,6 +96,7 @@ fn pool(most: u32) -> SqlitePoolOptions {
 pub(in crate::storage) async fn writer(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     let options = options
         .clone()
+        .row_buffer_size(ROWS_AHEAD)
         .pragma("cache_size", (-WRITER_CACHE_KIB).to_string())
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .pragma("journal_size_limit", WAL_BYTES.to_string());

@@ -9,8 +9,9 @@ use super::support::{self, Postgres};
 use super::*;
 use crate::config::Database;
 use crate::ids::{Offset, Partition, Seq, Timestamp};
+use crate::storage::store::commit::WindowPiece;
 use crate::storage::store::contract::{self, chat_row, message_row, moved, room_id};
-use crate::storage::store::rows::{ChatRow, MessageBody};
+use crate::storage::store::rows::{ChatRow, MessageBody, WindowRow};
 use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{SeqRange, Store, StoreError};
 use crate::storage::{accounts, analytics, notifications, uploads};
@@ -24,7 +25,7 @@ support::sql_suite!(
     of_two_commits_at_once_one_is_refused
     commits_to_many_partitions_at_once_all_go_through
     texts_are_compared_byte_by_byte
-    a_busy_room_is_made_of_few_rows_and_a_quiet_one_packs_nothing
+    pieces_of_a_window_go_when_the_window_has_left_them
 );
 
 const NOTE: &str = "INSERT INTO meta (key, value) VALUES (?, ?)";
@@ -125,37 +126,37 @@ async fn texts_are_compared_byte_by_byte(connections: &Connections) {
     assert_eq!(connections.clients().list(NOTES, |_| (), |c| c.text()).await.unwrap(), keys);
 }
 
-async fn a_busy_room_is_made_of_few_rows_and_a_quiet_one_packs_nothing(connections: &Connections) {
+async fn pieces_of_a_window_go_when_the_window_has_left_them(connections: &Connections) {
     const PIECES: &str = "SELECT COUNT(*) FROM room_windows WHERE chat = ?";
     let store = SqlStore::new(connections.clone());
     let piece = crate::limits::WINDOW_PIECE_EVENTS;
-    let (busy, quiet) = (room_id(1), room_id(2));
-    let pieces = async |room| {
+    let room = room_id(1);
+    let pieces = async || {
         let found = connections.clients().one(PIECES, |b| _ = b.room(room), |c| c.number::<u64>());
         found.await.unwrap().unwrap()
     };
+    let comes = |at: u64, window| {
+        let events = (at * piece + 1..=(at + 1) * piece).map(|seq| message_row(room, seq, seq, "alice", "x"));
+        let (mut commit, events) = (moved(Partition::FIRST, at, at + 1), events.collect::<Vec<_>>());
+        commit.chats.push(ChatRow { window, head: Seq((at + 1) * piece), ..chat_row(room) });
+        let of_piece = events.iter().map(WindowRow::of).collect();
+        commit.window_pieces.push(WindowPiece { room, events: of_piece, window });
+        commit.room_events = events;
+        commit
+    };
     for at in 0..8 {
-        let mut commit = moved(Partition::FIRST, at, at + 1);
-        // Of the quiet one the window goes along.
-        for (room, window) in [(busy, 1), (quiet, at * piece + 2)] {
-            commit.chats.push(ChatRow { window: Seq(window), head: Seq((at + 1) * piece), ..chat_row(room) });
-            let seqs = at * piece + 1..=(at + 1) * piece;
-            commit.room_events.extend(seqs.map(|seq| message_row(room, seq, seq, "alice", "x")));
-        }
-        store.commit(commit).await.unwrap();
+        store.commit(comes(at, Seq(1))).await.unwrap();
     }
-    assert_eq!((pieces(busy).await, pieces(quiet).await), (8, 0));
+    assert_eq!(pieces().await, 8);
     // Bounded history takes them away, too; and so does a window that goes on.
     let mut commit = moved(Partition::FIRST, 8, 9);
-    commit.trims.push((busy, Seq(2 * piece + 1)));
+    commit.trims.push((room, Seq(2 * piece + 1)));
     store.commit(commit).await.unwrap();
-    assert_eq!(pieces(busy).await, 6);
-    let mut commit = moved(Partition::FIRST, 9, 10);
-    commit.chats.push(ChatRow { window: Seq(7 * piece), head: Seq(9 * piece), ..chat_row(busy) });
-    let seqs = 8 * piece + 1..=9 * piece;
-    commit.room_events.extend(seqs.map(|seq| message_row(busy, seq, seq, "alice", "x")));
+    assert_eq!(pieces().await, 6);
+    let mut commit = comes(8, Seq(7 * piece));
+    commit.watermarks = moved(Partition::FIRST, 9, 10).watermarks;
     store.commit(commit).await.unwrap();
-    assert_eq!(pieces(busy).await, 3, "the one that the window begins in, and two behind it");
+    assert_eq!(pieces().await, 3, "the one that the window begins in, and two behind it");
 }
 
 /// Runs a check on a fresh database. Says its name if it fails.

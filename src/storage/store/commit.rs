@@ -3,7 +3,7 @@
 
 use super::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReactionRow,
-    ReadMarkRow, RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow,
+    ReadMarkRow, RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow, WindowRow,
 };
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -25,6 +25,9 @@ pub struct Commit {
     pub sent: Vec<(RoomId, UserId, MessageNo)>,
     /// New events with their messages.
     pub room_events: Vec<RoomEventRow>,
+    /// Stretches of events that came to their end and lie inside their rooms' windows. Events stay the truth: what no piece
+    /// holds is read from their rows, and a store may do without pieces.
+    pub window_pieces: Vec<WindowPiece>,
     /// New bodies, in the order of their events.
     pub edits: Vec<MessageEdit>,
     /// Reactions that came or went, in the order of their events. None comes to a message that is gone or deleted.
@@ -89,6 +92,18 @@ pub struct Listing {
     /// members that a row of each does not follow it; whoever lists looks into the room's own row. A place without a
     /// listing counts as that, too.
     pub at: Option<(Shelf, Timestamp)>,
+}
+
+/// The events of a stretch of [`limits::WINDOW_PIECE_EVENTS`](crate::limits::WINDOW_PIECE_EVENTS), dense by seq. A room is made
+/// of such a piece with one read, and it never changes: it holds what no edit and no deletion touches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WindowPiece {
+    /// The room.
+    pub room: RoomId,
+    /// The events, without their content.
+    pub events: Vec<WindowRow>,
+    /// Where the room's window begins now: pieces below it are not needed any more.
+    pub window: Seq,
 }
 
 /// What a user knows of a room.

@@ -11,7 +11,7 @@
 //! 1. *One transaction, one guard (I6).* A [`Commit`] is written as a whole or not at all, and only if each partition in it
 //!    still stands at the `from` of its move; else [`StoreError::Stale`] and nothing has changed. So two projectors of one
 //!    partition are harmless: the slower one is refused.
-//! 2. *One snapshot.* [`Store::room`] and [`Store::user`] return rows and watermark of one moment.
+//! 2. *One snapshot.* [`Store::room`] and [`Store::user_snapshots`] return rows and watermark of one moment.
 //! 3. *Exactly what was written.* Ids, times, texts and bytes come back as they were; events come back as they happened
 //!    also after edits, until a deletion takes their content away.
 //! 4. *Regression is honest.* A store may fall back to an earlier moment (crash, restored backup), but rows and watermarks
@@ -56,8 +56,15 @@ pub trait Store: Send + Sync + 'static {
     /// All that a fold needs of a room, with the watermark of its partition at the same moment.
     async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError>;
 
-    /// All that a fold needs of a user, with the watermark of the user's partition at the same moment.
-    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError>;
+    /// All that folds need of these users, each named once, in their order: of each what was so at one moment, with the
+    /// watermark of the user's partition at the same moment. Many cost little more than one.
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError>;
+
+    /// The same of one user.
+    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
+        let found = self.user_snapshots(std::slice::from_ref(user)).await?;
+        found.into_iter().next().ok_or_else(|| StoreError::Damaged(format!("nothing is said of {user}")))
+    }
 
     /// A room's row.
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError>;

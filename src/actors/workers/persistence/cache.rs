@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::pieces::PieceUnderWay;
 use super::rows::{Listed, RoomExtras};
 use crate::actors::room::RoomState;
 use crate::actors::user::UserState;
@@ -28,6 +29,8 @@ pub(super) struct CachedRoom {
     pub listed: Listed,
     /// Rows below this seq are gone.
     pub trimmed: Seq,
+    /// What the events of the window's last piece, which is not whole yet, need beside what the fold keeps of them.
+    pub piece: PieceUnderWay,
 }
 
 #[derive(Debug)]

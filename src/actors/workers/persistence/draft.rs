@@ -101,7 +101,9 @@ impl Draft {
         }
         // Nobody else has it: the fold has just made it.
         let event = Arc::try_unwrap(event).unwrap_or_else(|shared| Event::clone(&shared));
-        self.commit.room_events.push(rows::event_row(id, event));
+        let row = rows::event_row(id, event);
+        room.piece.note(&row);
+        self.commit.room_events.push(row);
     }
 
     /// Notes the outcome of a record of a user.
@@ -179,6 +181,7 @@ impl Draft {
             commit.room_sources.extend(news.map(|(partition, offset)| (id, *partition, *offset)));
             room.sources = sources;
         }
+        commit.window_pieces.append(&mut room.piece.whole(&room.state));
         let floor = trim_floor(room);
         if floor > room.trimmed {
             commit.trims.push((id, floor));

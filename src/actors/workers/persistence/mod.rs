@@ -5,7 +5,9 @@
 //! | [`rows`] | rows to folded states and events, and back. Hydration uses it, too |
 //! | [`projector`] | the pure core: records in, one [`Commit`](crate::storage::store::Commit) out |
 //! | `draft`, `cache` | the rows that a batch has changed; the states kept between batches |
+//! | `pieces` | stretches of a room's recent events that came to their end |
 //! | [`facts`] | what other partitions must be told of an outcome |
+//! | `hydrate` | reads the states that a round needs and that are not kept |
 //! | [`worker`] | the shell: reads the journal, hydrates, commits, waits and tries again |
 //!
 //! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
@@ -13,7 +15,9 @@
 mod cache;
 mod draft;
 pub mod facts;
+mod hydrate;
 mod notify;
+mod pieces;
 pub mod projector;
 pub mod rows;
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::cache::{Cache, Cached, CachedRoom, CachedUser};
 use super::draft::{Draft, trim_floor};
-use super::facts::Source;
+use super::facts::{self, Source};
+use super::pieces::PieceUnderWay;
 use super::rows::{self, RoomExtras, RowsError};
 use crate::actors::digest::{Chain, Misfit, RunningHash};
 use crate::actors::fold::{self, FoldClock};
@@ -201,6 +202,12 @@ impl Projector {
         (self.pending.len(), self.pending_bytes)
     }
 
+    /// Whether somebody may wait for the rows of what is pending.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.pending.iter().any(|pending| facts::is_awaited(pending.envelope.kind))
+    }
+
     /// Partitions of the records that wait to be folded, in order.
     #[must_use]
     pub fn pending_partitions(&self) -> Vec<Partition> {
@@ -277,8 +284,9 @@ impl Projector {
         let extras = RoomExtras::of(snapshot.chat.as_ref());
         let blocks = snapshot.blocks.clone();
         let sources = snapshot.sources.iter().map(|source| (source.partition, source.offset)).collect();
+        let piece = PieceUnderWay::of(&snapshot.window);
         match rows::room_state(room, snapshot) {
-            Ok(state) => self.cache.insert(Entity::Room(room), cached_room(state, extras, blocks, sources)),
+            Ok(state) => self.cache.insert(Entity::Room(room), cached_room(state, extras, blocks, sources, piece)),
             Err(why) => self.drop_partition(room.partition(), why.into()),
         }
         Ok(())
@@ -420,14 +428,23 @@ impl Projector {
 /// The state of an entity without rows.
 fn absent(entity: &Entity) -> Cached {
     match entity {
-        Entity::Room(room) => cached_room(RoomState::absent(*room), RoomExtras::default(), Vec::new(), Vec::new()),
+        Entity::Room(room) => {
+            let (extras, piece) = (RoomExtras::default(), PieceUnderWay::default());
+            cached_room(RoomState::absent(*room), extras, Vec::new(), Vec::new(), piece)
+        }
         Entity::User(user) => cached_user(UserState::new(user.clone())),
     }
 }
 
-fn cached_room(state: RoomState, extras: RoomExtras, blocks: Vec<UserId>, sources: Vec<(Partition, Offset)>) -> Cached {
+fn cached_room(
+    state: RoomState,
+    extras: RoomExtras,
+    blocks: Vec<UserId>,
+    sources: Vec<(Partition, Offset)>,
+    piece: PieceUnderWay,
+) -> Cached {
     let listed = rows::listed(&state, &extras);
-    let mut room = CachedRoom { state, extras, blocks, sources, listed, trimmed: Seq::ZERO };
+    let mut room = CachedRoom { state, extras, blocks, sources, listed, trimmed: Seq::ZERO, piece };
     room.trimmed = trim_floor(&room);
     Cached::Room(Box::new(room))
 }

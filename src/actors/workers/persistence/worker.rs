@@ -6,21 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 
+use super::hydrate::{HydrateError, hydrate};
 use super::projector::{Chains, Halt, Moved, Projector, chains_of};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::wire::Entity;
 use crate::actors::workers::Running;
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;
 use crate::storage::journal::{Journal, JournalError, ReadError};
-use crate::storage::store::rows::{RoomSnapshot, UserSnapshot, WatermarkRow};
+use crate::storage::store::rows::WatermarkRow;
 use crate::storage::store::{Store, StoreError};
-
-/// Snapshots that are read at the same time.
-const HYDRATIONS: usize = 4;
 
 /// Hears the chains of each commit.
 pub type Report = Arc<dyn Fn(Chains) + Send + Sync>;
@@ -110,6 +106,15 @@ enum ProjectorRoundError {
     Panic(String),
 }
 
+impl From<HydrateError> for ProjectorRoundError {
+    fn from(error: HydrateError) -> Self {
+        match error {
+            HydrateError::Store(error) => Self::Unread(error),
+            HydrateError::Moved(moved) => Self::Moved(moved),
+        }
+    }
+}
+
 impl ProjectorRoundError {
     /// Whether the states that are cached may be ahead of the rows, or behind them.
     fn spoils_the_cache(&self) -> bool {
@@ -118,11 +123,6 @@ impl ProjectorRoundError {
             Self::Store(_) | Self::Moved(_) | Self::Panic(_) => true,
         }
     }
-}
-
-enum Snapshot {
-    Room(Result<RoomSnapshot, StoreError>),
-    User(Result<UserSnapshot, StoreError>),
 }
 
 struct ProjectorTask {
@@ -142,7 +142,7 @@ impl ProjectorTask {
         let Some(watermarks) = self.watermarks().await else { return };
         let mut projector = Projector::new(watermarks, self.deps.options.cache_bytes);
         let mut changes = self.deps.applied.changes();
-        let mut wait = self.deps.options.retry_first;
+        let (mut wait, mut gathered) = (self.deps.options.retry_first, false);
         loop {
             changes.borrow_and_update();
             let full = self.collect(&mut projector).await;
@@ -163,6 +163,13 @@ impl ProjectorTask {
                 self.pause(self.deps.options.gather).await;
                 continue;
             }
+            // What nobody waits for gathers twice: half as many commits.
+            if !full && !gathered && !projector.is_awaited() && !self.is_stopping() {
+                gathered = true;
+                self.pause(self.deps.options.gather).await;
+                continue;
+            }
+            gathered = false;
             let (back, error) = match self.round(projector).await {
                 (Some(back), Ok(())) => (back, None),
                 (back, done) => (back.unwrap_or_else(|| self.again(Vec::new())), done.err()),
@@ -283,8 +290,8 @@ impl ProjectorTask {
     /// Hydrates, folds and commits what is pending. Gives the projector back unless the fold panicked; that is an error,
     /// too.
     async fn round(&mut self, mut projector: Projector) -> (Option<Projector>, Result<(), ProjectorRoundError>) {
-        if let Err(error) = self.hydrate(&mut projector).await {
-            return (Some(projector), Err(error));
+        if let Err(error) = hydrate(self.deps.store.as_ref(), &mut projector).await {
+            return (Some(projector), Err(error.into()));
         }
         let partitions = projector.pending_partitions();
         // Some ten milliseconds of work for a full batch: not on a thread that serves sockets.
@@ -325,36 +332,6 @@ impl ProjectorTask {
             [partition] => _ = self.halted.insert(*partition, why),
             _ => self.isolate = true,
         }
-    }
-
-    async fn hydrate(&self, projector: &mut Projector) -> Result<(), ProjectorRoundError> {
-        let store = &self.deps.store;
-        let mut snapshots = stream::iter(projector.missing())
-            .map(|entity| async move {
-                let snapshot = match &entity {
-                    Entity::Room(room) => Snapshot::Room(store.room(*room).await),
-                    Entity::User(user) => Snapshot::User(store.user(user).await),
-                };
-                (entity, snapshot)
-            })
-            .buffer_unordered(HYDRATIONS);
-        while let Some((entity, snapshot)) = snapshots.next().await {
-            let done = match (&entity, snapshot) {
-                (Entity::Room(room), Snapshot::Room(Ok(snapshot))) => projector.hydrate_room(*room, snapshot),
-                (Entity::User(user), Snapshot::User(Ok(snapshot))) => projector.hydrate_user(user, snapshot),
-                (_, Snapshot::Room(Err(StoreError::Damaged(why))) | Snapshot::User(Err(StoreError::Damaged(why)))) => {
-                    projector.drop_partition(entity.partition(), Halt::Store(why));
-                    Ok(())
-                }
-                (_, Snapshot::Room(Err(error)) | Snapshot::User(Err(error))) => {
-                    return Err(ProjectorRoundError::Unread(error));
-                }
-                // An entity is asked for by its kind.
-                (_, Snapshot::Room(Ok(_)) | Snapshot::User(Ok(_))) => Ok(()),
-            };
-            done?;
-        }
-        Ok(())
     }
 
     fn tell_halted(&mut self, projector: &Projector) {

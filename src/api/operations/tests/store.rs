@@ -76,8 +76,8 @@ impl Store for Gated {
         self.inner()?.room(room).await
     }
 
-    async fn user(&self, user: &UserId) -> Result<UserSnapshot> {
-        self.inner()?.user(user).await
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>> {
+        self.inner()?.user_snapshots(users).await
     }
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>> {

@@ -14,9 +14,11 @@ use super::{SeqRange, Store, StoreError};
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 mod lists;
+mod users;
 mod writes;
 
 pub(crate) use lists::*;
+pub(crate) use users::*;
 pub(crate) use writes::*;
 
 /// A store to check, and what must live as long as it does.
@@ -33,6 +35,7 @@ macro_rules! store_checks {
             an_empty_store_starts_everywhere_at_zero
             rows_of_a_room_come_back_as_they_were
             rows_of_a_user_come_back_as_they_were
+            many_users_are_read_at_once_whether_they_have_rows_or_not
             a_stale_guard_writes_nothing
             one_stale_partition_refuses_the_whole_commit
             the_same_commit_twice_is_refused_the_second_time

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::storage::store::commit::{BlockChange, DeviceChange, MemberChange, ReactionChange, UserRoomChange};
+use crate::limits;
+use crate::storage::store::commit::{
+    BlockChange, DeviceChange, MemberChange, ReactionChange, UserRoomChange, WindowPiece,
+};
 
 pub(crate) async fn an_empty_store_starts_everywhere_at_zero(store: &dyn Store) {
     let expected: Vec<_> = Partition::all().map(WatermarkRow::start).collect();
@@ -395,6 +398,12 @@ pub(crate) async fn the_window_of_a_busy_room_is_whole_wherever_it_begins(store:
         for window in windows {
             write(store, room, at, |commit| {
                 commit.chats.push(ChatRow { window: Seq(window), head: Seq(done as u64), ..chat_row(room) });
+                let ends = new.iter().map(|event| event.seq.0).filter(|seq| seq % limits::WINDOW_PIECE_EVENTS == 0);
+                let whole = ends.filter(|end| window + limits::WINDOW_PIECE_EVENTS <= end + 1);
+                commit.window_pieces.extend(whole.map(|end| {
+                    let of_it = &events[(end - limits::WINDOW_PIECE_EVENTS) as usize..end as usize];
+                    WindowPiece { room, events: of_it.iter().map(WindowRow::of).collect(), window: Seq(window) }
+                }));
                 commit.room_events = std::mem::take(&mut new);
             })
             .await;

@@ -85,8 +85,8 @@ impl Store for MemoryStore {
         self.core(|core| core.room(room))
     }
 
-    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
-        self.core(|core| core.user(user))
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError> {
+        self.core(|core| users.iter().map(|user| core.user(user)).collect())
     }
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {

@@ -26,6 +26,7 @@ mod read;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod users;
 mod window;
 mod write;
 
@@ -88,11 +89,13 @@ async fn write_rows(
     ended.map(|()| written)
 }
 
-async fn remove_told(writer: &mut WriterGuard<'_>, told: &[OutboxPlace]) -> Result<(), StoreError> {
+async fn remove_told(
+    writer: &mut WriterGuard<'_>,
+    bulks: &statements::Bulks,
+    told: &[OutboxPlace],
+) -> Result<(), StoreError> {
     let mut transaction = writer.begin().await?;
-    for place in told {
-        write::remove_told(&mut transaction.session(), *place).await?;
-    }
+    write::remove_told(&mut transaction.session(), bulks, told.to_vec()).await?;
     transaction.commit().await
 }
 
@@ -140,10 +143,8 @@ impl Store for SqlStore {
         ended(snapshot, found).await
     }
 
-    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
-        let mut snapshot = self.connections.engine().snapshot().await?;
-        let found = read::user(&mut snapshot.session(), user).await?;
-        ended(snapshot, found).await
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError> {
+        users::snapshots(self.connections.engine(), &self.bulks, users).await
     }
 
     async fn chat(&self, room: RoomId) -> Result<Option<ChatRow>, StoreError> {
@@ -284,7 +285,7 @@ impl Store for SqlStore {
 
     async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError> {
         let mut writer = self.connections.writer().await?;
-        let done = remove_told(&mut writer, delivered).await;
+        let done = remove_told(&mut writer, &self.bulks, delivered).await;
         writer.done(done).await
     }
 

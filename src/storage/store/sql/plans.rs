@@ -72,7 +72,8 @@ async fn the_check_of_plans_sees_a_scan_and_a_sort() {
 async fn every_index_is_used_by_a_statement() {
     let mut conn = migrated_in_memory().await;
     let mut plans = String::new();
-    for text in every_statement() {
+    let bulks = statements::Bulks::new().texts();
+    for text in every_statement().chain(bulks.iter().map(|text| text.as_ref())) {
         plans.push_str(&plan(&mut conn, text).await.join("\n"));
         plans.push('\n');
     }

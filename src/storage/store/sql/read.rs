@@ -3,12 +3,11 @@
 use uuid::Uuid;
 
 use super::{statements, window};
-use crate::ids::{DeviceId, Generation, MessageNo, Partition, RoomId, Seq, UserId};
+use crate::ids::{Generation, MessageNo, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
-    BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow,
-    OutboxRow, ReactionCount, Reactions, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRoomRow,
-    UserRow, UserSnapshot, WatermarkRow, WindowRow,
+    ChatRow, DeadLetterRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow, OutboxRow, ReactionCount,
+    Reactions, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRow, WatermarkRow, WindowRow,
 };
 use crate::storage::store::{SeqRange, StoreError};
 
@@ -87,7 +86,7 @@ pub(super) fn read_mark(c: &mut Columns<'_>) -> Result<ReadMarkRow> {
     Ok(ReadMarkRow { user: c.user()?, room: c.room()?, seq: c.seq()?, no: c.no()? })
 }
 
-fn source(c: &mut Columns<'_>) -> Result<SourceRow> {
+pub(super) fn source(c: &mut Columns<'_>) -> Result<SourceRow> {
     Ok(SourceRow { partition: c.partition()?, offset: c.offset()? })
 }
 
@@ -197,23 +196,15 @@ fn window_event(c: &mut Columns<'_>) -> Result<WindowRow> {
     })
 }
 
-/// See [`crate::storage::store::Store::user`]. In a snapshot.
-pub(super) async fn user(session: &mut Session<'_>, id: &UserId) -> Result<UserSnapshot> {
-    let named = |b: &mut Binder| _ = b.text(id.as_str());
-    Ok(UserSnapshot {
-        watermark: partition_watermark(session, id.partition()).await?,
-        user: session.one(statements::USER, named, user_row).await?,
-        devices: session.list(statements::DEVICES, named, device).await?,
-        blocks: session.list(statements::BLOCKS, named, block).await?,
-        rooms: session.list(statements::USER_ROOMS, named, user_room).await?,
-        read_marks: session.list(statements::USER_READ_MARKS, named, read_mark).await?,
-        sources: session.list(statements::USER_SOURCES, named, source).await?,
-    })
+pub(super) fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
+    let user = c.user()?;
+    rest_of_user(user, c)
 }
 
-pub(super) fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
+/// The row of this user, whose id was read already.
+pub(super) fn rest_of_user(user: UserId, c: &mut Columns<'_>) -> Result<UserRow> {
     Ok(UserRow {
-        user: c.user()?,
+        user,
         push_token: c.opt_text()?.unwrap_or_default(),
         preferences: c.opt_text()?.unwrap_or_default(),
         created_at: c.time()?,
@@ -222,20 +213,6 @@ pub(super) fn user_row(c: &mut Columns<'_>) -> Result<UserRow> {
         applied: c.offset()?,
         chain: c.number::<i64>()?.cast_unsigned(),
     })
-}
-
-fn device(c: &mut Columns<'_>) -> Result<DeviceRow> {
-    let (user, device) = (c.user()?, c.text()?);
-    let device = DeviceId::new(&device).map_err(|why| damaged("a device id", why))?;
-    Ok(DeviceRow { user, device, platform: c.text()?, push_token: c.text()?, seen_at: c.time()? })
-}
-
-fn block(c: &mut Columns<'_>) -> Result<BlockRow> {
-    Ok(BlockRow { user: c.user()?, blocked: c.user()?, at: c.time()? })
-}
-
-fn user_room(c: &mut Columns<'_>) -> Result<UserRoomRow> {
-    Ok(UserRoomRow { user: c.user()?, room: c.room()?, kind: c.number()?, state: c.number()?, seq: c.seq()? })
 }
 
 /// See [`crate::storage::store::Store::events`]. In a snapshot.

@@ -2,7 +2,7 @@
 
 use crate::storage::sql::Bulk;
 
-/// The bulk statements of a commit.
+/// The statements over many rows.
 #[derive(Clone)]
 pub(super) struct Bulks {
     pub watermarks: Bulk,
@@ -11,6 +11,7 @@ pub(super) struct Bulks {
     pub listings: Bulk,
     pub sent: Bulk,
     pub room_events: Bulk,
+    pub message_events: Bulk,
     pub messages: Bulk,
     pub room_blocks: Bulk,
     pub room_sources: Bulk,
@@ -24,7 +25,14 @@ pub(super) struct Bulks {
     pub devices: Bulk,
     pub user_sources: Bulk,
     pub outbox: Bulk,
+    pub told: Bulk,
     pub dead_letters: Bulk,
+    pub user_heads: Bulk,
+    pub devices_of: Bulk,
+    pub blocks_of: Bulk,
+    pub rooms_of: Bulk,
+    pub read_marks_of: Bulk,
+    pub sources_of: Bulk,
 }
 
 /// Names with what stands before each of them, as a list.
@@ -44,6 +52,14 @@ macro_rules! chat_columns {
             "created_at" "expires_at" "last_message_at" "public" "may_send" "max_members" "history_events"
             "history_age_ms" "generation" "head_seq" "floor_seq" "last_message_no" "opened_seq" "opened_at" "opened_id"
             "closed_seq" "closed_at" "closed_id" "window_seq" "evicted_until" "applied_offset" "chain")
+    };
+}
+macro_rules! user_columns {
+    () => {
+        user_columns!("")
+    };
+    ($before:literal) => {
+        list_of!($before "id" "push_token" "notification_preferences" "created_at" "updated_at" "head_seq" "applied_offset" "chain")
     };
 }
 macro_rules! member_columns {
@@ -103,7 +119,7 @@ const MARK_RISES: &str = " ON CONFLICT (user_id, chat) DO UPDATE SET \
 impl Bulks {
     pub(super) fn new() -> Self {
         Self {
-            watermarks: Bulk::update(
+            watermarks: Bulk::about(
                 "p, old, next, hash, time, version",
                 "UPDATE watermarks SET next_offset = v.next, log_hash = v.hash, fold_time = v.time, \
                  fold_version = v.version FROM v \
@@ -111,15 +127,17 @@ impl Bulks {
             ),
             chats: Bulk::upsert("chats", chat_columns!(), "uuid", &["created_at"]),
             members: Bulk::upsert("members", member_columns!(), "chat, user_id", &[]),
-            listings: Bulk::update(
+            listings: Bulk::about(
                 "c, s, a",
                 "UPDATE members SET shelf = v.s, active_at = v.a FROM v WHERE members.chat = v.c",
             ),
-            sent: Bulk::update(
+            sent: Bulk::about(
                 "c, u, n",
                 "UPDATE members SET sent_no = v.n FROM v WHERE members.chat = v.c AND members.user_id = v.u",
             ),
             room_events: Bulk::insert("room_events", concat!("chat, ", event_columns!())),
+            // All else that a message's event says stands in its row of `messages`.
+            message_events: Bulk::insert("room_events", "chat, seq, kind"),
             messages: Bulk::insert(
                 "messages",
                 "chat, seq, uuid, message_no, sender, client_message_id, body, message_type, status, metadata, reply_to, \
@@ -132,12 +150,7 @@ impl Bulks {
                 "chat, source_partition",
                 &[],
             ),
-            users: Bulk::upsert(
-                "users",
-                "id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain",
-                "id",
-                &["created_at"],
-            ),
+            users: Bulk::upsert("users", user_columns!(), "id", &["created_at"]),
             user_events: Bulk::insert("user_events", user_event_columns!()),
             notifications: Bulk::once(
                 "notifications",
@@ -163,7 +176,48 @@ impl Bulks {
                 "relay_outbox",
                 "source_partition, source_offset, ord, target_partition, record, chat, after_user",
             ),
+            told: Bulk::about(
+                "p, o, n",
+                "DELETE FROM relay_outbox WHERE (source_partition, source_offset, ord) IN (SELECT p, o, n FROM v)",
+            ),
             dead_letters: Bulk::insert("dead_letters", "source_partition, source_offset, at, reason, record"),
+            // The planner has no statistics: `CROSS JOIN` says what is few.
+            user_heads: Bulk::about(
+                "u, p",
+                concat!(
+                    "SELECT v.u, w.partition, w.next_offset, w.log_hash, w.fold_time, w.fold_version, \
+                     EXISTS (SELECT 1 FROM devices WHERE user_id = v.u), \
+                     EXISTS (SELECT 1 FROM blocks WHERE user_id = v.u), \
+                     EXISTS (SELECT 1 FROM user_rooms WHERE user_id = v.u), \
+                     EXISTS (SELECT 1 FROM read_marks INDEXED BY read_marks_folded \
+                     WHERE user_id = v.u AND folded_seq IS NOT NULL), \
+                     EXISTS (SELECT 1 FROM user_sources WHERE user_id = v.u), ",
+                    user_columns!("n."),
+                    " FROM v CROSS JOIN watermarks AS w LEFT JOIN users AS n ON n.id = v.u WHERE w.partition = v.p"
+                ),
+            ),
+            devices_of: Bulk::about(
+                "u",
+                "SELECT user_id, device, platform, push_token, seen_at FROM v CROSS JOIN devices WHERE user_id = v.u",
+            ),
+            blocks_of: Bulk::about(
+                "u",
+                "SELECT user_id, blocked, created_at FROM v CROSS JOIN blocks WHERE user_id = v.u",
+            ),
+            rooms_of: Bulk::about(
+                "u",
+                "SELECT user_id, chat, kind, state, seq FROM v CROSS JOIN user_rooms WHERE user_id = v.u",
+            ),
+            // By the index that holds no others: the user's key has those of all rooms that the user ever was in.
+            read_marks_of: Bulk::about(
+                "u",
+                "SELECT user_id, chat, folded_seq, folded_no FROM v CROSS JOIN read_marks INDEXED BY read_marks_folded \
+                 WHERE user_id = v.u AND folded_seq IS NOT NULL",
+            ),
+            sources_of: Bulk::about(
+                "u",
+                "SELECT user_id, source_partition, source_offset FROM v CROSS JOIN user_sources WHERE user_id = v.u",
+            ),
         }
     }
 
@@ -177,6 +231,7 @@ impl Bulks {
             &self.listings,
             &self.sent,
             &self.room_events,
+            &self.message_events,
             &self.messages,
             &self.room_blocks,
             &self.room_sources,
@@ -190,7 +245,14 @@ impl Bulks {
             &self.devices,
             &self.user_sources,
             &self.outbox,
+            &self.told,
             &self.dead_letters,
+            &self.user_heads,
+            &self.devices_of,
+            &self.blocks_of,
+            &self.rooms_of,
+            &self.read_marks_of,
+            &self.sources_of,
         ];
         all.iter().flat_map(|bulk| bulk.texts().cloned()).collect()
     }
@@ -233,7 +295,6 @@ statements! {
     WINDOW_FORGET = "DELETE FROM room_windows WHERE chat = ? AND first_seq <= ?";
     DEAD_LETTERS_TRIM = "DELETE FROM dead_letters WHERE source_partition = ? AND source_offset <= \
          (SELECT source_offset FROM dead_letters WHERE source_partition = ? ORDER BY source_offset DESC LIMIT 1 OFFSET ?)";
-    RELAY_DONE = "DELETE FROM relay_outbox WHERE source_partition = ? AND source_offset = ? AND ord = ?";
     RELAY_LAST = "SELECT MAX(ord) FROM relay_outbox WHERE source_partition = ? AND source_offset = ?";
     RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ?";
     META_SET = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
@@ -268,7 +329,6 @@ statements! {
          WHERE chat = ? AND seq BETWEEN ? AND ?";
     WINDOW_EVENTS = "SELECT seq, command_id, actor, client_id, at, kind, target FROM room_events \
          WHERE chat = ? AND seq BETWEEN ? AND ? AND kind <> 2";
-    WINDOW_BEGINS = "SELECT window_seq FROM chats WHERE uuid = ?";
     WINDOW_PIECES = "SELECT first_seq, piece FROM room_windows WHERE chat = ? AND first_seq > ? ORDER BY first_seq";
     EVENTS = concat!(
         "SELECT ", event_columns!(), " FROM room_events WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
@@ -288,18 +348,8 @@ statements! {
     MESSAGES_BACK = concat!(
         "SELECT ", message_columns!(), " FROM messages WHERE chat = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC LIMIT ?"
     );
-    USER = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain \
-         FROM users WHERE id = ?";
-    USERS = "SELECT id, push_token, notification_preferences, created_at, updated_at, head_seq, applied_offset, chain \
-         FROM users WHERE id > ? ORDER BY id LIMIT ?";
+    USERS = concat!("SELECT ", user_columns!(), " FROM users WHERE id > ? ORDER BY id LIMIT ?");
     ROOMS = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid > ? ORDER BY uuid LIMIT ?");
-    DEVICES = "SELECT user_id, device, platform, push_token, seen_at FROM devices WHERE user_id = ? ORDER BY device";
-    BLOCKS = "SELECT user_id, blocked, created_at FROM blocks WHERE user_id = ? ORDER BY blocked";
-    USER_ROOMS = "SELECT user_id, chat, kind, state, seq FROM user_rooms WHERE user_id = ? ORDER BY chat";
-    // By the index that holds no others: the user's key has those of all rooms that he ever was in.
-    USER_READ_MARKS = "SELECT user_id, chat, folded_seq, folded_no FROM read_marks INDEXED BY read_marks_folded \
-         WHERE user_id = ? AND folded_seq IS NOT NULL ORDER BY chat";
-    USER_SOURCES = "SELECT source_partition, source_offset FROM user_sources WHERE user_id = ? ORDER BY source_partition";
     USER_EVENTS = concat!(
         "SELECT ", user_event_columns!(),
         " FROM user_events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"

@@ -1,9 +1,8 @@
 //! The window of a busy room, packed: pieces of [`limits::WINDOW_PIECE_EVENTS`] events in a row each. A room with a full
 //! window is made of a few dozen rows instead of sixteen thousand.
 //!
-//! A piece is written in the commit that brings its last event, if all of it lies inside the room's window then; so quiet
-//! rooms have none. It never changes: it holds what no edit and no deletion touches ([`WindowRow`]). Rows stay the truth: a
-//! piece is made of them, and what no piece holds is read from them.
+//! A piece comes with the commit that brings its last event ([`WindowPiece`]), if all of it lies inside the room's window
+//! then; so quiet rooms have none. Rows stay the truth: what no piece holds is read from them.
 
 use prost::Message as _;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use crate::ids::{ClientId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::sql::{Binder, Session, damaged};
 use crate::storage::store::StoreError;
+use crate::storage::store::commit::WindowPiece;
 use crate::storage::store::rows::WindowRow;
 
 /// Events that are dense by seq, by columns: most of it are numbers that are alike.
@@ -92,22 +92,11 @@ fn unpack(first: Seq, bytes: &[u8]) -> Result<Vec<WindowRow>, StoreError> {
     (0..len).map(row).collect()
 }
 
-/// Whether an event at `seq` is the last one of a piece.
-pub(super) fn ends_a_piece(seq: Seq) -> bool {
-    seq > Seq::ZERO && seq.0.is_multiple_of(limits::WINDOW_PIECE_EVENTS)
-}
-
-/// Writes the piece that ends with `last`, whose rows are there already, if all of it lies inside the room's window. Pieces
-/// that the window has left go.
-pub(super) async fn write_piece(session: &mut Session<'_>, room: RoomId, last: Seq) -> Result<(), StoreError> {
-    let first = Seq(last.0 + 1 - limits::WINDOW_PIECE_EVENTS);
-    let window = session.one(statements::WINDOW_BEGINS, |b| _ = b.room(room), |c| c.seq()).await?;
-    let Some(window) = window.filter(|window| *window <= first) else { return Ok(()) };
-    let rows = read::window_rows(session, room, first, last).await?;
-    if rows.len() as u64 != limits::WINDOW_PIECE_EVENTS {
-        return Ok(());
-    }
-    let piece = pack(&rows).encode_to_vec();
+/// Writes a piece. Pieces that the window has left go.
+pub(super) async fn write_piece(session: &mut Session<'_>, piece: WindowPiece) -> Result<(), StoreError> {
+    let WindowPiece { room, events, window } = piece;
+    let Some(first) = events.first().map(|row| row.seq) else { return Ok(()) };
+    let piece = pack(&events).encode_to_vec();
     session.execute(statements::WINDOW_PIECE, |b| _ = b.room(room).int(first.as_i64()).blob(piece)).await?;
     forget(session, room, window).await
 }

@@ -70,6 +70,9 @@ async fn rooms(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
 /// What was said in rooms, and what is left of it.
 async fn content(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) -> Result<(), StoreError> {
     room_events(session, bulks, std::mem::take(&mut commit.room_events)).await?;
+    for piece in std::mem::take(&mut commit.window_pieces) {
+        window::write_piece(session, piece).await?;
+    }
     for edit in std::mem::take(&mut commit.edits) {
         session
             .execute(statements::MESSAGE_EDIT, |b| {
@@ -175,13 +178,13 @@ pub(super) fn bind_place(b: &mut Binder, place: OutboxPlace) {
     b.int(place.source.get()).int(place.offset.as_i64()).int(place.ord);
 }
 
-/// Removes a row of the outbox.
-pub(super) async fn remove_told(session: &mut Session<'_>, place: OutboxPlace) -> Result<(), StoreError> {
-    session
-        .execute(statements::RELAY_DONE, |b| {
-            bind_place(b, place);
-        })
-        .await?;
+/// Removes rows of the outbox.
+pub(super) async fn remove_told(
+    session: &mut Session<'_>,
+    bulks: &Bulks,
+    told: Vec<OutboxPlace>,
+) -> Result<(), StoreError> {
+    session.bulk(&bulks.told, told, bind_place).await?;
     Ok(())
 }
 
@@ -198,7 +201,7 @@ pub(super) async fn expand(
     let last = session.one(statements::RELAY_LAST, of_record, |c| c.opt_number()).await?.flatten().unwrap_or(0);
     let row = |((target, record), ord)| OutboxRow { source, offset, ord, target, record, fan_out: None };
     outbox(session, bulks, rows.into_iter().zip(last + 1..).map(row).collect()).await?;
-    let Some(user) = after else { return remove_told(session, fan_out).await };
+    let Some(user) = after else { return remove_told(session, bulks, vec![fan_out]).await };
     session
         .execute(statements::RELAY_ADVANCE, |b| {
             b.text(user.as_str());
@@ -373,36 +376,32 @@ async fn user_parts(
 /// Events and messages. Sorted by room and seq: neighbours land on one page.
 async fn room_events(session: &mut Session<'_>, bulks: &Bulks, mut rows: Vec<RoomEventRow>) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| (row.room, row.seq));
-    let ends = rows.iter().filter(|row| window::ends_a_piece(row.seq));
-    let pieces: Vec<_> = ends.map(|row| (row.room, row.seq)).collect();
-    let messages = rows.iter().filter(|row| row.message.is_some()).count();
-    let mut with_content = Vec::with_capacity(messages);
-    let mut events = Vec::with_capacity(rows.len());
+    let (mut events, mut with_content) = (Vec::new(), Vec::with_capacity(rows.len()));
     for mut row in rows {
         if (row.kind == EVENT_MESSAGE) != row.message.is_some() {
             return Err(damaged("room_events", "content goes with messages, and only with them"));
         }
         match row.message.take() {
             None => events.push(row),
-            Some(message) => {
-                events.push(RoomEventRow { actor: None, client_id: None, ..row.clone() });
-                with_content.push((row, message));
-            }
+            Some(message) => with_content.push((row, message)),
         }
     }
     session
         .bulk(&bulks.room_events, events, |b, row| {
-            let thin = row.kind == EVENT_MESSAGE;
             b.room(row.room)
                 .int(row.seq.as_i64())
                 .int(row.kind)
                 .opt_text(row.actor.as_ref().map(|user| user.as_str()))
                 .opt_int(row.target.map(|seq| seq.as_i64()))
-                .opt_uuid((!thin).then_some(row.id))
+                .uuid(row.id)
                 .opt_text(row.client_id.as_ref().map(|id| id.as_str()))
-                .opt_int((!thin).then(|| row.at.as_i64()))
+                .int(row.at.as_i64())
                 .opt_text(row.data);
         })
+        .await?;
+    let thin = with_content.iter().map(|(row, _)| (row.room, row.seq)).collect();
+    session
+        .bulk(&bulks.message_events, thin, |b, (room, seq)| _ = b.room(room).int(seq.as_i64()).int(EVENT_MESSAGE))
         .await?;
     session
         .bulk(&bulks.messages, with_content, |b, (row, message)| {
@@ -423,8 +422,5 @@ async fn room_events(session: &mut Session<'_>, bulks: &Bulks, mut rows: Vec<Roo
                 .flag(message.deleted);
         })
         .await?;
-    for (room, last) in pieces {
-        window::write_piece(session, room, last).await?;
-    }
     Ok(())
 }

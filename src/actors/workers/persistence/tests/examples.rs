@@ -385,6 +385,57 @@ fn a_block_goes_to_the_direct_room_of_the_two() {
 }
 
 #[test]
+fn a_piece_of_the_window_says_what_the_rows_of_its_events_say() {
+    let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
+    world.room(room, create(RoomKind::Group, &["bob"]));
+    let (by, mut pieces) = (user_id("ann"), Vec::new());
+    for n in 1..=1_200 {
+        world.pass(10);
+        let target = Seq(n - n.min(3) + 1);
+        world.room(
+            room,
+            match n % 90 {
+                7 => RoomCommand::Edit(Edit { by: by.clone(), target, body: "x".into(), metadata: None }),
+                8 => RoomCommand::Delete(Delete { by: by.clone(), target, author: None }),
+                9 => RoomCommand::Invite(Invite { by: by.clone(), user: user_id("cem") }),
+                10 => RoomCommand::Join(Join { user: user_id("cem") }),
+                11 => RoomCommand::Kick(Kick { by: by.clone(), user: user_id("cem") }),
+                _ => say(["ann", "bob"][n as usize % 2], "hello"),
+            },
+        );
+        if n % 170 == 0 || n == 1_200 {
+            // Made of the rows each time, so that pieces begin before and end after.
+            let mut projector = Projector::new(store.watermarks(), 1 << 20);
+            let from = projector.next_offset(room.partition()).unwrap().0 as usize;
+            projector.push(room.partition(), world.logs[&room.partition()][from..].to_vec());
+            let commit = fold(&mut projector, &store).unwrap();
+            pieces.extend(commit.window_pieces.clone());
+            store.commit(commit).unwrap();
+        }
+    }
+    let rows = store.room(room).window;
+    assert!(rows.iter().any(|row| row.target.is_some()));
+    let expected: Vec<_> = rows.chunks_exact(limits::WINDOW_PIECE_EVENTS as usize).take(2).collect();
+    assert_eq!(pieces.iter().map(|piece| &piece.events[..]).collect::<Vec<_>>(), expected);
+    assert!(pieces.iter().all(|piece| (piece.room, piece.window) == (room, Seq(1))));
+}
+
+#[test]
+fn of_a_room_whose_window_has_gone_on_no_piece_is_packed() {
+    let (mut world, store, room) = (World::new(), Core::default(), group("g"));
+    world.room(room, create(RoomKind::Group, &["bob"]));
+    for n in 0..600 {
+        // Two days, so that whatever came before has left the window.
+        world.pass(if n == 300 { 2 * limits::DEDUPE_WINDOW_MS } else { 10 });
+        world.room(room, say("bob", "hello"));
+    }
+    let mut projector = Projector::new(store.watermarks(), 1 << 20);
+    projector.push(room.partition(), world.logs[&room.partition()].clone());
+    let commit = fold(&mut projector, &store).unwrap();
+    assert_eq!((commit.room_events.len(), commit.window_pieces.len()), (601, 0));
+}
+
+#[test]
 fn rows_that_make_no_room_halt_the_partition_at_what_is_written() {
     let (mut world, mut store, room) = (World::new(), Core::default(), group("g"));
     world.room(room, create(RoomKind::Group, &["bob"]));
