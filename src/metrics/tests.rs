@@ -1,3 +1,5 @@
+//! The page: its names are a promise, and each node writes its own.
+
 use super::*;
 
 /// A page on which every metric has a value.

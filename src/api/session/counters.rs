@@ -6,14 +6,14 @@ use crate::api::protocol::Request;
 use crate::metrics::{Counter, Labelled};
 
 /// A counter for each kind of request, and for each method of rpc instead of one for all.
-pub(super) struct Commands {
+pub(super) struct CommandCounters {
     requests: Vec<Counter>,
     methods: Vec<Counter>,
     /// Methods that there are not: a client must not make up labels.
     unknown: Counter,
 }
 
-impl Commands {
+impl CommandCounters {
     pub(super) fn new(by_name: &Labelled<&'static str>) -> Self {
         let unknown = by_name.of("unknown");
         // Rpc is counted by its methods; a counter under its own name would stand at 0 for ever.

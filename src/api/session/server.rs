@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::channels::Channels;
-use super::counters::Commands;
+use super::counters::CommandCounters;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::router::Router;
 use crate::api::auth::Verifier;
@@ -71,7 +71,7 @@ pub struct Server {
     pub(super) handlers: Arc<Handlers>,
     pub(super) env: Env,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) commands: Commands,
+    pub(super) commands: CommandCounters,
     pub(super) options: Options,
     pub(super) shutdown: Shutdown,
     failures: Failures,
@@ -94,7 +94,7 @@ impl Server {
         shutdown: Shutdown,
     ) -> Self {
         let failures = Failures::new(Arc::clone(&metrics), Arc::clone(&env.clock));
-        let commands = Commands::new(&metrics.commands);
+        let commands = CommandCounters::new(&metrics.commands);
         let (node, started) = (env.ids.next(), Instant::now());
         Self { hub, router, verifier, handlers, env, metrics, commands, options, shutdown, failures, node, started }
     }
