@@ -6,7 +6,7 @@
 //! | module | holds | may import |
 //! |---|---|---|
 //! | [`ids`], [`epoch`], [`limits`], [`env`], [`config`] | names and numbers; histories; every bound with its reason; clock and ids injected; configuration (and `ttl`: how clients say a time to live) | nothing of the rest |
-//! | [`shutdown`], [`health`], [`metrics`] | the wish to drain; whether the node is ready; what it counts | the same |
+//! | [`shutdown`], [`health`], [`metrics`], [`http_client`] | the wish to drain; whether the node is ready; what it counts; how it asks other servers | the same |
 //! | [`storage`] | durable bytes ([`storage::journal`]) and rows ([`storage::store`]); knows no room | the above |
 //! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
 //! | [`api`] | socket, protocol, tokens, REST, admin | the above |
@@ -25,6 +25,7 @@ pub mod config;
 pub mod env;
 pub mod epoch;
 pub mod health;
+pub mod http_client;
 pub mod ids;
 pub mod limits;
 pub mod metrics;

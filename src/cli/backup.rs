@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use kervan::config::Config;
+use kervan::http_client;
 use kervan::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
@@ -75,14 +76,11 @@ fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<(u64, 
         );
     };
     let dir = dir.to_str().ok_or_else(|| Refused("the path of the backup is not UTF-8".to_owned()))?;
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
-    let asked = agent
-        .post(format!("http://{address}/admin/backup"))
-        .header("authorization", format!("Bearer {key}"))
-        .send_json(json!({ "dir": dir }));
-    let mut answer = asked.with_context(|| format!("{held}; asking it at {address}"))?;
+    let client = http_client::blocking(|client| client.no_proxy())?;
+    let request = client.post(format!("http://{address}/admin/backup")).bearer_auth(key).json(&json!({ "dir": dir }));
+    let answer = request.send().with_context(|| format!("{held}; asking it at {address}"))?;
     let status = answer.status().as_u16();
-    let body: Value = answer.body_mut().read_json().with_context(|| format!("status {status} from {address}"))?;
+    let body: Value = answer.json().with_context(|| format!("status {status} from {address}"))?;
     let number = |key: &str| body.get(key).and_then(Value::as_u64).unwrap_or(0);
     let why = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("it does not say why");
     match status {

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use kervan::http_client;
+
 use super::{Settings, print, sources};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -11,19 +13,15 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let loaded = sources::load_to_find(settings)?;
     let address = reachable(loaded.config.server.public_address());
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .into();
-    match agent.get(format!("http://{address}/readyz?verbose")).call() {
-        Ok(mut answer) => {
-            print(&answer.body_mut().read_to_string()?)?;
-            Ok(if answer.status() == 200 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let client = http_client::blocking(|client| client.timeout(TIMEOUT).no_proxy())?;
+    match client.get(format!("http://{address}/readyz?verbose")).send() {
+        Ok(answer) => {
+            let ready = answer.status() == 200;
+            print(&answer.text()?)?;
+            Ok(if ready { ExitCode::SUCCESS } else { ExitCode::from(1) })
         }
         Err(error) => {
-            print(&format!("no answer from http://{address}: {error}\n"))?;
+            print(&format!("no answer from http://{address}: {}\n", http_client::reason(&error)))?;
             Ok(ExitCode::from(1))
         }
     }

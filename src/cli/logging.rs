@@ -7,16 +7,17 @@ use std::sync::Arc;
 use kervan::api::admin::log::{LogRing, RingLayer};
 use kervan::config::{Log, LogFormat};
 use kervan::env::Env;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 /// Starts logging. The ring holds the last lines.
 ///
 /// # Errors
 /// If it was started before, or the filter is none; the configuration has checked that.
 pub(super) fn start(log: &Log) -> anyhow::Result<Arc<LogRing>> {
-    let filter = EnvFilter::builder().parse(&log.filter.0)?;
+    let filter: Targets = log.filter.0.parse()?;
     let ring = Arc::new(LogRing::new(Env::system().clock));
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match log.format {

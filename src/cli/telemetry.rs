@@ -3,17 +3,15 @@
 //!
 //! Nothing waits for it: what a slow collector leaves behind is dropped.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use bytes::Bytes;
+use anyhow::Context as _;
 use kervan::actors::trace::{CommandTrace, Traces};
 use kervan::actors::wire::Entity;
+use kervan::http_client;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
@@ -37,7 +35,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`Refused`] for a value that can't be kept, by its name.
-    pub fn from_environment() -> Result<Option<Self>, Refused> {
+    pub fn from_environment() -> anyhow::Result<Option<Self>> {
         let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let first = |names: [&str; 2]| names.into_iter().find_map(value);
         let off = value("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
@@ -48,13 +46,15 @@ impl Telemetry {
         }
         let protocol = first(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
         if let Some(other) = protocol.filter(|protocol| protocol != "http/protobuf") {
-            return Err(Refused(format!("OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf, found {other:?}")));
+            return Err(Refused(format!("OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf, found {other:?}")).into());
         }
         let every = match value("OTEL_TRACES_SAMPLER") {
             Some(sampler) => Some(one_in(&sampler, value("OTEL_TRACES_SAMPLER_ARG").as_deref())?),
             None => None,
         };
-        let exporter = SpanExporter::builder().with_http().with_http_client(Client::default()).build();
+        // It blocks the thread that exports, and nobody else.
+        let client = http_client::blocking(|client| client.timeout(TIMEOUT)).context("the client of the collector")?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let exporter = exporter.map_err(|error| Refused(format!("OTEL_EXPORTER_OTLP_…: {error}")))?;
         let resource = match value("OTEL_SERVICE_NAME") {
             Some(_) => Resource::builder(),
@@ -147,27 +147,6 @@ fn attributes(trail: &CommandTrace) -> Vec<KeyValue> {
         Entity::User(user) => KeyValue::new("kervan.user", user.to_string()),
     }));
     all
-}
-
-/// The program's own HTTP client. It blocks the thread that exports, and nobody else.
-#[derive(Debug)]
-struct Client(Arc<ureq::Agent>);
-
-impl Default for Client {
-    fn default() -> Self {
-        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
-        Self(Arc::new(config.build().into()))
-    }
-}
-
-#[async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (parts, body) = request.into_parts();
-        let answer = self.0.run(Request::from_parts(parts, body.to_vec()))?;
-        let (parts, mut body) = answer.into_parts();
-        Ok(Response::from_parts(parts, body.read_to_vec()?.into()))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Settings that are one of a few words, and the database's address.
 
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use super::value::{Raw, Value, quoted};
 
@@ -49,14 +50,15 @@ choice! {
     }
 }
 
-/// Which log lines are written: a directive list as in `RUST_LOG`, such as `info,kervan::storage=debug`.
+/// Which log lines are written: levels by module as in `RUST_LOG`, such as `info,kervan::storage=debug`. There are no spans
+/// to filter by.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFilter(pub String);
 
 impl Value for LogFilter {
     fn read(raw: &Raw) -> Result<Self, String> {
         let text = String::read(raw)?;
-        match tracing_subscriber::EnvFilter::builder().parse(&text) {
+        match tracing_subscriber::filter::Targets::from_str(&text) {
             Ok(_) => Ok(Self(text)),
             Err(e) => Err(format!("expected a log filter such as \"info\", found {text:?}: {e}")),
         }

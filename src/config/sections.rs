@@ -259,7 +259,7 @@ section! {
     Log "log" {
         /// "text" or "json".
         format: LogFormat = "text",
-        /// Which lines, as in RUST_LOG: "info", "warn,kervan::storage=debug".
+        /// Which lines, by module and level as in RUST_LOG: "info", "warn,kervan::storage=debug".
         filter: LogFilter = "info",
     }
 }

@@ -1,6 +1,6 @@
 //! A JSON Web Key Set that is fetched, cached and rotated.
 //!
-//! A fetch runs on a blocking thread, one at a time, bounded in time and size. It is made when a token names an unknown
+//! One fetch runs at a time, bounded in time and size. It is made when a token names an unknown
 //! key, and in the background when the set is old; never twice within [`COOLDOWN_MS`], so that tokens from outside can't
 //! drive it. A fetched set replaces the old one whole: a key that is withdrawn falls away. If a fetch fails, the old keys
 //! stay.
@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::error::TokenError;
 use super::keys::{Key, KeyError, KeySet};
 use crate::env::Clock;
+use crate::http_client;
 use crate::ids::Timestamp;
 
 /// Milliseconds between two fetches at least.
@@ -21,11 +22,11 @@ pub(super) const COOLDOWN_MS: u64 = 10_000;
 /// Time for a fetch, all in all.
 const FETCH_TIME: Duration = Duration::from_secs(5);
 /// Bytes of a set.
-const SET_BYTES: u64 = 256 * 1024;
+const SET_BYTES: usize = 256 * 1024;
 
 pub(super) struct Jwks {
     url: String,
-    agent: ureq::Agent,
+    client: reqwest::Client,
     clock: Arc<dyn Clock>,
     refresh_ms: u64,
     state: RwLock<State>,
@@ -46,19 +47,16 @@ struct State {
 
 impl Jwks {
     pub(super) fn new(url: &str, refresh: Duration, clock: Arc<dyn Clock>) -> Result<Arc<Self>, KeyError> {
-        let https = url.starts_with("https://");
-        if !https && !url.starts_with("http://") {
-            return Err(KeyError::Url { reason: "not an address that starts with http:// or https://" });
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            let reason = "not an address that starts with http:// or https://".to_owned();
+            return Err(KeyError::Url { reason });
         }
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(FETCH_TIME))
-            // A redirect would choose whose tokens are good: only the address itself counts.
-            .max_redirects(0)
-            .https_only(https)
-            .build();
+        // A redirect would choose whose tokens are good: the client follows none.
+        let client = http_client::client(|client| client.timeout(FETCH_TIME))
+            .map_err(|error| KeyError::Url { reason: error.to_string() })?;
         Ok(Arc::new(Self {
             url: url.to_owned(),
-            agent: config.into(),
+            client,
             clock,
             refresh_ms: u64::try_from(refresh.as_millis()).unwrap_or(u64::MAX),
             state: RwLock::default(),
@@ -116,22 +114,20 @@ impl Jwks {
     }
 
     async fn fetch(self: Arc<Self>, guard: OwnedMutexGuard<()>) {
-        let (agent, url) = (self.agent.clone(), self.url.clone());
-        let fetched = tokio::task::spawn_blocking(move || fetch(&agent, &url)).await;
+        let fetched = fetch(&self.client, &self.url).await;
         let now = self.clock.now();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.tries += 1;
         state.tried_at = Some(now);
         state.failed = true;
         match fetched {
-            Ok(Ok(keys)) => {
+            Ok(keys) => {
                 tracing::info!(keys = keys.len(), "key set fetched");
                 state.keys = Arc::new(keys);
                 state.fetched_at = Some(now);
                 state.failed = false;
             }
-            Ok(Err(error)) => tracing::warn!(%error, "key set not fetched; the keys of before stay"),
-            Err(error) => tracing::error!(%error, "the fetch of the key set panicked; the keys of before stay"),
+            Err(error) => tracing::warn!(%error, "key set not fetched; the keys of before stay"),
         }
         drop(state);
         drop(guard);
@@ -144,15 +140,27 @@ impl Jwks {
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error(transparent)]
-    Http(#[from] ureq::Error),
+    #[error("{}", http_client::reason(.0))]
+    Http(#[from] reqwest::Error),
+    #[error("the server answered {0}")]
+    Status(reqwest::StatusCode),
+    #[error("the key set is longer than {SET_BYTES} bytes")]
+    TooLong,
     #[error(transparent)]
     Keys(#[from] KeyError),
 }
 
-/// Fetches and reads a set; blocks.
-fn fetch(agent: &ureq::Agent, url: &str) -> Result<KeySet, FetchError> {
-    let mut response = agent.get(url).header("accept", "application/json").call()?;
-    let body = response.body_mut().with_config().limit(SET_BYTES).read_to_vec()?;
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<KeySet, FetchError> {
+    let mut response = client.get(url).header("accept", "application/json").send().await?;
+    if !response.status().is_success() {
+        return Err(FetchError::Status(response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len() + piece.len() > SET_BYTES {
+            return Err(FetchError::TooLong);
+        }
+        body.extend_from_slice(&piece);
+    }
     Ok(KeySet::parse(&body)?)
 }

@@ -36,7 +36,7 @@ pub enum KeyError {
     #[error("auth.jwks_url: {reason}")]
     Url {
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
     /// A set that can't be read.
     #[error("the key set is no JSON Web Key Set")]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use kervan::api::admin::guard::HEADER;
+use kervan::http_client;
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::csv::csv;
@@ -31,7 +33,7 @@ pub(in crate::cli) struct Said {
 
 /// The running server.
 pub(super) struct Server {
-    agent: ureq::Agent,
+    client: Client,
     /// With scheme, without the last slash.
     base: String,
     key: String,
@@ -54,7 +56,7 @@ impl Server {
         let base = base_of(&url, remote.insecure_http)?;
         let token = given(&remote.token, TOKEN)
             .ok_or_else(|| Refused(format!("{base} takes its [admin] token: --token, or better {TOKEN}")))?;
-        Ok(Self::at(base, token))
+        Self::at(base, token)
     }
 
     /// The one that has this folder open.
@@ -71,19 +73,13 @@ impl Server {
             )
         };
         let (address, key) = found.ok_or_else(nobody)?;
-        Ok(Self::at(format!("http://{address}"), key))
+        Self::at(format!("http://{address}"), key)
     }
 
-    fn at(base: String, key: String) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(CONNECT))
-            .http_status_as_error(false)
-            .proxy(None)
-            // The token is for this server only.
-            .max_redirects(0)
-            .build()
-            .into();
-        Self { agent, base, key }
+    fn at(base: String, key: String) -> anyhow::Result<Self> {
+        // The token is for this server only: no proxy, and no redirect as everywhere.
+        let client = http_client::blocking(|client| client.connect_timeout(CONNECT).no_proxy())?;
+        Ok(Self { client, base, key })
     }
 
     /// The JSON at a path.
@@ -91,8 +87,7 @@ impl Server {
     /// # Errors
     /// The server does not answer, or says no: [`Said`] if what was asked can't be.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let asked = self.agent.get(self.url(path)).header("authorization", self.bearer()).call();
-        read(asked.with_context(|| self.silent())?)
+        self.ask(self.client.get(self.url(path)))
     }
 
     /// Has something done. Null if the server has nothing to say to it.
@@ -100,8 +95,7 @@ impl Server {
     /// # Errors
     /// As [`Self::get`].
     pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self.agent.post(self.url(path)).header("authorization", self.bearer()).header(HEADER, myself());
-        read(request.send_json(body).with_context(|| self.silent())?)
+        self.ask(self.client.post(self.url(path)).header(HEADER, myself()).json(body))
     }
 
     /// Has something removed.
@@ -109,21 +103,17 @@ impl Server {
     /// # Errors
     /// As [`Self::get`].
     pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        let request = self.agent.delete(self.url(path)).header("authorization", self.bearer()).header(HEADER, myself());
-        read(request.call().with_context(|| self.silent())?)
+        self.ask(self.client.delete(self.url(path)).header(HEADER, myself()))
     }
 
-    /// One that was killed leaves its address behind.
-    fn silent(&self) -> String {
-        format!("the server at {} does not answer: is it running?", self.base)
+    fn ask(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let answer = request.bearer_auth(&self.key).send();
+        // One that was killed leaves its address behind.
+        read(answer.with_context(|| format!("the server at {} does not answer: is it running?", self.base))?)
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}/admin/{path}", self.base)
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.key)
     }
 }
 
@@ -160,9 +150,9 @@ fn base_of(url: &str, insecure: bool) -> Result<String, Refused> {
     }
 }
 
-fn read(mut answer: ureq::http::Response<ureq::Body>) -> anyhow::Result<Value> {
+fn read(answer: Response) -> anyhow::Result<Value> {
     let status = answer.status().as_u16();
-    let text = answer.body_mut().read_to_string().context("the server's answer")?;
+    let text = answer.text().context("the server's answer")?;
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let word = |at: &str, other: &str| json.pointer(at).and_then(Value::as_str).unwrap_or(other).to_owned();
     let why = word("/error/message", "it does not say why");

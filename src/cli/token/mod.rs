@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use kervan::api::auth::{TokenRequest, issue_token};
 use kervan::config::{Auth, Config, duration};
 use kervan::env::SystemClock;
+use kervan::http_client;
 use kervan::ids::UserId;
 
 use super::health::reachable;
@@ -67,15 +68,10 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
 /// only one that is ever shown to whatever listens there.
 fn is_refused(config: &Config, user: &str) -> bool {
     let Ok(token) = issue(&config.auth, user, None, PROBE) else { return false };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PROBE))
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .into();
+    let Ok(client) = http_client::blocking(|client| client.timeout(PROBE).no_proxy()) else { return false };
     let address = reachable(config.server.public_address());
-    let asked = agent.get(format!("http://{address}/api/users/me")).header("authorization", format!("Bearer {token}"));
-    asked.call().is_ok_and(|answer| answer.status() == 401)
+    let asked = client.get(format!("http://{address}/api/users/me")).bearer_auth(token);
+    asked.send().is_ok_and(|answer| answer.status() == 401)
 }
 
 /// Makes a token that the server with this configuration takes.

@@ -3,15 +3,27 @@
 //! A migration that was applied anywhere is never edited: a new one follows it. Never downwards: a schema that is newer
 //! than the program is an error that says so.
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 
 use super::classify;
 use crate::config::Database;
 use crate::storage::store::StoreError;
 
-static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
+/// The migrations in order, each in both dialects. Listed here and not by sqlx's macro, which would build sqlx and SQLite a
+/// second time for the compiler.
+macro_rules! migrations {
+    ($dialect:literal) => {
+        migrations!($dialect: "0001_core", "0002_accounts", "0003_uploads", "0004_notifications", "0005_lists",
+            "0006_last_names", "0007_invitations", "0008_windows")
+    };
+    ($dialect:literal: $($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../../migrations/", $dialect, "/", $name, ".sql")))),*]
+    };
+}
+
+static SQLITE: &[(&str, &str)] = migrations!("sqlite");
+static POSTGRES: &[(&str, &str)] = migrations!("postgres");
 
 /// Brings a database to this program's schema; makes a SQLite file if there is none. Returns the schema's version.
 ///
@@ -37,14 +49,26 @@ pub async fn migrate(database: &Database) -> Result<i64, StoreError> {
 
 /// Migrates an open SQLite connection.
 pub(in crate::storage) async fn sqlite(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    SQLITE.run(connection).await.map_err(|error| explain(&SQLITE, error))?;
-    Ok(version(&SQLITE))
+    let migrator = migrator(SQLITE);
+    migrator.run(connection).await.map_err(|error| explain(&migrator, error))?;
+    Ok(version(&migrator))
 }
 
 /// Migrates an open PostgreSQL connection.
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<i64, StoreError> {
-    POSTGRES.run(connection).await.map_err(|error| explain(&POSTGRES, error))?;
-    Ok(version(&POSTGRES))
+    let migrator = migrator(POSTGRES);
+    migrator.run(connection).await.map_err(|error| explain(&migrator, error))?;
+    Ok(version(&migrator))
+}
+
+/// Numbered by their places in the list: `every_migration_is_in_the_list` holds their names to it.
+fn migrator(list: &[(&'static str, &'static str)]) -> Migrator {
+    let migration = |(version, (name, sql)): (i64, &(&'static str, &'static str))| {
+        // As sqlx writes it into the database: what follows the number, in words.
+        let words = name.split_once('_').map_or("", |(_, words)| words).replace('_', " ");
+        Migration::new(version, words.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(list).map(migration).collect())
 }
 
 fn version(migrator: &Migrator) -> i64 {
@@ -65,5 +89,27 @@ fn explain(migrator: &Migrator, error: MigrateError) -> StoreError {
         }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => classify(error),
         other => StoreError::Incompatible(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_is_in_the_list() {
+        for (dialect, list) in [("sqlite", SQLITE), ("postgres", POSTGRES)] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(dialect);
+            let mut files: Vec<_> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            files.sort();
+            let listed: Vec<_> = list.iter().map(|(name, _)| format!("{name}.sql")).collect();
+            assert_eq!(files, listed, "{dialect}");
+            for (number, (name, _)) in (1..).zip(list) {
+                assert_eq!(name.split('_').next().unwrap().parse(), Ok(number), "{name}");
+            }
+        }
     }
 }

@@ -1,18 +1,21 @@
 //! The bytes of uploads, in a folder or in S3, under names that are made of ids alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpClient, HttpConnector};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
 use uuid::Uuid;
 
 use super::{Upload, UploadError};
 use crate::config;
+use crate::http_client;
 use crate::ids::{RoomId, Timestamp};
 
 /// Which bytes of an upload.
@@ -22,6 +25,21 @@ pub enum Part {
     File,
     /// Its thumbnail.
     Thumbnail,
+}
+
+/// For S3 to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// For S3 to take a request, and then between two pieces of its answer.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The program's HTTP client, handed to the object store as it is.
+#[derive(Debug)]
+struct Shared(reqwest::Client);
+
+impl HttpConnector for Shared {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
 }
 
 /// Bytes as they come.
@@ -41,7 +59,10 @@ impl Objects {
     pub fn open(config: &config::Uploads, folder: &std::path::Path) -> Result<Self, UploadError> {
         let store: Arc<dyn ObjectStore> = match &config.s3_bucket {
             Some(bucket) => {
+                let client = http_client::client(|client| client.connect_timeout(CONNECT).read_timeout(SILENCE))
+                    .map_err(|error| UploadError::Objects(error.to_string()))?;
                 let mut builder = AmazonS3Builder::new()
+                    .with_http_connector(Shared(client))
                     .with_bucket_name(bucket)
                     .with_region(&config.s3_region)
                     .with_allow_http(config.s3_endpoint.as_deref().is_some_and(|url| url.starts_with("http://")));

@@ -201,6 +201,7 @@ async fn a_failing_server_keeps_the_old_keys() {
     let too_long = [b"{\"keys\":[],\"x\":\"".to_vec(), vec![b'x'; 400_000], b"\"}".to_vec()].concat();
     let failures = [
         b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
+        b"HTTP/1.1 302 Found\r\nlocation: /others\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
         ok(b"no json"),
         ok(b"{\"keys\": 5}"),
         ok(&too_long),

@@ -38,7 +38,7 @@ pub struct Rig {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub headers: ureq::http::HeaderMap,
+    pub headers: reqwest::header::HeaderMap,
     pub body: Value,
     /// The same as it came.
     pub bytes: Vec<u8>,
@@ -129,22 +129,16 @@ impl Rig {
 
     /// A request as it is.
     pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let client = crate::http_client::client(|client| client.no_proxy()).unwrap();
+        let mut request = client.request(method.parse().unwrap(), format!("http://{}{path}", self.address)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).unwrap();
-        tokio::task::spawn_blocking(move || {
-            let agent = ureq::Agent::new_with_config(
-                ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build(),
-            );
-            let mut response = agent.run(request).unwrap();
-            let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-            let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-            let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-            Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, bytes }
-        })
-        .await
-        .unwrap()
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.bytes().await.unwrap().to_vec();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Answer { status, headers, body, bytes }
     }
 }
