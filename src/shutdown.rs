@@ -2,32 +2,19 @@
 //!
 //! It never stops anything by itself and knows no signals.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The wish to drain. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Shutdown(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    draining: watch::Sender<bool>,
-    /// Has a receiver for each guard that is alive.
-    guards: watch::Sender<()>,
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    draining: CancellationToken,
+    guards: TaskTracker,
 }
 
 /// Held by whatever a drain has to wait for, such as a socket.
-#[derive(Clone, Debug)]
-pub struct Guard {
-    _alive: watch::Receiver<()>,
-}
-
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self(Arc::new(Inner { draining: watch::Sender::new(false), guards: watch::Sender::new(()) }))
-    }
-}
+pub type Guard = TaskTrackerToken;
 
 impl Shutdown {
     /// Nobody wants to drain yet.
@@ -38,36 +25,35 @@ impl Shutdown {
 
     /// Tells everyone to drain. Again: no effect.
     pub fn begin(&self) {
-        self.0.draining.send_replace(true);
+        self.draining.cancel();
+        self.guards.close();
     }
 
     /// Whether draining has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.0.draining.borrow()
+        self.draining.is_cancelled()
     }
 
     /// Returns when draining begins, at once if it has.
     pub async fn draining(&self) {
-        // The sender lives as long as self: waiting can't fail.
-        let _ = self.0.draining.subscribe().wait_for(|draining| *draining).await;
+        self.draining.cancelled().await;
     }
 
     /// A guard: [`Self::all_gone`] waits until it and its clones are dropped.
-    #[must_use]
     pub fn guard(&self) -> Guard {
-        Guard { _alive: self.0.guards.subscribe() }
+        self.guards.token()
     }
 
     /// Guards alive now.
     #[must_use]
     pub fn guards(&self) -> usize {
-        self.0.guards.receiver_count()
+        self.guards.len()
     }
 
-    /// Returns when no guard is alive. To be asked after [`Self::begin`]: before, new ones may come at any time.
+    /// Returns when draining has begun and no guard is alive.
     pub async fn all_gone(&self) {
-        self.0.guards.closed().await;
+        self.guards.wait().await;
     }
 }
 
@@ -93,6 +79,7 @@ mod tests {
         let guard = shutdown.guard();
         let clone = guard.clone();
         drop(guard);
+        shutdown.begin();
         assert_eq!(shutdown.guards(), 1);
         let wait = std::time::Duration::from_secs(1);
         // Pauses: in a paused time.

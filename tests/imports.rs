@@ -65,7 +65,7 @@ const CONCRETE: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 25] = [
+const ONLY: [(&str, &[&str]); 27] = [
     ("object_store", &["src/storage/uploads/objects.rs"]),
     ("image", &["src/api/uploads/", "src/api/rest/tests/"]),
     ("infer", &["src/api/uploads/"]),
@@ -125,6 +125,8 @@ const ONLY: [(&str, &[&str]); 25] = [
     ("metrics_exporter_prometheus", &["src/metrics/"]),
     ("rustls", &["src/http_client.rs"]),
     ("rustls_native_certs", &["src/http_client.rs"]),
+    ("tokio_util", &["src/shutdown.rs"]),
+    ("subtle", &["src/config/value.rs"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/operator/completions.rs"]),
     ("anyhow", &["src/cli/"]),

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use subtle::ConstantTimeEq as _;
+
 /// A setting as a layer gives it. TOML has types and is held to them; the environment, flags and defaults are text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Raw {
@@ -294,8 +296,7 @@ impl Secret {
     /// Whether this is it. Takes as long whatever of it is right.
     #[must_use]
     pub fn is(&self, shown: &str) -> bool {
-        let differing = shown.bytes().zip(self.0.bytes()).fold(0, |sum, (one, other)| sum | (one ^ other));
-        shown.len() == self.0.len() && differing == 0
+        shown.as_bytes().ct_eq(self.0.as_bytes()).into()
     }
 
     /// Whether it is too short to be one: fewer than 32 bytes, blanks around it not counted.

@@ -2,6 +2,7 @@
 //! the memory store's rows with the faults of a database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::event::{OwnerId, What};
 use super::gateway::Asker;
@@ -346,7 +347,7 @@ impl World<'_> {
         }
         let Some(Given { places, failed, .. }) = workers.given.remove(&target) else { return };
         if failed {
-            workers.turns.failed(target, &places, now_ms, 400);
+            workers.turns.failed(target, &places, now_ms, Duration::from_millis(400));
         } else {
             workers.turns.told(target, &places);
             workers.told.extend(places);

@@ -8,8 +8,10 @@
 //! Each is a pure core, which the simulation drives, and a shell that reads and writes. A worker never talks to an actor
 //! and never drops what it could not do: it waits and does it again.
 
+mod back_off;
 pub mod persistence;
 pub mod relay;
 mod running;
 
+use back_off::back_off;
 pub use running::Running;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::hydrate::{HydrateError, hydrate};
 use super::projector::{Chains, Halt, Moved, Projector, chains_of};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
+use crate::actors::workers::{Running, back_off};
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;
 use crate::storage::journal::{Journal, JournalError, ReadError};
@@ -142,7 +142,7 @@ impl ProjectorTask {
         let Some(watermarks) = self.watermarks().await else { return };
         let mut projector = Projector::new(watermarks, self.deps.options.cache_bytes);
         let mut changes = self.deps.applied.changes();
-        let (mut wait, mut gathered) = (self.deps.options.retry_first, false);
+        let (mut failures, mut gathered) = (0, false);
         loop {
             changes.borrow_and_update();
             let full = self.collect(&mut projector).await;
@@ -177,7 +177,7 @@ impl ProjectorTask {
             projector = back;
             self.tell_halted(&projector);
             let Some(error) = error else {
-                wait = self.deps.options.retry_first;
+                failures = 0;
                 self.status.send_modify(|status| {
                     (status.commits, status.records) = (status.commits + 1, status.records + records as u64);
                     status.failing = None;
@@ -192,8 +192,7 @@ impl ProjectorTask {
             if self.is_stopping() {
                 return;
             }
-            self.pause(wait).await;
-            wait = (wait * 2).min(self.deps.options.retry_most);
+            self.back_off(&mut failures).await;
             if error.spoils_the_cache() {
                 let Some(watermarks) = self.watermarks().await else { return };
                 projector = self.again(watermarks);
@@ -214,6 +213,13 @@ impl ProjectorTask {
         *self.stopping.borrow()
     }
 
+    /// Waits after one more failure in a row.
+    async fn back_off(&mut self, failures: &mut u32) {
+        let Options { retry_first, retry_most, .. } = self.deps.options;
+        self.pause(back_off(retry_first, *failures, retry_most)).await;
+        *failures = failures.saturating_add(1);
+    }
+
     /// Waits, but not beyond the stop.
     async fn pause(&mut self, time: Duration) {
         tokio::select! {
@@ -224,7 +230,7 @@ impl ProjectorTask {
 
     /// The store's watermarks, as soon as it gives them; `None` when told to stop before.
     async fn watermarks(&mut self) -> Option<Vec<WatermarkRow>> {
-        let mut wait = self.deps.options.retry_first;
+        let mut failures = 0;
         loop {
             match self.deps.store.watermarks().await {
                 Ok(rows) => {
@@ -241,8 +247,7 @@ impl ProjectorTask {
             if self.is_stopping() {
                 return None;
             }
-            self.pause(wait).await;
-            wait = (wait * 2).min(self.deps.options.retry_most);
+            self.back_off(&mut failures).await;
         }
     }
 

@@ -15,9 +15,11 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::actors::workers::back_off;
 use crate::actors::workers::persistence::facts;
 use crate::ids::{Partition, UserId};
 use crate::limits;
@@ -31,8 +33,8 @@ type Lane = Option<UserId>;
 const QUANTUM: usize = 4;
 /// Lanes that are asked for one answer: one that has nothing to give now costs time, too.
 const LANES: usize = 8 * limits::RELAY_AHEAD;
-/// Failures in a row after which a target does not rest any longer: 32 times the first rest.
-const REST_DOUBLINGS: u32 = 5;
+/// How many times the first rest a target rests at most.
+const LONGEST_REST: u32 = 32;
 
 /// What is to be told to one target, in order.
 pub type TargetBatch = Vec<(OutboxPlace, Bytes)>;
@@ -310,18 +312,19 @@ impl Turns {
     }
 
     /// The batch of a target was not appended, or it is unknown whether: it rests, and gets it again.
-    pub fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64, rest_ms: u64) {
+    pub fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64, rest: Duration) {
         for place in places {
             self.waits(*place);
         }
-        self.rests(target, now_ms, rest_ms);
+        self.rests(target, now_ms, rest);
     }
 
     /// A target takes nothing: it rests, and few of its rows are held.
-    pub fn rests(&mut self, target: Partition, now_ms: u64, rest_ms: u64) {
+    pub fn rests(&mut self, target: Partition, now_ms: u64, rest: Duration) {
         let known = self.targets.entry(target).or_default();
         known.under_way = false;
-        known.rests_until_ms = now_ms + (rest_ms << known.failures.min(REST_DOUBLINGS));
+        let rest = back_off(rest, known.failures, rest * LONGEST_REST);
+        known.rests_until_ms = now_ms + u64::try_from(rest.as_millis()).unwrap_or(u64::MAX).max(1);
         known.failures = known.failures.saturating_add(1);
         let all = (target, Partition::FIRST)..;
         let of_it = self.waiting.range(all).take_while(|((of, _), _)| *of == target);

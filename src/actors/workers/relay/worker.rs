@@ -170,10 +170,6 @@ impl RelayTask {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn retry_ms(&self) -> u64 {
-        u64::try_from(self.deps.retry.as_millis()).unwrap_or(u64::MAX).max(1)
-    }
-
     /// Removes what was told, reads what is new, and gives what is due.
     async fn round(&mut self) -> Result<(), RelayRoundError> {
         let late = self.removed.elapsed() >= self.deps.retry;
@@ -243,7 +239,7 @@ impl RelayTask {
     }
 
     fn give(&mut self) {
-        let (now_ms, retry_ms) = (self.now_ms(), self.retry_ms());
+        let now_ms = self.now_ms();
         let stored = &self.deps.stored;
         self.ahead.retain(|target, ahead| stored.get(*target) < ahead.end);
         let mut ahead_of_store = 0;
@@ -251,7 +247,7 @@ impl RelayTask {
             if ahead.since.elapsed() < STUCK {
                 ahead_of_store += ahead.records;
             } else {
-                self.turns.rests(*target, now_ms, retry_ms);
+                self.turns.rests(*target, now_ms, self.deps.retry);
             }
         }
         let most = limits::RELAY_AHEAD.saturating_sub(ahead_of_store);
@@ -280,7 +276,7 @@ impl RelayTask {
             Err(error) => {
                 tracing::warn!(%target, %error, "the relay could not deliver; it tries again");
                 self.ahead.remove(&target);
-                self.turns.failed(target, &places, self.now_ms(), self.retry_ms());
+                self.turns.failed(target, &places, self.now_ms(), self.deps.retry);
                 self.failing.insert(target, format!("partition {target}: {error}"));
             }
         }
