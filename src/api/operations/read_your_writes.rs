@@ -10,14 +10,14 @@
 //! all the same. Those of an earlier process are not: a room that was made in the halted stretch has no row yet, so it is
 //! missing on its creator's list until an operator has ended the halt.
 //!
-//! Bounded: of a user who wrote to more than [`ROOMS`] rooms that the store lacks, the rest is waited for, by that user alone. When a shard
-//! holds too many users that the store is behind for, their notes become everybody's. Both wait longer than they must, and
+//! Bounded: of a user who wrote to more than [`ROOMS`] rooms that the store lacks, the rest is waited for, by that user alone. When the
+//! store is behind for too many users, their notes become everybody's. Both wait longer than they must, and
 //! are never wrong.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use dashmap::DashMap;
 
 use crate::actors::halted::Halted;
 use crate::actors::watermarks::Watermarks;
@@ -25,14 +25,11 @@ use crate::ids::{Offset, Partition, RoomId, UserId};
 
 /// How long a read waits for the store.
 const DEADLINE: Duration = Duration::from_secs(2);
-const SHARDS: usize = 16;
-/// Users with notes in one shard: 16 shards of about 100 bytes each make 1.6 MB.
-const SHARD_USERS: usize = 1_024;
+/// Users with notes: about 100 bytes each make 1.6 MB.
+const USERS: usize = 16_384;
 
 /// Rooms of one user whose lines come from memory.
 const ROOMS: usize = 32;
-
-type Notes = HashMap<UserId, Note>;
 
 /// What one user wrote.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +69,7 @@ impl Note {
 /// The notes.
 #[derive(Debug)]
 pub struct OwnWrites {
-    shards: [Mutex<Notes>; SHARDS],
-    hasher: RandomState,
+    notes: DashMap<UserId, Note>,
     /// What everybody waits for.
     common: Watermarks,
 }
@@ -91,7 +87,7 @@ impl OwnWrites {
         for (partition, end) in ends {
             common.raise(partition, end);
         }
-        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new(), common }
+        Self { notes: DashMap::new(), common }
     }
 
     /// The user was told of a write that concerns a room and lies below `end`. `stored` is how far the store is.
@@ -99,28 +95,29 @@ impl OwnWrites {
         if stored.get(partition) >= end {
             return;
         }
-        let mut notes = self.shard(user);
-        if let Some(note) = notes.get_mut(user) {
+        if let Some(mut note) = self.notes.get_mut(user) {
             note.shrink(stored);
             note.add(room, partition, end);
             return;
         }
-        if notes.len() >= SHARD_USERS {
-            self.make_room(&mut notes, stored);
+        if self.notes.len() >= USERS {
+            self.make_room(stored);
         }
-        notes.entry(user.clone()).or_default().add(room, partition, end);
+        self.notes.entry(user.clone()).or_default().add(room, partition, end);
     }
 
-    fn make_room(&self, notes: &mut Notes, stored: &Watermarks) {
-        notes.retain(|_, note| {
+    fn make_room(&self, stored: &Watermarks) {
+        self.notes.retain(|_, note| {
             note.shrink(stored);
             !note.is_empty()
         });
         // Half full at least: the next sweep is that many users away.
-        if notes.len() > SHARD_USERS / 2 {
-            for (partition, end) in notes.drain().flat_map(|(_, note)| note.ends()) {
-                self.common.raise(partition, end);
-            }
+        if self.notes.len() > USERS / 2 {
+            // A note becomes everybody's before it leaves the map, so a reader always finds it in one of the two.
+            self.notes.retain(|_, note| {
+                std::mem::take(note).ends().for_each(|(partition, end)| self.common.raise(partition, end));
+                false
+            });
         }
     }
 
@@ -131,7 +128,7 @@ impl OwnWrites {
     /// # Errors
     /// It does not come within two seconds.
     pub async fn behind(&self, user: &UserId, stored: &Watermarks, halted: &Halted) -> Result<Vec<RoomId>, Behind> {
-        let mut note = self.shard(user).get(user).cloned().unwrap_or_default();
+        let mut note = self.notes.get(user).map(|note| note.clone()).unwrap_or_default();
         note.shrink(stored);
         let home = user.partition();
         let common = self.common.beyond(stored).filter(|(partition, _)| *partition == home || !halted.is(*partition));
@@ -154,16 +151,6 @@ impl OwnWrites {
     #[must_use]
     pub fn is_cut(&self, partition: Partition, stored: &Watermarks, halted: &Halted) -> bool {
         halted.is(partition) && stored.get(partition) < self.common.get(partition)
-    }
-
-    fn shard(&self, user: &UserId) -> MutexGuard<'_, Notes> {
-        let index = self.hasher.hash_one(user) as usize % SHARDS;
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(test)]
-    fn users(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
     }
 }
 
@@ -248,7 +235,7 @@ mod tests {
         for n in 0..40_000u64 {
             own.wrote(&user(&format!("u{n}")), room(1), partition((n % 256) as u16), Offset(n + 1), &stored);
         }
-        assert!(own.users() <= SHARDS * SHARD_USERS);
+        assert!(own.notes.len() <= USERS);
         for n in [0, 1, 39_999] {
             let name = user(&format!("u{n}"));
             assert_eq!(own.behind(&name, &stored, &Halted::default()).await, Err(Behind), "{name}");
@@ -266,7 +253,7 @@ mod tests {
         stored.raise(partition(1), Offset(9));
         own.wrote(&user("a"), room(1), partition(1), Offset(9), &stored);
         own.wrote(&user("a"), room(2), partition(2), Offset(9), &stored);
-        let rooms = own.shard(&user("a")).get(&user("a")).unwrap().rooms.clone();
+        let rooms = own.notes.get(&user("a")).unwrap().rooms.clone();
         assert_eq!(rooms, [(room(2), partition(2), Offset(9))]);
     }
 }

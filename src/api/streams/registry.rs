@@ -1,17 +1,17 @@
 //! The open streams by session id. A client sends its commands in requests beside the stream, and names the stream by this
 //! secret id.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Frames that wait for a session that is busy; the requests that bring more wait with them.
 const FRAMES: usize = 4;
 
-type Inboxes = Mutex<HashMap<Box<str>, mpsc::Sender<Bytes>>>;
+type Inboxes = DashMap<Box<str>, mpsc::Sender<Bytes>>;
 
 /// See the module.
 #[derive(Default)]
@@ -31,22 +31,18 @@ impl Registry {
     pub fn enter(&self) -> Entry {
         let name: Box<str> = Uuid::new_v4().to_string().into();
         let (sender, inbox) = mpsc::channel(FRAMES);
-        lock(&self.0).insert(name.clone(), sender);
+        self.0.insert(name.clone(), sender);
         Entry { registry: Arc::clone(&self.0), name, inbox }
     }
 
     /// Where the stream of this name hears, if it is one of this node.
     pub fn find(&self, name: &str) -> Option<mpsc::Sender<Bytes>> {
-        lock(&self.0).get(name).cloned()
+        Some(self.0.get(name)?.clone())
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&self.registry).remove(&self.name);
+        self.registry.remove(&self.name);
     }
-}
-
-fn lock(inboxes: &Inboxes) -> MutexGuard<'_, HashMap<Box<str>, mpsc::Sender<Bytes>>> {
-    inboxes.lock().unwrap_or_else(PoisonError::into_inner)
 }

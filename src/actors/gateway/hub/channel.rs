@@ -190,7 +190,7 @@ impl Channel {
         if over {
             // Under the feed's lock: a subscriber that finds it closed finds another one in the map, or none.
             inner.closed = true;
-            lock(hub.shard(&self.key)).remove(&self.key);
+            hub.channels.remove(&self.key);
         }
         inner.waiting = !over && inner.feed.needs_ticks();
         let waiting = inner.waiting;

@@ -13,11 +13,11 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 
 pub use channel::{Channel, Numbers, Place, Presence, Subscription};
 pub use limiter::{Limiter, Rate};
@@ -31,9 +31,6 @@ use crate::metrics::Metrics;
 
 /// How often [`Hub::tick`] is due.
 pub const TICK: Duration = Duration::from_millis(250);
-
-/// Shards of the map of feeds: more than there are cores.
-const SHARDS: usize = 64;
 
 /// The way to the owners of partitions.
 pub trait Owners: Send + Sync + 'static {
@@ -87,11 +84,11 @@ pub struct Wishes {
     pub recover: Option<Position>,
 }
 
-type Shard = Mutex<HashMap<StreamKey, Arc<Channel>>>;
-
 /// See the module.
 pub struct Hub {
-    shards: Box<[Shard]>,
+    /// Those that are listened to, or linger. A channel leaves it under its own lock: so no guard of this map is held while
+    /// a channel is locked.
+    channels: DashMap<StreamKey, Arc<Channel>>,
     /// Feeds that wait for time to pass.
     waiting: Mutex<Vec<Arc<Channel>>>,
     sessions: Sessions,
@@ -111,7 +108,7 @@ impl Hub {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            channels: DashMap::new(),
             waiting: Mutex::default(),
             sessions: Sessions::default(),
             metrics,
@@ -130,15 +127,14 @@ impl Hub {
     /// Feeds with listeners, or lingering.
     #[must_use]
     pub fn feeds(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.channels.len()
     }
 
     /// The channels that connections of this node are subscribed to, by name, and how many are.
     #[must_use]
     pub fn channels(&self) -> Vec<(Box<str>, usize)> {
-        let cells: Vec<_> =
-            self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect();
-        let counted = cells.iter().map(|cell| (cell.channel().into(), cell.subscribers()));
+        let all: Vec<Arc<Channel>> = self.channels.iter().map(|channel| Arc::clone(&channel)).collect();
+        let counted = all.iter().map(|channel| (channel.channel().into(), channel.subscribers()));
         counted.filter(|(_, subscribers)| *subscribers > 0).collect()
     }
 
@@ -189,10 +185,8 @@ impl Hub {
         wishes: Wishes,
     ) -> Subscription {
         loop {
-            let cell = lock(self.shard(&stream))
-                .entry(stream.clone())
-                .or_insert_with(|| Arc::new(Channel::new(&stream, channel, self.now())))
-                .clone();
+            let new = || Arc::new(Channel::new(&stream, channel, self.now()));
+            let cell = Arc::clone(&self.channels.entry(stream.clone()).or_insert_with(new));
             if let Some(id) = cell.subscribe(self, connection, key, &wishes) {
                 return Subscription { cell, id };
             }
@@ -211,14 +205,12 @@ impl Hub {
 
     /// The owners of these partitions may have forgotten that this node listens (they moved or restarted).
     pub fn owners_changed(&self, changed: impl Fn(Partition) -> bool) {
-        for shard in &self.shards {
-            let mut cells: Vec<_> =
-                lock(shard).iter().filter(|(k, _)| changed(k.stream.partition())).map(|(_, c)| c.clone()).collect();
-            // What is asked for goes out in one order, whatever the map's is.
-            cells.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-            for cell in cells {
-                cell.owner_changed(self);
-            }
+        let meant = self.channels.iter().filter(|channel| changed(channel.key().stream.partition()));
+        let mut meant: Vec<Arc<Channel>> = meant.map(|channel| Arc::clone(&channel)).collect();
+        // What is asked for goes out in one order, whatever the map's is: a run of the simulation replays.
+        meant.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        for channel in meant {
+            channel.owner_changed(self);
         }
     }
 
@@ -255,15 +247,7 @@ impl Hub {
     }
 
     fn cell(&self, key: &StreamKey) -> Option<Arc<Channel>> {
-        lock(self.shard(key)).get(key).cloned()
-    }
-
-    fn shard(&self, key: &StreamKey) -> &Shard {
-        let hash = match &key.stream {
-            Entity::Room(room) => room.0.as_u128() as u64,
-            Entity::User(user) => xxhash_rust::xxh3::xxh3_64(user.as_str().as_bytes()),
-        };
-        &self.shards[(hash % SHARDS as u64) as usize]
+        self.channels.get(key).map(|channel| Arc::clone(&channel))
     }
 }
 

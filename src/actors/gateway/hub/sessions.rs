@@ -1,20 +1,20 @@
 //! The connections of this node, by user.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Place, lock};
+use super::Place;
 use crate::actors::gateway::order::Order;
 use crate::actors::gateway::outbox::Outbox;
 use crate::ids::{Timestamp, UserId};
 
-const SHARDS: usize = 64;
+/// Pauses of a farewell to everybody, in each of which as many are sent away.
+const PAUSES: usize = 64;
 
 /// The wire formats that there are. The api says what they mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,73 +51,57 @@ pub struct Connection {
 }
 
 /// See the module.
-pub struct Sessions {
-    shards: [Mutex<HashMap<UserId, Vec<Arc<Connection>>>>; SHARDS],
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()) }
-    }
-}
+#[derive(Default)]
+pub struct Sessions(DashMap<UserId, Vec<Arc<Connection>>>);
 
 impl Sessions {
     /// A connection has authenticated.
     pub fn add(&self, connection: &Arc<Connection>) {
-        let mut shard = lock(self.shard(&connection.user));
-        let connections = shard.entry(connection.user.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let mut connections = self.0.entry(connection.user.clone()).or_insert_with(|| Vec::with_capacity(1));
         connections.push(connection.clone());
     }
 
     /// A connection is over.
     pub fn remove(&self, connection: &Arc<Connection>) {
-        let mut shard = lock(self.shard(&connection.user));
-        if let Some(connections) = shard.get_mut(&connection.user) {
+        self.0.remove_if_mut(&connection.user, |_, connections| {
             connections.retain(|other| !Arc::ptr_eq(other, connection));
-            if connections.is_empty() {
-                shard.remove(&connection.user);
-            }
-        }
+            connections.is_empty()
+        });
     }
 
     /// The connections of a user on this node.
     #[must_use]
     pub fn of(&self, user: &UserId) -> Vec<Arc<Connection>> {
-        lock(self.shard(user)).get(user).cloned().unwrap_or_default()
+        self.0.get(user).map(|connections| connections.clone()).unwrap_or_default()
     }
 
     /// Whether a user has a connection on this node.
     #[must_use]
     pub fn is_online(&self, user: &UserId) -> bool {
-        lock(self.shard(user)).contains_key(user)
+        self.0.contains_key(user)
     }
 
     /// Looks at each connection of this node, in no order. Holds up who comes or goes: `look` must be quick.
     pub fn each(&self, mut look: impl FnMut(&Arc<Connection>)) {
-        for shard in &self.shards {
-            lock(shard).values().flatten().for_each(&mut look);
-        }
+        self.0.iter().for_each(|connections| connections.iter().for_each(&mut look));
     }
 
     /// The connection with this id. Looks at all of them: for operators.
     #[must_use]
     pub fn find(&self, client: Uuid) -> Option<Arc<Connection>> {
-        let of = |shard: &Mutex<HashMap<UserId, Vec<Arc<Connection>>>>| {
-            lock(shard).values().flatten().find(|connection| connection.client == client).cloned()
-        };
-        self.shards.iter().find_map(of)
+        self.0.iter().find_map(|of| of.iter().find(|connection| connection.client == client).cloned())
     }
 
     /// Connections of this node.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).values().map(Vec::len).sum::<usize>()).sum()
+        self.0.iter().map(|connections| connections.len()).sum()
     }
 
     /// Users with a connection of this node.
     #[must_use]
     pub fn users(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.0.len()
     }
 
     /// Closes all connections of a user with this code. Returns how many there were.
@@ -137,20 +121,13 @@ impl Sessions {
 
     /// Closes all connections with this code, spread over `time` so that they do not come back all at once.
     pub async fn disconnect_all(&self, code: u16, time: Duration) {
-        let pause = time / SHARDS as u32;
-        for shard in &self.shards {
-            let connections: Vec<_> = lock(shard).values().flatten().cloned().collect();
-            if connections.is_empty() {
-                continue;
-            }
-            for connection in connections {
+        let mut connections = Vec::new();
+        self.each(|connection| connections.push(Arc::clone(connection)));
+        for some in connections.chunks(connections.len().div_ceil(PAUSES).max(1)) {
+            for connection in some {
                 connection.outbox.order(Order::close(code));
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(time / PAUSES as u32).await;
         }
-    }
-
-    fn shard(&self, user: &UserId) -> &Mutex<HashMap<UserId, Vec<Arc<Connection>>>> {
-        &self.shards[(xxh3_64(user.as_str().as_bytes()) % SHARDS as u64) as usize]
     }
 }
