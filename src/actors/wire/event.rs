@@ -5,7 +5,7 @@ mod user;
 
 use std::sync::Arc;
 
-pub(crate) use room::Listed;
+pub(crate) use room::ListChange;
 pub use room::{Event, EventBody};
 pub use user::{UserEvent, UserEventBody};
 

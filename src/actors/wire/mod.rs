@@ -23,7 +23,7 @@ mod values;
 
 pub use codec::FrameError;
 pub use entity::{Entity, NodeId, Origin, RequestId};
-pub(crate) use event::Listed;
+pub(crate) use event::ListChange;
 pub use event::{Event, EventBody, EventError, StreamEvent, UserEvent, UserEventBody};
 pub use frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
 pub use query::{Figures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts};

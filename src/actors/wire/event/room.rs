@@ -141,7 +141,7 @@ impl EventBody {
     fn facts(&self) -> Facts<'_> {
         match self {
             Self::Created { members, .. } => {
-                let lists = Listed::Users(members, RoomChange::Joined);
+                let lists = ListChange::Users(members, RoomChange::Joined);
                 Facts { lists, bytes: members.len() * 32, ..Facts::of(1) }
             }
             Self::Message { content, .. } => {
@@ -153,18 +153,18 @@ impl EventBody {
             }
             Self::Deleted { target } => Facts { target: Some(*target), ..Facts::of(4) },
             Self::Reacted { target, emoji, .. } => Facts { target: Some(*target), bytes: emoji.len(), ..Facts::of(14) },
-            Self::Joined => Facts { lists: Listed::Actor(RoomChange::Joined), ..Facts::of(5) },
-            Self::Left => Facts { removes: Removed::Actor, lists: Listed::Actor(RoomChange::Left), ..Facts::of(6) },
-            Self::Invited { user } => Facts { lists: Listed::user(user, RoomChange::Invited), ..Facts::of(7) },
+            Self::Joined => Facts { lists: ListChange::Actor(RoomChange::Joined), ..Facts::of(5) },
+            Self::Left => Facts { removes: Removed::Actor, lists: ListChange::Actor(RoomChange::Left), ..Facts::of(6) },
+            Self::Invited { user } => Facts { lists: ListChange::user(user, RoomChange::Invited), ..Facts::of(7) },
             Self::Kicked { user } => {
-                let lists = Listed::user(user, RoomChange::Kicked);
+                let lists = ListChange::user(user, RoomChange::Kicked);
                 Facts { removes: Removed::User(user), lists, ..Facts::of(8) }
             }
             Self::Updated { .. } => Facts::of(9),
-            Self::Reopened { .. } => Facts { lists: Listed::Everybody(RoomChange::Reopened), ..Facts::of(10) },
-            Self::Ended => Facts { lists: Listed::Everybody(RoomChange::Ended), ..Facts::of(11) },
-            Self::Expired => Facts { lists: Listed::Everybody(RoomChange::Ended), ..Facts::of(12) },
-            Self::Uninvited { user } => Facts { lists: Listed::user(user, RoomChange::Kicked), ..Facts::of(13) },
+            Self::Reopened { .. } => Facts { lists: ListChange::Everybody(RoomChange::Reopened), ..Facts::of(10) },
+            Self::Ended => Facts { lists: ListChange::Everybody(RoomChange::Ended), ..Facts::of(11) },
+            Self::Expired => Facts { lists: ListChange::Everybody(RoomChange::Ended), ..Facts::of(12) },
+            Self::Uninvited { user } => Facts { lists: ListChange::user(user, RoomChange::Kicked), ..Facts::of(13) },
         }
     }
 
@@ -187,7 +187,7 @@ impl EventBody {
     }
 
     /// Whose list of rooms it changes.
-    pub(crate) fn lists(&self) -> Listed<'_> {
+    pub(crate) fn lists(&self) -> ListChange<'_> {
         self.facts().lists
     }
 
@@ -210,7 +210,7 @@ struct Facts<'a> {
     /// The earlier message that it concerns.
     target: Option<Seq>,
     removes: Removed<'a>,
-    lists: Listed<'a>,
+    lists: ListChange<'a>,
     /// Bytes of texts and lists, about.
     bytes: usize,
 }
@@ -224,7 +224,7 @@ enum Removed<'a> {
 
 /// Whose list of rooms an event changes, and how: what other partitions must be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Listed<'a> {
+pub(crate) enum ListChange<'a> {
     /// Nobody's.
     Nobody,
     /// That of the user who did it.
@@ -235,7 +235,7 @@ pub(crate) enum Listed<'a> {
     Everybody(RoomChange),
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListChange<'a> {
     fn user(user: &'a UserId, change: RoomChange) -> Self {
         Self::Users(std::slice::from_ref(user), change)
     }
@@ -243,7 +243,7 @@ impl<'a> Listed<'a> {
 
 impl Facts<'_> {
     fn of(number: u8) -> Self {
-        Self { number, target: None, removes: Removed::Nobody, lists: Listed::Nobody, bytes: 0 }
+        Self { number, target: None, removes: Removed::Nobody, lists: ListChange::Nobody, bytes: 0 }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::actors::room::commands::{Block, Command, RoomCommand};
 use crate::actors::room::{self, RoomState};
 use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
-use crate::actors::wire::{Event, Listed, RoomKind, UserEvent, UserEventBody};
+use crate::actors::wire::{Event, ListChange, RoomKind, UserEvent, UserEventBody};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};
@@ -66,10 +66,10 @@ pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event)
         if some.len() > limits::LISTED_PLACES { vec![told_all(source, fact(change))] } else { each(&some, change) }
     };
     match event.body.lists() {
-        Listed::Nobody => Vec::new(),
-        Listed::Actor(change) => each(event.actor.as_slice(), change),
-        Listed::Users(users, change) => each(users, change),
-        Listed::Everybody(change) => all(change),
+        ListChange::Nobody => Vec::new(),
+        ListChange::Actor(change) => each(event.actor.as_slice(), change),
+        ListChange::Users(users, change) => each(users, change),
+        ListChange::Everybody(change) => all(change),
     }
 }
 
