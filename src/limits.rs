@@ -131,6 +131,17 @@ pub const ATTEMPTS_OF_SITE: u32 = 10;
 pub const ROOMS_PER_USER: usize = 50_000;
 /// Milliseconds between two head announcements of a room with listeners.
 pub const HEAD_ANNOUNCE_MS: u64 = 1_000;
+/// Head announcements behind the last event of a stream: each may be lost, and the next one may not.
+pub const HEAD_ANNOUNCEMENTS: u8 = 4;
+/// Milliseconds that a room or user rests that could not be loaded: what asks for it meanwhile is refused with the rest.
+pub const LOAD_RETRY_MS: u64 = 200;
+/// Deaths of a room or user over one record that are borne; at one more the record counts as poison, and its partition halts.
+pub const DEATHS_OVER_A_RECORD: u32 = 2;
+/// Bytes of records that a partition's tail tells at a time.
+pub const TAIL_BATCH_BYTES: usize = 1024 * 1024;
+/// The same of what is folded anew at a start, which may make a room of each record: it is looked often how much memory is
+/// left.
+pub const TAIL_REPLAY_BYTES: usize = 128 * 1024;
 /// Bytes of recent events that a room keeps while the store does not have them. Beyond it a reader waits for the store.
 pub const ROOM_RING_UNSTORED_BYTES: usize = 4 * 1024 * 1024;
 
@@ -215,6 +226,14 @@ pub const RELAY_AHEAD: usize = 256;
 pub const RELAY_BATCH: usize = 32;
 /// Members of a fan-out that get rows of their own at a time.
 pub const RELAY_MEMBERS: usize = 500;
+/// Rows of the outbox that were told and are removed at once, if there is something else to do.
+pub const RELAY_REMOVE: usize = 256;
+/// Pages of fan-outs in a round of the relay: each is a transaction, and others wait meanwhile.
+pub const RELAY_EXPANSIONS: usize = 16;
+/// Milliseconds between two looks at the whole outbox.
+pub const RELAY_LOOK_MS: u64 = 5_000;
+/// Milliseconds that the store may take for a batch of the relay before its target counts as one that takes nothing.
+pub const RELAY_STUCK_MS: u64 = 2_000;
 /// Expired rooms that are read at a time.
 pub const EXPIRY_PAGE: usize = 500;
 /// Bytes of an emoji on a message. The longest in use, families with skin tones and flags of regions, have 41.

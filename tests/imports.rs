@@ -75,7 +75,7 @@ const ONLY: [(&str, &[&str]); 28] = [
             "src/actors/node/",
             "src/actors/router.rs",
             "src/actors/router/tests.rs",
-            "src/actors/partition/shell.rs",
+            "src/actors/partition/actor.rs",
             "src/actors/partition/entity_actor.rs",
             "src/actors/partition/budget.rs",
             "src/actors/partition/follow.rs",

@@ -1,18 +1,25 @@
 //! The pure core of a partition's owner: what to append, what to read, whom to hand what. No tokio, no clock, no I/O.
 //!
-//! It is driven by inputs (a command, a delivery report, what the partition's tail told, an entity that was loaded, a tick)
-//! and answers with [`Action`]s for the shell to carry out. A record goes: queue -> append -> verified prefix -> entity.
+//! It is driven by inputs (a command, a delivery report, what the partition's tail told, an entity that was loaded or died, a
+//! tick) and answers with [`Action`]s. Whoever drives it, the actor or the simulation, carries them out in order and decides
+//! nothing. A record goes: queue -> append -> verified prefix -> entity.
 //!
 //! | file | holds |
 //! |---|---|
 //! | here | commands to appends, reports and records to verified records |
-//! | `action` | what the shell is asked to do |
+//! | `action` | what the driver is asked to do |
+//! | `tail` | when the tail may tell more |
 //! | `reading` | what the tail tells, what was lost again, and whether the writers have read the same log |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
+//! | `deaths` | entities that died, and records that kill |
+//! | `heads` | who listens, and who is told where a stream's head is |
 
 mod action;
+mod deaths;
+mod heads;
 mod reading;
 mod residency;
+mod tail;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,6 +32,9 @@ pub use action::{Action, Ticket};
 use self::reading::Unverified;
 use self::residency::{Parked, Residency};
 use super::item::{Batch, Item};
+use super::listeners::ListenerTable;
+use super::memory::Memory;
+use super::progress::SharedProgress;
 use super::verified::{Rule, Verified, VerifiedPrefix};
 use crate::actors::digest::{Chain, RunningHash};
 use crate::actors::fold::{self, FoldClock};
@@ -52,6 +62,20 @@ pub struct Options {
     pub knows: FoldVersion,
 }
 
+/// What a core begins with.
+pub(crate) struct Deps {
+    /// Where the store is: everything below is verified, folded and stored, and the tail begins there.
+    pub watermark: WatermarkRow,
+    /// Where the journal ends: what lies below is folded anew.
+    pub journal_end: Offset,
+    /// Who listens to the partition's streams. It outlives the core.
+    pub listeners: Arc<ListenerTable>,
+    /// Bytes that rooms and users in memory may take, of all partitions.
+    pub memory: Arc<Memory>,
+    /// Bounds and rules.
+    pub options: Options,
+}
+
 /// Bytes that [`Core::place`] adds to a record at most: two fields of a number each, and two of eight bytes.
 const STAMP_BYTES: usize = 22 + 18;
 
@@ -69,7 +93,7 @@ struct Queued {
     since: Timestamp,
 }
 
-/// The core. `H` is what the shell passes through to entities (listen requests, queries).
+/// The core. `H` is what it passes through to entities: questions.
 pub struct Core<H> {
     partition: Partition,
     options: Options,
@@ -98,19 +122,31 @@ pub struct Core<H> {
     /// Commands of appends with an unknown outcome, and when to give up on them.
     unknown: Vec<(Timestamp, CommandKey)>,
     residents: HashMap<Entity, Residency<H>>,
+    listeners: Arc<ListenerTable>,
+    memory: Arc<Memory>,
+    progress: SharedProgress,
+    /// Entities that left memory before their head was announced often enough, and how often it still is.
+    leaving: HashMap<Entity, u8>,
+    /// The record over which an entity died last, and how often.
+    deaths: HashMap<Entity, (Offset, u32)>,
+    /// What lies below was in the journal at the start, and is folded anew.
+    replay_to: Offset,
+    /// The tail tells nothing until it is let.
+    tail_rests: bool,
     /// The store had everything below when an entity was let go or this core began: a snapshot from before can't be used.
     settled: Offset,
     halted: bool,
 }
 
 impl<H> Core<H> {
-    /// A core that goes on at the store's watermark: everything below it is verified, folded and stored. Its tail begins
-    /// there, too.
-    #[must_use]
-    pub fn new(watermark: &WatermarkRow, options: Options) -> Self {
+    /// A core that goes on at the store's watermark. [`Core::begin`] comes first.
+    pub(crate) fn new(deps: Deps) -> Self {
+        let Deps { watermark, journal_end, listeners, memory, options } = deps;
         let start = watermark.next_offset;
         let folded = Prefix { end: start, hash: watermark.log_hash };
-        let clock = FoldClock::after(watermark, options.knows);
+        let clock = FoldClock::after(&watermark, options.knows);
+        // What the last core of this partition kept for its residents, which are gone.
+        listeners.forget_empty();
         Self {
             partition: watermark.partition,
             verified: VerifiedPrefix::new(options.rule, start),
@@ -130,6 +166,13 @@ impl<H> Core<H> {
             waiting: HashMap::new(),
             unknown: Vec::new(),
             residents: HashMap::new(),
+            listeners,
+            memory,
+            progress: SharedProgress::new(start),
+            leaving: HashMap::new(),
+            deaths: HashMap::new(),
+            replay_to: journal_end,
+            tail_rests: true,
             settled: start,
             halted: false,
         }
@@ -141,10 +184,9 @@ impl<H> Core<H> {
         self.halted
     }
 
-    /// The next offset to be handed out: everything below has been dispatched or waits for verification.
-    #[must_use]
-    pub fn next(&self) -> Offset {
-        self.next
+    /// How far it is folded. Shared with the entities, which note what they have decided.
+    pub(crate) fn progress(&self) -> &SharedProgress {
+        &self.progress
     }
 
     /// One past the last verified offset.
@@ -199,7 +241,7 @@ impl<H> Core<H> {
                 self.pump(out);
             }
             Some(Residency::Loading { held, .. }) => held.push_back(Parked::Command(queued)),
-            None => self.load(entity, Parked::Command(queued), false, out),
+            None => self.load(entity, Parked::Command(queued), out),
         }
     }
 
@@ -355,7 +397,10 @@ impl<H> Core<H> {
                     });
                     groups[place].1.push(item);
                 }
-                None => out.push(Action::Decided { offset, chain: Chain::START }),
+                None => {
+                    let to = self.progress.complete([(offset, Chain::START)]);
+                    out.extend(to.map(|to| Action::Applied { to }));
+                }
             }
         }
         self.log.settle(self.folded.end);
@@ -364,6 +409,14 @@ impl<H> Core<H> {
         }
         if let Some(reason) = unreadable {
             self.halt(reason, out);
+        }
+    }
+
+    /// Another folder has these chains of some entities, each after the record at this offset. If one is not the own one,
+    /// the partition halts (I10).
+    pub(crate) fn compare_chains(&mut self, chains: Vec<(Offset, Chain)>, out: &mut Vec<Action<H>>) {
+        if let Err(divergence) = chains.into_iter().try_for_each(|(at, there)| self.progress.compare(at, there)) {
+            self.halt(divergence.to_string(), out);
         }
     }
 
@@ -384,20 +437,13 @@ impl<H> Core<H> {
         for queued in std::mem::take(&mut self.queue) {
             self.refuse(&queued, out);
         }
+        self.leaving.clear();
+        self.deaths.clear();
         let mut residents: Vec<_> = self.residents.drain().collect();
         residents.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (entity, residency) in residents {
             let Residency::Loading { held, .. } = residency else { continue };
-            for held in held {
-                match held {
-                    Parked::Command(queued) => self.refuse(&queued, out),
-                    Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
-                    Parked::Batch(batch) => {
-                        let origins = batch.items().iter().filter_map(|item| item.get().origin);
-                        out.extend(origins.map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
-                    }
-                }
-            }
+            held.into_iter().for_each(|held| self.refuse_held(&entity, held, out));
         }
         self.pending.clear();
         let mut waiting: Vec<_> = self.waiting.drain().map(|(_, origin)| origin).collect();
@@ -405,9 +451,9 @@ impl<H> Core<H> {
         out.extend(waiting.into_iter().map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
     }
 
-    /// Now and then: gives up on unknown outcomes, asks for a barrier, lets idle entities go. `stored` is the partition's
-    /// watermark: an entity goes only if the store has all that it applied. Of more than `resident` entities the longest idle
-    /// go first. `barrier` makes a barrier record.
+    /// Once a second: lets a tail go on that rests, gives up on unknown outcomes, asks for a barrier, lets idle entities go,
+    /// announces heads. `stored` is the partition's watermark: an entity goes only if the store has all that it applied. Of
+    /// more than `resident` entities the longest idle go first. `barrier` makes a barrier record.
     pub fn tick(
         &mut self,
         now: Timestamp,
@@ -418,6 +464,9 @@ impl<H> Core<H> {
     ) {
         if self.halted {
             return;
+        }
+        if self.tail_rests {
+            self.follow(out);
         }
         let (over, rest) = self.unknown.drain(..).partition(|(give_up, _)| *give_up <= now);
         self.unknown = rest;
@@ -439,6 +488,8 @@ impl<H> Core<H> {
         }
         self.pump(out);
         self.passivate(now, stored, resident, self.options.idle_ms, out);
+        self.relieve(stored, out);
+        self.announce(out);
     }
 
     /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one

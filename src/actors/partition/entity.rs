@@ -1,12 +1,14 @@
 //! The pure core of a resident room or user: folds its records, answers, tells the listeners, remembers recent events.
 //!
-//! The shell around it is `actors::resident`; the simulation drives it directly.
+//! Whoever drives it, the actor or the simulation, carries out what it emits, in order, and decides nothing.
 
 use std::sync::Arc;
 
 use super::item::{Batch, Item};
 use super::listeners::Listeners;
+use super::question::{Asked, Question};
 use super::ring::Ring;
+use super::stored_fetch::StoredFetch;
 use crate::actors::digest::Chain;
 use crate::actors::fold::{EntityOutcome, EntityState};
 use crate::actors::room::Outcome;
@@ -29,15 +31,10 @@ pub enum Emit {
         /// What.
         frame: ToGateway,
     },
-    /// A record was decided.
-    Decided {
-        /// Its offset.
-        offset: Offset,
-        /// The entity's chain after it.
-        chain: Chain,
-        /// What was decided, in a word, for the metrics.
-        verdict: Verdict,
-    },
+    /// Older events are wanted from the store, and sent with [`StoredFetch::answer`].
+    Fetch(StoredFetch),
+    /// Records were decided. It comes last: a record counts as applied when its effects are out.
+    Decided(Vec<Decision>),
     /// The read mark of this user moved: the room should hear of it.
     ReadMoved {
         /// The room.
@@ -45,6 +42,17 @@ pub enum Emit {
         /// The receipt for its listeners.
         receipt: Ephemeral,
     },
+}
+
+/// What a record came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// Its offset.
+    pub offset: Offset,
+    /// The entity's chain after it.
+    pub chain: Chain,
+    /// What was decided, in a word, for the metrics.
+    pub verdict: Verdict,
 }
 
 /// A decision in a word.
@@ -132,6 +140,7 @@ impl EntityCore {
     /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
     pub fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
         let mut events: Vec<StreamEvent> = Vec::new();
+        let mut decided = Vec::with_capacity(batch.items().len());
         for item in batch.items() {
             let item = item.get();
             let outcome = self.state.fold(item.now, &item.envelope);
@@ -148,13 +157,17 @@ impl EntityCore {
             {
                 self.read_moved(user.clone(), *room, to.seq, to.no, out);
             }
-            out.push(Emit::Decided { offset: item.offset, chain: self.state.chain(), verdict: verdict_of(&outcome) });
+            let (chain, verdict) = (self.state.chain(), verdict_of(&outcome));
+            decided.push(Decision { offset: item.offset, chain, verdict });
         }
         self.note_silenced();
-        if events.is_empty() {
-            return;
+        if !events.is_empty() {
+            self.publish(events.into(), out);
         }
-        let events: Arc<[StreamEvent]> = events.into();
+        out.push(Emit::Decided(decided));
+    }
+
+    fn publish(&self, events: Arc<[StreamEvent]>, out: &mut Vec<Emit>) {
         self.listeners.note_head(self.state.generation(), self.state.head());
         for to in self.listeners.nodes() {
             let frame = ToGateway::Events {
@@ -173,6 +186,31 @@ impl EntityCore {
         }
         let receipt = Ephemeral::Receipt { user, status: ReceiptStatus::Read, seq };
         out.push(Emit::ReadMoved { stream: Entity::Room(room), receipt });
+    }
+
+    /// Answers a question. `now` says what is too old to be had: that ends without a record, too.
+    pub(crate) fn hand(&mut self, question: Question, now: Timestamp, out: &mut Vec<Emit>) {
+        let Question { from: node, request, asked } = question;
+        let frame = match asked {
+            Asked::Listen { user, open } => return self.listen(node, request, &user, open, now, out),
+            Asked::Query(query) => ToGateway::Queried { request, answer: self.answer(&query, now) },
+            Asked::Fetch { from, to } => match self.fetch(from, to, now) {
+                Some(events) => {
+                    ToGateway::Fetched { request, stream: self.stream(), generation: self.generation(), events }
+                }
+                None => return out.push(Emit::Fetch(self.fetch_stored((node, request), from, to))),
+            },
+        };
+        out.push(Emit::Frame { to: node, frame });
+    }
+
+    /// What the store has to be asked for, as the ring does not reach back to it.
+    fn fetch_stored(&self, (node, request): (NodeId, RequestId), from: Seq, to: Seq) -> StoredFetch {
+        let first_held = self.ring_first();
+        let last_stored = Seq(to.0.min(first_held.0.saturating_sub(1)));
+        let (entity, generation) = (self.stream(), self.generation());
+        let rest = self.ring.range(first_held, to).unwrap_or_default();
+        StoredFetch { to: node, request, entity, from, last_stored, generation, rest }
     }
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked
@@ -248,21 +286,11 @@ impl EntityCore {
         self.state.generation()
     }
 
-    /// Tells every listening node where the head is.
-    pub fn announce(&self, out: &mut Vec<Emit>) {
+    /// Tells every listening node where the head is, and lets go of what the store has, below `stored`.
+    pub fn announce(&mut self, stored: Offset, out: &mut Vec<Emit>) {
         self.listeners.note_head(self.state.generation(), self.state.head());
         let frames = self.listeners.announcements(&self.stream());
         out.extend(frames.into_iter().map(|(to, frame)| Emit::Frame { to, frame }));
-    }
-
-    /// The answer to a fetch as a frame.
-    #[must_use]
-    pub fn fetched(&self, request: RequestId, events: Result<Arc<[StreamEvent]>, FetchError>) -> ToGateway {
-        ToGateway::Fetched { request, stream: self.stream(), generation: self.state.generation(), events }
-    }
-
-    /// The store has everything below `stored` now.
-    pub fn stored(&mut self, stored: Offset) {
         self.ring.shrink(stored);
     }
 }

@@ -1,24 +1,25 @@
-//! The actor around a resident room or user: takes batches in order, carries out what its pure core wants sent.
+//! The actor around a resident room or user: takes what it is told in order, carries out what its pure core emits, and
+//! decides nothing.
 //!
 //! It may panic: the partition makes it anew from the store and gives it its unfinished batches again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, MessagingErr};
 
 use super::budget::Budget;
 use super::context::Context;
-use super::entity::{Emit, EntityCore, page};
+use super::entity::{Emit, EntityCore};
 use super::item::Batch;
-use super::memory::{Share, Taken};
+use super::memory::Share;
 use super::message::WantedAnew;
-use super::progress::Progress;
-use super::question::{Asked, Question};
+use super::progress::SharedProgress;
+use super::question::Question;
+use super::stored_fetch::StoredFetch;
 use crate::actors::inspect::StatsHandle;
 use crate::actors::router::owned::Owner;
 use crate::actors::trace::Stage;
-use crate::actors::wire::{Entity, FetchError, NodeId, RequestId, StreamEvent, ToGateway};
-use crate::ids::Seq;
+use crate::actors::wire::Entity;
 use crate::metrics::Counted;
 
 /// What an entity's actor is told.
@@ -45,7 +46,7 @@ pub struct Ties {
     /// The owner of the partition.
     pub owner: Owner,
     /// How far it is folded.
-    pub progress: Arc<Mutex<Progress>>,
+    pub progress: SharedProgress,
     /// Bytes of commands in it.
     pub budget: Arc<Budget>,
 }
@@ -56,8 +57,6 @@ pub struct ResidentRef {
     pub actor: ActorRef<Message>,
     /// What it publishes.
     pub vitals: StatsHandle,
-    /// Bytes that it takes.
-    pub taken: Taken,
 }
 
 impl ResidentRef {
@@ -90,7 +89,6 @@ pub struct Resident;
 
 /// Its state.
 pub struct ResidentState {
-    entity: Entity,
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
@@ -115,7 +113,7 @@ impl Actor for Resident {
             Entity::User(_) => &metrics.resident_users,
         });
         share.set(core.weight());
-        Ok(ResidentState { entity, core, ties, emits: Vec::new(), vitals, share, _counted: counted })
+        Ok(ResidentState { core, ties, emits: Vec::new(), vitals, share, _counted: counted })
     }
 
     async fn handle(
@@ -127,10 +125,14 @@ impl Actor for Resident {
         state.vitals.handled(state.ties.context.directory.now());
         match message {
             Message::Deliver(batch) => state.deliver(&batch),
-            Message::Hand(question) => state.hand(&question),
+            Message::Hand(held) => {
+                let now = state.ties.context.env.now();
+                state.core.hand(held, now, &mut state.emits);
+                state.flush();
+            }
             Message::Announce => {
-                state.core.announce(&mut state.emits);
-                state.core.stored(state.ties.context.stored.get(state.ties.owner.partition));
+                let stored = state.ties.context.stored.get(state.ties.owner.partition);
+                state.core.announce(stored, &mut state.emits);
                 state.flush();
             }
             Message::Restart => return Err(WantedAnew.into()),
@@ -145,82 +147,37 @@ impl Actor for Resident {
 impl ResidentState {
     fn deliver(&mut self, batch: &Batch) {
         let stored = self.ties.context.stored.get(self.ties.owner.partition);
-        self.emits.clear();
         self.core.apply(batch, stored, &mut self.emits);
         self.ties.context.trails.reached(Stage::Folded, batch);
         self.flush();
         self.ties.context.trails.reached(Stage::Delivered, batch);
         batch.finish();
-        let weight = batch.items().iter().filter_map(|item| item.get().origin).map(|origin| origin.weight).sum();
-        self.ties.budget.give(weight);
+        self.ties.budget.give(batch.weight());
     }
 
-    /// Sends first and notes the progress afterwards: a record counts as applied when its effects are out.
     fn flush(&mut self) {
         let Ties { context, owner, progress, .. } = &self.ties;
-        for emit in &self.emits {
+        for emit in self.emits.drain(..) {
             match emit {
-                Emit::Frame { to, frame } => (context.to_gateway)(*owner, *to, frame.clone()),
-                Emit::ReadMoved { stream, receipt } => (context.to_room)(stream.clone(), receipt.clone()),
-                Emit::Decided { verdict, .. } => context.count(*verdict),
-            }
-        }
-        let mut grown = None;
-        {
-            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            for emit in self.emits.drain(..) {
-                if let Emit::Decided { offset, chain, .. } = emit
-                    && progress.complete(offset, chain)
-                {
-                    grown = Some(progress.applied());
-                }
-            }
-        }
-        if let Some(applied) = grown {
-            context.applied.raise(owner.partition, applied);
-        }
-    }
-
-    fn hand(&mut self, question: &Question) {
-        let now = self.ties.context.env.now();
-        let (to, request) = (question.from, question.request);
-        match &question.asked {
-            Asked::Listen { user, open } => self.core.listen(to, request, user, *open, now, &mut self.emits),
-            Asked::Query(query) => {
-                let frame = ToGateway::Queried { request, answer: self.core.answer(query, now) };
-                self.emits.push(Emit::Frame { to, frame });
-            }
-            Asked::Fetch { from, to: last } => match self.core.fetch(*from, *last, now) {
-                Some(events) => {
-                    let frame = self.core.fetched(request, events);
-                    self.emits.push(Emit::Frame { to, frame });
-                }
-                None => self.fetch_stored(to, request, *from, *last),
-            },
-        }
-        self.flush();
-    }
-
-    /// Older events: from the store, and what the ring has from there on.
-    fn fetch_stored(&self, node: NodeId, request: RequestId, from: Seq, to: Seq) {
-        let below = self.core.ring_first();
-        let rest = if to >= below { self.core.recent(below) } else { Vec::new() };
-        let (context, owner) = (Arc::clone(&self.ties.context), self.ties.owner);
-        let (entity, generation) = (self.entity.clone(), self.core.generation());
-        tokio::spawn(async move {
-            let last_stored = Seq(to.0.min(below.0.saturating_sub(1)));
-            let events = match context.stored_events(&entity, from, last_stored).await {
-                Ok(mut events) => {
-                    let next = events.last().map_or(from, |event: &StreamEvent| event.seq().next());
-                    if next == below {
-                        events.extend(rest.into_iter().take_while(|event| event.seq() <= to));
+                Emit::Frame { to, frame } => (context.to_gateway)(*owner, to, frame),
+                Emit::ReadMoved { stream, receipt } => (context.to_room)(stream, receipt),
+                Emit::Fetch(fetch) => read(Arc::clone(context), *owner, fetch),
+                Emit::Decided(decided) => {
+                    decided.iter().for_each(|decision| context.count(decision.verdict));
+                    let decided = decided.iter().map(|decision| (decision.offset, decision.chain));
+                    if let Some(applied) = progress.complete(decided) {
+                        context.applied.raise(owner.partition, applied);
                     }
-                    if events.is_empty() { Err(FetchError::Unavailable) } else { Ok(page(events).into()) }
                 }
-                Err(error) => Err(error),
-            };
-            let frame = ToGateway::Fetched { request, stream: entity, generation, events };
-            (context.to_gateway)(owner, node, frame);
-        });
+            }
+        }
     }
+}
+
+/// Reads older events beside the actor, which goes on, and sends them.
+fn read(context: Arc<Context>, owner: Owner, fetch: StoredFetch) {
+    tokio::spawn(async move {
+        let stored = context.stored_events(&fetch.entity, fetch.from, fetch.last_stored).await;
+        (context.to_gateway)(owner, fetch.to, fetch.answer(stored));
+    });
 }

@@ -1,18 +1,19 @@
-//! Makes a room or user resident: the store's rows at one snapshot, and the partition's tail on top where it is needed.
+//! Reads what a room or user is made of, and older events of its stream, from the store and, where it is needed, from the
+//! journal.
 
 use std::sync::Arc;
 
 use super::context::Context;
-use super::entity::EntityCore;
-use super::item::Item;
+use super::hydration::{Hydration, Loaded};
 use super::listeners::Listeners;
-use crate::actors::fold::{self, EntityState, FoldClock};
+use super::memory::Share;
+use crate::actors::fold::EntityState;
 use crate::actors::wire::{Entity, FetchError, StreamEvent};
 use crate::actors::workers::persistence::rows::{self, RowsError};
 use crate::ids::{Offset, Partition, Seq};
 use crate::limits;
 use crate::storage::journal::ReadError;
-use crate::storage::journal::record::{Envelope, RecordError};
+use crate::storage::journal::record::RecordError;
 use crate::storage::store::{SeqRange, StoreError};
 
 /// Bytes of one read of the tail.
@@ -35,26 +36,19 @@ pub enum LoadError {
     Record(#[from] RecordError),
 }
 
-/// An entity as it was loaded.
-pub struct Hydrated {
-    /// Its state.
-    pub core: EntityCore,
-    /// The watermark of the rows that it was made of.
-    pub watermark: Offset,
-}
-
 /// Loads an entity and folds its records from the snapshot's watermark up to `replay_to` on top, without effects.
 ///
 /// # Errors
 /// The store or the journal do not answer.
-pub async fn load(
+pub(super) async fn load(
     context: &Context,
     partition: Partition,
     entity: &Entity,
     listeners: Arc<Listeners>,
     replay_to: Offset,
-) -> Result<Hydrated, LoadError> {
-    let (state, watermark) = match entity {
+    share: Share,
+) -> Result<Loaded, LoadError> {
+    let snapshot = match entity {
         Entity::Room(room) => {
             let snapshot = context.store.room(*room).await?;
             let watermark = snapshot.watermark;
@@ -66,27 +60,12 @@ pub async fn load(
             (EntityState::user(rows::user_state(user, snapshot)?), watermark)
         }
     };
-    let mut core = EntityCore::new(entity.clone(), state, listeners);
-    let mut next = watermark.next_offset;
-    let mut clock = FoldClock::after(&watermark, context.options.knows);
-    while next < replay_to {
-        let records = context.journal.read(partition, next, READ_BYTES).await?;
-        if records.is_empty() {
-            break;
-        }
-        for record in records.into_iter().take_while(|record| record.offset < replay_to) {
-            next = record.offset.next();
-            let envelope = Envelope::decode_record(&record.bytes)?;
-            let now = clock.advance(record.offset, record.time, &envelope)?;
-            if fold::entity_of(&envelope).as_ref() == Some(entity) {
-                core.replay(
-                    &Item { offset: record.offset, now, envelope, origin: None },
-                    context.stored.get(partition),
-                );
-            }
-        }
+    let mut hydration = Hydration::new(entity.clone(), snapshot, listeners, replay_to, context.options.knows);
+    while let Some(from) = hydration.wants() {
+        let records = context.journal.read(partition, from, READ_BYTES).await?;
+        hydration.take(records, context.stored.get(partition))?;
     }
-    Ok(Hydrated { core, watermark: watermark.next_offset })
+    Ok(hydration.finish(share))
 }
 
 impl Context {

@@ -49,6 +49,11 @@ impl Batch {
         self.items.first().map_or(Offset(u64::MAX), |item| item.get().offset)
     }
 
+    /// Bytes that its commands took from the partition's budget.
+    pub(crate) fn weight(&self) -> u32 {
+        self.items.iter().filter_map(|item| item.get().origin).map(|origin| origin.weight).sum()
+    }
+
     /// Marks the batch as folded and its effects as sent.
     pub fn finish(&self) {
         self.done.store(true, Ordering::Release);

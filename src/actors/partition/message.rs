@@ -1,19 +1,15 @@
 //! What a partition is told: by gateways, by its supervisor, by operators, and by itself when something is done.
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::core::Ticket;
-use super::hydrate::Hydrated;
-use super::memory::Share;
+use super::hydration::Loaded;
 use super::question::Question;
 use crate::actors::digest::Chain;
 use crate::actors::wire::{Entity, Ephemeral, NodeId, Origin, RequestId};
 use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};
-
-/// A tail's turn to tell something: there is one, so that one batch of a partition waits at most.
-pub type Turn = OwnedSemaphorePermit;
 
 /// What a partition is told.
 pub enum PartitionMessage {
@@ -51,10 +47,12 @@ pub enum PartitionMessage {
     },
     /// The report on an append.
     Appended(Ticket, Result<Appended, AppendError>),
-    /// What the partition's tail told. It tells nothing more before its turn is dropped.
-    Told(Result<Tailed, ReadError>, Turn),
-    /// What a load brought.
-    Loaded(Entity, Option<(Box<Hydrated>, Share)>),
+    /// What the partition's tail told. It tells nothing more before it is let.
+    Told(Result<Tailed, ReadError>),
+    /// What a load brought; nothing, if it failed.
+    Loaded(Entity, Option<Loaded>),
+    /// An entity that could not be loaded has rested.
+    Rested(Entity),
     /// Once a second.
     Tick,
     /// Chains that another folder has of some entities, each after the record at this offset, for comparison (I10).

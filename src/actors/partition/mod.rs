@@ -3,8 +3,10 @@
 //! The log talks to the room; the room never talks to the log. What must never happen here: an effect of a record at or
 //! beyond the end of the verified prefix (I4). [`verified`] is the one place that decides it.
 //!
-//! [`core`] and [`entity`] are pure: the simulation drives the very same code that the actors run.
+//! [`core`], [`entity`] and [`hydration`] are pure and decide; [`actor`] and [`entity_actor`] carry out. The simulation carries
+//! out the same decisions over its own journal, store and network.
 
+pub mod actor;
 mod answer;
 pub mod budget;
 pub mod context;
@@ -13,6 +15,7 @@ pub mod entity;
 pub mod entity_actor;
 mod follow;
 pub mod hydrate;
+pub(crate) mod hydration;
 pub mod item;
 pub mod listeners;
 pub mod memory;
@@ -21,7 +24,7 @@ pub mod progress;
 pub mod question;
 pub mod replay;
 pub mod ring;
-pub mod shell;
+pub(crate) mod stored_fetch;
 #[cfg(test)]
 mod tests;
 pub mod verified;

@@ -9,6 +9,7 @@
 //! that is not kept any more shows at the entity's next one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::actors::digest::Chain;
 use crate::ids::Offset;
@@ -22,6 +23,46 @@ pub struct Progress {
     applied: Offset,
     ahead: BTreeMap<Offset, Chain>,
     kept: VecDeque<(Offset, Chain)>,
+}
+
+/// The progress of a partition, as it and its entities share it: they decide beside each other.
+#[derive(Clone, Debug)]
+pub struct SharedProgress(Arc<Mutex<Progress>>);
+
+impl SharedProgress {
+    /// Goes on from a watermark.
+    pub(crate) fn new(applied: Offset) -> Self {
+        Self(Arc::new(Mutex::new(Progress::new(applied))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These records were decided, with the chains of their entities, and their effects are out. Gives
+    /// [`Progress::applied`] if it grew.
+    pub(crate) fn complete(&self, decided: impl IntoIterator<Item = (Offset, Chain)>) -> Option<Offset> {
+        let mut progress = self.lock();
+        let mut grew = false;
+        for (offset, chain) in decided {
+            grew |= progress.complete(offset, chain);
+        }
+        grew.then(|| progress.applied())
+    }
+
+    /// See [`Progress::compare`].
+    ///
+    /// # Errors
+    /// The two differ.
+    pub(crate) fn compare(&self, at: Offset, there: Chain) -> Result<(), Divergence> {
+        self.lock().compare(at, there)
+    }
+
+    /// [`Progress::applied`].
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn applied(&self) -> Offset {
+        self.lock().applied()
+    }
 }
 
 /// Two folders of one entity disagree. The partition halts; it never heals by overwriting.

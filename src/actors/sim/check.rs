@@ -136,7 +136,7 @@ impl World<'_> {
     /// I1, I10: what owners have in memory is what the log makes of it.
     fn check_owners(&self) -> Result<(), String> {
         for owner in self.nodes.iter().flat_map(|node| node.owners.values()) {
-            let (partition, applied) = (owner.id.partition, owner.progress.applied());
+            let (partition, applied) = (owner.id.partition, owner.core.progress().applied());
             if !only_barriers(&self.log, partition, applied) {
                 continue;
             }

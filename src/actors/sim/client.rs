@@ -213,7 +213,7 @@ impl World<'_> {
         let partition = entity.partition();
         let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition));
         let all_know =
-            owners.map(|owner| owner.progress.applied()).all(|applied| applied >= self.truth.next(partition));
+            owners.map(|owner| owner.core.progress().applied()).all(|applied| applied >= self.truth.next(partition));
         self.truth
             .stream(&entity)
             .member_since(self.user_of(client))

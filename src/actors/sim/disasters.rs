@@ -37,7 +37,7 @@ impl World<'_> {
         let Some(rows) = self.store.get().cloned() else { return };
         let passed = |partition: Partition| {
             let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition));
-            let owners = owners.map(|owner| owner.progress.applied().min(owner.place.next()));
+            let owners = owners.map(|owner| owner.core.progress().applied().min(owner.place.next()));
             let projectors = self.nodes.iter().filter_map(|node| node.workers.reads_from(partition));
             owners.chain(projectors).fold(rows.watermark(partition).next_offset, Offset::min)
         };
@@ -88,7 +88,8 @@ impl World<'_> {
     pub fn flip(&mut self) {
         self.flip = Some(self.cast.rooms[self.rng.index(self.cast.rooms.len())].id);
         for node in 0..NODES {
-            if self.nodes[node].workers.forget_projector() {
+            let options = self.nodes[node].projector(&self.shared);
+            if self.nodes[node].workers.forget_projector(options) {
                 let node = self.nodes[node].id;
                 self.after(20, What::Project { node });
             }
@@ -177,12 +178,8 @@ impl World<'_> {
         }
         self.stats.halts += 1;
         for entity in owner.residents.keys().cloned().collect::<Vec<_>>() {
-            while owner.residents.get(&entity).is_some_and(|resident| !resident.dead && !resident.inbox.is_empty()) {
-                self.run_resident(owner, &entity);
-            }
+            self.end_resident(owner, &entity);
         }
-        owner.residents.clear();
-        owner.hot.clear();
     }
 
     /// Some milliseconds after a halt: whoever owns the partition has halted before the record, and nothing came of it.
@@ -252,11 +249,11 @@ impl World<'_> {
         let index = self.index(node);
         for (partition, chains) in chains {
             let Some(owner) = self.nodes[index].owners.get(&partition) else { continue };
-            let kept = owner.begun_at..owner.progress.applied();
+            let kept = owner.begun_at..owner.core.progress().applied();
             for (at, there) in chains.into_iter().filter(|(at, _)| kept.contains(at)) {
                 let is_flipped = partition == room.partition() && Some(at) == applied;
                 let differs = is_flipped && self.truth.chain(partition, at) != Some(there);
-                if owner.progress.compare(at, there).is_err() != differs {
+                if owner.core.progress().compare(at, there).is_err() != differs {
                     return self.fail(format!("I10: {room} was flipped, and {partition} is judged wrongly at {at}"));
                 }
                 self.stats.divergences += u64::from(differs);

@@ -10,13 +10,16 @@ use uuid::Uuid;
 
 use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::partition::core::Ticket;
-use crate::actors::partition::entity::EntityCore;
+use crate::actors::partition::hydration::Loaded;
+use crate::actors::partition::listeners::Listeners;
+use crate::actors::partition::memory::Share;
+use crate::actors::partition::stored_fetch::StoredFetch;
 use crate::actors::room::commands::RoomCommand;
 use crate::actors::user::commands::UserCommandBody;
-use crate::actors::wire::{Answer, Denial, Entity, NodeId, RequestId, StreamEvent, ToGateway, ToOwner};
-use crate::ids::{Offset, Partition, RoomId, Seq};
+use crate::actors::wire::{Answer, Denial, Entity, NodeId, StreamEvent, ToGateway, ToOwner};
+use crate::ids::{Offset, Partition, RoomId};
 use crate::storage::journal::memory;
-use crate::storage::journal::{AppendError, Appended, Tailed};
+use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};
 use crate::storage::store::Commit;
 
 /// One life of an owner of a partition.
@@ -108,25 +111,19 @@ pub enum What {
     /// An owner's tail looks whether there is something to tell.
     Look { owner: OwnerId },
     /// And what it told reaches the owner.
-    Told { owner: OwnerId, told: Tailed },
+    Told { owner: OwnerId, told: Result<Tailed, ReadError> },
     /// A snapshot is taken of the store for an entity.
-    Load { owner: OwnerId, entity: Entity, replay_to: Offset },
-    /// And it reaches the owner.
-    Loaded { owner: OwnerId, entity: Entity, core: Option<Box<(EntityCore, Offset)>> },
+    Load { owner: OwnerId, entity: Entity, replay_to: Offset, listeners: Arc<Listeners>, share: Share },
+    /// And it reaches the owner, if there was one.
+    Loaded { owner: OwnerId, entity: Entity, loaded: Option<Loaded> },
+    /// An entity that could not be loaded has rested.
+    Rested { owner: OwnerId, entity: Entity },
     /// A resident takes its next message.
     Resident { owner: OwnerId, entity: Entity },
     /// The owner notices that a resident died.
     Died { owner: OwnerId, entity: Entity },
     /// Older events are read from the store.
-    Fetch {
-        owner: OwnerId,
-        entity: Entity,
-        asker: (NodeId, RequestId),
-        from: Seq,
-        to: Seq,
-        below: Seq,
-        rest: Vec<StreamEvent>,
-    },
+    Fetch { owner: OwnerId, fetch: StoredFetch },
     /// A node begins to own a partition.
     Begin { node: NodeId, partition: Partition },
     /// A gateway hears that a partition's owner has begun anew.
@@ -138,7 +135,7 @@ pub enum What {
     /// The projector's next round.
     Project { node: NodeId },
     /// Its commit reaches the store.
-    Commit { node: NodeId, life: u32, commit: Box<Commit>, partitions: Vec<Partition> },
+    Commit { node: NodeId, life: u32, commit: Box<Commit> },
     /// The relay's next round.
     Relay { node: NodeId },
     /// The scan for expired rooms.
@@ -242,25 +239,25 @@ impl fmt::Display for What {
             Self::LeaderLoss { partition } => write!(f, "the leader of {partition} is lost"),
             Self::Report { owner, ticket, report } => write!(f, "{owner:?} hears of {ticket:?}: {report:?}"),
             Self::Look { owner } => write!(f, "the tail of {owner:?} looks"),
-            Self::Told { owner, told: Tailed::Batch { records, end, .. } } => {
+            Self::Told { owner, told: Ok(Tailed::Batch { records, end, .. }) } => {
                 write!(f, "{owner:?} is told {} records, the end is {end}", records.len())
             }
-            Self::Told { owner, told: Tailed::Truncated { end, .. } } => {
+            Self::Told { owner, told: Ok(Tailed::Truncated { end, .. }) } => {
                 write!(f, "{owner:?} is told of a loss at {end}")
             }
-            Self::Load { owner, entity, replay_to } => write!(f, "{owner:?} loads {entity:?} up to {replay_to}"),
-            Self::Loaded { owner, entity, core } => write!(f, "{owner:?} has {entity:?}: {}", core.is_some()),
+            Self::Told { owner, told: Err(error) } => write!(f, "{owner:?} can't read: {error}"),
+            Self::Load { owner, entity, replay_to, .. } => write!(f, "{owner:?} loads {entity:?} up to {replay_to}"),
+            Self::Loaded { owner, entity, loaded } => write!(f, "{owner:?} has {entity:?}: {}", loaded.is_some()),
+            Self::Rested { owner, entity } => write!(f, "{owner:?} asks again for {entity:?}, or refuses it"),
             Self::Resident { owner, entity } => write!(f, "{entity:?} works at {owner:?}"),
             Self::Died { owner, entity } => write!(f, "{entity:?} has died at {owner:?}"),
-            Self::Fetch { owner, entity, from, to, .. } => {
-                write!(f, "{owner:?} fetches {from} to {to} of {entity:?} from the store")
-            }
+            Self::Fetch { owner, fetch } => write!(f, "{owner:?} asks the store: {fetch:?}"),
             Self::Begin { node, partition } => write!(f, "{node:?} begins to own {partition}"),
             Self::Began { node, partition } => write!(f, "{node:?} hears that the owner of {partition} begins"),
             Self::NodeTick { node } => write!(f, "{node:?} ticks"),
             Self::GatewayTick { node } => write!(f, "gateway {node:?} ticks"),
             Self::Project { node } => write!(f, "{node:?} projects"),
-            Self::Commit { node, partitions, .. } => write!(f, "{node:?} commits {partitions:?}"),
+            Self::Commit { node, commit, .. } => write!(f, "{node:?} commits {:?}", commit.watermarks),
             Self::Relay { node } => write!(f, "{node:?} relays"),
             Self::Expiry { node } => write!(f, "{node:?} looks for what expires"),
             Self::Return { node } => write!(f, "node {node} comes back"),
@@ -289,6 +286,7 @@ impl What {
             | Self::Told { owner, .. }
             | Self::Load { owner, .. }
             | Self::Loaded { owner, .. }
+            | Self::Rested { owner, .. }
             | Self::Resident { owner, .. }
             | Self::Died { owner, .. }
             | Self::Fetch { owner, .. } => Some(owner.node),
@@ -327,6 +325,7 @@ impl What {
             Self::Look { .. } => 9,
             Self::Told { .. } => 10,
             Self::Load { .. } => 12,
+            Self::Rested { .. } => 11,
             Self::Loaded { .. } => 13,
             Self::Resident { .. } => 14,
             Self::Died { .. } => 15,

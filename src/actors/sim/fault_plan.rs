@@ -2,6 +2,7 @@
 //! faults that are always all on hide each other.
 
 use super::rng::Rng;
+use crate::actors::workers::persistence::rounds::Options;
 
 /// Faults that happen to the cluster as a whole, at random moments.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -120,6 +121,8 @@ pub struct Plan {
     pub project_every_ms: u64,
     /// Bytes that a projector keeps of states.
     pub cache_bytes: u64,
+    /// Records of a commit at most.
+    pub batch_records: usize,
     /// Between two snapshots of the store.
     pub snapshot_every_ms: u64,
     /// Connections that take little at a time.
@@ -134,6 +137,8 @@ pub struct Plan {
     pub idle_ms: u64,
     /// Entities resident in a partition at most.
     pub resident: usize,
+    /// Bytes that rooms and users of a node may take.
+    pub memory: usize,
 }
 
 impl Plan {
@@ -160,12 +165,18 @@ impl Plan {
             fault_every_ms: rng.pick(&[300, 700, 1_500]),
             project_every_ms: rng.pick(&[40, 200, 1_500]),
             cache_bytes: rng.pick(&[1, 6_000, 1 << 20]),
+            batch_records: rng.pick(&[1, 5, 100]),
             snapshot_every_ms: rng.pick(&[500, 2_000]),
             act_every_ms: rng.pick(&[300, 1_200, 2_500]),
             idle_ms: rng.pick(&[1, 800, 5_000]),
             resident: rng.pick(&[1, 4, 100]),
+            memory: 1 << 30,
             faults,
             embedded,
         }
+    }
+    /// Bounds of the projectors.
+    pub fn projector(&self) -> Options {
+        Options { cache_bytes: self.cache_bytes, batch_records: self.batch_records, ..Options::default() }
     }
 }

@@ -1,9 +1,9 @@
 //! A seeded simulation: the pure cores of several nodes over one journal and one store, on one thread, with everything that
 //! can go wrong. Tests only.
 //!
-//! What is driven is the product's own code: partition and entity cores, feeds, folds, projector, relay, and the frames
-//! between gateway and owner. What stands in for the rest (shells, links, journal, store, clients) is simulated time and
-//! chance. A seed decides everything; the same seed gives the same run.
+//! What is driven is the product's own code: partition and entity cores, hydration, feeds, folds, the rounds of projector and
+//! relay, and the frames between gateway and owner: all that decides. What carries decisions out (mailboxes, links, journal,
+//! store, clients) is simulated time and chance. A seed decides everything; the same seed gives the same run.
 //!
 //! `scripts/sim 2000` runs so many seeds, `KERVAN_SIM_SEED=7 scripts/sim` runs one; `scripts/mutants` shows which mistakes in the
 //! product it finds.
@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`world`], `node` | the state of it all, the queue, the clocks; a node's own |
 //! | `population`, `fault_plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
-//! | `owner`, `resident`, `journal` | the shell of a partition and its journal |
+//! | `owner`, `resident`, `journal` | what carries out a partition's decisions, its residents and its journal |
 //! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
 //! | `client`, `actions` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |

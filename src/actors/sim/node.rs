@@ -9,7 +9,9 @@ use super::projection::Workers;
 use super::world::NODES;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
+use crate::actors::partition::memory::Memory;
 use crate::actors::wire::NodeId;
+use crate::actors::workers::persistence::rounds::Options;
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition};
 use crate::metrics::Metrics;
@@ -20,7 +22,11 @@ pub struct Shared {
     /// The clock that never jumps.
     pub steady: Arc<ManualClock>,
     /// Nobody looks at them.
-    metrics: Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
+    /// Bytes that rooms and users of a node may take.
+    pub memory: usize,
+    /// Bounds of the projectors.
+    pub projector: Options,
 }
 
 /// A node.
@@ -43,6 +49,8 @@ pub struct Node {
     pub owners: BTreeMap<Partition, Owner>,
     /// Who listens to the streams of its partitions.
     pub listeners: BTreeMap<Partition, Arc<ListenerTable>>,
+    /// Bytes that its rooms and users may take.
+    pub memory: Arc<Memory>,
     /// How far each partition is folded here.
     pub applied: BTreeMap<Partition, Offset>,
     stored: BTreeMap<Partition, Offset>,
@@ -65,10 +73,11 @@ impl Node {
             assigned: BTreeSet::new(),
             owners: BTreeMap::new(),
             listeners: BTreeMap::new(),
+            memory: Arc::new(Memory::new(shared.memory)),
             applied: BTreeMap::new(),
             stored: BTreeMap::new(),
             gateway: Gateway::new(&shared.steady, &shared.metrics),
-            workers: Workers::new(),
+            workers: Workers::new(Options { knows: FoldVersion::FIRST, ..shared.projector }),
         }
     }
 
@@ -78,9 +87,15 @@ impl Node {
         let old = std::mem::replace(self, fresh);
         self.id = NodeId(old.id.0 + NODES as u32);
         self.knows = old.knows;
+        self.workers = Workers::new(self.projector(shared));
         self.clock_offset = old.clock_offset;
         self.routes = old.routes;
         self.assigned = old.assigned;
+    }
+
+    /// Bounds of its projector.
+    pub fn projector(&self, shared: &Shared) -> Options {
+        Options { knows: self.knows, ..shared.projector }
     }
 
     /// How far a partition is stored, as far as this node knows.

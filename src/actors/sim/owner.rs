@@ -1,5 +1,5 @@
-//! The shell of a partition's owner in simulated time: carries out what the pure core asks for, as
-//! `actors::partition::shell` does.
+//! A partition's owner in simulated time: carries out what the pure core asks for over the simulated journal, store and
+//! network, as `actors::partition::actor` does over real ones. It decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,24 +7,18 @@ use std::sync::Arc;
 use super::event::{OwnerId, What};
 use super::resident::{Message, Resident};
 use super::world::{NODES, World};
-use crate::actors::digest::Chain;
 use crate::actors::fold;
-use crate::actors::partition::core::{Action, Core, Options, Ticket};
-use crate::actors::partition::listeners::ListenerTable;
-use crate::actors::partition::progress::Progress;
+use crate::actors::partition::core::{Action, Core, Deps, Options, Ticket};
+use crate::actors::partition::entity::Decision;
 use crate::actors::partition::question::{Asked, Question};
 use crate::actors::partition::verified::Rule;
-use crate::actors::wire::{Answer, Denial, Entity, Ephemeral, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
+use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::record::Envelope;
-use crate::storage::journal::{AppendError, Appended, Place, Tailed};
+use crate::storage::journal::{AppendError, Appended, JournalError, Place, ReadError, Tailed};
 
-/// Bytes of one batch of the tail: little, so that one is seldom all.
+/// Bytes of one batch of the tail at most: little, so that one is seldom all.
 const BATCH_BYTES: usize = 600;
-/// Head announcements after the last event of an entity, one each tick.
-const ANNOUNCEMENTS: u8 = 4;
-/// Deaths over one record after which it counts as poison; more than the faults of a seed cause.
-const POISON: u32 = 40;
 
 /// One life of an owner.
 pub struct Owner {
@@ -34,18 +28,12 @@ pub struct Owner {
     pub core: Core<Question>,
     /// In memory.
     pub residents: BTreeMap<Entity, Resident>,
-    /// How far it is folded.
-    pub progress: Progress,
     /// Where it began.
     pub begun_at: Offset,
-    listeners: Arc<ListenerTable>,
-    /// Whose head is announced, and how often.
-    pub hot: BTreeMap<Entity, u8>,
-    deaths: BTreeMap<Entity, u32>,
     /// Where its tail stands.
     pub place: Arc<Place>,
-    /// Something that its tail told is on its way to it: it tells nothing more until that has come.
-    is_told: bool,
+    /// Its tail may tell something of so many bytes.
+    turn: Option<usize>,
     /// The append time of its last own report, and when that came.
     reported: Option<(Timestamp, Timestamp)>,
 }
@@ -72,21 +60,18 @@ impl World<'_> {
         at.assigned.insert(partition);
         at.raise_stored(partition, row.next_offset);
         at.raise_applied(partition, row.next_offset);
-        let owner = Owner {
-            id,
-            core: Core::new(&row, options),
-            residents: BTreeMap::new(),
-            progress: Progress::new(row.next_offset),
-            begun_at: row.next_offset,
+        let core = Core::new(Deps {
+            watermark: row,
+            journal_end: self.log.bounds(partition).end,
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
-            hot: BTreeMap::new(),
-            deaths: BTreeMap::new(),
-            place: self.log.follow(partition, row.next_offset),
-            is_told: false,
-            reported: None,
-        };
+            memory: Arc::clone(&at.memory),
+            options,
+        });
+        let (residents, place) = (BTreeMap::new(), self.log.follow(partition, row.next_offset));
+        let owner = Owner { id, core, residents, begun_at: row.next_offset, place, turn: None, reported: None };
         at.owners.insert(partition, owner);
         self.owner_began(index, partition);
+        self.with_owner(id, |owner, _, out| owner.core.begin(out));
         self.look(id);
     }
 
@@ -101,21 +86,19 @@ impl World<'_> {
         }
     }
 
-    /// An owner's tail is awake: it tells what there is, once what it told before has come.
+    /// An owner's tail is awake: it tells what there is, if it may.
     pub fn look(&mut self, id: OwnerId) {
         let Some(mut owner) = self.take_owner(id) else { return };
-        if self.rng.chance(self.plan.unreadable) {
-            // The tail tries again in a while.
-            self.stats.unreadable += 1;
-            self.after_exactly(1_000, What::Look { owner: id });
-        } else if !owner.is_told {
-            match self.log.tell(id.partition, &owner.place, BATCH_BYTES) {
-                Ok(Some(told)) => {
-                    owner.is_told = true;
-                    self.after(3, What::Told { owner: id, told });
-                }
-                Ok(None) => {}
-                Err(error) => self.fail(error.to_string()),
+        if let Some(bytes) = owner.turn {
+            let told = if self.rng.chance(self.plan.unreadable) {
+                self.stats.unreadable += 1;
+                Err(ReadError::Journal(JournalError::Io("it stumbles".to_owned())))
+            } else {
+                self.log.tell(id.partition, &owner.place, bytes.min(BATCH_BYTES))
+            };
+            if let Some(told) = told.transpose() {
+                owner.turn = None;
+                self.after(3, What::Told { owner: id, told });
             }
         }
         let index = self.index(id.node);
@@ -123,14 +106,8 @@ impl World<'_> {
     }
 
     /// What an owner's tail told has come to it.
-    pub fn told(&mut self, id: OwnerId, told: Tailed) {
-        self.with_owner(id, |owner, now, out| {
-            owner.is_told = false;
-            match told {
-                Tailed::Batch { records, end, losses } => owner.core.told(records, end, losses, now, out),
-                Tailed::Truncated { end, losses } => owner.core.truncated(end, losses, out),
-            }
-        });
+    pub fn told(&mut self, id: OwnerId, told: Result<Tailed, ReadError>) {
+        self.with_owner(id, |owner, now, out| owner.core.heard(told, now, out));
         self.look(id);
     }
 
@@ -187,25 +164,26 @@ impl World<'_> {
                 owner.place.seek(from);
                 self.after(3, What::Look { owner: id });
             }
-            Action::Load { entity, replay_to, must: _ } => self.after(10, What::Load { owner: id, entity, replay_to }),
-            Action::Deliver { entity, batch } => {
-                owner.hot.insert(entity.clone(), ANNOUNCEMENTS);
-                self.post(owner, &entity, Message::Deliver(batch));
+            Action::Follow { bytes } => owner.turn = Some(bytes),
+            Action::Load { entity, replay_to, listeners, share } => {
+                self.after(10, What::Load { owner: id, entity, replay_to, listeners, share });
             }
+            Action::NoMemory => self.stats.no_memory += 1,
+            Action::Rest { entity, ms } => self.after_exactly(ms, What::Rested { owner: id, entity }),
+            Action::Spawn { entity, core, share } => _ = owner.residents.insert(entity, Resident::new(*core, share)),
+            Action::Deliver { entity, batch } => self.post(owner, &entity, Message::Deliver(batch)),
             Action::Hand { entity, held } => self.post(owner, &entity, Message::Hand(held)),
+            Action::Announce { entity } => self.post(owner, &entity, Message::Announce),
             Action::Refuse { entity, held } => self.send_to_gateway(id.node, held.from, held.refusal(entity)),
-            Action::Decided { offset, chain } => self.complete(owner, offset, chain),
+            Action::Send { to, frame } => self.send_to_gateway(id.node, to, frame),
+            Action::Applied { to } => self.applied(owner, to),
             Action::Answer { origin, answer } => {
                 let frame = ToGateway::Answer { request: origin.request, answer };
                 self.send_to_gateway(id.node, origin.node, frame);
             }
             Action::Passivate { entity } => {
-                while owner.residents.get(&entity).is_some_and(|resident| !resident.inbox.is_empty()) {
-                    self.run_resident(owner, &entity);
-                }
-                owner.residents.remove(&entity);
                 self.stats.passivated += 1;
-                owner.listeners.forget_unused(&entity);
+                self.end_resident(owner, &entity);
             }
             Action::Restart { .. } => {
                 self.stats.restarts += 1;
@@ -217,22 +195,25 @@ impl World<'_> {
         true
     }
 
-    /// A record of this owner is decided: the chain of its entity must be that of the truth.
-    pub fn complete(&mut self, owner: &mut Owner, offset: Offset, chain: Chain) {
+    /// More of the partition is folded.
+    pub fn applied(&mut self, owner: &Owner, to: Offset) {
         let partition = owner.id.partition;
-        match self.truth.chain(partition, offset) {
+        if self.truth.next(partition) < to {
+            self.fail(format!("I4: {:?} has folded up to {to}, durable is less", owner.id));
+        }
+        let index = self.index(owner.id.node);
+        self.nodes[index].raise_applied(partition, to);
+    }
+
+    /// An entity has decided a record: its chain must be that of the truth.
+    pub fn check_decision(&mut self, owner: &Owner, Decision { offset, chain, .. }: &Decision) {
+        match self.truth.chain(owner.id.partition, *offset) {
             None => self.fail(format!("I4: {:?} has folded {offset}, durable is less", owner.id)),
-            Some(true_one) if chain != true_one => {
+            Some(true_one) if *chain != true_one => {
                 self.fail(format!("I10: the chain of {:?} after {offset} is not that of the log", owner.id));
             }
             Some(_) => {}
         }
-        if !owner.progress.complete(offset, chain) {
-            return;
-        }
-        let applied = owner.progress.applied();
-        let index = self.index(owner.id.node);
-        self.nodes[index].raise_applied(partition, applied);
     }
 
     /// A frame for the owner of a partition has come to a node.
@@ -267,23 +248,16 @@ impl World<'_> {
                 self.question(id, stream, Question { from, request, asked: Asked::Query(query) });
             }
             ToOwner::Unlisten { request, stream } => {
-                self.with_owner(id, |owner, _, _| owner.listeners.remove(&stream, from, request));
+                self.with_owner(id, |owner, _, _| owner.core.unlisten(&stream, from, request));
             }
-            ToOwner::Ephemeral { stream, event } => self.ephemeral(id, &stream, &event),
+            ToOwner::Ephemeral { stream, event } => {
+                self.with_owner(id, |owner, _, out| owner.core.ephemeral(&stream, &event, out));
+            }
         }
     }
 
     fn question(&mut self, id: OwnerId, entity: Entity, question: Question) {
         self.with_owner(id, |owner, now, out| owner.core.pass(entity, question, now, out));
-    }
-
-    fn ephemeral(&mut self, id: OwnerId, stream: &Entity, event: &Ephemeral) {
-        let mut nodes = Vec::new();
-        self.with_owner(id, |owner, _, _| nodes = owner.listeners.told_in_passing(stream));
-        for node in nodes {
-            let frame = ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
-            self.send_to_gateway(id.node, node, frame);
-        }
     }
 
     /// The node was taken for the owner and is not.
@@ -311,22 +285,6 @@ impl World<'_> {
             owner.core.tick(now, stored, resident, || fold::barrier(record, wall), out);
         });
         self.look(id);
-        let Some(mut owner) = self.take_owner(id) else { return };
-        let hot: Vec<_> = owner.hot.keys().cloned().collect();
-        for entity in hot {
-            if owner.residents.contains_key(&entity) {
-                self.post(&mut owner, &entity, Message::Announce);
-                continue;
-            }
-            for (node, frame) in owner.listeners.announcements(&entity) {
-                self.send_to_gateway(id.node, node, frame);
-            }
-        }
-        owner.hot.retain(|_, left| {
-            *left -= 1;
-            *left > 0
-        });
-        self.nodes[index].owners.insert(id.partition, owner);
     }
 
     /// This life of an owner, out of its node, if it still lasts. Whoever takes it puts it back.
@@ -344,17 +302,8 @@ impl World<'_> {
         self.stats.deaths += 1;
         self.with_owner(id, |owner, _, out| {
             owner.residents.remove(entity);
-            if owner.core.unfinished(entity).is_some() {
-                let deaths = owner.deaths.entry(entity.clone()).or_default();
-                *deaths += 1;
-                assert!(*deaths <= POISON, "the faults of the plan kill one entity too often");
-            }
             owner.core.died(entity, out);
+            owner.core.ended(entity);
         });
-    }
-
-    /// Who listens to an entity here.
-    pub fn listeners_of(owner: &Owner, entity: &Entity) -> Arc<crate::actors::partition::listeners::Listeners> {
-        owner.listeners.of(entity)
     }
 }

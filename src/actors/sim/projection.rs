@@ -1,23 +1,29 @@
-//! The workers of a node in simulated time: projector, relay, expiry scanner, as their shells in `actors::workers` do, over
-//! the memory store's rows with the faults of a database.
+//! The workers of a node in simulated time: the pure cores of projector, relay and expiry scanner over the memory store's rows
+//! with the faults of a database.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{OwnerId, What};
 use super::gateway::Asker;
+use super::node::Node;
 use super::world::World;
 use crate::actors::fold::EntityState;
+use crate::actors::router::owned::{Owned, OwnerEpoch};
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Answer, Entity, NodeId};
-use crate::actors::workers::persistence::projector::{Projector, chains_of};
+use crate::actors::workers::persistence::projector::chains_of;
+use crate::actors::workers::persistence::rounds::{Options, ProjectorRounds, ProjectorStep, Snapshot, StoredTo};
 use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry::{self, Scanner};
-use crate::actors::workers::relay::turns::{self, Turns};
+use crate::actors::workers::relay::rounds::{self, Expansion, RelayRounds, RelayStep};
 use crate::ids::{Offset, Partition, RoomId};
 use crate::limits;
-use crate::storage::store::Commit;
+use crate::storage::journal::JournalError;
 use crate::storage::store::memory::Core as Rows;
 use crate::storage::store::rows::{OutboxPlace, OutboxRow, WatermarkRow};
+use crate::storage::store::{Commit, StoreError};
 
 /// Members of a fan-out that get rows of their own at a time.
 const FAN_OUT: usize = 3;
@@ -97,6 +103,10 @@ impl Store {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {
     let state = match entity {
         Entity::Room(room) => rows::room_state(*room, of.room(*room)).map(EntityState::room),
@@ -107,15 +117,15 @@ fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {
 
 /// The workers of one life of a node.
 pub struct Workers {
-    projector: Option<Projector>,
+    projector: ProjectorRounds,
     /// A commit is on its way, of this life of the projector.
     committing: bool,
     life: u32,
-    turns: Turns,
-    /// Batches under way, by target.
+    relay: RelayRounds,
+    /// Batches of the relay under way, by target.
     given: BTreeMap<Partition, Given>,
-    /// Told, and not removed yet.
-    told: Vec<OutboxPlace>,
+    /// How far each source is stored whose facts were stored with it, as the projector knows it.
+    outbox: Watermarks,
     scanner: Scanner,
 }
 
@@ -128,114 +138,123 @@ struct Given {
 
 impl Workers {
     /// At their beginning.
-    pub fn new() -> Self {
+    pub fn new(options: Options) -> Self {
+        let owned = Owned::new(Partition::all(), OwnerEpoch(1));
         Self {
-            projector: None,
+            projector: ProjectorRounds::new(options),
             committing: false,
             life: 0,
-            turns: Turns::default(),
+            relay: RelayRounds::new(
+                rounds::Options { retry: Duration::from_millis(400), members: FAN_OUT },
+                Arc::new(owned),
+            ),
             given: BTreeMap::new(),
-            told: Vec::new(),
+            outbox: Watermarks::new(),
             scanner: Scanner::default(),
         }
     }
 
     /// The projector is made anew. Says whether a commit of the old one was on its way: then nothing else begins the new one.
-    pub fn forget_projector(&mut self) -> bool {
-        self.projector = None;
+    pub fn forget_projector(&mut self, options: Options) -> bool {
+        self.projector = ProjectorRounds::new(options);
         self.life += 1;
         std::mem::take(&mut self.committing)
     }
 
     /// From where the projector reads a partition, if there is one.
     pub fn reads_from(&self, partition: Partition) -> Option<Offset> {
-        self.projector.as_ref()?.next_offset(partition)
+        self.projector.reads_from(partition)
     }
 }
 
 impl World<'_> {
-    /// A round of a node's projector, up to the commit that it sends.
+    /// A node's projector goes on, up to where it waits or sends a commit.
     pub fn project(&mut self, node: NodeId) {
         let index = self.index(node);
         if self.nodes[index].workers.committing {
             return;
         }
-        match self.collect(index) {
-            Some((life, commit, partitions)) => {
-                self.nodes[index].workers.committing = true;
-                let commit = Box::new(commit);
-                self.after(30, What::Commit { node, life, commit, partitions });
+        loop {
+            let Node { workers, applied, .. } = &mut self.nodes[index];
+            let applied = |partition: Partition| applied.get(&partition).copied().unwrap_or_default();
+            let away = || StoreError::Unavailable("it does not answer".to_owned());
+            match workers.projector.step(applied) {
+                ProjectorStep::Watermarks => {
+                    let rows = self.store.get().ok_or_else(away);
+                    let rows = rows.map(|rows| self.cast.partitions.iter().map(|p| rows.watermark(*p)).collect());
+                    for row in rows.iter().flatten() {
+                        let row: &WatermarkRow = row;
+                        self.nodes[index].raise_stored(row.partition, row.next_offset);
+                    }
+                    self.nodes[index].workers.projector.watermarks(rows);
+                }
+                ProjectorStep::Read { partition, from, bytes } => {
+                    let applied = applied(partition);
+                    let read = if self.rng.chance(self.plan.unreadable) {
+                        Err(JournalError::Io("it stumbles".to_owned()).into())
+                    } else {
+                        self.log.read(partition, from, bytes)
+                    };
+                    workers.projector.read(partition, applied, read);
+                }
+                ProjectorStep::Hydrate(entities) => {
+                    for entity in entities {
+                        let snapshot = self.rows_of(&entity);
+                        if !self.nodes[index].workers.projector.hydrated(snapshot) {
+                            break;
+                        }
+                    }
+                }
+                ProjectorStep::Fold(mut projector) => {
+                    let commit = projector.fold();
+                    workers.projector.folded(Ok((projector, commit)));
+                }
+                ProjectorStep::Commit(commit) => {
+                    workers.committing = true;
+                    let life = workers.life;
+                    return self.after(30, What::Commit { node, life, commit });
+                }
+                ProjectorStep::Retry(wait) => return self.after_exactly(millis(wait), What::Project { node }),
+                ProjectorStep::Gather(_) => return self.after(self.plan.project_every_ms, What::Project { node }),
+                // The next look finds what is applied meanwhile.
+                ProjectorStep::Idle(_) => {}
             }
-            None => self.after(self.plan.project_every_ms, What::Project { node }),
+            let halted = self.nodes[index].workers.projector.status().halted.first().cloned();
+            if let Some((partition, why)) = halted {
+                if !self.is_outdated(node, partition) {
+                    return self.fail(format!("I6: the projector halts: {partition}: {why}"));
+                }
+                self.stops_before_a_version(node);
+                return self.after(self.plan.project_every_ms, What::Project { node });
+            }
         }
     }
 
-    fn collect(&mut self, index: usize) -> Option<(u32, Commit, Vec<Partition>)> {
-        let most = self.rng.pick(&[1, 5, 100]);
-        let store = self.store.get()?;
-        let node = &mut self.nodes[index];
-        let (life, cache) = (node.workers.life, self.plan.cache_bytes);
-        if node.workers.projector.is_none() {
-            let watermarks: Vec<_> = self.cast.partitions.iter().map(|p| store.watermark(*p)).collect();
-            for row in &watermarks {
-                node.raise_stored(row.partition, row.next_offset);
-            }
-            node.workers.projector = Some(Projector::knowing(node.knows, watermarks, cache));
-        }
-        let projector = node.workers.projector.as_mut()?;
-        for partition in &self.cast.partitions {
-            let Some(from) = projector.next_offset(*partition) else { continue };
-            let applied = node.applied.get(partition).copied().unwrap_or_default();
-            if from >= applied {
-                continue;
-            }
-            if self.rng.chance(self.plan.unreadable) {
-                continue;
-            }
-            let Ok(mut records) = self.log.read(*partition, from, usize::MAX) else { continue };
-            records.retain(|record| record.offset < applied);
-            records.truncate(most);
-            projector.push(*partition, records);
-        }
-        let halted = projector.halted().next().map(|(partition, why)| (partition, why.to_string()));
-        if let Some((partition, why)) = halted {
-            let node = node.id;
-            if self.is_outdated(node, partition) {
-                self.stops_before_a_version(node);
-            } else {
-                self.fail(format!("I6: the projector halts: {partition}: {why}"));
-            }
-            return None;
-        }
-        if projector.pending().0 == 0 {
-            return None;
-        }
-        for entity in projector.missing() {
-            let moved = match &entity {
-                Entity::Room(room) => {
-                    let mut snapshot = store.room(*room);
+    /// The rows of an entity as a projector reads them; one bit of them is perhaps another one.
+    fn rows_of(&mut self, entity: &Entity) -> Snapshot {
+        let away = || StoreError::Unavailable("it does not answer".to_owned());
+        let rows = self.store.get().ok_or_else(away);
+        match entity {
+            Entity::User(user) => Snapshot::User(user.clone(), rows.map(|rows| rows.user(user))),
+            Entity::Room(room) => Snapshot::Room(
+                *room,
+                rows.map(|rows| {
+                    let mut snapshot = rows.room(*room);
                     if self.flip == Some(*room)
                         && let Some(chat) = &mut snapshot.chat
                     {
                         chat.last_no = chat.last_no.next();
                         self.flipped = self.flip.take();
                     }
-                    projector.hydrate_room(*room, snapshot)
-                }
-                Entity::User(user) => projector.hydrate_user(user, store.user(user)),
-            };
-            if moved.is_err() {
-                node.workers.projector = None;
-                return None;
-            }
+                    snapshot
+                }),
+            ),
         }
-        let partitions = projector.pending_partitions();
-        let commit = projector.fold()?;
-        Some((life, commit, partitions))
     }
 
     /// A projector's commit reaches the store.
-    pub fn commit(&mut self, node: NodeId, life: u32, commit: Commit, partitions: &[Partition]) {
+    pub fn commit(&mut self, node: NodeId, life: u32, commit: Commit) {
+        let partitions: Vec<Partition> = commit.watermarks.iter().map(|moved| moved.to.partition).collect();
         let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
         let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
         let touched: Vec<Entity> = rooms.chain(users).collect();
@@ -249,83 +268,75 @@ impl World<'_> {
             return;
         }
         let unheard = self.rng.chance(self.plan.commit_unknown);
-        let result = match self.store.get_mut() {
-            None => false,
-            Some(rows) => match rows.commit(commit) {
-                Ok(()) => true,
-                Err(crate::storage::store::StoreError::Damaged(why)) => {
-                    self.fail(format!("I6: the store is damaged: {why}"));
-                    false
-                }
-                Err(_) => false,
-            },
-        };
-        if result {
-            self.stats.commits += 1;
-            self.check_rows(&touched, partitions);
+        let away = || StoreError::Unavailable("it does not answer".to_owned());
+        let mut result = self.store.get_mut().ok_or_else(away).and_then(|rows| rows.commit(commit));
+        match &result {
+            Ok(()) => {
+                self.stats.commits += 1;
+                self.check_rows(&touched, &partitions);
+            }
+            Err(StoreError::Damaged(why)) => self.fail(format!("I6: the store is damaged: {why}")),
+            Err(_) => {}
         }
         let index = self.index(node);
         if self.nodes[index].id != node || !self.nodes[index].up || self.nodes[index].workers.life != life {
             return;
         }
+        if unheard {
+            result = Err(StoreError::Unavailable("no answer came".to_owned()));
+        }
         let workers = &mut self.nodes[index].workers;
         workers.committing = false;
-        if !result || unheard {
-            workers.projector = None;
-            workers.life += 1;
-            self.after(200, What::Project { node });
-            return;
-        }
-        let moved = workers.projector.as_mut().map(Projector::committed).unwrap_or_default();
-        for (partition, chains) in chains {
-            let Some(owner) = self.nodes[index].owners.get(&partition) else { continue };
-            let differ = chains.into_iter().try_for_each(|(at, chain)| owner.progress.compare(at, chain));
-            if let Err(divergence) = differ {
-                self.fail(format!("I10: {divergence}"));
+        let stored = workers.projector.committed(result);
+        if !stored.is_empty() {
+            for (partition, chains) in chains {
+                if let Some(id) = self.nodes[index].owners.get(&partition).map(|owner| owner.id) {
+                    // If they differ the owner halts, and is asked why.
+                    self.with_owner(id, |owner, _, out| owner.core.compare_chains(chains, out));
+                }
             }
         }
-        for row in moved {
+        for StoredTo { row, has_facts } in stored {
+            if has_facts {
+                self.nodes[index].workers.outbox.raise(row.partition, row.next_offset);
+            }
             self.nodes[index].raise_stored(row.partition, row.next_offset);
         }
-        self.after(self.plan.project_every_ms, What::Project { node });
+        self.after_exactly(0, What::Project { node });
     }
 
-    /// A round of a node's relay, as its shell has it: reads the outbox and gives each free target its batch.
+    /// A round of a node's relay.
     pub fn relay(&mut self, node: NodeId) {
         self.after(400, What::Relay { node });
         let (now_ms, index) = (self.now, self.index(node));
         let Some(rows) = self.store.get_mut() else { return };
-        let workers = &mut self.nodes[index].workers;
-        workers.told.iter().for_each(|place| rows.relay_done(*place));
-        workers.turns.removed(&std::mem::take(&mut workers.told));
-        let mut from = Some(Partition::FIRST);
-        while let Some(source) = from {
-            let Some(first) = rows.relay_next(OutboxPlace::first_of(source), 1).first().map(OutboxRow::place) else {
-                break;
-            };
-            workers.turns.begins_at(first);
-            from = Partition::new(first.source.get() + 1);
-        }
-        for row in workers.turns.fan_outs() {
-            let Some(fan_out) = &row.fan_out else { continue };
-            let page = rows.members(fan_out.room, fan_out.after.as_ref(), FAN_OUT);
-            let after = page.last().filter(|_| page.len() == FAN_OUT).map(|last| last.user.clone());
-            if let Ok(records) = turns::expand(&row, &page) {
-                rows.relay_expand(row.place(), records, after.as_ref());
-                workers.turns.expanded(row.source, after);
+        let Workers { relay, given, outbox, .. } = &mut self.nodes[index].workers;
+        relay.begin(outbox);
+        while let Some(step) = relay.step(now_ms) {
+            match step {
+                RelayStep::Remove(told) => {
+                    told.iter().for_each(|place| rows.relay_done(*place));
+                    relay.removed();
+                }
+                RelayStep::First(source) => {
+                    let first = rows.relay_next(OutboxPlace::first_of(source), 1);
+                    relay.first(first.first().map(OutboxRow::place));
+                }
+                RelayStep::Members(row) => {
+                    let Some(fan_out) = &row.fan_out else { continue };
+                    let page = rows.members(fan_out.room, fan_out.after.as_ref(), FAN_OUT);
+                    let Ok(Expansion { place, rows: records, after }) = relay.expand(&row, &page) else { continue };
+                    rows.relay_expand(place, records, after.as_ref());
+                    relay.expanded(place.source, after);
+                }
+                RelayStep::Rows { from, limit } => relay.rows(from, limit, rows.relay_next(from, limit)),
             }
         }
-        for (from, limit) in workers.turns.wanted() {
-            let found = rows.relay_next(from, limit);
-            let whole = found.len() < limit || found.last().is_some_and(|row| row.source != from.source);
-            workers.turns.load(from.source, found, whole);
-        }
-        let batches = workers.turns.next(now_ms, limits::RELAY_AHEAD, |_| true);
         let mut commands = Vec::new();
-        for (target, batch) in batches {
+        for (target, batch) in relay.give(now_ms, |target| rows.watermark(target).next_offset) {
             let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
             let open = places.iter().copied().collect();
-            workers.given.insert(target, Given { places, open, failed: false });
+            given.insert(target, Given { places, open, failed: false });
             commands.extend(batch.into_iter().map(|(place, record)| (target, place, record)));
         }
         for (target, place, record) in commands {
@@ -347,10 +358,9 @@ impl World<'_> {
         }
         let Some(Given { places, failed, .. }) = workers.given.remove(&target) else { return };
         if failed {
-            workers.turns.failed(target, &places, now_ms, Duration::from_millis(400));
+            workers.relay.failed(target, &places, now_ms);
         } else {
-            workers.turns.told(target, &places);
-            workers.told.extend(places);
+            workers.relay.delivered(target, places, self.log.bounds(target).end, now_ms);
             self.stats.relayed += 1;
         }
     }

@@ -143,7 +143,7 @@ impl<'a> World<'a> {
                 Client::new(index, cast.rooms.len(), way, rng.chance(timed))
             })
             .collect();
-        let shared = Shared::default();
+        let shared = Shared { memory: plan.memory, projector: plan.projector(), ..Shared::default() };
         let mut world = Self {
             cast,
             plan,
@@ -287,13 +287,14 @@ impl<'a> World<'a> {
             }
             What::Told { owner, told } => self.told(owner, told),
             What::Look { owner } => self.look(owner),
-            What::Load { owner, entity, replay_to } => self.load(owner, entity, replay_to),
-            What::Loaded { owner, entity, core } => self.loaded(owner, &entity, core),
+            What::Load { owner, entity, replay_to, listeners, share } => {
+                self.load(owner, entity, replay_to, listeners, share);
+            }
+            What::Loaded { owner, entity, loaded } => self.loaded(owner, &entity, loaded),
+            What::Rested { owner, entity } => self.with_owner(owner, |owner, _, out| owner.core.rested(&entity, out)),
             What::Resident { owner, entity } => self.resident_turn(owner, &entity),
             What::Died { owner, entity } => self.resident_died(owner, &entity),
-            What::Fetch { owner, entity, asker, from, to, below, rest } => {
-                self.fetch_stored(owner, &entity, asker, from, to, below, rest);
-            }
+            What::Fetch { owner, fetch } => self.fetch_stored(owner, fetch),
             What::Begin { node, partition } => self.begin_owner(node, partition),
             What::Began { node, partition } => self.owner_changed(node, partition),
             What::NodeTick { node } => {
@@ -307,7 +308,7 @@ impl<'a> World<'a> {
                 self.gateway_tick(node);
             }
             What::Project { node } => self.project(node),
-            What::Commit { node, life, commit, partitions } => self.commit(node, life, *commit, &partitions),
+            What::Commit { node, life, commit } => self.commit(node, life, *commit),
             What::Relay { node } => self.relay(node),
             What::Expiry { node } => self.expiry(node),
             What::Return { node } => self.come_back(node),

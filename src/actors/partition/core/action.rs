@@ -1,17 +1,19 @@
-//! What a core asks its shell to do.
+//! What a core asks for.
 
 use std::sync::Arc;
 
-use crate::actors::digest::Chain;
+use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::item::Batch;
-use crate::actors::wire::{Answer, Entity, Origin};
+use crate::actors::partition::listeners::Listeners;
+use crate::actors::partition::memory::Share;
+use crate::actors::wire::{Answer, Entity, NodeId, Origin, ToGateway};
 use crate::ids::Offset;
 
 /// A number that the core gives to an append.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
-/// What the shell is asked to do.
+/// What the driver of a core carries out, in order.
 #[derive(Debug)]
 pub enum Action<H> {
     /// Append what [`super::Core::place`] gives and report with [`super::Core::appended`].
@@ -24,15 +26,41 @@ pub enum Action<H> {
         /// Where.
         from: Offset,
     },
-    /// Make the entity's state from the store and report with [`super::Core::loaded`].
+    /// The tail may tell the next thing, to be reported with [`super::Core::heard`].
+    Follow {
+        /// Bytes of records at most, but at least one record.
+        bytes: usize,
+    },
+    /// Make the entity's state from the store ([`Hydration`](crate::actors::partition::hydration::Hydration)) and report with
+    /// [`super::Core::loaded`] or [`super::Core::load_failed`].
     Load {
         /// Which.
         entity: Entity,
         /// Fold the journal's records of the entity from the store's watermark up to here on top, without effects: they
         /// had theirs before the entity died. Zero where the store has all.
         replay_to: Offset,
-        /// It has records to fold: it can't be refused.
-        must: bool,
+        /// Who listens to it.
+        listeners: Arc<Listeners>,
+        /// What it takes of the node's memory, from now until it is gone.
+        share: Share,
+    },
+    /// There was no memory for an entity; what is refused for it follows. To be counted.
+    NoMemory,
+    /// Report with [`super::Core::rested`] after a while: the entity could not be loaded.
+    Rest {
+        /// Which.
+        entity: Entity,
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The entity lives: from now on it takes what it is told, in order.
+    Spawn {
+        /// Which.
+        entity: Entity,
+        /// As it was loaded.
+        core: Box<EntityCore>,
+        /// What it takes of the memory.
+        share: Share,
     },
     /// Fold these records.
     Deliver {
@@ -55,12 +83,22 @@ pub enum Action<H> {
         /// What.
         held: H,
     },
-    /// Records that no entity folds (control records, records without a meaning) were decided.
-    Decided {
-        /// Their offset.
-        offset: Offset,
-        /// The chain of nobody.
-        chain: Chain,
+    /// The entity tells its listeners where its head is, behind what was delivered before.
+    Announce {
+        /// Which.
+        entity: Entity,
+    },
+    /// A frame for a gateway.
+    Send {
+        /// Which.
+        to: NodeId,
+        /// What.
+        frame: ToGateway,
+    },
+    /// Everything below is folded. (Entities note by themselves what they have folded.)
+    Applied {
+        /// The end of it.
+        to: Offset,
     },
     /// Answer the asker.
     Answer {
@@ -69,7 +107,7 @@ pub enum Action<H> {
         /// What became of the command.
         answer: Answer,
     },
-    /// The entity has been idle: let it go.
+    /// The entity ends behind what it was told before. Report with [`super::Core::ended`] when it has.
     Passivate {
         /// Which.
         entity: Entity,
@@ -80,7 +118,7 @@ pub enum Action<H> {
         /// Why, for the log.
         reason: &'static str,
     },
-    /// Nothing more is folded here. Said once, with the reason.
+    /// Nothing more is folded here. All entities end behind what they were told before. Said once, with the reason.
     Halt {
         /// Why, for the operator.
         reason: String,

@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Action, Core, Queued};
+use crate::actors::partition::hydration::Loaded;
 use crate::actors::partition::item::Batch;
-use crate::actors::wire::Entity;
+use crate::actors::partition::memory::{RESIDENT_BYTES, Share, Taken};
+use crate::actors::wire::{Answer, Entity};
 use crate::ids::{Offset, Timestamp};
+use crate::limits;
 
 /// Where an entity stands.
 pub(super) enum Residency<H> {
@@ -20,7 +23,20 @@ pub(super) enum Residency<H> {
         last_used: Timestamp,
         applied: Offset,
         batches: VecDeque<Arc<Batch>>,
+        taken: Taken,
+        /// How often its head is still announced.
+        announcements: u8,
     },
+}
+
+impl<H> Residency<H> {
+    /// Bytes that it takes; none before it is there.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Loading { .. } => 0,
+            Self::Ready { taken, .. } => taken.bytes(),
+        }
+    }
 }
 
 /// What waits for an entity that is being loaded.
@@ -43,53 +59,127 @@ impl<H> Core<H> {
                 out.push(Action::Hand { entity, held });
             }
             Some(Residency::Loading { held: queue, .. }) => queue.push_back(Parked::Other(held)),
-            None => self.load(entity, Parked::Other(held), false, out),
+            None => self.load(entity, Parked::Other(held), out),
         }
     }
 
-    pub(super) fn load(&mut self, entity: Entity, first: Parked<H>, must: bool, out: &mut Vec<Action<H>>) {
-        let replay_to = Offset::ZERO;
-        out.push(Action::Load { entity: entity.clone(), replay_to, must });
-        self.residents.insert(entity, Residency::Loading { held: VecDeque::from([first]), must, replay_to });
+    /// Loads an entity for what came first. A command or a question is refused if there is no memory for the entity; records
+    /// are not, as they have to be folded.
+    pub(super) fn load(&mut self, entity: Entity, first: Parked<H>, out: &mut Vec<Action<H>>) {
+        let must = matches!(first, Parked::Batch(_));
+        if !must && !self.memory.has_room(RESIDENT_BYTES) {
+            out.push(Action::NoMemory);
+            return self.refuse_held(&entity, first, out);
+        }
+        self.load_holding(entity, VecDeque::from([first]), must, Offset::ZERO, out);
     }
 
-    /// Whether this entity was asked for and is not there yet. Whatever else a load brings is of no use to anybody.
-    #[must_use]
-    pub fn is_loading(&self, entity: &Entity) -> bool {
+    pub(super) fn load_holding(
+        &mut self,
+        entity: Entity,
+        held: VecDeque<Parked<H>>,
+        must: bool,
+        replay_to: Offset,
+        out: &mut Vec<Action<H>>,
+    ) {
+        let (share, listeners) = (Share::new(&self.memory), self.listeners.of(&entity));
+        out.push(Action::Load { entity: entity.clone(), replay_to, listeners, share });
+        self.residents.insert(entity, Residency::Loading { held, must, replay_to });
+    }
+
+    pub(super) fn refuse_held(&mut self, entity: &Entity, held: Parked<H>, out: &mut Vec<Action<H>>) {
+        match held {
+            Parked::Command(queued) => self.refuse(&queued, out),
+            Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
+            // It may be written: nobody is told that it is not.
+            Parked::Batch(batch) => {
+                let origins = batch.items().iter().filter_map(|item| item.get().origin);
+                out.extend(origins.map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
+            }
+        }
+    }
+
+    fn is_loading(&self, entity: &Entity) -> bool {
         matches!(self.residents.get(entity), Some(Residency::Loading { .. }))
     }
 
-    /// The entity's state is there, made of the store's rows at this watermark; or it can't be had now (`None`). In the
-    /// latter case what may be refused is refused; an entity with records to fold is asked for again by the shell.
+    /// The entity's state is there.
     ///
-    /// A snapshot is of use only if it lies between what the store is known to have had and what is to be folded next.
+    /// It is of use only if its snapshot lies between what the store is known to have had and what is to be folded next.
     /// Where others own the partition, too, the store may be ahead of this core; where it was restored from a backup it may
     /// have fallen back. In both cases this core is over, and the next one begins where the store is.
-    pub fn loaded(&mut self, entity: &Entity, snapshot: Option<Offset>, now: Timestamp, out: &mut Vec<Action<H>>) {
-        if self.halted {
-            return;
-        }
-        let Some(Residency::Loading { held, must, replay_to }) = self.residents.remove(entity) else { return };
-        let Some(snapshot) = snapshot else {
-            self.not_loaded(entity, held, must, replay_to, out);
-            return;
-        };
-        if let Some(reason) = self.unusable(snapshot, &held, replay_to) {
-            self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
-            self.stop(out);
-            out.push(Action::Restart { reason });
-            return;
-        }
-        self.residents
-            .insert(entity.clone(), Residency::Ready { last_used: now, applied: replay_to, batches: VecDeque::new() });
-        for held in held {
-            match held {
-                Parked::Command(queued) => self.queue.push_back(queued),
-                Parked::Other(held) => out.push(Action::Hand { entity: entity.clone(), held }),
-                Parked::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
+    pub(crate) fn loaded(&mut self, entity: &Entity, loaded: Loaded, now: Timestamp, out: &mut Vec<Action<H>>) {
+        // One that comes after a halt, or after its like, is nobody's.
+        if let Some((held, must, replay_to)) = self.take_loading(entity) {
+            if let Some(reason) = self.unusable(loaded.watermark, &held, replay_to) {
+                self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
+                self.stop(out);
+                out.push(Action::Restart { reason });
+            } else {
+                self.becomes_ready(entity, loaded, replay_to, now, out);
+                for held in held {
+                    match held {
+                        Parked::Command(queued) => self.queue.push_back(queued),
+                        Parked::Other(held) => out.push(Action::Hand { entity: entity.clone(), held }),
+                        Parked::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
+                    }
+                }
+                return self.pump(out);
             }
         }
-        self.pump(out);
+        drop(loaded);
+        self.forget_listeners(entity);
+    }
+
+    fn take_loading(&mut self, entity: &Entity) -> Option<(VecDeque<Parked<H>>, bool, Offset)> {
+        if self.halted || !self.is_loading(entity) {
+            return None;
+        }
+        match self.residents.remove(entity) {
+            Some(Residency::Loading { held, must, replay_to }) => Some((held, must, replay_to)),
+            _ => None,
+        }
+    }
+
+    fn becomes_ready(
+        &mut self,
+        entity: &Entity,
+        loaded: Loaded,
+        applied: Offset,
+        now: Timestamp,
+        out: &mut Vec<Action<H>>,
+    ) {
+        let Loaded { core, share, .. } = loaded;
+        let (taken, batches) = (share.taken(), VecDeque::new());
+        let announcements = self.leaving.remove(entity).unwrap_or(0);
+        let ready = Residency::Ready { last_used: now, applied, batches, taken, announcements };
+        self.residents.insert(entity.clone(), ready);
+        out.push(Action::Spawn { entity: entity.clone(), core, share });
+    }
+
+    /// The entity can't be had now. What comes for it meanwhile waits with the rest, so that a store that is away is not
+    /// asked again for each command.
+    pub(crate) fn load_failed(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+        if self.is_loading(entity) {
+            out.push(Action::Rest { entity: entity.clone(), ms: limits::LOAD_RETRY_MS });
+        } else {
+            self.forget_listeners(entity);
+        }
+    }
+
+    /// The rest after a failed load is over: what may be refused is refused. An entity with records to fold is asked for
+    /// again, and so is one that died above the store's watermark: loaded later, without the replay, it would lack what it
+    /// had folded.
+    pub(crate) fn rested(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+        let Some((held, must, replay_to)) = self.take_loading(entity) else { return };
+        let (kept, refused): (VecDeque<_>, VecDeque<_>) =
+            held.into_iter().partition(|held| matches!(held, Parked::Batch(_)));
+        refused.into_iter().for_each(|held| self.refuse_held(entity, held, out));
+        if must || !kept.is_empty() || replay_to > Offset::ZERO {
+            self.load_holding(entity.clone(), kept, true, replay_to, out);
+        } else {
+            self.forget_listeners(entity);
+        }
     }
 
     /// Why a snapshot at this watermark can't be gone on from.
@@ -108,65 +198,11 @@ impl<H> Core<H> {
         }
     }
 
-    fn not_loaded(
-        &mut self,
-        entity: &Entity,
-        held: VecDeque<Parked<H>>,
-        must: bool,
-        replay_to: Offset,
-        out: &mut Vec<Action<H>>,
-    ) {
-        let mut kept = VecDeque::new();
-        for held in held {
-            match held {
-                Parked::Command(queued) => self.refuse(&queued, out),
-                Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
-                batch @ Parked::Batch(_) => kept.push_back(batch),
-            }
-        }
-        // One that died above the store's watermark is asked for until it is there: loaded later, without the replay, it
-        // would lack what it had folded.
-        if must || !kept.is_empty() || replay_to > Offset::ZERO {
-            out.push(Action::Load { entity: entity.clone(), replay_to, must: true });
-            self.residents.insert(entity.clone(), Residency::Loading { held: kept, must: true, replay_to });
-        }
-    }
-
-    /// The entity died and is made anew from the store. Batches that it had not finished are given to it again.
-    pub fn died(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
-        if self.halted {
-            return;
-        }
-        let (batches, applied) = match self.residents.remove(entity) {
-            Some(Residency::Ready { batches, applied, .. }) => (batches, applied),
-            // It was let go and is being loaded again: what died is nobody any more.
-            Some(loading) => {
-                self.residents.insert(entity.clone(), loading);
-                return;
-            }
-            None => return,
-        };
-        let unfinished: Vec<_> = batches.into_iter().filter(|b| !b.is_finished()).collect();
-        let replay_to = unfinished.first().map_or(applied, |batch| batch.first());
-        let held: VecDeque<_> = unfinished.into_iter().map(Parked::Batch).collect();
-        let must = !held.is_empty();
-        out.push(Action::Load { entity: entity.clone(), replay_to, must: true });
-        self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
-    }
-
-    /// The first unfinished offset of an entity, for judging whether one record kills it again and again.
-    #[must_use]
-    pub fn unfinished(&self, entity: &Entity) -> Option<Offset> {
-        match self.residents.get(entity)? {
-            Residency::Ready { batches, .. } => batches.iter().find(|b| !b.is_finished()).map(|b| b.first()),
-            Residency::Loading { .. } => None,
-        }
-    }
-
     pub(super) fn deliver(&mut self, entity: Entity, batch: Arc<Batch>, now: Timestamp, out: &mut Vec<Action<H>>) {
         match self.residents.get_mut(&entity) {
-            Some(Residency::Ready { last_used, applied, batches }) => {
+            Some(Residency::Ready { last_used, applied, batches, announcements, .. }) => {
                 *last_used = now;
+                *announcements = limits::HEAD_ANNOUNCEMENTS;
                 *applied = batch.items().last().map_or(*applied, |item| item.get().offset.next());
                 while batches.front().is_some_and(|batch| batch.is_finished()) {
                     batches.pop_front();
@@ -178,7 +214,7 @@ impl<H> Core<H> {
                 *must = true;
                 held.push_back(Parked::Batch(batch));
             }
-            None => self.load(entity, Parked::Batch(batch), true, out),
+            None => self.load(entity, Parked::Batch(batch), out),
         }
     }
 
@@ -193,9 +229,7 @@ impl<H> Core<H> {
         if *applied > stored || batches.iter().any(|batch| !batch.is_finished()) {
             return false;
         }
-        self.settled = self.settled.max(*applied);
-        self.residents.remove(entity);
-        out.push(Action::Passivate { entity: entity.clone() });
+        self.let_idle_go(entity.clone(), out);
         true
     }
 
@@ -217,20 +251,19 @@ impl<H> Core<H> {
         }
     }
 
-    /// Lets the entities go that have been idle for longest, until `bytes` are free: as many as there are with nothing to
-    /// do and all of them stored. `weigh` says what one takes.
-    pub fn relieve(
-        &mut self,
-        stored: Offset,
-        mut bytes: usize,
-        weigh: impl Fn(&Entity) -> usize,
-        out: &mut Vec<Action<H>>,
-    ) {
+    /// Lets the entities go that have been idle for longest, until they have given back this partition's part of what all
+    /// take too much: as many as there are with nothing to do and all of them stored.
+    pub(super) fn relieve(&mut self, stored: Offset, out: &mut Vec<Action<H>>) {
+        if self.memory.excess() == 0 {
+            return;
+        }
+        let own = self.residents.values().map(Residency::bytes).sum();
+        let mut bytes = self.memory.excess_of(own);
         for (_, entity) in self.idle(stored) {
             if bytes == 0 {
                 break;
             }
-            bytes = bytes.saturating_sub(weigh(&entity));
+            bytes = bytes.saturating_sub(self.residents.get(&entity).map_or(0, Residency::bytes));
             self.let_idle_go(entity, out);
         }
     }
@@ -239,7 +272,7 @@ impl<H> Core<H> {
     fn idle(&mut self, stored: Offset) -> Vec<(Timestamp, Entity)> {
         let mut idle: Vec<(Timestamp, Entity)> = Vec::new();
         for (entity, residency) in &mut self.residents {
-            if let Residency::Ready { last_used, applied, batches } = residency {
+            if let Residency::Ready { last_used, applied, batches, .. } = residency {
                 while batches.front().is_some_and(|batch| batch.is_finished()) {
                     batches.pop_front();
                 }
@@ -254,9 +287,11 @@ impl<H> Core<H> {
 
     fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action<H>>) {
         // A command that waits for its append comes back to a resident entity or loads it again: either is right.
-        if let Some(Residency::Ready { applied, .. }) = self.residents.remove(&entity) {
+        if let Some(Residency::Ready { applied, announcements, .. }) = self.residents.remove(&entity) {
             self.settled = self.settled.max(applied);
+            self.still_announced(&entity, announcements);
         }
+        self.deaths.remove(&entity);
         out.push(Action::Passivate { entity });
     }
 

@@ -74,13 +74,12 @@ fn an_entity_that_dies_or_is_loaded_after_a_halt_stays_away() {
     let mut core = core(Rule::ReadableIsDurable);
     let mut out = Actions::new();
     core.pass(entity(), "listens", NOW, &mut out);
-    assert!(core.is_loading(&entity()));
     core.halt("poison".to_owned(), &mut out);
     assert!(out.iter().any(|action| matches!(action, Action::Refuse { held: "listens", .. })), "{out:?}");
-    assert!(!core.is_loading(&entity()), "whatever the load brings is nobody's");
     out.clear();
-    core.loaded(&entity(), Some(Offset(0)), NOW, &mut out);
-    core.loaded(&entity(), None, NOW, &mut out);
+    load(&mut core, &entity(), 0, &mut out);
+    core.load_failed(&entity(), &mut out);
+    core.rested(&entity(), &mut out);
     core.died(&entity(), &mut out);
     assert!(out.is_empty() && core.residents() == 0, "{out:?}");
 }

@@ -1,66 +1,34 @@
 //! Reads the rows of what a round is about to fold: rooms one by one, users many at a time, so that a record for each of
 //! hundreds of strangers costs a few statements.
 //!
-//! It decides nothing: what can't be read halts a partition in [`Projector`], or ends the round.
+//! It decides nothing: what can't be read halts a partition, or ends the round, in [`ProjectorRounds`].
 
 use futures_util::{StreamExt as _, stream};
 
-use super::projector::{Halt, Moved, Projector};
+use super::rounds::{ProjectorRounds, Snapshot};
 use crate::actors::wire::Entity;
 use crate::ids::{RoomId, UserId};
 use crate::limits;
-use crate::storage::store::rows::{RoomSnapshot, UserSnapshot};
 use crate::storage::store::{Store, StoreError};
 
 /// Reads that are under way at the same time.
 const READS: usize = 4;
-
-/// Why the states are not all there.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HydrateError {
-    #[error(transparent)]
-    Store(StoreError),
-    #[error(transparent)]
-    Moved(#[from] Moved),
-}
 
 enum Hydration {
     Room(RoomId),
     Users(Vec<UserId>),
 }
 
-enum Snapshot {
-    Room(RoomId, Result<RoomSnapshot, StoreError>),
-    User(UserId, Result<UserSnapshot, StoreError>),
-}
-
-/// Gives the projector the state of everything that it is missing. A partition whose rows are damaged halts.
-///
-/// # Errors
-/// The store does not answer, or stands elsewhere.
-pub(super) async fn hydrate(store: &dyn Store, projector: &mut Projector) -> Result<(), HydrateError> {
-    let mut answers = stream::iter(hydrations(projector.missing())).map(|one| read(store, one)).buffer_unordered(READS);
+/// Reads the rows of everything that the projector is missing, until one of them ends the round.
+pub(super) async fn hydrate(store: &dyn Store, missing: Vec<Entity>, rounds: &mut ProjectorRounds) {
+    let mut answers = stream::iter(hydrations(missing)).map(|one| read(store, one)).buffer_unordered(READS);
     while let Some(snapshots) = answers.next().await {
         for snapshot in snapshots {
-            let (partition, error) = match snapshot {
-                Snapshot::Room(room, Ok(snapshot)) => {
-                    projector.hydrate_room(room, snapshot)?;
-                    continue;
-                }
-                Snapshot::User(user, Ok(snapshot)) => {
-                    projector.hydrate_user(&user, snapshot)?;
-                    continue;
-                }
-                Snapshot::Room(room, Err(error)) => (room.partition(), error),
-                Snapshot::User(user, Err(error)) => (user.partition(), error),
-            };
-            match error {
-                StoreError::Damaged(why) => projector.drop_partition(partition, Halt::Store(why)),
-                error => return Err(HydrateError::Store(error)),
+            if !rounds.hydrated(snapshot) {
+                return;
             }
         }
     }
-    Ok(())
 }
 
 fn hydrations(missing: Vec<Entity>) -> Vec<Hydration> {

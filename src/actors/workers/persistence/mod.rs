@@ -8,7 +8,8 @@
 //! | `pieces` | stretches of a room's recent events that came to their end |
 //! | [`facts`] | what other partitions must be told of an outcome |
 //! | `hydrate` | reads the states that a round needs and that are not kept |
-//! | [`worker`] | the shell: reads the journal, hydrates, commits, waits and tries again |
+//! | [`rounds`] | pure: what is read when, what is tried again, which partition halts |
+//! | [`worker`] | carries the rounds out over journal and store |
 //!
 //! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
 
@@ -19,6 +20,7 @@ mod hydrate;
 mod notify;
 mod pieces;
 pub mod projector;
+pub(crate) mod rounds;
 pub mod rows;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`turns`] | the pure core: which rows of the outbox are told next |
-//! | [`worker`] | the shell: reads the outbox, appends, removes, tries again |
+//! | [`turns`] | pure: which rows of the outbox are told next |
+//! | `rounds` | pure: what is read, removed and given in a round, and how far ahead of the store |
+//! | [`worker`] | carries the rounds out over store and journal |
 //! | [`Owed`] | whose facts wait, for admission |
 //! | [`expiry`] | asks for rooms whose time is over and appends `expire` for them |
 
@@ -23,6 +24,7 @@ use crate::storage::journal::AppendError;
 
 pub mod expiry;
 mod owed;
+pub(crate) mod rounds;
 #[cfg(test)]
 mod tests;
 pub mod turns;

@@ -1,6 +1,5 @@
-//! The shell of the relay: reads the outbox, gives each target its batch, and removes what was told. It never waits for one
-//! target while others are free, and it is never far ahead of the store: what it appends is the projector's work, and
-//! everybody's facts go through that.
+//! The worker around the relay's pure core: reads the outbox, appends each target's batch, and removes what was told, as the
+//! rounds say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::turns::{self, Turns};
+use super::rounds::{Expansion, Options, RelayRounds, RelayStep};
 use super::{Append, Owed};
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
-use crate::ids::{Offset, Partition};
+use crate::ids::Partition;
 use crate::limits;
 use crate::storage::journal::record::RecordError;
 use crate::storage::journal::{AppendError, Journal};
@@ -45,15 +44,6 @@ pub struct Deps {
     pub retry: Duration,
 }
 
-/// How often the whole outbox is looked at: it may have rows that no projector of this process has told of.
-const LOOK: Duration = Duration::from_secs(5);
-/// How long the store may take for a batch before its target counts as one that takes nothing.
-const STUCK: Duration = Duration::from_secs(2);
-/// Pages of fan-outs in a round: each is a transaction, and others wait meanwhile.
-const EXPANSIONS: usize = 16;
-/// Rows that are removed at once, if there is something else to do.
-const REMOVE: usize = 256;
-
 /// How the worker is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RelayStatus {
@@ -67,24 +57,15 @@ pub struct RelayStatus {
 #[must_use]
 pub fn spawn(deps: Deps) -> Running<RelayStatus> {
     Running::start(|status, stopping| {
-        let now = Instant::now();
-        let shell = RelayTask {
-            deps,
-            status,
-            stopping,
-            turns: Turns::default(),
-            under_way: FuturesUnordered::new(),
-            ahead: BTreeMap::new(),
-            failing: BTreeMap::new(),
-            told: Vec::new(),
-            seen: Watermarks::new(),
-            expanded: Partition::FIRST,
-            started: now,
-            looked: None,
-            removed: now,
-        };
-        shell.run()
+        let options = Options { retry: deps.retry, members: limits::RELAY_MEMBERS };
+        let (rounds, under_way) = (RelayRounds::new(options, Arc::clone(&deps.owned)), FuturesUnordered::new());
+        let (failing, started) = (BTreeMap::new(), Instant::now());
+        RelayTask { deps, status, stopping, rounds, under_way, failing, started }.run()
     })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why the outbox could not be worked on.
@@ -103,31 +84,15 @@ struct Given {
     result: Result<(), AppendError>,
 }
 
-/// What a target has that the store has not.
-struct Ahead {
-    end: Offset,
-    records: usize,
-    since: Instant,
-}
-
 struct RelayTask {
     deps: Deps,
     status: watch::Sender<RelayStatus>,
     stopping: watch::Receiver<bool>,
-    turns: Turns,
+    rounds: RelayRounds,
     under_way: FuturesUnordered<BoxFuture<'static, Given>>,
-    ahead: BTreeMap<Partition, Ahead>,
-    /// Targets that took their last batch not, and why.
+    /// Targets that did not take their last batch, and why.
     failing: BTreeMap<Partition, String>,
-    /// Told, and not removed yet.
-    told: Vec<OutboxPlace>,
-    /// How far the outbox of each source was looked at.
-    seen: Watermarks,
-    /// Whose fan-out got a page last.
-    expanded: Partition,
     started: Instant,
-    looked: Option<Instant>,
-    removed: Instant,
 }
 
 impl RelayTask {
@@ -149,7 +114,7 @@ impl RelayTask {
             let given = tokio::select! {
                 given = self.under_way.next(), if !self.under_way.is_empty() => given,
                 _ = rows.changed(), if done.is_ok() => None,
-                _ = stored.changed(), if !self.ahead.is_empty() => None,
+                _ = stored.changed(), if self.rounds.is_ahead() => None,
                 () = tokio::time::sleep(self.deps.retry) => None,
                 _ = self.stopping.wait_for(|stop| *stop) => None,
             };
@@ -161,122 +126,65 @@ impl RelayTask {
         while let Some(given) = self.under_way.next().await {
             self.settle(given);
         }
-        if let Err(error) = self.remove().await {
+        let told = self.rounds.told();
+        if !told.is_empty()
+            && let Err(error) = self.deps.store.relay_done(told).await
+        {
             tracing::warn!(%error, "rows that were told stay in the outbox; whoever is told again drops it");
         }
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
 
-    /// Removes what was told, reads what is new, and gives what is due.
     async fn round(&mut self) -> Result<(), RelayRoundError> {
-        let late = self.removed.elapsed() >= self.deps.retry;
-        if self.told.len() >= REMOVE || self.under_way.is_empty() || late {
-            self.remove().await?;
-        }
-        self.look().await?;
-        let fan_outs = self.turns.fan_outs();
-        let from = fan_outs.iter().position(|row| row.source > self.expanded).unwrap_or(0);
-        for fan_out in fan_outs[from..].iter().chain(&fan_outs[..from]).take(EXPANSIONS) {
-            self.expanded = fan_out.source;
-            self.expand(fan_out).await?;
-        }
-        for (from, limit) in self.turns.wanted() {
-            let rows = self.deps.store.relay_next(from, limit).await?;
-            let whole = rows.len() < limit || rows.last().is_some_and(|row| row.source != from.source);
-            self.turns.load(from.source, rows, whole);
-        }
-        self.deps.owed.set(self.turns.owed());
-        self.give();
-        Ok(())
-    }
-
-    async fn remove(&mut self) -> Result<(), RelayRoundError> {
-        self.removed = Instant::now();
-        if !self.told.is_empty() {
-            self.deps.store.relay_done(&self.told).await?;
-            self.turns.removed(&self.told);
-            self.told.clear();
-        }
-        Ok(())
-    }
-
-    /// Notes which sources have new rows.
-    async fn look(&mut self) -> Result<(), RelayRoundError> {
-        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-            let mut from = Some(Partition::FIRST);
-            while let Some(source) = from {
-                let first = self.deps.store.relay_next(OutboxPlace::first_of(source), 1).await?;
-                let Some(first) = first.first().map(OutboxRow::place) else { break };
-                if self.deps.owned.has(first.source) {
-                    self.turns.begins_at(first);
+        let Deps { store, outbox, .. } = &self.deps;
+        self.rounds.begin(outbox);
+        while let Some(step) = self.rounds.step(millis(self.started.elapsed())) {
+            match step {
+                RelayStep::Remove(told) => {
+                    store.relay_done(&told).await?;
+                    self.rounds.removed();
                 }
-                from = Partition::new(first.source.get() + 1);
-            }
-            self.looked = Some(Instant::now());
-        }
-        for source in self.deps.owned.iter() {
-            let to = self.deps.outbox.get(source);
-            if to > self.seen.get(source) {
-                self.seen.raise(source, to);
-                self.turns.has_news(source);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the next page of a fan-out's members rows of their own.
-    async fn expand(&mut self, row: &OutboxRow) -> Result<(), RelayRoundError> {
-        let Some(fan_out) = &row.fan_out else { return Ok(()) };
-        let page = self.deps.store.members(fan_out.room, fan_out.after.as_ref(), limits::RELAY_MEMBERS).await?;
-        let after = page.last().filter(|_| page.len() == limits::RELAY_MEMBERS).map(|last| last.user.clone());
-        let rows = turns::expand(row, &page)?;
-        self.deps.store.relay_expand(row.place(), rows, after.as_ref()).await?;
-        self.turns.expanded(row.source, after);
-        Ok(())
-    }
-
-    fn give(&mut self) {
-        let now_ms = self.now_ms();
-        let stored = &self.deps.stored;
-        self.ahead.retain(|target, ahead| stored.get(*target) < ahead.end);
-        let mut ahead_of_store = 0;
-        for (target, ahead) in &self.ahead {
-            if ahead.since.elapsed() < STUCK {
-                ahead_of_store += ahead.records;
-            } else {
-                self.turns.rests(*target, now_ms, self.deps.retry);
+                RelayStep::First(source) => {
+                    let first = store.relay_next(OutboxPlace::first_of(source), 1).await?;
+                    self.rounds.first(first.first().map(OutboxRow::place));
+                }
+                RelayStep::Members(row) => {
+                    let Some(fan_out) = &row.fan_out else { continue };
+                    let page = store.members(fan_out.room, fan_out.after.as_ref(), limits::RELAY_MEMBERS).await?;
+                    let Expansion { place, rows, after } = self.rounds.expand(&row, &page)?;
+                    store.relay_expand(place, rows, after.as_ref()).await?;
+                    self.rounds.expanded(place.source, after);
+                }
+                RelayStep::Rows { from, limit } => {
+                    let rows = store.relay_next(from, limit).await?;
+                    self.rounds.rows(from, limit, rows);
+                }
             }
         }
-        let most = limits::RELAY_AHEAD.saturating_sub(ahead_of_store);
-        let ahead = &self.ahead;
-        for (target, batch) in self.turns.next(now_ms, most, |target| !ahead.contains_key(&target)) {
+        self.deps.owed.set(self.rounds.owed());
+        let (now_ms, stored) = (self.now_ms(), &self.deps.stored);
+        for (target, batch) in self.rounds.give(now_ms, |target| stored.get(target)) {
             let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let append = (self.deps.append)(target, records);
-            // Counted from now on: many batches are under way at the same time.
-            let count = Ahead { end: Offset(u64::MAX), records: places.len(), since: Instant::now() };
-            self.ahead.insert(target, count);
             self.under_way.push(async move { Given { target, places, result: append.await } }.boxed());
         }
+        Ok(())
     }
 
     fn settle(&mut self, Given { target, places, result }: Given) {
+        let now_ms = self.now_ms();
         match result {
             Ok(()) => {
-                self.turns.told(target, &places);
-                if let Some(ahead) = self.ahead.get_mut(&target) {
-                    (ahead.end, ahead.since) = (self.deps.journal.bounds(target).end, Instant::now());
-                }
                 self.failing.remove(&target);
                 self.status.send_modify(|status| status.delivered += places.len() as u64);
-                self.told.extend(places);
+                self.rounds.delivered(target, places, self.deps.journal.bounds(target).end, now_ms);
             }
             Err(error) => {
                 tracing::warn!(%target, %error, "the relay could not deliver; it tries again");
-                self.ahead.remove(&target);
-                self.turns.failed(target, &places, self.now_ms(), self.deps.retry);
+                self.rounds.failed(target, &places, now_ms);
                 self.failing.insert(target, format!("partition {target}: {error}"));
             }
         }

@@ -1,0 +1,39 @@
+//! When the partition's tail may tell more. It tells one thing and waits for [`Action::Follow`], so that no more than one batch is in
+//! memory.
+
+use super::{Action, Core};
+use crate::ids::Timestamp;
+use crate::limits;
+use crate::storage::journal::{ReadError, Tailed};
+
+impl<H> Core<H> {
+    /// The first thing to do: the tail begins to tell.
+    pub(crate) fn begin(&mut self, out: &mut Vec<Action<H>>) {
+        self.follow(out);
+    }
+
+    /// The tail told this, or why it can't. What may be readable later is asked for again by [`Core::tick`]; anything else
+    /// is for an operator.
+    pub(crate) fn heard(&mut self, told: Result<Tailed, ReadError>, now: Timestamp, out: &mut Vec<Action<H>>) {
+        self.tail_rests = true;
+        match told {
+            Ok(Tailed::Batch { records, end, losses }) => self.told(records, end, losses, now, out),
+            Ok(Tailed::Truncated { end, losses }) => self.truncated(end, losses, out),
+            Err(error) if error.is_transient() => return,
+            Err(error) => self.halt(error.to_string(), out),
+        }
+        self.follow(out);
+    }
+
+    /// Lets the tail tell the next thing. Each record that is folded anew at a start may make a room: while these take too
+    /// much memory the tail rests, the store catches up, and some of them are let go.
+    pub(super) fn follow(&mut self, out: &mut Vec<Action<H>>) {
+        let replays = self.next < self.replay_to;
+        if self.halted || (replays && self.memory.excess() > 0) {
+            return;
+        }
+        let bytes = if replays { limits::TAIL_REPLAY_BYTES } else { limits::TAIL_BATCH_BYTES };
+        self.tail_rests = false;
+        out.push(Action::Follow { bytes });
+    }
+}
