@@ -9,7 +9,7 @@ use crate::actors::gateway::feed::{Ending, Position, Subscribed};
 use crate::actors::gateway::hub::StreamKey;
 use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::wire::{Answer, Content, Denial, Entity, NodeId, Reject, RoomKind, StreamEvent};
-use crate::ids::{ClientId, DeviceId, MessageNo, Seq, UserId};
+use crate::ids::{ClientId, DeviceId, MessageNo, Seq, Timestamp, UserId};
 
 /// Milliseconds after which a client sends again what was not answered.
 const RESEND_MS: u64 = 2_500;
@@ -109,11 +109,15 @@ impl Client {
         }
     }
 
-    /// A day has passed: an id without a time in it is not known any more, so what was sent by it is not sent again, nor
-    /// named. Says what is given up: device, place of the room, number.
-    pub fn gives_up(&mut self) -> Vec<(DeviceId, usize, u64)> {
+    /// A day has passed since it was `then`: an id without a time in it, or with one that was ahead, is not known any more,
+    /// so what was sent by it is not sent again, nor named. Says what is given up: device, place of the room, number.
+    pub fn gives_up(&mut self, then: Timestamp) -> Vec<(DeviceId, usize, u64)> {
         let mut given_up = Vec::new();
-        for (n, outbox) in self.outboxes.iter_mut().enumerate().filter(|_| !self.timed_ids) {
+        let is_forgotten = |outgoing: &Outgoing| outgoing.id.time().is_none_or(|time| time > then);
+        for (n, outbox) in self.outboxes.iter_mut().enumerate() {
+            if self.timed_ids && !outbox.waiting.iter().any(is_forgotten) {
+                continue;
+            }
             let waiting = outbox.waiting.drain(..);
             given_up.extend(waiting.map(|outgoing| (self.device.clone(), n, outgoing.number)));
             outbox.last_in = None;

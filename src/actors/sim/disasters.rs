@@ -11,7 +11,7 @@ use crate::actors::fold;
 use crate::actors::wire::NodeId;
 use crate::actors::workers::persistence::projector::Chains;
 use crate::epoch::History;
-use crate::ids::{Offset, Partition, RoomId};
+use crate::ids::{Offset, Partition, RoomId, Timestamp};
 use crate::limits;
 use crate::storage::journal::memory::{Fate, MemoryLog};
 use crate::storage::journal::record::VERSION;
@@ -213,12 +213,13 @@ impl World<'_> {
         }
     }
 
-    /// A day passes in a moment: windows forget, rooms expire. Devices whose ids have no time in them give up what they
-    /// have sent: an id is known for a day.
+    /// A day passes in a moment: windows forget, rooms expire. Devices whose ids have no time in them, or one that is
+    /// ahead, give up what they have sent: such an id is known for a day.
     pub fn sleep(&mut self) {
+        let then = Timestamp(self.today());
         self.slept_ms += limits::DEDUPE_WINDOW_MS + 2 * 3_600_000;
         for client in 0..self.clients.len() {
-            let given_up = self.clients[client].gives_up();
+            let given_up = self.clients[client].gives_up(then);
             let rooms = &self.cast.rooms;
             let keys = given_up.into_iter().map(|(device, n, number)| (device, rooms[n].id, number));
             self.truth.forgiven.extend(keys);
