@@ -16,7 +16,6 @@ use super::follow::Following;
 use super::hydrate;
 use super::listeners::ListenerTable;
 use super::message::{PartitionMessage, WantedAnew};
-use super::question::Question;
 use crate::actors::fold;
 use crate::actors::inspect::{ActorStats, State};
 use crate::actors::router::owned::Owner;
@@ -45,12 +44,12 @@ pub struct PartitionActor;
 /// Its state.
 pub struct PartitionState {
     ties: Ties,
-    core: Core<Question>,
+    core: Core,
     vitals: Arc<ActorStats>,
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
     following: Following,
-    actions: Vec<Action<Question>>,
+    actions: Vec<Action>,
 }
 
 impl Actor for PartitionActor {
@@ -99,7 +98,7 @@ impl Actor for PartitionActor {
         let out = &mut state.actions;
         match message {
             PartitionMessage::Submit { origin, record, since } => state.core.submit(origin, record, since, now, out),
-            PartitionMessage::Ask { entity, question } => state.core.pass(entity, question, now, out),
+            PartitionMessage::Ask { entity, question } => state.core.ask(entity, question, now, out),
             PartitionMessage::Ephemeral { stream, event } => state.core.ephemeral(&stream, &event, out),
             PartitionMessage::Unlisten { entity, node, request } => state.core.unlisten(&entity, node, request),
             PartitionMessage::Appended(ticket, report) => state.core.appended(ticket, report, now, out),
@@ -207,11 +206,7 @@ impl PartitionState {
         Ok(())
     }
 
-    async fn carry(
-        &mut self,
-        myself: &ActorRef<PartitionMessage>,
-        action: Action<Question>,
-    ) -> Result<(), ActorProcessingErr> {
+    async fn carry(&mut self, myself: &ActorRef<PartitionMessage>, action: Action) -> Result<(), ActorProcessingErr> {
         let Ties { context, owner, budget, .. } = &self.ties;
         let (owner, partition) = (*owner, owner.partition);
         match action {
@@ -252,9 +247,8 @@ impl PartitionState {
                 context.trails.reached(Stage::Verified, &batch);
                 self.tell(&entity, Message::Deliver(batch));
             }
-            Action::Hand { entity, held } => self.tell(&entity, Message::Hand(held)),
+            Action::Hand { entity, question } => self.tell(&entity, Message::Hand(question)),
             Action::Announce { entity } => self.tell(&entity, Message::Announce),
-            Action::Refuse { entity, held } => (context.to_gateway)(owner, held.from, held.refusal(entity)),
             Action::Send { to, frame } => (context.to_gateway)(owner, to, frame),
             Action::Applied { to } => context.applied.raise(partition, to),
             Action::Answer { origin, answer } => {

@@ -93,8 +93,8 @@ struct Queued {
     since: Timestamp,
 }
 
-/// The core. `H` is what it passes through to entities: questions.
-pub struct Core<H> {
+/// The core.
+pub struct Core {
     partition: Partition,
     options: Options,
     queue: VecDeque<Queued>,
@@ -121,7 +121,7 @@ pub struct Core<H> {
     waiting: HashMap<CommandKey, Origin>,
     /// Commands of appends with an unknown outcome, and when to give up on them.
     unknown: Vec<(Timestamp, CommandKey)>,
-    residents: HashMap<Entity, Residency<H>>,
+    residents: HashMap<Entity, Residency>,
     listeners: Arc<ListenerTable>,
     memory: Arc<Memory>,
     progress: SharedProgress,
@@ -138,7 +138,7 @@ pub struct Core<H> {
     halted: bool,
 }
 
-impl<H> Core<H> {
+impl Core {
     /// A core that goes on at the store's watermark. [`Core::begin`] comes first.
     pub(crate) fn new(deps: Deps) -> Self {
         let Deps { watermark, journal_end, listeners, memory, options } = deps;
@@ -204,14 +204,7 @@ impl<H> Core<H> {
     /// A command from a gateway. It is appended once its entity is resident, so that a room whose state can't be had is
     /// refused before anything is written. `since`: from when its age counts here, by the clock that `now` is of; whoever
     /// hands it on from another node takes off what it had been under way there.
-    pub fn submit(
-        &mut self,
-        origin: Origin,
-        record: Bytes,
-        since: Timestamp,
-        now: Timestamp,
-        out: &mut Vec<Action<H>>,
-    ) {
+    pub fn submit(&mut self, origin: Origin, record: Bytes, since: Timestamp, now: Timestamp, out: &mut Vec<Action>) {
         if self.halted {
             out.push(Action::Answer { origin, answer: self.unavailable() });
             return;
@@ -246,7 +239,7 @@ impl<H> Core<H> {
     }
 
     /// Appends a version barrier ([`fold::version_barrier`] says who may want that, and when).
-    pub fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action<H>>) {
+    pub fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action>) {
         if let Ok(envelope) = Envelope::decode_record(&barrier)
             && !self.halted
         {
@@ -255,7 +248,7 @@ impl<H> Core<H> {
         }
     }
 
-    fn pump(&mut self, out: &mut Vec<Action<H>>) {
+    fn pump(&mut self, out: &mut Vec<Action>) {
         if self.halted || self.inflight.is_some() || self.queue.is_empty() {
             return;
         }
@@ -297,7 +290,7 @@ impl<H> Core<H> {
         ticket: Ticket,
         report: Result<Appended, AppendError>,
         now: Timestamp,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         if self.halted {
             return;
@@ -325,7 +318,7 @@ impl<H> Core<H> {
         self.pump(out);
     }
 
-    fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action<H>>) {
+    fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action>) {
         self.hears_of_losses(report.losses, out);
         self.verified.delivered(&report);
         self.has_report = true;
@@ -343,7 +336,7 @@ impl<H> Core<H> {
         self.dispatch(now, out);
     }
 
-    fn refuse(&mut self, queued: &Queued, out: &mut Vec<Action<H>>) {
+    fn refuse(&mut self, queued: &Queued, out: &mut Vec<Action>) {
         if let Some(origin) = self.waiting.remove(&command_key(&queued.envelope)) {
             out.push(Action::Answer { origin, answer: self.unavailable() });
         }
@@ -360,7 +353,7 @@ impl<H> Core<H> {
 
     /// Hands every verified record to its entity, in offset order. A record that can't be read halts the partition behind
     /// those before it: each entity gets all of its own up to there, and then nothing any more.
-    fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action<H>>) {
+    fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         let of_place = |offset: Offset, error| format!("partition {} offset {offset}: {error}", self.partition);
         let mut unreadable = self.clock.check().err().map(|error| of_place(self.folded.end, error));
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
@@ -414,7 +407,7 @@ impl<H> Core<H> {
 
     /// Another folder has these chains of some entities, each after the record at this offset. If one is not the own one,
     /// the partition halts (I10).
-    pub(crate) fn compare_chains(&mut self, chains: Vec<(Offset, Chain)>, out: &mut Vec<Action<H>>) {
+    pub(crate) fn compare_chains(&mut self, chains: Vec<(Offset, Chain)>, out: &mut Vec<Action>) {
         if let Err(divergence) = chains.into_iter().try_for_each(|(at, there)| self.progress.compare(at, there)) {
             self.halt(divergence.to_string(), out);
         }
@@ -422,7 +415,7 @@ impl<H> Core<H> {
 
     /// Stops for good: an operator has to look. What waits is answered: it may be written. Whatever comes in afterwards, late
     /// reports, reads and loads above all, has no effect: there is no state any more that it could be applied to.
-    pub fn halt(&mut self, reason: String, out: &mut Vec<Action<H>>) {
+    pub fn halt(&mut self, reason: String, out: &mut Vec<Action>) {
         if !self.halted {
             self.stop(out);
             out.push(Action::Halt { reason });
@@ -430,7 +423,7 @@ impl<H> Core<H> {
     }
 
     /// Answers everybody who waits, and does nothing any more.
-    fn stop(&mut self, out: &mut Vec<Action<H>>) {
+    fn stop(&mut self, out: &mut Vec<Action>) {
         self.halted = true;
         self.inflight = None;
         self.unknown.clear();
@@ -460,7 +453,7 @@ impl<H> Core<H> {
         stored: Offset,
         resident: usize,
         barrier: impl FnOnce() -> Bytes,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         if self.halted {
             return;

@@ -14,6 +14,7 @@ use super::core::{Action, Core, Deps, Options, Ticket};
 use super::entity::EntityCore;
 use super::hydration::Loaded;
 use super::memory::{Memory, Share};
+use super::question::{Asked, Question};
 use super::verified::Rule;
 use crate::actors::digest::Chain;
 use crate::actors::fold::{self, EntityState};
@@ -21,14 +22,13 @@ use crate::actors::moment::FoldVersion;
 use crate::actors::room::Command;
 use crate::actors::room::commands::{RoomCommand, Send};
 use crate::actors::room::payload;
-use crate::actors::wire::{Answer, Content, Entity, NodeId, Origin, RequestId};
+use crate::actors::wire::{Answer, Content, Entity, NodeId, Origin, Query, QueryAnswer, RequestId, ToGateway};
 use crate::ids::{Offset, RoomId, Timestamp, UserId};
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, StoredRecord};
 use crate::storage::store::rows::WatermarkRow;
 
-type TestCore = Core<&'static str>;
-type Actions = Vec<Action<&'static str>>;
+type Actions = Vec<Action>;
 
 /// Entities in memory at most: more than these tests have.
 const RESIDENT: usize = 100;
@@ -56,17 +56,27 @@ fn deps(rule: Rule, memory: usize) -> Deps {
     }
 }
 
-fn core(rule: Rule) -> TestCore {
+fn core(rule: Rule) -> Core {
     let mut core = Core::new(deps(rule, 1 << 30));
     core.begin(&mut Actions::new());
     core
 }
 
 /// The entity is loaded, of rows at this watermark.
-fn load(core: &mut TestCore, entity: &Entity, watermark: u64, out: &mut Actions) {
+fn load(core: &mut Core, entity: &Entity, watermark: u64, out: &mut Actions) {
     let state = Box::new(EntityCore::new(entity.clone(), EntityState::absent(entity), Arc::default()));
     let share = Share::new(&Arc::new(Memory::new(1 << 30)));
     core.loaded(entity, Loaded { core: state, watermark: Offset(watermark), share }, NOW, out);
+}
+
+fn question() -> Question {
+    let asked = Asked::Query(Query::Position);
+    Question { from: NodeId(0), request: RequestId(77), asked }
+}
+
+fn is_refusal(action: &Action) -> bool {
+    let refused = QueryAnswer::Unavailable;
+    matches!(action, Action::Send { frame: ToGateway::Queried { answer, .. }, .. } if *answer == refused)
 }
 
 fn origin(n: u64) -> Origin {
@@ -91,20 +101,18 @@ fn report(first: u64, end: u64) -> Appended {
 }
 
 /// The partition's tail tells these records; the readable end lies right behind them.
-fn told(core: &mut TestCore, records: Vec<StoredRecord>, out: &mut Actions) {
+fn told(core: &mut Core, records: Vec<StoredRecord>, out: &mut Actions) {
     let end = records.last().map_or(Offset(0), |record| record.offset.next());
     core.told(records, end, 0, NOW, out);
 }
 
 /// A core whose room is resident.
-fn ready(rule: Rule) -> TestCore {
+fn ready(rule: Rule) -> Core {
     let mut core = core(rule);
     let mut out = Actions::new();
-    core.pass(entity(), "hello", NOW, &mut out);
+    core.ask(entity(), question(), NOW, &mut out);
     load(&mut core, &entity(), 0, &mut out);
-    let [Action::Load { .. }, Action::Spawn { .. }, Action::Hand { held: "hello", .. }] = &out[..] else {
-        panic!("{out:?}")
-    };
+    let [Action::Load { .. }, Action::Spawn { .. }, Action::Hand { .. }] = &out[..] else { panic!("{out:?}") };
     core
 }
 
@@ -388,10 +396,10 @@ fn a_store_that_fell_back_behind_what_was_let_go_is_never_folded_upon() {
     core.let_go(NOW, Offset(1), &mut out);
     assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
     out.clear();
-    core.pass(entity(), "hello", NOW, &mut out);
+    core.ask(entity(), question(), NOW, &mut out);
     load(&mut core, &entity(), 0, &mut out);
     assert!(matches!(out.last(), Some(Action::Restart { reason: "the store has fallen back" })), "{out:?}");
-    assert!(out.iter().any(|action| matches!(action, Action::Refuse { held: "hello", .. })), "{out:?}");
+    assert!(out.iter().any(is_refusal), "{out:?}");
 }
 
 #[test]
@@ -409,7 +417,7 @@ fn an_operator_lets_an_entity_go_only_if_it_is_idle_and_the_store_has_all_of_it(
     assert!(matches!(&out[..], [Action::Passivate { .. }]), "{out:?}");
     assert!(!core.let_one_go(&entity(), Offset(1), &mut out), "it is gone");
     // What it had applied is remembered: a store that falls back behind it is not folded upon.
-    core.pass(entity(), "hello", NOW, &mut out);
+    core.ask(entity(), question(), NOW, &mut out);
     load(&mut core, &entity(), 0, &mut out);
     assert!(matches!(out.last(), Some(Action::Restart { reason: "the store has fallen back" })), "{out:?}");
 }

@@ -25,7 +25,7 @@ pub struct Owner {
     /// Its name.
     pub id: OwnerId,
     /// The pure core.
-    pub core: Core<Question>,
+    pub core: Core,
     /// In memory.
     pub residents: BTreeMap<Entity, Resident>,
     /// Where it began.
@@ -112,7 +112,7 @@ impl World<'_> {
     }
 
     /// Hands an owner to `act`, if that life of it still lasts, and carries out what its core asks for.
-    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action<Question>>)) {
+    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action>)) {
         let index = self.index(id.node);
         let node = &mut self.nodes[index];
         if node.id != id.node || node.owners.get(&id.partition).is_none_or(|owner| owner.id != id) {
@@ -152,7 +152,7 @@ impl World<'_> {
     }
 
     /// Says whether the owner goes on.
-    fn carry_out(&mut self, owner: &mut Owner, action: Action<Question>) -> bool {
+    fn carry_out(&mut self, owner: &mut Owner, action: Action) -> bool {
         let id = owner.id;
         match action {
             Action::Append { ticket } => {
@@ -172,9 +172,8 @@ impl World<'_> {
             Action::Rest { entity, ms } => self.after_exactly(ms, What::Rested { owner: id, entity }),
             Action::Spawn { entity, core, share } => _ = owner.residents.insert(entity, Resident::new(*core, share)),
             Action::Deliver { entity, batch } => self.post(owner, &entity, Message::Deliver(batch)),
-            Action::Hand { entity, held } => self.post(owner, &entity, Message::Hand(held)),
+            Action::Hand { entity, question } => self.post(owner, &entity, Message::Hand(question)),
             Action::Announce { entity } => self.post(owner, &entity, Message::Announce),
-            Action::Refuse { entity, held } => self.send_to_gateway(id.node, held.from, held.refusal(entity)),
             Action::Send { to, frame } => self.send_to_gateway(id.node, to, frame),
             Action::Applied { to } => self.applied(owner, to),
             Action::Answer { origin, answer } => {
@@ -257,7 +256,7 @@ impl World<'_> {
     }
 
     fn question(&mut self, id: OwnerId, entity: Entity, question: Question) {
-        self.with_owner(id, |owner, now, out| owner.core.pass(entity, question, now, out));
+        self.with_owner(id, |owner, now, out| owner.core.ask(entity, question, now, out));
     }
 
     /// The node was taken for the owner and is not.

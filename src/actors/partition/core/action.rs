@@ -6,6 +6,7 @@ use crate::actors::partition::entity::EntityCore;
 use crate::actors::partition::item::Batch;
 use crate::actors::partition::listeners::Listeners;
 use crate::actors::partition::memory::Share;
+use crate::actors::partition::question::Question;
 use crate::actors::wire::{Answer, Entity, NodeId, Origin, ToGateway};
 use crate::ids::Offset;
 
@@ -15,7 +16,7 @@ pub struct Ticket(pub u64);
 
 /// What the driver of a core carries out, in order.
 #[derive(Debug)]
-pub enum Action<H> {
+pub enum Action {
     /// Append what [`super::Core::place`] gives and report with [`super::Core::appended`].
     Append {
         /// Named in the report.
@@ -74,14 +75,7 @@ pub enum Action<H> {
         /// To whom.
         entity: Entity,
         /// What.
-        held: H,
-    },
-    /// The entity can't be had now: refuse this.
-    Refuse {
-        /// Which.
-        entity: Entity,
-        /// What.
-        held: H,
+        question: Question,
     },
     /// The entity tells its listeners where its head is, behind what was delivered before.
     Announce {

@@ -8,10 +8,10 @@ use crate::actors::wire::Entity;
 use crate::ids::Offset;
 use crate::limits;
 
-impl<H> Core<H> {
+impl Core {
     /// The entity died over what it did. If it is over one and the same record again and again, the partition halts rather
     /// than skip it.
-    pub(crate) fn died(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+    pub(crate) fn died(&mut self, entity: &Entity, out: &mut Vec<Action>) {
         if let Some(at) = self.unfinished(entity) {
             let (place, times) = self.deaths.entry(entity.clone()).or_insert((at, 0));
             *times = if *place == at { *times + 1 } else { 1 };
@@ -25,7 +25,7 @@ impl<H> Core<H> {
     }
 
     /// The entity ended and is made anew from the store. Batches that it had not finished are given to it again.
-    pub(crate) fn remake(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+    pub(crate) fn remake(&mut self, entity: &Entity, out: &mut Vec<Action>) {
         // After a halt, or while it is loaded again, what died is nobody any more.
         let Some(Residency::Ready { batches, applied, announcements, .. }) = self.residents.get_mut(entity) else {
             return;

@@ -8,14 +8,14 @@ use super::residency::Residency;
 use super::{Action, Core};
 use crate::actors::wire::{Entity, Ephemeral, NodeId, RequestId, ToGateway};
 
-impl<H> Core<H> {
+impl Core {
     /// A node listens no more, unless it has asked again since.
     pub(crate) fn unlisten(&mut self, entity: &Entity, node: NodeId, request: RequestId) {
         self.listeners.remove(entity, node, request);
     }
 
     /// Something without a place in the stream, for all nodes that listen. Wakes no entity.
-    pub(crate) fn ephemeral(&mut self, stream: &Entity, event: &Ephemeral, out: &mut Vec<Action<H>>) {
+    pub(crate) fn ephemeral(&mut self, stream: &Entity, event: &Ephemeral, out: &mut Vec<Action>) {
         let frame = || ToGateway::Ephemeral { stream: stream.clone(), event: event.clone() };
         out.extend(self.listeners.told_in_passing(stream).into_iter().map(|to| Action::Send { to, frame: frame() }));
     }
@@ -40,7 +40,7 @@ impl<H> Core<H> {
     }
 
     /// Announces the heads of streams that had events of late: in memory by the entity, which is behind no event of its own.
-    pub(super) fn announce(&mut self, out: &mut Vec<Action<H>>) {
+    pub(super) fn announce(&mut self, out: &mut Vec<Action>) {
         let mut resident = Vec::new();
         for (entity, residency) in &mut self.residents {
             if let Residency::Ready { announcements, .. } = residency

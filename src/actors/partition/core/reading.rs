@@ -16,7 +16,7 @@ pub(super) struct Unverified {
     pub prefix: Prefix,
 }
 
-impl<H> Core<H> {
+impl Core {
     /// The tail told these records, when the readable end was `end` and the partition had lost records `losses` times.
     pub fn told(
         &mut self,
@@ -24,7 +24,7 @@ impl<H> Core<H> {
         end: Offset,
         losses: u64,
         now: Timestamp,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         // What was read before a loss that this core knows of may be what was lost.
         if self.halted || losses < self.losses {
@@ -60,7 +60,7 @@ impl<H> Core<H> {
 
     /// Compares what the next record says of its writer with what was read here. `Err`: the record can't be taken; without a
     /// reason if what lies before it is to be read once more.
-    fn compare(&mut self, offset: Offset, said: Prefix, out: &mut Vec<Action<H>>) -> Result<(), Option<String>> {
+    fn compare(&mut self, offset: Offset, said: Prefix, out: &mut Vec<Action>) -> Result<(), Option<String>> {
         match self.log.check(said) {
             Ok(agree) => {
                 if agree {
@@ -80,7 +80,7 @@ impl<H> Core<H> {
     }
 
     /// The journal's readable end is here.
-    fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action<H>>) {
+    fn sees(&mut self, end: Offset, now: Timestamp, out: &mut Vec<Action>) {
         self.visible = self.visible.max(end);
         self.verified.sees(end);
         self.dispatch(now, out);
@@ -88,7 +88,7 @@ impl<H> Core<H> {
 
     /// The tail told that the journal lost records: forgets what it had told of them. If one of them had been confirmed,
     /// what was answered may be gone, and that is for an operator.
-    pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action<H>>) {
+    pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action>) {
         // A report may have told of this loss before, and of what has taken the place of the lost since.
         if self.halted || losses <= self.losses {
             return;
@@ -105,7 +105,7 @@ impl<H> Core<H> {
 
     /// A report, or a batch, knows of losses that were not told yet: anything beyond the verified prefix may be what was
     /// lost, and is to be told again.
-    pub(super) fn hears_of_losses(&mut self, losses: u64, out: &mut Vec<Action<H>>) {
+    pub(super) fn hears_of_losses(&mut self, losses: u64, out: &mut Vec<Action>) {
         if losses > self.losses {
             self.losses = losses;
             self.doubted = None;

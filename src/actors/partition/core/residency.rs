@@ -7,14 +7,15 @@ use super::{Action, Core, Queued};
 use crate::actors::partition::hydration::Loaded;
 use crate::actors::partition::item::Batch;
 use crate::actors::partition::memory::{RESIDENT_BYTES, Share, Taken};
+use crate::actors::partition::question::Question;
 use crate::actors::wire::{Answer, Entity};
 use crate::ids::{Offset, Timestamp};
 use crate::limits;
 
 /// Where an entity stands.
-pub(super) enum Residency<H> {
+pub(super) enum Residency {
     Loading {
-        held: VecDeque<Parked<H>>,
+        held: VecDeque<Parked>,
         must: bool,
         replay_to: Offset,
     },
@@ -29,7 +30,7 @@ pub(super) enum Residency<H> {
     },
 }
 
-impl<H> Residency<H> {
+impl Residency {
     /// Bytes that it takes; none before it is there.
     fn bytes(&self) -> usize {
         match self {
@@ -40,32 +41,32 @@ impl<H> Residency<H> {
 }
 
 /// What waits for an entity that is being loaded.
-pub(super) enum Parked<H> {
+pub(super) enum Parked {
     Command(Queued),
     Batch(Arc<Batch>),
-    Other(H),
+    Question(Question),
 }
 
-impl<H> Core<H> {
-    /// Something for the entity that is no record: it comes behind what was delivered before.
-    pub fn pass(&mut self, entity: Entity, held: H, now: Timestamp, out: &mut Vec<Action<H>>) {
+impl Core {
+    /// A question to the entity: it comes behind what was delivered before.
+    pub fn ask(&mut self, entity: Entity, question: Question, now: Timestamp, out: &mut Vec<Action>) {
         if self.halted {
-            out.push(Action::Refuse { entity, held });
+            out.push(Action::Send { to: question.from, frame: question.refusal(entity) });
             return;
         }
         match self.residents.get_mut(&entity) {
             Some(Residency::Ready { last_used, .. }) => {
                 *last_used = now;
-                out.push(Action::Hand { entity, held });
+                out.push(Action::Hand { entity, question });
             }
-            Some(Residency::Loading { held: queue, .. }) => queue.push_back(Parked::Other(held)),
-            None => self.load(entity, Parked::Other(held), out),
+            Some(Residency::Loading { held: queue, .. }) => queue.push_back(Parked::Question(question)),
+            None => self.load(entity, Parked::Question(question), out),
         }
     }
 
     /// Loads an entity for what came first. A command or a question is refused if there is no memory for the entity; records
     /// are not, as they have to be folded.
-    pub(super) fn load(&mut self, entity: Entity, first: Parked<H>, out: &mut Vec<Action<H>>) {
+    pub(super) fn load(&mut self, entity: Entity, first: Parked, out: &mut Vec<Action>) {
         let must = matches!(first, Parked::Batch(_));
         if !must && !self.memory.has_room(RESIDENT_BYTES) {
             out.push(Action::NoMemory);
@@ -77,20 +78,22 @@ impl<H> Core<H> {
     pub(super) fn load_holding(
         &mut self,
         entity: Entity,
-        held: VecDeque<Parked<H>>,
+        held: VecDeque<Parked>,
         must: bool,
         replay_to: Offset,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         let (share, listeners) = (Share::new(&self.memory), self.listeners.of(&entity));
         out.push(Action::Load { entity: entity.clone(), replay_to, listeners, share });
         self.residents.insert(entity, Residency::Loading { held, must, replay_to });
     }
 
-    pub(super) fn refuse_held(&mut self, entity: &Entity, held: Parked<H>, out: &mut Vec<Action<H>>) {
+    pub(super) fn refuse_held(&mut self, entity: &Entity, held: Parked, out: &mut Vec<Action>) {
         match held {
             Parked::Command(queued) => self.refuse(&queued, out),
-            Parked::Other(held) => out.push(Action::Refuse { entity: entity.clone(), held }),
+            Parked::Question(question) => {
+                out.push(Action::Send { to: question.from, frame: question.refusal(entity.clone()) });
+            }
             // It may be written: nobody is told that it is not.
             Parked::Batch(batch) => {
                 let origins = batch.items().iter().filter_map(|item| item.get().origin);
@@ -108,7 +111,7 @@ impl<H> Core<H> {
     /// It is of use only if its snapshot lies between what the store is known to have had and what is to be folded next.
     /// Where others own the partition, too, the store may be ahead of this core; where it was restored from a backup it may
     /// have fallen back. In both cases this core is over, and the next one begins where the store is.
-    pub(crate) fn loaded(&mut self, entity: &Entity, loaded: Loaded, now: Timestamp, out: &mut Vec<Action<H>>) {
+    pub(crate) fn loaded(&mut self, entity: &Entity, loaded: Loaded, now: Timestamp, out: &mut Vec<Action>) {
         // One that comes after a halt, or after its like, is nobody's.
         if let Some((held, must, replay_to)) = self.take_loading(entity) {
             if let Some(reason) = self.unusable(loaded.watermark, &held, replay_to) {
@@ -120,7 +123,7 @@ impl<H> Core<H> {
                 for held in held {
                     match held {
                         Parked::Command(queued) => self.queue.push_back(queued),
-                        Parked::Other(held) => out.push(Action::Hand { entity: entity.clone(), held }),
+                        Parked::Question(question) => out.push(Action::Hand { entity: entity.clone(), question }),
                         Parked::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
                     }
                 }
@@ -131,7 +134,7 @@ impl<H> Core<H> {
         self.forget_listeners(entity);
     }
 
-    fn take_loading(&mut self, entity: &Entity) -> Option<(VecDeque<Parked<H>>, bool, Offset)> {
+    fn take_loading(&mut self, entity: &Entity) -> Option<(VecDeque<Parked>, bool, Offset)> {
         if self.halted || !self.is_loading(entity) {
             return None;
         }
@@ -147,7 +150,7 @@ impl<H> Core<H> {
         loaded: Loaded,
         applied: Offset,
         now: Timestamp,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         let Loaded { core, share, .. } = loaded;
         let (taken, batches) = (share.taken(), VecDeque::new());
@@ -159,7 +162,7 @@ impl<H> Core<H> {
 
     /// The entity can't be had now. What comes for it meanwhile waits with the rest, so that a store that is away is not
     /// asked again for each command.
-    pub(crate) fn load_failed(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+    pub(crate) fn load_failed(&mut self, entity: &Entity, out: &mut Vec<Action>) {
         if self.is_loading(entity) {
             out.push(Action::Rest { entity: entity.clone(), ms: limits::LOAD_RETRY_MS });
         } else {
@@ -170,7 +173,7 @@ impl<H> Core<H> {
     /// The rest after a failed load is over: what may be refused is refused. An entity with records to fold is asked for
     /// again, and so is one that died above the store's watermark: loaded later, without the replay, it would lack what it
     /// had folded.
-    pub(crate) fn rested(&mut self, entity: &Entity, out: &mut Vec<Action<H>>) {
+    pub(crate) fn rested(&mut self, entity: &Entity, out: &mut Vec<Action>) {
         let Some((held, must, replay_to)) = self.take_loading(entity) else { return };
         let (kept, refused): (VecDeque<_>, VecDeque<_>) =
             held.into_iter().partition(|held| matches!(held, Parked::Batch(_)));
@@ -183,7 +186,7 @@ impl<H> Core<H> {
     }
 
     /// Why a snapshot at this watermark can't be gone on from.
-    fn unusable(&self, snapshot: Offset, held: &VecDeque<Parked<H>>, replay_to: Offset) -> Option<&'static str> {
+    fn unusable(&self, snapshot: Offset, held: &VecDeque<Parked>, replay_to: Offset) -> Option<&'static str> {
         let first_held = held.iter().find_map(|held| match held {
             Parked::Batch(batch) => Some(batch.first()),
             _ => None,
@@ -198,7 +201,7 @@ impl<H> Core<H> {
         }
     }
 
-    pub(super) fn deliver(&mut self, entity: Entity, batch: Arc<Batch>, now: Timestamp, out: &mut Vec<Action<H>>) {
+    pub(super) fn deliver(&mut self, entity: Entity, batch: Arc<Batch>, now: Timestamp, out: &mut Vec<Action>) {
         match self.residents.get_mut(&entity) {
             Some(Residency::Ready { last_used, applied, batches, announcements, .. }) => {
                 *last_used = now;
@@ -219,12 +222,12 @@ impl<H> Core<H> {
     }
 
     /// Lets every entity go that has nothing to do and whose records are all stored, however short it has been idle.
-    pub fn let_go(&mut self, now: Timestamp, stored: Offset, out: &mut Vec<Action<H>>) {
+    pub fn let_go(&mut self, now: Timestamp, stored: Offset, out: &mut Vec<Action>) {
         self.passivate(now, stored, 0, 0, out);
     }
 
     /// Lets one entity go, if it has nothing to do and all that it applied is stored. Says whether it went.
-    pub fn let_one_go(&mut self, entity: &Entity, stored: Offset, out: &mut Vec<Action<H>>) -> bool {
+    pub fn let_one_go(&mut self, entity: &Entity, stored: Offset, out: &mut Vec<Action>) -> bool {
         let Some(Residency::Ready { applied, batches, .. }) = self.residents.get(entity) else { return false };
         if *applied > stored || batches.iter().any(|batch| !batch.is_finished()) {
             return false;
@@ -239,7 +242,7 @@ impl<H> Core<H> {
         stored: Offset,
         resident: usize,
         idle_ms: u64,
-        out: &mut Vec<Action<H>>,
+        out: &mut Vec<Action>,
     ) {
         let mut over = self.residents.len().saturating_sub(resident);
         for (last_used, entity) in self.idle(stored) {
@@ -253,7 +256,7 @@ impl<H> Core<H> {
 
     /// Lets the entities go that have been idle for longest, until they have given back this partition's part of what all
     /// take too much: as many as there are with nothing to do and all of them stored.
-    pub(super) fn relieve(&mut self, stored: Offset, out: &mut Vec<Action<H>>) {
+    pub(super) fn relieve(&mut self, stored: Offset, out: &mut Vec<Action>) {
         if self.memory.excess() == 0 {
             return;
         }
@@ -285,7 +288,7 @@ impl<H> Core<H> {
         idle
     }
 
-    fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action<H>>) {
+    fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action>) {
         // A command that waits for its append comes back to a resident entity or loads it again: either is right.
         if let Some(Residency::Ready { applied, announcements, .. }) = self.residents.remove(&entity) {
             self.settled = self.settled.max(applied);

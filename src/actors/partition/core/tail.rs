@@ -6,15 +6,15 @@ use crate::ids::Timestamp;
 use crate::limits;
 use crate::storage::journal::{ReadError, Tailed};
 
-impl<H> Core<H> {
+impl Core {
     /// The first thing to do: the tail begins to tell.
-    pub(crate) fn begin(&mut self, out: &mut Vec<Action<H>>) {
+    pub(crate) fn begin(&mut self, out: &mut Vec<Action>) {
         self.follow(out);
     }
 
     /// The tail told this, or why it can't. What may be readable later is asked for again by [`Core::tick`]; anything else
     /// is for an operator.
-    pub(crate) fn heard(&mut self, told: Result<Tailed, ReadError>, now: Timestamp, out: &mut Vec<Action<H>>) {
+    pub(crate) fn heard(&mut self, told: Result<Tailed, ReadError>, now: Timestamp, out: &mut Vec<Action>) {
         self.tail_rests = true;
         match told {
             Ok(Tailed::Batch { records, end, losses }) => self.told(records, end, losses, now, out),
@@ -27,7 +27,7 @@ impl<H> Core<H> {
 
     /// Lets the tail tell the next thing. Each record that is folded anew at a start may make a room: while these take too
     /// much memory the tail rests, the store catches up, and some of them are let go.
-    pub(super) fn follow(&mut self, out: &mut Vec<Action<H>>) {
+    pub(super) fn follow(&mut self, out: &mut Vec<Action>) {
         let replays = self.next < self.replay_to;
         if self.halted || (replays && self.memory.excess() > 0) {
             return;

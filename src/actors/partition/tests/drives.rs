@@ -3,12 +3,11 @@
 use super::*;
 use crate::actors::fold::EntityState;
 use crate::actors::partition::memory::RESIDENT_BYTES;
-use crate::actors::wire::ToGateway;
 use crate::ids::{Generation, Seq};
 use crate::limits;
 use crate::storage::journal::{JournalError, ReadError, Tailed};
 
-fn tick(core: &mut TestCore, stored: u64, out: &mut Actions) {
+fn tick(core: &mut Core, stored: u64, out: &mut Actions) {
     core.tick(NOW, Offset(stored), RESIDENT, || fold::barrier(Uuid::nil(), NOW), out);
 }
 
@@ -21,7 +20,7 @@ fn follows(out: &Actions) -> Vec<usize> {
 }
 
 /// A core that replays a journal of so many records, with so much memory.
-fn replaying(records: u64, memory: usize) -> TestCore {
+fn replaying(records: u64, memory: usize) -> Core {
     Core::new(Deps { journal_end: Offset(records), ..deps(Rule::ReadableIsDurable, memory) })
 }
 
@@ -65,7 +64,7 @@ fn deaths_over_different_records_are_borne() {
 fn a_head_is_announced_some_times_behind_its_last_event_and_also_when_the_room_has_gone() {
     let deps = deps(Rule::ReadableIsDurable, 1 << 30);
     let listeners = Arc::clone(&deps.listeners);
-    let mut core: TestCore = Core::new(deps);
+    let mut core: Core = Core::new(deps);
     let mut out = Actions::new();
     core.begin(&mut out);
     listeners.of(&entity()).add(NodeId(3), RequestId(1));
@@ -92,7 +91,7 @@ fn a_head_is_announced_some_times_behind_its_last_event_and_also_when_the_room_h
 
 #[test]
 fn without_memory_commands_are_refused_and_records_are_folded_all_the_same() {
-    let mut core: TestCore = Core::new(deps(Rule::ReadableIsDurable, RESIDENT_BYTES - 1));
+    let mut core: Core = Core::new(deps(Rule::ReadableIsDurable, RESIDENT_BYTES - 1));
     let mut out = Actions::new();
     core.submit(origin(1), record(1), NOW, NOW, &mut out);
     assert_eq!(answers(&out), [(1, Answer::Unavailable { retry_after_ms: 50 })]);

@@ -9,12 +9,12 @@ fn newer(offset: u64) -> StoredRecord {
     StoredRecord { offset: Offset(offset), time: NOW, bytes: bytes.into() }
 }
 
-fn place(out: &Actions, is: impl Fn(&Action<&'static str>) -> bool) -> usize {
+fn place(out: &Actions, is: impl Fn(&Action) -> bool) -> usize {
     out.iter().position(is).unwrap_or_else(|| panic!("not in {out:?}"))
 }
 
 /// A halted core, an append of which was under way, and what is to be reported of it.
-fn halted_during_an_append() -> (TestCore, Ticket) {
+fn halted_during_an_append() -> (Core, Ticket) {
     let mut core = ready(Rule::OwnReports);
     let mut out = Actions::new();
     core.submit(origin(1), record(1), NOW, NOW, &mut out);
@@ -73,9 +73,9 @@ fn what_the_tail_tells_after_a_halt_has_no_effect() {
 fn an_entity_that_dies_or_is_loaded_after_a_halt_stays_away() {
     let mut core = core(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.pass(entity(), "listens", NOW, &mut out);
+    core.ask(entity(), question(), NOW, &mut out);
     core.halt("poison".to_owned(), &mut out);
-    assert!(out.iter().any(|action| matches!(action, Action::Refuse { held: "listens", .. })), "{out:?}");
+    assert!(out.iter().any(is_refusal), "{out:?}");
     out.clear();
     load(&mut core, &entity(), 0, &mut out);
     core.load_failed(&entity(), &mut out);
@@ -89,9 +89,9 @@ fn who_asks_a_halted_partition_is_refused_at_once() {
     let (mut core, _) = halted_during_an_append();
     let mut out = Actions::new();
     core.submit(origin(2), record(2), NOW, NOW, &mut out);
-    core.pass(entity(), "fetches", NOW, &mut out);
+    core.ask(entity(), question(), NOW, &mut out);
     assert_eq!(answers(&out), [(2, Answer::Unavailable { retry_after_ms: 50 })]);
-    assert!(matches!(&out[1..], [Action::Refuse { held: "fetches", .. }]), "{out:?}");
+    assert!(matches!(&out[1..], [action] if is_refusal(action)), "{out:?}");
 }
 
 #[test]
@@ -102,6 +102,6 @@ fn a_journal_that_lost_what_it_had_confirmed_halts_the_partition() {
     core.appended(append_of(&out), Ok(report(0, 1)), NOW, &mut out);
     out.clear();
     core.truncated(Offset(0), 1, &mut out);
-    let halted = |action: &Action<_>| matches!(action, Action::Halt { reason } if reason.contains("confirmed up to 1"));
+    let halted = |action: &Action| matches!(action, Action::Halt { reason } if reason.contains("confirmed up to 1"));
     assert!(out.iter().any(halted), "{out:?}");
 }

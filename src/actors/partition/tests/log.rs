@@ -101,7 +101,7 @@ fn rows_of_another_log_are_found_at_the_first_record_that_was_written_behind_the
     let record = written_after(prefixes(&log)[1], 2);
     for (log_hash, halts) in [(prefixes(&log)[1].hash, false), (1, true)] {
         let watermark = WatermarkRow { next_offset: Offset(2), log_hash, ..WatermarkRow::start(room().partition()) };
-        let mut core: TestCore = Core::new(Deps { watermark, ..deps(Rule::ReadableIsDurable, 1 << 30) });
+        let mut core: Core = Core::new(Deps { watermark, ..deps(Rule::ReadableIsDurable, 1 << 30) });
         let mut out = Actions::new();
         told(&mut core, vec![record.clone()], &mut out);
         assert_eq!(halt(&out).is_some(), halts, "{out:?}");
@@ -119,7 +119,7 @@ fn a_program_that_does_not_know_a_version_halts_before_it_and_says_which_it_is()
     let reason = halt(&out).unwrap();
     assert!(reason.contains("offset 1: version 2 of the fold begins here, this program knows up to 1"), "{reason}");
     let options = Options { knows: FoldVersion::SECOND, ..options(Rule::ReadableIsDurable) };
-    let mut newer: TestCore = Core::new(Deps { options, ..deps(Rule::ReadableIsDurable, 1 << 30) });
+    let mut newer: Core = Core::new(Deps { options, ..deps(Rule::ReadableIsDurable, 1 << 30) });
     out.clear();
     told(&mut newer, vec![stored(0, 1), version, stored(2, 2)], &mut out);
     load(&mut newer, &entity(), 0, &mut out);
@@ -129,7 +129,7 @@ fn a_program_that_does_not_know_a_version_halts_before_it_and_says_which_it_is()
 #[test]
 fn a_program_whose_rows_are_of_a_newer_version_halts_before_it_does_anything() {
     let watermark = WatermarkRow { fold_version: 2, ..WatermarkRow::start(room().partition()) };
-    let mut core: TestCore = Core::new(Deps { watermark, ..deps(Rule::ReadableIsDurable, 1 << 30) });
+    let mut core: Core = Core::new(Deps { watermark, ..deps(Rule::ReadableIsDurable, 1 << 30) });
     let mut out = Actions::new();
     told(&mut core, Vec::new(), &mut out);
     assert!(halt(&out).is_some_and(|reason| reason.contains("version 2 of the fold")), "{out:?}");
