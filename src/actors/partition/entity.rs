@@ -210,7 +210,8 @@ impl EntityCore {
         let last_stored = Seq(to.0.min(first_held.0.saturating_sub(1)));
         let (entity, generation) = (self.stream(), self.generation());
         let rest = self.ring.range(first_held, to).unwrap_or_default();
-        StoredFetch { to: node, request, entity, from, last_stored, generation, rest }
+        let deleted = self.ring.deleted();
+        StoredFetch { to: node, request, entity, from, last_stored, generation, rest, deleted }
     }
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked

@@ -86,6 +86,16 @@ impl Ring {
         Some(self.events.iter().skip(skip).map(|(_, event)| event).take_while(|e| e.seq() <= to).cloned().collect())
     }
 
+    /// The messages whose deletion is held.
+    #[must_use]
+    pub fn deleted(&self) -> Vec<Seq> {
+        let target = |event: &StreamEvent| match event {
+            StreamEvent::Room(event) => event.redacts(),
+            StreamEvent::User(_) => None,
+        };
+        self.events.iter().filter_map(|(_, event)| target(event)).collect()
+    }
+
     /// Bytes held, about.
     #[must_use]
     pub fn bytes(&self) -> usize {

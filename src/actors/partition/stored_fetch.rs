@@ -1,5 +1,7 @@
 //! Older events of a stream that a gateway lacks and a ring does not have. Pure: what is asked of the store, and the answer.
 
+use std::sync::Arc;
+
 use super::entity::page;
 use crate::actors::wire::{Entity, FetchError, NodeId, RequestId, StreamEvent, ToGateway};
 use crate::ids::{Generation, Seq};
@@ -20,13 +22,22 @@ pub struct StoredFetch {
     pub last_stored: Seq,
     pub(super) generation: Generation,
     pub(super) rest: Vec<StreamEvent>,
+    /// Messages whose deletion the ring holds: the store may not know of it yet.
+    pub(super) deleted: Vec<Seq>,
 }
 
 impl StoredFetch {
     /// The answer, made of what the store gave: dense from the first one on, and a page at most.
     pub(crate) fn answer(self, stored: Result<Vec<StreamEvent>, FetchError>) -> ToGateway {
-        let Self { request, entity: stream, from, last_stored, generation, rest, .. } = self;
+        let Self { request, entity: stream, from, last_stored, generation, rest, deleted, .. } = self;
         let events = stored.and_then(|mut events| {
+            for event in &mut events {
+                if let StreamEvent::Room(event) = event
+                    && deleted.iter().any(|target| event.carries(*target))
+                {
+                    Arc::make_mut(event).redact();
+                }
+            }
             let next = events.last().map_or(from, |event| event.seq().next());
             if next > last_stored {
                 events.extend(rest);

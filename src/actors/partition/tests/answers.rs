@@ -2,15 +2,17 @@
 
 use super::*;
 use crate::actors::fold::EntityState;
-use crate::actors::partition::entity::EntityCore;
+use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::Item;
-use crate::actors::room::RoomState;
+use crate::actors::partition::question::{Asked, Question};
 use crate::actors::room::commands::{Create, Invite, Kick};
+use crate::actors::room::tests::support::{Room, delete, edit};
+use crate::actors::room::{Outcome, RoomState};
 use crate::actors::user::commands::{Block, Preferences, Read};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
 use crate::actors::wire::{
-    Figures, FiguresOf, HistoryBound, MaySend, Member, Query, QueryAnswer, ReadFacts, ReadPoint, Reject, RoomFacts,
-    RoomKind, RoomStanding, StreamEvent,
+    Figures, FiguresOf, HistoryBound, MaySend, Member, NodeId, Query, QueryAnswer, ReadFacts, ReadPoint, Reject,
+    RequestId, RoomFacts, RoomKind, RoomStanding, StreamEvent, ToGateway,
 };
 use crate::ids::{Generation, MessageNo, Seq};
 
@@ -196,4 +198,31 @@ fn a_stream_says_where_it_stands_and_how_much_it_holds() {
     };
     let figures = Figures { head: Seq(6), ring_bytes: core.ring_bytes(), of };
     assert_eq!(core.answer(&Query::Figures, NOW), QueryAnswer::Figures(figures));
+}
+
+/// What an entity gives of these events of its stream, at once or with the help of the store.
+fn fetched(core: &mut EntityCore, from: u64, to: u64) -> Emit {
+    let mut out = Vec::new();
+    let asked = Asked::Fetch { from: Seq(from), to: Seq(to) };
+    core.hand(Question { from: NodeId(1), request: RequestId(1), asked }, NOW, &mut out);
+    out.pop().expect("an answer")
+}
+
+#[test]
+fn rows_that_know_of_no_deletion_yet_give_no_text_that_the_ring_knows_to_be_deleted() {
+    let mut rows = Room::group("ann", &["bob"]);
+    let events = [rows.say("ann", "m1"), rows.fold(edit("ann", 2, "better")), rows.say("bob", "m2")];
+    let event = |outcome| match outcome {
+        Outcome::Accepted(event) => StreamEvent::Room(event),
+        other => panic!("{other:?}"),
+    };
+    let stored: Vec<_> = events.into_iter().map(event).collect();
+    let delete = payload::encode(rows.command(delete("ann", 2)));
+    let mut core = folded(Entity::Room(rows.state.room()), EntityState::room(rows.state.clone()), vec![delete]);
+    let Emit::Fetch(fetch) = fetched(&mut core, 2, 5) else { panic!("the ring begins at the deletion") };
+    let ToGateway::Fetched { events: Ok(events), .. } = fetch.answer(Ok(stored)) else { panic!("events") };
+    let shown: Vec<_> = events.iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(events.iter().map(StreamEvent::seq).collect::<Vec<_>>(), [2, 3, 4, 5].map(Seq));
+    assert!(shown[0].contains("redacted: true") && !shown[1].contains("better"), "{shown:?}");
+    assert!(shown[2].contains("redacted: false"), "{shown:?}");
 }
