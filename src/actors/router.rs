@@ -22,7 +22,7 @@ use bytes::Bytes;
 use ractor::ActorRef;
 
 use self::owned::{Owned, Owner, OwnerEpoch, Tenure};
-use self::pending::{Asked, Pending};
+use self::pending::{OpenQuestion, Pending};
 use super::gateway::hub::{NotTaken, Owners};
 use super::inspect::{ActorStats, Directory};
 use super::partition::budget::Budget;
@@ -81,7 +81,7 @@ struct Slot {
 
 /// The answer to a command, when it comes. Dropping it gives the answer up, not the command.
 #[derive(Debug)]
-pub struct PendingAnswer(pub(super) Option<Asked>);
+pub struct PendingAnswer(pub(super) Option<OpenQuestion>);
 
 impl PendingAnswer {
     /// Waits for it: at most twice [`limits::QUESTION_MS`]. If nothing is heard in time it is [`Answer::Unknown`].
@@ -162,7 +162,7 @@ impl Router {
         self.send(ToOwner::Ephemeral { stream, event })
     }
 
-    fn ask(&self, frame: impl FnOnce(RequestId) -> ToOwner) -> Option<Asked> {
+    fn ask(&self, frame: impl FnOnce(RequestId) -> ToOwner) -> Option<OpenQuestion> {
         self.pending.send(self, frame)
     }
 
@@ -186,14 +186,15 @@ impl Router {
         let message = match frame {
             ToOwner::Command { request, record, .. } => return self.submit(from, request, partition, record),
             ToOwner::Listen { request, stream: entity, user, open } => {
-                let question = question(request, question::Asked::Listen { user, open });
+                let question = question(request, question::QuestionBody::Listen { user, open });
                 PartitionMessage::Ask { entity, question }
             }
-            ToOwner::Fetch { request, stream: entity, from, to } => {
-                PartitionMessage::Ask { entity, question: question(request, question::Asked::Fetch { from, to }) }
-            }
+            ToOwner::Fetch { request, stream: entity, from, to } => PartitionMessage::Ask {
+                entity,
+                question: question(request, question::QuestionBody::Fetch { from, to }),
+            },
             ToOwner::Query { request, stream: entity, query } => {
-                PartitionMessage::Ask { entity, question: question(request, question::Asked::Query(query)) }
+                PartitionMessage::Ask { entity, question: question(request, question::QuestionBody::Query(query)) }
             }
             ToOwner::Unlisten { request, stream: entity } => PartitionMessage::Unlisten { entity, node: from, request },
             ToOwner::Ephemeral { stream, event } => PartitionMessage::Ephemeral { stream, event },

@@ -3,7 +3,7 @@
 use super::entity::EntityCore;
 use crate::actors::fold::EntityState;
 use crate::actors::room::RoomState;
-use crate::actors::wire::{Figures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts, RoomKind, RoomStanding};
+use crate::actors::wire::{EntityFigures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts, RoomKind, RoomStanding};
 use crate::ids::{Seq, Timestamp, UserId};
 
 impl EntityCore {
@@ -14,9 +14,11 @@ impl EntityCore {
             (Query::Position, state) => {
                 QueryAnswer::Position { generation: state.generation(), head: state.head(), floor: state.floor_at(now) }
             }
-            (Query::Figures, state) => {
-                QueryAnswer::Figures(Figures { head: state.head(), ring_bytes: self.ring_bytes(), of: figures(state) })
-            }
+            (Query::Figures, state) => QueryAnswer::Figures(EntityFigures {
+                head: state.head(),
+                ring_bytes: self.ring_bytes(),
+                of: figures(state),
+            }),
             (Query::Room { user }, EntityState::Room(room)) => QueryAnswer::Room(Box::new(facts(room, user, now))),
             (Query::Recent { user, from }, EntityState::Room(room)) => {
                 let room = Box::new(facts(room, user, now));

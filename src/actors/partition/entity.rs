@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::item::{Batch, Item};
 use super::listeners::Listeners;
-use super::question::{Asked, Question};
+use super::question::{Question, QuestionBody};
 use super::ring::Ring;
 use super::stored_fetch::StoredFetch;
 use crate::actors::digest::Chain;
@@ -192,9 +192,9 @@ impl EntityCore {
     pub(crate) fn hand(&mut self, question: Question, now: Timestamp, out: &mut Vec<Emit>) {
         let Question { from: node, request, asked } = question;
         let frame = match asked {
-            Asked::Listen { user, open } => return self.listen(node, request, &user, open, now, out),
-            Asked::Query(query) => ToGateway::Queried { request, answer: self.answer(&query, now) },
-            Asked::Fetch { from, to } => match self.fetch(from, to, now) {
+            QuestionBody::Listen { user, open } => return self.listen(node, request, &user, open, now, out),
+            QuestionBody::Query(query) => ToGateway::Queried { request, answer: self.answer(&query, now) },
+            QuestionBody::Fetch { from, to } => match self.fetch(from, to, now) {
                 Some(events) => {
                     ToGateway::Fetched { request, stream: self.stream(), generation: self.generation(), events }
                 }

@@ -12,12 +12,12 @@ pub struct Question {
     /// The gateway's number for it.
     pub request: RequestId,
     /// What is asked.
-    pub asked: Asked,
+    pub asked: QuestionBody,
 }
 
 /// See [`Question`].
 #[derive(Clone, PartialEq, Debug)]
-pub enum Asked {
+pub enum QuestionBody {
     /// To listen, on behalf of this user.
     Listen {
         /// The user.
@@ -41,12 +41,12 @@ impl Question {
     pub(crate) fn refusal(&self, stream: Entity) -> ToGateway {
         let request = self.request;
         match self.asked {
-            Asked::Listen { .. } => ToGateway::Denied { request, stream, reason: Denial::Unavailable },
-            Asked::Fetch { .. } => {
+            QuestionBody::Listen { .. } => ToGateway::Denied { request, stream, reason: Denial::Unavailable },
+            QuestionBody::Fetch { .. } => {
                 let (generation, events) = (Generation::FIRST, Err(FetchError::Unavailable));
                 ToGateway::Fetched { request, stream, generation, events }
             }
-            Asked::Query(_) => ToGateway::Queried { request, answer: QueryAnswer::Unavailable },
+            QuestionBody::Query(_) => ToGateway::Queried { request, answer: QueryAnswer::Unavailable },
         }
     }
 }

@@ -14,7 +14,7 @@ use super::core::{Action, Core, Deps, Options, Ticket};
 use super::entity::EntityCore;
 use super::hydration::Loaded;
 use super::memory::{Memory, Share};
-use super::question::{Asked, Question};
+use super::question::{Question, QuestionBody};
 use super::verified::Rule;
 use crate::actors::digest::Chain;
 use crate::actors::fold::{self, EntityState};
@@ -70,7 +70,7 @@ fn load(core: &mut Core, entity: &Entity, watermark: u64, out: &mut Actions) {
 }
 
 fn question() -> Question {
-    let asked = Asked::Query(Query::Position);
+    let asked = QuestionBody::Query(Query::Position);
     Question { from: NodeId(0), request: RequestId(77), asked }
 }
 

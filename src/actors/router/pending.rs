@@ -19,14 +19,14 @@ const SHARDS: usize = 16;
 
 /// A question that is open. Dropping it withdraws it: an answer that comes later is nobody's.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct OpenQuestion {
     request: RequestId,
     answer: oneshot::Receiver<ToGateway>,
     /// Where it stands, as long as it may stand there.
     table: Option<Arc<Pending>>,
 }
 
-impl Asked {
+impl OpenQuestion {
     /// Its number.
     pub(crate) fn request(&self) -> RequestId {
         self.request
@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for OpenQuestion {
     fn drop(&mut self) {
         if let Some(table) = &self.table {
             drop(table.remove(self.request));
@@ -77,7 +77,7 @@ impl Pending {
     }
 
     /// Opens a question. `None` if [`limits::QUESTIONS`] are open.
-    fn ask(self: &Arc<Self>) -> Option<Asked> {
+    fn ask(self: &Arc<Self>) -> Option<OpenQuestion> {
         let request = self.next_request();
         let mut shard = self.shard(request);
         // Numbers go round the shards, so each holds its part of them.
@@ -87,7 +87,7 @@ impl Pending {
         let (asker, answer) = oneshot::channel();
         shard.young.insert(request, asker);
         drop(shard);
-        Some(Asked { request, answer, table: Some(Arc::clone(self)) })
+        Some(OpenQuestion { request, answer, table: Some(Arc::clone(self)) })
     }
 
     /// Opens a question and sends it. `None` if it was not taken: nothing has happened.
@@ -95,7 +95,7 @@ impl Pending {
         self: &Arc<Self>,
         owners: &impl Owners,
         frame: impl FnOnce(RequestId) -> ToOwner,
-    ) -> Option<Asked> {
+    ) -> Option<OpenQuestion> {
         let asked = self.ask()?;
         owners.send(frame(asked.request())).ok()?;
         Some(asked)

@@ -59,7 +59,8 @@ async fn how_things_stood_with_an_owner_that_has_gone_is_not_passed_on() {
         let query = |request| ToOwner::Query { request, stream: stream(), query: Query::Position };
         router.pending.send(&Anywhere(Pending::default()), query).unwrap()
     };
-    let answer = |asked: &Asked| ToGateway::Queried { request: asked.request(), answer: QueryAnswer::Blocks(true) };
+    let answer =
+        |asked: &OpenQuestion| ToGateway::Queried { request: asked.request(), answer: QueryAnswer::Blocks(true) };
     let (old, new) = (ask(), ask());
     assert_eq!(router.receive(owner(1), NodeId(3), answer(&old)), None);
     assert_eq!(old.answer().await, None, "whoever asked does not wait for the deadline");

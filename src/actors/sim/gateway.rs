@@ -15,7 +15,7 @@ use super::world::World;
 use crate::actors::gateway::hub::{Encode, Hub, NotTaken, Owners, Presence, Wire};
 use crate::actors::room::commands::Command;
 use crate::actors::router::PendingAnswer;
-use crate::actors::router::pending::{Asked, Pending};
+use crate::actors::router::pending::{OpenQuestion, Pending};
 use crate::actors::user::UserCommand;
 use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, Query, RequestId, StreamEvent, ToGateway, ToOwner};
 use crate::actors::{room, user};
@@ -71,7 +71,7 @@ impl Lines {
     }
 
     /// Opens a question and sends it, if it is taken.
-    fn ask(&self, frame: impl FnOnce(RequestId) -> ToOwner) -> Option<Asked> {
+    fn ask(&self, frame: impl FnOnce(RequestId) -> ToOwner) -> Option<OpenQuestion> {
         self.pending.send(self, frame)
     }
 
@@ -227,7 +227,7 @@ impl World<'_> {
     pub fn command(&mut self, node: NodeId, asker: Asker, partition: Partition, record: Bytes) {
         let refused = self.with_gateway(node, |gateway| {
             let asked = gateway.lines.ask(|request| ToOwner::Command { request, partition, record });
-            let request = asked.as_ref().map(Asked::request);
+            let request = asked.as_ref().map(OpenQuestion::request);
             let mut answer: Later<Answer> = Box::pin(PendingAnswer(asked).get());
             match request {
                 Some(request) => _ = gateway.commands.insert(request, (asker, answer)),

@@ -10,7 +10,7 @@ use super::world::{NODES, World};
 use crate::actors::fold;
 use crate::actors::partition::core::{Action, Core, Deps, Options, Ticket};
 use crate::actors::partition::entity::Decision;
-use crate::actors::partition::question::{Asked, Question};
+use crate::actors::partition::question::{Question, QuestionBody};
 use crate::actors::partition::verified::Rule;
 use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
 use crate::ids::{Offset, Partition, Timestamp};
@@ -238,13 +238,13 @@ impl World<'_> {
                 self.with_owner(id, |owner, now, out| owner.core.submit(origin, record, now, now, out));
             }
             ToOwner::Listen { request, stream, user, open } => {
-                self.question(id, stream, Question { from, request, asked: Asked::Listen { user, open } });
+                self.question(id, stream, Question { from, request, asked: QuestionBody::Listen { user, open } });
             }
             ToOwner::Fetch { request, stream, from: first, to } => {
-                self.question(id, stream, Question { from, request, asked: Asked::Fetch { from: first, to } });
+                self.question(id, stream, Question { from, request, asked: QuestionBody::Fetch { from: first, to } });
             }
             ToOwner::Query { request, stream, query } => {
-                self.question(id, stream, Question { from, request, asked: Asked::Query(query) });
+                self.question(id, stream, Question { from, request, asked: QuestionBody::Query(query) });
             }
             ToOwner::Unlisten { request, stream } => {
                 self.with_owner(id, |owner, _, _| owner.core.unlisten(&stream, from, request));

@@ -26,6 +26,6 @@ pub use entity::{Entity, NodeId, Origin, RequestId};
 pub(crate) use event::ListChange;
 pub use event::{Event, EventBody, EventError, StreamEvent, UserEvent, UserEventBody};
 pub use frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
-pub use query::{Figures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts};
+pub use query::{EntityFigures, FiguresOf, Query, QueryAnswer, ReadFacts, RoomFacts};
 pub use reject::Reject;
 pub use values::{Content, HistoryBound, MaySend, Member, ReadPoint, RoomChange, RoomKind, RoomStanding, RoomStatus};

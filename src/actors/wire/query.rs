@@ -86,7 +86,7 @@ pub enum QueryAnswer {
         floor: Seq,
     },
     /// How much an entity holds.
-    Figures(Figures),
+    Figures(EntityFigures),
     /// A room, for a user.
     Room(Box<RoomFacts>),
     /// A room, for a user, with what happened last.
@@ -195,7 +195,7 @@ pub struct ReadFacts {
 
 /// How much a room or user holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Figures {
+pub struct EntityFigures {
     /// The last seq of its stream.
     pub head: Seq,
     /// Bytes of recent events in memory, about.
@@ -204,7 +204,7 @@ pub struct Figures {
     pub of: FiguresOf,
 }
 
-/// See [`Figures`].
+/// See [`EntityFigures`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FiguresOf {

@@ -16,7 +16,7 @@ use super::{Admin, AdminState, Live};
 use super::{names, partitions};
 use crate::actors::gateway::hub::Wire;
 use crate::actors::inspect::{self, Part};
-use crate::actors::wire::{self, Figures, FiguresOf, QueryAnswer};
+use crate::actors::wire::{self, EntityFigures, FiguresOf, QueryAnswer};
 use crate::api::http::{HttpError, Path, Query};
 use crate::ids::Partition;
 
@@ -327,8 +327,8 @@ async fn summary(admin: &Admin, live: &Live, id: &ActorId) -> Value {
     }
 }
 
-fn of_figures(figures: &Figures) -> Value {
-    let Figures { head, ring_bytes, of } = figures;
+fn of_figures(figures: &EntityFigures) -> Value {
+    let EntityFigures { head, ring_bytes, of } = figures;
     match of {
         FiguresOf::Room { kind, status, members, invited, floor, messages, generation } => json!({
             "exists": kind.is_some(),

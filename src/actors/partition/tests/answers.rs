@@ -4,14 +4,14 @@ use super::*;
 use crate::actors::fold::EntityState;
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::item::Item;
-use crate::actors::partition::question::{Asked, Question};
+use crate::actors::partition::question::{Question, QuestionBody};
 use crate::actors::room::commands::{Create, Invite, Kick};
 use crate::actors::room::tests::support::{Room, delete, edit};
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::user::commands::{Block, Preferences, Read};
 use crate::actors::user::{self, UserCommand, UserCommandBody, UserState};
 use crate::actors::wire::{
-    Figures, FiguresOf, HistoryBound, MaySend, Member, NodeId, Query, QueryAnswer, ReadFacts, ReadPoint, Reject,
+    EntityFigures, FiguresOf, HistoryBound, MaySend, Member, NodeId, Query, QueryAnswer, ReadFacts, ReadPoint, Reject,
     RequestId, RoomFacts, RoomKind, RoomStanding, StreamEvent, ToGateway,
 };
 use crate::ids::{Generation, MessageNo, Seq};
@@ -176,7 +176,9 @@ fn a_user_says_what_was_read_whom_he_blocks_and_what_he_prefers() {
     let blocks = |name| core.answer(&Query::Blocks { other: user(name) }, NOW);
     assert_eq!((blocks("eve"), blocks("bob")), (QueryAnswer::Blocks(true), QueryAnswer::Blocks(false)));
     assert_eq!(core.answer(&Query::Preferences, NOW), QueryAnswer::Preferences("{\"a\":1}".to_owned()));
-    let QueryAnswer::Figures(Figures { of, .. }) = core.answer(&Query::Figures, NOW) else { panic!("no figures") };
+    let QueryAnswer::Figures(EntityFigures { of, .. }) = core.answer(&Query::Figures, NOW) else {
+        panic!("no figures")
+    };
     assert_eq!(of, FiguresOf::User { rooms: 0, devices: 0, blocks: 1 });
     assert_eq!(core.answer(&Query::Room { user: user("ann") }, NOW), QueryAnswer::Unavailable, "a user is no room");
     assert_eq!(group().answer(&Query::Preferences, NOW), QueryAnswer::Unavailable, "nor a room a user");
@@ -196,14 +198,14 @@ fn a_stream_says_where_it_stands_and_how_much_it_holds() {
         messages: MessageNo(2),
         generation: Generation::FIRST,
     };
-    let figures = Figures { head: Seq(6), ring_bytes: core.ring_bytes(), of };
+    let figures = EntityFigures { head: Seq(6), ring_bytes: core.ring_bytes(), of };
     assert_eq!(core.answer(&Query::Figures, NOW), QueryAnswer::Figures(figures));
 }
 
 /// What an entity gives of these events of its stream, at once or with the help of the store.
 fn fetched(core: &mut EntityCore, from: u64, to: u64) -> Emit {
     let mut out = Vec::new();
-    let asked = Asked::Fetch { from: Seq(from), to: Seq(to) };
+    let asked = QuestionBody::Fetch { from: Seq(from), to: Seq(to) };
     core.hand(Question { from: NodeId(1), request: RequestId(1), asked }, NOW, &mut out);
     out.pop().expect("an answer")
 }

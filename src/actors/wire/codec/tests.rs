@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::actors::wire::{
-    Content, EventBody, Figures, FiguresOf, HistoryBound, MaySend, Member, Query, QueryAnswer, ReadFacts, ReadPoint,
-    RoomChange, RoomFacts, RoomKind, RoomStanding, RoomStatus, UserEventBody,
+    Content, EntityFigures, EventBody, FiguresOf, HistoryBound, MaySend, Member, Query, QueryAnswer, ReadFacts,
+    ReadPoint, RoomChange, RoomFacts, RoomKind, RoomStanding, RoomStatus, UserEventBody,
 };
 use crate::ids::{ClientId, RoomId, UserId};
 
@@ -199,7 +199,7 @@ fn facts() -> impl Strategy<Value = Box<RoomFacts>> {
     })
 }
 
-fn figures() -> impl Strategy<Value = Figures> {
+fn figures() -> impl Strategy<Value = EntityFigures> {
     let of_room = (option::of(kind()), status(), any::<usize>(), any::<usize>(), seq(), number(), generation())
         .prop_map(|(kind, status, members, invited, floor, messages, generation)| FiguresOf::Room {
             kind,
@@ -212,7 +212,7 @@ fn figures() -> impl Strategy<Value = Figures> {
         });
     let of_user = any::<(usize, usize, usize)>();
     let of_user = of_user.prop_map(|(rooms, devices, blocks)| FiguresOf::User { rooms, devices, blocks });
-    (seq(), any::<usize>(), prop_oneof![of_room, of_user]).prop_map(|(head, ring_bytes, of)| Figures {
+    (seq(), any::<usize>(), prop_oneof![of_room, of_user]).prop_map(|(head, ring_bytes, of)| EntityFigures {
         head,
         ring_bytes,
         of,
