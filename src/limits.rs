@@ -55,6 +55,10 @@ pub const WINDOW_PIECE_EVENTS: u64 = 512;
 /// How far a client's clock may be ahead, in milliseconds, so that the time in its UUIDv7 still counts. An id from further
 /// ahead is taken like one without a time: deduplicated within the window only.
 pub const CLOCK_SKEW_MS: u64 = 60_000;
+/// How far the time in a client id may lie ahead of its own event, in milliseconds, and still say which ids were seen: the
+/// journal's clock may have been behind by so much when the event was appended. Less than the age of the window, so that a
+/// phone which was a day ahead speaks for nobody.
+pub const ID_AHEAD_MS: u64 = 2 * 3_600_000;
 /// How far the journal's clock may be from the node's own, in milliseconds, before it counts as wrong: no room expires then.
 pub const CLOCK_TRUST_MS: u64 = 60_000;
 /// How long a clock that was set must stay so, in milliseconds, until it is believed: a clock that was wrong is mostly put

@@ -158,8 +158,11 @@ impl Window {
         let Some(entry) = self.entries.pop_front() else { return };
         let (Some(actor), Some(client_id)) = (entry.actor, entry.client_id) else { return };
         // From an id that is ahead others must not be judged: it counts as one without a time. Either clock may be wrong,
-        // that of the event or that of the record which pushes it out, so neither alone may say that it is not ahead.
-        if let Some(time) = client_id.time().filter(|time| time.since(entry.at.min(now)) <= limits::CLOCK_SKEW_MS) {
+        // that of the event or that of the record which pushes it out, so neither alone may say that it is not ahead; but
+        // an hour by which the journal was behind must not make a message that is sent again a second one.
+        let is_ahead =
+            |time: Timestamp| time.since(now) > limits::CLOCK_SKEW_MS || time.since(entry.at) > limits::ID_AHEAD_MS;
+        if let Some(time) = client_id.time().filter(|time| !is_ahead(*time)) {
             self.evicted_until = self.evicted_until.max(time);
         }
         let key = (actor, client_id);

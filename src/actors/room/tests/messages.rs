@@ -97,6 +97,16 @@ fn an_id_of_a_clock_that_is_a_little_ahead_never_makes_a_second_message() {
 }
 
 #[test]
+fn an_id_from_an_hour_in_which_the_journal_was_behind_never_makes_a_second_message() {
+    const HOUR: u64 = 3_600_000;
+    let mut room = Room::group("ann", &["bob"]);
+    let id = timed(room.now, 1);
+    room.fold_at(room.now - HOUR, RoomCommand::Send(send("bob", Some(id.clone()))));
+    pass_the_window(&mut room);
+    assert_eq!(room.rejected(RoomCommand::Send(send("bob", Some(id)))), Reject::TooOld);
+}
+
+#[test]
 fn an_id_of_a_clock_that_was_a_day_ahead_makes_nobody_elses_id_too_old() {
     const DAY: u64 = 24 * 3_600_000;
     let bounds = WindowBounds { events: 4, ..WindowBounds::default() };

@@ -42,8 +42,10 @@ impl Model {
         let Some(time) = id.time() else { return false };
         self.events.iter().any(|event| {
             let own = event.client_id.as_ref().and_then(ClientId::time);
-            own.zip(self.pushed_out_at(event))
-                .is_some_and(|(own, out)| own.0 <= event.at.min(out).0 + limits::CLOCK_SKEW_MS && time <= own)
+            own.zip(self.pushed_out_at(event)).is_some_and(|(own, out)| {
+                let counts = own.0 <= out.0 + limits::CLOCK_SKEW_MS && own.0 <= event.at.0 + limits::ID_AHEAD_MS;
+                counts && time <= own
+            })
         })
     }
 }
