@@ -53,8 +53,6 @@ stats! {
     deaths,
     /// Residents that were let go.
     passivated,
-    /// Entities for which there was no memory.
-    no_memory,
     /// Residents that were made of the store's rows and the journal's tail.
     replayed,
     /// Questions for older events that the store answered.
