@@ -5,7 +5,7 @@ use crate::actors::wire::Reject;
 
 /// What is wrong with the size or the shape of a command.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum BadInput {
+pub enum BadInput {
     /// Something in it is longer than it may be.
     #[error("{what} has at most {max} bytes")]
     TooLarge {

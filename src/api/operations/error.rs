@@ -22,28 +22,12 @@ pub enum Error {
     /// There is no such method.
     #[error("no such method")]
     UnknownMethod,
-    /// The input is malformed; the text says where. Sending it again makes no sense.
-    #[error("{0}")]
-    BadRequest(String),
+    /// The input is malformed or too large; it says where. Sending it again makes no sense.
+    #[error(transparent)]
+    Input(#[from] BadInput),
     /// The data of a `publish` is refused; the wire's error, made where the data is read.
     #[error("{}", .0.message)]
     Data(ProtocolError),
-    /// Something in the input is longer than it may be.
-    #[error("{what} has at most {max} bytes")]
-    TooLarge {
-        /// What.
-        what: &'static str,
-        /// Its bound in bytes.
-        max: usize,
-    },
-    /// More items than may come in one request.
-    #[error("at most {max} {what}")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// How many may come.
-        max: usize,
-    },
     /// The caller has invited as many as may be unanswered at a time.
     #[error("at most {most} invitations that are not answered: take some back")]
     TooManyInvitations {
@@ -78,20 +62,10 @@ pub enum Error {
     Damaged,
 }
 
-impl From<BadInput> for Error {
-    fn from(bad: BadInput) -> Self {
-        match bad {
-            BadInput::TooLarge { what, max } => Self::TooLarge { what, max },
-            BadInput::TooMany { what, max } => Self::TooMany { what, max },
-            BadInput::Malformed(why) => Self::BadRequest(why),
-        }
-    }
-}
-
 impl Error {
     /// A malformed input.
-    pub(super) fn bad(why: impl Into<String>) -> Self {
-        Self::BadRequest(why.into())
+    pub(in crate::api) fn bad(why: impl Into<String>) -> Self {
+        BadInput::because(why).into()
     }
 
     /// What the rows or the owner can't give now.
@@ -117,10 +91,10 @@ impl Error {
     pub fn to_protocol(&self) -> ProtocolError {
         match self {
             Self::UnknownMethod => ErrorCode::METHOD_NOT_FOUND.into(),
-            Self::BadRequest(_) => ErrorCode::BAD_REQUEST.because(&self.to_string()),
+            Self::Input(BadInput::Malformed(_)) => ErrorCode::BAD_REQUEST.because(&self.to_string()),
             Self::Data(error) => error.clone(),
-            Self::TooLarge { .. } => ErrorCode::TOO_LARGE.because(&self.to_string()),
-            Self::TooMany { .. } | Self::TooManyInvitations { .. } => {
+            Self::Input(BadInput::TooLarge { .. }) => ErrorCode::TOO_LARGE.because(&self.to_string()),
+            Self::Input(BadInput::TooMany { .. }) | Self::TooManyInvitations { .. } => {
                 ErrorCode::LIMIT_EXCEEDED.because(&self.to_string())
             }
             Self::Anonymous => ErrorCode::PERMISSION_DENIED.because(&self.to_string()),

@@ -143,6 +143,7 @@ fn room_head(chat: ChatRow, user: &UserId, is_member: bool, now: Timestamp) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::bounds::BadInput;
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_others_are_refused() {
@@ -152,7 +153,7 @@ mod tests {
         for bad in
             ["", ".", "12", "12.", "x.00000000-0000-0000-0000-000000000007", "-1.00000000-0000-0000-0000-000000000007"]
         {
-            assert!(matches!(cursor(bad), Err(Error::BadRequest(_))), "{bad:?}");
+            assert!(matches!(cursor(bad), Err(Error::Input(BadInput::Malformed(_)))), "{bad:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::history::MessagesQuery;
 use super::request::{self, InRoom, OfMessage};
 use super::view::{Happened, Sent};
 use super::{Caller, Error, Handlers, Options, no_anonymous, room_record, stored};
-use crate::actors::bounds;
+use crate::actors::bounds::{self, BadInput};
 use crate::actors::room::RoomCommand;
 use crate::actors::room::commands::{self, NewBody, NewMessage, OpenChannel, Reaction};
 use crate::actors::wire::{Answer, HistoryBound, Query, QueryAnswer, Reject};
@@ -213,7 +213,9 @@ impl Handlers {
             let on_it = stored(self.node.store().emoji_on(of.room, target, limits::EMOJI_ON_MESSAGE)).await;
             let on_it = on_it.unwrap_or_default();
             if on_it.len() >= limits::EMOJI_ON_MESSAGE && !on_it.contains(&reaction.emoji) {
-                return Err(Error::TooMany { what: "different emoji on a message", max: limits::EMOJI_ON_MESSAGE });
+                return Err(
+                    BadInput::TooMany { what: "different emoji on a message", max: limits::EMOJI_ON_MESSAGE }.into()
+                );
             }
         }
         let react = commands::React { by: caller.user.clone(), target, reaction, author };

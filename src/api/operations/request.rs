@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::error::Error;
+use crate::actors::bounds::BadInput;
 use crate::api::protocol::payload::depth_within;
 use crate::api::protocol::shape::read_object;
 use crate::ids::{DeviceId, RoomId, Seq, UserId};
@@ -81,7 +82,7 @@ pub(super) fn part<T: DeserializeOwned>(object: &[u8]) -> Result<T, Error> {
         let mut why = why.to_string();
         let end = why.floor_char_boundary(WHY_BYTES);
         why.truncate(end);
-        Error::BadRequest(why)
+        Error::bad(why)
     })
 }
 
@@ -112,6 +113,6 @@ pub(super) fn page(limit: Option<u64>, default: usize, max: usize) -> Result<usi
         Some(limit) => usize::try_from(limit)
             .ok()
             .filter(|limit| *limit <= max)
-            .ok_or(Error::TooMany { what: "items in a page", max }),
+            .ok_or(BadInput::TooMany { what: "items in a page", max }.into()),
     }
 }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
+use crate::actors::bounds::BadInput;
 use crate::actors::wire::Reject;
 use crate::api::accounts::Refusal;
 use crate::api::http::HttpError;
@@ -114,9 +115,9 @@ fn status_and_code(error: &operations::Error) -> (StatusCode, &'static str) {
     use operations::Error;
     match error {
         Error::UnknownMethod => (StatusCode::NOT_FOUND, "not_found"),
-        Error::BadRequest(_) | Error::Data(_) => (StatusCode::BAD_REQUEST, "bad_request"),
-        Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-        Error::TooMany { .. } => (StatusCode::BAD_REQUEST, "limit_exceeded"),
+        Error::Input(BadInput::Malformed(_)) | Error::Data(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+        Error::Input(BadInput::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Error::Input(BadInput::TooMany { .. }) => (StatusCode::BAD_REQUEST, "limit_exceeded"),
         Error::TooManyInvitations { .. } => (StatusCode::CONFLICT, "too_many_invitations"),
         Error::Anonymous => (StatusCode::FORBIDDEN, "permission_denied"),
         Error::TooManyRequests { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),

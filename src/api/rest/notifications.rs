@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{ApiError, Body, CurrentUser, Rest};
-use crate::actors::bounds;
+use crate::actors::bounds::{self, BadInput};
 use crate::api::http::HttpError;
 use crate::api::http::Query;
 use crate::api::operations;
@@ -164,7 +164,7 @@ async fn read(
 ) -> Result<StatusCode, ApiError> {
     let MarkRead { ids, all, up_to } = seen;
     if ids.len() > MOST as usize {
-        return Err(operations::Error::TooMany { what: "ids", max: MOST as usize }.into());
+        return Err(operations::Error::from(BadInput::TooMany { what: "ids", max: MOST as usize }).into());
     }
     rest.admit(&me.user, Cost::CHANGE)?;
     match (all, ids.is_empty()) {
@@ -185,7 +185,7 @@ async fn take(
     Body(NewEvents { events }): Body<NewEvents>,
 ) -> Result<(StatusCode, Json<EventsTaken>), ApiError> {
     if events.len() > MOST as usize {
-        return Err(operations::Error::TooMany { what: "events", max: MOST as usize }.into());
+        return Err(operations::Error::from(BadInput::TooMany { what: "events", max: MOST as usize }).into());
     }
     let bytes = events.iter().map(|event| event.kind.len() + event.data.as_ref().map_or(0, |data| data.get().len()));
     rest.admit(&me.user, Cost::CHANGE.with_bytes(bytes.sum()))?;

@@ -36,6 +36,7 @@ use self::input::Call;
 use self::output::{Answer, Batched, Outcome, Plain};
 use super::extract::{address, body_refused};
 use super::{ApiError, Rest};
+use crate::actors::bounds::BadInput;
 use crate::api::failures::Credential;
 use crate::api::http::HttpError;
 use crate::api::operations;
@@ -184,7 +185,7 @@ async fn lines(State(rest): State<Rest>, Many(asked): Many) -> Result<Response, 
     let calls = serde_json::Deserializer::from_slice(&asked).into_iter::<Object<input::Line>>();
     let calls = calls.take(MOST + 1).collect::<Result<Vec<_>, _>>().map_err(|why| no_call(&why))?;
     if calls.is_empty() {
-        return Err(operations::Error::BadRequest("no call".to_owned()).into());
+        return Err(operations::Error::bad("no call").into());
     }
     bounded(calls.len())?;
     let mut answers = Vec::with_capacity(calls.len());
@@ -225,13 +226,13 @@ async fn in_turn<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec
 
 fn bounded(calls: usize) -> Result<(), ApiError> {
     if calls > MOST {
-        return Err(operations::Error::TooMany { what: "commands", max: MOST }.into());
+        return Err(operations::Error::from(BadInput::TooMany { what: "commands", max: MOST }).into());
     }
     Ok(())
 }
 
 fn no_call(why: &serde_json::Error) -> ApiError {
-    operations::Error::BadRequest(why.to_string()).into()
+    operations::Error::bad(why.to_string()).into()
 }
 
 /// What came of a call.
