@@ -47,8 +47,11 @@ pub const KICKED: usize = 10_000;
 
 /// The dedupe window in milliseconds of append time: a phone that was off for a night still resends safely.
 pub const DEDUPE_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
-/// The dedupe window in events of a room: about 3 MB in the busiest room.
+/// The dedupe window in events of a room: about 2 MB in the busiest room.
 pub const DEDUPE_WINDOW_EVENTS: usize = 16_384;
+/// Commands without an event whose outcome a room or user remembers, about 80 bytes each: a producer repeats what it is not
+/// sure of within seconds, and more than so many are refused in that time only where somebody floods a room.
+pub const DECISIONS: usize = 1_024;
 /// Events of the dedupe window that are packed into one row, once a room has had so many in the time of the window: with a
 /// full window there are 32 such rows, and on average half as many events as here are read one by one at each end.
 pub const WINDOW_PIECE_EVENTS: u64 = 512;
@@ -205,8 +208,12 @@ pub const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub const PROJECTOR_GATHER_MS: u64 = 10;
 /// Users whose rows the projector reads at once: as many as one statement takes.
 pub const PROJECTOR_USERS: usize = 64;
-/// Bytes of states that the projector keeps between commits, about.
+/// Bytes of states that the projector keeps between commits, about: some thirty rooms with a full window, or two hundred and
+/// fifty whose windows sleep but for their ends.
 pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Events at each end of a window that are kept awake when the rest sleeps: so many come until the room is made from its rows
+/// again, and so far back edits and reactions reach without that.
+pub const WINDOW_AWAKE_EVENTS: usize = 512;
 /// Places in a room (members, invited, kicked) up to which a message moves the room up in the list of each of them by a row of
 /// their own; in larger rooms the list looks the activity up when it is read. 64 rows are about a millisecond of the projector.
 pub const LISTED_PLACES: usize = 64;

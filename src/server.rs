@@ -297,8 +297,8 @@ impl Auth {
 async fn start_node(deps: &Deps, storage: &Storage) -> Result<(Arc<Node>, Arc<Hub>), StartError> {
     let Deps { config, env, health, metrics, .. } = deps;
     let router = Arc::new(Router::new(router::Deps {
-        // More than one comes with the cluster; until then it has all partitions.
-        node: NodeId::default(),
+        // More than one comes with the cluster; until then it has all partitions, and nothing is left of its earlier lives.
+        node: NodeId { number: 0, life: env.now().0 },
         owned: Owned::new(Partition::all(), OwnerEpoch(1)),
         clock: Arc::clone(&env.clock),
         metrics: Arc::clone(metrics),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::decisions::Decision;
 use super::digest::Chain;
 use super::kinds;
 use super::moment::{FoldVersion, Moment};
@@ -81,8 +82,6 @@ fn control(kind: u32, id: Uuid, now: Timestamp, payload: Bytes) -> Bytes {
 
 /// Bytes of a state besides its lists, about.
 const BASE_BYTES: usize = 1_024;
-/// Bytes of a recent event in the window, with its place in the index, about.
-const WINDOW_ENTRY_BYTES: usize = 280;
 /// Bytes of a member, a block, a mark or a listed room, about.
 pub const LISTED_BYTES: usize = 120;
 
@@ -225,14 +224,14 @@ impl EntityState {
 #[must_use]
 pub fn room_weight(room: &RoomState) -> usize {
     let listed = room.members().len() + room.invited().len() + room.kicked().len();
-    BASE_BYTES + room.window_len() * WINDOW_ENTRY_BYTES + listed * LISTED_BYTES
+    BASE_BYTES + room.recent_bytes() + listed * LISTED_BYTES
 }
 
 /// Bytes of a user's state, about.
 #[must_use]
 pub fn user_weight(user: &UserState) -> usize {
     let listed = user.rooms().len() + user.reads().len() + user.blocks().len() + user.devices().len();
-    BASE_BYTES + listed * LISTED_BYTES
+    BASE_BYTES + listed * LISTED_BYTES + user.decisions().len() * size_of::<Decision>()
 }
 
 /// Decides on a record of this room. What changed a room that exists goes into its chain; what is noted of one that nobody
@@ -246,10 +245,8 @@ pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Out
 }
 
 fn decide_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
-    if is_stale(now, envelope) {
-        return Outcome::Rejected(Reject::Stale);
-    }
     match room::payload::decode(envelope) {
+        Ok(command) if is_stale(now, envelope) => state.refuse(now, command, Reject::Stale),
         #[cfg(any(test, feature = "sim"))]
         Ok(command) if now.version >= FoldVersion::SECOND => state.fold(now, second::understood(command)),
         Ok(command) => state.fold(now, command),
@@ -267,10 +264,8 @@ pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> Use
 }
 
 fn decide_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
-    if is_stale(now, envelope) {
-        return UserOutcome::Rejected(Reject::Stale);
-    }
     match user::payload::decode(envelope) {
+        Ok(command) if is_stale(now, envelope) => state.refuse(now, command, Reject::Stale),
         Ok(command) => state.fold(now, command),
         Err(reject) => UserOutcome::Rejected(reject),
     }

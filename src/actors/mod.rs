@@ -6,6 +6,7 @@
 //! | [`wire`] | what nodes say to each other: entities, events, frames; the lowest |
 //! | `verbs`, `bounds` | what a verb says of itself, and how large its parts may be |
 //! | [`kinds`] | the number of each record kind |
+//! | [`decisions`] | what was decided on commands that left no event |
 //! | [`fold`], [`chain`] | one way from a record to its decision for everyone who folds; the hash chain over decisions |
 //! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
 //! | [`partition`] | log reader and writer of one partition, the verified prefix, activation and passivation |
@@ -15,6 +16,7 @@
 
 pub(crate) mod bounds;
 pub mod clocks;
+pub mod decisions;
 pub mod digest;
 pub mod fold;
 pub mod gateway;

@@ -320,7 +320,7 @@ mod tests {
             payload: Bytes::from_static(b"hidden"),
             ..Envelope::default()
         };
-        let origin = Origin { node: NodeId(0), request: RequestId(n), weight: 1 };
+        let origin = Origin { node: NodeId::default(), request: RequestId(n), weight: 1 };
         (id.partition(), origin, envelope.encode_record())
     }
 

@@ -20,6 +20,10 @@ pub(in crate::actors) trait Verb<State, Outcome>: Sized {
     /// The payload of its record.
     type Payload: Message + Default;
 
+    /// Whether a repeat of its record changes nothing by itself: it is numbered by its source, or the highest wins. What was
+    /// decided on it need not be remembered then.
+    const BEARS_REPETITION: bool = false;
+
     /// The command as a payload: by value, so that no text is copied.
     fn into_payload(self) -> Self::Payload;
 
@@ -80,6 +84,13 @@ macro_rules! verbs {
             pub(crate) fn check(&self) -> Result<(), BadInput> {
                 match self {
                     $(Self::$verb(verb) => verb.check(),)*
+                }
+            }
+
+            /// Whether a repeat of its record changes nothing by itself.
+            pub(super) fn bears_repetition(&self) -> bool {
+                match self {
+                    $(Self::$verb(_) => <$verb as Verb<$State, $Outcome>>::BEARS_REPETITION,)*
                 }
             }
 

@@ -144,6 +144,7 @@ fn in_words(outcome: &EntityOutcome) -> String {
             UserOutcome::Quiet(Quiet::Read { to, .. }) => format!("quiet read to {} {}", to.seq, to.no),
             UserOutcome::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)) => "quiet device".to_owned(),
             UserOutcome::Unchanged => "unchanged".to_owned(),
+            UserOutcome::Duplicate { seq, at } => format!("duplicate of {seq} {at}"),
             UserOutcome::Rejected(reject) => format!("rejected {reject:?}"),
         },
     }

@@ -32,6 +32,7 @@ pub fn all() -> Vec<(&'static str, Log)> {
         ("user", someone()),
         ("odd", odd()),
         ("reactions", reactions()),
+        ("repeats", repeats()),
     ]
 }
 
@@ -71,6 +72,13 @@ impl Writer {
         let issued_at = Timestamp(self.now - 5);
         let command = UserCommand { user: self.user.clone(), id: self.next_id(), issued_at, ttl_ms: 60_000, body };
         self.push(&user::payload::encode(command).placed(Timestamp(self.now - 2), 3))
+    }
+
+    /// The record that so many others came after stands in the log again.
+    fn repeat(&mut self, back: usize) -> &mut Self {
+        let (_, record) = self.log[self.log.len() - 1 - back].clone();
+        self.log.push((Timestamp(self.now), record));
+        self
     }
 
     fn later(&mut self, ms: u64) -> &mut Self {
@@ -142,6 +150,20 @@ fn reactions() -> Log {
         .ask(react("bob", 1, "👍", false, None))
         .ask(react("bob", 2, "", false, None));
     log.ask(delete("ann", 2, None)).ask(react("bob", 2, "🎉", false, None));
+    log.done()
+}
+
+/// Whatever is repeated is answered as it was.
+fn repeats() -> Log {
+    let mut log = Writer::new(RoomId(Uuid::from_u128(0x78)));
+    log.ask(RoomCommand::Create(create(RoomKind::Group, "ann", &["bob"]))).repeat(0);
+    log.ask(send("ann", "m-1")).ask(join("cat")).ask(invite("ann", "cat"));
+    log.later(90_000).repeat(0).repeat(2).repeat(4);
+    log.ask(join("bob")).ask(leave("bob")).repeat(1);
+    let block = |name: &str| UserCommandBody::Block(commands::Block { user: id(name) });
+    let unblock = UserCommandBody::Unblock(commands::Unblock { user: id("bob") });
+    log.tell(block("bob")).tell(unblock).repeat(1).tell(block("ann")).repeat(0);
+    log.tell(UserCommandBody::Preferences(commands::Preferences { json: String::new() })).repeat(0);
     log.done()
 }
 

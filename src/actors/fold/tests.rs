@@ -41,9 +41,11 @@ fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
         ..support::create(RoomKind::Direct, "ann", &["bob"])
     };
     let (mut state, mut clock) = (RoomState::absent(room), FoldClock::default());
+    let mut ids = 0u128;
     let mut fold = move |ms, body| {
+        ids += 1;
         let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
-        let command = Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 60_000, body };
+        let command = Command { room, id: Uuid::from_u128(ids), issued_at: NOW, ttl_ms: 60_000, body };
         let envelope = room::payload::encode(command).placed(Timestamp(placed), 3);
         fold_room(&mut state, clock.advance(Offset(0), Timestamp(append), &envelope).unwrap(), &envelope)
     };

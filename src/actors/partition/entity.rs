@@ -34,7 +34,7 @@ pub enum Emit {
     /// Older events are wanted from the store, and sent with [`StoredFetch::answer`].
     Fetch(StoredFetch),
     /// Records were decided. It comes last: a record counts as applied when its effects are out.
-    Decided(Vec<Decision>),
+    Decided(Vec<DecidedRecord>),
     /// The read mark of this user moved: the room should hear of it.
     ReadMoved {
         /// The room.
@@ -46,7 +46,7 @@ pub enum Emit {
 
 /// What a record came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Decision {
+pub struct DecidedRecord {
     /// Its offset.
     pub offset: Offset,
     /// The entity's chain after it.
@@ -158,7 +158,7 @@ impl EntityCore {
                 self.read_moved(user.clone(), *room, to.seq, to.no, out);
             }
             let (chain, verdict) = (self.state.chain(), verdict_of(&outcome));
-            decided.push(Decision { offset: item.offset, chain, verdict });
+            decided.push(DecidedRecord { offset: item.offset, chain, verdict });
         }
         self.note_silenced();
         if !events.is_empty() {
@@ -311,6 +311,9 @@ fn answer_of(outcome: &EntityOutcome, offset: Offset) -> Answer {
         EntityOutcome::User(UserOutcome::Event(event)) => {
             Answer::Accepted { seq: event.seq, id: uuid::Uuid::nil(), at: event.at, no: None, duplicate: false, offset }
         }
+        EntityOutcome::User(UserOutcome::Duplicate { seq, at }) => {
+            Answer::Accepted { seq: *seq, id: uuid::Uuid::nil(), at: *at, no: None, duplicate: true, offset }
+        }
         EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)) => {
             Answer::Rejected(*reject)
         }
@@ -327,7 +330,9 @@ fn verdict_of(outcome: &EntityOutcome) -> Verdict {
     match outcome {
         EntityOutcome::Room(Outcome::Accepted(_) | Outcome::Noted)
         | EntityOutcome::User(UserOutcome::Event(_) | UserOutcome::Quiet(_)) => Verdict::Accepted,
-        EntityOutcome::Room(Outcome::Duplicate { .. }) => Verdict::Duplicate,
+        EntityOutcome::Room(Outcome::Duplicate { .. }) | EntityOutcome::User(UserOutcome::Duplicate { .. }) => {
+            Verdict::Duplicate
+        }
         EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)) => {
             Verdict::Rejected(*reject)
         }

@@ -45,9 +45,14 @@ impl Listeners {
         inner.nodes.iter().map(|(node, _)| (*node, frame())).collect()
     }
 
-    /// Adds a node, or notes its later request.
+    /// Adds a node, or notes its later request. Earlier lives of the node listen no more; a request of one that comes late
+    /// adds nothing.
     pub fn add(&self, node: NodeId, request: RequestId) {
         let nodes = &mut self.lock().nodes;
+        nodes.retain(|(other, _)| !node.has_outlived(*other));
+        if nodes.iter().any(|(other, _)| other.has_outlived(node)) {
+            return;
+        }
         match nodes.iter_mut().find(|(other, _)| *other == node) {
             Some((_, latest)) => *latest = request.max(*latest),
             None => nodes.push((node, request)),
@@ -148,20 +153,37 @@ mod tests {
     use super::*;
     use crate::ids::UserId;
 
+    fn node(number: u32, life: u64) -> NodeId {
+        NodeId { number, life }
+    }
+
+    #[test]
+    fn a_later_life_of_a_node_listens_in_the_place_of_the_earlier_one() {
+        let listeners = Listeners::default();
+        listeners.add(node(1, 1), RequestId(500));
+        listeners.add(node(2, 9), RequestId(1));
+        listeners.add(node(1, 2), RequestId(3));
+        assert_eq!(listeners.nodes(), [node(2, 9), node(1, 2)]);
+        listeners.add(node(1, 1), RequestId(501));
+        assert_eq!(listeners.nodes(), [node(2, 9), node(1, 2)], "a late request of a life that is over");
+        assert!(!listeners.remove(node(1, 2), RequestId(4)), "numbers of another life do not count");
+        assert_eq!(listeners.nodes(), [node(2, 9)]);
+    }
+
     #[test]
     fn every_node_that_listens_is_told_the_last_head_that_was_noted() {
         let (table, entity) = (ListenerTable::default(), Entity::User(UserId::new("ann").unwrap()));
         let listeners = table.of(&entity);
-        listeners.add(NodeId(1), RequestId(1));
-        listeners.add(NodeId(2), RequestId(1));
+        listeners.add(node(1, 1), RequestId(1));
+        listeners.add(node(2, 1), RequestId(1));
         assert_eq!(table.announcements(&entity), [], "nobody knows where the head is");
         listeners.note_head(Generation::FIRST, Seq(3));
         listeners.note_head(Generation::FIRST, Seq(4));
         drop(listeners);
         let head =
             |node| (node, ToGateway::Head { stream: entity.clone(), generation: Generation::FIRST, head: Seq(4) });
-        assert_eq!(table.announcements(&entity), [head(NodeId(1)), head(NodeId(2))]);
-        table.remove(&entity, NodeId(1), RequestId(2));
-        assert_eq!(table.announcements(&entity), [head(NodeId(2))]);
+        assert_eq!(table.announcements(&entity), [head(node(1, 1)), head(node(2, 1))]);
+        table.remove(&entity, node(1, 1), RequestId(2));
+        assert_eq!(table.announcements(&entity), [head(node(2, 1))]);
     }
 }

@@ -71,7 +71,7 @@ fn load(core: &mut Core, entity: &Entity, watermark: u64, out: &mut Actions) {
 
 fn question() -> Question {
     let asked = QuestionBody::Query(Query::Position);
-    Question { from: NodeId(0), request: RequestId(77), asked }
+    Question { from: NodeId { number: 0, life: 0 }, request: RequestId(77), asked }
 }
 
 fn is_refusal(action: &Action) -> bool {
@@ -80,7 +80,7 @@ fn is_refusal(action: &Action) -> bool {
 }
 
 fn origin(n: u64) -> Origin {
-    Origin { node: NodeId(0), request: RequestId(n), weight: 10 }
+    Origin { node: NodeId::default(), request: RequestId(n), weight: 10 }
 }
 
 fn record(n: u128) -> Bytes {

@@ -10,10 +10,13 @@
 //! | [`payload`] | commands as journal records |
 //! | [`outcome`] | what the fold answers |
 //! | [`state`] | the state, and what the decisions are made of |
-//! | [`members`], [`window`] | who is in; the recent events by which duplicates and authors are known |
+//! | [`members`], [`window`], `lookup` | who is in; the recent events by which duplicates and authors are known |
+//! | `awake` | rooms whose windows sleep but for their ends |
 //! | [`parts`] | the state as plain data, to be kept and restored |
 
+mod awake;
 pub mod commands;
+mod lookup;
 pub mod members;
 pub mod outcome;
 pub mod parts;

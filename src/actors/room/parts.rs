@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::members::Invitation;
 use super::window::WindowEntry;
+use crate::actors::decisions::Decision;
 use crate::actors::wire::{HistoryBound, MaySend, Member, RoomKind, RoomStatus};
 use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -118,6 +119,8 @@ pub struct RoomParts {
     pub sources: Vec<(Partition, Offset)>,
     /// The events from `window_from` to `head`, oldest first.
     pub window: Vec<WindowEntry>,
+    /// What was decided on commands that left no event, oldest first.
+    pub decisions: Vec<Decision>,
 }
 
 impl RoomParts {
@@ -132,6 +135,7 @@ impl RoomParts {
             blocks: Vec::new(),
             sources: Vec::new(),
             window: Vec::new(),
+            decisions: Vec::new(),
         }
     }
 }
@@ -147,7 +151,7 @@ pub enum PartsError {
         /// The last that is needed.
         head: Seq,
     },
-    /// Message numbers of the window do not lead up to the last one given.
+    /// The window has more messages than numbers were given.
     #[error("the message numbers of the room's recent events do not fit")]
     Numbers,
     /// A number that no program could have given.

@@ -1,9 +1,11 @@
 //! The state of a room and its fold. What a command may do is said by its verb ([`super::commands`]).
 //!
-//! The fold decides first and changes afterwards: unless it answers `Accepted` or `Noted`, the state is as it was.
+//! The fold decides first and changes afterwards: unless it answers `Accepted` or `Noted`, the state is as it was, but for
+//! what is remembered of the command's own decision. A command that was decided before is never decided again: whoever
+//! repeats it is told what was decided then.
 
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use super::parts::{Mark, PartsError, RoomMeta, RoomParts};
 use super::window::{Window, WindowBounds, WindowEntry};
 use uuid::Uuid;
 
+use crate::actors::decisions::{Decision, Decisions, Earlier};
 use crate::actors::moment::Moment;
 use crate::actors::wire::{
     Event, EventBody, HistoryBound, MaySend, Member, Reject, RoomKind, RoomStanding, RoomStatus,
@@ -29,6 +32,7 @@ pub struct RoomState {
     pub(super) blocks: BTreeSet<UserId>,
     pub(super) sources: BTreeMap<Partition, Offset>,
     pub(super) window: Window,
+    decisions: Decisions,
 }
 
 impl RoomState {
@@ -41,13 +45,23 @@ impl RoomState {
             blocks: BTreeSet::new(),
             sources: BTreeMap::new(),
             window: Window::default(),
+            decisions: Decisions::default(),
         }
     }
 
-    /// Recent events that the fold keeps in mind.
-    #[must_use]
-    pub fn window_len(&self) -> usize {
-        self.window.entries().len()
+    /// Bytes of what the fold keeps of recent events and commands, about.
+    pub(in crate::actors) fn recent_bytes(&self) -> usize {
+        self.window.bytes() + self.decisions.iter().len() * size_of::<Decision>()
+    }
+
+    /// The command that was decided last of those that left no event, and when.
+    pub(in crate::actors) fn last_decided(&self) -> Option<(Uuid, Timestamp)> {
+        self.decisions.last()
+    }
+
+    /// What was decided on commands that left no event, oldest first.
+    pub(in crate::actors) fn decisions(&self) -> impl ExactSizeIterator<Item = &Decision> {
+        self.decisions.iter()
     }
 
     /// As [`Self::absent`], with a window that a test can fill.
@@ -60,15 +74,50 @@ impl RoomState {
     ///
     /// `now`: the record's times. A command of another room is `Invalid`. Whether it comes in time is judged before.
     pub fn fold(&mut self, now: impl Into<Moment>, command: Command) -> Outcome {
-        self.decide(now.into(), command).unwrap_or_else(Outcome::Rejected)
+        self.once(now.into(), command, |room, now, Command { id, body, .. }| body.decide(room, now, id))
     }
 
-    fn decide(&mut self, now: Moment, command: Command) -> Result<Outcome, Reject> {
+    /// Refuses a command for a reason that is not the room's to know.
+    pub(in crate::actors) fn refuse(&mut self, now: Moment, command: Command, reject: Reject) -> Outcome {
+        self.once(now, command, |_, _, _| Err(reject))
+    }
+
+    /// Decides on a command, unless it was decided before: then that holds.
+    fn once(
+        &mut self,
+        now: Moment,
+        command: Command,
+        decide: impl FnOnce(&mut Self, Moment, Command) -> Result<Outcome, Reject>,
+    ) -> Outcome {
         if command.room != self.meta.room {
-            return Err(Reject::Invalid);
+            return Outcome::Rejected(Reject::Invalid);
         }
-        let Command { id, body, .. } = command;
-        body.decide(self, now, id)
+        let (id, bears_repetition) = (command.id, command.body.bears_repetition());
+        if let Some(decided) = self.decided(id) {
+            return decided;
+        }
+        let outcome = decide(self, now, command).unwrap_or_else(Outcome::Rejected);
+        let answer = match &outcome {
+            Outcome::Duplicate { seq, id, at } => Ok(Earlier { seq: *seq, id: *id, at: *at }),
+            Outcome::Rejected(reject) => Err(*reject),
+            Outcome::Accepted(_) | Outcome::Noted | Outcome::Ignored => return outcome,
+        };
+        // Of a room that does not exist nothing is kept: strangers could fill the store with names that they make up.
+        if self.exists() && !bears_repetition {
+            self.decisions.keep(Decision { command: id, at: now.append, answer });
+        }
+        outcome
+    }
+
+    /// What was decided on the command with this id, as far as it is remembered.
+    fn decided(&self, command: Uuid) -> Option<Outcome> {
+        if let Some(entry) = self.window.made_by(command) {
+            return Some(Outcome::Duplicate { seq: entry.seq, id: entry.id, at: entry.at });
+        }
+        Some(match self.decisions.find(command)?.answer {
+            Ok(Earlier { seq, id, at }) => Outcome::Duplicate { seq, id, at },
+            Err(reject) => Outcome::Rejected(reject),
+        })
     }
 
     /// What the last record decided is in the chain now.
@@ -130,32 +179,24 @@ impl RoomState {
         body: EventBody,
     ) -> Outcome {
         let seq = self.meta.head.next();
-        let mut message = false;
         match body {
             EventBody::Message { no, .. } => {
-                message = true;
                 self.meta.last_no = no;
                 self.meta.last_message_at = Some(now.fold);
             }
             EventBody::Deleted { target } => self.window.delete(target, seq),
             _ => {}
         }
-        let entry = WindowEntry {
-            seq,
-            at: now.fold,
-            id,
-            actor: actor.clone(),
-            client_id: client_id.clone(),
-            no: self.meta.last_no,
-            message,
-            deleted: None,
-        };
-        self.window.push(now.append, entry);
+        // The member's own copy of the id: thousands of entries then share it.
+        let actor =
+            actor.map(|user| self.members.present.get_key_value(&user).map_or(user.clone(), |(own, _)| own.clone()));
+        let event = Event { seq, at: now.fold, id, actor, client_id, body };
+        self.window.push(now.append, WindowEntry::of(&event));
         self.meta.head = seq;
         self.meta.window_from = self.window.first().unwrap_or(seq);
         self.meta.evicted_until = self.window.evicted_until();
         self.meta.floor = self.floor_at(now.append);
-        Outcome::Accepted(Arc::new(Event { seq, at: now.fold, id, actor, client_id, body }))
+        Outcome::Accepted(Arc::new(event))
     }
 
     /// The place that [`Self::accept`] is about to give.
@@ -366,22 +407,20 @@ impl RoomState {
     /// Who wrote the message at `seq`, if that is one and inside the window.
     #[must_use]
     pub fn author_of(&self, seq: Seq) -> Option<&UserId> {
-        self.window.get(seq).filter(|entry| entry.message)?.actor.as_ref()
+        self.window.get(seq).filter(|entry| entry.is_message())?.actor.as_ref()
     }
 
     /// The number of the last message at or below `seq`; `None` if that is older than the window. A seq beyond the head
     /// counts as the head.
     #[must_use]
     pub fn no_at(&self, seq: Seq) -> Option<MessageNo> {
-        if seq >= self.meta.head {
-            return Some(self.meta.last_no);
+        if seq < self.meta.head {
+            // Just before the window is near enough: all that came later is inside.
+            self.window.get(seq.next())?;
         }
-        if let Some(entry) = self.window.get(seq) {
-            return Some(entry.no);
-        }
-        // Just before the window: what its first entry leads up from.
-        let first = self.window.get(seq.next())?;
-        Some(if first.message { MessageNo(first.no.0.saturating_sub(1)) } else { first.no })
+        // Most of what is asked for is near the head.
+        let later = self.window.entries().rev().take_while(|entry| entry.seq > seq).filter(|entry| entry.is_message());
+        Some(MessageNo(self.meta.last_no.0.saturating_sub(later.count() as u64)))
     }
 
     // What can be kept.
@@ -397,6 +436,7 @@ impl RoomState {
             blocks: self.blocks.iter().cloned().collect(),
             sources: self.sources().collect(),
             window: self.window.entries().cloned().collect(),
+            decisions: self.decisions.iter().cloned().collect(),
         }
     }
 
@@ -409,8 +449,9 @@ impl RoomState {
     }
 
     pub(crate) fn from_parts_bounded(parts: RoomParts, bounds: WindowBounds) -> Result<Self, PartsError> {
-        let RoomParts { meta, members, invited, kicked, blocks, sources, window } = parts;
+        let RoomParts { meta, members, invited, kicked, blocks, sources, mut window, decisions } = parts;
         check_parts(&meta, &window)?;
+        share_users(&members, &mut window);
         Ok(Self {
             window: Window::restore(window, meta.evicted_until, bounds),
             members: Members {
@@ -420,6 +461,7 @@ impl RoomState {
             },
             blocks: blocks.into_iter().collect(),
             sources: sources.into_iter().collect(),
+            decisions: Decisions::restore(decisions),
             meta,
         })
     }
@@ -434,14 +476,17 @@ fn check_parts(meta: &RoomMeta, window: &[WindowEntry]) -> Result<(), PartsError
     if !window.iter().map(|entry| entry.seq.0).eq(expected) {
         return Err(PartsError::Window { from: meta.window_from, head: meta.head });
     }
-    let mut no = meta.last_no.0;
-    for entry in window.iter().rev() {
-        if entry.no.0 != no {
-            return Err(PartsError::Numbers);
-        }
-        if entry.message {
-            no = no.checked_sub(1).ok_or(PartsError::Numbers)?;
+    let messages = window.iter().filter(|entry| entry.is_message()).count() as u64;
+    if messages > meta.last_no.0 { Err(PartsError::Numbers) } else { Ok(()) }
+}
+
+/// Keeps each user's id once, however much the user did.
+fn share_users(members: &[(UserId, Member)], window: &mut [WindowEntry]) {
+    let mut known: HashSet<UserId> = members.iter().map(|(user, _)| user.clone()).collect();
+    for user in window.iter_mut().filter_map(|entry| entry.actor.as_mut()) {
+        match known.get(user) {
+            Some(own) => *user = own.clone(),
+            None => _ = known.insert(user.clone()),
         }
     }
-    Ok(())
 }

@@ -1,18 +1,26 @@
-//! The recent events of a room without their content: what was sent already (P3), who wrote what, what was deleted.
+//! The recent events of a room without their content: which command made them and so was answered already, what was sent
+//! already (P3), who wrote what, what was deleted.
 //!
 //! An event leaves the window when it is [`limits::DEDUPE_WINDOW_MS`] old in append time, or when
 //! [`limits::DEDUPE_WINDOW_EVENTS`] newer ones came. It holds nothing but what the rows of those events hold, so it is
 //! rebuilt from rows. Entries go only when an event is added, so a rejected command never changes the state. Nothing goes
 //! because a clock was ahead for one record: that takes two, one after the other, that agree on its age.
 
+mod sleep;
+
 use serde::Serialize;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use uuid::Uuid;
 
+use self::sleep::Sleeping;
+use super::lookup::{LOOKUP_BYTES, Lookup};
 use crate::actors::wire::{Event, EventBody};
-use crate::ids::{ClientId, MessageNo, Seq, Timestamp, UserId};
+use crate::ids::{ClientId, PackedClientId, Seq, Timestamp, UserId};
 use crate::limits;
+
+/// Bytes of an entry, about: itself, and its places in the index.
+pub(in crate::actors) const ENTRY_BYTES: usize = size_of::<WindowEntry>() + 2 * LOOKUP_BYTES;
 
 /// An event inside the window.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -26,13 +34,61 @@ pub struct WindowEntry {
     /// Who did it.
     pub actor: Option<UserId>,
     /// The client's id of the command.
-    pub client_id: Option<ClientId>,
-    /// The number of the last message at or below `seq`.
-    pub no: MessageNo,
-    /// Whether it is a message itself.
-    pub message: bool,
+    pub client_id: Option<PackedClientId>,
+    /// What is left of its body.
+    pub kind: EntryKind,
+}
+
+/// What a window knows of an event's body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum EntryKind {
+    /// It is no message.
+    Other,
+    /// It is a message.
+    Message,
+    /// It is a message that was deleted, first by the event at this seq.
+    Deleted(Seq),
+}
+
+impl WindowEntry {
+    /// What is kept of an event.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        Self {
+            seq: event.seq,
+            at: event.at,
+            id: event.id,
+            actor: event.actor.clone(),
+            client_id: event.client_id.as_ref().map(PackedClientId::from),
+            kind: if matches!(event.body, EventBody::Message { .. }) { EntryKind::Message } else { EntryKind::Other },
+        }
+    }
+
+    /// Whether it is a message, deleted or not.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        self.kind != EntryKind::Other
+    }
+
     /// The seq of its first deletion, if it is a deleted message.
-    pub deleted: Option<Seq>,
+    #[must_use]
+    pub fn deleted(&self) -> Option<Seq> {
+        match self.kind {
+            EntryKind::Deleted(by) => Some(by),
+            EntryKind::Message | EntryKind::Other => None,
+        }
+    }
+
+    fn delete(&mut self, by: Seq) {
+        if self.kind == EntryKind::Message {
+            self.kind = EntryKind::Deleted(by);
+        }
+    }
+
+    /// By what a message that is sent again is known.
+    pub(super) fn sent_as(&self) -> Option<(&UserId, &PackedClientId)> {
+        self.actor.as_ref().zip(self.client_id.as_ref())
+    }
 }
 
 /// The bounds of a window.
@@ -51,10 +107,11 @@ impl Default for WindowBounds {
 /// The window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Window {
-    /// Dense by seq.
+    /// Dense by seq, but for those that sleep.
     entries: VecDeque<WindowEntry>,
-    /// Messages with a client id. Looked up, never iterated: its order does not matter.
-    sent: HashMap<(UserId, ClientId), Seq>,
+    sleeping: Option<Sleeping>,
+    /// Where they lie: by the ids of their commands, and by sender and client id.
+    lookup: Lookup,
     evicted_until: Timestamp,
     bounds: WindowBounds,
 }
@@ -75,17 +132,14 @@ impl Window {
 
     /// A window of entries that are dense by seq.
     pub(super) fn restore(entries: Vec<WindowEntry>, evicted_until: Timestamp, bounds: WindowBounds) -> Self {
-        let mut window = Self { evicted_until, bounds, ..Self::default() };
-        for entry in &entries {
-            window.remember(entry);
-        }
-        window.entries = entries.into();
-        window
+        let lookup = Lookup::of(entries.iter(), &Lookup::default());
+        Self { entries: entries.into(), sleeping: None, lookup, evicted_until, bounds }
     }
 
     fn remember(&mut self, entry: &WindowEntry) {
-        if let (Some(actor), Some(client_id)) = (&entry.actor, &entry.client_id) {
-            self.sent.insert((actor.clone(), client_id.clone()), entry.seq);
+        self.lookup.insert(entry.id, entry.seq);
+        if let Some(sent_as) = entry.sent_as() {
+            self.lookup.insert(sent_as, entry.seq);
         }
     }
 
@@ -93,7 +147,7 @@ impl Window {
         self.bounds
     }
 
-    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = &WindowEntry> {
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = &WindowEntry> + DoubleEndedIterator {
         self.entries.iter()
     }
 
@@ -111,12 +165,7 @@ impl Window {
     /// The entry at `seq`, also if it is too old.
     pub(super) fn get(&self, seq: Seq) -> Option<&WindowEntry> {
         let index = seq.0.checked_sub(self.first()?.0)?;
-        self.entries.get(usize::try_from(index).ok()?)
-    }
-
-    fn get_mut(&mut self, seq: Seq) -> Option<&mut WindowEntry> {
-        let index = seq.0.checked_sub(self.first()?.0)?;
-        self.entries.get_mut(usize::try_from(index).ok()?)
+        self.entries.get(self.place(usize::try_from(index).ok()?)?)
     }
 
     fn is_live(&self, now: Timestamp, entry: &WindowEntry) -> bool {
@@ -128,10 +177,20 @@ impl Window {
         self.get(seq).filter(|entry| self.is_live(now, entry))
     }
 
-    /// The message that `sender` sent under `client_id`, as long as it is held.
+    /// The event that `sender` made under `client_id`, as long as it is held.
     pub(super) fn find(&self, sender: &UserId, client_id: &ClientId) -> Option<&WindowEntry> {
-        let seq = self.sent.get(&(sender.clone(), client_id.clone()))?;
-        self.get(*seq)
+        let sent_as = (sender, &PackedClientId::from(client_id));
+        self.held(sent_as).find(|entry| entry.sent_as() == Some(sent_as))
+    }
+
+    /// The event that the command with this id made, as long as it is held.
+    pub(super) fn made_by(&self, command: Uuid) -> Option<&WindowEntry> {
+        self.held(command).find(|entry| entry.id == command)
+    }
+
+    fn held(&self, key: impl std::hash::Hash) -> impl Iterator<Item = &WindowEntry> {
+        let first = self.first().unwrap_or_default();
+        self.lookup.candidates(key, first).filter_map(|index| self.entries.get(self.place(index)?))
     }
 
     /// Whether a client id that is not held has a time in it by which it may have left the window. Judged by times inside
@@ -145,7 +204,7 @@ impl Window {
         let before = self.entries.back().map_or(now, |last| last.at);
         while let Some(oldest) = self.entries.front() {
             let old = !self.is_live(now, oldest) && !self.is_live(before, oldest);
-            if self.entries.len() < self.bounds.events && !old {
+            if self.len() < self.bounds.events && !old {
                 break;
             }
             self.evict(now);
@@ -156,24 +215,27 @@ impl Window {
 
     fn evict(&mut self, now: Timestamp) {
         let Some(entry) = self.entries.pop_front() else { return };
-        let (Some(actor), Some(client_id)) = (entry.actor, entry.client_id) else { return };
+        if let Some(sleeping) = &mut self.sleeping {
+            assert!(sleeping.before > 0, "a sleeping event left the window: nobody asked whether the room is awake");
+            sleeping.before -= 1;
+        }
+        self.lookup.remove(entry.id, entry.seq);
+        let Some(sent_as) = entry.sent_as() else { return };
+        self.lookup.remove(sent_as, entry.seq);
         // From an id that is ahead others must not be judged: it counts as one without a time. Either clock may be wrong,
         // that of the event or that of the record which pushes it out, so neither alone may say that it is not ahead; but
         // an hour by which the journal was behind must not make a message that is sent again a second one.
         let is_ahead =
             |time: Timestamp| time.since(now) > limits::CLOCK_SKEW_MS || time.since(entry.at) > limits::ID_AHEAD_MS;
-        if let Some(time) = client_id.time().filter(|time| !is_ahead(*time)) {
+        if let Some(time) = sent_as.1.time().filter(|time| !is_ahead(*time)) {
             self.evicted_until = self.evicted_until.max(time);
-        }
-        let key = (actor, client_id);
-        if self.sent.get(&key) == Some(&entry.seq) {
-            self.sent.remove(&key);
         }
     }
 
     pub(super) fn delete(&mut self, target: Seq, by: Seq) {
-        if let Some(entry) = self.get_mut(target) {
-            entry.deleted.get_or_insert(by);
+        let Some(index) = self.first().and_then(|first| target.0.checked_sub(first.0)) else { return };
+        if let Some(entry) = self.place(index as usize).and_then(|place| self.entries.get_mut(place)) {
+            entry.delete(by);
         }
     }
 
@@ -184,40 +246,17 @@ impl Window {
     }
 }
 
-/// The window's entries from the events themselves, oldest first; `last_no` is the number of the last message at or below
-/// the last of them.
+/// The window's entries from those of single events, oldest first and dense: each with what it deletes, if it deletes one.
 #[must_use]
-pub fn entries_of<'a>(last_no: MessageNo, events: impl IntoIterator<Item = &'a Event>) -> Vec<WindowEntry> {
+pub fn entries_of(events: impl IntoIterator<Item = (WindowEntry, Option<Seq>)>) -> Vec<WindowEntry> {
     let mut entries: Vec<WindowEntry> = Vec::new();
-    for event in events {
-        if let EventBody::Deleted { target } = event.body
+    for (entry, deletes) in events {
+        if let Some(target) = deletes
             && let Ok(index) = entries.binary_search_by_key(&target, |entry| entry.seq)
         {
-            entries[index].deleted.get_or_insert(event.seq);
+            entries[index].delete(entry.seq);
         }
-        entries.push(WindowEntry {
-            seq: event.seq,
-            at: event.at,
-            id: event.id,
-            actor: event.actor.clone(),
-            client_id: event.client_id.clone(),
-            no: MessageNo::ZERO,
-            message: matches!(event.body, EventBody::Message { .. }),
-            deleted: None,
-        });
+        entries.push(entry);
     }
-    number(last_no, &mut entries);
     entries
-}
-
-/// Sets [`WindowEntry::no`] of entries that are dense and oldest first, from the number of the last message at or below
-/// the last of them.
-pub fn number(last_no: MessageNo, entries: &mut [WindowEntry]) {
-    let mut no = last_no;
-    for entry in entries.iter_mut().rev() {
-        entry.no = no;
-        if entry.message {
-            no = MessageNo(no.0.saturating_sub(1));
-        }
-    }
 }

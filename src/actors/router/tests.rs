@@ -9,13 +9,16 @@ use crate::env::Env;
 use crate::ids::RoomId;
 use crate::testing::within;
 
+/// The node of the tests.
+const HERE: NodeId = NodeId { number: 3, life: 1 };
+
 fn stream() -> Entity {
     Entity::Room(RoomId::open("somewhere"))
 }
 
 fn router(owned: Owned) -> Router {
     let (clock, metrics) = (Env::system().clock, Arc::new(Metrics::new()));
-    Router::new(Deps { node: NodeId(3), owned, clock, metrics, memory: 1 << 20 })
+    Router::new(Deps { node: HERE, owned, clock, metrics, memory: 1 << 20 })
 }
 
 #[tokio::test]
@@ -50,10 +53,10 @@ async fn how_things_stood_with_an_owner_that_has_gone_is_not_passed_on() {
     let router = router(Owned::new([stream().partition()], OwnerEpoch(2)));
     let (request, generation, seq) = (RequestId(9), Generation::FIRST, Seq(1));
     let granted = ToGateway::Granted { request, stream: stream(), generation, head: seq, floor: seq };
-    assert_eq!(router.receive(owner(1), NodeId(3), granted.clone()), None, "it may have missed what is decided since");
-    assert_eq!(router.receive(owner(2), NodeId(3), granted.clone()), Some(granted));
+    assert_eq!(router.receive(owner(1), HERE, granted.clone()), None, "it may have missed what is decided since");
+    assert_eq!(router.receive(owner(2), HERE, granted.clone()), Some(granted));
     let events = ToGateway::Events { stream: stream(), generation, events: Arc::from([]) };
-    assert_eq!(router.receive(owner(1), NodeId(3), events.clone()), Some(events), "the log says the same to everybody");
+    assert_eq!(router.receive(owner(1), HERE, events.clone()), Some(events), "the log says the same to everybody");
 
     let ask = || {
         let query = |request| ToOwner::Query { request, stream: stream(), query: Query::Position };
@@ -62,10 +65,10 @@ async fn how_things_stood_with_an_owner_that_has_gone_is_not_passed_on() {
     let answer =
         |asked: &OpenQuestion| ToGateway::Queried { request: asked.request(), answer: QueryAnswer::Blocks(true) };
     let (old, new) = (ask(), ask());
-    assert_eq!(router.receive(owner(1), NodeId(3), answer(&old)), None);
+    assert_eq!(router.receive(owner(1), HERE, answer(&old)), None);
     assert_eq!(old.answer().await, None, "whoever asked does not wait for the deadline");
     let expected = answer(&new);
-    assert_eq!(router.receive(owner(2), NodeId(3), expected.clone()), None);
+    assert_eq!(router.receive(owner(2), HERE, expected.clone()), None);
     assert_eq!(new.answer().await, Some(expected));
 }
 
@@ -108,5 +111,5 @@ async fn the_mailbox_of_an_owner_before_this_one_is_handed_to_nobody() {
     router.set(owner(2), actor);
     assert_eq!(router.send(unlisten()), Ok(()));
     let message = within("it is told", told.recv()).await;
-    assert!(matches!(message, Some(PartitionMessage::Unlisten { node: NodeId(3), .. })));
+    assert!(matches!(message, Some(PartitionMessage::Unlisten { node: NodeId { number: 3, .. }, .. })));
 }

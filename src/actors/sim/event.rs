@@ -91,7 +91,7 @@ pub enum What {
     /// A frame reaches an owner's node.
     ToOwner { from: NodeId, to: NodeId, frame: ToOwner },
     /// A frame reaches a gateway.
-    ToGateway { to: NodeId, frame: ToGateway },
+    ToGateway { to: NodeId, bytes: Bytes },
     /// A client's message reaches its gateway.
     Up { link: Link, message: Up },
     /// A gateway empties an outbox.
@@ -229,7 +229,10 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ToOwner { from, to, frame } => write!(f, "{from:?} to the owner at {to:?}: {frame:?}"),
-            Self::ToGateway { to, frame } => write!(f, "to gateway {to:?}: {frame:?}"),
+            Self::ToGateway { to, bytes } => match ToGateway::decode(bytes, *to) {
+                Ok(frame) => write!(f, "to gateway {to:?}: {frame:?}"),
+                Err(error) => write!(f, "to gateway {to:?}: {error}"),
+            },
             Self::Up { link, message } => write!(f, "to {link:?}: {message:?}"),
             Self::Flush { link } => write!(f, "{link:?} takes more"),
             Self::Judge { link } => write!(f, "is {link:?} slow?"),

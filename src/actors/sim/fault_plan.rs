@@ -39,6 +39,8 @@ pub enum Fault {
     Trim,
     /// A backup of journal and rows is taken; the next time it is restored.
     Restore,
+    /// A producer that was not sure writes a batch once more.
+    Repeat,
     /// The disk of an embedded journal fails, and the program starts again over what is on it.
     Disk,
     /// A day passes in which nobody does anything.
@@ -53,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::Pause,
         Self::Move,
@@ -70,6 +72,7 @@ impl Fault {
         Self::Block,
         Self::Trim,
         Self::Restore,
+        Self::Repeat,
         Self::Disk,
         Self::Sleep,
         Self::NewerRecord,

@@ -2,6 +2,7 @@
 
 use super::event::What;
 use super::fault_plan::Fault;
+use super::journal::producer;
 use super::world::{NODES, World};
 use crate::actors::wire::NodeId;
 use crate::ids::Partition;
@@ -82,6 +83,7 @@ impl World<'_> {
                 self.block_socket(client, until);
             }
             Fault::Trim => self.trim(),
+            Fault::Repeat => self.repeat(partition),
             Fault::Restore => self.back_up_or_restore(),
             // With the next write: that is the moment at which there is something to lose.
             Fault::Disk => self.failing = true,
@@ -113,7 +115,7 @@ impl World<'_> {
         let id = self.nodes[node].id;
         self.nodes[node].up = false;
         self.nodes[node].owners.clear();
-        self.log.forget(id.0);
+        self.log.forget(producer(id));
         self.appends.retain(|_, append| append.owner.node != id || append.detached);
         for client in 0..self.clients.len() {
             if self.clients[client].link.is_some_and(|link| link.node == id) {

@@ -17,7 +17,9 @@ use crate::actors::room::commands::Command;
 use crate::actors::router::PendingAnswer;
 use crate::actors::router::pending::{OpenQuestion, Pending};
 use crate::actors::user::UserCommand;
-use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, Query, RequestId, StreamEvent, ToGateway, ToOwner};
+use crate::actors::wire::{
+    Answer, Entity, Ephemeral, FrameError, NodeId, Query, RequestId, StreamEvent, ToGateway, ToOwner,
+};
 use crate::actors::{room, user};
 use crate::env::{Clock, ManualClock};
 use crate::ids::{Partition, RoomId, Seq, UserId};
@@ -258,7 +260,15 @@ impl World<'_> {
     }
 
     /// A frame of an owner.
-    pub fn gateway_receives(&mut self, node: NodeId, frame: ToGateway) {
+    pub fn gateway_receives(&mut self, node: NodeId, bytes: &Bytes) {
+        let frame = match ToGateway::decode(bytes, node) {
+            Ok(frame) => frame,
+            Err(FrameError::NotHere(_)) => {
+                self.stats.outlived += 1;
+                return;
+            }
+            Err(error) => return self.fail(format!("{error}: a frame to {node:?}")),
+        };
         let request = match &frame {
             ToGateway::Answer { request, .. } | ToGateway::Queried { request, .. } => Some(*request),
             _ => None,

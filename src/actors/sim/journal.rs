@@ -6,11 +6,22 @@ use bytes::Bytes;
 
 use super::event::{OwnerId, What};
 use super::fault_plan::Fault;
-use super::world::World;
+use super::world::{NODES, World};
 use crate::actors::partition::core;
-use crate::ids::Partition;
+use crate::actors::wire::NodeId;
+use crate::ids::{Offset, Partition};
+use crate::limits;
 use crate::storage::journal::memory::{Fate, Ticket};
-use crate::storage::journal::{AppendError, Place};
+use crate::storage::journal::record::Envelope;
+use crate::storage::journal::{AppendError, Place, StoredRecord};
+
+/// The node of a producer that nobody waits for any more.
+const FORGOTTEN: NodeId = NodeId { number: 0, life: u64::MAX >> 40 };
+
+/// The journal's name for the producer of a node in one of its lives.
+pub fn producer(node: NodeId) -> u32 {
+    node.life as u32 * NODES as u32 + node.number
+}
 
 /// An append under way.
 #[derive(Clone, Debug)]
@@ -27,7 +38,7 @@ pub struct Append {
 impl World<'_> {
     /// An owner's append sets out.
     pub fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
-        let inside = self.log.start(owner.node.0, owner.partition, records.clone());
+        let inside = self.log.start(producer(owner.node), owner.partition, records.clone());
         self.appends.insert(inside, Append { owner, ticket, records, detached: false });
         if std::mem::take(&mut self.failing) {
             self.disk_fails();
@@ -38,6 +49,28 @@ impl World<'_> {
             self.after(ms, What::Expose { ticket: inside });
         }
         self.after_exactly(ms, What::Settle { ticket: inside });
+    }
+
+    /// A producer puts records into the journal again that are in it already.
+    pub fn repeat(&mut self, partition: Partition) {
+        let (bounds, now) = (self.log.bounds(partition), self.journal_clock());
+        let from = Offset(self.log.durable_end(partition).0.saturating_sub(1 + self.rng.below(12))).max(bounds.start);
+        let Ok(mut records) = self.log.read(partition, from, usize::MAX) else { return };
+        let clock_ms = |record: &StoredRecord| now.since(record.time).max(record.time.since(now));
+        records.retain(|record| clock_ms(record) < limits::COMMAND_TTL_MS);
+        records.truncate(1 + self.rng.index(4));
+        for record in &records {
+            if let Ok(envelope) = Envelope::decode_record(&record.bytes) {
+                self.copies.entry((envelope.id(), envelope.key.clone())).or_default().came += 1;
+            }
+        }
+        self.stats.repeated += records.len() as u64;
+        let records: Vec<_> = records.into_iter().map(|record| record.bytes).collect();
+        let ticket = self.log.start(producer(FORGOTTEN), partition, records.clone());
+        let owner = OwnerId { node: FORGOTTEN, partition, life: 0 };
+        self.appends.insert(ticket, Append { owner, ticket: core::Ticket(0), records, detached: true });
+        let ms = self.rng.between(1, 20_000);
+        self.after_exactly(ms, What::Settle { ticket });
     }
 
     fn is_next(&self, ticket: Ticket) -> bool {

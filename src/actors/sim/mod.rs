@@ -18,10 +18,11 @@
 //! | `projection` | projector, relay and expiry over the rows |
 //! | `faults`, `disasters` | crashes, pauses, moves, and how all is mended; what happens to the journal and to all at once |
 //! | `upgrade` | a rolling upgrade: nodes of two programs, and the barrier that only the newer one passes |
-//! | `oracle`, `rights` | the fold of the durable log, and what can be said of it without the fold |
+//! | `oracle`, `rights`, `answers` | the fold of the durable log, and what can be said of it without the fold |
 //! | `check`, `present`, `order` | what must hold at each step and at the end; rows as they are read; who was before whom |
 
 mod actions;
+mod answers;
 mod check;
 mod client;
 mod disasters;

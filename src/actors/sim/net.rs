@@ -21,8 +21,8 @@ impl World<'_> {
             _ => {}
         }
         // As bytes and back, as between nodes.
-        match frame.encode().and_then(|bytes| ToOwner::decode(&bytes)) {
-            Ok(frame) => {
+        match frame.encode(from).and_then(|bytes| ToOwner::decode(&bytes)) {
+            Ok((from, frame)) => {
                 for at in self.fates(here, there) {
                     self.queue.push(at, What::ToOwner { from, to, frame: frame.clone() });
                 }
@@ -56,10 +56,10 @@ impl World<'_> {
             self.fail(why);
         }
         let (here, there) = (self.index(from), self.index(to));
-        match frame.encode().and_then(|bytes| ToGateway::decode(&bytes)) {
-            Ok(frame) => {
+        match frame.encode(to) {
+            Ok(bytes) => {
                 for at in self.fates(here, there) {
-                    self.queue.push(at, What::ToGateway { to, frame: frame.clone() });
+                    self.queue.push(at, What::ToGateway { to, bytes: bytes.clone() });
                 }
             }
             Err(error) => self.fail(format!("{error}: {frame:?}")),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::gateway::Gateway;
 use super::owner::Owner;
 use super::projection::Workers;
-use super::world::NODES;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::memory::Memory;
@@ -64,7 +63,7 @@ impl Node {
     /// Its first life.
     pub fn new(index: usize, shared: &Shared) -> Self {
         Self {
-            id: NodeId(index as u32),
+            id: NodeId { number: index as u32, life: 1 },
             knows: FoldVersion::FIRST,
             up: true,
             paused_until: 0,
@@ -83,9 +82,9 @@ impl Node {
 
     /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
     pub fn revive(&mut self, shared: &Shared) {
-        let fresh = Self::new(0, shared);
+        let fresh = Self::new(self.id.number as usize, shared);
         let old = std::mem::replace(self, fresh);
-        self.id = NodeId(old.id.0 + NODES as u32);
+        self.id.life = old.id.life + 1;
         self.knows = old.knows;
         self.workers = Workers::new(self.projector(shared));
         self.clock_offset = old.clock_offset;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::answers::fits;
 use super::event::CommandKey;
 use super::population::Cast;
 use super::rights::Rights;
@@ -63,6 +64,8 @@ pub struct Truth {
     logs: BTreeMap<Partition, Log>,
     streams: BTreeMap<Entity, Stream>,
     decided: HashMap<CommandKey, Vec<EntityOutcome>>,
+    /// What was decided on each command first, and when, of those that rooms and users remember.
+    pub(super) first: HashMap<CommandKey, (Timestamp, EntityOutcome)>,
     /// Messages whose senders were told that they are refused for good: their place in the sender's order is free.
     pub forgiven: BTreeSet<Numbered>,
     halted: BTreeSet<Partition>,
@@ -83,6 +86,7 @@ impl Truth {
             logs: cast.partitions.iter().map(|partition| (*partition, log())).collect(),
             streams: cast.entities().map(stream).collect(),
             decided: HashMap::new(),
+            first: HashMap::new(),
             forgiven: BTreeSet::new(),
             unordered: BTreeSet::new(),
             halted: BTreeSet::new(),
@@ -136,7 +140,9 @@ impl Truth {
         let before = log.prefixes.last().copied().unwrap_or_default();
         log.prefixes.push(RunningHash::new(before).push(record));
         if let Some(outcome) = outcome {
-            self.decided.entry((envelope.id(), envelope.key.clone())).or_default().push(outcome);
+            let command = (envelope.id(), envelope.key.clone());
+            self.check_repeat(partition, &envelope, &command, now.append, &outcome)?;
+            self.decided.entry(command).or_default().push(outcome);
         }
         Ok(())
     }
@@ -469,31 +475,5 @@ pub fn number(content: &Content) -> Option<u64> {
     match content.data.is_empty() {
         true => content.body.parse().ok(),
         false => std::str::from_utf8(&content.data).ok()?.parse().ok(),
-    }
-}
-
-/// Whether the answer is what the outcome means.
-fn fits(outcome: &EntityOutcome, answer: &Answer) -> bool {
-    match (outcome, answer) {
-        (EntityOutcome::Room(Outcome::Accepted(event)), Answer::Accepted { seq, id, duplicate: false, .. }) => {
-            event.seq == *seq && event.id == *id
-        }
-        (
-            EntityOutcome::Room(Outcome::Duplicate { seq, id, .. }),
-            Answer::Accepted { seq: at, id: of, duplicate, .. },
-        ) => *duplicate && seq == at && id == of,
-        (EntityOutcome::User(UserOutcome::Event(event)), Answer::Accepted { seq, duplicate: false, .. }) => {
-            event.seq == *seq
-        }
-        (
-            EntityOutcome::Room(Outcome::Rejected(reject)) | EntityOutcome::User(UserOutcome::Rejected(reject)),
-            Answer::Rejected(told),
-        ) => reject == told,
-        (
-            EntityOutcome::Room(Outcome::Noted | Outcome::Ignored)
-            | EntityOutcome::User(UserOutcome::Unchanged | UserOutcome::Quiet(_)),
-            Answer::Accepted { seq: Seq::ZERO, .. },
-        ) => true,
-        _ => false,
     }
 }

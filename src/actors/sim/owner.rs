@@ -9,7 +9,7 @@ use super::resident::{Message, Resident};
 use super::world::{NODES, World};
 use crate::actors::fold;
 use crate::actors::partition::core::{Action, Core, Deps, Options, Ticket};
-use crate::actors::partition::entity::Decision;
+use crate::actors::partition::entity::DecidedRecord;
 use crate::actors::partition::question::{Question, QuestionBody};
 use crate::actors::partition::verified::Rule;
 use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
@@ -206,7 +206,7 @@ impl World<'_> {
     }
 
     /// An entity has decided a record: its chain must be that of the truth.
-    pub fn check_decision(&mut self, owner: &Owner, Decision { offset, chain, .. }: &Decision) {
+    pub fn check_decision(&mut self, owner: &Owner, DecidedRecord { offset, chain, .. }: &DecidedRecord) {
         match self.truth.chain(owner.id.partition, *offset) {
             None => self.fail(format!("I4: {:?} has folded {offset}, durable is less", owner.id)),
             Some(true_one) if *chain != true_one => {

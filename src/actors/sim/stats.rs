@@ -49,6 +49,8 @@ stats! {
     relayed,
     /// Nodes that crashed.
     crashes,
+    /// Frames that came to a later life of the gateway that they were for.
+    outlived,
     /// Residents that died.
     deaths,
     /// Residents that were let go.
@@ -83,6 +85,8 @@ stats! {
     slow_closed,
     /// Reads of the journal that failed.
     unreadable,
+    /// Records that a producer wrote once more.
+    repeated,
     /// Times that the journal was trimmed.
     trims,
     /// Whole restores.

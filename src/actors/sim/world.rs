@@ -245,7 +245,12 @@ impl<'a> World<'a> {
         self.now = at;
         self.store.now = at;
         self.shared.steady.set(self.ticks());
-        if let Some(id) = what.node() {
+        let id = match &what {
+            // It finds the node by its name, whatever life that is in.
+            What::ToGateway { to, .. } => Some(self.nodes[self.index(*to)].id),
+            what => what.node(),
+        };
+        if let Some(id) = id {
             let index = self.index(id);
             let node = &self.nodes[index];
             if node.id != id || !node.up {
@@ -274,7 +279,7 @@ impl<'a> World<'a> {
     fn happen(&mut self, what: What) {
         match what {
             What::ToOwner { from, to, frame } => self.owner_receives(from, to, frame),
-            What::ToGateway { to, frame } => self.gateway_receives(to, frame),
+            What::ToGateway { to, bytes } => self.gateway_receives(self.nodes[self.index(to)].id, &bytes),
             What::Up { link, message } => self.gateway_hears(link, message),
             What::Flush { link } => self.flush_outbox(link),
             What::Judge { link } => self.judge(link),
@@ -366,7 +371,7 @@ impl<'a> World<'a> {
 
     /// Which node a name belongs to.
     pub fn index(&self, node: NodeId) -> usize {
-        node.0 as usize % NODES
+        node.number as usize
     }
 
     /// At most so many milliseconds from now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::commands::Device;
 use crate::actors::wire::{ReadPoint, Reject, UserEvent};
-use crate::ids::{DeviceId, RoomId};
+use crate::ids::{DeviceId, RoomId, Seq, Timestamp};
 
 /// The decision on one record of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -16,6 +16,13 @@ pub enum UserOutcome {
     Quiet(Quiet),
     /// Nothing changed: known already.
     Unchanged,
+    /// The same command was decided before, and so it is answered as then. Nothing new happens.
+    Duplicate {
+        /// The seq of what it made then; 0 if that took none.
+        seq: Seq,
+        /// The fold time of then; 0 if it took no seq.
+        at: Timestamp,
+    },
     /// It does not happen.
     Rejected(Reject),
 }

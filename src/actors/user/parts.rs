@@ -1,5 +1,6 @@
 //! A user's state as plain data, for store and simulation: all that the fold needs and nothing else.
 
+use crate::actors::decisions::Decision;
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use serde::Serialize;
@@ -54,6 +55,8 @@ pub struct UserParts {
     pub devices: Vec<(DeviceId, Device)>,
     /// The highest offset of each source of relayed facts.
     pub sources: Vec<(Partition, Offset)>,
+    /// What was decided on commands, oldest first.
+    pub decisions: Vec<Decision>,
 }
 
 impl UserParts {
@@ -67,6 +70,7 @@ impl UserParts {
             blocks: Vec::new(),
             devices: Vec::new(),
             sources: Vec::new(),
+            decisions: Vec::new(),
         }
     }
 }

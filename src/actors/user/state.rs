@@ -1,13 +1,17 @@
 //! The state of a user and its fold. Decides first and changes afterwards: after `Unchanged` and `Rejected` the state is
-//! as it was.
+//! as it was, but for what is remembered of the command's own decision. A command that was decided before is never decided
+//! again.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::commands::UserCommand;
 use super::outcome::UserOutcome;
 use super::parts::{Device, ListedRoom, UserMeta, UserParts};
+use crate::actors::decisions::{Decision, Decisions, Earlier};
 use crate::actors::moment::Moment;
 use crate::actors::wire::{ReadPoint, Reject, UserEvent, UserEventBody};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -21,6 +25,7 @@ pub struct UserState {
     pub(super) blocks: BTreeMap<UserId, Timestamp>,
     pub(super) devices: BTreeMap<DeviceId, Device>,
     pub(super) sources: BTreeMap<Partition, Offset>,
+    decisions: Decisions,
 }
 
 impl UserState {
@@ -35,18 +40,46 @@ impl UserState {
     /// `now` is the fold time of the record. A command of another user is `Invalid`. An anonymous user has nothing that
     /// would be kept: everything is `NotAllowed`.
     pub fn fold(&mut self, now: impl Into<Moment>, command: UserCommand) -> UserOutcome {
-        self.decide(now.into(), command).unwrap_or_else(UserOutcome::Rejected)
+        self.once(now.into(), command, |user, now, UserCommand { id, body, .. }| body.decide(user, now, id))
     }
 
-    fn decide(&mut self, now: Moment, command: UserCommand) -> Result<UserOutcome, Reject> {
+    /// Refuses a command for a reason that is not the user's to know.
+    pub(in crate::actors) fn refuse(&mut self, now: Moment, command: UserCommand, reject: Reject) -> UserOutcome {
+        self.once(now, command, |_, _, _| Err(reject))
+    }
+
+    /// Decides on a command, unless it was decided before: then that holds.
+    fn once(
+        &mut self,
+        now: Moment,
+        command: UserCommand,
+        decide: impl FnOnce(&mut Self, Moment, UserCommand) -> Result<UserOutcome, Reject>,
+    ) -> UserOutcome {
         if command.user != self.meta.user {
-            return Err(Reject::Invalid);
+            return UserOutcome::Rejected(Reject::Invalid);
         }
         if command.user.is_anonymous() {
-            return Err(Reject::NotAllowed);
+            return UserOutcome::Rejected(Reject::NotAllowed);
         }
-        let UserCommand { id, body, .. } = command;
-        body.decide(self, now, id)
+        let (id, bears_repetition) = (command.id, command.body.bears_repetition());
+        if let Some(decision) = self.decisions.find(id) {
+            return match decision.answer {
+                Ok(Earlier { seq, at, .. }) => UserOutcome::Duplicate { seq, at },
+                Err(reject) => UserOutcome::Rejected(reject),
+            };
+        }
+        let outcome = decide(self, now, command).unwrap_or_else(UserOutcome::Rejected);
+        if !bears_repetition {
+            let answer = match &outcome {
+                UserOutcome::Event(event) => Ok(Earlier { seq: event.seq, at: event.at, ..Earlier::default() }),
+                UserOutcome::Rejected(reject) => Err(*reject),
+                UserOutcome::Quiet(_) | UserOutcome::Unchanged | UserOutcome::Duplicate { .. } => {
+                    Ok(Earlier::default())
+                }
+            };
+            self.decisions.keep(Decision { command: id, at: now.append, answer });
+        }
+        outcome
     }
 
     /// What the last record decided is in the chain now.
@@ -134,6 +167,16 @@ impl UserState {
         self.sources.iter().map(|(partition, offset)| (*partition, *offset))
     }
 
+    /// What was decided on commands, oldest first.
+    pub(in crate::actors) fn decisions(&self) -> impl ExactSizeIterator<Item = &Decision> {
+        self.decisions.iter()
+    }
+
+    /// Whether the command is the one that was decided last of those whose decision is kept.
+    pub(in crate::actors) fn has_just_decided(&self, command: Uuid) -> bool {
+        self.decisions.last().is_some_and(|(last, _)| last == command)
+    }
+
     // What can be kept.
 
     /// The whole state as plain data.
@@ -146,6 +189,7 @@ impl UserState {
             blocks: self.blocks.iter().map(|(user, since)| (user.clone(), *since)).collect(),
             devices: self.devices.iter().map(|(id, device)| (id.clone(), device.clone())).collect(),
             sources: self.sources().collect(),
+            decisions: self.decisions.iter().cloned().collect(),
         }
     }
 
@@ -159,6 +203,7 @@ impl UserState {
             blocks: parts.blocks.into_iter().collect(),
             devices: parts.devices.into_iter().collect(),
             sources: parts.sources.into_iter().collect(),
+            decisions: Decisions::restore(parts.decisions),
         }
     }
 }

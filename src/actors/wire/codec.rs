@@ -14,12 +14,13 @@ use prost::Message;
 use schema::{
     AcceptedMessage, AnswerBody, AnswerMessage, CommandMessage, DeniedMessage, EntityMessage, EphemeralBody,
     EphemeralMessage, EventBytes, EventMessage, EventsMessage, FetchedBody, FetchedMessage, ListenMessage, MarkMessage,
-    QueryMessage, RangeMessage, StateMessage, ToGatewayBody, ToGatewayMessage, ToOwnerBody, ToOwnerMessage,
+    NodeMessage, QueryMessage, RangeMessage, StateMessage, ToGatewayBody, ToGatewayMessage, ToOwnerBody,
+    ToOwnerMessage,
 };
 
 use super::event::{self, Event, EventError, StreamEvent, UserEvent};
 use super::frames::{Answer, Denial, Ephemeral, FetchError, ReceiptStatus, ToGateway, ToOwner};
-use super::{Entity, Reject, RequestId, fields};
+use super::{Entity, NodeId, Reject, RequestId, fields};
 use crate::ids::{Generation, MessageNo, Offset, Partition, Seq, Timestamp};
 use crate::limits;
 
@@ -38,6 +39,9 @@ pub enum FrameError {
     /// No frame.
     #[error("not a frame")]
     Invalid,
+    /// For another node, or for another life of this one: it is dropped, as nobody here asked for it.
+    #[error("a frame for node {} in its life {}", .0.number, .0.life)]
+    NotHere(NodeId),
 }
 
 impl From<Reject> for FrameError {
@@ -69,16 +73,25 @@ fn read<M: Message + Default>(bytes: &Bytes) -> Result<M, FrameError> {
     M::decode(bytes.clone()).map_err(|_| FrameError::Invalid)
 }
 
+fn node(node: NodeId) -> NodeMessage {
+    NodeMessage { number: node.number, life: node.life }
+}
+
+fn node_of(message: Option<NodeMessage>) -> Result<NodeId, FrameError> {
+    let NodeMessage { number, life } = message.ok_or(FrameError::Invalid)?;
+    Ok(NodeId { number, life })
+}
+
 fn understood(version: u32) -> Result<(), FrameError> {
     if version == VERSION { Ok(()) } else { Err(FrameError::Version(version)) }
 }
 
 impl ToOwner {
-    /// The frame as bytes.
+    /// The frame of a gateway as bytes.
     ///
     /// # Errors
     /// It is too large.
-    pub fn encode(&self) -> Result<Bytes, FrameError> {
+    pub fn encode(&self, from: NodeId) -> Result<Bytes, FrameError> {
         let body = match self {
             Self::Command { request, partition, record } => ToOwnerBody::Command(CommandMessage {
                 request: request.0,
@@ -104,17 +117,21 @@ impl ToOwner {
             }),
             Self::Ephemeral { stream, event } => ToOwnerBody::Ephemeral(ephemeral(stream, event)),
         };
-        bounded(&ToOwnerMessage { version: VERSION, body: Some(body) })
+        bounded(&ToOwnerMessage { version: VERSION, from: Some(node(from)), body: Some(body) })
     }
 
-    /// The frame in these bytes; a record shares their memory.
+    /// The frame in these bytes, and whose gateway asks; a record shares their memory.
     ///
     /// # Errors
     /// They are none that this program understands.
-    pub fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
-        let ToOwnerMessage { version, body } = read(bytes)?;
+    pub fn decode(bytes: &Bytes) -> Result<(NodeId, Self), FrameError> {
+        let ToOwnerMessage { version, from, body } = read(bytes)?;
         understood(version)?;
-        Ok(match body.ok_or(FrameError::Invalid)? {
+        Ok((node_of(from)?, Self::of(body.ok_or(FrameError::Invalid)?)?))
+    }
+
+    fn of(body: ToOwnerBody) -> Result<Self, FrameError> {
+        Ok(match body {
             ToOwnerBody::Command(CommandMessage { request, partition, record }) => {
                 let partition = u16::try_from(partition).ok().and_then(Partition::new).ok_or(FrameError::Invalid)?;
                 Self::Command { request: RequestId(request), partition, record }
@@ -143,11 +160,11 @@ impl ToOwner {
 }
 
 impl ToGateway {
-    /// The frame as bytes.
+    /// The frame as bytes, for the gateway of a node in one of its lives.
     ///
     /// # Errors
     /// It is too large.
-    pub fn encode(&self) -> Result<Bytes, FrameError> {
+    pub fn encode(&self, to: NodeId) -> Result<Bytes, FrameError> {
         let body = match self {
             Self::Answer { request, answer } => {
                 ToGatewayBody::Answer(AnswerMessage { request: request.0, body: Some(answer_body(answer)) })
@@ -190,16 +207,21 @@ impl ToGateway {
             }),
             Self::Ephemeral { stream, event } => ToGatewayBody::Ephemeral(ephemeral(stream, event)),
         };
-        bounded(&ToGatewayMessage { version: VERSION, body: Some(body) })
+        bounded(&ToGatewayMessage { version: VERSION, to: Some(node(to)), body: Some(body) })
     }
 
-    /// The frame in these bytes; published data shares their memory.
+    /// The frame in these bytes, as it comes to `here`; published data shares their memory.
     ///
     /// # Errors
-    /// They are none that this program understands.
-    pub fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
-        let ToGatewayMessage { version, body } = read(bytes)?;
+    /// They are none that this program understands, or [`FrameError::NotHere`]: an answer to what an earlier life asked must
+    /// not meet a question of this one that has the same number.
+    pub fn decode(bytes: &Bytes, here: NodeId) -> Result<Self, FrameError> {
+        let ToGatewayMessage { version, to, body } = read(bytes)?;
         understood(version)?;
+        let to = node_of(to)?;
+        if to != here {
+            return Err(FrameError::NotHere(to));
+        }
         Ok(match body.ok_or(FrameError::Invalid)? {
             ToGatewayBody::Answer(AnswerMessage { request, body }) => {
                 Self::Answer { request: RequestId(request), answer: answer_of(body.ok_or(FrameError::Invalid)?)? }

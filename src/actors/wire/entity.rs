@@ -23,13 +23,27 @@ impl Entity {
     }
 }
 
-/// A number that a gateway gives to a question, unique on that gateway while it runs.
+/// A number that a gateway gives to a question, unique in that life of its node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
-/// A node of the cluster. One node: always 0.
+/// A node of the cluster in one of its lives: it keeps its number, and each start of the program is another life. Request
+/// numbers begin anew in each, so what is meant for one life is never taken by another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct NodeId(pub u32);
+pub struct NodeId {
+    /// Its name. One node: always 0.
+    pub number: u32,
+    /// Grows from life to life.
+    pub life: u64,
+}
+
+impl NodeId {
+    /// Whether `other` is an earlier life of the same node.
+    #[must_use]
+    pub fn has_outlived(self, other: Self) -> bool {
+        self.number == other.number && self.life > other.life
+    }
+}
 
 /// Who asked: which gateway, and under which number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -47,7 +47,7 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
     AdminPartition {
         partition: partition.get(),
         slots: [first, first + SLOTS_PER_PARTITION - 1],
-        owner: format!("node-{}", live.node.router().node().0),
+        owner: format!("node-{}", live.node.router().node().number),
         epoch: 0,
         state: if halted.is_some() { "halted" } else { figures.state.name() },
         halted,

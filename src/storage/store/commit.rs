@@ -1,6 +1,8 @@
 //! What one transaction writes: the rows of a stretch of records of one or many partitions, and the watermarks that move
 //! over them.
 
+use bytes::Bytes;
+
 use super::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReactionRow,
     ReadMarkRow, RoomEventRow, Shelf, UserEventRow, UserRoomRow, UserRow, WatermarkRow, WindowRow,
@@ -40,6 +42,8 @@ pub struct Commit {
     pub room_blocks: Vec<(RoomId, UserId, bool)>,
     /// Sources of rooms: (room, partition, highest offset).
     pub room_sources: Vec<(RoomId, Partition, Offset)>,
+    /// What was decided on commands of rooms that left no event, as it is now.
+    pub room_decisions: Vec<(RoomId, Bytes)>,
     /// Users as they are now.
     pub users: Vec<UserRow>,
     /// New events of personal streams.

@@ -206,7 +206,7 @@ fn a_stream_says_where_it_stands_and_how_much_it_holds() {
 fn fetched(core: &mut EntityCore, from: u64, to: u64) -> Emit {
     let mut out = Vec::new();
     let asked = QuestionBody::Fetch { from: Seq(from), to: Seq(to) };
-    core.hand(Question { from: NodeId(1), request: RequestId(1), asked }, NOW, &mut out);
+    core.hand(Question { from: NodeId::default(), request: RequestId(1), asked }, NOW, &mut out);
     out.pop().expect("an answer")
 }
 

@@ -67,7 +67,7 @@ fn a_head_is_announced_some_times_behind_its_last_event_and_also_when_the_room_h
     let mut core: Core = Core::new(deps);
     let mut out = Actions::new();
     core.begin(&mut out);
-    listeners.of(&entity()).add(NodeId(3), RequestId(1));
+    listeners.of(&entity()).add(NodeId { number: 3, life: 0 }, RequestId(1));
     listeners.of(&entity()).note_head(Generation::FIRST, Seq(1));
     told(&mut core, vec![stored(0, 1)], &mut out);
     load(&mut core, &entity(), 0, &mut out);
@@ -82,7 +82,10 @@ fn a_head_is_announced_some_times_behind_its_last_event_and_also_when_the_room_h
     for _ in 1..limits::HEAD_ANNOUNCEMENTS {
         out.clear();
         tick(&mut core, 1, &mut out);
-        assert!(matches!(&out[..], [Action::Send { to: NodeId(3), frame: ToGateway::Head { .. } }]), "{out:?}");
+        assert!(
+            matches!(&out[..], [Action::Send { to: NodeId { number: 3, life: 0 }, frame: ToGateway::Head { .. } }]),
+            "{out:?}"
+        );
     }
     out.clear();
     tick(&mut core, 1, &mut out);

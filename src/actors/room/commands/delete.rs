@@ -54,8 +54,8 @@ impl Verb<RoomState, Outcome> for Delete {
             return Err(Reject::NoMessage);
         }
         let (author, deleted) = match room.window.live(now.append, target) {
-            Some(entry) if !entry.message => return Err(Reject::NoMessage),
-            Some(entry) => (entry.actor.as_ref(), entry.deleted),
+            Some(entry) if !entry.is_message() => return Err(Reject::NoMessage),
+            Some(entry) => (entry.actor.as_ref(), entry.deleted()),
             None => (author.as_ref(), None),
         };
         match author {

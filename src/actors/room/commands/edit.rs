@@ -86,13 +86,13 @@ impl Verb<RoomState, Outcome> for Edit {
             return Err(Reject::NoMessage);
         }
         let entry = room.window.live(now.append, target).ok_or(Reject::EditTooLate)?;
-        if !entry.message {
+        if !entry.is_message() {
             return Err(Reject::NoMessage);
         }
         if entry.actor.as_ref() != Some(&by) {
             return Err(Reject::NotAuthor);
         }
-        if entry.deleted.is_some() {
+        if entry.deleted().is_some() {
             return Err(Reject::Deleted);
         }
         room.unblocked()?;

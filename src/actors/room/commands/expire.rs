@@ -17,6 +17,7 @@ pub(in crate::actors) struct Payload {}
 
 impl Verb<RoomState, Outcome> for Expire {
     type Payload = Payload;
+    const BEARS_REPETITION: bool = true;
 
     fn into_payload(self) -> Payload {
         Payload {}

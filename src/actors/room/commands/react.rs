@@ -133,8 +133,8 @@ impl Verb<RoomState, Outcome> for React {
             return Err(Reject::NoMessage);
         }
         match room.window.live(now.append, target) {
-            Some(entry) if !entry.message => return Err(Reject::NoMessage),
-            Some(entry) if entry.deleted.is_some() => return Err(Reject::Deleted),
+            Some(entry) if !entry.is_message() => return Err(Reject::NoMessage),
+            Some(entry) if entry.deleted().is_some() => return Err(Reject::Deleted),
             None if author.is_none() => return Err(Reject::NoMessage),
             Some(_) | None => {}
         }

@@ -23,6 +23,8 @@ pub(crate) struct Model {
     facts: Vec<Block>,
     create: Option<Create>,
     channel: Option<String>,
+    /// What was decided on each command that left no event.
+    decided: Vec<(uuid::Uuid, Timestamp, Outcome)>,
 }
 
 /// What the events say, read from the start.
@@ -140,7 +142,16 @@ fn by(user: &UserId, body: EventBody) -> Judgement {
 
 impl Model {
     pub(crate) fn new(room: RoomId, bounds: WindowBounds) -> Self {
-        Self { room, bounds, events: Vec::new(), histories: Vec::new(), facts: Vec::new(), create: None, channel: None }
+        Self {
+            room,
+            bounds,
+            events: Vec::new(),
+            histories: Vec::new(),
+            facts: Vec::new(),
+            create: None,
+            channel: None,
+            decided: Vec::new(),
+        }
     }
 
     pub(crate) fn view(&self) -> View {
@@ -193,7 +204,7 @@ impl Model {
         Seq(floor)
     }
 
-    pub(crate) fn fold(&mut self, now: Timestamp, command: &Command) -> Outcome {
+    fn decide(&mut self, now: Timestamp, command: &Command) -> Outcome {
         match self.judge(now, command) {
             Err(reject) => Outcome::Rejected(reject),
             Ok(Verdict::Nothing) => Outcome::Ignored,
@@ -217,26 +228,6 @@ impl Model {
                 Outcome::Accepted(Arc::new(event))
             }
         }
-    }
-
-    fn is_known(&self, body: &RoomCommand) -> bool {
-        matches!(body, RoomCommand::Create(_) | RoomCommand::End(_) | RoomCommand::Send(_))
-    }
-
-    fn learn(&mut self, body: &RoomCommand) {
-        let mut history = self.histories.last().copied().unwrap_or_default();
-        match body {
-            RoomCommand::Create(create) if self.create.is_none() => {
-                history = create.history;
-                self.create = Some(create.clone());
-            }
-            RoomCommand::Send(Send { open: Some(open), .. }) => {
-                history = open.history;
-                self.channel.get_or_insert_with(|| open.channel.clone());
-            }
-            _ => {}
-        }
-        self.histories.push(history);
     }
 
     fn judge(&self, now: Timestamp, command: &Command) -> Judgement {

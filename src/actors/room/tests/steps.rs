@@ -83,6 +83,8 @@ enum Wish {
     Fixed(RoomCommand),
     Send(Send, Option<Id>, Option<Id>),
     Again(u8),
+    /// A producer repeats the so-many-th record before the last.
+    Repeat(u8),
     /// Somebody turns to his own message, the so-many-th before the last: edits or deletes it.
     Own(bool, u8),
     /// The creator throws the so-manyth other member out.
@@ -188,6 +190,7 @@ fn step(scene: Scene) -> impl Strategy<Value = Step> {
         5 => sending(),
         6 => other().prop_map(Wish::Fixed),
         1 => any::<u8>().prop_map(Wish::Again),
+        2 => any::<u8>().prop_map(Wish::Repeat),
         2 => (any::<bool>(), 0..5u8).prop_map(|(delete, back)| Wish::Own(delete, back)),
         1 => (0..2u8).prop_map(Wish::Kick),
         1 => (0..2u8).prop_map(Wish::Return),
@@ -223,6 +226,7 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
     let mut guide = RoomState::absent(room);
     for (index, step) in steps.enumerate() {
         now += step.dt;
+        let mut id = Uuid::from_u128(index as u128 + 1);
         let body = match step.wish {
             Wish::Fixed(body) => body,
             Wish::Send(message, id, prev) => {
@@ -231,6 +235,11 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
             }
             Wish::Again(back) => {
                 let Some((_, earlier)) = history.iter().rev().nth(usize::from(back % 16)) else { continue };
+                earlier.body.clone()
+            }
+            Wish::Repeat(back) => {
+                let Some((_, earlier)) = history.iter().rev().nth(usize::from(back % 16)) else { continue };
+                id = earlier.id;
                 earlier.body.clone()
             }
             Wish::Kick(n) => {
@@ -264,7 +273,6 @@ fn lay_out(room: RoomId, steps: impl Iterator<Item = Step>) -> History {
                 }
             }
         };
-        let id = Uuid::from_u128(index as u128 + 1);
         let issued_at = Timestamp(now - step.delay);
         let command = Command { room, id, issued_at, ttl_ms: step.ttl_ms, body };
         guide.fold(Timestamp(now), command.clone());

@@ -42,6 +42,7 @@ pub(in crate::actors) struct Payload {
 
 impl Verb<UserState, UserOutcome> for Read {
     type Payload = Payload;
+    const BEARS_REPETITION: bool = true;
 
     fn into_payload(self) -> Payload {
         Payload { room: fields::uuid_bytes(self.room.0), seq: self.to.seq.0, no: self.to.no.0 }

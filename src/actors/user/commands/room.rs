@@ -51,6 +51,7 @@ pub(in crate::actors) struct Payload {
 
 impl Verb<UserState, UserOutcome> for RoomFact {
     type Payload = Payload;
+    const BEARS_REPETITION: bool = true;
 
     fn into_payload(self) -> Payload {
         Payload {

@@ -5,7 +5,7 @@ use crate::actors::room::tests::support::user;
 use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::parts::ListedRoom;
-use crate::actors::user::{UserOutcome, UserState};
+use crate::actors::user::{UserCommand, UserOutcome, UserParts, UserState};
 use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind};
 use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
@@ -105,11 +105,11 @@ fn a_text_with_nul_is_invalid_and_changes_nothing() {
         platform: "we\0b".to_owned(),
         push_token: String::new(),
     });
-    let before = ann.state.clone();
+    let before = ann.state.parts();
     for command in [preferences("{\0}"), device("d", "\0"), platform] {
         assert_eq!(ann.fold(command), UserOutcome::Rejected(Reject::Invalid));
     }
-    assert_eq!(ann.state, before);
+    assert_eq!(UserParts { decisions: Vec::new(), ..ann.state.parts() }, before);
 }
 
 #[test]
@@ -169,4 +169,36 @@ fn misled_commands_are_refused() {
     let mut command = ann.command(preferences("{}"));
     command.user = user("bob");
     assert_eq!(ann.state.fold(Timestamp(ann.now), command.clone()), UserOutcome::Rejected(Reject::Invalid));
+}
+
+#[test]
+fn a_repeated_command_is_answered_as_it_was_and_changes_nothing() {
+    let mut ann = Someone::new("ann");
+    let fold = |ann: &mut Someone, command: &UserCommand| ann.state.fold(Timestamp(ann.now), command.clone());
+    let (blocks, unblocks) = (ann.command(block("bob")), ann.command(unblock("bob")));
+    let UserOutcome::Event(event) = fold(&mut ann, &blocks) else { panic!("no event") };
+    fold(&mut ann, &unblocks);
+    let mut back = UserState::from_parts(ann.state.parts());
+    let again = UserOutcome::Duplicate { seq: event.seq, at: event.at };
+    assert_eq!(fold(&mut ann, &blocks), again);
+    assert_eq!(back.fold(Timestamp(ann.now), blocks), again, "also once it was put away and brought back");
+    assert!(!ann.state.is_blocking(&user("bob")), "an old block came back");
+
+    let quiet = ann.command(device("d1", "token"));
+    fold(&mut ann, &quiet);
+    ann.fold(forget("d1"));
+    assert_eq!(fold(&mut ann, &quiet), UserOutcome::Duplicate { seq: Seq(0), at: Timestamp(0) });
+    assert_eq!(ann.state.devices().len(), 0);
+
+    let refused = ann.command(block("ann"));
+    assert_eq!(fold(&mut ann, &refused), UserOutcome::Rejected(Reject::Invalid));
+    assert_eq!(fold(&mut ann, &refused), UserOutcome::Rejected(Reject::Invalid));
+}
+
+#[test]
+fn read_marks_and_relayed_rooms_are_not_remembered_as_commands() {
+    let mut ann = Someone::new("ann");
+    ann.fold(read(1, 5, 3));
+    ann.fold(fact(1, 1, 1, RoomChange::Joined));
+    assert_eq!(ann.state.decisions().len(), 0);
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
@@ -13,6 +15,8 @@ use crate::limits;
 pub(crate) struct Model {
     done: Vec<(Timestamp, UserCommandBody)>,
     seq: u64,
+    /// What was decided on each command that does not bear repetition by itself.
+    decided: Vec<(Uuid, UserOutcome)>,
 }
 
 /// Whether a user has the room no more.
@@ -74,7 +78,17 @@ impl Model {
     }
 
     pub(crate) fn fold(&mut self, now: Timestamp, command: &UserCommand) -> UserOutcome {
+        if let Some((_, decided)) = self.decided.iter().find(|(id, _)| *id == command.id) {
+            return match decided {
+                UserOutcome::Event(event) => UserOutcome::Duplicate { seq: event.seq, at: event.at },
+                UserOutcome::Rejected(reject) => UserOutcome::Rejected(*reject),
+                _ => UserOutcome::Duplicate { seq: Seq(0), at: Timestamp(0) },
+            };
+        }
         let outcome = self.judge(now, command);
+        if !matches!(command.body, UserCommandBody::Read(_) | UserCommandBody::RoomFact(_)) {
+            self.decided.push((command.id, outcome.clone()));
+        }
         if let UserOutcome::Event(_) | UserOutcome::Quiet(_) = outcome {
             self.done.push((now, command.body.clone()));
         }

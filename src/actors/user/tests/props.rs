@@ -9,7 +9,7 @@ use super::support::{block, device, fact, forget, preferences, read, room, unblo
 use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands::{UserCommand, UserCommandBody};
 use crate::actors::user::outcome::UserOutcome;
-use crate::actors::user::{UserState, payload};
+use crate::actors::user::{UserParts, UserState, payload};
 use crate::actors::wire::event;
 use crate::actors::wire::{Reject, RoomChange, UserEvent};
 use crate::ids::{DeviceId, Timestamp};
@@ -44,15 +44,20 @@ fn body() -> impl Strategy<Value = UserCommandBody> {
 
 fn history() -> impl Strategy<Value = History> {
     let times = prop_oneof![6 => Just((0u64, 0u64)), 1 => Just((20, 10)), 1 => Just((10, 10))];
-    vec((0..50u64, times, body()), 1..60).prop_map(|steps| {
+    // Some are the records of earlier ones, which a producer repeats.
+    let repeats = prop_oneof![4 => Just(None), 1 => (0..16usize).prop_map(Some)];
+    vec((0..50u64, times, body(), repeats), 1..60).prop_map(|steps| {
         let mut now = T0;
-        let lay_out = |(dt, (delay, ttl_ms), body)| {
+        let mut history: History = Vec::new();
+        for (dt, (delay, ttl_ms), body, repeats) in steps {
             now += dt;
-            let id = Uuid::from_u128(u128::from(now));
+            let earlier = repeats.and_then(|back| history.iter().rev().nth(back)).map(|(_, command)| command.clone());
+            let id = Uuid::from_u128(history.len() as u128 + 1);
             let issued_at = Timestamp(now - delay);
-            (Timestamp(now), UserCommand { user: user("ann"), id, issued_at, ttl_ms, body })
-        };
-        steps.into_iter().map(lay_out).collect()
+            let new = UserCommand { user: user("ann"), id, issued_at, ttl_ms, body };
+            history.push((Timestamp(now), earlier.unwrap_or(new)));
+        }
+        history
     })
 }
 
@@ -83,7 +88,11 @@ proptest! {
                     prop_assert_eq!(&event::from_text::<UserEvent>(&event::text_of(event.as_ref())).unwrap(), event.as_ref());
                 }
                 UserOutcome::Quiet(_) => prop_assert_eq!(state.head(), before.head()),
-                UserOutcome::Unchanged | UserOutcome::Rejected(_) => prop_assert_eq!(&state, &before),
+                UserOutcome::Duplicate { .. } => prop_assert_eq!(&state, &before),
+                UserOutcome::Unchanged | UserOutcome::Rejected(_) => {
+                    let parts = UserParts { decisions: before.parts().decisions, ..state.parts() };
+                    prop_assert_eq!(parts, before.parts());
+                }
             }
         }
         for n in 0..3 {

@@ -53,16 +53,18 @@ pub(crate) fn fact(source: u16, offset: u64, n: u8, change: RoomChange) -> UserC
 pub(crate) struct Someone {
     pub(crate) state: UserState,
     pub(crate) now: u64,
+    commands: u64,
 }
 
 impl Someone {
     pub(crate) fn new(name: &str) -> Self {
-        Self { state: UserState::new(user(name)), now: T0 }
+        Self { state: UserState::new(user(name)), now: T0, commands: 0 }
     }
 
-    pub(crate) fn command(&self, body: UserCommandBody) -> UserCommand {
-        let user = self.state.user().clone();
-        UserCommand { user, id: Uuid::from_u128(1), issued_at: Timestamp(self.now), ttl_ms: 0, body }
+    pub(crate) fn command(&mut self, body: UserCommandBody) -> UserCommand {
+        self.commands += 1;
+        let (user, id) = (self.state.user().clone(), Uuid::from_u128(u128::from(self.commands)));
+        UserCommand { user, id, issued_at: Timestamp(self.now), ttl_ms: 0, body }
     }
 
     pub(crate) fn fold(&mut self, body: UserCommandBody) -> UserOutcome {

@@ -9,6 +9,8 @@ pub(super) struct ToOwnerMessage {
     pub(super) version: u32,
     #[prost(oneof = "ToOwnerBody", tags = "2, 3, 4, 5, 6, 7")]
     pub(super) body: Option<ToOwnerBody>,
+    #[prost(message, optional, tag = "15")]
+    pub(super) from: Option<NodeMessage>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
@@ -33,6 +35,8 @@ pub(super) struct ToGatewayMessage {
     pub(super) version: u32,
     #[prost(oneof = "ToGatewayBody", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub(super) body: Option<ToGatewayBody>,
+    #[prost(message, optional, tag = "15")]
+    pub(super) to: Option<NodeMessage>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
@@ -53,6 +57,15 @@ pub(super) enum ToGatewayBody {
     Ephemeral(EphemeralMessage),
     #[prost(message, tag = "9")]
     Queried(QueryMessage),
+}
+
+/// A node in one of its lives.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NodeMessage {
+    #[prost(uint32, tag = "1")]
+    pub(super) number: u32,
+    #[prost(uint64, tag = "2")]
+    pub(super) life: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

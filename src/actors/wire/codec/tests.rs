@@ -12,6 +12,9 @@ use crate::actors::wire::{
 };
 use crate::ids::{ClientId, RoomId, UserId};
 
+/// The node of the tests.
+const HERE: NodeId = NodeId { number: 3, life: 7 };
+
 fn user() -> impl Strategy<Value = UserId> {
     "[a-zäß:0-9]{1,12}".prop_map(|name| UserId::new(&name).unwrap())
 }
@@ -316,12 +319,12 @@ fn to_gateway() -> impl Strategy<Value = ToGateway> {
 proptest! {
     #[test]
     fn a_frame_to_an_owner_is_read_as_it_was_written(frame in to_owner()) {
-        prop_assert_eq!(ToOwner::decode(&frame.encode().unwrap()), Ok(frame));
+        prop_assert_eq!(ToOwner::decode(&frame.encode(HERE).unwrap()), Ok((HERE, frame)));
     }
 
     #[test]
     fn a_frame_to_a_gateway_is_read_as_it_was_written(frame in to_gateway()) {
-        prop_assert_eq!(ToGateway::decode(&frame.encode().unwrap()), Ok(frame));
+        prop_assert_eq!(ToGateway::decode(&frame.encode(HERE).unwrap(), HERE), Ok(frame));
     }
 
     /// None of these may panic; whatever is read is a frame that can be written again.
@@ -334,7 +337,7 @@ proptest! {
     fn a_frame_with_some_bytes_changed_or_missing_is_read_without_a_panic(
         owner in to_owner(), gateway in to_gateway(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        for whole in [owner.encode().unwrap(), gateway.encode().unwrap()] {
+        for whole in [owner.encode(HERE).unwrap(), gateway.encode(HERE).unwrap()] {
             let at = at.index(whole.len());
             read_both(&whole.slice(..at))?;
             let mut changed = whole.to_vec();
@@ -345,24 +348,34 @@ proptest! {
 }
 
 fn read_both(bytes: &Bytes) -> Result<(), TestCaseError> {
-    if let Ok(frame) = ToOwner::decode(bytes) {
-        prop_assert_eq!(ToOwner::decode(&frame.encode().unwrap()), Ok(frame));
+    if let Ok((from, frame)) = ToOwner::decode(bytes) {
+        prop_assert_eq!(ToOwner::decode(&frame.encode(from).unwrap()), Ok((from, frame)));
     }
-    if let Ok(frame) = ToGateway::decode(bytes) {
-        prop_assert_eq!(ToGateway::decode(&frame.encode().unwrap()), Ok(frame));
+    if let Ok(frame) = ToGateway::decode(bytes, HERE) {
+        prop_assert_eq!(ToGateway::decode(&frame.encode(HERE).unwrap(), HERE), Ok(frame));
     }
     Ok(())
+}
+
+#[test]
+fn a_frame_for_another_life_of_the_node_is_not_read() {
+    let frame = ToGateway::Answer { request: RequestId(1), answer: Answer::Unknown };
+    let earlier = NodeId { life: HERE.life - 1, ..HERE };
+    let other = NodeId { number: HERE.number + 1, ..HERE };
+    for to in [earlier, other] {
+        assert_eq!(ToGateway::decode(&frame.encode(to).unwrap(), HERE), Err(FrameError::NotHere(to)));
+    }
 }
 
 #[test]
 fn frames_of_another_version_are_named_as_such() {
     for version in [0, VERSION + 1] {
         let body = Some(ToOwnerBody::Unlisten(RangeMessage::default()));
-        let bytes = ToOwnerMessage { version, body }.encode_to_vec().into();
+        let bytes = ToOwnerMessage { version, from: None, body }.encode_to_vec().into();
         assert_eq!(ToOwner::decode(&bytes), Err(FrameError::Version(version)));
         let body = Some(ToGatewayBody::Head(StateMessage::default()));
-        let bytes = ToGatewayMessage { version, body }.encode_to_vec().into();
-        assert_eq!(ToGateway::decode(&bytes), Err(FrameError::Version(version)));
+        let bytes = ToGatewayMessage { version, to: None, body }.encode_to_vec().into();
+        assert_eq!(ToGateway::decode(&bytes, HERE), Err(FrameError::Version(version)));
     }
 }
 
@@ -370,9 +383,9 @@ fn frames_of_another_version_are_named_as_such() {
 fn a_frame_that_is_too_large_is_neither_written_nor_read() {
     let record = Bytes::from(vec![0; limits::LINK_FRAME_BYTES]);
     let frame = ToOwner::Command { request: RequestId(1), partition: Partition::new(0).unwrap(), record };
-    assert!(matches!(frame.encode(), Err(FrameError::TooLarge(_))));
+    assert!(matches!(frame.encode(HERE), Err(FrameError::TooLarge(_))));
     let bytes = Bytes::from(vec![0; limits::LINK_FRAME_BYTES + 1]);
-    assert_eq!(ToGateway::decode(&bytes), Err(FrameError::TooLarge(limits::LINK_FRAME_BYTES + 1)));
+    assert_eq!(ToGateway::decode(&bytes, HERE), Err(FrameError::TooLarge(limits::LINK_FRAME_BYTES + 1)));
 }
 
 #[test]

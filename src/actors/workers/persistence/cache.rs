@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use uuid::Uuid;
+
 use super::pieces::PieceUnderWay;
 use super::rows::{Listed, RoomExtras};
+use crate::actors::fold::{LISTED_BYTES, room_weight, user_weight};
 use crate::actors::room::RoomState;
 use crate::actors::user::UserState;
-use crate::ids::{DeviceId, Offset, Partition, Seq, UserId};
-
-use crate::actors::fold::{LISTED_BYTES, room_weight, user_weight};
 use crate::actors::wire::Entity;
+use crate::ids::{DeviceId, Offset, Partition, Seq, Timestamp, UserId};
+use crate::limits;
 
 /// A state, and what its rows say that the fold does not keep.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct CachedRoom {
     /// As the rows have them.
     pub blocks: Vec<UserId>,
     pub sources: Vec<(Partition, Offset)>,
+    /// The last command whose decision the rows have, and when that was.
+    pub decided: Option<(Uuid, Timestamp)>,
     /// As the rows of its members have it.
     pub listed: Listed,
     /// Rows below this seq are gone.
@@ -50,6 +54,17 @@ impl Cached {
         };
         weight as u64
     }
+
+    /// Whether it has a long window that is awake.
+    fn may_doze(&self) -> bool {
+        matches!(self, Self::Room(room) if room.state.may_doze(limits::WINDOW_AWAKE_EVENTS))
+    }
+
+    fn doze(&mut self) {
+        if let Self::Room(room) = self {
+            room.state.doze(limits::WINDOW_AWAKE_EVENTS);
+        }
+    }
 }
 
 struct Slot {
@@ -62,6 +77,8 @@ struct Slot {
 pub(super) struct Cache {
     slots: HashMap<Entity, Slot>,
     by_use: BTreeMap<u64, Entity>,
+    /// Those of them that may be put to sleep.
+    awake: BTreeMap<u64, Entity>,
     uses: u64,
     weight: u64,
     bound: u64,
@@ -70,27 +87,31 @@ pub(super) struct Cache {
 impl Cache {
     /// At most `bound` bytes, about, after each [`Self::shrink`].
     pub(super) fn new(bound: u64) -> Self {
-        Self { slots: HashMap::new(), by_use: BTreeMap::new(), uses: 0, weight: 0, bound }
-    }
-
-    pub(super) fn contains(&self, entity: &Entity) -> bool {
-        self.slots.contains_key(entity)
+        Self { slots: HashMap::new(), by_use: BTreeMap::new(), awake: BTreeMap::new(), uses: 0, weight: 0, bound }
     }
 
     pub(super) fn insert(&mut self, entity: Entity, cached: Cached) {
         self.remove(&entity);
-        self.uses += 1;
-        let weight = cached.weight();
-        self.weight += weight;
-        self.by_use.insert(self.uses, entity.clone());
-        self.slots.insert(entity, Slot { cached, weight, used: self.uses });
+        self.put(entity, cached);
     }
 
-    fn remove(&mut self, entity: &Entity) {
-        if let Some(slot) = self.slots.remove(entity) {
-            self.by_use.remove(&slot.used);
-            self.weight -= slot.weight;
+    fn put(&mut self, entity: Entity, cached: Cached) {
+        self.uses += 1;
+        let (weight, used) = (cached.weight(), self.uses);
+        self.weight += weight;
+        if cached.may_doze() {
+            self.awake.insert(used, entity.clone());
         }
+        self.by_use.insert(used, entity.clone());
+        self.slots.insert(entity, Slot { cached, weight, used });
+    }
+
+    fn remove(&mut self, entity: &Entity) -> Option<Cached> {
+        let slot = self.slots.remove(entity)?;
+        self.by_use.remove(&slot.used);
+        self.awake.remove(&slot.used);
+        self.weight -= slot.weight;
+        Some(slot.cached)
     }
 
     /// The state, to be changed.
@@ -100,20 +121,25 @@ impl Cache {
 
     /// Notes that the state was used, and how large it is now.
     pub(super) fn touch(&mut self, entity: &Entity) {
-        let Some(slot) = self.slots.get_mut(entity) else { return };
-        self.by_use.remove(&slot.used);
-        self.uses += 1;
-        slot.used = self.uses;
-        self.by_use.insert(slot.used, entity.clone());
-        let weight = slot.cached.weight();
-        self.weight = self.weight - slot.weight + weight;
-        slot.weight = weight;
+        if let Some(cached) = self.remove(entity) {
+            self.put(entity.clone(), cached);
+        }
     }
 
-    /// Lets go of what is above the bound.
+    /// Lets go of what is above the bound: the rooms that were not used for longest sleep, and if that is not enough, the
+    /// states go.
     pub(super) fn shrink(&mut self) {
+        while self.weight > self.bound
+            && let Some((_, entity)) = self.awake.pop_first()
+            && let Some(slot) = self.slots.get_mut(&entity)
+        {
+            slot.cached.doze();
+            let weight = slot.cached.weight();
+            self.weight = self.weight - slot.weight + weight;
+            slot.weight = weight;
+        }
         while self.weight > self.bound && self.slots.len() > 1 {
-            let Some((_, entity)) = self.by_use.pop_first() else { return };
+            let Some(entity) = self.by_use.first_key_value().map(|(_, entity)| entity.clone()) else { return };
             self.remove(&entity);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cache::{CachedRoom, CachedUser};
 use super::facts::{self, Source};
-use super::{notify, rows};
+use super::{decision_rows, notify, rows};
 use crate::actors::room::Outcome;
 use crate::actors::user::UserOutcome;
 use crate::actors::user::commands;
@@ -22,8 +22,8 @@ const TRIM_STEP: u64 = 64;
 /// What a batch changed of a room.
 #[derive(Default)]
 struct DirtyRoom {
-    /// One past the last record that was folded into it.
-    applied: Offset,
+    /// If the room's own row changed: one past the last record that did it.
+    applied: Option<Offset>,
     /// Users whose place changed, with the last message number before they joined.
     places: BTreeMap<UserId, MessageNo>,
     /// Users who sent.
@@ -70,13 +70,18 @@ impl Draft {
         let event = match outcome {
             Outcome::Accepted(event) => event,
             Outcome::Noted => {
-                self.rooms.entry(id).or_default().applied = source.offset.next();
+                self.rooms.entry(id).or_default().applied = Some(source.offset.next());
                 return;
             }
-            Outcome::Duplicate { .. } | Outcome::Rejected(_) | Outcome::Ignored => return,
+            // What is remembered of the decision may be new.
+            Outcome::Duplicate { .. } | Outcome::Rejected(_) => {
+                self.rooms.entry(id).or_default();
+                return;
+            }
+            Outcome::Ignored => return,
         };
         let dirty = self.rooms.entry(id).or_default();
-        dirty.applied = source.offset.next();
+        dirty.applied = Some(source.offset.next());
         room.extras.note(&event);
         note_places(dirty, &event, room.state.last_no());
         let kind = room.state.kind().unwrap_or(RoomKind::Group);
@@ -109,11 +114,13 @@ impl Draft {
     /// Notes the outcome of a record of a user.
     pub(super) fn user(&mut self, source: Source, user: &CachedUser, outcome: &UserOutcome) {
         let id = user.state.user();
-        if matches!(outcome, UserOutcome::Unchanged | UserOutcome::Rejected(_)) {
+        let changes = matches!(outcome, UserOutcome::Event(_) | UserOutcome::Quiet(_));
+        let remembered = user.state.has_just_decided(source.id);
+        if !changes && !remembered {
             return;
         }
         let dirty = self.users.entry(id.clone()).or_default();
-        if outcome.is_change() {
+        if outcome.is_change() || remembered {
             let first = dirty.row.map_or(source.now, |(first, ..)| first);
             dirty.row = Some((first, source.now, source.offset.next()));
         }
@@ -141,7 +148,7 @@ impl Draft {
             UserOutcome::Quiet(Quiet::Device(commands::Device { device, .. }) | Quiet::DeviceRemoved(device)) => {
                 dirty.devices.insert(device.clone());
             }
-            UserOutcome::Unchanged | UserOutcome::Rejected(_) => {}
+            UserOutcome::Unchanged | UserOutcome::Duplicate { .. } | UserOutcome::Rejected(_) => {}
         }
     }
 
@@ -150,7 +157,13 @@ impl Draft {
         let id = room.state.room();
         let Some(dirty) = self.rooms.remove(&id) else { return };
         let commit = &mut self.commit;
-        commit.chats.extend(rows::chat_row(&room.state, &room.extras, dirty.applied));
+        let applied = dirty.applied.into_iter();
+        commit.chats.extend(applied.filter_map(|applied| rows::chat_row(&room.state, &room.extras, applied)));
+        let decided = room.state.last_decided();
+        if decided != room.decided {
+            commit.room_decisions.push((id, decision_rows::pack(room.state.decisions())));
+            room.decided = decided;
+        }
         let listed = rows::listed(&room.state, &room.extras);
         // Who came with this commit has a row that follows nothing yet.
         if listed != room.listed || (listed.is_some() && !dirty.places.is_empty()) {
@@ -205,6 +218,7 @@ impl Draft {
                 head: state.head(),
                 applied,
                 chain: state.meta().chain,
+                decisions: decision_rows::pack(state.decisions()),
             });
         }
         // Of a room that is over or was left the fold forgets how far it was read, and the rows show it still.

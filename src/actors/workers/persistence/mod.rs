@@ -14,6 +14,7 @@
 //! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
 
 mod cache;
+mod decision_rows;
 mod draft;
 pub mod facts;
 mod hydrate;

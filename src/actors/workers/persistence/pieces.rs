@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::actors::room::RoomState;
-use crate::ids::Seq;
+use crate::ids::{ClientId, Seq};
 use crate::limits;
 use crate::storage::store::commit::WindowPiece;
 use crate::storage::store::rows::{EVENT_MESSAGE, RoomEventRow, WindowRow};
@@ -55,7 +55,7 @@ impl PieceUnderWay {
         let row = |seq| {
             let entry = state.remembered(Seq(seq))?;
             let (kind, target) = self.others.get(&entry.seq).copied().unwrap_or((EVENT_MESSAGE, None));
-            let (actor, client_id) = (entry.actor.clone(), entry.client_id.clone());
+            let (actor, client_id) = (entry.actor.clone(), entry.client_id.as_ref().map(ClientId::from));
             Some(WindowRow { seq: entry.seq, kind, actor, id: entry.id, client_id, at: entry.at, target })
         };
         let events = seqs.map(row).collect::<Option<_>>()?;

@@ -4,7 +4,7 @@
 //! them into a commit, write that, and say [`Projector::committed`]. If the commit was refused or its outcome is unknown,
 //! [`Projector::reset`] to the watermarks as they are read anew: the cached states may be ahead of the rows, so they go.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cache::{Cache, Cached, CachedRoom, CachedUser};
 use super::draft::{Draft, trim_floor};
@@ -17,7 +17,7 @@ use crate::actors::moment::{FoldVersion, Moment};
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::wire::{Entity, Reject};
-use crate::ids::{Offset, Partition, RoomId, Seq, UserId};
+use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::{Envelope, Prefix, RecordError};
@@ -256,19 +256,30 @@ impl Projector {
         }
     }
 
-    /// Rooms and users of the pushed records whose state is not here. What belongs to a partition that nothing was ever
-    /// committed of has no rows, so it is made here at once.
+    /// Rooms and users of the pushed records whose state is not here, or sleeps where it is needed. What belongs to a
+    /// partition that nothing was ever committed of has no rows, so it is made here at once.
     pub fn missing(&mut self) -> Vec<Entity> {
-        let mut seen = HashSet::new();
-        let mut missing = Vec::new();
-        for pending in &self.pending {
-            let Some(entity) = &pending.entity else { continue };
-            if self.cache.contains(entity) || !seen.insert(entity.clone()) {
-                continue;
+        let mut records: HashMap<&Entity, Vec<(Timestamp, &Envelope)>> = HashMap::new();
+        let mut named = Vec::new();
+        for Pending { record, envelope, entity, .. } in &self.pending {
+            let Some(entity) = entity else { continue };
+            let of_it = records.entry(entity).or_default();
+            if of_it.is_empty() {
+                named.push(entity);
             }
-            if self.cursors.get(&pending.partition).is_some_and(|c| c.committed.next_offset == Offset::ZERO) {
+            of_it.push((record.time, envelope));
+        }
+        let mut missing = Vec::new();
+        for entity in named {
+            let is_here = match self.cache.get(entity) {
+                Some(Cached::Room(room)) => room.state.is_awake_for(records[entity].iter().copied()),
+                Some(Cached::User(_)) => true,
+                None => false,
+            };
+            let committed = self.cursors.get(&entity.partition()).map(|cursor| cursor.committed.next_offset);
+            if !is_here && committed == Some(Offset::ZERO) {
                 self.cache.insert(entity.clone(), absent(entity));
-            } else {
+            } else if !is_here {
                 missing.push(entity.clone());
             }
         }
@@ -444,7 +455,8 @@ fn cached_room(
     piece: PieceUnderWay,
 ) -> Cached {
     let listed = rows::listed(&state, &extras);
-    let mut room = CachedRoom { state, extras, blocks, sources, listed, trimmed: Seq::ZERO, piece };
+    let decided = state.last_decided();
+    let mut room = CachedRoom { state, extras, blocks, sources, decided, listed, trimmed: Seq::ZERO, piece };
     room.trimmed = trim_floor(&room);
     Cached::Room(Box::new(room))
 }

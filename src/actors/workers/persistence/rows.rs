@@ -1,8 +1,9 @@
 //! Rows to folded states and events, and back. Total: rows that no fold could have made are an error, never a guess.
 
+use super::decision_rows;
 use crate::actors::room::members::Invitation;
 use crate::actors::room::parts::Mark;
-use crate::actors::room::window::{WindowEntry, number};
+use crate::actors::room::window::{self, EntryKind, WindowEntry};
 use crate::actors::room::{RoomMeta, RoomParts, RoomState};
 use crate::actors::user::parts::{Device, ListedRoom};
 use crate::actors::user::{UserMeta, UserParts, UserState};
@@ -11,7 +12,7 @@ use crate::actors::wire::{
     Content, Event, EventBody, HistoryBound, MaySend, Member, RoomChange, RoomKind, RoomStanding, RoomStatus,
     UserEvent, UserEventBody,
 };
-use crate::ids::{MessageNo, RoomId, Timestamp, UserId};
+use crate::ids::{MessageNo, PackedClientId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::rows::{
     self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomSnapshot, Shelf,
@@ -40,7 +41,7 @@ const DELETED: u8 = 4;
 /// # Errors
 /// [`RowsError`].
 pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, RowsError> {
-    let RoomSnapshot { chat, members, blocks, window, sources, watermark: _ } = snapshot;
+    let RoomSnapshot { chat, members, blocks, window, sources, decisions, watermark: _ } = snapshot;
     let mut parts = RoomParts::absent(room);
     if let Some(chat) = chat {
         parts.meta = meta(chat)?;
@@ -58,7 +59,8 @@ pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, Row
     }
     parts.blocks = blocks;
     parts.sources = pairs(sources);
-    parts.window = window_entries(parts.meta.last_no, window);
+    parts.window = window::entries_of(window.into_iter().map(window_entry));
+    parts.decisions = decision_rows::unpack(&decisions).ok_or_else(|| bad(room, "its decisions can't be read"))?;
     RoomState::from_parts(parts).map_err(|why| bad(room, why))
 }
 
@@ -101,28 +103,13 @@ fn pairs(sources: Vec<SourceRow>) -> Vec<(crate::ids::Partition, crate::ids::Off
     sources.into_iter().map(|source| (source.partition, source.offset)).collect()
 }
 
-fn window_entries(last_no: MessageNo, rows: Vec<WindowRow>) -> Vec<WindowEntry> {
-    let mut entries: Vec<WindowEntry> = Vec::with_capacity(rows.len());
-    for row in rows {
-        if row.kind == DELETED
-            && let Some(target) = row.target
-            && let Ok(index) = entries.binary_search_by_key(&target, |entry| entry.seq)
-        {
-            entries[index].deleted.get_or_insert(row.seq);
-        }
-        entries.push(WindowEntry {
-            seq: row.seq,
-            at: row.at,
-            id: row.id,
-            actor: row.actor,
-            client_id: row.client_id,
-            no: MessageNo::ZERO,
-            message: row.kind == EVENT_MESSAGE,
-            deleted: None,
-        });
-    }
-    number(last_no, &mut entries);
-    entries
+/// The window's entry from its row, and what it deletes, if it deletes something.
+fn window_entry(row: WindowRow) -> (WindowEntry, Option<Seq>) {
+    let WindowRow { seq, kind, actor, id, client_id, at, target } = row;
+    let client_id = client_id.as_ref().map(PackedClientId::from);
+    let deletes = target.filter(|_| kind == DELETED);
+    let kind = if kind == EVENT_MESSAGE { EntryKind::Message } else { EntryKind::Other };
+    (WindowEntry { seq, at, id, actor, client_id, kind }, deletes)
 }
 
 /// What a room's row holds besides what the fold keeps.
@@ -278,6 +265,8 @@ pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, Ro
     let mut parts = UserParts::new(user.clone());
     if let Some(row) = snapshot.user {
         parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences, chain: row.chain };
+        parts.decisions =
+            decision_rows::unpack(&row.decisions).ok_or_else(|| bad(user, "the decisions can't be read"))?;
     }
     for row in snapshot.rooms {
         let kind = RoomKind::from_number(row.kind).ok_or_else(|| bad(user, "kind is out of range"))?;

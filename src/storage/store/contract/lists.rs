@@ -240,6 +240,7 @@ pub(crate) async fn all_rooms_and_users_are_paged(store: &dyn Store) {
         head: Seq(0),
         applied: Offset(0),
         chain: 0,
+        decisions: Bytes::new(),
     };
     commit.users = names.iter().rev().map(row).collect();
     store.commit(commit).await.unwrap();

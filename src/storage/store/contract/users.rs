@@ -18,7 +18,18 @@ pub(crate) async fn many_users_are_read_at_once_whether_they_have_rows_or_not(st
         let (preferences, updated_at, applied) = ("{}".to_owned(), at, Offset(before.0 + 1));
         let push_token = String::new();
         let (created_at, head, chain) = (at, Seq(1), u64::MAX - 1);
-        let row = UserRow { user: user.clone(), push_token, preferences, created_at, updated_at, head, applied, chain };
+        let decisions = Bytes::from_static(&[1, 2]);
+        let row = UserRow {
+            user: user.clone(),
+            push_token,
+            preferences,
+            created_at,
+            updated_at,
+            head,
+            applied,
+            chain,
+            decisions,
+        };
         commit.users.extend((has > 0).then_some(row));
         commit.devices.extend((has > 1).then_some(DeviceChange::Put(device)));
         let block = BlockRow { user: user.clone(), blocked: user_id("x"), at };

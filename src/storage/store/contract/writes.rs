@@ -45,6 +45,7 @@ pub(crate) async fn rows_of_a_room_come_back_as_they_were(store: &dyn Store) {
         commit.room_sources.push((room, Partition::new(255).unwrap(), Offset(70)));
         commit.room_blocks.push((room, user_id("bob"), true));
         commit.room_blocks.push((room, user_id("carol"), true));
+        commit.room_decisions.push((room, Bytes::from_static(&[0, 1, 255])));
     })
     .await;
     assert_eq!(all_events(store, room).await, events);
@@ -56,6 +57,7 @@ pub(crate) async fn rows_of_a_room_come_back_as_they_were(store: &dyn Store) {
     assert_eq!(found.sources, [SourceRow { partition: Partition::new(255).unwrap(), offset: Offset(70) }]);
     assert_eq!(found.blocks, [user_id("bob"), user_id("carol")]);
     assert_eq!(found.watermark.log_hash, u64::MAX - 1);
+    assert_eq!(found.decisions, [0, 1, 255].as_slice());
 
     // What is replaced is replaced as a whole, what goes is gone; the time of making stays.
     let later =
@@ -68,6 +70,7 @@ pub(crate) async fn rows_of_a_room_come_back_as_they_were(store: &dyn Store) {
         commit.sent.push((room, user_id("nobody"), MessageNo(2)));
         commit.room_sources.push((room, Partition::new(255).unwrap(), Offset(71)));
         commit.room_blocks.push((room, user_id("bob"), false));
+        commit.room_decisions.push((room, Bytes::from_static(&[7])));
         commit.room_blocks.push((room, user_id("carol"), true));
     })
     .await;
@@ -77,6 +80,7 @@ pub(crate) async fn rows_of_a_room_come_back_as_they_were(store: &dyn Store) {
     assert_eq!(found.members, [alice, MemberRow { state: 0, ..members[2].clone() }]);
     assert_eq!(found.sources[0].offset, Offset(71));
     assert_eq!(found.blocks, [user_id("carol")]);
+    assert_eq!(found.decisions, [7].as_slice());
 }
 
 pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
@@ -90,6 +94,7 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
         head: Seq(2),
         applied: Offset(4),
         chain: u64::MAX - 4,
+        decisions: Bytes::from_static(&[0, 1, 255]),
     };
     let device = |name: &str| DeviceRow {
         user: user.clone(),
@@ -135,14 +140,15 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
     assert_eq!(store.user(&other).await.unwrap().devices, []);
 
     let mut commit = moved(user.partition(), 2, 3);
-    commit.users.push(UserRow { created_at: Timestamp(50), preferences: String::new(), ..row.clone() });
+    let later = UserRow { preferences: String::new(), decisions: Bytes::new(), ..row };
+    commit.users.push(UserRow { created_at: Timestamp(50), ..later.clone() });
     commit.devices.push(DeviceChange::Remove(user.clone(), DeviceId::new("a").unwrap()));
     commit.blocks.push(BlockChange::Remove(user.clone(), user_id("x")));
     commit.user_rooms.push(UserRoomChange::Remove(user.clone(), room_id(1)));
     commit.read_marks.push(ReadMarkRow { seq: Seq(10), ..mark(2) });
     store.commit(commit).await.unwrap();
     let found = store.user(&user).await.unwrap();
-    assert_eq!(found.user, Some(UserRow { preferences: String::new(), ..row }));
+    assert_eq!(found.user, Some(later));
     assert_eq!((found.devices, found.blocks, found.rooms), (vec![device("b")], vec![block("y")], vec![known(2)]));
     assert_eq!(found.read_marks[1].seq, Seq(10));
 }

@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use crate::ids::{DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberChange, UserRoomChange};
@@ -30,6 +32,7 @@ pub struct Core {
     pub(super) reactions: BTreeSet<ReactionRow>,
     room_blocks: BTreeSet<(RoomId, UserId)>,
     room_sources: BTreeMap<(RoomId, Partition), Offset>,
+    room_decisions: BTreeMap<RoomId, Bytes>,
     users: BTreeMap<UserId, UserRow>,
     user_events: BTreeMap<(UserId, Seq), UserEventRow>,
     user_rooms: BTreeMap<(UserId, RoomId), UserRoomRow>,
@@ -60,6 +63,7 @@ impl Default for Core {
             reactions: BTreeSet::new(),
             room_blocks: BTreeSet::new(),
             room_sources: BTreeMap::new(),
+            room_decisions: BTreeMap::new(),
             users: BTreeMap::new(),
             user_events: BTreeMap::new(),
             user_rooms: BTreeMap::new(),
@@ -163,6 +167,7 @@ impl Core {
             }
         }
         self.room_sources.extend(commit.room_sources.into_iter().map(|(room, p, offset)| ((room, p), offset)));
+        self.room_decisions.extend(commit.room_decisions);
         for mut row in commit.users {
             if let Some(old) = self.users.get(&row.user) {
                 row.created_at = old.created_at;
@@ -237,6 +242,7 @@ impl Core {
             blocks: self.room_blocks.iter().filter(|(of, _)| *of == room).map(|(_, user)| user.clone()).collect(),
             window: recent.map(WindowRow::of).collect(),
             sources: sources(self.room_sources.range((room, FIRST)..).take_while(|((of, _), _)| *of == room)),
+            decisions: self.room_decisions.get(&room).cloned().unwrap_or_default(),
             chat,
         }
     }

@@ -298,6 +298,8 @@ pub struct RoomSnapshot {
     pub window: Vec<WindowRow>,
     /// Sources, by partition.
     pub sources: Vec<SourceRow>,
+    /// What was decided on commands that left no event, as the writer packed it; empty for nothing.
+    pub decisions: Bytes,
 }
 
 /// All that a fold needs of a user, and the partition's watermark of the same moment.

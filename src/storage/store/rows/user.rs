@@ -1,5 +1,6 @@
 //! Rows about users: what they told of themselves, what they were told, and how far they have read.
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
@@ -23,6 +24,8 @@ pub struct UserRow {
     pub applied: Offset,
     /// Hash chain over (offset, outcome) of what is applied to the user (I10).
     pub chain: u64,
+    /// What was decided on the user's commands, as the writer packed it; empty for nothing.
+    pub decisions: Bytes,
 }
 
 /// A user's device.

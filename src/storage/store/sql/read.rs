@@ -156,11 +156,12 @@ pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomSn
     let members = session.list(statements::MEMBERS, all, member).await?;
     let blocks = session.list(statements::ROOM_BLOCKS, |b| _ = b.room(id), |c| c.user()).await?;
     let sources = session.list(statements::ROOM_SOURCES, |b| _ = b.room(id), source).await?;
+    let decisions = session.one(statements::ROOM_DECISIONS, |b| _ = b.room(id), |c| c.bytes()).await?;
     let window = match &chat {
         Some(chat) => window::read(session, id, chat.window, chat.head).await?,
         None => Vec::new(),
     };
-    Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources })
+    Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources, decisions: decisions.unwrap_or_default() })
 }
 
 /// What is kept of the events `from..=to`, by seq.
@@ -212,6 +213,7 @@ pub(super) fn rest_of_user(user: UserId, c: &mut Columns<'_>) -> Result<UserRow>
         head: c.seq()?,
         applied: c.offset()?,
         chain: c.number::<i64>()?.cast_unsigned(),
+        decisions: c.bytes()?,
     })
 }
 

@@ -15,6 +15,7 @@ pub(super) struct Bulks {
     pub messages: Bulk,
     pub room_blocks: Bulk,
     pub room_sources: Bulk,
+    pub room_decisions: Bulk,
     pub users: Bulk,
     pub user_events: Bulk,
     pub notifications: Bulk,
@@ -59,7 +60,8 @@ macro_rules! user_columns {
         user_columns!("")
     };
     ($before:literal) => {
-        list_of!($before "id" "push_token" "notification_preferences" "created_at" "updated_at" "head_seq" "applied_offset" "chain")
+        list_of!($before "id" "push_token" "notification_preferences" "created_at" "updated_at" "head_seq" "applied_offset" "chain"
+            "decisions")
     };
 }
 macro_rules! member_columns {
@@ -150,6 +152,7 @@ impl Bulks {
                 "chat, source_partition",
                 &[],
             ),
+            room_decisions: Bulk::upsert("room_decisions", "chat, decisions", "chat", &[]),
             users: Bulk::upsert("users", user_columns!(), "id", &["created_at"]),
             user_events: Bulk::insert("user_events", user_event_columns!()),
             notifications: Bulk::once(
@@ -235,6 +238,7 @@ impl Bulks {
             &self.messages,
             &self.room_blocks,
             &self.room_sources,
+            &self.room_decisions,
             &self.users,
             &self.user_events,
             &self.notifications,
@@ -324,6 +328,7 @@ statements! {
     PENDING = "SELECT COUNT(*), COALESCE(SUM(v.lives), 0) FROM (SELECT CASE c.status WHEN 0 THEN 1 ELSE 0 END AS lives FROM members AS m \
          JOIN chats AS c ON c.uuid = m.chat WHERE m.invited_by = ? AND m.state = 1 LIMIT ?) AS v";
     ROOM_SOURCES = "SELECT source_partition, source_offset FROM room_sources WHERE chat = ? ORDER BY source_partition";
+    ROOM_DECISIONS = "SELECT decisions FROM room_decisions WHERE chat = ?";
     ROOM_BLOCKS = "SELECT user_id FROM room_blocks WHERE chat = ? ORDER BY user_id";
     WINDOW_MESSAGES = "SELECT seq, uuid, sender, client_message_id, created_at FROM messages \
          WHERE chat = ? AND seq BETWEEN ? AND ?";

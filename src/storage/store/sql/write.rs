@@ -38,7 +38,7 @@ pub(super) async fn commit(session: &mut Session<'_>, bulks: &Bulks, mut commit:
     Ok(true)
 }
 
-/// Rooms, who is in them, and what they know of blocks and sources.
+/// Rooms, who is in them, and what they know of blocks, sources and commands.
 async fn rooms(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) -> Result<(), StoreError> {
     session.bulk(&bulks.chats, std::mem::take(&mut commit.chats), bind_chat).await?;
     members(session, bulks, std::mem::take(&mut commit.members)).await?;
@@ -64,6 +64,8 @@ async fn rooms(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
             b.room(room).int(partition.get()).int(offset.as_i64());
         })
         .await?;
+    let decisions = std::mem::take(&mut commit.room_decisions);
+    session.bulk(&bulks.room_decisions, decisions, |b, (room, packed)| _ = b.room(room).blob(packed)).await?;
     Ok(())
 }
 
@@ -114,7 +116,8 @@ async fn users(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
                 .int(row.updated_at.as_i64())
                 .int(row.head.as_i64())
                 .int(row.applied.as_i64())
-                .int(row.chain.cast_signed());
+                .int(row.chain.cast_signed())
+                .opt_blob((!row.decisions.is_empty()).then_some(row.decisions));
         })
         .await?;
     session

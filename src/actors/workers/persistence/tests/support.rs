@@ -135,12 +135,26 @@ impl World {
             } else {
                 world.random_room(&mut dice);
             }
+            if dice.below(12) == 0 {
+                world.repeat(&mut dice);
+            }
             if dice.below(40) == 0 {
                 let envelope = Envelope { kind: dice.one(&[2, 2000, 777, 1003]), ..Envelope::default() };
                 world.append(Partition::FIRST, envelope.encode_record());
             }
         }
         world
+    }
+
+    /// A producer appends one of the last records of a partition once more.
+    fn repeat(&mut self, dice: &mut Dice) {
+        let partitions: Vec<Partition> = self.logs.keys().copied().collect();
+        let partition = dice.one(&partitions);
+        let back = dice.below(10) as usize;
+        let record = self.logs[&partition].iter().rev().nth(back).map(|record| record.bytes.clone());
+        if let Some(record) = record {
+            self.append(partition, record);
+        }
     }
 
     fn random_user(&mut self, dice: &mut Dice) {

@@ -1,0 +1,10 @@
+-- What was decided on commands that left no event of a room, packed: a producer may repeat any command, and is answered as
+-- before. Of commands that left one the events' rows say it.
+
+CREATE TABLE room_decisions (
+    chat      UUID  NOT NULL PRIMARY KEY,
+    decisions BYTEA NOT NULL
+);
+
+-- The same of a user's commands, events or not: they are few.
+ALTER TABLE users ADD COLUMN decisions BYTEA;
