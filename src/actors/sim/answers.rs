@@ -5,7 +5,7 @@ use super::oracle::Truth;
 use crate::actors::fold::{self, EntityOutcome, EntityState};
 use crate::actors::room::Outcome;
 use crate::actors::user::UserOutcome;
-use crate::actors::wire::Answer;
+use crate::actors::wire::{Answer, Reject};
 use crate::ids::{Partition, Seq, Timestamp};
 use crate::limits;
 use crate::storage::journal::record::Envelope;
@@ -60,8 +60,24 @@ fn is_repeat_of(again: &EntityOutcome, first: &EntityOutcome) -> bool {
     }
 }
 
+/// How old a command was when it was appended, in milliseconds, and whether that is too old: measured on its way, by the
+/// journal's clock on the last stretch.
+pub(super) fn age(now: Timestamp, envelope: &Envelope) -> (u64, bool) {
+    let age_ms = now.since(Timestamp(envelope.placed_at_ms)) + envelope.age_ms;
+    (age_ms, envelope.ttl_ms != 0 && age_ms > envelope.ttl_ms)
+}
+
+fn is_stale(outcome: &EntityOutcome) -> bool {
+    matches!(
+        outcome,
+        EntityOutcome::Room(Outcome::Rejected(Reject::Stale))
+            | EntityOutcome::User(UserOutcome::Rejected(Reject::Stale))
+    )
+}
+
 impl Truth {
-    /// A command that stands in the log again is answered as it was, and changes nothing.
+    /// A command that stands in the log again is answered as it was, and changes nothing; one that is refused as too old
+    /// was too old when it was decided first, whatever the clock shows when it comes again.
     pub(super) fn check_repeat(
         &mut self,
         partition: Partition,
@@ -70,19 +86,24 @@ impl Truth {
         now: Timestamp,
         outcome: &EntityOutcome,
     ) -> Result<(), String> {
-        if let Some((at, first)) = self.first.get(command) {
-            let remembered = now.since(*at) < limits::DEDUPE_WINDOW_MS;
-            return match remembered && !is_repeat_of(outcome, first) {
-                true => Err(format!("command {} was decided as {first:?}, and again as {outcome:?}", command.0)),
-                false => Ok(()),
+        let first = self.first.get(command);
+        if let Some((_, first)) = first.filter(|(at, _)| now.since(*at) < limits::DEDUPE_WINDOW_MS) {
+            return match is_repeat_of(outcome, first) {
+                true => Ok(()),
+                false => Err(format!("command {} was decided as {first:?}, and again as {outcome:?}", command.0)),
             };
+        }
+        if let (age_ms, false) = age(now, envelope)
+            && is_stale(outcome)
+        {
+            return Err(format!("muted: a command that was {age_ms} ms old is refused as too old"));
         }
         let exists = fold::entity_in(partition, envelope).is_some_and(|entity| match &self.stream(&entity).state {
             EntityState::Room(room) => room.exists(),
             EntityState::User(_) => true,
         });
         if exists && !BEAR_REPETITION.contains(&envelope.kind) {
-            self.first.insert(command.clone(), (now, outcome.clone()));
+            self.first.entry(command.clone()).or_insert_with(|| (now, outcome.clone()));
         }
         Ok(())
     }

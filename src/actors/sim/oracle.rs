@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::answers::fits;
+use super::answers::{age, fits};
 use super::event::CommandKey;
 use super::population::Cast;
 use super::rights::Rights;
@@ -19,9 +19,7 @@ use crate::actors::room::{Outcome, payload};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
 use crate::actors::user::{self, UserCommand, UserCommandBody};
-use crate::actors::wire::{
-    Answer, Content, Entity, Event, EventBody, QueryAnswer, Reject, RoomKind, StreamEvent, ToGateway,
-};
+use crate::actors::wire::{Answer, Content, Entity, Event, EventBody, QueryAnswer, RoomKind, StreamEvent, ToGateway};
 use crate::ids::{ClientId, DeviceId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::StoredRecord;
@@ -333,9 +331,6 @@ impl Stream {
         outcome: &EntityOutcome,
         exempt: &impl Fn(&Numbered) -> bool,
     ) -> Result<(), String> {
-        // How old the command was when it was appended: measured on its way, by the journal's clock on the last stretch.
-        let age_ms = now.append.since(Timestamp(envelope.placed_at_ms)) + envelope.age_ms;
-        let late = envelope.ttl_ms != 0 && age_ms > envelope.ttl_ms;
         if let Some(event) = outcome.event()
             && let Some(last) = self.events.last().filter(|last| last.at() > event.at())
         {
@@ -350,7 +345,7 @@ impl Stream {
                 self.events.push(StreamEvent::User(Arc::clone(event)));
             }
             EntityOutcome::Room(Outcome::Accepted(event)) => {
-                if late {
+                if let (age_ms, true) = age(now.append, envelope) {
                     return Err(format!("a ghost: {event:?} came {age_ms} ms old"));
                 }
                 if event.seq != self.head().next() {
@@ -379,12 +374,6 @@ impl Stream {
             EntityOutcome::User(UserOutcome::Quiet(Quiet::Read { room, to })) => {
                 let furthest = self.reads.entry(*room).or_default();
                 *furthest = to.no.max(*furthest);
-            }
-            EntityOutcome::Room(Outcome::Rejected(Reject::Stale))
-            | EntityOutcome::User(UserOutcome::Rejected(Reject::Stale))
-                if !late =>
-            {
-                return Err(format!("muted: a command that was {age_ms} ms old is refused as too old"));
             }
             _ => {}
         }
