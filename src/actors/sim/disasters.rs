@@ -4,7 +4,6 @@
 use super::client::Client;
 use super::event::{CommandKey, Copies, Down, Link, OwnerId, What};
 use super::oracle::Truth;
-use super::order::Arrivals;
 use super::owner::Owner;
 use super::world::{NODES, World};
 use crate::actors::fold;
@@ -77,7 +76,8 @@ impl World<'_> {
             }
         }
         // What was acknowledged since, and what was said not to be written, belongs to the history that is gone.
-        (self.acks, self.arrivals) = (Vec::new(), Arrivals::default());
+        self.acks.clear();
+        self.arrivals.restored();
         let written = |(command, times): (&CommandKey, usize)| (command.clone(), Copies { came: times, refused: 0 });
         self.copies = self.truth.commands().map(written).collect();
         self.clients.iter_mut().for_each(Client::forgets_order);

@@ -2,7 +2,8 @@
 //!
 //! On a link that holds, messages reach the owner in the order in which they were sent, and the owner keeps it: the log has
 //! them in the order in which they came, and what came behind one that is refused is refused with it. What a device sent
-//! again has lost its place, and is not looked at; nor is what came from another node, where frames overtake each other.
+//! again has lost its place, and is not looked at, also where a restore has made owners forget that it came before; nor is
+//! what came from another node, where frames overtake each other.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -45,6 +46,11 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
+    /// A backup is restored: what came to owners belongs to the history that is gone. Devices still know what they sent.
+    pub fn restored(&mut self) {
+        (self.came, self.asked) = (BTreeMap::new(), HashMap::new());
+    }
+
     /// A device sends a message, perhaps once more.
     pub fn sent(&mut self, room: RoomId, device: &DeviceId, number: u64) {
         *self.sent.entry((room, device.clone(), number)).or_default() += 1;
