@@ -113,14 +113,13 @@ impl Client {
     /// so what was sent by it is not sent again, nor named. Says what is given up: device, place of the room, number.
     pub fn gives_up(&mut self, then: Timestamp) -> Vec<(DeviceId, usize, u64)> {
         let mut given_up = Vec::new();
-        let is_forgotten = |outgoing: &Outgoing| outgoing.id.time().is_none_or(|time| time > then);
+        let is_forgotten = |id: &ClientId| id.time().is_none_or(|time| time > then);
         for (n, outbox) in self.outboxes.iter_mut().enumerate() {
-            if self.timed_ids && !outbox.waiting.iter().any(is_forgotten) {
-                continue;
+            outbox.last_in.take_if(|id| is_forgotten(id));
+            if outbox.waiting.iter().any(|outgoing| is_forgotten(&outgoing.id)) {
+                let waiting = outbox.waiting.drain(..);
+                given_up.extend(waiting.map(|outgoing| (self.device.clone(), n, outgoing.number)));
             }
-            let waiting = outbox.waiting.drain(..);
-            given_up.extend(waiting.map(|outgoing| (self.device.clone(), n, outgoing.number)));
-            outbox.last_in = None;
         }
         given_up
     }
