@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::context::Context;
 use super::ring::Ring;
 use crate::actors::fold::{self, EntityState, FoldClock};
+use crate::actors::moment::FoldVersion;
 use crate::actors::wire::{Entity, StreamEvent};
 use crate::ids::{Offset, Seq};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::journal::{ReadError, StoredRecord};
+use crate::storage::store::rows::WatermarkRow;
 
 /// How long to wait for one's turn.
 const TURN: Duration = Duration::from_secs(2);
@@ -50,7 +52,7 @@ impl Context {
         if start > Offset::ZERO {
             return Err(ReplayError::Trimmed(start));
         }
-        let mut story = JournalReplay::new(entity.clone());
+        let mut story = JournalReplay::new(entity.clone(), self.options.knows);
         let (end, mut next) = (self.applied.get(partition), Offset::ZERO);
         while next < end {
             let records = self.journal.read(partition, next, limits::APPEND_BYTES).await?;
@@ -73,12 +75,12 @@ pub struct JournalReplay {
 }
 
 impl JournalReplay {
-    /// Before the first record.
+    /// Before the first record, in a program that knows so much of the fold.
     #[must_use]
-    pub fn new(entity: Entity) -> Self {
+    pub fn new(entity: Entity, knows: FoldVersion) -> Self {
         Self {
             state: EntityState::absent(&entity),
-            clock: FoldClock::default(),
+            clock: FoldClock::after(&WatermarkRow::start(entity.partition()), knows),
             ring: Ring::new(limits::RETOLD_BYTES, limits::RETOLD_BYTES),
             bytes: 0,
             entity,

@@ -199,7 +199,7 @@ impl World<'_> {
         }
         self.stats.retold += 1;
         let applied = self.nodes[self.index(id.node)].applied.get(&id.partition).copied().unwrap_or_default();
-        let mut story = JournalReplay::new(fetch.entity.clone());
+        let mut story = JournalReplay::new(fetch.entity.clone(), self.nodes[self.index(id.node)].knows);
         let told =
             self.log.read(id.partition, Offset::ZERO, usize::MAX).map_err(ReplayError::from).and_then(|records| {
                 records

@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::actors::digest::RunningHash;
-use crate::storage::journal::record::Prefix;
+use crate::actors::partition::replay::{JournalReplay, ReplayError};
+use crate::actors::room::tests::support;
+use crate::actors::wire::{RoomKind, StreamEvent};
+use crate::ids::Seq;
+use crate::storage::journal::record::{Prefix, RecordError};
 
 /// The logs up to behind each of these records.
 fn prefixes(records: &[StoredRecord]) -> Vec<Prefix> {
@@ -133,4 +137,22 @@ fn a_program_whose_rows_are_of_a_newer_version_halts_before_it_does_anything() {
     let mut out = Actions::new();
     told(&mut core, Vec::new(), &mut out);
     assert!(halt(&out).is_some_and(|reason| reason.contains("version 2 of the fold")), "{out:?}");
+}
+
+#[test]
+fn a_stream_is_told_again_from_behind_a_version_that_the_program_knows() {
+    let body = RoomCommand::Create(support::create(RoomKind::Group, "alice", &[]));
+    let create = Command { room: room(), id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body };
+    let create = payload::encode(create).encode_record();
+    let version = fold::version_barrier(Uuid::nil(), NOW, FoldVersion::SECOND);
+    let log = [(0, create), (1, version), (2, record(2))];
+    let log = log.map(|(offset, bytes)| StoredRecord { offset: Offset(offset), time: NOW, bytes });
+    let tell = |knows| {
+        let mut story = JournalReplay::new(entity(), knows);
+        log.iter().try_for_each(|record| story.take(record))?;
+        story.events(Seq(1), Seq(9))
+    };
+    assert!(matches!(tell(FoldVersion::FIRST), Err(ReplayError::Record(RecordError::NewerFold { .. }))));
+    let seqs: Vec<Seq> = tell(FoldVersion::SECOND).unwrap().iter().map(StreamEvent::seq).collect();
+    assert_eq!(seqs, [Seq(1), Seq(2)]);
 }
