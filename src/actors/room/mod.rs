@@ -12,15 +12,15 @@
 //! | [`state`] | the state, and what the decisions are made of |
 //! | [`members`], [`window`], `lookup` | who is in; the recent events by which duplicates and authors are known |
 //! | `awake` | rooms whose windows sleep but for their ends |
-//! | [`parts`] | the state as plain data, to be kept and restored |
+//! | [`snapshot`] | the state as plain data, to be kept and restored |
 
 mod awake;
 pub mod commands;
 mod lookup;
 pub mod members;
 pub mod outcome;
-pub mod parts;
 pub mod payload;
+pub mod snapshot;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,5 +28,5 @@ pub mod window;
 
 pub use commands::{Command, RoomCommand};
 pub use outcome::Outcome;
-pub use parts::{PartsError, RoomMeta, RoomParts};
+pub use snapshot::{RoomMeta, RoomSnapshot, SnapshotError};
 pub use state::RoomState;

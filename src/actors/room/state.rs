@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::commands::Command;
 use super::members::{Invitation, Members};
 use super::outcome::Outcome;
-use super::parts::{Mark, PartsError, RoomMeta, RoomParts};
+use super::snapshot::{Mark, RoomMeta, RoomSnapshot, SnapshotError};
 use super::window::{Window, WindowBounds, WindowEntry};
 use uuid::Uuid;
 
@@ -427,8 +427,8 @@ impl RoomState {
 
     /// The whole state as plain data.
     #[must_use]
-    pub fn parts(&self) -> RoomParts {
-        RoomParts {
+    pub fn snapshot(&self) -> RoomSnapshot {
+        RoomSnapshot {
             meta: self.meta.clone(),
             members: self.members().map(|(user, member)| (user.clone(), *member)).collect(),
             invited: self.invited().map(|(user, invitation)| (user.clone(), invitation.clone())).collect(),
@@ -443,14 +443,14 @@ impl RoomState {
     /// The state from plain data.
     ///
     /// # Errors
-    /// [`PartsError`]: the parts can't be those of a room.
-    pub fn from_parts(parts: RoomParts) -> Result<Self, PartsError> {
-        Self::from_parts_bounded(parts, WindowBounds::default())
+    /// [`SnapshotError`]: the snapshot cannot be that of a room.
+    pub fn from_snapshot(snapshot: RoomSnapshot) -> Result<Self, SnapshotError> {
+        Self::from_snapshot_bounded(snapshot, WindowBounds::default())
     }
 
-    pub(crate) fn from_parts_bounded(parts: RoomParts, bounds: WindowBounds) -> Result<Self, PartsError> {
-        let RoomParts { meta, members, invited, kicked, blocks, sources, mut window, decisions } = parts;
-        check_parts(&meta, &window)?;
+    pub(crate) fn from_snapshot_bounded(snapshot: RoomSnapshot, bounds: WindowBounds) -> Result<Self, SnapshotError> {
+        let RoomSnapshot { meta, members, invited, kicked, blocks, sources, mut window, decisions } = snapshot;
+        check_snapshot(&meta, &window)?;
         share_users(&members, &mut window);
         Ok(Self {
             window: Window::restore(window, meta.evicted_until, bounds),
@@ -467,17 +467,17 @@ impl RoomState {
     }
 }
 
-fn check_parts(meta: &RoomMeta, window: &[WindowEntry]) -> Result<(), PartsError> {
+fn check_snapshot(meta: &RoomMeta, window: &[WindowEntry]) -> Result<(), SnapshotError> {
     let highest = meta.head.0.max(meta.last_no.0).max(meta.window_from.0).max(meta.floor.0);
     if i64::try_from(highest).is_err() || meta.max_members as usize > limits::MEMBERS {
-        return Err(PartsError::Range);
+        return Err(SnapshotError::Range);
     }
     let expected = meta.window_from.0..=meta.head.0;
     if !window.iter().map(|entry| entry.seq.0).eq(expected) {
-        return Err(PartsError::Window { from: meta.window_from, head: meta.head });
+        return Err(SnapshotError::Window { from: meta.window_from, head: meta.head });
     }
     let messages = window.iter().filter(|entry| entry.is_message()).count() as u64;
-    if messages > meta.last_no.0 { Err(PartsError::Numbers) } else { Ok(()) }
+    if messages > meta.last_no.0 { Err(SnapshotError::Numbers) } else { Ok(()) }
 }
 
 /// Keeps each user's id once, however much the user did.

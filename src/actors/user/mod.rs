@@ -6,13 +6,13 @@
 
 pub mod commands;
 pub mod outcome;
-pub mod parts;
 pub mod payload;
+pub mod snapshot;
 pub mod state;
 #[cfg(test)]
 mod tests;
 
 pub use commands::{UserCommand, UserCommandBody};
 pub use outcome::{Quiet, UserOutcome};
-pub use parts::{UserMeta, UserParts};
+pub use snapshot::{UserMeta, UserSnapshot};
 pub use state::UserState;

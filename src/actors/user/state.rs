@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::commands::UserCommand;
 use super::outcome::UserOutcome;
-use super::parts::{Device, ListedRoom, UserMeta, UserParts};
+use super::snapshot::{Device, ListedRoom, UserMeta, UserSnapshot};
 use crate::actors::decisions::{Decision, Decisions, Earlier};
 use crate::actors::moment::Moment;
 use crate::actors::wire::{ReadPoint, Reject, UserEvent, UserEventBody};
@@ -32,7 +32,7 @@ impl UserState {
     /// A user of whom nothing was heard.
     #[must_use]
     pub fn new(user: UserId) -> Self {
-        Self::from_parts(UserParts::new(user))
+        Self::from_snapshot(UserSnapshot::new(user))
     }
 
     /// Decides on one record and changes the state accordingly. Total and pure.
@@ -181,8 +181,8 @@ impl UserState {
 
     /// The whole state as plain data.
     #[must_use]
-    pub fn parts(&self) -> UserParts {
-        UserParts {
+    pub fn snapshot(&self) -> UserSnapshot {
+        UserSnapshot {
             meta: self.meta.clone(),
             rooms: self.rooms.iter().map(|(room, listed)| (*room, *listed)).collect(),
             reads: self.reads().collect(),
@@ -195,15 +195,15 @@ impl UserState {
 
     /// The state from plain data.
     #[must_use]
-    pub fn from_parts(parts: UserParts) -> Self {
+    pub fn from_snapshot(snapshot: UserSnapshot) -> Self {
         Self {
-            meta: parts.meta,
-            rooms: parts.rooms.into_iter().collect(),
-            reads: parts.reads.into_iter().collect(),
-            blocks: parts.blocks.into_iter().collect(),
-            devices: parts.devices.into_iter().collect(),
-            sources: parts.sources.into_iter().collect(),
-            decisions: Decisions::restore(parts.decisions),
+            meta: snapshot.meta,
+            rooms: snapshot.rooms.into_iter().collect(),
+            reads: snapshot.reads.into_iter().collect(),
+            blocks: snapshot.blocks.into_iter().collect(),
+            devices: snapshot.devices.into_iter().collect(),
+            sources: snapshot.sources.into_iter().collect(),
+            decisions: Decisions::restore(snapshot.decisions),
         }
     }
 }

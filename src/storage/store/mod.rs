@@ -37,7 +37,7 @@ mod weight;
 pub use commit::Commit;
 use rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
 
@@ -54,14 +54,14 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
 
     /// All that a fold needs of a room, with the watermark of its partition at the same moment.
-    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError>;
+    async fn room(&self, room: RoomId) -> Result<RoomRows, StoreError>;
 
     /// All that folds need of these users, each named once, in their order: of each what was so at one moment, with the
     /// watermark of the user's partition at the same moment. Many cost little more than one.
-    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError>;
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserRows>, StoreError>;
 
     /// The same of one user.
-    async fn user(&self, user: &UserId) -> Result<UserSnapshot, StoreError> {
+    async fn user(&self, user: &UserId) -> Result<UserRows, StoreError> {
         let found = self.user_snapshots(std::slice::from_ref(user)).await?;
         found.into_iter().next().ok_or_else(|| StoreError::Damaged(format!("nothing is said of {user}")))
     }

@@ -3,7 +3,7 @@
 use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
 use crate::actors::room::commands::{Create, Edit, Expire, RoomCommand, Send, Update};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{Outcome, PartsError, RoomParts, RoomState};
+use crate::actors::room::{Outcome, RoomSnapshot, RoomState, SnapshotError};
 use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus};
 use crate::ids::{Generation, RoomId, Seq, Timestamp};
 use crate::limits;
@@ -286,7 +286,7 @@ fn the_real_window_is_bounded_too() {
     for _ in 0..limits::DEDUPE_WINDOW_EVENTS + 10 {
         room.accepted(RoomCommand::Send(publish("ann", "news", HistoryBound::default())));
     }
-    assert_eq!(room.state.parts().window.len(), limits::DEDUPE_WINDOW_EVENTS);
+    assert_eq!(room.state.snapshot().window.len(), limits::DEDUPE_WINDOW_EVENTS);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_text_with_nul_is_invalid_wherever_it_stands_and_changes_nothing() {
     };
     let mut room = Room::group("ann", &[]);
     room.say("ann", "m1");
-    let before = room.parts();
+    let before = room.snapshot();
     for command in [
         says(|content| content.body = "a\0b".to_owned()),
         says(|content| content.message_type = "\0".to_owned()),
@@ -348,7 +348,7 @@ fn a_text_with_nul_is_invalid_wherever_it_stands_and_changes_nothing() {
     ] {
         assert_eq!(room.rejected(command), Reject::Invalid);
     }
-    assert_eq!(room.parts(), before);
+    assert_eq!(room.snapshot(), before);
     // Data of an open channel is bytes, and may hold anything.
     room.accepted(says(|content| content.data = vec![0; 3].into()));
     let titled = Create { title: nul(), ..create(RoomKind::Group, "ann", &[]) };
@@ -370,17 +370,17 @@ fn parts_that_are_no_room_are_refused() {
     let mut room = Room::group("ann", &["bob"]);
     room.say("bob", "m1");
     room.say("bob", "m2");
-    let parts = room.state.parts();
-    let broken = |change: fn(&mut RoomParts)| {
-        let mut parts = parts.clone();
-        change(&mut parts);
-        RoomState::from_parts(parts).map(|_| ())
+    let snapshot = room.state.snapshot();
+    let broken = |change: fn(&mut RoomSnapshot)| {
+        let mut snapshot = snapshot.clone();
+        change(&mut snapshot);
+        RoomState::from_snapshot(snapshot).map(|_| ())
     };
-    let window = Err(PartsError::Window { from: Seq(1), head: Seq(3) });
+    let window = Err(SnapshotError::Window { from: Seq(1), head: Seq(3) });
     assert_eq!(broken(|_| {}), Ok(()));
-    assert_eq!(broken(|parts| drop(parts.window.pop())), window, "the last is missing");
-    assert_eq!(broken(|parts| drop(parts.window.remove(0))), window, "the first is missing");
-    assert_eq!(broken(|parts| drop(parts.window.remove(1))), window, "one between is missing");
-    assert_eq!(broken(|parts| parts.meta.last_no.0 = 0), Err(PartsError::Numbers));
-    assert_eq!(broken(|parts| parts.meta.head = Seq(u64::MAX)), Err(PartsError::Range));
+    assert_eq!(broken(|snapshot| drop(snapshot.window.pop())), window, "the last is missing");
+    assert_eq!(broken(|snapshot| drop(snapshot.window.remove(0))), window, "the first is missing");
+    assert_eq!(broken(|snapshot| drop(snapshot.window.remove(1))), window, "one between is missing");
+    assert_eq!(broken(|snapshot| snapshot.meta.last_no.0 = 0), Err(SnapshotError::Numbers));
+    assert_eq!(broken(|snapshot| snapshot.meta.head = Seq(u64::MAX)), Err(SnapshotError::Range));
 }

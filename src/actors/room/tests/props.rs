@@ -9,7 +9,7 @@ use super::steps::{History, NAMES, Scene, any_history, history};
 use super::support::{client_id, send, user};
 use crate::actors::room::commands::{Command, End, Expire, Invite, Join, Kick, Leave, RoomCommand};
 use crate::actors::room::window::{self, WindowBounds, WindowEntry};
-use crate::actors::room::{Outcome, RoomParts, RoomState, payload};
+use crate::actors::room::{Outcome, RoomSnapshot, RoomState, payload};
 use crate::actors::wire::event;
 use crate::actors::wire::{Event, EventBody, Reject};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
@@ -25,14 +25,14 @@ fn start(room: RoomId) -> RoomState {
 
 /// The state as a store would bring it back: with the window read from the rows of events.
 fn restored(state: &RoomState, events: &[Event]) -> RoomState {
-    let mut parts = state.parts();
-    let kept = events.iter().filter(|event| event.seq >= parts.meta.window_from);
+    let mut snapshot = state.snapshot();
+    let kept = events.iter().filter(|event| event.seq >= snapshot.meta.window_from);
     let deletes = |event: &Event| match event.body {
         EventBody::Deleted { target } => Some(target),
         _ => None,
     };
-    parts.window = window::entries_of(kept.map(|event| (WindowEntry::of(event), deletes(event))));
-    RoomState::from_parts_bounded(parts, SMALL).unwrap()
+    snapshot.window = window::entries_of(kept.map(|event| (WindowEntry::of(event), deletes(event))));
+    RoomState::from_snapshot_bounded(snapshot, SMALL).unwrap()
 }
 
 fn outcomes(state: &mut RoomState, history: &[(Timestamp, Command)]) -> Vec<Outcome> {
@@ -54,15 +54,15 @@ proptest! {
         for (index, (now, command)) in history.iter().enumerate() {
             let expected = model.fold(*now, command);
             let mut from_rows = restored(&state, &model.events[..state.head().0 as usize]);
-            let mut from_parts = RoomState::from_parts_bounded(state.parts(), SMALL).unwrap();
-            let before = state.parts();
+            let mut from_snapshot = RoomState::from_snapshot_bounded(state.snapshot(), SMALL).unwrap();
+            let before = state.snapshot();
 
             let outcome = state.fold(*now, command.clone());
             prop_assert_eq!(&outcome, &expected, "step {} of {:?}: {:?}", index, scene, command);
             prop_assert_eq!(&from_rows.fold(*now, command.clone()), &expected);
-            prop_assert_eq!(&from_parts.fold(*now, command.clone()), &expected);
+            prop_assert_eq!(&from_snapshot.fold(*now, command.clone()), &expected);
             prop_assert_eq!(state.hash(), from_rows.hash());
-            prop_assert_eq!(state.hash(), from_parts.hash());
+            prop_assert_eq!(state.hash(), from_snapshot.hash());
 
             match &outcome {
                 Outcome::Accepted(event) => {
@@ -71,9 +71,9 @@ proptest! {
                     prop_assert_eq!(event.id, command.id);
                     prop_assert_eq!(&event::from_text::<Event>(&event::text_of(event.as_ref())).unwrap(), event.as_ref());
                 }
-                Outcome::Noted => prop_assert_ne!(&state.parts(), &before),
+                Outcome::Noted => prop_assert_ne!(&state.snapshot(), &before),
                 _ => {
-                    let after = RoomParts { decisions: before.decisions.clone(), ..state.parts() };
+                    let after = RoomSnapshot { decisions: before.decisions.clone(), ..state.snapshot() };
                     prop_assert_eq!(&after, &before, "no effect, no change");
                 }
             }
@@ -89,7 +89,7 @@ proptest! {
         let mut state = start(scene.room());
         for chunk in history.chunks(3) {
             let records: Vec<_> = chunk.iter().map(|(now, command)| (*now, payload::encode(command.clone()))).collect();
-            let mut dozing = RoomState::from_parts_bounded(state.parts(), SMALL).unwrap();
+            let mut dozing = RoomState::from_snapshot_bounded(state.snapshot(), SMALL).unwrap();
             dozing.doze(2);
             let is_awake = dozing.is_awake_for(records.iter().map(|(now, envelope)| (*now, envelope)));
             for (now, command) in chunk {
@@ -110,12 +110,12 @@ proptest! {
         let cut = cut.index(history.len());
         let mut first = start(scene.room());
         let mut pieces = outcomes(&mut first, &history[..cut]);
-        let mut second = RoomState::from_parts_bounded(first.parts(), SMALL).unwrap();
+        let mut second = RoomState::from_snapshot_bounded(first.snapshot(), SMALL).unwrap();
         prop_assert_eq!(first.hash(), second.hash());
         pieces.extend(outcomes(&mut second, &history[cut..]));
         prop_assert_eq!(all, pieces);
         prop_assert_eq!(whole.hash(), second.hash());
-        prop_assert_eq!(whole.parts(), second.parts());
+        prop_assert_eq!(whole.snapshot(), second.snapshot());
     }
 
     /// Commands come through their records unchanged.
@@ -315,7 +315,7 @@ proptest! {
                 state.fold(*now, command.clone());
             }
         }
-        prop_assert!(RoomState::from_parts_bounded(state.parts(), SMALL).is_ok());
+        prop_assert!(RoomState::from_snapshot_bounded(state.snapshot(), SMALL).is_ok());
     }
 }
 

@@ -13,9 +13,9 @@ use crate::limits;
 fn twice(room: &mut Room, body: RoomCommand) -> (Outcome, Outcome) {
     let command = room.command(body);
     let first = room.state.fold(Timestamp(room.now), command.clone());
-    let before = room.state.parts();
+    let before = room.state.snapshot();
     let again = room.state.fold(Timestamp(room.now), command);
-    assert_eq!(room.state.parts(), before, "a repeat changed the state");
+    assert_eq!(room.state.snapshot(), before, "a repeat changed the state");
     (first, again)
 }
 
@@ -67,7 +67,7 @@ fn a_repeat_is_known_by_a_room_that_was_put_away_and_brought_back() {
     let first = room.state.fold(Timestamp(room.now), refused.clone());
     let taken = room.command(RoomCommand::Send(send("ann", None)));
     room.state.fold(Timestamp(room.now), taken.clone());
-    let mut back = RoomState::from_parts(room.state.parts()).unwrap();
+    let mut back = RoomState::from_snapshot(room.state.snapshot()).unwrap();
     assert_eq!(back.hash(), room.state.hash());
     assert_eq!(back.fold(Timestamp(room.now), refused), first);
     let again = back.fold(Timestamp(room.now), taken.clone());

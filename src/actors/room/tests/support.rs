@@ -7,7 +7,7 @@ use crate::actors::room::commands::{
     Block, Command, Create, Delete, Edit, End, Invite, Join, Kick, Leave, OpenChannel, RoomCommand, Send, Uninvite,
     Update,
 };
-use crate::actors::room::{Outcome, RoomParts, RoomState};
+use crate::actors::room::{Outcome, RoomSnapshot, RoomState};
 use crate::actors::wire::{Content, Event, HistoryBound, MaySend, Reject, RoomKind};
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::journal::record::Envelope;
@@ -166,8 +166,8 @@ impl Room {
     }
 
     /// The state, but for what was decided on commands that changed nothing.
-    pub(crate) fn parts(&self) -> RoomParts {
-        RoomParts { decisions: Vec::new(), ..self.state.parts() }
+    pub(crate) fn snapshot(&self) -> RoomSnapshot {
+        RoomSnapshot { decisions: Vec::new(), ..self.state.snapshot() }
     }
 
     #[track_caller]
@@ -180,9 +180,9 @@ impl Room {
 
     #[track_caller]
     pub(crate) fn rejected(&mut self, body: RoomCommand) -> Reject {
-        let before = self.parts();
+        let before = self.snapshot();
         let outcome = self.fold(body);
-        assert_eq!(self.parts(), before, "a rejected command changed the state");
+        assert_eq!(self.snapshot(), before, "a rejected command changed the state");
         match outcome {
             Outcome::Rejected(reject) => reject,
             other => panic!("not rejected: {other:?}"),
@@ -191,9 +191,9 @@ impl Room {
 
     #[track_caller]
     pub(crate) fn duplicate(&mut self, body: RoomCommand) -> Seq {
-        let before = self.parts();
+        let before = self.snapshot();
         let outcome = self.fold(body);
-        assert_eq!(self.parts(), before, "a duplicate changed the state");
+        assert_eq!(self.snapshot(), before, "a duplicate changed the state");
         match outcome {
             Outcome::Duplicate { seq, .. } => seq,
             other => panic!("not a duplicate: {other:?}"),

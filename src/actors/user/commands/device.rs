@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::actors::bounds::{self, BadInput};
 use crate::actors::moment::Moment;
-use crate::actors::user::parts;
+use crate::actors::user::snapshot;
 use crate::actors::user::{Quiet, UserOutcome, UserState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, fields};
@@ -78,7 +78,7 @@ impl Verb<UserState, UserOutcome> for Device {
             oldest.map(|id| user.devices.remove(&id));
         }
         let Self { device, platform, push_token } = self.clone();
-        user.devices.insert(device, parts::Device { platform, push_token, seen: now.fold });
+        user.devices.insert(device, snapshot::Device { platform, push_token, seen: now.fold });
         Ok(UserOutcome::Quiet(Quiet::Device(self)))
     }
 }

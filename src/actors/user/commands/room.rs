@@ -5,7 +5,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::actors::moment::Moment;
-use crate::actors::user::parts::ListedRoom;
+use crate::actors::user::snapshot::ListedRoom;
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, RoomChange, RoomKind, UserEventBody, fields};

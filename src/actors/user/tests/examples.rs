@@ -4,8 +4,8 @@ use super::support::{Someone, block, device, fact, forget, preferences, read, ro
 use crate::actors::room::tests::support::user;
 use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
-use crate::actors::user::parts::ListedRoom;
-use crate::actors::user::{UserCommand, UserOutcome, UserParts, UserState};
+use crate::actors::user::snapshot::ListedRoom;
+use crate::actors::user::{UserCommand, UserOutcome, UserSnapshot, UserState};
 use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind};
 use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
@@ -105,11 +105,11 @@ fn a_text_with_nul_is_invalid_and_changes_nothing() {
         platform: "we\0b".to_owned(),
         push_token: String::new(),
     });
-    let before = ann.state.parts();
+    let before = ann.state.snapshot();
     for command in [preferences("{\0}"), device("d", "\0"), platform] {
         assert_eq!(ann.fold(command), UserOutcome::Rejected(Reject::Invalid));
     }
-    assert_eq!(UserParts { decisions: Vec::new(), ..ann.state.parts() }, before);
+    assert_eq!(UserSnapshot { decisions: Vec::new(), ..ann.state.snapshot() }, before);
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn what_is_known_of_a_user_does_not_grow_with_the_rooms_that_are_over() {
 fn above_the_bound_of_rooms_a_user_is_told_of_each_and_can_read_each() {
     let mut ann = Someone::new("ann");
     let many = |n: usize| RoomId(uuid::Uuid::from_u128(n as u128));
-    let mut parts = ann.state.parts();
+    let mut parts = ann.state.snapshot();
     let listed = ListedRoom { kind: RoomKind::Group, change: RoomChange::Joined, since: Seq(1) };
     parts.rooms = (1_000..1_000 + limits::ROOMS_PER_USER).map(|n| (many(n), listed)).collect();
     parts.reads = parts.rooms.iter().map(|(room, _)| (*room, ReadPoint { seq: Seq(1), no: MessageNo(1) })).collect();
-    ann.state = UserState::from_parts(parts);
+    ann.state = UserState::from_snapshot(parts);
     assert_eq!(ann.event(fact(3, 10, 1, RoomChange::Joined)), 1);
     assert!(matches!(ann.fold(read(1, 5, 3)), UserOutcome::Quiet(Quiet::Read { .. })));
     assert_eq!((ann.state.rooms().len(), ann.state.reads().len()), (limits::ROOMS_PER_USER, limits::ROOMS_PER_USER));
@@ -178,7 +178,7 @@ fn a_repeated_command_is_answered_as_it_was_and_changes_nothing() {
     let (blocks, unblocks) = (ann.command(block("bob")), ann.command(unblock("bob")));
     let UserOutcome::Event(event) = fold(&mut ann, &blocks) else { panic!("no event") };
     fold(&mut ann, &unblocks);
-    let mut back = UserState::from_parts(ann.state.parts());
+    let mut back = UserState::from_snapshot(ann.state.snapshot());
     let again = UserOutcome::Duplicate { seq: event.seq, at: event.at };
     assert_eq!(fold(&mut ann, &blocks), again);
     assert_eq!(back.fold(Timestamp(ann.now), blocks), again, "also once it was put away and brought back");

@@ -9,7 +9,7 @@ use super::support::{block, device, fact, forget, preferences, read, room, unblo
 use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands::{UserCommand, UserCommandBody};
 use crate::actors::user::outcome::UserOutcome;
-use crate::actors::user::{UserParts, UserState, payload};
+use crate::actors::user::{UserSnapshot, UserState, payload};
 use crate::actors::wire::event;
 use crate::actors::wire::{Reject, RoomChange, UserEvent};
 use crate::ids::{DeviceId, Timestamp};
@@ -77,7 +77,7 @@ proptest! {
         let (mut state, mut model) = (UserState::new(user("ann")), Model::default());
         for (now, command) in &history {
             let expected = model.fold(*now, command);
-            let (before, mut restored) = (state.clone(), UserState::from_parts(state.parts()));
+            let (before, mut restored) = (state.clone(), UserState::from_snapshot(state.snapshot()));
             let outcome = state.fold(*now, command.clone());
             prop_assert_eq!(&outcome, &expected);
             prop_assert_eq!(&restored.fold(*now, command.clone()), &expected);
@@ -90,8 +90,8 @@ proptest! {
                 UserOutcome::Quiet(_) => prop_assert_eq!(state.head(), before.head()),
                 UserOutcome::Duplicate { .. } => prop_assert_eq!(&state, &before),
                 UserOutcome::Unchanged | UserOutcome::Rejected(_) => {
-                    let parts = UserParts { decisions: before.parts().decisions, ..state.parts() };
-                    prop_assert_eq!(parts, before.parts());
+                    let parts = UserSnapshot { decisions: before.snapshot().decisions, ..state.snapshot() };
+                    prop_assert_eq!(parts, before.snapshot());
                 }
             }
         }
@@ -116,7 +116,7 @@ proptest! {
         let cut = cut.index(history.len());
         let mut first = UserState::new(user("ann"));
         let mut pieces = outcomes(&mut first, &history[..cut]);
-        let mut second = UserState::from_parts(first.parts());
+        let mut second = UserState::from_snapshot(first.snapshot());
         pieces.extend(outcomes(&mut second, &history[cut..]));
         prop_assert_eq!(all, pieces);
         prop_assert_eq!(whole.hash(), second.hash());

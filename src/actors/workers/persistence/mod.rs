@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`rows`] | rows to folded states and events, and back. Hydration uses it, too |
 //! | [`projector`] | the pure core: records in, one [`Commit`](crate::storage::store::Commit) out |
-//! | `draft`, `cache` | the rows that a batch has changed; the states kept between batches |
+//! | `commit_builder`, `cache` | the rows that a batch has changed; the states kept between batches |
 //! | `pieces` | stretches of a room's recent events that came to their end |
-//! | [`facts`] | what other partitions must be told of an outcome |
+//! | [`outbox`] | what other partitions must be told of an outcome |
 //! | `hydrate` | reads the states that a round needs and that are not kept |
 //! | [`rounds`] | pure: what is read when, what is tried again, which partition halts |
 //! | [`worker`] | carries the rounds out over journal and store |
@@ -14,11 +14,11 @@
 //! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
 
 mod cache;
+mod commit_builder;
 mod decision_rows;
-mod draft;
-pub mod facts;
 mod hydrate;
 mod notify;
+pub mod outbox;
 mod pieces;
 pub mod projector;
 pub(crate) mod rounds;

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cache::{Cache, Cached, CachedRoom, CachedUser};
-use super::draft::{Draft, trim_floor};
-use super::facts::{self, Source};
+use super::commit_builder::{CommitBuilder, trim_floor};
+use super::outbox::{self, Source};
 use super::pieces::PieceUnderWay;
 use super::rows::{self, RoomExtras, RowsError};
 use crate::actors::digest::{Chain, Misfit, RunningHash};
@@ -23,7 +23,7 @@ use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::{Envelope, Prefix, RecordError};
 use crate::storage::store::Commit;
 use crate::storage::store::commit::WatermarkMove;
-use crate::storage::store::rows::{DeadLetterRow, RoomSnapshot, UserSnapshot, WatermarkRow};
+use crate::storage::store::rows::{DeadLetterRow, RoomRows, UserRows, WatermarkRow};
 
 /// Why a partition is not projected any further. The others go on; nothing is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -205,7 +205,7 @@ impl Projector {
     /// Whether somebody may wait for the rows of what is pending.
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.pending.iter().any(|pending| facts::is_awaited(pending.envelope.kind))
+        self.pending.iter().any(|pending| outbox::is_awaited(pending.envelope.kind))
     }
 
     /// Partitions of the records that wait to be folded, in order.
@@ -290,7 +290,7 @@ impl Projector {
     ///
     /// # Errors
     /// [`Moved`]: then [`Self::reset`]. Rows that make no state halt the partition instead.
-    pub fn hydrate_room(&mut self, room: RoomId, snapshot: RoomSnapshot) -> Result<(), Moved> {
+    pub fn hydrate_room(&mut self, room: RoomId, snapshot: RoomRows) -> Result<(), Moved> {
         self.check(snapshot.watermark)?;
         let extras = RoomExtras::of(snapshot.chat.as_ref());
         let blocks = snapshot.blocks.clone();
@@ -307,7 +307,7 @@ impl Projector {
     ///
     /// # Errors
     /// As [`Self::hydrate_room`].
-    pub fn hydrate_user(&mut self, user: &UserId, snapshot: UserSnapshot) -> Result<(), Moved> {
+    pub fn hydrate_user(&mut self, user: &UserId, snapshot: UserRows) -> Result<(), Moved> {
         self.check(snapshot.watermark)?;
         match rows::user_state(user, snapshot) {
             Ok(state) => self.cache.insert(Entity::User(user.clone()), cached_user(state)),
@@ -333,7 +333,7 @@ impl Projector {
     /// Folds what was pushed. `None` if there is nothing to commit. Every entity named by [`Self::missing`] must be
     /// hydrated by now; one that is not halts its partition.
     pub fn fold(&mut self) -> Option<Commit> {
-        let mut draft = Draft::default();
+        let mut draft = CommitBuilder::default();
         let mut moved: BTreeSet<Partition> = BTreeSet::new();
         let mut failed: BTreeMap<Partition, Halt> = BTreeMap::new();
         // Sorted: the cache evicts by last use, so the order of use must not depend on a hash map's chance.
@@ -360,7 +360,7 @@ impl Projector {
     }
 
     /// Folds one record. After an error nothing has changed.
-    fn fold_one(&mut self, pending: &Pending, draft: &mut Draft) -> Result<(), Halt> {
+    fn fold_one(&mut self, pending: &Pending, draft: &mut CommitBuilder) -> Result<(), Halt> {
         let Pending { partition, record, envelope, entity, now, after } = pending;
         let Some(cursor) = self.cursors.get_mut(partition) else { return Ok(()) };
         let (offset, now) = (record.offset, *now);
@@ -395,7 +395,7 @@ impl Projector {
         Ok(())
     }
 
-    fn finish(&mut self, mut draft: Draft, moved: &BTreeSet<Partition>) -> Commit {
+    fn finish(&mut self, mut draft: CommitBuilder, moved: &BTreeSet<Partition>) -> Commit {
         for room in draft.rooms() {
             if let Some(Cached::Room(cached)) = self.cache.get(&Entity::Room(room)) {
                 draft.finish_room(cached);

@@ -13,7 +13,7 @@ use crate::actors::workers::back_off;
 use crate::ids::{Offset, PARTITIONS, Partition, RoomId, UserId};
 use crate::limits;
 use crate::storage::journal::{ReadError, StoredRecord};
-use crate::storage::store::rows::{RoomSnapshot, UserSnapshot, WatermarkRow};
+use crate::storage::store::rows::{RoomRows, UserRows, WatermarkRow};
 use crate::storage::store::{Commit, StoreError};
 
 /// Bounds of the projector.
@@ -92,9 +92,9 @@ pub(crate) enum ProjectorStep {
 /// The rows of an entity, or why there are none.
 pub(crate) enum Snapshot {
     /// Of a room.
-    Room(RoomId, Result<RoomSnapshot, StoreError>),
+    Room(RoomId, Result<RoomRows, StoreError>),
     /// Of a user.
-    User(UserId, Result<UserSnapshot, StoreError>),
+    User(UserId, Result<UserRows, StoreError>),
 }
 
 /// A partition's watermark that was moved.

@@ -2,11 +2,11 @@
 
 use super::decision_rows;
 use crate::actors::room::members::Invitation;
-use crate::actors::room::parts::Mark;
+use crate::actors::room::snapshot::Mark;
 use crate::actors::room::window::{self, EntryKind, WindowEntry};
-use crate::actors::room::{RoomMeta, RoomParts, RoomState};
-use crate::actors::user::parts::{Device, ListedRoom};
-use crate::actors::user::{UserMeta, UserParts, UserState};
+use crate::actors::room::{RoomMeta, RoomSnapshot, RoomState};
+use crate::actors::user::snapshot::{Device, ListedRoom};
+use crate::actors::user::{UserMeta, UserSnapshot, UserState};
 use crate::actors::wire::event;
 use crate::actors::wire::{
     Content, Event, EventBody, HistoryBound, MaySend, Member, RoomChange, RoomKind, RoomStanding, RoomStatus,
@@ -15,8 +15,8 @@ use crate::actors::wire::{
 use crate::ids::{MessageNo, PackedClientId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::rows::{
-    self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomSnapshot, Shelf,
-    SourceRow, UserEventRow, UserRoomRow, UserSnapshot, WindowRow,
+    self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomRows, Shelf,
+    SourceRow, UserEventRow, UserRoomRow, UserRows, WindowRow,
 };
 
 /// Rows that no fold could have made: the store is damaged, or a newer program wrote it.
@@ -40,9 +40,9 @@ const DELETED: u8 = 4;
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, RowsError> {
-    let RoomSnapshot { chat, members, blocks, window, sources, decisions, watermark: _ } = snapshot;
-    let mut parts = RoomParts::absent(room);
+pub fn room_state(room: RoomId, snapshot: RoomRows) -> Result<RoomState, RowsError> {
+    let RoomRows { chat, members, blocks, window, sources, decisions, watermark: _ } = snapshot;
+    let mut parts = RoomSnapshot::absent(room);
     if let Some(chat) = chat {
         parts.meta = meta(chat)?;
     }
@@ -61,7 +61,7 @@ pub fn room_state(room: RoomId, snapshot: RoomSnapshot) -> Result<RoomState, Row
     parts.sources = pairs(sources);
     parts.window = window::entries_of(window.into_iter().map(window_entry));
     parts.decisions = decision_rows::unpack(&decisions).ok_or_else(|| bad(room, "its decisions can't be read"))?;
-    RoomState::from_parts(parts).map_err(|why| bad(room, why))
+    RoomState::from_snapshot(parts).map_err(|why| bad(room, why))
 }
 
 fn meta(chat: ChatRow) -> Result<RoomMeta, RowsError> {
@@ -261,8 +261,8 @@ pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, RowsError> {
-    let mut parts = UserParts::new(user.clone());
+pub fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState, RowsError> {
+    let mut parts = UserSnapshot::new(user.clone());
     if let Some(row) = snapshot.user {
         parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences, chain: row.chain };
         parts.decisions =
@@ -284,7 +284,7 @@ pub fn user_state(user: &UserId, snapshot: UserSnapshot) -> Result<UserState, Ro
     };
     parts.devices = snapshot.devices.into_iter().map(device).collect();
     parts.sources = pairs(snapshot.sources);
-    Ok(UserState::from_parts(parts))
+    Ok(UserState::from_snapshot(parts))
 }
 
 /// The row of a room on a user's list.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::actors::workers::back_off;
-use crate::actors::workers::persistence::facts;
+use crate::actors::workers::persistence::outbox;
 use crate::ids::{Partition, UserId};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};
@@ -154,7 +154,7 @@ impl Turns {
         let envelope = Envelope::decode_record(&row.record).ok();
         // What can't be read concerns nobody: its partition's owner refuses it.
         let chain = envelope.as_ref().map_or_else(Bytes::new, |envelope| envelope.key.clone());
-        let lane = envelope.as_ref().and_then(facts::caused_by);
+        let lane = envelope.as_ref().and_then(outbox::caused_by);
         let held = Held { target: row.target, record: row.record, lane, chain, state: State::Waits };
         self.chains.entry((place.source, held.chain.clone())).or_default().insert(place);
         self.source(place.source).held += 1;
@@ -396,6 +396,6 @@ fn remove<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<OutboxPlace>>, key: K, place: 
 pub fn expand(fan_out: &OutboxRow, page: &[MemberRow]) -> Result<Vec<(Partition, Bytes)>, RecordError> {
     let pattern = Envelope::decode_record(&fan_out.record)?;
     let told = page.iter().filter(|member| member.state == MEMBER || member.state == INVITED);
-    let records = told.map(|member| facts::for_member(&pattern, &member.user));
+    let records = told.map(|member| outbox::for_member(&pattern, &member.user));
     Ok(records.map(|addressed| (addressed.partition, addressed.record)).collect())
 }

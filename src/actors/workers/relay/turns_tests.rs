@@ -9,7 +9,7 @@ use super::turns::{TargetBatch, Turns, expand};
 use crate::actors::user::commands::RoomFact;
 use crate::actors::user::{UserCommand, UserCommandBody, payload};
 use crate::actors::wire::{RoomChange, RoomKind};
-use crate::actors::workers::persistence::facts;
+use crate::actors::workers::persistence::outbox;
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::journal::record::Envelope;
@@ -166,7 +166,7 @@ fn a_fan_out_goes_to_members_and_invited() {
     let (fan_out, room) = (row(7, 0, "ann", "nobody"), RoomId::open("x"));
     let page = [("a", 0), ("b", 1), ("c", 2)].map(|(name, state)| member_row(room, name, state));
     let expected: Vec<(Partition, Bytes)> = ["a", "b"]
-        .map(|name| facts::for_member(&Envelope::decode_record(&fan_out.record).unwrap(), &user(name)))
+        .map(|name| outbox::for_member(&Envelope::decode_record(&fan_out.record).unwrap(), &user(name)))
         .map(|addressed| (addressed.partition, addressed.record))
         .into();
     assert_eq!(expand(&fan_out, &page), Ok(expected), "not to the one who was kicked");

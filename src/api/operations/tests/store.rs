@@ -11,7 +11,7 @@ use tokio::sync::{RwLock, watch};
 use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
 use crate::storage::store::{Commit, Invitations, SeqRange, Store, StoreError};
@@ -72,11 +72,11 @@ impl Store for Gated {
         self.inner()?.watermarks().await
     }
 
-    async fn room(&self, room: RoomId) -> Result<RoomSnapshot> {
+    async fn room(&self, room: RoomId) -> Result<RoomRows> {
         self.inner()?.room(room).await
     }
 
-    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>> {
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserRows>> {
         self.inner()?.user_snapshots(users).await
     }
 

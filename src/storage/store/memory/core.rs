@@ -13,8 +13,7 @@ use crate::storage::store::commit::{BlockChange, Commit, DeviceChange, MemberCha
 use crate::storage::store::rows::{
     ACTIVE, BlockRow, ChatRow, DeadLetterRow, DeviceRow, EVENT_MESSAGE, INVITED, MEMBER, MemberRow, MessageRow,
     OutboxPlace, OutboxRow, PageBound, ReactionRow, ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage,
-    RoomListRow, RoomSnapshot, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserSnapshot, WatermarkRow,
-    WindowRow,
+    RoomListRow, RoomRows, Shelf, SourceRow, UserEventRow, UserRoomRow, UserRow, UserRows, WatermarkRow, WindowRow,
 };
 use crate::storage::store::{Invitations, SeqRange, StoreError};
 
@@ -231,12 +230,12 @@ impl Core {
 
     /// A room with all that a fold needs.
     #[must_use]
-    pub fn room(&self, room: RoomId) -> RoomSnapshot {
+    pub fn room(&self, room: RoomId) -> RoomRows {
         let watermark = self.watermark(room.partition());
         let chat = self.chats.get(&room).cloned();
         let from = chat.as_ref().map_or(Seq(u64::MAX), |chat| chat.window);
         let recent = self.events.range((room, from)..=(room, Seq(u64::MAX))).map(|(_, row)| row);
-        RoomSnapshot {
+        RoomRows {
             watermark,
             members: self.members_after(room, None).cloned().collect(),
             blocks: self.room_blocks.iter().filter(|(of, _)| *of == room).map(|(_, user)| user.clone()).collect(),
@@ -249,9 +248,9 @@ impl Core {
 
     /// A user with all that a fold needs.
     #[must_use]
-    pub fn user(&self, user: &UserId) -> UserSnapshot {
+    pub fn user(&self, user: &UserId) -> UserRows {
         let first = || (user.clone(), FIRST_ROOM);
-        UserSnapshot {
+        UserRows {
             watermark: self.watermark(user.partition()),
             user: self.users.get(user).cloned(),
             devices: self.devices.values().filter(|row| row.user == *user).cloned().collect(),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
 use super::{Invitations, SeqRange, Store, StoreError};
@@ -81,11 +81,11 @@ impl Store for MemoryStore {
         self.core(|core| core.commit(commit))?
     }
 
-    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError> {
+    async fn room(&self, room: RoomId) -> Result<RoomRows, StoreError> {
         self.core(|core| core.room(room))
     }
 
-    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError> {
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserRows>, StoreError> {
         self.core(|core| users.iter().map(|user| core.user(user)).collect())
     }
 

@@ -285,7 +285,7 @@ pub struct DeadLetterRow {
 
 /// All that a fold needs of a room, and the partition's watermark of the same moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoomSnapshot {
+pub struct RoomRows {
     /// The watermark of the room's partition.
     pub watermark: WatermarkRow,
     /// The room, if there is one.
@@ -304,7 +304,7 @@ pub struct RoomSnapshot {
 
 /// All that a fold needs of a user, and the partition's watermark of the same moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserSnapshot {
+pub struct UserRows {
     /// The watermark of the user's partition.
     pub watermark: WatermarkRow,
     /// The user, if the journal ever named him.

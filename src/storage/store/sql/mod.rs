@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::commit::Commit;
 use super::rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomSnapshot, Shelf, UserEventRow, UserRow, UserSnapshot,
+    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
 use super::{Invitations, SeqRange, Store, StoreError};
@@ -137,13 +137,13 @@ impl Store for SqlStore {
         if written { Ok(()) } else { Err(self.stale(&moves).await) }
     }
 
-    async fn room(&self, room: RoomId) -> Result<RoomSnapshot, StoreError> {
+    async fn room(&self, room: RoomId) -> Result<RoomRows, StoreError> {
         let mut snapshot = self.connections.engine().snapshot().await?;
         let found = read::room(&mut snapshot.session(), room).await?;
         ended(snapshot, found).await
     }
 
-    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserSnapshot>, StoreError> {
+    async fn user_snapshots(&self, users: &[UserId]) -> Result<Vec<UserRows>, StoreError> {
         users::snapshots(self.connections.engine(), &self.bulks, users).await
     }
 

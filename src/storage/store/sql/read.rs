@@ -7,7 +7,7 @@ use crate::ids::{Generation, MessageNo, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow, OutboxRow, ReactionCount,
-    Reactions, ReadMarkRow, RoomEventRow, RoomSnapshot, SourceRow, UserEventRow, UserRow, WatermarkRow, WindowRow,
+    Reactions, ReadMarkRow, RoomEventRow, RoomRows, SourceRow, UserEventRow, UserRow, WatermarkRow, WindowRow,
 };
 use crate::storage::store::{SeqRange, StoreError};
 
@@ -149,7 +149,7 @@ async fn partition_watermark(session: &mut Session<'_>, partition: Partition) ->
 }
 
 /// See [`crate::storage::store::Store::room`]. In a snapshot.
-pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomSnapshot> {
+pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomRows> {
     let watermark = partition_watermark(session, id.partition()).await?;
     let chat = session.one(statements::CHAT, |b| _ = b.room(id), chat).await?;
     let all = |b: &mut Binder| _ = b.room(id).text("").int(i64::MAX);
@@ -161,7 +161,7 @@ pub(super) async fn room(session: &mut Session<'_>, id: RoomId) -> Result<RoomSn
         Some(chat) => window::read(session, id, chat.window, chat.head).await?,
         None => Vec::new(),
     };
-    Ok(RoomSnapshot { watermark, chat, members, blocks, window, sources, decisions: decisions.unwrap_or_default() })
+    Ok(RoomRows { watermark, chat, members, blocks, window, sources, decisions: decisions.unwrap_or_default() })
 }
 
 /// What is kept of the events `from..=to`, by seq.

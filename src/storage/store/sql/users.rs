@@ -8,7 +8,7 @@ use super::statements::Bulks;
 use crate::ids::{DeviceId, UserId};
 use crate::storage::sql::{Bulk, Columns, Pool, Session, damaged};
 use crate::storage::store::StoreError;
-use crate::storage::store::rows::{BlockRow, DeviceRow, UserRoomRow, UserSnapshot};
+use crate::storage::store::rows::{BlockRow, DeviceRow, UserRoomRow, UserRows};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -24,12 +24,12 @@ enum Part {
 
 /// What one statement says of a user: the own row, the watermark of that moment, and in which tables there is more.
 struct Head {
-    snapshot: UserSnapshot,
+    snapshot: UserRows,
     has: [bool; 5],
 }
 
 /// See [`crate::storage::store::Store::user_snapshots`].
-pub(super) async fn snapshots(pool: &Pool, bulks: &Bulks, users: &[UserId]) -> Result<Vec<UserSnapshot>> {
+pub(super) async fn snapshots(pool: &Pool, bulks: &Bulks, users: &[UserId]) -> Result<Vec<UserRows>> {
     // A statement sees one moment, so whoever has nothing else needs no transaction.
     let mut found = heads(&mut pool.connection().await?.session(), bulks, users).await?;
     let more: Vec<UserId> =
@@ -55,7 +55,7 @@ fn head(c: &mut Columns<'_>) -> Result<(UserId, Head)> {
     let has = [c.flag()?, c.flag()?, c.flag()?, c.flag()?, c.flag()?];
     let row = c.opt_user()?.map(|user| read::rest_of_user(user, c)).transpose()?;
     let (devices, blocks, rooms, read_marks, sources) = Default::default();
-    let snapshot = UserSnapshot { watermark, user: row, devices, blocks, rooms, read_marks, sources };
+    let snapshot = UserRows { watermark, user: row, devices, blocks, rooms, read_marks, sources };
     Ok((user, Head { snapshot, has }))
 }
 
@@ -88,7 +88,7 @@ async fn add<T>(
     heads: &mut BTreeMap<UserId, Head>,
     part: Part,
     read: impl Fn(&mut Columns<'_>) -> Result<(UserId, T)>,
-    put: impl Fn(&mut UserSnapshot, T),
+    put: impl Fn(&mut UserRows, T),
 ) -> Result<()> {
     let of: Vec<UserId> =
         heads.iter().filter(|(_, head)| head.has[part as usize]).map(|(user, _)| user.clone()).collect();

@@ -15,7 +15,7 @@ use crate::ids::{ClientId, MessageNo, Offset, Partition, RoomId, Seq, Timestamp}
 use crate::limits;
 use crate::storage::journal::StoredRecord;
 use crate::storage::store::contract::{chat_row, member_row, uuid};
-use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, MEMBER, RoomSnapshot, WatermarkRow, WindowRow};
+use crate::storage::store::rows::{ChatRow, EVENT_MESSAGE, MEMBER, RoomRows, WatermarkRow, WindowRow};
 
 const EVENTS: u64 = limits::DEDUPE_WINDOW_EVENTS as u64;
 const NOW: u64 = 1_800_000_000_000;
@@ -31,7 +31,7 @@ fn client_id(n: u64) -> ClientId {
 }
 
 /// The rows of a room in which so much was said that its window is full.
-fn full(room: RoomId) -> RoomSnapshot {
+fn full(room: RoomId) -> RoomRows {
     let window = (1..=EVENTS).map(|seq| WindowRow {
         seq: Seq(seq),
         kind: EVENT_MESSAGE,
@@ -42,7 +42,7 @@ fn full(room: RoomId) -> RoomSnapshot {
         target: None,
     });
     let chat = ChatRow { head: Seq(EVENTS), last_no: MessageNo(EVENTS), ..chat_row(room) };
-    RoomSnapshot {
+    RoomRows {
         watermark: watermark(room.partition()),
         chat: Some(chat),
         members: vec![member_row(room, "ann", MEMBER)],

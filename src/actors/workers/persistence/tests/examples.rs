@@ -353,7 +353,7 @@ fn what_all_members_of_a_large_room_are_told_is_one_row() {
     let last = outbox.last().unwrap();
     assert_eq!(last.fan_out.as_ref().map(|fan_out| fan_out.room), Some(room));
     let pattern = Envelope::decode_record(&last.record).unwrap();
-    let addressed = facts::for_member(&pattern, &user_id("ann"));
+    let addressed = outbox::for_member(&pattern, &user_id("ann"));
     let command = user::payload::decode(&Envelope::decode_record(&addressed.record).unwrap()).unwrap();
     assert_eq!((command.user, addressed.partition), (user_id("ann"), user_id("ann").partition()));
 }

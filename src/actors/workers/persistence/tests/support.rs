@@ -293,13 +293,13 @@ impl World {
             match (entity, state) {
                 (Entity::Room(id), EntityState::Room(room)) => {
                     let found = super::super::rows::room_state(*id, store.room(*id)).unwrap();
-                    assert_eq!(found.parts(), room.parts());
+                    assert_eq!(found.snapshot(), room.snapshot());
                     assert_eq!(found.hash(), room.hash());
                     self.check_events(entity, room.floor(), store);
                 }
                 (Entity::User(id), EntityState::User(user)) => {
                     let found = super::super::rows::user_state(id, store.user(id)).unwrap();
-                    assert_eq!(found.parts(), user.parts());
+                    assert_eq!(found.snapshot(), user.snapshot());
                     let rows = store.user_events(id, SeqRange::all(), usize::MAX);
                     let found: Vec<_> =
                         rows.into_iter().map(|row| super::super::rows::user_event(row).unwrap()).collect();

@@ -42,7 +42,7 @@ pub struct Device {
 
 /// A user's whole state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserParts {
+pub struct UserSnapshot {
     /// The scalars.
     pub meta: UserMeta,
     /// The room list, by uuid.
@@ -59,7 +59,7 @@ pub struct UserParts {
     pub decisions: Vec<Decision>,
 }
 
-impl UserParts {
+impl UserSnapshot {
     /// Of a user of whom nothing was heard.
     #[must_use]
     pub fn new(user: UserId) -> Self {

@@ -1,6 +1,6 @@
 //! A room's state as plain data, for store and simulation: all that the fold needs and nothing else.
 //!
-//! `RoomState::from_parts(state.parts())` behaves as `state` does, for ever. The window's entries are those of the events
+//! `RoomState::from_snapshot(state.snapshot())` behaves as `state` does, for ever. The window's entries are those of the events
 //! from [`RoomMeta::window_from`] to [`RoomMeta::head`], so rows of events down to there must not be thrown away, even if
 //! the room's history is bounded and its floor lies higher.
 
@@ -104,7 +104,7 @@ impl RoomMeta {
 
 /// A room's whole state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoomParts {
+pub struct RoomSnapshot {
     /// The scalars.
     pub meta: RoomMeta,
     /// Members, by id.
@@ -123,7 +123,7 @@ pub struct RoomParts {
     pub decisions: Vec<Decision>,
 }
 
-impl RoomParts {
+impl RoomSnapshot {
     /// Of a room that was never made.
     #[must_use]
     pub fn absent(room: RoomId) -> Self {
@@ -140,9 +140,9 @@ impl RoomParts {
     }
 }
 
-/// Why parts are no room: what was kept is damaged or incomplete.
+/// Why a snapshot is no room: what was kept is damaged or incomplete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PartsError {
+pub enum SnapshotError {
     /// The window's events are not exactly those from `window_from` to `head`.
     #[error("the room's recent events are not those from {from} to {head}")]
     Window {

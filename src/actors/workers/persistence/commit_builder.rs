@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cache::{CachedRoom, CachedUser};
-use super::facts::{self, Source};
+use super::outbox::{self, Source};
 use super::{decision_rows, notify, rows};
 use crate::actors::room::Outcome;
 use crate::actors::user::UserOutcome;
@@ -47,13 +47,13 @@ struct DirtyUser {
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct CommitBuilder {
     pub(super) commit: Commit,
     rooms: BTreeMap<RoomId, DirtyRoom>,
     users: BTreeMap<UserId, DirtyUser>,
 }
 
-impl Draft {
+impl CommitBuilder {
     /// The rooms that are to be written.
     pub(super) fn rooms(&self) -> Vec<RoomId> {
         self.rooms.keys().copied().collect()
@@ -85,7 +85,7 @@ impl Draft {
         room.extras.note(&event);
         note_places(dirty, &event, room.state.last_no());
         let kind = room.state.kind().unwrap_or(RoomKind::Group);
-        self.commit.outbox.extend(facts::of_room(source, &room.state, kind, &event));
+        self.commit.outbox.extend(outbox::of_room(source, &room.state, kind, &event));
         match &event.body {
             EventBody::Message { .. } => dirty.senders.extend(event.actor.clone()),
             EventBody::Edited { target, body, metadata } => self.commit.edits.push(MessageEdit {
@@ -137,7 +137,7 @@ impl Draft {
                     UserEventBody::Block { user: other, .. } => _ = dirty.blocks.insert(other.clone()),
                     UserEventBody::Preferences => {}
                 }
-                self.commit.outbox.extend(facts::of_user(source, id, event));
+                self.commit.outbox.extend(outbox::of_user(source, id, event));
                 self.commit.user_events.push(rows::user_event_row(id, event));
                 self.commit.notifications.extend(notify::notification(id, event));
             }
