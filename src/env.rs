@@ -3,6 +3,7 @@
 //! Nothing else in the crate may read a clock or make a random id where the result reaches a record.
 
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -52,7 +53,7 @@ impl Env {
 
     /// Shorthand for `self.clock.steady()`.
     #[must_use]
-    pub fn steady(&self) -> Timestamp {
+    pub(crate) fn steady(&self) -> Timestamp {
         self.clock.steady()
     }
 }
@@ -80,7 +81,7 @@ impl Clock for SystemClock {
 }
 
 /// Random UUIDv7s.
-pub struct SystemIds;
+pub(crate) struct SystemIds;
 
 impl IdSource for SystemIds {
     fn next(&self) -> Uuid {
@@ -89,27 +90,30 @@ impl IdSource for SystemIds {
 }
 
 /// A clock that stands still until it is moved; for tests and the simulation.
+#[cfg(test)]
 #[derive(Default)]
-pub struct ManualClock(AtomicU64);
+pub(crate) struct ManualClock(AtomicU64);
 
+#[cfg(test)]
 impl ManualClock {
     /// A clock that shows `at`.
     #[must_use]
-    pub fn new(at: Timestamp) -> Self {
+    pub(crate) fn new(at: Timestamp) -> Self {
         Self(AtomicU64::new(at.0))
     }
 
     /// Sets the time, forwards or backwards.
-    pub fn set(&self, at: Timestamp) {
+    pub(crate) fn set(&self, at: Timestamp) {
         self.0.store(at.0, Ordering::Relaxed);
     }
 
     /// Moves the time forwards by `ms` milliseconds.
-    pub fn advance(&self, ms: u64) {
+    pub(crate) fn advance(&self, ms: u64) {
         self.0.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
+#[cfg(test)]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
@@ -117,17 +121,20 @@ impl Clock for ManualClock {
 }
 
 /// Ids counted from a start value; the same in every run. For tests and the simulation.
+#[cfg(test)]
 #[derive(Default)]
-pub struct CountedIds(AtomicU64);
+pub(crate) struct CountedIds(AtomicU64);
 
+#[cfg(test)]
 impl CountedIds {
     /// Ids from `start` on.
     #[must_use]
-    pub fn new(start: u64) -> Self {
+    pub(crate) fn new(start: u64) -> Self {
         Self(AtomicU64::new(start))
     }
 }
 
+#[cfg(test)]
 impl IdSource for CountedIds {
     fn next(&self) -> Uuid {
         Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | self.0.fetch_add(1, Ordering::Relaxed))

@@ -28,19 +28,19 @@ impl History {
     /// The history of the journal with this identity. Half of the id is enough: two histories of one channel get the same
     /// text with a chance of one in 2^62.
     #[must_use]
-    pub const fn of(journal: Uuid) -> Self {
+    pub(crate) const fn of(journal: Uuid) -> Self {
         Self(journal.as_u64_pair().1)
     }
 
     /// The epoch of a stream of this generation, as it goes to clients.
     #[must_use]
-    pub fn epoch(self, generation: Generation) -> String {
+    pub(crate) fn epoch(self, generation: Generation) -> String {
         format!("{:016x}.{generation}", self.0)
     }
 
     /// What the epoch that a client names means here.
     #[must_use]
-    pub fn read(self, text: &str) -> Epoch {
+    pub(crate) fn read(self, text: &str) -> Epoch {
         if text.is_empty() {
             return Epoch::Unnamed;
         }

@@ -27,7 +27,7 @@ pub enum ClientError {
 ///
 /// # Errors
 /// [`ClientError`] if the settings do not fit together.
-pub fn client(settle: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, ClientError> {
+pub(crate) fn client(settle: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, ClientError> {
     Ok(settle(builder()?).build()?)
 }
 

@@ -17,7 +17,7 @@ pub const SLOTS: u16 = 16_384;
 /// Number of journal partitions, fixed for life.
 pub const PARTITIONS: u16 = 256;
 /// Contiguous slots in a partition.
-pub const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
+pub(crate) const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
 
 /// A hash slot, `0..16384`: CRC16/XMODEM of a key or of its `{hash tag}`, modulo 16384 (Redis Cluster specification).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -84,7 +84,7 @@ impl Partition {
 
     /// The partition that holds `slot`.
     #[must_use]
-    pub fn of_slot(slot: Slot) -> Self {
+    pub(crate) fn of_slot(slot: Slot) -> Self {
         Self(slot.0 / SLOTS_PER_PARTITION)
     }
 
@@ -143,7 +143,7 @@ macro_rules! number {
 
             /// As SQL keeps it. Saturates at `i64::MAX`, which no journal of this world reaches.
             #[must_use]
-            pub fn as_i64(self) -> i64 {
+            pub(crate) fn as_i64(self) -> i64 {
                 i64::try_from(self.0).unwrap_or(i64::MAX)
             }
         }
@@ -202,9 +202,9 @@ impl fmt::Display for Generation {
 /// Namespaces of the uuid5 ids that Kervan derives. Fixed for life.
 mod namespace {
     use uuid::Uuid;
-    pub const DIRECT: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0001);
-    pub const GROUP: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0002);
-    pub const OPEN: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0003);
+    pub(crate) const DIRECT: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0001);
+    pub(crate) const GROUP: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0002);
+    pub(crate) const OPEN: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0003);
 }
 
 /// A room's uuid; also its slot key.
@@ -367,7 +367,7 @@ impl UserId {
 
     /// Whether this is [`Self::server`].
     #[must_use]
-    pub fn is_server(&self) -> bool {
+    pub(crate) fn is_server(&self) -> bool {
         &*self.0 == limits::SERVER_USER
     }
 
@@ -404,7 +404,7 @@ fn time_in(id: Uuid) -> Option<Timestamp> {
 
 /// A client id for keeping by the thousands: what most of them are takes 16 bytes and no memory elsewhere.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
-pub enum PackedClientId {
+pub(crate) enum PackedClientId {
     /// It is this UUID, written in lower case with hyphens.
     Uuid(Uuid),
     /// It is any other text, a UUID in another form included.
@@ -432,7 +432,7 @@ impl From<&PackedClientId> for ClientId {
 impl PackedClientId {
     /// The time inside, if the id is a UUIDv7.
     #[must_use]
-    pub fn time(&self) -> Option<Timestamp> {
+    pub(crate) fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Uuid(id) => time_in(*id),
             Self::Text(text) => text.time(),

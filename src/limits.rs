@@ -2,253 +2,253 @@
 //! change the meaning of old records stands here and never changes without a version barrier.
 
 /// Bytes of a user id. Long enough for `issuer|subject` pairs of the usual identity providers.
-pub const USER_ID_BYTES: usize = 128;
+pub(crate) const USER_ID_BYTES: usize = 128;
 /// Bytes of a client message id. A UUID has 36.
-pub const CLIENT_ID_BYTES: usize = 64;
+pub(crate) const CLIENT_ID_BYTES: usize = 64;
 /// Bytes of a device id.
-pub const DEVICE_ID_BYTES: usize = 64;
+pub(crate) const DEVICE_ID_BYTES: usize = 64;
 /// What an anonymous user's id starts with. No token may carry a `sub` that starts so.
-pub const ANONYMOUS_PREFIX: &str = "anon:";
+pub(crate) const ANONYMOUS_PREFIX: &str = "anon:";
 /// The user behind a publish of a back end: starts as the ids that no token may carry.
-pub const SERVER_USER: &str = "anon:server";
+pub(crate) const SERVER_USER: &str = "anon:server";
 /// What a room's channel name starts with.
-pub const ROOM_CHANNEL_PREFIX: &str = "room:";
+pub(crate) const ROOM_CHANNEL_PREFIX: &str = "room:";
 /// Bytes of a channel name (Centrifugo's default is 255).
-pub const CHANNEL_BYTES: usize = 255;
+pub(crate) const CHANNEL_BYTES: usize = 255;
 
 /// Bytes of a message's body. Below the frame bound, with room for the envelope around it.
 pub const BODY_BYTES: usize = 32 * 1024;
 /// Bytes of a message's metadata (JSON text).
-pub const METADATA_BYTES: usize = 8 * 1024;
+pub(crate) const METADATA_BYTES: usize = 8 * 1024;
 /// Bytes of a message's type.
-pub const MESSAGE_TYPE_BYTES: usize = 32;
+pub(crate) const MESSAGE_TYPE_BYTES: usize = 32;
 /// Bytes of a room's title.
-pub const TITLE_BYTES: usize = 256;
+pub(crate) const TITLE_BYTES: usize = 256;
 /// Bytes of a push token.
-pub const PUSH_TOKEN_BYTES: usize = 512;
+pub(crate) const PUSH_TOKEN_BYTES: usize = 512;
 /// Bytes of a user's preferences (JSON text).
 pub const PREFERENCES_BYTES: usize = 8 * 1024;
 /// Devices of a user. The one not heard of for longest makes room.
-pub const DEVICES: usize = 32;
+pub(crate) const DEVICES: usize = 32;
 /// Users that one user may block.
-pub const BLOCKS: usize = 10_000;
+pub(crate) const BLOCKS: usize = 10_000;
 /// Members named when a room is made. More are invited afterwards.
-pub const CREATE_MEMBERS: usize = 1_000;
+pub(crate) const CREATE_MEMBERS: usize = 1_000;
 /// Members of a room. The fold keeps them all in memory, about 100 bytes each.
-pub const MEMBERS: usize = 100_000;
+pub(crate) const MEMBERS: usize = 100_000;
 /// Invitations of a room that are not answered yet.
-pub const INVITES: usize = 10_000;
+pub(crate) const INVITES: usize = 10_000;
 /// How many of those only the creator may still make: no member can use them all up.
-pub const INVITES_OF_CREATOR: usize = 1_000;
+pub(crate) const INVITES_OF_CREATOR: usize = 1_000;
 /// Invitations that one request takes back at most: about a second's work.
-pub const INVITES_TAKEN_BACK: usize = 1_000;
+pub(crate) const INVITES_TAKEN_BACK: usize = 1_000;
 /// Users remembered as kicked from a room: they need a new invitation.
-pub const KICKED: usize = 10_000;
+pub(crate) const KICKED: usize = 10_000;
 
 /// The dedupe window in milliseconds of append time: a phone that was off for a night still resends safely.
 pub const DEDUPE_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
 /// The dedupe window in events of a room: about 2 MB in the busiest room.
-pub const DEDUPE_WINDOW_EVENTS: usize = 16_384;
+pub(crate) const DEDUPE_WINDOW_EVENTS: usize = 16_384;
 /// Commands without an event whose outcome a room or user remembers, about 80 bytes each: a producer repeats what it is not
 /// sure of within seconds, and more than so many are refused in that time only where somebody floods a room.
-pub const DECISIONS: usize = 1_024;
+pub(crate) const DECISIONS: usize = 1_024;
 /// Events of the dedupe window that are packed into one row, once a room has had so many in the time of the window: with a
 /// full window there are 32 such rows, and on average half as many events as here are read one by one at each end.
-pub const WINDOW_PIECE_EVENTS: u64 = 512;
+pub(crate) const WINDOW_PIECE_EVENTS: u64 = 512;
 /// How far a client's clock may be ahead, in milliseconds, so that the time in its UUIDv7 still counts. An id from further
 /// ahead is taken like one without a time: deduplicated within the window only.
-pub const CLOCK_SKEW_MS: u64 = 60_000;
+pub(crate) const CLOCK_SKEW_MS: u64 = 60_000;
 /// How far the time in a client id may lie ahead of its own event, in milliseconds, and still say which ids were seen: the
 /// journal's clock may have been behind by so much when the event was appended. Less than the age of the window, so that a
 /// phone which was a day ahead speaks for nobody.
-pub const ID_AHEAD_MS: u64 = 2 * 3_600_000;
+pub(crate) const ID_AHEAD_MS: u64 = 2 * 3_600_000;
 /// How far the journal's clock may be from the node's own, in milliseconds, before it counts as wrong: no room expires then.
-pub const CLOCK_TRUST_MS: u64 = 60_000;
+pub(crate) const CLOCK_TRUST_MS: u64 = 60_000;
 /// How long a clock that was set must stay so, in milliseconds, until it is believed: a clock that was wrong is mostly put
 /// right within minutes, and rooms that expire late lose nothing.
-pub const CLOCK_SETTLE_MS: u64 = 60 * 60 * 1000;
+pub(crate) const CLOCK_SETTLE_MS: u64 = 60 * 60 * 1000;
 /// How long after a start no room expires, in milliseconds: a machine's clock is often set a little after it came up.
-pub const CLOCK_START_MS: u64 = 60_000;
+pub(crate) const CLOCK_START_MS: u64 = 60_000;
 /// Time to live of a command, in milliseconds: a paused producer must not publish a ghost later.
-pub const COMMAND_TTL_MS: u64 = 60_000;
+pub(crate) const COMMAND_TTL_MS: u64 = 60_000;
 
 /// Bytes of an encoded journal record, envelope included.
-pub const RECORD_BYTES: usize = 256 * 1024;
+pub(crate) const RECORD_BYTES: usize = 256 * 1024;
 /// Bytes of commands that wait for one partition's append (permits are taken before the mailbox).
-pub const PARTITION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const PARTITION_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Milliseconds that a partition which goes to another node waits for what it has taken: longer than an append stays unknown.
-pub const RELEASE_MS: u64 = 10_000;
+pub(crate) const RELEASE_MS: u64 = 10_000;
 /// Bytes of a frame between nodes. The largest carries the events of one batch of an entity, which is at most what its
 /// partition holds, and about as much again for ids and lengths.
-pub const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
+pub(crate) const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
 /// Bytes of one append: a batch that is fsynced as one.
-pub const APPEND_BYTES: usize = 1024 * 1024;
+pub(crate) const APPEND_BYTES: usize = 1024 * 1024;
 /// Bytes of recent events that a room keeps for recovery, beyond those the store does not have yet.
-pub const ROOM_RING_BYTES: usize = 64 * 1024;
+pub(crate) const ROOM_RING_BYTES: usize = 64 * 1024;
 /// Recent events that a hub keeps for a room with listeners.
-pub const HUB_RING_EVENTS: usize = 256;
+pub(crate) const HUB_RING_EVENTS: usize = 256;
 /// Bytes of those.
-pub const HUB_RING_BYTES: usize = 256 * 1024;
+pub(crate) const HUB_RING_BYTES: usize = 256 * 1024;
 /// Publications in one subscribe reply at most; the rest streams after it.
-pub const RECOVERY_REPLY_PUBLICATIONS: usize = 300;
+pub(crate) const RECOVERY_REPLY_PUBLICATIONS: usize = 300;
 /// Items in one history page at most.
-pub const HISTORY_PAGE: usize = 300;
+pub(crate) const HISTORY_PAGE: usize = 300;
 /// Bytes of one page of anything, as it is sent, about: a page that is cut short says that there is more. One item goes
 /// alone, whatever it has.
-pub const PAGE_BYTES: usize = 256 * 1024;
+pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 /// Bytes of events that an owner gives a gateway at a time, about: no more than a subscriber that catches up has room for
 /// once it is asked again, so that nothing is read twice.
-pub const FETCH_BYTES: usize = 64 * 1024;
+pub(crate) const FETCH_BYTES: usize = 64 * 1024;
 /// Bytes that are kept for the result of an rpc method while it runs, if it gives no page.
-pub const CALL_BYTES: usize = 16 * 1024;
+pub(crate) const CALL_BYTES: usize = 16 * 1024;
 /// Bytes that a connection's methods may keep so at one time: two pages, or 32 others. Further commands wait.
-pub const CALLS_BYTES: usize = 512 * 1024;
+pub(crate) const CALLS_BYTES: usize = 512 * 1024;
 /// Bytes that the kernel keeps for one client behind its outbox (Linux doubles it for its own bookkeeping). Left to itself it
 /// keeps up to 4 MiB of a reader that takes nothing, and that the reader is slow shows only then.
-pub const SOCKET_SEND_BYTES: u32 = 128 * 1024;
+pub(crate) const SOCKET_SEND_BYTES: u32 = 128 * 1024;
 /// Commands of one connection that may wait for their answers; above it the socket is not read.
-pub const SESSION_INFLIGHT: usize = 256;
+pub(crate) const SESSION_INFLIGHT: usize = 256;
 /// Subscriptions of one connection (Centrifugo's default is 128).
-pub const SESSION_SUBSCRIPTIONS: usize = 256;
+pub(crate) const SESSION_SUBSCRIPTIONS: usize = 256;
 /// Bytes of one WebSocket message from a client.
-pub const FRAME_BYTES: usize = 64 * 1024;
+pub(crate) const FRAME_BYTES: usize = 64 * 1024;
 /// Commands in one frame.
-pub const FRAME_COMMANDS: usize = 1_000;
+pub(crate) const FRAME_COMMANDS: usize = 1_000;
 /// Depth of JSON from outside.
-pub const JSON_DEPTH: usize = 32;
+pub(crate) const JSON_DEPTH: usize = 32;
 /// Bytes of a token.
-pub const TOKEN_BYTES: usize = 8 * 1024;
+pub(crate) const TOKEN_BYTES: usize = 8 * 1024;
 /// Sign-ins of one user that are good at a time. The one not used for longest makes room.
-pub const SIGN_INS: usize = 100;
+pub(crate) const SIGN_INS: usize = 100;
 /// Lines in a minute that tell of failed attempts of one kind from one address; all of them are counted.
-pub const FAILURES_SAID_PER_MINUTE: u32 = 10;
+pub(crate) const FAILURES_SAID_PER_MINUTE: u32 = 10;
 /// Lines of the audit log in a minute for failed attempts at the admin port: with it an attacker takes a week to push out what
 /// operators have done.
-pub const FAILURES_AUDITED_PER_MINUTE: u32 = 10;
+pub(crate) const FAILURES_AUDITED_PER_MINUTE: u32 = 10;
 /// Networks from which owners of accounts came, remembered: about 100 bytes each.
-pub const KNOWN_NETWORKS: usize = 64 * 1024;
+pub(crate) const KNOWN_NETWORKS: usize = 64 * 1024;
 /// Passwords of one site (an address; of IPv6 a /48) that wait to be hashed, one after the other: about half a second.
-pub const HASHES_OF_SITE: usize = 16;
+pub(crate) const HASHES_OF_SITE: usize = 16;
 /// Sites that wait for hashes, each with one at a time: some seconds on two cores.
-pub const HASHING_SITES: usize = 128;
+pub(crate) const HASHING_SITES: usize = 128;
 /// How many times as many attempts to sign in a site of many networks may make as one network.
-pub const ATTEMPTS_OF_SITE: u32 = 10;
+pub(crate) const ATTEMPTS_OF_SITE: u32 = 10;
 
 /// Rooms that a user's list may hold.
-pub const ROOMS_PER_USER: usize = 50_000;
+pub(crate) const ROOMS_PER_USER: usize = 50_000;
 /// Milliseconds between two head announcements of a room with listeners.
-pub const HEAD_ANNOUNCE_MS: u64 = 1_000;
+pub(crate) const HEAD_ANNOUNCE_MS: u64 = 1_000;
 /// Head announcements behind the last event of a stream: each may be lost, and the next one may not.
-pub const HEAD_ANNOUNCEMENTS: u8 = 4;
+pub(crate) const HEAD_ANNOUNCEMENTS: u8 = 4;
 /// Milliseconds that a room or user rests that could not be loaded: what asks for it meanwhile is refused with the rest.
-pub const LOAD_RETRY_MS: u64 = 200;
+pub(crate) const LOAD_RETRY_MS: u64 = 200;
 /// Deaths of a room or user over one record that are borne; at one more the record counts as poison, and its partition halts.
-pub const DEATHS_OVER_A_RECORD: u32 = 2;
+pub(crate) const DEATHS_OVER_A_RECORD: u32 = 2;
 /// Bytes of records that a partition's tail tells at a time.
-pub const TAIL_BATCH_BYTES: usize = 1024 * 1024;
+pub(crate) const TAIL_BATCH_BYTES: usize = 1024 * 1024;
 /// The same of what is folded anew at a start, which may make a room of each record: it is looked often how much memory is
 /// left.
-pub const TAIL_REPLAY_BYTES: usize = 128 * 1024;
+pub(crate) const TAIL_REPLAY_BYTES: usize = 128 * 1024;
 /// Bytes of recent events that a room keeps while the store does not have them. Beyond it a reader waits for the store.
-pub const ROOM_RING_UNSTORED_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const ROOM_RING_UNSTORED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of a partition's records that are folded anew to tell a stream while the store is down: a journal of 8 GB, or some
 /// 100 ms of work.
-pub const RETOLD_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const RETOLD_BYTES: usize = 32 * 1024 * 1024;
 /// Streams that are told so at a time.
-pub const RETELLINGS: usize = 2;
+pub(crate) const RETELLINGS: usize = 2;
 
 /// How long a statement waits for a connection, for a lock that another program holds, or for a server to answer, before it
 /// is refused retryably: below the patience of a client.
-pub const SQL_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const SQL_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 /// Prepared statements that a connection to a database keeps: all of the program's fit.
-pub const SQL_STATEMENTS: usize = 256;
+pub(crate) const SQL_STATEMENTS: usize = 256;
 /// Connections that read for clients. Reads are short; more of them only cost memory.
-pub const SQL_CLIENT_READERS: u32 = 4;
+pub(crate) const SQL_CLIENT_READERS: u32 = 4;
 /// Connections that read for the engine: rooms and users that are made from rows, and the workers.
-pub const SQL_ENGINE_READERS: u32 = 4;
+pub(crate) const SQL_ENGINE_READERS: u32 = 4;
 /// Connections that write accounts, uploads, notifications and events. Such writes are rare.
-pub const SQL_DIRECT: u32 = 4;
+pub(crate) const SQL_DIRECT: u32 = 4;
 /// Connections to PostgreSQL that write for projector and relay. SQLite has one.
-pub const SQL_WRITERS: u32 = 2;
+pub(crate) const SQL_WRITERS: u32 = 2;
 
 /// Dead letters kept of each partition: enough to find the client that sends them.
-pub const DEAD_LETTERS: usize = 100;
+pub(crate) const DEAD_LETTERS: usize = 100;
 
 /// Questions of a node to owners that are not answered yet, commands among them: about 64 MB, and five seconds of 50,000
 /// commands a second while no owner answers.
-pub const QUESTIONS: usize = 256 * 1024;
+pub(crate) const QUESTIONS: usize = 256 * 1024;
 /// Milliseconds after which an open question may be given up; it is by twice that. Longer than the longest stall that is
 /// promised (P7), shorter than the time to live of a command.
-pub const QUESTION_MS: u64 = 10_000;
+pub(crate) const QUESTION_MS: u64 = 10_000;
 /// Milliseconds within which a room or user says what is asked of its state, or counts as not to be had.
-pub const QUERY_MS: u64 = 5_000;
+pub(crate) const QUERY_MS: u64 = 5_000;
 /// Milliseconds that an asker is told to wait whose command no owner took: its queue is full, or it is about to move.
-pub const NOT_TAKEN_RETRY_MS: u32 = 100;
+pub(crate) const NOT_TAKEN_RETRY_MS: u32 = 100;
 
 /// Milliseconds after which a gateway asks an owner again that did not answer. An owner that moved answers within it.
-pub const GATEWAY_RETRY_MS: u64 = 1_000;
+pub(crate) const GATEWAY_RETRY_MS: u64 = 1_000;
 /// Milliseconds after which a gateway gives up a subscription or a gap. Three times the longest stall promised (P7).
-pub const GATEWAY_GIVE_UP_MS: u64 = 10_000;
+pub(crate) const GATEWAY_GIVE_UP_MS: u64 = 10_000;
 /// Milliseconds that a gateway goes on listening for nobody: a client that comes back soon recovers from the ring.
-pub const FEED_LINGER_MS: u64 = 30_000;
+pub(crate) const FEED_LINGER_MS: u64 = 30_000;
 /// Subscribers of a channel above which they are not named, nor told of each other's coming and going: they are counted.
-pub const PRESENCE_NAMED: usize = 1_000;
+pub(crate) const PRESENCE_NAMED: usize = 1_000;
 /// Pages that a feed asks for at a time, on behalf of those who catch up.
-pub const FEED_FETCHES: usize = 16;
+pub(crate) const FEED_FETCHES: usize = 16;
 /// Bytes of publications in one subscribe reply at most, about; one larger publication goes alone.
-pub const RECOVERY_REPLY_BYTES: usize = 64 * 1024;
+pub(crate) const RECOVERY_REPLY_BYTES: usize = 64 * 1024;
 
 /// Records that the projector writes in one commit at most: some 100 ms of work.
 pub const PROJECTOR_BATCH_RECORDS: usize = 4_096;
 /// Bytes of records in one commit at most.
-pub const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Milliseconds that records gather before a commit that is not full: a commit has a price of its own. Twice as long if nobody
 /// waits for their rows.
-pub const PROJECTOR_GATHER_MS: u64 = 10;
+pub(crate) const PROJECTOR_GATHER_MS: u64 = 10;
 /// Users whose rows the projector reads at once: as many as one statement takes.
-pub const PROJECTOR_USERS: usize = 64;
+pub(crate) const PROJECTOR_USERS: usize = 64;
 /// Bytes of states that the projector keeps between commits, about: some thirty rooms with a full window, or two hundred and
 /// fifty whose windows sleep but for their ends.
 pub const PROJECTOR_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Events at each end of a window that are kept awake when the rest sleeps: so many come until the room is made from its rows
 /// again, and so far back edits and reactions reach without that.
-pub const WINDOW_AWAKE_EVENTS: usize = 512;
+pub(crate) const WINDOW_AWAKE_EVENTS: usize = 512;
 /// Places in a room (members, invited, kicked) up to which a message moves the room up in the list of each of them by a row of
 /// their own; in larger rooms the list looks the activity up when it is read. 64 rows are about a millisecond of the projector.
-pub const LISTED_PLACES: usize = 64;
+pub(crate) const LISTED_PLACES: usize = 64;
 /// Bytes of a page of a room list, about; one larger line goes alone.
-pub const ROOM_LIST_BYTES: usize = 256 * 1024;
+pub(crate) const ROOM_LIST_BYTES: usize = 256 * 1024;
 /// Changes of one user, and users named in them, that the store does not have or the relay has not told yet: some
 /// 150 ms of work. One heavier change goes alone.
-pub const SHARE: usize = 1_000;
+pub(crate) const SHARE: usize = 1_000;
 /// Users whose shares are remembered.
-pub const SHARES: usize = 16_384;
+pub(crate) const SHARES: usize = 16_384;
 /// Facts of one user from which on the relay says how many it holds.
-pub const OWED: usize = 64;
+pub(crate) const OWED: usize = 64;
 /// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over the users who caused them.
-pub const RELAY_ROWS: usize = 512;
+pub(crate) const RELAY_ROWS: usize = 512;
 /// Of those, rows for one target that takes nothing for now. More are read again when it does.
-pub const RELAY_PARKED: usize = 32;
+pub(crate) const RELAY_PARKED: usize = 32;
 /// Records of the relay that the store does not have yet: some 25 ms of the projector's work. Behind more of them
 /// everybody's facts would wait.
-pub const RELAY_AHEAD: usize = 256;
+pub(crate) const RELAY_AHEAD: usize = 256;
 /// Of those, records for one target.
-pub const RELAY_BATCH: usize = 32;
+pub(crate) const RELAY_BATCH: usize = 32;
 /// Members of a fan-out that get rows of their own at a time.
-pub const RELAY_MEMBERS: usize = 500;
+pub(crate) const RELAY_MEMBERS: usize = 500;
 /// Rows of the outbox that were told and are removed at once, if there is something else to do.
-pub const RELAY_REMOVE: usize = 256;
+pub(crate) const RELAY_REMOVE: usize = 256;
 /// Pages of fan-outs in a round of the relay: each is a transaction, and others wait meanwhile.
-pub const RELAY_EXPANSIONS: usize = 16;
+pub(crate) const RELAY_EXPANSIONS: usize = 16;
 /// Milliseconds between two looks at the whole outbox.
-pub const RELAY_LOOK_MS: u64 = 5_000;
+pub(crate) const RELAY_LOOK_MS: u64 = 5_000;
 /// Milliseconds that the store may take for a batch of the relay before its target counts as one that takes nothing.
-pub const RELAY_STUCK_MS: u64 = 2_000;
+pub(crate) const RELAY_STUCK_MS: u64 = 2_000;
 /// Expired rooms that are read at a time.
-pub const EXPIRY_PAGE: usize = 500;
+pub(crate) const EXPIRY_PAGE: usize = 500;
 /// Bytes of an emoji on a message. The longest in use, families with skin tones and flags of regions, have 41.
-pub const EMOJI_BYTES: usize = 64;
+pub(crate) const EMOJI_BYTES: usize = 64;
 /// Different emoji on a message: a page of history lists them all. Judged at admission by what is stored, so that a few more
 /// may come at one moment.
-pub const EMOJI_ON_MESSAGE: usize = 32;
+pub(crate) const EMOJI_ON_MESSAGE: usize = 32;

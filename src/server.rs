@@ -17,7 +17,8 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 pub use self::process::{BindError, DrainError, Server, Serving, Started};
-pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
+pub use self::storage::backup_at_rest;
+pub use self::storage::{AtRestError, JOURNAL_DIR};
 
 use self::background::Checks;
 use self::storage::Storage;
@@ -50,7 +51,6 @@ use crate::shutdown::Shutdown;
 use crate::storage::accounts::{AccountError, AccountRows};
 use crate::storage::analytics::Analytics;
 use crate::storage::journal::JournalError;
-use crate::storage::journal::embedded::OpenReport;
 use crate::storage::notifications::Notifications;
 use crate::storage::retention::Retention;
 use crate::storage::store::StoreError;
@@ -83,8 +83,6 @@ pub struct Engine {
     background: Vec<JoinHandle<()>>,
     /// Ended after the node has stopped: answers still go out by it.
     ticker: JoinHandle<()>,
-    /// What was found in the journal.
-    pub opened: OpenReport,
 }
 
 /// Why the engine does not start.
@@ -191,8 +189,7 @@ impl Engine {
         let (served, known, config) = (Arc::clone(&sessions), Arc::clone(&accounts), Arc::clone(config));
         let rest =
             Rest::new(handlers, auth.verifier, served, known, uploads, notifications, analytics, Arc::clone(&config));
-        let opened = storage.report;
-        Ok(Self { config, node, hub, sessions, accounts, rest, retention, background, ticker, opened })
+        Ok(Self { config, node, hub, sessions, accounts, rest, retention, background, ticker })
     }
 
     /// The routes of the public listener.
@@ -205,8 +202,9 @@ impl Engine {
     }
 
     /// Accounts and sign-ins.
+    #[cfg(test)]
     #[must_use]
-    pub fn accounts(&self) -> &Arc<Accounts> {
+    pub(crate) fn accounts(&self) -> &Arc<Accounts> {
         &self.accounts
     }
 
@@ -214,7 +212,7 @@ impl Engine {
     ///
     /// # Errors
     /// What was to be made could not be made now.
-    pub async fn provide_development(&self) -> Result<(), development::NotMade> {
+    pub(crate) async fn provide_development(&self) -> Result<(), development::NotMade> {
         development::provide(&self.accounts, self.rest.handlers()).await
     }
 
@@ -232,7 +230,7 @@ impl Engine {
 
     /// The history that positions belong to.
     #[must_use]
-    pub fn history(&self) -> History {
+    pub(crate) fn history(&self) -> History {
         self.sessions.history()
     }
 
@@ -257,7 +255,7 @@ impl Engine {
 
     /// Backups and trimming.
     #[must_use]
-    pub fn retention(&self) -> &Arc<Retention> {
+    pub(crate) fn retention(&self) -> &Arc<Retention> {
         &self.retention
     }
 

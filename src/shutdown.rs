@@ -14,7 +14,7 @@ pub struct Shutdown {
 }
 
 /// Held by whatever a drain has to wait for, such as a socket.
-pub type Guard = TaskTrackerToken;
+pub(crate) type Guard = TaskTrackerToken;
 
 impl Shutdown {
     /// Nobody wants to drain yet.
@@ -31,7 +31,7 @@ impl Shutdown {
 
     /// Whether draining has begun.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
 
@@ -47,12 +47,12 @@ impl Shutdown {
 
     /// Guards alive now.
     #[must_use]
-    pub fn guards(&self) -> usize {
+    pub(crate) fn guards(&self) -> usize {
         self.guards.len()
     }
 
     /// Returns when draining has begun and no guard is alive.
-    pub async fn all_gone(&self) {
+    pub(crate) async fn all_gone(&self) {
         self.guards.wait().await;
     }
 }

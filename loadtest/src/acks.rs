@@ -26,13 +26,13 @@ const SENDERS: [usize; 3] = [1, 64, 1_000];
 const ROOMS: usize = 100;
 const ROUNDS: usize = 5;
 /// Bytes of a message's body; its record is about as long as the bare one's.
-pub const BODY: usize = 160;
+pub(crate) const BODY: usize = 160;
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Bad arguments, I/O, or a message that is not accepted.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let seconds: f64 = args.first().map_or(Ok(2.0), |s| s.parse()).context("SECONDS is a number")?;
     let duration = Duration::from_secs_f64(seconds);
     let dir = std::env::temp_dir().join(format!("kervan-loadtest-acks-{}", std::process::id()));
@@ -47,7 +47,7 @@ pub fn main(args: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// It does not start.
-pub async fn engine(dir: &Path) -> Result<Engine> {
+pub(crate) async fn engine(dir: &Path) -> Result<Engine> {
     let mut config = Config::default();
     config.data.dir = dir.join("data");
     let shutdown = Shutdown::new();
@@ -88,12 +88,12 @@ async fn run(dir: &Path, duration: Duration) -> Result<()> {
 }
 
 /// User `n`.
-pub fn user(n: usize) -> Result<UserId> {
+pub(crate) fn user(n: usize) -> Result<UserId> {
     Ok(UserId::new(&format!("user{n}"))?)
 }
 
 /// A group of ten, user `n` its creator, and its id.
-pub fn group(n: usize) -> Result<(RoomId, Create)> {
+pub(crate) fn group(n: usize) -> Result<(RoomId, Create)> {
     let creator = user(n)?;
     let room = RoomId::group(&creator, &ClientId::new("bench")?);
     let members: Result<Vec<_>> = (0..10).map(|k| user(n + k * ROOMS)).collect();
@@ -113,7 +113,7 @@ pub fn group(n: usize) -> Result<(RoomId, Create)> {
 }
 
 /// A message of a user under a fresh id.
-pub fn message(env: &Env, sender: UserId, body: String) -> Result<Send> {
+pub(crate) fn message(env: &Env, sender: UserId, body: String) -> Result<Send> {
     let client_id = Some(ClientId::new(&env.ids.next().to_string())?);
     let content = Content { body, message_type: "text".to_owned(), ..Content::default() };
     Ok(Send { sender, client_id, device: None, prev: None, content, open: None })
@@ -138,7 +138,7 @@ async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
 }
 
 /// A room command as a record of now.
-pub fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
+pub(crate) fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
     payload::encode(Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body }).encode_record()
 }
 
@@ -170,7 +170,7 @@ async fn messages(
 ///
 /// # Errors
 /// The disk failed.
-pub async fn appends(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
+pub(crate) async fn appends(bare: &Arc<GroupAppender>, appenders: usize, duration: Duration) -> Result<Run> {
     let record = Bytes::from(vec![7u8; 300]);
     measure(appenders, duration, |_| {
         let (bare, record) = (Arc::clone(bare), record.clone());

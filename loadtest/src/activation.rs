@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// Bad arguments, I/O, or a command that is not accepted.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let (rooms, touches) = (number(args, 0, 10_000)?, number(args, 1, 2_000)?);
     ensure!(touches <= rooms && rooms % STRIDE != 0, "at most as many TOUCHES as ROOMS; ROOMS no multiple of {STRIDE}");
     let dir = std::env::temp_dir().join(format!("kervan-loadtest-activation-{}", std::process::id()));

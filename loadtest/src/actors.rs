@@ -27,7 +27,7 @@ use crate::measure::{cpu_time, pss};
 /// How long CPU time is taken for.
 const SPAN: Duration = Duration::from_secs(20);
 
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let actors = args.first().map_or(Ok(100_000), |n| n.parse()).context("ACTORS")?;
     let children = args.get(1).map_or(Ok(10_000), |n| n.parse()).context("CHILDREN")?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(actors, children))

@@ -24,7 +24,7 @@ const ROUNDS: usize = 9;
 ///
 /// # Errors
 /// Bad arguments, or I/O.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let dir = args.first().map_or_else(|| std::env::temp_dir().join("kervan-loadtest-journal"), PathBuf::from);
     let seconds: f64 = args.get(1).map_or(Ok(2.0), |s| s.parse()).context("SECONDS is a number")?;
     std::fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;

@@ -26,7 +26,7 @@ const BATCH: usize = 1_000;
 ///
 /// # Errors
 /// Bad arguments or I/O.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let (rooms, large) = (number(args, 0, 10_000)?, number(args, 1, 100)?);
     let dir = std::env::temp_dir().join(format!("kervan-loadtest-lists-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;

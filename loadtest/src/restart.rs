@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// Bad arguments, I/O, a server that does not start or has lost something.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let messages: usize = args.first().map_or(Ok(1_000_000), |n| n.parse()).context("MESSAGES is a number")?;
     let program = args.get(1).map_or(PROGRAM, String::as_str);
     let dir = std::env::temp_dir().join(format!("kervan-loadtest-restart-{}", std::process::id()));

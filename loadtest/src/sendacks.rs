@@ -27,7 +27,7 @@ const ROOMS: usize = 10;
 ///
 /// # Errors
 /// Bad arguments, or a server that does not do its part.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let senders = match number(args, 1, 0)? {
         0 => SENDERS.to_vec(),
         one => vec![one],

@@ -14,7 +14,7 @@ use kervan::env::SystemClock;
 use kervan::ids::UserId;
 
 /// The running child.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// What is removed in the end.
     dir: Option<PathBuf>,
@@ -29,7 +29,7 @@ impl Server {
     ///
     /// # Errors
     /// It does not start in time.
-    pub fn start(program: &str) -> Result<Self> {
+    pub(crate) fn start(program: &str) -> Result<Self> {
         let dir = std::env::temp_dir().join(format!("kervan-loadtest-{}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         let mut server = Self::spawn(program, &dir)?;
@@ -46,7 +46,7 @@ impl Server {
     ///
     /// # Errors
     /// There is no such program.
-    pub fn spawn(program: &str, dir: &Path) -> Result<Self> {
+    pub(crate) fn spawn(program: &str, dir: &Path) -> Result<Self> {
         // Both at once, so that they differ.
         let free = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
         let [port, admin] = [free[0].local_addr()?.port(), free[1].local_addr()?.port()];
@@ -73,7 +73,7 @@ impl Server {
     ///
     /// # Errors
     /// It has none of that name.
-    pub fn metric(&self, name: &str) -> Result<u64> {
+    pub(crate) fn metric(&self, name: &str) -> Result<u64> {
         let mut stream = TcpStream::connect(&self.admin)?;
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.admin)?;
         let mut text = String::new();
@@ -83,7 +83,7 @@ impl Server {
     }
 
     /// The child's process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -103,7 +103,7 @@ impl Drop for Server {
 ///
 /// # Errors
 /// No such user can be.
-pub fn token(user: &str) -> Result<String> {
+pub(crate) fn token(user: &str) -> Result<String> {
     let (secret, user) = (Secret::new(DEVELOPMENT_SECRET), UserId::new(user)?);
     let request = TokenRequest {
         user: Some(&user),

@@ -11,14 +11,14 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 const READ_BYTES: usize = 16 * 1024;
 
 /// A connection that speaks the JSON protocol.
-pub struct Socket(WebSocketStream<TcpStream>);
+pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
 impl Socket {
     /// Opens a WebSocket and connects with a token.
     ///
     /// # Errors
     /// The server refuses.
-    pub async fn connect(address: &str, token: &str) -> Result<Self> {
+    pub(crate) async fn connect(address: &str, token: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await.context("connecting")?;
         stream.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES);
@@ -34,7 +34,7 @@ impl Socket {
     ///
     /// # Errors
     /// The connection is gone.
-    pub async fn send(&mut self, text: &str) -> Result<()> {
+    pub(crate) async fn send(&mut self, text: &str) -> Result<()> {
         Ok(self.0.send(Message::text(text)).await?)
     }
 
@@ -42,7 +42,7 @@ impl Socket {
     ///
     /// # Errors
     /// The connection is gone, or the server closes it.
-    pub async fn frame<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    pub(crate) async fn frame<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Result<T> {
         loop {
             match self.0.next().await.context("the connection is gone")?? {
                 Message::Text(text) => return Ok(read(text.as_bytes())),
@@ -56,7 +56,7 @@ impl Socket {
     ///
     /// # Errors
     /// The connection is gone, or the reply is an error.
-    pub async fn rpc(&mut self, id: u32, method: &str, data: &str) -> Result<String> {
+    pub(crate) async fn rpc(&mut self, id: u32, method: &str, data: &str) -> Result<String> {
         self.send(&format!(r#"{{"id":{id},"rpc":{{"method":"{method}","data":{data}}}}}"#)).await?;
         self.until(&format!("\"id\":{id},")).await
     }
@@ -65,7 +65,7 @@ impl Socket {
     ///
     /// # Errors
     /// The connection is gone, or an error reply comes first.
-    pub async fn until(&mut self, text: &str) -> Result<String> {
+    pub(crate) async fn until(&mut self, text: &str) -> Result<String> {
         loop {
             let frame = self.frame(|bytes| String::from_utf8_lossy(bytes).into_owned()).await?;
             if frame.contains("\"error\"") {

@@ -23,12 +23,12 @@ const PUBLISHERS: usize = 16;
 ///
 /// # Errors
 /// It is none.
-pub fn number(args: &[String], at: usize, otherwise: usize) -> Result<usize> {
+pub(crate) fn number(args: &[String], at: usize, otherwise: usize) -> Result<usize> {
     args.get(at).map_or(Ok(otherwise), |text| text.parse()).with_context(|| format!("argument {} is a number", at + 1))
 }
 
 /// The first argument: the program that is measured.
-pub fn program(args: &[String]) -> &str {
+pub(crate) fn program(args: &[String]) -> &str {
     args.first().map_or(PROGRAM, String::as_str)
 }
 
@@ -36,7 +36,7 @@ pub fn program(args: &[String]) -> &str {
 ///
 /// # Errors
 /// Bad arguments, or a server that does not do its part.
-pub fn idle(args: &[String]) -> Result<()> {
+pub(crate) fn idle(args: &[String]) -> Result<()> {
     let connections = number(args, 1, 10_000)?;
     let server = Server::start(program(args))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -77,7 +77,7 @@ async fn open(address: &str, from: usize, count: usize) -> Result<Vec<Socket>> {
 ///
 /// # Errors
 /// Bad arguments, or a server that does not do its part.
-pub fn fanout(args: &[String]) -> Result<()> {
+pub(crate) fn fanout(args: &[String]) -> Result<()> {
     let (rooms, listeners) = (number(args, 1, 1)?, number(args, 2, 1_000)?);
     let duration = Duration::from_secs(number(args, 3, 10)? as u64);
     let server = Server::start(program(args))?;

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// Bad arguments, I/O, or somebody who does not come back.
-pub fn main(args: &[String]) -> Result<()> {
+pub(crate) fn main(args: &[String]) -> Result<()> {
     let most = number(args, 0, 100_000)?;
     let dir = std::env::temp_dir().join(format!("kervan-loadtest-storm-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;

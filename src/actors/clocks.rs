@@ -11,7 +11,7 @@ use crate::limits;
 
 /// What is wrong with the journal's clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ClockTrouble {
+pub(crate) enum ClockTrouble {
     /// It jumped, and has not stayed so for long enough to be believed.
     #[error(
         "the clock jumped by {} s: no room expires until it is set right, or has stayed so for {} minutes",
@@ -57,20 +57,20 @@ struct State {
 
 /// See the module. Looked at now and then by the node, read by everybody.
 #[derive(Debug, Default)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     latest: AtomicU64,
     state: Mutex<State>,
 }
 
 impl Clocks {
     /// A record of the journal has this append time.
-    pub fn saw(&self, append: Timestamp) {
+    pub(crate) fn saw(&self, append: Timestamp) {
         self.latest.fetch_max(append.0, Ordering::Relaxed);
     }
 
     /// Looks at what the journal's clock and the one that never jumps show now. Gives what is wrong, and whether that is
     /// news.
-    pub fn look(&self, journal: Timestamp, steady: Timestamp) -> (Option<ClockTrouble>, bool) {
+    pub(crate) fn look(&self, journal: Timestamp, steady: Timestamp) -> (Option<ClockTrouble>, bool) {
         let mut state = self.lock();
         let here = Own { journal, steady };
         let own = match state.own {
@@ -108,14 +108,14 @@ impl Clocks {
 
     /// What was wrong when it was looked at last.
     #[must_use]
-    pub fn trouble(&self) -> Option<ClockTrouble> {
+    pub(crate) fn trouble(&self) -> Option<ClockTrouble> {
         self.lock().trouble
     }
 
     /// Whether rooms may expire by what the journal's clock shows: it agrees with the node's own, and the node runs for long
     /// enough to know.
     #[must_use]
-    pub fn may_expire(&self, steady: Timestamp) -> bool {
+    pub(crate) fn may_expire(&self, steady: Timestamp) -> bool {
         let state = self.lock();
         state.own.is_some() && state.set.is_none() && steady.since(state.started) >= limits::CLOCK_START_MS
     }

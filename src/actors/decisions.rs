@@ -21,7 +21,7 @@ use crate::limits;
 
 /// What had happened, as the sender of a command that was not refused was told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Earlier {
+pub(crate) struct Earlier {
     /// The seq of what happened; 0 if it takes none.
     pub seq: Seq,
     /// The id of the command that made it; nil if it is not told.
@@ -32,7 +32,7 @@ pub struct Earlier {
 
 /// The decision on one command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// The command's id.
     pub command: Uuid,
     /// The append time of its record.

@@ -45,7 +45,7 @@ pub fn entity_of(envelope: &Envelope) -> Option<Entity> {
 /// As [`entity_of`], but a record that lies in a partition where its entity does not live belongs to nobody: one entity is
 /// never folded from two logs.
 #[must_use]
-pub fn entity_in(partition: Partition, envelope: &Envelope) -> Option<Entity> {
+pub(crate) fn entity_in(partition: Partition, envelope: &Envelope) -> Option<Entity> {
     entity_of(envelope).filter(|entity| entity.partition() == partition)
 }
 
@@ -83,7 +83,7 @@ fn control(kind: u32, id: Uuid, now: Timestamp, payload: Bytes) -> Bytes {
 /// Bytes of a state besides its lists, about.
 const BASE_BYTES: usize = 1_024;
 /// Bytes of a member, a block, a mark or a listed room, about.
-pub const LISTED_BYTES: usize = 120;
+pub(crate) const LISTED_BYTES: usize = 120;
 
 /// The state of a room or a user.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub enum EntityOutcome {
 impl EntityOutcome {
     /// The event that it made, if it made one.
     #[must_use]
-    pub fn event(&self) -> Option<StreamEvent> {
+    pub(crate) fn event(&self) -> Option<StreamEvent> {
         match self {
             Self::Room(Outcome::Accepted(event)) => Some(StreamEvent::Room(Arc::clone(event))),
             Self::User(UserOutcome::Event(event)) => Some(StreamEvent::User(Arc::clone(event))),
@@ -118,13 +118,13 @@ impl EntityOutcome {
 impl EntityState {
     /// A room's state.
     #[must_use]
-    pub fn room(state: RoomState) -> Self {
+    pub(crate) fn room(state: RoomState) -> Self {
         Self::Room(Box::new(state))
     }
 
     /// A user's state.
     #[must_use]
-    pub fn user(state: UserState) -> Self {
+    pub(crate) fn user(state: UserState) -> Self {
         Self::User(Box::new(state))
     }
 
@@ -194,7 +194,7 @@ impl EntityState {
 
     /// The lowest seq of the entity's stream that can be had at `now`.
     #[must_use]
-    pub fn floor_at(&self, now: Timestamp) -> Seq {
+    pub(crate) fn floor_at(&self, now: Timestamp) -> Seq {
         match self {
             Self::Room(room) => room.floor_at(now),
             Self::User(_) => Seq(1),
@@ -203,7 +203,7 @@ impl EntityState {
 
     /// Bytes in memory, about.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Room(room) => room_weight(room),
             Self::User(user) => user_weight(user),
@@ -222,21 +222,21 @@ impl EntityState {
 
 /// Bytes of a room's state, about.
 #[must_use]
-pub fn room_weight(room: &RoomState) -> usize {
+pub(crate) fn room_weight(room: &RoomState) -> usize {
     let listed = room.members().len() + room.invited().len() + room.kicked().len();
     BASE_BYTES + room.recent_bytes() + listed * LISTED_BYTES
 }
 
 /// Bytes of a user's state, about.
 #[must_use]
-pub fn user_weight(user: &UserState) -> usize {
+pub(crate) fn user_weight(user: &UserState) -> usize {
     let listed = user.rooms().len() + user.reads().len() + user.blocks().len() + user.devices().len();
     BASE_BYTES + listed * LISTED_BYTES + user.decisions().len() * size_of::<Decision>()
 }
 
 /// Decides on a record of this room. What changed a room that exists goes into its chain; what is noted of one that nobody
 /// has made has no row to keep a chain in.
-pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
+pub(crate) fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
     let outcome = decide_room(state, now, envelope);
     if outcome.is_change() && state.exists() {
         state.set_chain(Chain(state.meta().chain).next(now.offset, outcome.digest()).0);
@@ -247,7 +247,7 @@ pub fn fold_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Out
 fn decide_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outcome {
     match room::payload::decode(envelope) {
         Ok(command) if is_stale(now, envelope) => state.refuse(now, command, Reject::Stale),
-        #[cfg(any(test, feature = "sim"))]
+        #[cfg(test)]
         Ok(command) if now.version >= FoldVersion::SECOND => state.fold(now, second::understood(command)),
         Ok(command) => state.fold(now, command),
         Err(reject) => Outcome::Rejected(reject),
@@ -255,7 +255,7 @@ fn decide_room(state: &mut RoomState, now: Moment, envelope: &Envelope) -> Outco
 }
 
 /// Decides on a record of this user. What changed the user goes into the user's chain.
-pub fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
+pub(crate) fn fold_user(state: &mut UserState, now: Moment, envelope: &Envelope) -> UserOutcome {
     let outcome = decide_user(state, now, envelope);
     if outcome.is_change() {
         state.set_chain(Chain(state.meta().chain).next(now.offset, outcome.digest()).0);
@@ -340,7 +340,7 @@ impl FoldClock {
     }
 }
 
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 mod second;
 #[cfg(test)]
 mod tests;

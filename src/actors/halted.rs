@@ -11,7 +11,7 @@ use crate::ids::Partition;
 
 /// A flag for each partition that only goes up while the process lives.
 #[derive(Debug)]
-pub struct Halted {
+pub(crate) struct Halted {
     flags: Box<[AtomicBool]>,
     reasons: Mutex<BTreeMap<Partition, String>>,
     changed: watch::Sender<u64>,
@@ -26,7 +26,7 @@ impl Default for Halted {
 
 impl Halted {
     /// The partition is halted, for a reason that is for operators. Wakes who waits for it. The first reason stays.
-    pub fn mark(&self, partition: Partition, reason: &str) {
+    pub(crate) fn mark(&self, partition: Partition, reason: &str) {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         reasons.entry(partition).or_insert_with(|| reason.to_owned());
         drop(reasons);
@@ -37,18 +37,18 @@ impl Halted {
 
     /// Why it is, if it is.
     #[must_use]
-    pub fn reason(&self, partition: Partition) -> Option<String> {
+    pub(crate) fn reason(&self, partition: Partition) -> Option<String> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
     }
 
     /// Whether it is.
     #[must_use]
-    pub fn is(&self, partition: Partition) -> bool {
+    pub(crate) fn is(&self, partition: Partition) -> bool {
         self.flags[partition.index()].load(Ordering::Acquire)
     }
 
     /// Waits until it is; most partitions never are.
-    pub async fn until(&self, partition: Partition) {
+    pub(crate) async fn until(&self, partition: Partition) {
         let mut changes = self.changed.subscribe();
         while !self.is(partition) {
             if changes.changed().await.is_err() {

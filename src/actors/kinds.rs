@@ -13,13 +13,13 @@ pub const CONTROL_VERSION: u32 = 2001;
 
 /// Whether the kind belongs to the room fold.
 #[must_use]
-pub fn is_room(kind: u32) -> bool {
+pub(crate) fn is_room(kind: u32) -> bool {
     (1..1000).contains(&kind)
 }
 
 /// Whether the kind belongs to the user fold.
 #[must_use]
-pub fn is_user(kind: u32) -> bool {
+pub(crate) fn is_user(kind: u32) -> bool {
     (1000..2000).contains(&kind)
 }
 

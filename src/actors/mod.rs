@@ -15,21 +15,21 @@
 //! | `workers` | persistence projector, relay |
 
 pub(crate) mod bounds;
-pub mod clocks;
+pub(crate) mod clocks;
 pub mod decisions;
 pub mod digest;
 pub mod fold;
 pub mod gateway;
 pub mod halted;
-pub mod inspect;
+pub(crate) mod inspect;
 pub mod kinds;
 pub mod moment;
 pub mod node;
 pub mod partition;
 pub mod room;
 pub mod router;
-#[cfg(any(test, feature = "sim"))]
-pub mod sim;
+#[cfg(test)]
+mod sim;
 pub mod trace;
 pub mod user;
 mod verbs;

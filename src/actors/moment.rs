@@ -11,10 +11,10 @@ impl FoldVersion {
     /// In force from the first record on.
     pub const FIRST: Self = Self(1);
     /// The highest that this program knows.
-    pub const KNOWN: Self = Self::FIRST;
+    pub(crate) const KNOWN: Self = Self::FIRST;
     /// One that only tests know.
-    #[cfg(any(test, feature = "sim"))]
-    pub const SECOND: Self = Self(2);
+    #[cfg(test)]
+    pub(crate) const SECOND: Self = Self(2);
 }
 
 /// A record's place in its partition, the version in force there, and its two times. A clock that was wrong for one record must neither turn the order

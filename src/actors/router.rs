@@ -9,7 +9,7 @@
 //! | [`pending`] | open questions |
 //! | [`owned`] | which partitions are this node's |
 
-pub mod owned;
+pub(crate) mod owned;
 pub(crate) mod pending;
 #[cfg(test)]
 mod tests;
@@ -41,14 +41,14 @@ use crate::limits;
 use crate::metrics::Metrics;
 
 /// Events that were fetched, with their generation.
-pub type Fetched = Result<(Generation, Arc<[StreamEvent]>), FetchError>;
+pub(crate) type Fetched = Result<(Generation, Arc<[StreamEvent]>), FetchError>;
 
 /// What a router is made of.
 pub struct Deps {
     /// The node.
-    pub node: NodeId,
+    pub(crate) node: NodeId,
     /// The partitions that it owns from the start.
-    pub owned: Owned,
+    pub(crate) owned: Owned,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -100,7 +100,7 @@ impl PendingAnswer {
 impl Router {
     /// A router to partitions without actors yet.
     #[must_use]
-    pub fn new(deps: Deps) -> Self {
+    pub(crate) fn new(deps: Deps) -> Self {
         let Deps { node, owned, clock, metrics, memory } = deps;
         let directory = Arc::new(Directory::new(Arc::clone(&clock)));
         let slot = |partition| Slot {
@@ -134,7 +134,7 @@ impl Router {
     ///
     /// # Errors
     /// They are gone, or can't be had now.
-    pub async fn fetch(&self, stream: Entity, from: Seq, to: Seq) -> Fetched {
+    pub(crate) async fn fetch(&self, stream: Entity, from: Seq, to: Seq) -> Fetched {
         let asked = self.ask(|request| ToOwner::Fetch { request, stream, from, to });
         match asked.ok_or(FetchError::Unavailable)?.answer().await {
             Some(ToGateway::Fetched { generation, events, .. }) => Ok((generation, events?)),
@@ -158,7 +158,7 @@ impl Router {
     ///
     /// # Errors
     /// Nobody takes it now: it is lost.
-    pub fn ephemeral(&self, stream: Entity, event: Ephemeral) -> Result<(), NotTaken> {
+    pub(crate) fn ephemeral(&self, stream: Entity, event: Ephemeral) -> Result<(), NotTaken> {
         self.send(ToOwner::Ephemeral { stream, event })
     }
 
@@ -234,25 +234,25 @@ impl Router {
 
     /// The node.
     #[must_use]
-    pub fn node(&self) -> NodeId {
+    pub(crate) fn node(&self) -> NodeId {
         self.node
     }
 
     /// The partitions of this node.
     #[must_use]
-    pub fn owned(&self) -> &Arc<Owned> {
+    pub(crate) fn owned(&self) -> &Arc<Owned> {
         &self.owned
     }
 
     /// What the actors behind it publish.
     #[must_use]
-    pub fn directory(&self) -> &Arc<Directory> {
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
     }
 
     /// The way of a few commands.
     #[must_use]
-    pub fn traces(&self) -> &Arc<Traces> {
+    pub(crate) fn traces(&self) -> &Arc<Traces> {
         &self.traces
     }
 

@@ -154,7 +154,7 @@ impl Traces {
     }
 
     /// Follows the next `count` commands of a room or user. Says whether there was room for the wish.
-    pub fn want(&self, entity: Entity, count: u32) -> bool {
+    pub(crate) fn want(&self, entity: Entity, count: u32) -> bool {
         let mut inner = self.lock();
         let fits = inner.wanted.len() < WANTED || inner.wanted.contains_key(&entity);
         if fits && count > 0 {
@@ -171,7 +171,7 @@ impl Traces {
 
     /// The last trails, the newest first: of this room or user, if one is named.
     #[must_use]
-    pub fn latest(&self, of: Option<&Entity>, limit: usize) -> Vec<CommandTrace> {
+    pub(crate) fn latest(&self, of: Option<&Entity>, limit: usize) -> Vec<CommandTrace> {
         let mut inner = self.lock();
         inner.give_up();
         self.note(&inner);
@@ -242,7 +242,7 @@ impl Traces {
     }
 
     /// A batch comes by.
-    pub fn reached(&self, stage: Stage, batch: &Batch) {
+    pub(crate) fn reached(&self, stage: Stage, batch: &Batch) {
         if self.active.load(Relaxed) > 0 {
             self.follow(stage, batch);
         }
@@ -265,7 +265,7 @@ impl Traces {
     }
 
     /// An answer goes out.
-    pub fn answered(&self, node: NodeId, request: RequestId, answer: &Answer) {
+    pub(crate) fn answered(&self, node: NodeId, request: RequestId, answer: &Answer) {
         if self.active.load(Relaxed) > 0 {
             self.end(node, request, answer);
         }

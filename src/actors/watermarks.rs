@@ -9,7 +9,7 @@ use crate::ids::{Offset, PARTITIONS, Partition};
 
 /// One offset for each of the 256 partitions.
 #[derive(Debug)]
-pub struct Watermarks {
+pub(crate) struct Watermarks {
     offsets: Box<[AtomicU64]>,
     changed: watch::Sender<u64>,
 }
@@ -23,43 +23,43 @@ impl Default for Watermarks {
 impl Watermarks {
     /// All at zero.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { offsets: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(), changed: watch::Sender::new(0) }
     }
 
     /// The partition's offset.
     #[must_use]
-    pub fn get(&self, partition: Partition) -> Offset {
+    pub(crate) fn get(&self, partition: Partition) -> Offset {
         Offset(self.offsets[partition.index()].load(Ordering::Acquire))
     }
 
     /// Moves a partition's offset forward; a lower one changes nothing. Wakes who waits.
-    pub fn raise(&self, partition: Partition, to: Offset) {
+    pub(crate) fn raise(&self, partition: Partition, to: Offset) {
         if self.offsets[partition.index()].fetch_max(to.0, Ordering::AcqRel) < to.0 {
             self.changed.send_modify(|version| *version += 1);
         }
     }
 
     /// A partition begins again here: its offset falls, if it was beyond.
-    pub fn begin(&self, partition: Partition, at: Offset) {
+    pub(crate) fn begin(&self, partition: Partition, at: Offset) {
         self.offsets[partition.index()].store(at.0, Ordering::Release);
         self.changed.send_modify(|version| *version += 1);
     }
 
     /// The partitions in which these are further than others, and how far.
-    pub fn beyond(&self, others: &Self) -> impl Iterator<Item = (Partition, Offset)> {
+    pub(crate) fn beyond(&self, others: &Self) -> impl Iterator<Item = (Partition, Offset)> {
         let both = Partition::all().map(|partition| (partition, self.get(partition), others.get(partition)));
         both.filter(|(_, this, other)| this > other).map(|(partition, this, _)| (partition, this))
     }
 
     /// A counter that changes with every move.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
     /// Waits until the partition's offset is at least `to`.
-    pub async fn reach(&self, partition: Partition, to: Offset) {
+    pub(crate) async fn reach(&self, partition: Partition, to: Offset) {
         let mut changes = self.changed.subscribe();
         while self.get(partition) < to {
             if changes.changed().await.is_err() {

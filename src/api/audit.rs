@@ -20,7 +20,7 @@ const KEPT: usize = 4;
 
 /// One change, or one look at bodies.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct AuditLine {
+pub(crate) struct AuditLine {
     /// When, in milliseconds since the epoch.
     pub at: Timestamp,
     /// How the request was let in, `key`, `token` or `loopback`; and who it says to be, as `key: ann@ops1`.
@@ -53,7 +53,7 @@ impl Audit {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn write(&self, line: &AuditLine) -> io::Result<()> {
+    pub(crate) fn write(&self, line: &AuditLine) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +109,7 @@ impl Audit {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn read(&self, skip: usize, limit: usize) -> io::Result<Vec<AuditLine>> {
+    pub(crate) fn read(&self, skip: usize, limit: usize) -> io::Result<Vec<AuditLine>> {
         let mut lines = Vec::new();
         for n in 0..=KEPT {
             let text = match std::fs::read_to_string(self.name(n)) {

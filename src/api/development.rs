@@ -25,7 +25,7 @@ const LINES: [(&str, &str); 5] = [
 
 /// It could not be made now.
 #[derive(Debug, thiserror::Error)]
-pub enum NotMade {
+pub(crate) enum NotMade {
     /// The room or a line.
     #[error(transparent)]
     Chat(#[from] operations::Error),

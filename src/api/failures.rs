@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// What was shown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// A name and a password.
     SignIn,
     /// A refresh token.
@@ -31,7 +31,7 @@ pub enum Credential {
 impl Credential {
     /// Its name in the log and in the metric.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
             Self::Refresh => "refresh",
@@ -43,7 +43,7 @@ impl Credential {
 }
 
 /// See the module.
-pub struct Failures {
+pub(crate) struct Failures {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     said: Limiter<(Credential, IpAddr)>,
@@ -54,7 +54,7 @@ pub struct Failures {
 impl Failures {
     /// Nothing has failed yet.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
         let rate = |per_minute| Rate { per_minute, burst: per_minute };
         let said = Limiter::new(rate(FAILURES_SAID_PER_MINUTE), Arc::clone(&clock));
         let audited = Limiter::new(rate(FAILURES_AUDITED_PER_MINUTE), Arc::clone(&clock));
@@ -63,14 +63,14 @@ impl Failures {
 
     /// The same; what is tried at the admin port is written here as well.
     #[must_use]
-    pub fn audited_in(self, audit: Arc<Audit>) -> Self {
+    pub(crate) fn audited_in(self, audit: Arc<Audit>) -> Self {
         // It is new: there is none yet.
         let _ = self.audit.set(audit);
         self
     }
 
     /// Something was shown and is not good. `why` is a name or sentence of ours. Says whether there is a line in the log.
-    pub fn note(&self, kind: Credential, from: Option<IpAddr>, why: &str) -> bool {
+    pub(crate) fn note(&self, kind: Credential, from: Option<IpAddr>, why: &str) -> bool {
         let name = kind.name();
         self.metrics.auth_failures.inc(name);
         // Without an address all are one.

@@ -35,7 +35,7 @@ impl Telemetry {
     ///
     /// # Errors
     /// [`Refused`] for a value that can't be kept, by its name.
-    pub fn from_environment() -> anyhow::Result<Option<Self>> {
+    pub(crate) fn from_environment() -> anyhow::Result<Option<Self>> {
         let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let first = |names: [&str; 2]| names.into_iter().find_map(value);
         let off = value("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
@@ -70,7 +70,7 @@ impl Telemetry {
     }
 
     /// Exports what is followed from now on.
-    pub fn follow(&self, trails: &Traces) {
+    pub(crate) fn follow(&self, trails: &Traces) {
         if let Some(every) = self.every {
             trails.follow_one_in(every);
         }
@@ -81,7 +81,7 @@ impl Telemetry {
     }
 
     /// Sends what is still here, for a moment.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         if let Err(error) = self.provider.shutdown_with_timeout(TIMEOUT / 2) {
             tracing::warn!(%error, "the last traces did not reach the collector");
         }

@@ -24,10 +24,10 @@ pub(super) struct Colours(bool);
 
 impl Colours {
     #[cfg(test)]
-    pub const NONE: Self = Self(false);
+    pub(crate) const NONE: Self = Self(false);
 
     /// As the flag says; else a terminal has them, unless `NO_COLOR` (<https://no-color.org>) is set.
-    pub fn of(choice: ColorChoice) -> Self {
+    pub(crate) fn of(choice: ColorChoice) -> Self {
         Self(match choice {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -38,12 +38,12 @@ impl Colours {
     }
 
     /// The head of a table.
-    pub fn head(self, text: &str) -> String {
+    pub(crate) fn head(self, text: &str) -> String {
         self.paint(Style::new().bold(), text)
     }
 
     /// A state or verdict, in the colour of what it means. Blanks around it stay.
-    pub fn state(self, text: &str) -> String {
+    pub(crate) fn state(self, text: &str) -> String {
         let colour = match text.trim() {
             "ok" | "running" | "active" => AnsiColor::Green,
             "warn" | "starting" | "restarting" | "loading" => AnsiColor::Yellow,
@@ -66,7 +66,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// `tells` is asked each time for what is being done.
-    pub fn begin(tells: impl Fn() -> String + Send + 'static) -> Self {
+    pub(crate) fn begin(tells: impl Fn() -> String + Send + 'static) -> Self {
         let (end, ended) = channel();
         let moves = is_terminal(&io::stderr());
         let begun = Instant::now();

@@ -28,16 +28,23 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use choice::{Database, LogFilter, LogFormat, Publish};
+pub(crate) use choice::Publish;
+pub use choice::{Database, LogFormat};
 pub use layer::{Flag, Origin, Sources};
-pub use network::Network;
-pub use origin::AllowedOrigin;
-pub use problem::{Problem, Problems};
+pub(crate) use network::Network;
+pub(crate) use origin::AllowedOrigin;
+pub(crate) use problem::Problem;
+pub use problem::Problems;
 pub use reference::reference;
-pub use schema::{Key, Schema, Section};
-pub use sections::{Admin, Api, Auth, Data, Limits, Log, Namespace, Rooms, Server, Store, Uploads};
-pub use show::{ShownSetting, template};
-pub use value::{ByteSize, Pem, Secret, parse_duration};
+pub(crate) use schema::Section;
+pub use sections::{Admin, Auth, Data, Log, Rooms, Server, Store};
+pub(crate) use sections::{Api, Limits, Namespace, Uploads};
+pub(crate) use show::ShownSetting;
+pub use show::template;
+#[cfg(test)]
+pub(crate) use value::ByteSize;
+pub use value::Secret;
+pub(crate) use value::{Pem, parse_duration};
 
 /// The secret that signs tokens in development mode when no key is set. Published: it protects nothing.
 pub const DEVELOPMENT_SECRET: &str = "kervan-development-secret-not-for-production";
@@ -151,7 +158,7 @@ impl Config {
 
     /// Whether people may make accounts by themselves: as configured, else in development only.
     #[must_use]
-    pub fn registration(&self) -> bool {
+    pub(crate) fn registration(&self) -> bool {
         self.auth.registration.unwrap_or(!self.server.production)
     }
 
@@ -171,7 +178,7 @@ impl Config {
 impl Auth {
     /// Whether there is anything to check tokens with.
     #[must_use]
-    pub fn has_key(&self) -> bool {
+    pub(crate) fn has_key(&self) -> bool {
         self.hmac_secret.is_some()
             || self.keys_file.is_some()
             || self.rsa_public_key.is_some()

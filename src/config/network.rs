@@ -14,7 +14,7 @@ pub struct Network(IpNet);
 impl Network {
     /// Whether an address is in it.
     #[must_use]
-    pub fn holds(&self, address: IpAddr) -> bool {
+    pub(crate) fn holds(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 }

@@ -28,7 +28,7 @@ pub enum AllowedOrigin {
 impl AllowedOrigin {
     /// Whether a page of this origin may connect.
     #[must_use]
-    pub fn fits(&self, origin: &str) -> bool {
+    pub(crate) fn fits(&self, origin: &str) -> bool {
         let Self::Pages { scheme, host, port } = self else { return true };
         let origin = origin.to_ascii_lowercase();
         let Some(page) = Page::read(&origin) else { return false };
@@ -131,7 +131,7 @@ impl Server {
     /// Without a list: in production pages of the host that was called, in development pages of this machine, and of the host
     /// that was called where `development_anywhere` lets others call at all.
     #[must_use]
-    pub fn origin_allowed(&self, origin: Option<&str>, host: Option<&str>) -> bool {
+    pub(crate) fn origin_allowed(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let Some(origin) = origin else { return true };
         if !self.allowed_origins.is_empty() {
             return self.allowed_origins.iter().any(|allowed| allowed.fits(origin));

@@ -4,7 +4,7 @@ use super::value::Raw;
 
 /// A section by its list of keys.
 #[derive(Debug)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Its name in `cluster.toml`.
     pub name: &'static str,
     /// What it is about, a line each.
@@ -15,7 +15,7 @@ pub struct Schema {
 
 /// A setting.
 #[derive(Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its name in the section.
     pub name: &'static str,
     /// What it means, a line each.
@@ -24,7 +24,7 @@ pub struct Key {
 
 /// Why a setting could not be set.
 #[derive(PartialEq, Eq, Debug)]
-pub enum SetError {
+pub(crate) enum SetError {
     /// The section has no such key.
     Unknown,
     /// The value is not what the key wants.
@@ -32,7 +32,7 @@ pub enum SetError {
 }
 
 /// A section whose settings can be reached by name. Written by `section!`.
-pub trait Section {
+pub(crate) trait Section {
     /// Its keys.
     fn schema(&self) -> &'static Schema;
     /// Sets one key.
@@ -59,7 +59,7 @@ macro_rules! section {
 
         impl $Section {
             /// The section's keys.
-            pub const SCHEMA: $crate::config::schema::Schema = $crate::config::schema::Schema {
+            pub(crate) const SCHEMA: $crate::config::schema::Schema = $crate::config::schema::Schema {
                 name: $name,
                 doc: &[$($about),*],
                 keys: &[$($crate::config::schema::Key { name: stringify!($key), doc: &[$($doc),*] }),*],

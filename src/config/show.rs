@@ -50,7 +50,7 @@ fn comment(out: &mut String, doc: &[&str]) {
 
 /// A setting in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct ShownSetting {
+pub(crate) struct ShownSetting {
     /// Its place: `server`, or `channels[0]`.
     pub section: String,
     /// Its name there.
@@ -66,7 +66,7 @@ pub struct ShownSetting {
 impl Loaded {
     /// Every setting, secrets masked, in the order of the template.
     #[must_use]
-    pub fn settings(&self) -> Vec<ShownSetting> {
+    pub(crate) fn settings(&self) -> Vec<ShownSetting> {
         let mut settings = Vec::new();
         for section in self.config.sections() {
             self.settings_of(section, section.schema().name, &mut settings);

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 /// A setting as a layer gives it. TOML has types and is held to them; the environment, flags and defaults are text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Raw {
+pub(crate) enum Raw {
     /// Text without a type: read as whatever the key wants.
     Text(String),
     /// A TOML string.
@@ -29,7 +29,7 @@ pub enum Raw {
 impl Raw {
     /// What it is, for an error message.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::String(_) => "a string",
@@ -57,7 +57,7 @@ impl Raw {
 }
 
 /// The type of a setting.
-pub trait Value: Sized {
+pub(crate) trait Value: Sized {
     /// Reads it.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ pub trait Value: Sized {
 
 /// `text` as a TOML string.
 #[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -118,7 +118,7 @@ impl Value for String {
 
 /// An address as it may be shown: what may be a secret in it, before an `@` or behind a `?`, is `***`.
 #[must_use]
-pub fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let (rest, query) = match rest.split_once('?') {
         Some((rest, _)) => (rest, "?***"),
@@ -269,7 +269,7 @@ impl Value for ByteSize {
 ///
 /// # Errors
 /// What was expected and what was found.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::read(&Raw::Text(text.to_owned()))
 }
 
@@ -301,13 +301,13 @@ impl Secret {
 
     /// Whether it is too short to be one: fewer than 32 bytes, blanks around it not counted.
     #[must_use]
-    pub fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self) -> bool {
         self.0.trim().len() < SECRET_BYTES
     }
 
     /// The secret itself. Not for logs.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -12,7 +12,7 @@ mod recorder;
 mod values;
 
 pub(crate) use recent::Recent;
-pub use values::Counter;
+pub(crate) use values::Counter;
 pub(crate) use values::{Counted, Gauge, Labelled};
 
 use recorder::Recorder;

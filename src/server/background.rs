@@ -79,7 +79,7 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub fn of(health: &Health) -> Self {
+    pub(crate) fn of(health: &Health) -> Self {
         Self { journal: health.check("journal"), store: health.check("store"), clock: health.check("clock") }
     }
 }

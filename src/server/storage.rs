@@ -29,8 +29,6 @@ pub(super) struct Storage {
     /// To the database, for the store and for the rows that are written beside the journal.
     pub connections: Connections,
     pub store: Arc<dyn Store>,
-    /// What was found in the journal.
-    pub report: OpenReport,
 }
 
 impl Storage {
@@ -38,7 +36,7 @@ impl Storage {
     ///
     /// # Errors
     /// One of them does not open, or the store is made from another journal.
-    pub async fn open(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+    pub(crate) async fn open(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
         let (journal, report) = open_journal(config, env, metrics).await?;
         tracing::info!(
             records = report.records,
@@ -50,21 +48,21 @@ impl Storage {
         let (maintenance, connections) = (journal.maintenance(), connect(config).await?);
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
-        Ok(Self { journal: Arc::new(journal), maintenance, connections, store, report })
+        Ok(Self { journal: Arc::new(journal), maintenance, connections, store })
     }
 
     /// Uploaded files: their bytes in the folder or bucket of the configuration, their rows in the database.
     ///
     /// # Errors
     /// The folder or bucket can't be used.
-    pub fn uploads(&self, config: &Config, env: Env) -> Result<Uploads, StartError> {
+    pub(crate) fn uploads(&self, config: &Config, env: Env) -> Result<Uploads, StartError> {
         let objects = Objects::open(&config.uploads, &config.upload_folder());
         let objects = objects.map_err(|error| StartError::Uploads(error.to_string()))?;
         Ok(Uploads::new(UploadRows::new(self.connections.clone()), objects, env, config))
     }
 
     /// Backups and trimming of both.
-    pub fn retention(&self, config: &Config, env: Env) -> Retention {
+    pub(crate) fn retention(&self, config: &Config, env: Env) -> Retention {
         let keep = config.data.journal_retention;
         let keep = (!keep.is_zero()).then_some(keep);
         Retention::new(self.maintenance.clone(), Arc::clone(&self.store), env, keep)

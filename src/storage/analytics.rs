@@ -18,7 +18,7 @@ pub(super) const SQL: [&str; 1] = [SWEEP];
 
 /// Something that an application saw.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AnalyticsEvent {
+pub(crate) struct AnalyticsEvent {
     /// Its id.
     pub id: Uuid,
     /// What, in the application's words.
@@ -35,7 +35,7 @@ pub struct AnalyticsEvent {
 
 /// See the module.
 #[derive(Clone)]
-pub struct Analytics {
+pub(crate) struct Analytics {
     connections: Connections,
     insert: Bulk,
 }
@@ -43,7 +43,7 @@ pub struct Analytics {
 impl Analytics {
     /// Over open connections.
     #[must_use]
-    pub fn new(connections: Connections) -> Self {
+    pub(crate) fn new(connections: Connections) -> Self {
         let insert = Bulk::insert("analytics_events", "uuid, event_type, user_id, chat, data, created_at");
         Self { connections, insert }
     }
@@ -52,7 +52,7 @@ impl Analytics {
     ///
     /// # Errors
     /// The store; so for each of the following.
-    pub async fn take(&self, events: Vec<AnalyticsEvent>) -> Result<(), StoreError> {
+    pub(crate) async fn take(&self, events: Vec<AnalyticsEvent>) -> Result<(), StoreError> {
         let mut change = self.connections.direct().change().await?;
         let bind = |b: &mut Binder, event: AnalyticsEvent| {
             b.uuid(event.id).text(event.kind).text(event.user.as_str());
@@ -63,7 +63,7 @@ impl Analytics {
     }
 
     /// Removes events from before this time. Returns how many.
-    pub async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
+    pub(crate) async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.connections.direct().execute(SWEEP, |b| _ = b.int(before.as_i64())).await
     }
 }

@@ -26,7 +26,7 @@ pub fn open_to_others(path: &Path) -> Option<u32> {
 ///
 /// # Errors
 /// As the operating system says.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     // The parent of a bare file name is the empty path.
     File::open(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?.sync_all()
 }

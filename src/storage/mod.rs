@@ -2,13 +2,13 @@
 //! record means is the folds' matter.
 
 pub mod accounts;
-pub mod analytics;
+pub(crate) mod analytics;
 pub mod backup;
 pub mod disk;
 pub mod journal;
 pub mod lock;
 pub mod notifications;
-pub mod retention;
+pub(crate) mod retention;
 pub mod sql;
 pub mod store;
 pub mod uploads;

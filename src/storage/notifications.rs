@@ -36,7 +36,7 @@ pub(super) const SQL: [&str; 5] = [LIST, LIST_UNREAD, UNREAD, READ, READ_ALL];
 
 /// Something that a user should notice.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Notification {
+pub(crate) struct Notification {
     /// Its id.
     pub id: Uuid,
     /// What it is, for programs.
@@ -55,7 +55,7 @@ pub struct Notification {
 
 /// See the module.
 #[derive(Clone)]
-pub struct Notifications {
+pub(crate) struct Notifications {
     connections: Connections,
 }
 
@@ -64,7 +64,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl Notifications {
     /// Over open connections.
     #[must_use]
-    pub fn new(connections: Connections) -> Self {
+    pub(crate) fn new(connections: Connections) -> Self {
         Self { connections }
     }
 
@@ -72,7 +72,7 @@ impl Notifications {
     ///
     /// # Errors
     /// The store; so for each of the following.
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         user: &UserId,
         before: Option<Uuid>,
@@ -89,7 +89,7 @@ impl Notifications {
     }
 
     /// Marks some as read; those of others stay as they are.
-    pub async fn read(&self, user: &UserId, ids: &[Uuid]) -> Result<()> {
+    pub(crate) async fn read(&self, user: &UserId, ids: &[Uuid]) -> Result<()> {
         let mut change = self.connections.direct().change().await?;
         for id in ids {
             change.session().execute(READ, |b| _ = b.text(user.as_str()).uuid(*id)).await?;
@@ -98,7 +98,7 @@ impl Notifications {
     }
 
     /// Marks all as read up to this one.
-    pub async fn read_all(&self, user: &UserId, up_to: Option<Uuid>) -> Result<()> {
+    pub(crate) async fn read_all(&self, user: &UserId, up_to: Option<Uuid>) -> Result<()> {
         let bind = |b: &mut Binder| _ = b.text(user.as_str()).uuid(up_to.unwrap_or(Uuid::max()));
         self.connections.direct().execute(READ_ALL, bind).await?;
         Ok(())

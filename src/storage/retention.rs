@@ -26,7 +26,7 @@ const NOTE: &str = "backup";
 const JOURNAL: &str = "journal";
 
 /// See the module.
-pub struct Retention {
+pub(crate) struct Retention {
     journal: Maintenance,
     store: Arc<dyn Store>,
     env: Env,
@@ -42,7 +42,7 @@ pub struct Retention {
 ///
 /// # Errors
 /// [`StoreError::Incompatible`] if it is made from another one; or the store does not answer.
-pub async fn same_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
+pub(crate) async fn same_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
     let own = journal.to_string();
     match store.meta(JOURNAL).await? {
         Some(known) if known == own => Ok(()),
@@ -60,7 +60,7 @@ pub async fn same_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreE
 ///
 /// # Errors
 /// The store does not answer.
-pub async fn of_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
+pub(crate) async fn of_journal(store: &dyn Store, journal: Uuid) -> Result<(), StoreError> {
     store.set_meta(JOURNAL, &journal.to_string()).await
 }
 
@@ -74,7 +74,7 @@ struct Note {
 impl Retention {
     /// `keep`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
-    pub fn new(journal: Maintenance, store: Arc<dyn Store>, env: Env, keep: Option<Duration>) -> Self {
+    pub(crate) fn new(journal: Maintenance, store: Arc<dyn Store>, env: Env, keep: Option<Duration>) -> Self {
         Self { journal, store, env, keep, last: AtomicU64::new(0), turn: Mutex::default() }
     }
 
@@ -82,7 +82,7 @@ impl Retention {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn remember(&self) -> Result<(), StoreError> {
+    pub(crate) async fn remember(&self) -> Result<(), StoreError> {
         let note = self.store.meta(NOTE).await?;
         if let Some(note) = note.and_then(|text| serde_json::from_str::<Note>(&text).ok()) {
             self.last.fetch_max(note.taken_at.0, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Retention {
 
     /// When the last backup was taken, as far as the store knows.
     #[must_use]
-    pub fn last_backup(&self) -> Option<Timestamp> {
+    pub(crate) fn last_backup(&self) -> Option<Timestamp> {
         Some(Timestamp(self.last.load(Ordering::Relaxed))).filter(|at| *at > Timestamp::ZERO)
     }
 
@@ -100,7 +100,7 @@ impl Retention {
     ///
     /// # Errors
     /// See [`BackupError`].
-    pub async fn backup(&self, dir: &Path) -> Result<Manifest, BackupError> {
+    pub(crate) async fn backup(&self, dir: &Path) -> Result<Manifest, BackupError> {
         let _turn = self.turn.lock().await;
         let manifest = backup::take(self.journal.clone(), &*self.store, dir, self.env.now()).await?;
         let note = Note { taken_at: manifest.taken_at, watermarks: manifest.watermarks.clone() };
@@ -121,7 +121,7 @@ impl Retention {
     ///
     /// # Errors
     /// The store or the journal do not answer. What is still needed is there in any case.
-    pub async fn trim(&self) -> Result<usize, BackupError> {
+    pub(crate) async fn trim(&self) -> Result<usize, BackupError> {
         let Some(keep) = self.keep else { return Ok(0) };
         let _turn = self.turn.lock().await;
         let Some(text) = self.store.meta(NOTE).await? else { return Ok(0) };

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, query_scalar};
 const WORK: [&str; 3] = ["watermarks", "relay_outbox", "meta"];
 
 /// Each table's rows, in order, as texts.
-pub async fn all(data: &Path) -> BTreeMap<String, Vec<String>> {
+pub(crate) async fn all(data: &Path) -> BTreeMap<String, Vec<String>> {
     let options = SqliteConnectOptions::new().filename(data.join("kervan.db")).read_only(true);
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
     let names: Vec<String> =
@@ -35,7 +35,7 @@ pub async fn all(data: &Path) -> BTreeMap<String, Vec<String>> {
 }
 
 /// The database goes, with its log.
-pub fn lose(data: &Path) {
+pub(crate) fn lose(data: &Path) {
     for name in ["kervan.db", "kervan.db-wal", "kervan.db-shm"] {
         match std::fs::remove_file(data.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{name}: {error}"),

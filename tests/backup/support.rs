@@ -12,10 +12,10 @@ use crate::client::{CallError, Link};
 use crate::server::{self, Server, Setup};
 
 /// How long a server may need to start or to end.
-pub const START: Duration = Duration::from_secs(60);
+pub(crate) const START: Duration = Duration::from_secs(60);
 
 /// Runs the command to its end; gives its exit code and all that it printed.
-pub fn kervan(arguments: &[&str], paths: &[&Path], data: Option<&Path>) -> (i32, String) {
+pub(crate) fn kervan(arguments: &[&str], paths: &[&Path], data: Option<&Path>) -> (i32, String) {
     let mut command = Command::new(server::binary());
     command.env_clear().stdin(Stdio::null()).args(arguments).args(paths);
     // Not in the working directory of the tests: there is a cluster.toml there.
@@ -29,14 +29,14 @@ pub fn kervan(arguments: &[&str], paths: &[&Path], data: Option<&Path>) -> (i32,
 }
 
 /// A server with its data in `folder/data` that is ready.
-pub fn start(folder: &Path, more: &str) -> Server {
+pub(crate) fn start(folder: &Path, more: &str) -> Server {
     let mut server = Server::start(folder, Setup { more: more.to_owned(), files_may_be_limited: false });
     server.wait_ready(START);
     server
 }
 
 /// The numbers of the journal's segments.
-pub fn segments(data: &Path) -> Vec<u64> {
+pub(crate) fn segments(data: &Path) -> Vec<u64> {
     let names = std::fs::read_dir(data.join("journal")).unwrap().map(|entry| entry.unwrap().file_name());
     let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix("segment-")?.strip_suffix(".log")?.parse().ok();
     let mut numbers: Vec<u64> = names.filter_map(number).collect();
@@ -45,7 +45,7 @@ pub fn segments(data: &Path) -> Vec<u64> {
 }
 
 /// Posts JSON, with more header lines; gives the whole answer.
-pub fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
+pub(crate) fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
@@ -60,17 +60,17 @@ pub fn post(address: &str, path: &str, headers: &str, body: &str) -> String {
 }
 
 /// What was sent as which number, and the seq that it got.
-pub type Told = (usize, u64);
+pub(crate) type Told = (usize, u64);
 
 /// Ann in a room with Ben.
-pub struct Chat {
+pub(crate) struct Chat {
     link: Link,
     room: String,
     acked: tokio::sync::watch::Sender<Vec<Told>>,
 }
 
 impl Chat {
-    pub async fn open(server: &Server) -> Self {
+    pub(crate) async fn open(server: &Server) -> Self {
         let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
         let made = json!({ "kind": "group", "title": "Two", "members": ["ben"], "client_id": "room" });
         let room = link.rpc("room.create", made).await.unwrap()["room"].as_str().unwrap().to_owned();
@@ -78,12 +78,12 @@ impl Chat {
     }
 
     /// The same room at a server that knows it already.
-    pub async fn again(&self, server: &Server) -> Self {
+    pub(crate) async fn again(&self, server: &Server) -> Self {
         let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
         Self { link, room: self.room.clone(), acked: Default::default() }
     }
 
-    pub async fn send(&self, n: usize, text: &str) -> Result<u64, CallError> {
+    pub(crate) async fn send(&self, n: usize, text: &str) -> Result<u64, CallError> {
         let client_id = format!("c{n}");
         let message = json!({ "room": self.room, "client_id": client_id, "body": text });
         let seq = self.link.rpc("message.send", message).await?["seq"].as_u64().unwrap();
@@ -92,18 +92,18 @@ impl Chat {
     }
 
     /// Waits for so many acknowledgements.
-    pub async fn reach(&self, count: usize) {
+    pub(crate) async fn reach(&self, count: usize) {
         let mut acked = self.acked.subscribe();
         // Pauses: the bound of a wait for an event.
         tokio::time::timeout(START, acked.wait_for(|acked| acked.len() >= count)).await.unwrap().unwrap();
     }
 
-    pub fn acked(&self) -> Vec<Told> {
+    pub(crate) fn acked(&self) -> Vec<Told> {
         self.acked.borrow().clone()
     }
 
     /// All messages of the room, upwards, by the client ids that they were sent under.
-    pub async fn history(&self) -> Vec<Told> {
+    pub(crate) async fn history(&self) -> Vec<Told> {
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let page = json!({ "room": self.room, "after": after, "limit": 100 });
@@ -120,7 +120,7 @@ impl Chat {
     }
 
     /// Subscribes over a connection of its own, from a position if one is given. Gives what the reply says.
-    pub async fn subscribe(&self, server: &Server, from: Option<&Value>) -> Value {
+    pub(crate) async fn subscribe(&self, server: &Server, from: Option<&Value>) -> Value {
         let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
         let mut request = json!({ "channel": format!("room:{}", self.room), "recover": from.is_some() });
         for (name, value) in from.and_then(Value::as_object).into_iter().flatten() {
@@ -130,7 +130,7 @@ impl Chat {
     }
 
     /// The code with which the history since a position is refused; 0 if it is not.
-    pub async fn history_refused(&self, server: &Server, since: &Value) -> u32 {
+    pub(crate) async fn history_refused(&self, server: &Server, since: &Value) -> u32 {
         let link = Link::plain(&server.url(), &server::token("ann")).await.unwrap();
         let channel = format!("room:{}", self.room);
         link.call("subscribe", json!({ "channel": channel })).await.unwrap();
@@ -139,7 +139,7 @@ impl Chat {
     }
 
     /// Connects with a position in the personal channel; gives what the reply says of it.
-    pub async fn personal(server: &Server, from: Option<&Value>) -> Value {
+    pub(crate) async fn personal(server: &Server, from: Option<&Value>) -> Value {
         let mut request = json!({ "token": server::token("ann"), "subs": {} });
         if let Some(from) = from {
             request["subs"]["#ann"] = json!({ "recover": true, "epoch": from["epoch"], "offset": from["offset"] });
@@ -151,13 +151,13 @@ impl Chat {
     }
 
     /// Whether the room is in the list: that waits for the store.
-    pub async fn lists_its_room(&self) -> bool {
+    pub(crate) async fn lists_its_room(&self) -> bool {
         let list = self.link.rpc("room.list", json!({})).await.unwrap();
         list["rooms"].as_array().unwrap().iter().any(|line| line["room"].as_str() == Some(&self.room))
     }
 
     /// Something of every kind, so that most tables have rows.
-    pub async fn live_a_little(&self) {
+    pub(crate) async fn live_a_little(&self) {
         for n in 0..30 {
             self.send(n, "hello").await.unwrap();
         }

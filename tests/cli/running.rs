@@ -9,26 +9,26 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The command in `dir`, with nothing of this machine's environment.
-pub fn kervan(dir: &Path) -> Command {
+pub(crate) fn kervan(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kervan"));
     command.current_dir(dir).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-pub fn run(dir: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Output {
     kervan(dir).args(arguments).output().unwrap()
 }
 
-pub fn code_and_error(output: &Output) -> (i32, String) {
+pub(crate) fn code_and_error(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stderr.clone()).unwrap())
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 /// A running server. Killed when dropped.
-pub struct Running {
+pub(crate) struct Running {
     pub child: Child,
     stdout: Option<BufReader<ChildStdout>>,
     pub banner: String,
@@ -39,13 +39,13 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(dir: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Self {
         let mut command = kervan(dir);
         command.args(arguments);
         Self::start_with(command, Stdio::null())
     }
 
-    pub fn start_with(mut command: Command, log: Stdio) -> Self {
+    pub(crate) fn start_with(mut command: Command, log: Stdio) -> Self {
         let mut child = command.stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
@@ -64,13 +64,13 @@ impl Running {
         Self { child, stdout: Some(stdout), banner, public, admin }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end, at most 20 s: its end of stdout closes with it.
-    pub fn exit_code(mut self) -> Option<i32> {
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
         let mut stdout = self.stdout.take().unwrap();
         let (ended, wait) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -91,7 +91,7 @@ impl Drop for Running {
     }
 }
 
-pub fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -100,7 +100,7 @@ pub fn get(address: &str, path: &str) -> String {
 }
 
 /// The same with a bearer token.
-pub fn get_as(address: &str, path: &str, token: &str) -> String {
+pub(crate) fn get_as(address: &str, path: &str, token: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}");
     write!(stream, "{head}\r\nconnection: close\r\n\r\n").unwrap();

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a command comes to.
 #[derive(Clone, Debug)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// The server's answer.
     Server { code: u32, message: String, temporary: bool },
     /// The connection ended before the answer.
@@ -28,7 +28,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub fn code(&self) -> u32 {
+    pub(crate) fn code(&self) -> u32 {
         match self {
             Self::Server { code, .. } => *code,
             Self::Closed => 0,
@@ -36,7 +36,7 @@ impl CallError {
     }
 
     /// Whether the command certainly left nothing behind. An internal error (100) and 451 leave it open.
-    pub fn is_definite(&self) -> bool {
+    pub(crate) fn is_definite(&self) -> bool {
         matches!(self, Self::Server { code, .. } if *code != 100 && *code != 451)
     }
 }
@@ -50,13 +50,13 @@ impl fmt::Display for CallError {
     }
 }
 
-pub type Answer = Result<Value, CallError>;
-pub type Callback = Box<dyn FnOnce(Answer) + Send>;
-pub type OnPush = Box<dyn Fn(&Value) + Send>;
+pub(crate) type Answer = Result<Value, CallError>;
+pub(crate) type Callback = Box<dyn FnOnce(Answer) + Send>;
+pub(crate) type OnPush = Box<dyn Fn(&Value) + Send>;
 
 /// How a connection ended: the close code, 0 if it just broke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Closed {
+pub(crate) struct Closed {
     pub code: u16,
 }
 
@@ -81,7 +81,7 @@ impl Shared {
 }
 
 /// One connection. Dropping it cuts it off.
-pub struct Link {
+pub(crate) struct Link {
     out: mpsc::UnboundedSender<Message>,
     shared: Arc<Shared>,
     next_id: AtomicU32,
@@ -91,7 +91,12 @@ pub struct Link {
 impl Link {
     /// Connects and authenticates with the `connect` request given. `on_connected` gets the answer and `on_push` every push
     /// (`{"channel":…, "pub":…}`), in the order of arrival.
-    pub async fn open(url: &str, request: &Value, on_connected: Callback, on_push: OnPush) -> Result<Self, CallError> {
+    pub(crate) async fn open(
+        url: &str,
+        request: &Value,
+        on_connected: Callback,
+        on_push: OnPush,
+    ) -> Result<Self, CallError> {
         let opening = tokio_tungstenite::connect_async(url);
         // Pauses: a server that was killed does not answer: that is the bound.
         let Ok(Ok((socket, _))) = tokio::time::timeout(PATIENCE, opening).await else { return Err(CallError::Closed) };
@@ -116,12 +121,12 @@ impl Link {
     }
 
     /// Connects without watching.
-    pub async fn plain(url: &str, token: &str) -> Result<Self, CallError> {
+    pub(crate) async fn plain(url: &str, token: &str) -> Result<Self, CallError> {
         Self::open(url, &json!({ "token": token }), Box::new(|_| ()), Box::new(|_| ())).await
     }
 
     /// Sends a command; `on_answer` runs in the reading task, or here if the connection is over.
-    pub fn send(&self, method: &str, request: &Value, on_answer: Callback) {
+    pub(crate) fn send(&self, method: &str, request: &Value, on_answer: Callback) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.shared.waiting.lock().unwrap();
         let Some(map) = waiting.as_mut() else {
@@ -134,7 +139,7 @@ impl Link {
     }
 
     /// Sends a command and waits for its answer.
-    pub async fn call(&self, method: &str, request: Value) -> Answer {
+    pub(crate) async fn call(&self, method: &str, request: Value) -> Answer {
         let (answer, answered) = oneshot::channel();
         self.send(method, &request, Box::new(|result| drop(answer.send(result))));
         // Pauses: a server that was killed does not answer: that is the bound.
@@ -148,20 +153,20 @@ impl Link {
     }
 
     /// An rpc; the answer is its data.
-    pub async fn rpc(&self, method: &str, data: Value) -> Answer {
+    pub(crate) async fn rpc(&self, method: &str, data: Value) -> Answer {
         let answer = self.call("rpc", json!({ "method": method, "data": data })).await?;
         Ok(answer.get("data").cloned().unwrap_or(Value::Null))
     }
 
     /// Waits for the end.
-    pub async fn closed(&self) -> Closed {
+    pub(crate) async fn closed(&self) -> Closed {
         let mut closed = self.shared.closed.subscribe();
         let end = closed.wait_for(Option::is_some).await.map(|end| *end);
         end.ok().flatten().unwrap_or(Closed { code: 0 })
     }
 
     /// Ends it in the middle of everything, without a goodbye. Afterwards nothing arrives any more.
-    pub async fn cut(&mut self) {
+    pub(crate) async fn cut(&mut self) {
         self.abort();
         for task in &mut self.tasks {
             let _ = task.await;
@@ -170,7 +175,7 @@ impl Link {
     }
 
     /// Says goodbye and waits a moment for the server's. What was sent before is still read by the server.
-    pub async fn goodbye(&self) {
+    pub(crate) async fn goodbye(&self) {
         let _ = self.out.send(Message::Close(None));
         // Pauses: a server that was killed does not answer: that is the bound.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.closed()).await;

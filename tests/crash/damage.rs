@@ -5,7 +5,7 @@ use crate::rng::Rng;
 
 /// The kinds of damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Damage {
+pub(crate) enum Damage {
     LoseDelivery,
     DoubleDelivery,
     SwapDeliveries,
@@ -18,7 +18,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::LoseDelivery,
         Self::DoubleDelivery,
         Self::SwapDeliveries,
@@ -31,7 +31,7 @@ impl Damage {
     ];
 
     /// The history with one such damage, at a place that chance picks. `None` if it has no place for it.
-    pub fn inflict(self, history: &[Entry], rng: &mut Rng) -> Option<Vec<Entry>> {
+    pub(crate) fn inflict(self, history: &[Entry], rng: &mut Rng) -> Option<Vec<Entry>> {
         let fits: Vec<usize> = (0..history.len()).filter(|at| self.fits(history, *at)).collect();
         let at = *rng.pick(&fits)?;
         let mut damaged = history.to_vec();

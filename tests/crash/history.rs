@@ -5,22 +5,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An attempt at an operation. A retry is another attempt with the same client id.
-pub type Op = u64;
+pub(crate) type Op = u64;
 /// One subscription of one connection: from the subscribe command to the unsubscribe push or the end of the connection.
-pub type Sub = u64;
+pub(crate) type Sub = u64;
 /// One page of history.
-pub type PageNo = u64;
+pub(crate) type PageNo = u64;
 
 /// A place in a room's stream, as the protocol gives it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Position {
+pub(crate) struct Position {
     pub epoch: String,
     pub offset: u64,
 }
 
 /// An event of a room as a client saw it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     pub seq: u64,
     /// Empty where the server does not tell it.
     pub id: String,
@@ -31,7 +31,7 @@ pub struct Event {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Body {
+pub(crate) enum Body {
     /// `no` is 0 where the server does not tell it.
     Message {
         no: u64,
@@ -66,7 +66,7 @@ pub enum Body {
 
 impl Body {
     /// The kind as the wire and the database name it.
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         match self {
             Self::Message { .. } => "message",
             Self::Edited { .. } => "edited",
@@ -83,7 +83,7 @@ impl Body {
 
 /// What an operation asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum What {
+pub(crate) enum What {
     Send { device: String, client_id: String, text: String },
     Edit { target: u64 },
     Delete { target: u64 },
@@ -95,7 +95,7 @@ pub enum What {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// Just before the command was written to the socket.
     Invoke {
         op: Op,
@@ -190,7 +190,7 @@ pub enum Entry {
 
 /// A room in the database.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Rows {
+pub(crate) struct Rows {
     pub head: u64,
     pub messages_head: u64,
     pub events: Vec<EventRow>,
@@ -199,7 +199,7 @@ pub struct Rows {
 
 /// A row of `room_events`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventRow {
+pub(crate) struct EventRow {
     pub seq: u64,
     pub kind: String,
     pub actor: Option<String>,
@@ -207,7 +207,7 @@ pub struct EventRow {
 
 /// A row of `messages`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MessageRow {
+pub(crate) struct MessageRow {
     pub seq: u64,
     pub no: u64,
     pub id: String,
@@ -218,23 +218,23 @@ pub struct MessageRow {
 
 /// Takes the entries down, in the order in which they happen.
 #[derive(Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     entries: Mutex<Vec<Entry>>,
     numbers: AtomicU64,
 }
 
 impl Recorder {
     /// A number that was never given before.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub fn record(&self, entry: Entry) {
+    pub(crate) fn record(&self, entry: Entry) {
         self.entries.lock().unwrap().push(entry);
     }
 
     /// A copy of all that was recorded so far.
-    pub fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         self.entries.lock().unwrap().clone()
     }
 }

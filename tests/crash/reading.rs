@@ -17,7 +17,7 @@ use crate::wire;
 const ROWS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads the whole stream of each room by protocol history, and its messages by `message.history`. Gives the heads.
-pub async fn streams(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec<u64>, CallError> {
+pub(crate) async fn streams(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec<u64>, CallError> {
     let mut heads = Vec::new();
     for room in rooms {
         let link = Link::plain(url, &server::token(&room.creator)).await?;
@@ -36,7 +36,7 @@ pub async fn streams(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<V
 
 /// Reads each user's personal stream, when it has as many events as the rooms' streams promise or time is over, and what
 /// `room.list` says. Gives the personal channels with their heads.
-pub async fn users(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec<(String, u64)>, CallError> {
+pub(crate) async fn users(url: &str, rooms: &[Room], recorder: &Recorder) -> Result<Vec<(String, u64)>, CallError> {
     let mut heads = Vec::new();
     let mut users: Vec<&String> = rooms.iter().flat_map(|room| &room.members).collect();
     users.sort_unstable();
@@ -89,7 +89,7 @@ fn promised(recorder: &Recorder) -> HashMap<String, usize> {
 }
 
 /// A channel's whole history, page by page from the beginning.
-pub async fn stream(link: &Link, channel: &str) -> Result<(String, Vec<Event>), CallError> {
+pub(crate) async fn stream(link: &Link, channel: &str) -> Result<(String, Vec<Event>), CallError> {
     let read = if channel.starts_with('#') { wire::personal } else { wire::publication };
     let first = link.call("history", json!({ "channel": channel, "limit": 0 })).await?;
     let epoch = first.get("epoch").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -111,7 +111,7 @@ pub async fn stream(link: &Link, channel: &str) -> Result<(String, Vec<Event>), 
 }
 
 /// All messages of a room in their present form, page by page from the newest.
-pub async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, CallError> {
+pub(crate) async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, CallError> {
     let mut messages: Vec<Event> = Vec::new();
     loop {
         let before = messages.iter().map(|message| message.seq).min();
@@ -130,7 +130,7 @@ pub async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, CallError> 
 }
 
 /// Waits until the database has every room's head, for as long as it may be behind.
-pub async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]) -> sqlx::Result<()> {
+pub(crate) async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]) -> sqlx::Result<()> {
     let database = Database::open(&server.data).await?;
     // Pauses: the bound of the wait below.
     let end = Instant::now() + ROWS_PATIENCE;
@@ -147,7 +147,7 @@ pub async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]) -> sq
 }
 
 /// Takes down the rows of each room.
-pub async fn rows(server: &Server, rooms: &[Room], recorder: &Recorder) -> sqlx::Result<()> {
+pub(crate) async fn rows(server: &Server, rooms: &[Room], recorder: &Recorder) -> sqlx::Result<()> {
     let database = Database::open(&server.data).await?;
     for room in rooms {
         let rows = match uuid(&database, room).await? {

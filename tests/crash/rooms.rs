@@ -9,7 +9,7 @@ use crate::server;
 
 /// A room of the run.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub(crate) struct Room {
     pub channel: String,
     /// Its uuid; `None` for an open channel, whose uuid only the database tells.
     pub room: Option<String>,
@@ -20,7 +20,7 @@ pub struct Room {
 
 /// How large the world is.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub(crate) struct Size {
     pub clients: usize,
     pub groups: usize,
     pub pace_ms: (u64, u64),
@@ -28,13 +28,13 @@ pub struct Size {
 
 impl Size {
     /// The full run: 100 clients in 12 rooms.
-    pub const FULL: Self = Self { clients: 100, groups: 7, pace_ms: (60, 400) };
+    pub(crate) const FULL: Self = Self { clients: 100, groups: 7, pace_ms: (60, 400) };
     /// A quick one.
-    pub const SMALL: Self = Self { clients: 16, groups: 2, pace_ms: (10, 60) };
+    pub(crate) const SMALL: Self = Self { clients: 16, groups: 2, pace_ms: (10, 60) };
 }
 
 /// One who sends as fast as it can, and one who listens, in a direct chat.
-pub async fn pair(url: &str) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
+pub(crate) async fn pair(url: &str) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
     let rooms = vec![create(url, "direct", "sender", &["receiver".to_owned()], "").await?];
     let mut plans = vec![plan(url, "sender", 0, &rooms, (1, 3)), plan(url, "receiver", 1, &rooms, (20, 40))];
     plans[1].seats[0].sends = false;
@@ -43,7 +43,7 @@ pub async fn pair(url: &str) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
 }
 
 /// Makes the rooms over the protocol: three direct chats, public groups, a broadcast, and an open channel.
-pub async fn make(url: &str, size: Size, rng: &mut Rng) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
+pub(crate) async fn make(url: &str, size: Size, rng: &mut Rng) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
     // A fifth of the clients are second devices.
     let users: Vec<String> = (0..size.clients.div_ceil(5) * 4).map(|n| format!("user-{n}")).collect();
     let mut rooms = Vec::new();
@@ -67,7 +67,7 @@ pub async fn make(url: &str, size: Size, rng: &mut Rng) -> Result<(Vec<Room>, Ve
 }
 
 /// Makes one room.
-pub async fn create(
+pub(crate) async fn create(
     url: &str,
     kind: &'static str,
     creator: &str,

@@ -23,7 +23,7 @@ use crate::watch::Watch;
 
 /// What the run does.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     pub seed: u64,
     pub kills: u64,
     /// How long the clients work; the kills fall into this time.
@@ -40,7 +40,7 @@ const START: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(45);
 
 /// What came of it.
-pub struct Report {
+pub(crate) struct Report {
     pub run: Run,
     pub history: Vec<Entry>,
     pub anomalies: Vec<Anomaly>,
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
 impl Report {
     /// How often a position was shown and the answer was `recovered: false`. No history is removed in a run, so honest
     /// servers have no reason for it.
-    pub fn recoveries_refused(&self) -> usize {
+    pub(crate) fn recoveries_refused(&self) -> usize {
         let mut asked = HashMap::new();
         let mut refused = 0;
         for entry in &self.history {
@@ -104,7 +104,7 @@ struct Crowd {
 }
 
 /// Runs it in `folder`.
-pub async fn run(run: Run, folder: &Path) -> Report {
+pub(crate) async fn run(run: Run, folder: &Path) -> Report {
     let mut rng = Rng::new(run.seed);
     let recorder = Arc::new(Recorder::default());
     let mut server = Server::start(folder, Setup::default());
@@ -123,7 +123,7 @@ pub async fn run(run: Run, folder: &Path) -> Report {
         crowd.tasks.spawn(member.run(crowd.phase.subscribe()));
     }
     crowd.begin(&server).await;
-    let kills = torment(&run, &mut server, &mut rng).await;
+    let kills = torment(&run, &mut crowd, &mut server, &mut rng).await;
     crowd.phase.send_replace(Phase::Settle);
     server.wait_ready(START);
     crowd.settle(&server).await;
@@ -151,7 +151,7 @@ pub async fn run(run: Run, folder: &Path) -> Report {
 
 /// Kills and starts again, at random moments over the time of work: in the middle of everything, and now and then right
 /// after a start.
-async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
+async fn torment(run: &Run, crowd: &mut Crowd, server: &mut Server, rng: &mut Rng) -> u64 {
     let start = Instant::now();
     let mut moments: Vec<u64> = (0..run.kills).map(|_| rng.range(500, run.work.as_millis() as u64)).collect();
     moments.sort_unstable();
@@ -168,6 +168,8 @@ async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
         }
         if run.gently {
             server.wait_ready(START);
+            // Whoever is not back yet is told nothing: the goodbye is counted.
+            crowd.begin(server).await;
             server.terminate();
             let status = server.wait_end(Duration::from_secs(30));
             assert!(status.success(), "after SIGTERM: {status}: {}", server.log_tail());
@@ -185,7 +187,7 @@ async fn torment(run: &Run, server: &mut Server, rng: &mut Rng) -> u64 {
 }
 
 impl Crowd {
-    /// Waits until every client has a first subscription: kills before that meet nobody.
+    /// Waits until every client has a subscription: what comes before that meets nobody.
     async fn begin(&mut self, server: &Server) {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + START;

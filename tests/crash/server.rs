@@ -16,7 +16,7 @@ use serde_json::json;
 const SECRET: &str = "the secret of a test run, long enough for HS256";
 
 /// Which binary is tried: `KERVAN_BIN`; else the release build if it is as new as the one of this test; else that one.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("KERVAN_BIN") {
         return path.into();
     }
@@ -27,7 +27,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// A token that names `user`, good for an hour.
-pub fn token(user: &str) -> String {
+pub(crate) fn token(user: &str) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "sub": user, "exp": now + 3600, "iat": now });
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
@@ -35,7 +35,7 @@ pub fn token(user: &str) -> String {
 
 /// How the child is started.
 #[derive(Clone, Debug, Default)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// More lines of configuration: whole sections, but `[auth]`, `[limits]`, `[server]` and `[[channels]]`.
     pub more: String,
     /// Whether the child is made to see too large writes fail, as a full disk does, instead of being ended by a signal.
@@ -43,7 +43,7 @@ pub struct Setup {
 }
 
 /// The child, or the place where it will be started again.
-pub struct Server {
+pub(crate) struct Server {
     child: Option<Child>,
     pub port: u16,
     pub data: PathBuf,
@@ -54,7 +54,7 @@ pub struct Server {
 
 impl Server {
     /// Starts a child that keeps its data in `folder/data`. Its log and configuration stand beside.
-    pub fn start(folder: &Path, setup: Setup) -> Self {
+    pub(crate) fn start(folder: &Path, setup: Setup) -> Self {
         let config = folder.join("kervan.toml");
         let text = format!(
             "[server]\nadmin_port = 0\n[auth]\nhmac_secret = \"{SECRET}\"\n\
@@ -71,12 +71,12 @@ impl Server {
         server
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/connection/websocket", self.port)
     }
 
     /// Starts the child again, on the same port and data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(binary());
@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// Waits until the child says that it is ready, at most `patience`.
-    pub fn wait_ready(&mut self, patience: Duration) {
+    pub(crate) fn wait_ready(&mut self, patience: Duration) {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         while !self.is_ready().unwrap_or(false) {
@@ -124,7 +124,7 @@ impl Server {
     }
 
     /// SIGKILL. Panics if the child had ended before by itself: nobody asked it to.
-    pub fn kill9(&mut self) {
+    pub(crate) fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             let before = child.try_wait().unwrap();
             assert!(before.is_none(), "the server ended by itself, {before:?}: {}", self.log_tail());
@@ -134,12 +134,12 @@ impl Server {
     }
 
     /// SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
     }
 
     /// Waits for the child's end, at most `patience`.
-    pub fn wait_end(&mut self, patience: Duration) -> ExitStatus {
+    pub(crate) fn wait_end(&mut self, patience: Duration) -> ExitStatus {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         loop {
@@ -154,13 +154,13 @@ impl Server {
     }
 
     /// Forbids the running child to write beyond `bytes` in any file, or allows it again.
-    pub fn limit_files(&self, bytes: Option<u64>) {
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
         let limit = Rlimit { current: bytes, maximum: None };
         prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
     }
 
     /// The last lines of the child's log.
-    pub fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(25)..].join("\n")

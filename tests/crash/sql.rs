@@ -16,28 +16,28 @@ const KINDS: [&str; 12] = [
 ];
 
 /// The database in the data folder.
-pub struct Database(SqlitePool);
+pub(crate) struct Database(SqlitePool);
 
 impl Database {
-    pub async fn open(data: &Path) -> sqlx::Result<Self> {
+    pub(crate) async fn open(data: &Path) -> sqlx::Result<Self> {
         let options = SqliteConnectOptions::new().filename(data.join("kervan.db")).read_only(true);
         Ok(Self(SqlitePoolOptions::new().max_connections(1).connect_with(options).await?))
     }
 
     /// The uuid of an open channel's room.
-    pub async fn open_channel(&self, channel: &str) -> sqlx::Result<Option<Uuid>> {
+    pub(crate) async fn open_channel(&self, channel: &str) -> sqlx::Result<Option<Uuid>> {
         let row = query("SELECT uuid FROM chats WHERE channel = ?").bind(channel).fetch_optional(&self.0).await?;
         Ok(row.map(|row| uuid(&row, "uuid")))
     }
 
     /// The head seq of a room as the rows know it, 0 if they know no such room.
-    pub async fn head(&self, room: Uuid) -> sqlx::Result<u64> {
+    pub(crate) async fn head(&self, room: Uuid) -> sqlx::Result<u64> {
         let row = query("SELECT head_seq FROM chats WHERE uuid = ?").bind(room.as_bytes().as_slice());
         Ok(row.fetch_optional(&self.0).await?.map_or(0, |row| number(&row, "head_seq")))
     }
 
     /// All rows of a room.
-    pub async fn rows(&self, room: Uuid) -> sqlx::Result<Rows> {
+    pub(crate) async fn rows(&self, room: Uuid) -> sqlx::Result<Rows> {
         let key = room.as_bytes().as_slice();
         let chat = query("SELECT head_seq, last_message_no FROM chats WHERE uuid = ?").bind(key);
         let Some(chat) = chat.fetch_optional(&self.0).await? else { return Ok(Rows::default()) };

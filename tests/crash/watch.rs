@@ -10,7 +10,7 @@ use crate::wire;
 
 /// Where the client stands in one channel.
 #[derive(Clone, Default, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// The subscription that is open now.
     pub sub: Option<Sub>,
     /// The last position, for coming back.
@@ -18,7 +18,7 @@ pub struct Place {
 }
 
 /// All channels of a client. Shared with the connection's reading task.
-pub struct Watch {
+pub(crate) struct Watch {
     pub recorder: Arc<Recorder>,
     pub user: String,
     places: Mutex<HashMap<String, Place>>,
@@ -27,16 +27,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(recorder: Arc<Recorder>, user: &str) -> Self {
+    pub(crate) fn new(recorder: Arc<Recorder>, user: &str) -> Self {
         Self { recorder, user: user.to_owned(), places: Mutex::default(), endings: Mutex::default() }
     }
 
-    pub fn place(&self, channel: &str) -> Place {
+    pub(crate) fn place(&self, channel: &str) -> Place {
         self.places.lock().unwrap().get(channel).cloned().unwrap_or_default()
     }
 
     /// The open subscriptions.
-    pub fn open(&self) -> Vec<(String, Sub, u64)> {
+    pub(crate) fn open(&self) -> Vec<(String, Sub, u64)> {
         let places = self.places.lock().unwrap();
         let open = places.iter().filter_map(|(channel, place)| {
             Some((channel.clone(), place.sub?, place.position.as_ref().map_or(0, |position| position.offset)))
@@ -45,7 +45,7 @@ impl Watch {
     }
 
     /// Takes down that a subscription is asked for. Gives its number and the request's fields.
-    pub fn subscribing(&self, channel: &str, recover: bool) -> (Sub, Value) {
+    pub(crate) fn subscribing(&self, channel: &str, recover: bool) -> (Sub, Value) {
         let sub = self.recorder.number();
         let from = if recover { self.place(channel).position } else { None };
         let mut request = json!({ "channel": channel, "recoverable": true, "positioned": true });
@@ -60,7 +60,7 @@ impl Watch {
     }
 
     /// Takes down the answer, with the publications in it. In the reading task.
-    pub fn subscribed(&self, sub: Sub, channel: &str, result: &Value) {
+    pub(crate) fn subscribed(&self, sub: Sub, channel: &str, result: &Value) {
         let mut places = self.places.lock().unwrap();
         let place = places.entry(channel.to_owned()).or_default();
         let flag = |key: &str| result.get(key).and_then(Value::as_bool).unwrap_or(false);
@@ -85,7 +85,7 @@ impl Watch {
     }
 
     /// Takes down a push. In the reading task. Gives the code if it ends a subscription.
-    pub fn push(&self, push: &Value) -> Option<(String, u32)> {
+    pub(crate) fn push(&self, push: &Value) -> Option<(String, u32)> {
         let channel = push.get("channel").and_then(Value::as_str).unwrap_or_default();
         let mut places = self.places.lock().unwrap();
         let place = places.entry(channel.to_owned()).or_default();
@@ -101,14 +101,14 @@ impl Watch {
     }
 
     /// Takes down that the client ended its subscription.
-    pub fn unsubscribed(&self, channel: &str) {
+    pub(crate) fn unsubscribed(&self, channel: &str) {
         if let Some(sub) = self.places.lock().unwrap().get_mut(channel).and_then(|place| place.sub.take()) {
             self.recorder.record(Entry::Unsubscribed { sub, code: 0 });
         }
     }
 
     /// The connection is over, and every subscription with it.
-    pub fn disconnected(&self) {
+    pub(crate) fn disconnected(&self) {
         self.places.lock().unwrap().values_mut().for_each(|place| place.sub = None);
     }
 

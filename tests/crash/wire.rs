@@ -13,7 +13,7 @@ fn number(value: &Value, key: &str) -> u64 {
 }
 
 /// A publication of a room or an open channel. `None` for those without an offset (typing, receipts).
-pub fn publication(publication: &Value) -> Option<Event> {
+pub(crate) fn publication(publication: &Value) -> Option<Event> {
     let offset = number(publication, "offset");
     if offset == 0 {
         return None;
@@ -51,7 +51,7 @@ pub fn publication(publication: &Value) -> Option<Event> {
 }
 
 /// A publication of a personal stream: what it says is its identity, for all devices of the user must see the same.
-pub fn personal(publication: &Value) -> Option<Event> {
+pub(crate) fn personal(publication: &Value) -> Option<Event> {
     let offset = number(publication, "offset");
     let data = &publication["data"];
     (offset != 0).then(|| Event { seq: offset, id: data.to_string(), actor: None, at: 0, body: told(data) })
@@ -73,7 +73,7 @@ fn texts(value: &Value, key: &str) -> Vec<String> {
 }
 
 /// A message in a publication or in a page of `message.history`.
-pub fn message(data: &Value) -> Event {
+pub(crate) fn message(data: &Value) -> Event {
     Event {
         seq: number(data, "seq"),
         id: text(data, "id").unwrap_or_default(),

@@ -16,11 +16,11 @@ use kervan::storage::journal::StoredRecord;
 use kervan::storage::journal::record::{Envelope, Prefix};
 
 /// A partition's log: records with their append times.
-pub type Log = Vec<(Timestamp, Bytes)>;
+pub(crate) type Log = Vec<(Timestamp, Bytes)>;
 
 /// A line of a golden file.
 #[derive(Debug, PartialEq)]
-pub enum Line {
+pub(crate) enum Line {
     /// A record and its append time.
     Record(Timestamp, Bytes),
     /// What was decided, in words, and the entity's chain after it; of a control record only words.
@@ -44,7 +44,7 @@ impl fmt::Display for Line {
 
 /// A golden file.
 #[derive(Debug, Default, PartialEq)]
-pub struct Golden {
+pub(crate) struct Golden {
     /// The file's name.
     pub name: String,
     /// Its lines.
@@ -59,14 +59,14 @@ impl fmt::Display for Golden {
 
 impl Golden {
     /// Reads a file.
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         Self { name, lines: text.lines().map(parse).collect() }
     }
 
     /// The log in it.
-    pub fn records(&self) -> Log {
+    pub(crate) fn records(&self) -> Log {
         let records = self.lines.iter().filter_map(|line| match line {
             Line::Record(at, bytes) => Some((*at, bytes.clone())),
             _ => None,
@@ -97,7 +97,7 @@ fn parse(line: &str) -> Line {
 }
 
 /// Folds a log as an owner or a projector does.
-pub fn fold(log: &Log) -> Golden {
+pub(crate) fn fold(log: &Log) -> Golden {
     let (mut clock, mut hash, mut prefix) =
         (FoldClock::default(), RunningHash::new(Prefix::default()), Prefix::default());
     let mut states: BTreeMap<Entity, EntityState> = BTreeMap::new();

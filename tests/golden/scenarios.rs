@@ -21,7 +21,7 @@ use crate::file::Log;
 const T0: u64 = 1_800_000_000_000;
 
 /// Name and log of each scenario.
-pub fn all() -> Vec<(&'static str, Log)> {
+pub(crate) fn all() -> Vec<(&'static str, Log)> {
     vec![
         ("group", group()),
         ("public", public()),

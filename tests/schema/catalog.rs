@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _, SqliteConnection};
 
 /// A column.
 #[derive(PartialEq, Eq, Debug)]
-pub struct Column {
+pub(crate) struct Column {
     pub name: String,
     /// Whether it may be empty.
     pub nullable: bool,
@@ -14,7 +14,7 @@ pub struct Column {
 
 /// A table.
 #[derive(PartialEq, Eq, Debug)]
-pub struct Table {
+pub(crate) struct Table {
     /// In their order.
     pub columns: Vec<Column>,
     /// Columns of the primary key, in their order.
@@ -24,9 +24,9 @@ pub struct Table {
 }
 
 /// All tables but those of the migrator.
-pub type Catalog = BTreeMap<String, Table>;
+pub(crate) type Catalog = BTreeMap<String, Table>;
 
-pub async fn sqlite(conn: &mut SqliteConnection) -> Catalog {
+pub(crate) async fn sqlite(conn: &mut SqliteConnection) -> Catalog {
     let names = sqlx::query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
         .fetch_all(&mut *conn)
         .await
@@ -53,7 +53,7 @@ pub async fn sqlite(conn: &mut SqliteConnection) -> Catalog {
     catalog
 }
 
-pub async fn postgres(conn: &mut PgConnection) -> Catalog {
+pub(crate) async fn postgres(conn: &mut PgConnection) -> Catalog {
     let names = sqlx::query(
         "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_sqlx%'",
     )

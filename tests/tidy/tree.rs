@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// A source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path from the root of the repository, with `/`.
     pub path: String,
     /// Its text.
@@ -14,7 +14,7 @@ pub struct Source {
 
 impl Source {
     /// The top-level module that it belongs to.
-    pub fn module(&self) -> &str {
+    pub(crate) fn module(&self) -> &str {
         let rest = self.path.strip_prefix("src/").unwrap_or(&self.path);
         let first = rest.split('/').next().unwrap_or(rest);
         first.strip_suffix(".rs").unwrap_or(first)
@@ -22,17 +22,17 @@ impl Source {
 }
 
 /// `text` without lines that are comments.
-pub fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// All Rust files below `folder`.
-pub fn sources(folder: &str) -> Vec<Source> {
+pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let source = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
         Source { path: relative(&path), code: code_of(&text), text }
@@ -41,12 +41,12 @@ pub fn sources(folder: &str) -> Vec<Source> {
 }
 
 /// `path` from the root on.
-pub fn relative(path: &Path) -> String {
+pub(crate) fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/")
 }
 
 /// The files below `folder` whose names end in `.extension`, sorted; not those that others made.
-pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries {

@@ -16,11 +16,11 @@ pub struct Chain(pub u64);
 
 impl Chain {
     /// Before the first outcome.
-    pub const START: Self = Self(0);
+    pub(crate) const START: Self = Self(0);
 
     /// The chain with what has this digest at `offset` added.
     #[must_use]
-    pub fn next(self, offset: Offset, digest: u64) -> Self {
+    pub(crate) fn next(self, offset: Offset, digest: u64) -> Self {
         let mut bytes = [0u8; 24];
         bytes[..8].copy_from_slice(&self.0.to_le_bytes());
         bytes[8..16].copy_from_slice(&offset.0.to_le_bytes());

@@ -35,7 +35,7 @@ pub struct RunningHash {
 
 /// A record does not belong to the log that was read before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Misfit {
+pub(crate) enum Misfit {
     /// A writer can't have verified the record that it was about to write, nor what follows it.
     #[error("its writer had verified up to {end}, which does not lie below it")]
     Above {
@@ -83,7 +83,7 @@ impl RunningHash {
     ///
     /// # Errors
     /// See [`Misfit`].
-    pub fn check(&self, said: Prefix) -> Result<bool, Misfit> {
+    pub(crate) fn check(&self, said: Prefix) -> Result<bool, Misfit> {
         let Prefix { end, hash: there } = said;
         if end > self.end {
             return Err(Misfit::Above { end });

@@ -14,8 +14,9 @@ mod log;
 mod tests;
 
 use self::canonical::digest;
-pub use self::chain::Chain;
-pub use self::log::{Misfit, RunningHash};
+pub(crate) use self::chain::Chain;
+pub(crate) use self::log::Misfit;
+pub use self::log::RunningHash;
 use super::room::{Outcome, RoomState};
 use super::user::{UserOutcome, UserState};
 
@@ -38,7 +39,7 @@ impl UserOutcome {
 impl RoomState {
     /// A digest of everything that the fold needs. Walks the whole state: for checkpoints and tests, not for every record.
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         digest("room state", self)
     }
 }
@@ -46,7 +47,7 @@ impl RoomState {
 impl UserState {
     /// As [`RoomState::hash`].
     #[must_use]
-    pub fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         digest("user state", self)
     }
 }

@@ -10,7 +10,7 @@ use crate::ids::Timestamp;
 
 /// See the module.
 #[derive(Debug)]
-pub enum Order {
+pub(crate) enum Order {
     /// The connection shall be closed.
     Close {
         /// With this code.
@@ -41,7 +41,7 @@ pub enum Order {
 impl Order {
     /// The connection shall be closed with this code.
     #[must_use]
-    pub fn close(code: u16) -> Self {
+    pub(crate) fn close(code: u16) -> Self {
         Self::Close { code, reason: None }
     }
 }

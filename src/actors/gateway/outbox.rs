@@ -91,7 +91,7 @@ struct Inner<P> {
 
 /// What became of a push.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pushed {
+pub(crate) enum Pushed {
     /// It waits for the socket.
     Yes,
     /// There was no room.
@@ -116,7 +116,7 @@ impl<P> Outbox<P> {
 
     /// Bytes of a channel that must not be lost. Without room for them the subscription lags behind: [`Self::take_paused`]
     /// gives its place back once there is.
-    pub fn push(&self, bytes: Bytes, place: impl FnOnce() -> P) -> Pushed {
+    pub(crate) fn push(&self, bytes: Bytes, place: impl FnOnce() -> P) -> Pushed {
         let mut inner = self.lock();
         if inner.closed {
             return Pushed::Over;
@@ -134,7 +134,7 @@ impl<P> Outbox<P> {
     }
 
     /// Bytes that may be lost: dropped while more than a quarter of the room is taken.
-    pub fn push_ephemeral(&self, bytes: Bytes) -> Pushed {
+    pub(crate) fn push_ephemeral(&self, bytes: Bytes) -> Pushed {
         let mut inner = self.lock();
         if inner.closed {
             return Pushed::Over;
@@ -150,7 +150,7 @@ impl<P> Outbox<P> {
 
     /// Something that the connection asked for, of about this many bytes: the asker bounds it (by reading no further
     /// commands, by [`Self::room`]), so it is never refused.
-    pub fn push_asked(&self, item: OutboxItem, bytes: usize) {
+    pub(crate) fn push_asked(&self, item: OutboxItem, bytes: usize) {
         let mut inner = self.lock();
         if !inner.closed {
             inner.bytes += bytes;
@@ -160,7 +160,7 @@ impl<P> Outbox<P> {
     }
 
     /// Something to be obeyed before the next command of the client. The connection's task is woken for it.
-    pub fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: Order) {
         let mut inner = self.lock();
         if !inner.closed {
             inner.orders.get_or_insert_default().push(order);
@@ -169,7 +169,7 @@ impl<P> Outbox<P> {
     }
 
     /// The orders that were given since the last time, the oldest first.
-    pub fn take_orders(&self) -> Vec<Order> {
+    pub(crate) fn take_orders(&self) -> Vec<Order> {
         self.lock().orders.take().map_or_else(Vec::new, |orders| *orders)
     }
 
@@ -243,7 +243,7 @@ impl<P> Outbox<P> {
     }
 
     /// The subscriptions that waited for room, if there is room: to be resumed.
-    pub fn take_paused(&self) -> Vec<P> {
+    pub(crate) fn take_paused(&self) -> Vec<P> {
         let mut inner = self.lock();
         if inner.paused.is_none() || inner.bytes > self.most as usize / 4 {
             return Vec::new();

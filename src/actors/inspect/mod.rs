@@ -10,8 +10,9 @@ mod stats;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use residents::StatsHandle;
-pub use stats::{ActorStats, Figures, State};
+pub(crate) use residents::StatsHandle;
+pub(crate) use stats::ActorStats;
+pub(crate) use stats::{Figures, State};
 
 use self::residents::Residents;
 use crate::actors::wire::Entity;
@@ -23,7 +24,7 @@ const SAMPLE_MS: u64 = 1_000;
 
 /// What there is once in a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Part {
+pub(crate) enum Part {
     /// The root of the tree.
     Root = 0,
     /// The workers' supervisor.
@@ -40,12 +41,13 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Root, Self::Workers, Self::Projector, Self::Relay, Self::Expiry, Self::Hub];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Root, Self::Workers, Self::Projector, Self::Relay, Self::Expiry, Self::Hub];
 }
 
 /// What the residents of a partition add up to, at the last sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sums {
+pub(crate) struct Sums {
     /// Messages in their mailboxes.
     pub depth: u64,
     /// Thousandths of a message in a second.
@@ -62,7 +64,7 @@ struct PartitionStats {
 }
 
 /// See the module.
-pub struct Directory {
+pub(crate) struct Directory {
     clock: Arc<dyn Clock>,
     begun: Timestamp,
     /// Seconds since it began, as the last beat said: actors note it without asking a clock.
@@ -75,7 +77,7 @@ pub struct Directory {
 impl Directory {
     /// Of a node without actors.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             begun: clock.steady(),
             clock,
@@ -87,44 +89,44 @@ impl Directory {
     }
 
     /// Notes the time; due once a second.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         let seconds = self.clock.steady().since(self.begun) / 1_000;
         self.seconds.store(u32::try_from(seconds).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// The time for [`ActorStats`].
     #[must_use]
-    pub fn now(&self) -> u32 {
+    pub(crate) fn now(&self) -> u32 {
         self.seconds.load(Relaxed)
     }
 
     /// What there is once.
     #[must_use]
-    pub fn part(&self, part: Part) -> &Arc<ActorStats> {
+    pub(crate) fn part(&self, part: Part) -> &Arc<ActorStats> {
         &self.parts[part as usize]
     }
 
     /// A partition.
     #[must_use]
-    pub fn partition(&self, partition: Partition) -> &Arc<ActorStats> {
+    pub(crate) fn partition(&self, partition: Partition) -> &Arc<ActorStats> {
         &self.places[partition.index()].vitals
     }
 
     /// A room or user is resident from now on, or was made anew.
     #[must_use]
-    pub fn enter(&self, entity: &Entity) -> StatsHandle {
+    pub(crate) fn enter(&self, entity: &Entity) -> StatsHandle {
         let vitals = self.lock(entity.partition()).enter(entity);
         vitals.started(self.now());
         vitals
     }
 
     /// It is resident no more.
-    pub fn leave(&self, entity: &Entity) {
+    pub(crate) fn leave(&self, entity: &Entity) {
         self.lock(entity.partition()).leave(entity);
     }
 
     /// The partition starts, with nobody in it.
-    pub fn begin(&self, partition: Partition) -> Arc<ActorStats> {
+    pub(crate) fn begin(&self, partition: Partition) -> Arc<ActorStats> {
         *self.lock(partition) = Residents::default();
         let vitals = Arc::clone(self.partition(partition));
         vitals.started(self.now());
@@ -133,44 +135,44 @@ impl Directory {
 
     /// A resident room or user.
     #[must_use]
-    pub fn resident(&self, entity: &Entity) -> Option<Figures> {
+    pub(crate) fn resident(&self, entity: &Entity) -> Option<Figures> {
         let now = self.now();
         self.lock(entity.partition()).get(entity).map(|vitals| vitals.figures(now))
     }
 
     /// How many a partition has.
     #[must_use]
-    pub fn residents(&self, partition: Partition) -> usize {
+    pub(crate) fn residents(&self, partition: Partition) -> usize {
         self.lock(partition).len()
     }
 
     /// Looks at each room and user of a partition, in no order. Holds up who comes or goes there: `look` must be quick.
-    pub fn each(&self, partition: Partition, mut look: impl FnMut(&Entity, Figures)) {
+    pub(crate) fn each(&self, partition: Partition, mut look: impl FnMut(&Entity, Figures)) {
         let now = self.now();
         self.lock(partition).iter().for_each(|(entity, vitals)| look(entity, vitals.figures(now)));
     }
 
     /// A partition's owner has verified it up to here.
-    pub fn verified(&self, partition: Partition, end: Offset) {
+    pub(crate) fn verified(&self, partition: Partition, end: Offset) {
         self.places[partition.index()].verified.store(end.0, Relaxed);
     }
 
     /// One past the last verified record of a partition.
     #[must_use]
-    pub fn verified_end(&self, partition: Partition) -> Offset {
+    pub(crate) fn verified_end(&self, partition: Partition) -> Offset {
         Offset(self.places[partition.index()].verified.load(Relaxed))
     }
 
     /// What its residents added up to at the last sample.
     #[must_use]
-    pub fn sums(&self, partition: Partition) -> Sums {
+    pub(crate) fn sums(&self, partition: Partition) -> Sums {
         let place = &self.places[partition.index()];
         Sums { depth: place.depth.load(Relaxed), rate_milli: place.rate_milli.load(Relaxed) }
     }
 
     /// Brings the rates up to date, at most once a second: each reader calls it first, and while nobody looks it costs
     /// nothing. A rate is then the mean since the last look.
-    pub fn sample(&self) {
+    pub(crate) fn sample(&self) {
         let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.clock.steady();
         let over_ms = at.since(sampled.unwrap_or(self.begun));

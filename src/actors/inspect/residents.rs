@@ -16,7 +16,7 @@ type Chunk = [ActorStats; CHUNK];
 /// What one resident publishes. Its place is given to another one only when nobody holds it any more: an actor that was let go
 /// may have something to write yet.
 #[derive(Debug)]
-pub struct StatsHandle {
+pub(crate) struct StatsHandle {
     chunk: Arc<Chunk>,
     at: u8,
 }
@@ -60,7 +60,7 @@ pub(super) struct Residents {
 
 impl Residents {
     /// The place of a resident: the one that it has, or a new one.
-    pub fn enter(&mut self, entity: &Entity) -> StatsHandle {
+    pub(crate) fn enter(&mut self, entity: &Entity) -> StatsHandle {
         if let Some(place) = self.places.get(entity) {
             return self.at(*place as usize);
         }
@@ -84,22 +84,22 @@ impl Residents {
         self.at(place)
     }
 
-    pub fn leave(&mut self, entity: &Entity) {
+    pub(crate) fn leave(&mut self, entity: &Entity) {
         if let Some(place) = self.places.remove(entity) {
             self.names[place as usize] = None;
             self.left.push(place);
         }
     }
 
-    pub fn get(&self, entity: &Entity) -> Option<&ActorStats> {
+    pub(crate) fn get(&self, entity: &Entity) -> Option<&ActorStats> {
         self.places.get(entity).map(|place| self.vitals(*place as usize))
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Entity, &ActorStats)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Entity, &ActorStats)> {
         let all = self.chunks.iter().flat_map(|chunk| chunk.iter());
         self.names.iter().zip(all).filter_map(|(name, vitals)| Some((name.as_ref()?, vitals)))
     }

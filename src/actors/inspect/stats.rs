@@ -9,7 +9,7 @@ use std::sync::atomic::{
 /// How an actor is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
-pub enum State {
+pub(crate) enum State {
     /// Not started yet.
     Starting = 0,
     /// It takes messages.
@@ -24,11 +24,11 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Starting, Self::Running, Self::Restarting, Self::Halted, Self::Stopped];
+    pub(crate) const ALL: [Self; 5] = [Self::Starting, Self::Running, Self::Restarting, Self::Halted, Self::Stopped];
 
     /// Its name for the outside.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",
@@ -41,7 +41,7 @@ impl State {
 
 /// See the module. Times are seconds of the directory's clock.
 #[derive(Debug, Default)]
-pub struct ActorStats {
+pub(crate) struct ActorStats {
     handled: AtomicU64,
     sent: AtomicU32,
     /// `handled` at the last sample, its low half: written by the sampler.
@@ -58,7 +58,7 @@ pub struct ActorStats {
 
 /// A look at an actor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// How it is.
     pub state: State,
     /// Messages in its mailbox that others have sent.
@@ -77,7 +77,7 @@ pub struct Figures {
 
 impl ActorStats {
     /// It runs from now on. A further time counts as a restart.
-    pub fn started(&self, now: u32) {
+    pub(crate) fn started(&self, now: u32) {
         if self.state.swap(State::Running as u8, Relaxed) != State::Starting as u8 {
             self.restarts.store(self.restarts.load(Relaxed).saturating_add(1), Relaxed);
         }
@@ -88,34 +88,34 @@ impl ActorStats {
     }
 
     /// It is something else than running.
-    pub fn becomes(&self, state: State) {
+    pub(crate) fn becomes(&self, state: State) {
         self.state.store(state as u8, Relaxed);
     }
 
     /// Somebody sends it a message; called before it is sent. Of several writers.
-    pub fn sent(&self) {
+    pub(crate) fn sent(&self) {
         self.sent.fetch_add(1, Relaxed);
     }
 
     /// It takes a message that [`Self::sent`] announced.
-    pub fn handled(&self, now: u32) {
+    pub(crate) fn handled(&self, now: u32) {
         self.handled.store(self.handled.load(Relaxed) + 1, Relaxed);
         self.last.store(now, Relaxed);
     }
 
     /// It does what the clock asks for: it is alive, and that is no work.
-    pub fn ticked(&self, now: u32) {
+    pub(crate) fn ticked(&self, now: u32) {
         self.last.store(now, Relaxed);
     }
 
     /// It does a piece of work that was in no mailbox.
-    pub fn worked(&self, now: u32) {
+    pub(crate) fn worked(&self, now: u32) {
         self.sent();
         self.handled(now);
     }
 
     /// A worker without a mailbox tells how many pieces of work it has done.
-    pub fn has_done(&self, pieces: u64, now: u32) {
+    pub(crate) fn has_done(&self, pieces: u64, now: u32) {
         if self.handled.swap(pieces, Relaxed) != pieces {
             self.last.store(now, Relaxed);
         }
@@ -147,7 +147,7 @@ impl ActorStats {
 
     /// How it is at the time `now`.
     #[must_use]
-    pub fn figures(&self, now: u32) -> Figures {
+    pub(crate) fn figures(&self, now: u32) -> Figures {
         let handled = self.handled.load(Relaxed);
         // The two are not read at one moment: what was taken meanwhile must not look like a mailbox of four thousand million.
         let depth = self.sent.load(Relaxed).wrapping_sub(handled as u32) as i32;

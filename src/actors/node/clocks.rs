@@ -8,7 +8,7 @@ use crate::ids::Partition;
 
 impl Context {
     /// Looks at the clocks, and tells the operator what is new about them.
-    pub fn look_at_clocks(&self) {
+    pub(crate) fn look_at_clocks(&self) {
         let (trouble, is_news) = self.clocks.look(self.journal.now(Partition::FIRST), self.env.steady());
         let error_ms = match trouble {
             None => 0,

@@ -41,7 +41,7 @@ use supervisor::Tree;
 const LET_GO_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A node's gateway, as its owners see it.
-pub trait Gateway: Send + Sync + 'static {
+pub(crate) trait Gateway: Send + Sync + 'static {
     /// An owner tells it something.
     fn receive(&self, frame: ToGateway);
 
@@ -74,11 +74,11 @@ pub struct Deps {
     /// Rules and bounds of the partitions.
     pub options: Options,
     /// The way to its partitions, and which those are.
-    pub router: Arc<Router>,
+    pub(crate) router: Arc<Router>,
     /// Rooms and users in memory at most, in all of its partitions.
     pub resident: usize,
     /// What is told of its partitions' streams, but answers to what was asked through the router.
-    pub gateway: Arc<dyn Gateway>,
+    pub(crate) gateway: Arc<dyn Gateway>,
 }
 
 /// A running node.
@@ -179,7 +179,7 @@ impl Node {
 
     /// Waits until everything that the journal held at the start is folded, but in partitions that are halted: the others
     /// are served.
-    pub async fn replayed(&self) {
+    pub(crate) async fn replayed(&self) {
         self.reached(&self.context.applied).await;
     }
 
@@ -210,31 +210,31 @@ impl Node {
 
     /// How far each partition is stored: for reading one's own writes.
     #[must_use]
-    pub fn stored(&self) -> &Arc<Watermarks> {
+    pub(crate) fn stored(&self) -> &Arc<Watermarks> {
         &self.context.stored
     }
 
     /// How far each partition is folded.
     #[must_use]
-    pub fn applied(&self) -> &Arc<Watermarks> {
+    pub(crate) fn applied(&self) -> &Arc<Watermarks> {
         &self.context.applied
     }
 
     /// Partitions that go no further until an operator has looked.
     #[must_use]
-    pub fn halted(&self) -> &Halted {
+    pub(crate) fn halted(&self) -> &Halted {
         &self.context.halted
     }
 
     /// What the relay has still to tell, by who caused it.
     #[must_use]
-    pub fn owed(&self) -> &Arc<Owed> {
+    pub(crate) fn owed(&self) -> &Arc<Owed> {
         &self.context.owed
     }
 
     /// What its actors publish.
     #[must_use]
-    pub fn directory(&self) -> &Arc<Directory> {
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.context.directory
     }
 
@@ -275,7 +275,7 @@ impl Node {
     }
 
     /// Lets a room or user go, if it has nothing to do and the store has all of it. Says whether it went.
-    pub async fn let_go(&self, entity: Entity) -> bool {
+    pub(crate) async fn let_go(&self, entity: Entity) -> bool {
         let (answer, answered) = oneshot::channel();
         self.router.cast(entity.partition(), PartitionMessage::LetGo(entity, answer));
         tokio::time::timeout(LET_GO_DEADLINE, answered).await.is_ok_and(|went| went.unwrap_or(false))
@@ -292,18 +292,18 @@ impl Node {
     }
 
     /// Has a resident room or user made anew, as if it had died. Says whether its partition was told.
-    pub fn restart_resident(&self, entity: Entity) -> bool {
+    pub(crate) fn restart_resident(&self, entity: Entity) -> bool {
         self.router.cast(entity.partition(), PartitionMessage::Restart(Some(entity)))
     }
 
     /// Has the workers made anew.
-    pub fn restart_workers(&self) {
+    pub(crate) fn restart_workers(&self) {
         self.tree.restart_workers();
     }
 
     /// Bytes of commands that a partition holds.
     #[must_use]
-    pub fn queued_bytes(&self, partition: Partition) -> usize {
+    pub(crate) fn queued_bytes(&self, partition: Partition) -> usize {
         self.router.budget(partition).used()
     }
 
@@ -315,7 +315,7 @@ impl Node {
     }
 
     /// For tests: lets a resident die as if it had panicked.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub fn kill(&self, entity: Entity) {
         self.router.cast(entity.partition(), PartitionMessage::Kill(entity));
     }
@@ -324,7 +324,7 @@ impl Node {
     ///
     /// # Errors
     /// The journal could not be flushed.
-    pub async fn stop(&self, grace: Duration) -> Result<(), JournalError> {
+    pub(crate) async fn stop(&self, grace: Duration) -> Result<(), JournalError> {
         self.router.close();
         let settled = async {
             self.router.quiet().await;

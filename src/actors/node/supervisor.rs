@@ -21,7 +21,7 @@ use crate::limits;
 use crate::storage::store::rows::WatermarkRow;
 
 /// The running tree.
-pub struct Tree {
+pub(crate) struct Tree {
     root: ActorRef<RootMessage>,
 }
 
@@ -29,7 +29,7 @@ pub struct Tree {
 const WORKERS_GRACE: Duration = Duration::from_secs(30);
 
 /// What the root is told.
-pub enum RootMessage {
+pub(crate) enum RootMessage {
     /// Once a second.
     Tick,
     /// Start this owner again, if its partition has not gone since.
@@ -65,7 +65,7 @@ struct RootState {
 
 impl Tree {
     /// Starts the root and one actor for each partition.
-    pub async fn start(
+    pub(crate) async fn start(
         context: Arc<Context>,
         router: Arc<Router>,
         watermarks: Vec<WatermarkRow>,
@@ -78,7 +78,7 @@ impl Tree {
     }
 
     /// Starts the actor of a partition that came here. Returns when it runs.
-    pub async fn begin(&self, owner: Owner) -> Result<(), MoveError> {
+    pub(crate) async fn begin(&self, owner: Owner) -> Result<(), MoveError> {
         match self.root.call(|done| RootMessage::Begin(owner, done), None).await {
             Ok(CallResult::Success(())) => Ok(()),
             _ => Err(MoveError::Down),
@@ -86,7 +86,7 @@ impl Tree {
     }
 
     /// Ends the actor of a partition that goes, its rooms and users, and the list of its listeners.
-    pub async fn end(&self, partition: Partition) -> Result<(), MoveError> {
+    pub(crate) async fn end(&self, partition: Partition) -> Result<(), MoveError> {
         match self.root.call(|done| RootMessage::End(partition, done), None).await {
             Ok(CallResult::Success(())) => Ok(()),
             _ => Err(MoveError::Down),
@@ -94,14 +94,14 @@ impl Tree {
     }
 
     /// Has the workers made anew, in order: what they were doing is finished or done again.
-    pub fn restart_workers(&self) {
+    pub(crate) fn restart_workers(&self) {
         if self.root.cast(RootMessage::ReplaceWorkers).is_err() {
             tracing::debug!("the tree is down: there are no workers");
         }
     }
 
     /// Ends the workers and stops everything below the root.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         if let Err(error) = self.root.call(RootMessage::Finish, Some(WORKERS_GRACE)).await {
             tracing::warn!(%error, "the workers did not end in time");
         }

@@ -31,10 +31,10 @@ const RELAY_RETRY: Duration = Duration::from_millis(100);
 const EXPIRY_SCAN: Duration = Duration::from_secs(5);
 
 /// The actor.
-pub struct Workers;
+pub(crate) struct Workers;
 
 /// What it is told.
-pub enum WorkersMessage {
+pub(crate) enum WorkersMessage {
     /// See whether all are alive.
     Look,
     /// End, and start again.
@@ -44,7 +44,7 @@ pub enum WorkersMessage {
 }
 
 /// Its state.
-pub struct WorkersState {
+pub(crate) struct WorkersState {
     context: Arc<Context>,
     deps: Deps,
     running: Option<RunningWorkers>,

@@ -27,22 +27,22 @@ use crate::storage::store::rows::WatermarkRow;
 /// Where a partition goes on.
 pub struct Start {
     /// The partition, and since when it is owned.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// The store's watermark.
     pub watermark: WatermarkRow,
     /// Shared by all partitions.
     pub context: Arc<Context>,
     /// Bytes of commands in this partition.
-    pub budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     /// Who listens to its streams.
-    pub listeners: Arc<ListenerTable>,
+    pub(crate) listeners: Arc<ListenerTable>,
 }
 
 /// The actor.
-pub struct PartitionActor;
+pub(crate) struct PartitionActor;
 
 /// Its state.
-pub struct PartitionState {
+pub(crate) struct PartitionState {
     ties: Ties,
     core: Core,
     vitals: Arc<ActorStats>,
@@ -138,7 +138,7 @@ impl Actor for PartitionActor {
             PartitionMessage::Residents(answer) => {
                 let _ = answer.send(state.core.residents());
             }
-            #[cfg(any(test, feature = "sim"))]
+            #[cfg(test)]
             PartitionMessage::Kill(entity) => {
                 if let Some(resident) = state.residents.get(&entity) {
                     resident.cast(Message::Panic)?;

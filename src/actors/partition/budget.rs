@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A bounded count of bytes.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     used: AtomicUsize,
     max: usize,
 }
@@ -12,13 +12,13 @@ pub struct Budget {
 impl Budget {
     /// A budget of `max` bytes.
     #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { used: AtomicUsize::new(0), max }
     }
 
     /// Takes `bytes`, if they fit. They come back with the answer.
     #[must_use]
-    pub fn take(&self, bytes: u32) -> bool {
+    pub(crate) fn take(&self, bytes: u32) -> bool {
         let bytes = bytes as usize;
         self.used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
@@ -28,7 +28,7 @@ impl Budget {
     }
 
     /// Gives `bytes` back.
-    pub fn give(&self, bytes: u32) {
+    pub(crate) fn give(&self, bytes: u32) {
         if bytes > 0 {
             // Saturating: what a partition held before it was started again may still come back.
             let less = |used: usize| Some(used.saturating_sub(bytes as usize));
@@ -37,13 +37,13 @@ impl Budget {
     }
 
     /// All are back: the partition was started again, and each caller that waited learns it by its deadline.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.used.store(0, Ordering::Release);
     }
 
     /// Bytes taken at present.
     #[must_use]
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Acquire)
     }
 }

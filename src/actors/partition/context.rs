@@ -33,33 +33,33 @@ pub struct Context {
     /// The store.
     pub store: Arc<dyn Store>,
     /// How far each partition is folded here.
-    pub applied: Arc<Watermarks>,
+    pub(crate) applied: Arc<Watermarks>,
     /// How far each partition is stored.
-    pub stored: Arc<Watermarks>,
+    pub(crate) stored: Arc<Watermarks>,
     /// Sends a frame of an owner to a node's gateway.
-    pub to_gateway: Box<dyn Fn(Owner, NodeId, ToGateway) + Send + Sync>,
+    pub(crate) to_gateway: Box<dyn Fn(Owner, NodeId, ToGateway) + Send + Sync>,
     /// Sends something ephemeral to the listeners of another stream.
-    pub to_room: Box<dyn Fn(Entity, Ephemeral) + Send + Sync>,
+    pub(crate) to_room: Box<dyn Fn(Entity, Ephemeral) + Send + Sync>,
     /// The partitions of this node.
-    pub owned: Arc<Owned>,
+    pub(crate) owned: Arc<Owned>,
     /// Rooms and users in memory at most, in all of them.
     pub resident: usize,
     /// Partitions that go no further.
-    pub halted: Halted,
+    pub(crate) halted: Halted,
     /// What the relay has still to tell, by who caused it.
-    pub owed: Arc<Owed>,
+    pub(crate) owed: Arc<Owed>,
     /// Streams that may be told from the journal at a time.
-    pub retelling: Semaphore,
+    pub(crate) retelling: Semaphore,
     /// Bytes that rooms and users in memory may take.
-    pub memory: Arc<Memory>,
+    pub(crate) memory: Arc<Memory>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Down once a partition is halted.
     pub health: Check,
     /// Whether the journal's clock can be believed.
-    pub clocks: Clocks,
+    pub(crate) clocks: Clocks,
     /// What actors publish.
-    pub directory: Arc<Directory>,
+    pub(crate) directory: Arc<Directory>,
     /// The way of a few commands.
     pub trails: Arc<Traces>,
     /// Rules and bounds.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use action::{Action, Ticket};
+pub(crate) use action::{Action, Ticket};
 
 use self::reading::Unverified;
 use self::residency::{Parked, Residency};
@@ -94,7 +94,7 @@ struct Queued {
 }
 
 /// The core.
-pub struct Core {
+pub(crate) struct Core {
     partition: Partition,
     options: Options,
     queue: VecDeque<Queued>,
@@ -179,8 +179,9 @@ impl Core {
     }
 
     /// Whether the partition has stopped for good.
+    #[cfg(test)]
     #[must_use]
-    pub fn is_halted(&self) -> bool {
+    pub(crate) fn is_halted(&self) -> bool {
         self.halted
     }
 
@@ -191,20 +192,27 @@ impl Core {
 
     /// One past the last verified offset.
     #[must_use]
-    pub fn verified(&self) -> Offset {
+    pub(crate) fn verified(&self) -> Offset {
         self.verified.end()
     }
 
     /// The fold time of the last record that was handed out.
     #[must_use]
-    pub fn fold_time(&self) -> Timestamp {
+    pub(crate) fn fold_time(&self) -> Timestamp {
         self.clock.last()
     }
 
     /// A command from a gateway. It is appended once its entity is resident, so that a room whose state can't be had is
     /// refused before anything is written. `since`: from when its age counts here, by the clock that `now` is of; whoever
     /// hands it on from another node takes off what it had been under way there.
-    pub fn submit(&mut self, origin: Origin, record: Bytes, since: Timestamp, now: Timestamp, out: &mut Vec<Action>) {
+    pub(crate) fn submit(
+        &mut self,
+        origin: Origin,
+        record: Bytes,
+        since: Timestamp,
+        now: Timestamp,
+        out: &mut Vec<Action>,
+    ) {
         if self.halted {
             out.push(Action::Answer { origin, answer: self.unavailable() });
             return;
@@ -239,7 +247,8 @@ impl Core {
     }
 
     /// Appends a version barrier ([`fold::version_barrier`] says who may want that, and when).
-    pub fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action>) {
+    #[cfg(test)]
+    pub(crate) fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action>) {
         if let Ok(envelope) = Envelope::decode_record(&barrier)
             && !self.halted
         {
@@ -269,7 +278,7 @@ impl Core {
     /// The records of an append, to be handed to the journal at once: `journal` is what its clock shows, `now` this node's
     /// that never jumps. From here on they bear when they were placed, how old they were, and what was verified here. Empty
     /// if it is over.
-    pub fn place(&mut self, ticket: Ticket, journal: Timestamp, now: Timestamp) -> Vec<Bytes> {
+    pub(crate) fn place(&mut self, ticket: Ticket, journal: Timestamp, now: Timestamp) -> Vec<Bytes> {
         let Some((_, batch)) = self.inflight.as_mut().filter(|(expected, _)| *expected == ticket) else {
             return Vec::new();
         };
@@ -285,7 +294,7 @@ impl Core {
     }
 
     /// The report on an append. `now` is this node's clock, for giving up on unknown outcomes only.
-    pub fn appended(
+    pub(crate) fn appended(
         &mut self,
         ticket: Ticket,
         report: Result<Appended, AppendError>,
@@ -415,7 +424,7 @@ impl Core {
 
     /// Stops for good: an operator has to look. What waits is answered: it may be written. Whatever comes in afterwards, late
     /// reports, reads and loads above all, has no effect: there is no state any more that it could be applied to.
-    pub fn halt(&mut self, reason: String, out: &mut Vec<Action>) {
+    pub(crate) fn halt(&mut self, reason: String, out: &mut Vec<Action>) {
         if !self.halted {
             self.stop(out);
             out.push(Action::Halt { reason });
@@ -447,7 +456,7 @@ impl Core {
     /// Once a second: lets a tail go on that rests, gives up on unknown outcomes, asks for a barrier, lets idle entities go,
     /// announces heads. `stored` is the partition's watermark: an entity goes only if the store has all that it applied. Of
     /// more than `resident` entities the longest idle go first. `barrier` makes a barrier record.
-    pub fn tick(
+    pub(crate) fn tick(
         &mut self,
         now: Timestamp,
         stored: Offset,

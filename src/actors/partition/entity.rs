@@ -23,7 +23,7 @@ use crate::limits;
 
 /// What an entity wants to have sent or noted.
 #[derive(Clone, Debug)]
-pub enum Emit {
+pub(crate) enum Emit {
     /// A frame for a gateway.
     Frame {
         /// Which.
@@ -46,7 +46,7 @@ pub enum Emit {
 
 /// What a record came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DecidedRecord {
+pub(crate) struct DecidedRecord {
     /// Its offset.
     pub offset: Offset,
     /// The entity's chain after it.
@@ -70,7 +70,7 @@ pub enum Verdict {
 
 /// A resident room or user.
 #[derive(Debug)]
-pub struct EntityCore {
+pub(crate) struct EntityCore {
     entity: Entity,
     state: EntityState,
     ring: Ring,
@@ -79,7 +79,7 @@ pub struct EntityCore {
 
 /// The first of these events that are given at a time: dense, and one at least if there are any.
 #[must_use]
-pub fn page(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
+pub(crate) fn page(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
     let mut bytes = 0;
     let fit = events.iter().take_while(|event| {
         let before = bytes;
@@ -94,7 +94,7 @@ pub fn page(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
 impl EntityCore {
     /// An entity as it was loaded.
     #[must_use]
-    pub fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>) -> Self {
+    pub(crate) fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>) -> Self {
         let ring = Ring::new(limits::ROOM_RING_BYTES, limits::ROOM_RING_UNSTORED_BYTES);
         let core = Self { entity, state, ring, listeners };
         core.note_silenced();
@@ -107,30 +107,30 @@ impl EntityCore {
 
     /// The folded state.
     #[must_use]
-    pub fn state(&self) -> &EntityState {
+    pub(crate) fn state(&self) -> &EntityState {
         &self.state
     }
 
     /// Bytes of recent events held, about.
     #[must_use]
-    pub fn ring_bytes(&self) -> usize {
+    pub(crate) fn ring_bytes(&self) -> usize {
         self.ring.bytes()
     }
 
     /// Bytes in memory, about.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         self.state.weight() + self.ring.bytes()
     }
 
     /// The stream of this entity.
     #[must_use]
-    pub fn stream(&self) -> Entity {
+    pub(crate) fn stream(&self) -> Entity {
         self.entity.clone()
     }
 
     /// Folds a record again that had its effects already, while the entity is rebuilt.
-    pub fn replay(&mut self, item: &Item, stored: Offset) {
+    pub(crate) fn replay(&mut self, item: &Item, stored: Offset) {
         if let Some(event) = self.state.fold(item.now, &item.envelope).event() {
             self.ring.push(item.offset, event, stored);
         }
@@ -138,7 +138,7 @@ impl EntityCore {
     }
 
     /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
-    pub fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
+    pub(crate) fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
         let mut events: Vec<StreamEvent> = Vec::new();
         let mut decided = Vec::with_capacity(batch.items().len());
         for item in batch.items() {
@@ -216,7 +216,7 @@ impl EntityCore {
 
     /// Somebody wants to listen: decided by the state as of now, in the order of the events that are sent. `open`: asked
     /// for by an open channel's name. `now` says what is too old to be had: that ends without a record, too.
-    pub fn listen(
+    pub(crate) fn listen(
         &mut self,
         from: NodeId,
         request: RequestId,
@@ -251,7 +251,7 @@ impl EntityCore {
     /// The events asked for, if they are all in memory (up to the head), or the reason why they are gone for good. `None`
     /// if the store has to be asked. `now` as in [`Self::listen`].
     #[must_use]
-    pub fn fetch(&self, from: Seq, to: Seq, now: Timestamp) -> Option<Result<Arc<[StreamEvent]>, FetchError>> {
+    pub(crate) fn fetch(&self, from: Seq, to: Seq, now: Timestamp) -> Option<Result<Arc<[StreamEvent]>, FetchError>> {
         let floor = self.state.floor_at(now);
         if from < floor {
             return Some(Err(FetchError::Gone { floor }));
@@ -264,31 +264,31 @@ impl EntityCore {
 
     /// The first seq in memory; one above the head if there is none.
     #[must_use]
-    pub fn ring_first(&self) -> Seq {
+    pub(crate) fn ring_first(&self) -> Seq {
         self.ring.first().unwrap_or_else(|| self.state.head().next())
     }
 
     /// The end, in the partition, of what is in memory: a store that has come to it lacks none of these events.
     #[must_use]
-    pub fn ring_end(&self) -> Offset {
+    pub(crate) fn ring_end(&self) -> Offset {
         self.ring.end()
     }
 
     /// Recent events in memory from `from` on, as far as the ring reaches back.
     #[must_use]
-    pub fn recent(&self, from: Seq) -> Vec<StreamEvent> {
+    pub(crate) fn recent(&self, from: Seq) -> Vec<StreamEvent> {
         let from = from.max(self.ring_first());
         self.ring.range(from, self.state.head()).unwrap_or_default()
     }
 
     /// The generation of the stream.
     #[must_use]
-    pub fn generation(&self) -> Generation {
+    pub(crate) fn generation(&self) -> Generation {
         self.state.generation()
     }
 
     /// Tells every listening node where the head is, and lets go of what the store has, below `stored`.
-    pub fn announce(&mut self, stored: Offset, out: &mut Vec<Emit>) {
+    pub(crate) fn announce(&mut self, stored: Offset, out: &mut Vec<Emit>) {
         self.listeners.note_head(self.state.generation(), self.state.head());
         let frames = self.listeners.announcements(&self.stream());
         out.extend(frames.into_iter().map(|(to, frame)| Emit::Frame { to, frame }));

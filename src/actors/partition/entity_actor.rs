@@ -34,13 +34,13 @@ pub enum Message {
     /// makes it anew.
     Restart,
     /// For tests: die here.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     Panic,
 }
 
 /// What an entity shares with its partition.
 #[derive(Clone)]
-pub struct Ties {
+pub(crate) struct Ties {
     /// The node's.
     pub context: Arc<Context>,
     /// The owner of the partition.
@@ -52,7 +52,7 @@ pub struct Ties {
 }
 
 /// A resident, as its partition knows it.
-pub struct ResidentRef {
+pub(crate) struct ResidentRef {
     /// The actor.
     pub actor: ActorRef<Message>,
     /// What it publishes.
@@ -62,7 +62,7 @@ pub struct ResidentRef {
 impl ResidentRef {
     /// Which one it is.
     #[must_use]
-    pub fn get_id(&self) -> ActorId {
+    pub(crate) fn get_id(&self) -> ActorId {
         self.actor.get_id()
     }
 
@@ -70,7 +70,7 @@ impl ResidentRef {
     ///
     /// # Errors
     /// It is dead.
-    pub fn cast(&self, message: Message) -> Result<(), MessagingErr<Message>> {
+    pub(crate) fn cast(&self, message: Message) -> Result<(), MessagingErr<Message>> {
         self.vitals.sent();
         self.actor.cast(message)
     }
@@ -79,16 +79,16 @@ impl ResidentRef {
     ///
     /// # Errors
     /// It is dead.
-    pub fn drain(&self) -> Result<(), MessagingErr<()>> {
+    pub(crate) fn drain(&self) -> Result<(), MessagingErr<()>> {
         self.actor.drain()
     }
 }
 
 /// The actor.
-pub struct Resident;
+pub(crate) struct Resident;
 
 /// Its state.
-pub struct ResidentState {
+pub(crate) struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
@@ -136,7 +136,7 @@ impl Actor for Resident {
                 state.flush();
             }
             Message::Restart => return Err(WantedAnew.into()),
-            #[cfg(any(test, feature = "sim"))]
+            #[cfg(test)]
             Message::Panic => panic!("asked to"),
         }
         state.share.set(state.core.weight());

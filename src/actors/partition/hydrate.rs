@@ -21,7 +21,7 @@ const READ_BYTES: usize = 1024 * 1024;
 
 /// Why an entity can't be had.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +74,12 @@ impl Context {
     ///
     /// # Errors
     /// The store does not answer, and the journal does not reach back to the first record.
-    pub async fn stored_events(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, FetchError> {
+    pub(crate) async fn stored_events(
+        &self,
+        entity: &Entity,
+        from: Seq,
+        to: Seq,
+    ) -> Result<Vec<StreamEvent>, FetchError> {
         if from > to {
             return Ok(Vec::new());
         }

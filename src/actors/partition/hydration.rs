@@ -17,7 +17,7 @@ use crate::storage::store::rows::WatermarkRow;
 
 /// An entity as it was loaded.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its state.
     pub core: Box<EntityCore>,
     /// The watermark of the rows that it was made of.

@@ -14,7 +14,7 @@ pub struct Item {
     /// Its place in the partition.
     pub offset: Offset,
     /// Its times.
-    pub now: Moment,
+    pub(crate) now: Moment,
     /// The record.
     pub envelope: Envelope,
     /// Who waits for the decision, if somebody asked through this owner.
@@ -32,20 +32,20 @@ pub struct Batch {
 impl Batch {
     /// A batch, in offset order.
     #[must_use]
-    pub fn new(items: Vec<Verified<Item>>) -> Self {
+    pub(crate) fn new(items: Vec<Verified<Item>>) -> Self {
         debug_assert!(items.windows(2).all(|pair| pair[0].get().offset < pair[1].get().offset));
         Self { items, done: AtomicBool::new(false) }
     }
 
     /// The records.
     #[must_use]
-    pub fn items(&self) -> &[Verified<Item>] {
+    pub(crate) fn items(&self) -> &[Verified<Item>] {
         &self.items
     }
 
     /// The first record's offset.
     #[must_use]
-    pub fn first(&self) -> Offset {
+    pub(crate) fn first(&self) -> Offset {
         self.items.first().map_or(Offset(u64::MAX), |item| item.get().offset)
     }
 
@@ -55,13 +55,13 @@ impl Batch {
     }
 
     /// Marks the batch as folded and its effects as sent.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.done.store(true, Ordering::Release);
     }
 
     /// Whether it is.
     #[must_use]
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.done.load(Ordering::Acquire)
     }
 }

@@ -26,19 +26,19 @@ impl Listeners {
     }
 
     /// Notes where the stream's head is; never one that is not verified and folded.
-    pub fn note_head(&self, generation: Generation, head: Seq) {
+    pub(crate) fn note_head(&self, generation: Generation, head: Seq) {
         self.lock().head = Some((generation, head));
     }
 
     /// Notes whether the entity lets through what has no place in its stream: typing, receipts. A block keeps it back.
-    pub fn note_silenced(&self, silenced: bool) {
+    pub(crate) fn note_silenced(&self, silenced: bool) {
         self.lock().silenced = silenced;
     }
 
     /// What tells every node where the head is: the only way to notice that the last events were lost. Nothing before the
     /// first [`Self::note_head`].
     #[must_use]
-    pub fn announcements(&self, stream: &Entity) -> Vec<(NodeId, ToGateway)> {
+    pub(crate) fn announcements(&self, stream: &Entity) -> Vec<(NodeId, ToGateway)> {
         let inner = self.lock();
         let Some((generation, head)) = inner.head else { return Vec::new() };
         let frame = || ToGateway::Head { stream: stream.clone(), generation, head };
@@ -47,7 +47,7 @@ impl Listeners {
 
     /// Adds a node, or notes its later request. Earlier lives of the node listen no more; a request of one that comes late
     /// adds nothing.
-    pub fn add(&self, node: NodeId, request: RequestId) {
+    pub(crate) fn add(&self, node: NodeId, request: RequestId) {
         let nodes = &mut self.lock().nodes;
         nodes.retain(|(other, _)| !node.has_outlived(*other));
         if nodes.iter().any(|(other, _)| other.has_outlived(node)) {
@@ -60,7 +60,7 @@ impl Listeners {
     }
 
     /// Takes a node away, unless it has asked again since. Says whether none is left.
-    pub fn remove(&self, node: NodeId, request: RequestId) -> bool {
+    pub(crate) fn remove(&self, node: NodeId, request: RequestId) -> bool {
         let nodes = &mut self.lock().nodes;
         nodes.retain(|(other, latest)| *other != node || *latest > request);
         nodes.is_empty()
@@ -68,13 +68,13 @@ impl Listeners {
 
     /// Whether no node listens.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().nodes.is_empty()
     }
 
     /// The nodes at present.
     #[must_use]
-    pub fn nodes(&self) -> Vec<NodeId> {
+    pub(crate) fn nodes(&self) -> Vec<NodeId> {
         self.lock().nodes.iter().map(|(node, _)| *node).collect()
     }
 }
@@ -82,19 +82,19 @@ impl Listeners {
 /// The listeners of each stream of a partition that has any, and of what is in memory: an entry for everything else that
 /// was ever asked for would stay for ever.
 #[derive(Debug, Default)]
-pub struct ListenerTable(Mutex<HashMap<Entity, Arc<Listeners>>>);
+pub(crate) struct ListenerTable(Mutex<HashMap<Entity, Arc<Listeners>>>);
 
 impl ListenerTable {
     /// Those of an entity.
     #[must_use]
-    pub fn of(&self, entity: &Entity) -> Arc<Listeners> {
+    pub(crate) fn of(&self, entity: &Entity) -> Arc<Listeners> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(table.entry(entity.clone()).or_default())
     }
 
     /// The nodes that are told what has no place in an entity's stream: those that listen, unless it is silenced.
     #[must_use]
-    pub fn told_in_passing(&self, entity: &Entity) -> Vec<NodeId> {
+    pub(crate) fn told_in_passing(&self, entity: &Entity) -> Vec<NodeId> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = table.get(entity).filter(|listeners| !listeners.lock().silenced);
         listeners.map(|listeners| listeners.nodes()).unwrap_or_default()
@@ -102,13 +102,13 @@ impl ListenerTable {
 
     /// What tells the nodes that listen to an entity where its head is, also while it is not resident.
     #[must_use]
-    pub fn announcements(&self, entity: &Entity) -> Vec<(NodeId, ToGateway)> {
+    pub(crate) fn announcements(&self, entity: &Entity) -> Vec<(NodeId, ToGateway)> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(entity).map(|listeners| listeners.announcements(entity)).unwrap_or_default()
     }
 
     /// A node listens no more.
-    pub fn remove(&self, entity: &Entity, node: NodeId, request: RequestId) {
+    pub(crate) fn remove(&self, entity: &Entity, node: NodeId, request: RequestId) {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let empty = table.get(entity).is_some_and(|listeners| listeners.remove(node, request));
         drop(table);
@@ -118,7 +118,7 @@ impl ListenerTable {
     }
 
     /// Forgets those that nobody uses: no node listens and no resident holds them.
-    pub fn forget_unused(&self, entity: &Entity) {
+    pub(crate) fn forget_unused(&self, entity: &Entity) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if table.get(entity).is_some_and(|l| l.is_empty() && Arc::strong_count(l) == 1) {
             table.remove(entity);
@@ -126,24 +126,26 @@ impl ListenerTable {
     }
 
     /// Forgets all that no node listens to: there are no residents (any more).
-    pub fn forget_empty(&self) {
+    pub(crate) fn forget_empty(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, listeners| !listeners.is_empty());
     }
 
     /// Forgets everybody: the partition is another node's now, which is asked again.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// How many entities it has an entry for.
+    #[cfg(test)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether it has none.
+    #[cfg(test)]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a resident besides its state: its actor, its mailbox, its places in tables.
-pub const RESIDENT_BYTES: usize = 8 * 1024;
+pub(crate) const RESIDENT_BYTES: usize = 8 * 1024;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     used: AtomicUsize,
     max: usize,
 }
@@ -22,31 +22,31 @@ pub struct Memory {
 impl Memory {
     /// A budget of `max` bytes.
     #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { used: AtomicUsize::new(0), max }
     }
 
     /// Bytes taken.
     #[must_use]
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Whether so many more bytes fit.
     #[must_use]
-    pub fn has_room(&self, bytes: usize) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
         self.used().saturating_add(bytes) <= self.max
     }
 
     /// Bytes above three quarters of it.
     #[must_use]
-    pub fn excess(&self) -> usize {
+    pub(crate) fn excess(&self) -> usize {
         self.used().saturating_sub(self.max / 4 * 3)
     }
 
     /// That part of [`Self::excess`] which falls to somebody who has taken `own` bytes.
     #[must_use]
-    pub fn excess_of(&self, own: usize) -> usize {
+    pub(crate) fn excess_of(&self, own: usize) -> usize {
         let (excess, used) = (self.excess() as u128, self.used().max(own).max(1) as u128);
         usize::try_from((own as u128 * excess).div_ceil(used)).unwrap_or(usize::MAX)
     }
@@ -70,20 +70,20 @@ pub struct Share {
 impl Share {
     /// The share of a resident that is about to be loaded.
     #[must_use]
-    pub fn new(memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
         memory.change(0, RESIDENT_BYTES);
         Self { memory: Arc::clone(memory), taken: Arc::new(AtomicUsize::new(RESIDENT_BYTES)) }
     }
 
     /// Its state and its recent events take so many bytes now.
-    pub fn set(&self, bytes: usize) {
+    pub(crate) fn set(&self, bytes: usize) {
         let bytes = bytes + RESIDENT_BYTES;
         self.memory.change(self.taken.swap(bytes, Ordering::Relaxed), bytes);
     }
 
     /// A look at it for somebody else.
     #[must_use]
-    pub fn taken(&self) -> Taken {
+    pub(crate) fn taken(&self) -> Taken {
         Taken(Arc::clone(&self.taken))
     }
 }
@@ -96,12 +96,12 @@ impl Drop for Share {
 
 /// What a resident takes at present.
 #[derive(Clone, Debug)]
-pub struct Taken(Arc<AtomicUsize>);
+pub(crate) struct Taken(Arc<AtomicUsize>);
 
 impl Taken {
     /// In bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }

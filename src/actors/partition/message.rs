@@ -12,7 +12,7 @@ use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::{AppendError, Appended, ReadError, Tailed};
 
 /// What a partition is told.
-pub enum PartitionMessage {
+pub(crate) enum PartitionMessage {
     /// A command from a gateway. Its weight has been taken from the budget.
     Submit {
         /// Whom to answer.
@@ -58,7 +58,7 @@ pub enum PartitionMessage {
     /// Chains that another folder has of some entities, each after the record at this offset, for comparison (I10).
     Compare(Vec<(Offset, Chain)>),
     /// For tests: let this resident die.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     Kill(Entity),
     /// Let every idle entity go now that the store has; for tests and operators.
     Passivate,
@@ -74,4 +74,4 @@ pub enum PartitionMessage {
 /// reported, and no alarm is due.
 #[derive(Debug, thiserror::Error)]
 #[error("an operator wants it made anew")]
-pub struct WantedAnew;
+pub(crate) struct WantedAnew;

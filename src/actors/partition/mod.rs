@@ -14,7 +14,7 @@ pub mod core;
 pub mod entity;
 pub mod entity_actor;
 mod follow;
-pub mod hydrate;
+pub(crate) mod hydrate;
 pub(crate) mod hydration;
 pub mod item;
 pub mod listeners;
@@ -22,7 +22,7 @@ pub mod memory;
 pub mod message;
 pub mod progress;
 pub mod question;
-pub mod replay;
+pub(crate) mod replay;
 pub mod ring;
 pub(crate) mod stored_fetch;
 #[cfg(test)]

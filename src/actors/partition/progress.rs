@@ -27,7 +27,7 @@ pub struct Progress {
 
 /// The progress of a partition, as it and its entities share it: they decide beside each other.
 #[derive(Clone, Debug)]
-pub struct SharedProgress(Arc<Mutex<Progress>>);
+pub(crate) struct SharedProgress(Arc<Mutex<Progress>>);
 
 impl SharedProgress {
     /// Goes on from a watermark.
@@ -59,7 +59,7 @@ impl SharedProgress {
     }
 
     /// [`Progress::applied`].
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) fn applied(&self) -> Offset {
         self.lock().applied()
     }
@@ -74,9 +74,9 @@ pub struct Divergence {
     /// The record after which they were compared.
     pub at: Offset,
     /// The owner's chain.
-    pub here: Chain,
+    pub(crate) here: Chain,
     /// The other's.
-    pub there: Chain,
+    pub(crate) there: Chain,
 }
 
 impl Progress {
@@ -93,7 +93,7 @@ impl Progress {
     }
 
     /// A record was decided; `chain` is that of its entity now. Repetitions are ignored. Says whether the prefix grew.
-    pub fn complete(&mut self, offset: Offset, chain: Chain) -> bool {
+    pub(crate) fn complete(&mut self, offset: Offset, chain: Chain) -> bool {
         if offset < self.applied {
             return false;
         }
@@ -122,7 +122,7 @@ impl Progress {
     ///
     /// # Errors
     /// The two differ.
-    pub fn compare(&self, at: Offset, there: Chain) -> Result<(), Divergence> {
+    pub(crate) fn compare(&self, at: Offset, there: Chain) -> Result<(), Divergence> {
         match self.kept.binary_search_by_key(&at, |(offset, _)| *offset) {
             Ok(place) if self.kept[place].1 != there => Err(Divergence { at, here: self.kept[place].1, there }),
             _ => Ok(()),

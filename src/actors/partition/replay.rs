@@ -20,7 +20,7 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// Why a stream can't be told again.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
+pub(crate) enum ReplayError {
     /// The journal is trimmed: nobody knows what the entity was like at its first record.
     #[error("the journal begins at offset {0}")]
     Trimmed(Offset),
@@ -44,7 +44,7 @@ impl Context {
     ///
     /// # Errors
     /// See [`ReplayError`].
-    pub async fn retold(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
+    pub(crate) async fn retold(&self, entity: &Entity, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
         let turn = tokio::time::timeout(TURN, self.retelling.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(ReplayError::Busy) };
         let partition = entity.partition();
@@ -66,7 +66,7 @@ impl Context {
 
 /// The pure part: takes the partition's records from the first one on. Whoever reads them sees to it that all of them are
 /// verified.
-pub struct JournalReplay {
+pub(crate) struct JournalReplay {
     entity: Entity,
     state: EntityState,
     clock: FoldClock,
@@ -77,7 +77,7 @@ pub struct JournalReplay {
 impl JournalReplay {
     /// Before the first record, in a program that knows so much of the fold.
     #[must_use]
-    pub fn new(entity: Entity, knows: FoldVersion) -> Self {
+    pub(crate) fn new(entity: Entity, knows: FoldVersion) -> Self {
         Self {
             state: EntityState::absent(&entity),
             clock: FoldClock::after(&WatermarkRow::start(entity.partition()), knows),
@@ -91,7 +91,7 @@ impl JournalReplay {
     ///
     /// # Errors
     /// [`ReplayError::TooLong`], [`ReplayError::Record`].
-    pub fn take(&mut self, record: &StoredRecord) -> Result<(), ReplayError> {
+    pub(crate) fn take(&mut self, record: &StoredRecord) -> Result<(), ReplayError> {
         self.bytes += record.bytes.len();
         if self.bytes > limits::RETOLD_BYTES {
             return Err(ReplayError::TooLong);
@@ -110,7 +110,7 @@ impl JournalReplay {
     ///
     /// # Errors
     /// [`ReplayError::TooLong`].
-    pub fn events(&self, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
+    pub(crate) fn events(&self, from: Seq, to: Seq) -> Result<Vec<StreamEvent>, ReplayError> {
         // An entity without events is told in full. One whose first ones the ring let go is not.
         if self.ring.first().is_some_and(|first| first > Seq(1)) {
             return Err(ReplayError::TooLong);

@@ -8,7 +8,7 @@ use crate::ids::{Offset, Seq};
 
 /// A dense run of events up to the head. Bounded: what the store has goes first.
 #[derive(Debug)]
-pub struct Ring {
+pub(crate) struct Ring {
     events: VecDeque<(Offset, StreamEvent)>,
     bytes: usize,
     /// Bytes kept of what the store has.
@@ -20,13 +20,13 @@ pub struct Ring {
 impl Ring {
     /// An empty ring with its two bounds in bytes.
     #[must_use]
-    pub fn new(soft: usize, hard: usize) -> Self {
+    pub(crate) fn new(soft: usize, hard: usize) -> Self {
         Self { events: VecDeque::new(), bytes: 0, soft, hard: hard.max(soft) }
     }
 
     /// Takes the next event, made by the record at `offset`. `stored` is the partition's watermark: what lies below it
     /// can be read from the store.
-    pub fn push(&mut self, offset: Offset, event: StreamEvent, stored: Offset) {
+    pub(crate) fn push(&mut self, offset: Offset, event: StreamEvent, stored: Offset) {
         debug_assert!(self.events.back().is_none_or(|(_, last)| last.seq().next() == event.seq()));
         if let StreamEvent::Room(new) = &event
             && let Some(target) = new.redacts()
@@ -51,7 +51,7 @@ impl Ring {
     }
 
     /// Lets go of what is too much.
-    pub fn shrink(&mut self, stored: Offset) {
+    pub(crate) fn shrink(&mut self, stored: Offset) {
         while let Some((offset, event)) = self.events.front() {
             let bound = if *offset < stored { self.soft } else { self.hard };
             if self.bytes <= bound {
@@ -64,20 +64,20 @@ impl Ring {
 
     /// The lowest seq held, if any.
     #[must_use]
-    pub fn first(&self) -> Option<Seq> {
+    pub(crate) fn first(&self) -> Option<Seq> {
         self.events.front().map(|(_, event)| event.seq())
     }
 
     /// The end, in the partition, of the records that made what is held; the partition's start if nothing is.
     #[must_use]
-    pub fn end(&self) -> Offset {
+    pub(crate) fn end(&self) -> Offset {
         self.events.back().map_or(Offset::ZERO, |(offset, _)| offset.next())
     }
 
     /// The events from `from` to `to`, both included, if the ring reaches back to `from`. The run ends at the ring's own
     /// end if `to` lies beyond.
     #[must_use]
-    pub fn range(&self, from: Seq, to: Seq) -> Option<Vec<StreamEvent>> {
+    pub(crate) fn range(&self, from: Seq, to: Seq) -> Option<Vec<StreamEvent>> {
         let first = self.first()?;
         if from < first {
             return None;
@@ -88,7 +88,7 @@ impl Ring {
 
     /// The messages whose deletion is held.
     #[must_use]
-    pub fn deleted(&self) -> Vec<Seq> {
+    pub(crate) fn deleted(&self) -> Vec<Seq> {
         let target = |event: &StreamEvent| match event {
             StreamEvent::Room(event) => event.redacts(),
             StreamEvent::User(_) => None,
@@ -98,7 +98,7 @@ impl Ring {
 
     /// Bytes held, about.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }

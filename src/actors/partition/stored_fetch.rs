@@ -9,7 +9,7 @@ use crate::ids::{Generation, Seq};
 /// Older events that were asked for: from the store up to where an entity's ring begins, and from there on what the ring
 /// had when they were asked for.
 #[derive(Clone, Debug)]
-pub struct StoredFetch {
+pub(crate) struct StoredFetch {
     /// The gateway's node.
     pub to: NodeId,
     /// The gateway's number for it.

@@ -19,28 +19,23 @@ pub enum Rule {
 
 /// Something of the verified prefix. Only [`VerifiedPrefix::admit`] makes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verified<T>(T);
+pub(crate) struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// What it is.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-
     /// The same, seen another way.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Verified<U> {
         Verified(change(self.0))
     }
 
     /// What it is, borrowed.
-    pub fn get(&self) -> &T {
+    pub(crate) fn get(&self) -> &T {
         &self.0
     }
 }
 
 /// How far a partition is verified, as seen from here.
 #[derive(Clone, Debug)]
-pub struct VerifiedPrefix {
+pub(crate) struct VerifiedPrefix {
     rule: Rule,
     end: Offset,
     visible: Offset,
@@ -49,24 +44,24 @@ pub struct VerifiedPrefix {
 impl VerifiedPrefix {
     /// Nothing below `start` is doubted: it has been verified before (the store's watermark lies there).
     #[must_use]
-    pub fn new(rule: Rule, start: Offset) -> Self {
+    pub(crate) fn new(rule: Rule, start: Offset) -> Self {
         Self { rule, end: start, visible: start }
     }
 
     /// An append of our own was confirmed.
-    pub fn delivered(&mut self, report: &Appended) {
+    pub(crate) fn delivered(&mut self, report: &Appended) {
         self.end = self.end.max(report.end);
         self.visible = self.visible.max(report.end);
     }
 
     /// Another writer has verified what lies below `end`, and has read the same there.
-    pub fn vouched(&mut self, end: Offset) {
+    pub(crate) fn vouched(&mut self, end: Offset) {
         self.end = self.end.max(end);
         self.visible = self.visible.max(end);
     }
 
     /// The journal's readable end is here now.
-    pub fn sees(&mut self, end: Offset) {
+    pub(crate) fn sees(&mut self, end: Offset) {
         self.visible = self.visible.max(end);
         if self.rule == Rule::ReadableIsDurable {
             self.end = self.end.max(end);
@@ -74,20 +69,20 @@ impl VerifiedPrefix {
     }
 
     /// The journal lost what nobody had confirmed: what is readable ends at `end` now.
-    pub fn truncated(&mut self, end: Offset) {
+    pub(crate) fn truncated(&mut self, end: Offset) {
         self.visible = end.max(self.end);
     }
 
     /// One past the last verified offset.
     #[must_use]
-    pub fn end(&self) -> Offset {
+    pub(crate) fn end(&self) -> Offset {
         self.end
     }
 
     /// Whether records of others stand behind the prefix, so that a barrier record of our own is due if nothing else of
     /// ours is in flight.
     #[must_use]
-    pub fn wants_barrier(&self) -> bool {
+    pub(crate) fn wants_barrier(&self) -> bool {
         self.visible > self.end
     }
 
@@ -95,7 +90,7 @@ impl VerifiedPrefix {
     ///
     /// # Errors
     /// The record itself, to be tried again when the prefix has grown.
-    pub fn admit<T>(&self, offset: Offset, record: T) -> Result<Verified<T>, T> {
+    pub(crate) fn admit<T>(&self, offset: Offset, record: T) -> Result<Verified<T>, T> {
         if offset < self.end { Ok(Verified(record)) } else { Err(record) }
     }
 }

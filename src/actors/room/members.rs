@@ -11,9 +11,9 @@ use crate::limits;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Invitation {
     /// The seq of the event that made it.
-    pub(crate) seq: Seq,
+    pub seq: Seq,
     /// Whose it is: that user may take it back.
-    pub(crate) by: UserId,
+    pub by: UserId,
 }
 
 /// The three lists.

@@ -20,7 +20,7 @@ mod lookup;
 pub mod members;
 pub mod outcome;
 pub mod payload;
-pub mod snapshot;
+pub(crate) mod snapshot;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,5 +28,5 @@ pub mod window;
 
 pub use commands::{Command, RoomCommand};
 pub use outcome::Outcome;
-pub use snapshot::{RoomMeta, RoomSnapshot, SnapshotError};
-pub use state::RoomState;
+pub(crate) use snapshot::{RoomMeta, RoomSnapshot};
+pub(crate) use state::RoomState;

@@ -34,7 +34,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the room is another one now: whoever keeps it must keep this.
     #[must_use]
-    pub fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         matches!(self, Self::Accepted(_) | Self::Noted)
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::{Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestam
 
 /// Where, when and by which command something happened in the room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// The event's seq.
     pub seq: Seq,
     /// Its fold time.
@@ -26,7 +26,7 @@ pub struct Mark {
 
 /// The scalars of a room.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct RoomMeta {
+pub(crate) struct RoomMeta {
     /// The room.
     pub room: RoomId,
     /// Its kind; `None` if there is no such room (yet).
@@ -75,7 +75,7 @@ pub struct RoomMeta {
 impl RoomMeta {
     /// Of a room that was never made.
     #[must_use]
-    pub fn absent(room: RoomId) -> Self {
+    pub(crate) fn absent(room: RoomId) -> Self {
         Self {
             room,
             kind: None,
@@ -104,13 +104,13 @@ impl RoomMeta {
 
 /// A room's whole state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoomSnapshot {
+pub(crate) struct RoomSnapshot {
     /// The scalars.
     pub meta: RoomMeta,
     /// Members, by id.
     pub members: Vec<(UserId, Member)>,
     /// Who is asked in, with the invitation, by id.
-    pub(crate) invited: Vec<(UserId, Invitation)>,
+    pub invited: Vec<(UserId, Invitation)>,
     /// Users who need an invitation because they were kicked, with the seq of that, by id.
     pub kicked: Vec<(UserId, Seq)>,
     /// Direct chats: who blocks the other one. May stand before the room is made.
@@ -126,7 +126,7 @@ pub struct RoomSnapshot {
 impl RoomSnapshot {
     /// Of a room that was never made.
     #[must_use]
-    pub fn absent(room: RoomId) -> Self {
+    pub(crate) fn absent(room: RoomId) -> Self {
         Self {
             meta: RoomMeta::absent(room),
             members: Vec::new(),
@@ -142,7 +142,7 @@ impl RoomSnapshot {
 
 /// Why a snapshot is no room: what was kept is damaged or incomplete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SnapshotError {
+pub(crate) enum SnapshotError {
     /// The window's events are not exactly those from `window_from` to `head`.
     #[error("the room's recent events are not those from {from} to {head}")]
     Window {

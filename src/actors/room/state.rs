@@ -38,7 +38,7 @@ pub struct RoomState {
 impl RoomState {
     /// A room that was never made.
     #[must_use]
-    pub fn absent(room: RoomId) -> Self {
+    pub(crate) fn absent(room: RoomId) -> Self {
         Self {
             meta: RoomMeta::absent(room),
             members: Members::default(),
@@ -73,7 +73,7 @@ impl RoomState {
     /// Decides on one record and changes the state accordingly. Total and pure.
     ///
     /// `now`: the record's times. A command of another room is `Invalid`. Whether it comes in time is judged before.
-    pub fn fold(&mut self, now: impl Into<Moment>, command: Command) -> Outcome {
+    pub(crate) fn fold(&mut self, now: impl Into<Moment>, command: Command) -> Outcome {
         self.once(now.into(), command, |room, now, Command { id, body, .. }| body.decide(room, now, id))
     }
 
@@ -208,91 +208,92 @@ impl RoomState {
 
     /// The scalars.
     #[must_use]
-    pub fn meta(&self) -> &RoomMeta {
+    pub(crate) fn meta(&self) -> &RoomMeta {
         &self.meta
     }
 
     /// The room.
     #[must_use]
-    pub fn room(&self) -> RoomId {
+    pub(crate) fn room(&self) -> RoomId {
         self.meta.room
     }
 
     /// Whether there is such a room.
     #[must_use]
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.meta.kind.is_some()
     }
 
     /// Its kind; `None` if there is no such room.
     #[must_use]
-    pub fn kind(&self) -> Option<RoomKind> {
+    pub(crate) fn kind(&self) -> Option<RoomKind> {
         self.meta.kind
     }
 
     /// Its title.
     #[must_use]
-    pub fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.meta.title
     }
 
     /// The channel's name, if it is an open channel; else empty.
+    #[cfg(test)]
     #[must_use]
-    pub fn channel(&self) -> &str {
+    pub(crate) fn channel(&self) -> &str {
         &self.meta.channel
     }
 
     /// Its status by what was recorded.
     #[must_use]
-    pub fn status(&self) -> RoomStatus {
+    pub(crate) fn status(&self) -> RoomStatus {
         self.meta.status
     }
 
     /// Its status at a time: expired once its time is over, even if no record said so yet.
     #[must_use]
-    pub fn status_at(&self, now: Timestamp) -> RoomStatus {
+    pub(crate) fn status_at(&self, now: Timestamp) -> RoomStatus {
         self.meta.status.at(self.meta.expires_at, now)
     }
 
     /// Whose room it is.
     #[must_use]
-    pub fn creator(&self) -> Option<&UserId> {
+    pub(crate) fn creator(&self) -> Option<&UserId> {
         self.meta.creator.as_ref()
     }
 
     /// The last seq given.
     #[must_use]
-    pub fn head(&self) -> Seq {
+    pub(crate) fn head(&self) -> Seq {
         self.meta.head
     }
 
     /// The last message number given.
     #[must_use]
-    pub fn last_no(&self) -> MessageNo {
+    pub(crate) fn last_no(&self) -> MessageNo {
         self.meta.last_no
     }
 
     /// Fold time of the last message.
     #[must_use]
-    pub fn last_message_at(&self) -> Option<Timestamp> {
+    pub(crate) fn last_message_at(&self) -> Option<Timestamp> {
         self.meta.last_message_at
     }
 
     /// The protocol's epoch.
     #[must_use]
-    pub fn generation(&self) -> Generation {
+    pub(crate) fn generation(&self) -> Generation {
         self.meta.generation
     }
 
     /// The lowest seq that could still be had at the last event: 1 if nothing is gone. Never falls.
     #[must_use]
-    pub fn floor(&self) -> Seq {
+    pub(crate) fn floor(&self) -> Seq {
         self.meta.floor
     }
 
     /// The lowest seq that can be had at `now`; one above the head if everything is gone.
     #[must_use]
-    pub fn floor_at(&self, now: Timestamp) -> Seq {
+    pub(crate) fn floor_at(&self, now: Timestamp) -> Seq {
         let HistoryBound { events, age_ms } = self.meta.history;
         let mut floor = self.meta.floor;
         if events > 0 {
@@ -306,37 +307,31 @@ impl RoomState {
 
     /// When it expires.
     #[must_use]
-    pub fn expires_at(&self) -> Option<Timestamp> {
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         self.meta.expires_at
     }
 
     /// Who may send.
     #[must_use]
-    pub fn may_send(&self) -> MaySend {
+    pub(crate) fn may_send(&self) -> MaySend {
         self.meta.may_send
     }
 
     /// Whether users may join by themselves.
     #[must_use]
-    pub fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         self.meta.public
-    }
-
-    /// How much history is kept.
-    #[must_use]
-    pub fn history(&self) -> HistoryBound {
-        self.meta.history
     }
 
     /// Whether the user is a member.
     #[must_use]
-    pub fn is_member(&self, user: &UserId) -> bool {
+    pub(crate) fn is_member(&self, user: &UserId) -> bool {
         self.members.is_member(user)
     }
 
     /// Whether the user may read the room: members, in an open channel everybody.
     #[must_use]
-    pub fn may_listen(&self, user: &UserId) -> bool {
+    pub(crate) fn may_listen(&self, user: &UserId) -> bool {
         match self.meta.kind {
             None => false,
             Some(RoomKind::Open) => true,
@@ -346,23 +341,26 @@ impl RoomState {
 
     /// The user's membership.
     #[must_use]
-    pub fn member(&self, user: &UserId) -> Option<Member> {
+    pub(crate) fn member(&self, user: &UserId) -> Option<Member> {
         self.members.present.get(user).copied()
     }
 
     /// Member, invited or kicked.
     #[must_use]
-    pub fn standing(&self, user: &UserId) -> Option<RoomStanding> {
+    pub(crate) fn standing(&self, user: &UserId) -> Option<RoomStanding> {
         self.members.standing(user)
     }
 
     /// The members, by id.
-    pub fn members(&self) -> impl ExactSizeIterator<Item = (&UserId, &Member)> {
+    pub(crate) fn members(&self) -> impl ExactSizeIterator<Item = (&UserId, &Member)> {
         self.members.present.iter()
     }
 
     /// Members by id, after `after`.
-    pub fn members_after<'a>(&'a self, after: Option<&UserId>) -> impl Iterator<Item = (&'a UserId, &'a Member)> {
+    pub(crate) fn members_after<'a>(
+        &'a self,
+        after: Option<&UserId>,
+    ) -> impl Iterator<Item = (&'a UserId, &'a Member)> {
         let after = after.map_or(Bound::Unbounded, |user| Bound::Excluded(user.clone()));
         self.members.present.range((after, Bound::Unbounded))
     }
@@ -378,23 +376,23 @@ impl RoomState {
     }
 
     /// Who was kicked and needs an invitation, with the seq of that, by id.
-    pub fn kicked(&self) -> impl ExactSizeIterator<Item = (&UserId, Seq)> {
+    pub(crate) fn kicked(&self) -> impl ExactSizeIterator<Item = (&UserId, Seq)> {
         self.members.kicked.iter().map(|(user, seq)| (user, *seq))
     }
 
     /// Direct chats: who blocks the other one, by id.
-    pub fn blocks(&self) -> impl ExactSizeIterator<Item = &UserId> {
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &UserId> {
         self.blocks.iter()
     }
 
     /// Whether a block silences the room: neither of the two hears anything of the other.
     #[must_use]
-    pub fn is_silenced(&self) -> bool {
+    pub(crate) fn is_silenced(&self) -> bool {
         self.meta.kind == Some(RoomKind::Direct) && !self.blocks.is_empty()
     }
 
     /// The highest offset of each source of relayed facts.
-    pub fn sources(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
+    pub(crate) fn sources(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
         self.sources.iter().map(|(partition, offset)| (*partition, *offset))
     }
 
@@ -406,14 +404,14 @@ impl RoomState {
 
     /// Who wrote the message at `seq`, if that is one and inside the window.
     #[must_use]
-    pub fn author_of(&self, seq: Seq) -> Option<&UserId> {
+    pub(crate) fn author_of(&self, seq: Seq) -> Option<&UserId> {
         self.window.get(seq).filter(|entry| entry.is_message())?.actor.as_ref()
     }
 
     /// The number of the last message at or below `seq`; `None` if that is older than the window. A seq beyond the head
     /// counts as the head.
     #[must_use]
-    pub fn no_at(&self, seq: Seq) -> Option<MessageNo> {
+    pub(crate) fn no_at(&self, seq: Seq) -> Option<MessageNo> {
         if seq < self.meta.head {
             // Just before the window is near enough: all that came later is inside.
             self.window.get(seq.next())?;
@@ -426,8 +424,9 @@ impl RoomState {
     // What can be kept.
 
     /// The whole state as plain data.
+    #[cfg(test)]
     #[must_use]
-    pub fn snapshot(&self) -> RoomSnapshot {
+    pub(crate) fn snapshot(&self) -> RoomSnapshot {
         RoomSnapshot {
             meta: self.meta.clone(),
             members: self.members().map(|(user, member)| (user.clone(), *member)).collect(),
@@ -444,7 +443,7 @@ impl RoomState {
     ///
     /// # Errors
     /// [`SnapshotError`]: the snapshot cannot be that of a room.
-    pub fn from_snapshot(snapshot: RoomSnapshot) -> Result<Self, SnapshotError> {
+    pub(crate) fn from_snapshot(snapshot: RoomSnapshot) -> Result<Self, SnapshotError> {
         Self::from_snapshot_bounded(snapshot, WindowBounds::default())
     }
 

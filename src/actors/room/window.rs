@@ -24,7 +24,7 @@ pub(in crate::actors) const ENTRY_BYTES: usize = size_of::<WindowEntry>() + 2 * 
 
 /// An event inside the window.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct WindowEntry {
+pub(crate) struct WindowEntry {
     /// Its place.
     pub seq: Seq,
     /// Its fold time.
@@ -41,7 +41,7 @@ pub struct WindowEntry {
 
 /// What a window knows of an event's body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// It is no message.
     Other,
     /// It is a message.
@@ -53,7 +53,7 @@ pub enum EntryKind {
 impl WindowEntry {
     /// What is kept of an event.
     #[must_use]
-    pub fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event) -> Self {
         Self {
             seq: event.seq,
             at: event.at,
@@ -66,13 +66,13 @@ impl WindowEntry {
 
     /// Whether it is a message, deleted or not.
     #[must_use]
-    pub fn is_message(&self) -> bool {
+    pub(crate) fn is_message(&self) -> bool {
         self.kind != EntryKind::Other
     }
 
     /// The seq of its first deletion, if it is a deleted message.
     #[must_use]
-    pub fn deleted(&self) -> Option<Seq> {
+    pub(crate) fn deleted(&self) -> Option<Seq> {
         match self.kind {
             EntryKind::Deleted(by) => Some(by),
             EntryKind::Message | EntryKind::Other => None,
@@ -94,8 +94,8 @@ impl WindowEntry {
 /// The bounds of a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WindowBounds {
-    pub(crate) events: usize,
-    pub(crate) age_ms: u64,
+    pub events: usize,
+    pub age_ms: u64,
 }
 
 impl Default for WindowBounds {
@@ -248,7 +248,7 @@ impl Window {
 
 /// The window's entries from those of single events, oldest first and dense: each with what it deletes, if it deletes one.
 #[must_use]
-pub fn entries_of(events: impl IntoIterator<Item = (WindowEntry, Option<Seq>)>) -> Vec<WindowEntry> {
+pub(crate) fn entries_of(events: impl IntoIterator<Item = (WindowEntry, Option<Seq>)>) -> Vec<WindowEntry> {
     let mut entries: Vec<WindowEntry> = Vec::new();
     for (entry, deletes) in events {
         if let Some(target) = deletes

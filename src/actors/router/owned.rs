@@ -33,7 +33,7 @@ pub enum Tenure {
 impl Tenure {
     /// The epoch at which the partition came here, if it is here.
     #[must_use]
-    pub fn epoch(self) -> Option<OwnerEpoch> {
+    pub(crate) fn epoch(self) -> Option<OwnerEpoch> {
         match self {
             Self::Elsewhere { .. } => None,
             Self::Coming(epoch) | Self::Here(epoch) | Self::Leaving(epoch) => Some(epoch),
@@ -43,7 +43,7 @@ impl Tenure {
 
 /// An owner of a partition, from when it came to when it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// What it owns.
     pub partition: Partition,
     /// Since when.
@@ -52,7 +52,7 @@ pub struct Owner {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Owned {
+pub(crate) struct Owned {
     tenures: Box<[RwLock<Tenure>]>,
     /// How many are folded here.
     count: AtomicUsize,
@@ -62,7 +62,7 @@ pub struct Owned {
 impl Owned {
     /// These are served from the start, all at one epoch.
     #[must_use]
-    pub fn new(partitions: impl IntoIterator<Item = Partition>, epoch: OwnerEpoch) -> Self {
+    pub(crate) fn new(partitions: impl IntoIterator<Item = Partition>, epoch: OwnerEpoch) -> Self {
         let elsewhere = || RwLock::new(Tenure::Elsewhere { folded: Offset::ZERO });
         let tenures = Partition::all().map(|_| elsewhere()).collect();
         let owned = Self { tenures, count: AtomicUsize::new(0), changed: watch::Sender::new(0) };
@@ -74,30 +74,31 @@ impl Owned {
 
     /// How this node stands to a partition.
     #[must_use]
-    pub fn tenure(&self, partition: Partition) -> Tenure {
+    pub(crate) fn tenure(&self, partition: Partition) -> Tenure {
         *self.tenures[partition.index()].read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether commands of the partition are taken here.
     #[must_use]
-    pub fn serves(&self, partition: Partition) -> bool {
+    #[cfg(test)]
+    pub(crate) fn serves(&self, partition: Partition) -> bool {
         matches!(self.tenure(partition), Tenure::Here(_))
     }
 
     /// Whether it is folded here: it is served, comes, or goes.
     #[must_use]
-    pub fn has(&self, partition: Partition) -> bool {
+    pub(crate) fn has(&self, partition: Partition) -> bool {
         self.tenure(partition).epoch().is_some()
     }
 
     /// The partitions that are folded here, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Partition> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Partition> {
         Partition::all().filter(|partition| self.has(*partition))
     }
 
     /// How many partitions are folded here; at least one, so that what they share can be divided.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed).max(1)
     }
 
@@ -112,7 +113,8 @@ impl Owned {
     }
 
     /// Waits until the partition is served here.
-    pub async fn served(&self, partition: Partition) {
+    #[cfg(test)]
+    pub(crate) async fn served(&self, partition: Partition) {
         let mut changes = self.changed.subscribe();
         while !self.serves(partition) {
             if changes.changed().await.is_err() {

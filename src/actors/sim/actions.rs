@@ -11,14 +11,14 @@ use crate::ids::{Seq, UserId};
 
 impl World<'_> {
     /// The rooms are made, each by its creator's first device.
-    pub fn make_rooms(&mut self) {
+    pub(crate) fn make_rooms(&mut self) {
         for room in self.cast.rooms.iter().filter(|room| room.kind != RoomKind::Open) {
             self.ask(2 * room.creator, Wish::Room(room.id, RoomCommand::Create(room.create.clone())));
         }
     }
 
     /// A client's turn.
-    pub fn act(&mut self, client: usize) {
+    pub(crate) fn act(&mut self, client: usize) {
         let every = if self.healing { 400 } else { self.plan.act_every_ms };
         self.after(every, What::Act { client });
         if self.clients[client].link.is_none() {
@@ -44,7 +44,7 @@ impl World<'_> {
     }
 
     /// Whether the client's user may listen to what stands in its `n`th place, by the truth.
-    pub fn may_listen(&self, client: usize, n: usize) -> bool {
+    pub(crate) fn may_listen(&self, client: usize, n: usize) -> bool {
         let Some(room) = self.cast.rooms.get(n) else { return true };
         let user = &self.cast.users[self.clients[client].user];
         room.kind == RoomKind::Open || self.truth.stream(&Entity::Room(room.id)).is_member(user)

@@ -24,7 +24,7 @@ const QUIET_BARRIERS: usize = 2 * NODES;
 impl World<'_> {
     /// I6: after a commit the rows have read the log that is; where the rows have all, their states are the
     /// fold's.
-    pub fn check_rows(&mut self, touched: &[Entity], partitions: &[Partition]) {
+    pub(crate) fn check_rows(&mut self, touched: &[Entity], partitions: &[Partition]) {
         for partition in partitions {
             let row = self.store.rows().watermark(*partition);
             let read = Prefix { end: row.next_offset, hash: row.log_hash };
@@ -52,7 +52,7 @@ impl World<'_> {
     }
 
     /// What has not settled yet, if anything.
-    pub fn unsettled(&self) -> Option<String> {
+    pub(crate) fn unsettled(&self) -> Option<String> {
         if let Some(client) = self.clients.iter().position(|client| !client.is_answered()) {
             return Some(format!("client {client} waits for an answer"));
         }
@@ -84,7 +84,7 @@ impl World<'_> {
     }
 
     /// Everything, once all is quiet.
-    pub fn final_checks(&mut self) {
+    pub(crate) fn final_checks(&mut self) {
         let checks = [
             self.check_replay(),
             self.check_owners(),
@@ -181,7 +181,7 @@ impl World<'_> {
     }
 
     /// I2, P1: what was acknowledged is there, and what was said not to be written is not.
-    pub fn check_acks(&self) -> Result<(), String> {
+    pub(crate) fn check_acks(&self) -> Result<(), String> {
         for (entity, seq, id, client_id) in &self.acks {
             let event = (seq.0 as usize).checked_sub(1).and_then(|at| self.truth.stream(entity).events.get(at));
             let there = matches!(event, Some(StreamEvent::Room(event))
@@ -201,7 +201,7 @@ impl World<'_> {
     }
 
     /// Each command that came to an owner was answered, were it that nobody knows what became of it.
-    pub fn check_answered(&self) -> Result<(), String> {
+    pub(crate) fn check_answered(&self) -> Result<(), String> {
         let over = |came: &u64| self.now > came + UNANSWERED_MS;
         match self.owed.iter().find(|((owner, ..), came)| over(came) && self.owner(*owner).is_some()) {
             Some(((owner, gateway, request), came)) => {
@@ -212,7 +212,7 @@ impl World<'_> {
     }
 
     /// Two owners of a partition do not answer each other's barriers for ever: while nothing else happens, few are written.
-    pub fn check_quiet(&self, since: &BTreeMap<Partition, Offset>) -> Result<(), String> {
+    pub(crate) fn check_quiet(&self, since: &BTreeMap<Partition, Offset>) -> Result<(), String> {
         for (partition, from) in since {
             let records = self.log.read(*partition, *from, usize::MAX).map_err(|error| error.to_string())?;
             let is_barrier = |record: &&StoredRecord| {

@@ -18,7 +18,7 @@ const WINDOW: usize = 3;
 
 /// A subscription.
 #[derive(Clone, Debug)]
-pub struct Listening {
+pub(crate) struct Listening {
     /// The client wants it.
     pub wanted: bool,
     /// Asked for under this token, or running.
@@ -36,7 +36,7 @@ pub struct Listening {
 
 /// A message that is not answered yet.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     number: u64,
     id: ClientId,
     sent_at: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Outgoing {
 
 /// The messages of a client to a room.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     next: u64,
     /// In order.
     pub waiting: VecDeque<Outgoing>,
@@ -54,14 +54,14 @@ pub struct Outbox {
 
 /// Something else that is not answered yet.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     wish: Wish,
     sent_at: u64,
 }
 
 /// How a device sends its messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub(crate) enum Way {
     /// Some at a time; each names the one before it.
     NamesPrev,
     /// The next once the one before it is answered.
@@ -71,7 +71,7 @@ pub enum Way {
 }
 
 /// See the module.
-pub struct Client {
+pub(crate) struct Client {
     /// Its user's index.
     pub user: usize,
     device: DeviceId,
@@ -91,7 +91,7 @@ pub struct Client {
 
 impl Client {
     /// The `index`th client.
-    pub fn new(index: usize, rooms: usize, way: Way, timed_ids: bool) -> Self {
+    pub(crate) fn new(index: usize, rooms: usize, way: Way, timed_ids: bool) -> Self {
         let listening = || {
             let (token, member_since) = (None, None);
             Listening { wanted: true, token, begun: false, at: None, no: MessageNo::ZERO, member_since }
@@ -111,7 +111,7 @@ impl Client {
 
     /// A day has passed since it was `then`: an id without a time in it, or with one that was ahead, is not known any more,
     /// so what was sent by it is not sent again, nor named. Says what is given up: device, place of the room, number.
-    pub fn gives_up(&mut self, then: Timestamp) -> Vec<(DeviceId, usize, u64)> {
+    pub(crate) fn gives_up(&mut self, then: Timestamp) -> Vec<(DeviceId, usize, u64)> {
         let mut given_up = Vec::new();
         let is_forgotten = |id: &ClientId| id.time().is_none_or(|time| time > then);
         for (n, outbox) in self.outboxes.iter_mut().enumerate() {
@@ -125,12 +125,12 @@ impl Client {
     }
 
     /// The history in which its messages stood is gone: it names none of them any more.
-    pub fn forgets_order(&mut self) {
+    pub(crate) fn forgets_order(&mut self) {
         self.outboxes.iter_mut().for_each(|outbox| outbox.last_in = None);
     }
 
     /// The device, if it sends several messages at a time and names none before.
-    pub fn unordered(&self) -> Option<&DeviceId> {
+    pub(crate) fn unordered(&self) -> Option<&DeviceId> {
         (self.way == Way::Pipelines).then_some(&self.device)
     }
 
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Whether everything it sent is answered.
-    pub fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.requests.is_empty() && self.outboxes.iter().all(|outbox| outbox.waiting.is_empty())
     }
 }
@@ -151,7 +151,7 @@ impl World<'_> {
     }
 
     /// What a client listens to in its `n`th place.
-    pub fn key_of(&self, client: usize, n: usize) -> StreamKey {
+    pub(crate) fn key_of(&self, client: usize, n: usize) -> StreamKey {
         match self.cast.rooms.get(n) {
             Some(room) => StreamKey { stream: Entity::Room(room.id), open: room.kind == RoomKind::Open },
             None => StreamKey { stream: Entity::User(self.user_of(client).clone()), open: false },
@@ -159,7 +159,7 @@ impl World<'_> {
     }
 
     /// Connects to a node that is up.
-    pub fn connect(&mut self, client: usize, node: NodeId) {
+    pub(crate) fn connect(&mut self, client: usize, node: NodeId) {
         self.disconnect(client);
         self.connections += 1;
         let link = Link { node, connection: self.connections };
@@ -176,7 +176,7 @@ impl World<'_> {
     }
 
     /// The connection is over; the gateway notices when it does.
-    pub fn disconnect(&mut self, client: usize) {
+    pub(crate) fn disconnect(&mut self, client: usize) {
         let this = &mut self.clients[client];
         for listening in &mut this.streams {
             listening.token = None;
@@ -193,7 +193,7 @@ impl World<'_> {
     }
 
     /// Asks for a stream that is wanted and not asked for.
-    pub fn subscribe(&mut self, client: usize, n: usize) {
+    pub(crate) fn subscribe(&mut self, client: usize, n: usize) {
         let this = &mut self.clients[client];
         if this.link.is_none() || !this.streams[n].wanted || this.streams[n].token.is_some() {
             return;
@@ -225,7 +225,7 @@ impl World<'_> {
     }
 
     /// Does not want a stream any more.
-    pub fn unsubscribe(&mut self, client: usize, n: usize) {
+    pub(crate) fn unsubscribe(&mut self, client: usize, n: usize) {
         let listening = &mut self.clients[client].streams[n];
         listening.wanted = false;
         listening.begun = false;
@@ -235,7 +235,7 @@ impl World<'_> {
     }
 
     /// Writes a message; it goes out when its turn comes.
-    pub fn write(&mut self, client: usize, n: usize) {
+    pub(crate) fn write(&mut self, client: usize, n: usize) {
         let right = self.today();
         // A phone whose clock is a day ahead, once.
         let now = if self.rng.chance(20) { right + 24 * 3_600_000 } else { right };
@@ -256,7 +256,7 @@ impl World<'_> {
     }
 
     /// Something that is asked for until it is answered.
-    pub fn ask(&mut self, client: usize, wish: Wish) {
+    pub(crate) fn ask(&mut self, client: usize, wish: Wish) {
         let token = self.clients[client].token();
         let request = Request { wish: wish.clone(), sent_at: self.now };
         self.clients[client].requests.insert(token, request);
@@ -264,7 +264,7 @@ impl World<'_> {
     }
 
     /// Sends what was never sent, or not answered for long.
-    pub fn resend(&mut self, client: usize) {
+    pub(crate) fn resend(&mut self, client: usize) {
         let now = self.now;
         let over = |sent_at: u64| now >= sent_at + RESEND_MS;
         let mut out = Vec::new();
@@ -315,7 +315,7 @@ impl World<'_> {
     }
 
     /// A message of the gateway.
-    pub fn client_hears(&mut self, client: usize, message: Down) {
+    pub(crate) fn client_hears(&mut self, client: usize, message: Down) {
         self.tell(|| format!("client {client} hears {message:?}"));
         match message {
             Down::Subscribed(token, reply) => self.begun(client, token, &reply),

@@ -25,14 +25,14 @@ const HALTED_MS: u64 = 5_000;
 const STRANGER: u32 = u32::MAX;
 
 /// Rows and journal of one moment.
-pub struct Backup {
+pub(crate) struct Backup {
     log: MemoryLog,
     rows: Rows,
 }
 
 impl World<'_> {
     /// The journal is trimmed to where all that reads it has passed, behind a backup that is taken now.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         let Some(rows) = self.store.get().cloned() else { return };
         let passed = |partition: Partition| {
             let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition));
@@ -50,7 +50,7 @@ impl World<'_> {
     }
 
     /// The first time a backup of all is taken; the next time it is restored: another history goes on from there.
-    pub fn back_up_or_restore(&mut self) {
+    pub(crate) fn back_up_or_restore(&mut self) {
         let Some(Backup { log, rows }) = self.backup.take() else {
             let whole = self.cast.partitions.iter().all(|partition| self.log.bounds(*partition).start == Offset::ZERO);
             if let Some(rows) = self.store.get().filter(|_| whole).cloned() {
@@ -85,7 +85,7 @@ impl World<'_> {
     }
 
     /// The next projector that reads a room reads a wrong row; all of them read anew.
-    pub fn flip(&mut self) {
+    pub(crate) fn flip(&mut self) {
         self.flip = Some(self.cast.rooms[self.rng.index(self.cast.rooms.len())].id);
         for node in 0..NODES {
             let options = self.nodes[node].projector(&self.shared);
@@ -97,7 +97,7 @@ impl World<'_> {
     }
 
     /// The disk of an embedded journal does not take what is written any more: all that waits gets no good answer.
-    pub fn disk_fails(&mut self) {
+    pub(crate) fn disk_fails(&mut self) {
         self.log.close();
         let waiting: Vec<_> = self.appends.iter().map(|(ticket, append)| (*ticket, append.clone())).collect();
         for (ticket, append) in waiting {
@@ -110,7 +110,7 @@ impl World<'_> {
 
     /// The program starts again over what the disk has. Of the appends whose outcome nobody knew some are there, the last
     /// one perhaps up to a torn record.
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         let torn = std::mem::take(&mut self.torn);
         self.stop_all();
         self.log = self.log.after_crash();
@@ -153,7 +153,7 @@ impl World<'_> {
     }
 
     /// A newer program writes a record that this one does not know: the partition halts before it, everywhere.
-    pub fn newer_record(&mut self, partition: Partition) {
+    pub(crate) fn newer_record(&mut self, partition: Partition) {
         let (id, now) = (self.fresh_id(), self.journal_clock());
         let mut record = fold::barrier(id, now).to_vec();
         record[1] = VERSION + 1;
@@ -169,7 +169,7 @@ impl World<'_> {
     }
 
     /// An owner halts, as a newer record wants it, or a version barrier that its program does not know: its residents end behind what they were told before.
-    pub fn halted(&mut self, owner: &mut Owner, reason: &str) {
+    pub(crate) fn halted(&mut self, owner: &mut Owner, reason: &str) {
         let OwnerId { node, partition, .. } = owner.id;
         if self.is_outdated(node, partition) {
             self.stops_before_a_version(node);
@@ -183,7 +183,7 @@ impl World<'_> {
     }
 
     /// Some milliseconds after a halt: whoever owns the partition has halted before the record, and nothing came of it.
-    pub fn check_halted(&mut self) {
+    pub(crate) fn check_halted(&mut self) {
         for partition in self.cast.partitions.iter().filter(|partition| self.truth.is_halted(**partition)) {
             let stored = self.store.rows().watermark(*partition).next_offset;
             if stored > self.truth.next(*partition) {
@@ -197,7 +197,7 @@ impl World<'_> {
     }
 
     /// A user is banned: whatever its connections still say has no effect.
-    pub fn ban(&mut self, client: usize) {
+    pub(crate) fn ban(&mut self, client: usize) {
         let user = self.cast.users[self.clients[client].user].clone();
         for node in 0..NODES {
             let id = self.nodes[node].id;
@@ -215,7 +215,7 @@ impl World<'_> {
 
     /// A day passes in a moment: windows forget, rooms expire. Devices whose ids have no time in them, or one that is
     /// ahead, give up what they have sent: such an id is known for a day.
-    pub fn sleep(&mut self) {
+    pub(crate) fn sleep(&mut self) {
         let then = Timestamp(self.today());
         self.slept_ms += limits::DEDUPE_WINDOW_MS + 2 * 3_600_000;
         for client in 0..self.clients.len() {
@@ -230,7 +230,7 @@ impl World<'_> {
     }
 
     /// A connection is to be closed: at once, whatever its socket takes.
-    pub fn obey(&mut self, link: Link) {
+    pub(crate) fn obey(&mut self, link: Link) {
         let index = self.index(link.node);
         let Some(session) = self.nodes[index].gateway.sessions.get(&link.connection) else { return };
         let client = session.client();
@@ -245,7 +245,7 @@ impl World<'_> {
 
     /// The rows that a node's projector has made of a flipped one differ from the log: the node's own owner must see it at
     /// once (I10), and see it of nobody else.
-    pub fn check_divergence(&mut self, node: NodeId, room: RoomId, commit: &Commit, chains: Chains) {
+    pub(crate) fn check_divergence(&mut self, node: NodeId, room: RoomId, commit: &Commit, chains: Chains) {
         let applied = commit.chats.iter().find(|row| row.room == room).map(|row| Offset(row.applied.0 - 1));
         let index = self.index(node);
         for (partition, chains) in chains {

@@ -24,7 +24,7 @@ use crate::storage::store::Commit;
 
 /// One life of an owner of a partition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct OwnerId {
+pub(crate) struct OwnerId {
     /// Where.
     pub node: NodeId,
     /// Of what.
@@ -35,7 +35,7 @@ pub struct OwnerId {
 
 /// A connection of a client to one life of a node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// The node.
     pub node: NodeId,
     /// The connection's number, never used again.
@@ -44,7 +44,7 @@ pub struct Link {
 
 /// A wish that becomes a command at the gateway.
 #[derive(Clone, Debug)]
-pub enum Wish {
+pub(crate) enum Wish {
     /// Of a room.
     Room(RoomId, RoomCommand),
     /// Of the user himself.
@@ -53,7 +53,7 @@ pub enum Wish {
 
 /// From a client to its gateway.
 #[derive(Clone, Debug)]
-pub enum Up {
+pub(crate) enum Up {
     /// The connection begins.
     Connect {
         /// Whose.
@@ -71,7 +71,7 @@ pub enum Up {
 
 /// From a gateway to a client.
 #[derive(Clone, Debug)]
-pub enum Down {
+pub(crate) enum Down {
     /// The subscription begins.
     Subscribed(u32, Subscribed),
     /// It does not.
@@ -87,7 +87,7 @@ pub enum Down {
 }
 
 /// What happens.
-pub enum What {
+pub(crate) enum What {
     /// A frame reaches an owner's node.
     ToOwner { from: NodeId, to: NodeId, frame: ToOwner },
     /// A frame reaches a gateway.
@@ -157,11 +157,11 @@ pub enum What {
 }
 
 /// A command: its record's id and whom it concerns. What one record means for several users has one id.
-pub type CommandKey = (Uuid, Bytes);
+pub(crate) type CommandKey = (Uuid, Bytes);
 
 /// How often a command reached an owner, and how often an owner said that it is certainly not written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Copies {
+pub(crate) struct Copies {
     /// Copies that came to an owner.
     pub came: usize,
     /// Answers that there is none of one.
@@ -196,30 +196,30 @@ impl Ord for Entry {
 
 /// What is to come, in the order of time and of asking.
 #[derive(Default)]
-pub struct Queue {
+pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
     serial: u64,
 }
 
 impl Queue {
     /// At this time.
-    pub fn push(&mut self, at: u64, what: What) {
+    pub(crate) fn push(&mut self, at: u64, what: What) {
         self.serial += 1;
         self.heap.push(Reverse(Entry { at, serial: self.serial, what }));
     }
 
     /// Later after all, and before what was asked for after it: what keeps its order does so behind a pause, too.
-    pub fn put_off(&mut self, at: u64, serial: u64, what: What) {
+    pub(crate) fn put_off(&mut self, at: u64, serial: u64, what: What) {
         self.heap.push(Reverse(Entry { at, serial, what }));
     }
 
     /// Drops what is not to come.
-    pub fn retain(&mut self, comes: impl Fn(&What) -> bool) {
+    pub(crate) fn retain(&mut self, comes: impl Fn(&What) -> bool) {
         self.heap.retain(|Reverse(entry)| comes(&entry.what));
     }
 
     /// The next one, its time and its number.
-    pub fn pop(&mut self) -> Option<(u64, u64, What)> {
+    pub(crate) fn pop(&mut self) -> Option<(u64, u64, What)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.serial, entry.what))
     }
 }
@@ -276,7 +276,7 @@ impl fmt::Display for What {
 
 impl What {
     /// The node that has to be alive and awake for it.
-    pub fn node(&self) -> Option<NodeId> {
+    pub(crate) fn node(&self) -> Option<NodeId> {
         match self {
             Self::ToOwner { to, .. } | Self::ToGateway { to, .. } => Some(*to),
             Self::Up { link, .. }
@@ -315,7 +315,7 @@ impl What {
     }
 
     /// A number for the trace.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         match self {
             Self::ToOwner { .. } => 1,
             Self::ToGateway { .. } => 2,

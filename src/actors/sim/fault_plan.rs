@@ -6,7 +6,7 @@ use crate::actors::workers::persistence::rounds::Options;
 
 /// Faults that happen to the cluster as a whole, at random moments.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// A node's memory is lost; it comes back.
     Crash,
     /// A node stands still for a while.
@@ -55,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Crash,
         Self::Pause,
         Self::Move,
@@ -93,7 +93,7 @@ impl Fault {
 
 /// Rates are per mille, times in milliseconds.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Faults of the cluster that happen under this seed.
     pub faults: Vec<Fault>,
     /// Between two of them at most.
@@ -146,7 +146,7 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a seed.
-    pub fn new(rng: &mut Rng) -> Self {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
         let embedded = rng.chance(250);
         let mut faults: Vec<_> = Fault::ALL.into_iter().filter(|fault| rng.chance(fault.chance())).collect();
         faults.retain(|fault| *fault != if embedded { Fault::LeaderLoss } else { Fault::Disk });
@@ -179,7 +179,7 @@ impl Plan {
         }
     }
     /// Bounds of the projectors.
-    pub fn projector(&self) -> Options {
+    pub(crate) fn projector(&self) -> Options {
         Options { cache_bytes: self.cache_bytes, batch_records: self.batch_records, ..Options::default() }
     }
 }

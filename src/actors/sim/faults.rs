@@ -9,7 +9,7 @@ use crate::ids::Partition;
 
 impl World<'_> {
     /// One of the plan's faults, and the next one later.
-    pub fn fault(&mut self) {
+    pub(crate) fn fault(&mut self) {
         if self.healing || self.plan.faults.is_empty() {
             return;
         }
@@ -95,7 +95,7 @@ impl World<'_> {
     }
 
     /// The journal's leader of a partition is lost, and what only it had.
-    pub fn lose_leader(&mut self, partition: Partition) {
+    pub(crate) fn lose_leader(&mut self, partition: Partition) {
         let truncation = self.log.leader_loss(partition);
         self.stats.lost_records += truncation.lost;
         self.moved(partition);
@@ -107,7 +107,7 @@ impl World<'_> {
     }
 
     /// A node's memory is lost.
-    pub fn crash(&mut self, node: usize) {
+    pub(crate) fn crash(&mut self, node: usize) {
         if self.nodes.iter().filter(|node| node.up).count() < 2 || !self.nodes[node].up {
             return;
         }
@@ -126,7 +126,7 @@ impl World<'_> {
     }
 
     /// A node comes back, with nothing but the names of the partitions that it owns.
-    pub fn come_back(&mut self, node: usize) {
+    pub(crate) fn come_back(&mut self, node: usize) {
         if self.nodes[node].up {
             return;
         }
@@ -135,7 +135,7 @@ impl World<'_> {
     }
 
     /// A node's clocks begin to tick and its partitions to be read.
-    pub fn start_node(&mut self, node: usize) {
+    pub(crate) fn start_node(&mut self, node: usize) {
         let id = self.nodes[node].id;
         for partition in self.nodes[node].assigned.clone() {
             self.after(20, What::Begin { node: id, partition });
@@ -177,7 +177,7 @@ impl World<'_> {
     }
 
     /// Nothing goes wrong any more, and everybody knows who owns what.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.healing = true;
         let plan = &mut self.plan;
         for rate in [

@@ -30,7 +30,7 @@ use crate::storage::store::rows::OutboxPlace;
 
 /// Who is told of a command's answer.
 #[derive(Clone, Debug)]
-pub enum Asker {
+pub(crate) enum Asker {
     /// A client's command: its connection and its token.
     Client(u32, u32),
     /// The relay: a record of a target's batch.
@@ -41,7 +41,7 @@ pub enum Asker {
 
 /// What an outbox holds in place of encoded bytes: the bytes are a number, this is what they stand for.
 #[derive(Clone, Debug)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// Publications of the channel in the client's `n`th place.
     Events(usize, Arc<[StreamEvent]>),
     /// The answer to the command with this token.
@@ -55,7 +55,7 @@ const SMALL: usize = 48;
 
 /// The wire, and the ways out of a hub.
 #[derive(Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     sent: Mutex<Vec<Sent>>,
     frames: Mutex<Vec<ToOwner>>,
     ringing: Mutex<Vec<u32>>,
@@ -66,7 +66,7 @@ pub struct Lines {
 
 impl Lines {
     /// Bytes that stand for this, as many as it would take.
-    pub fn encode(&self, sent: Sent, weight: usize) -> Bytes {
+    pub(crate) fn encode(&self, sent: Sent, weight: usize) -> Bytes {
         let mut all = lock(&self.sent);
         all.push(sent);
         bytes(all.len() as u64 - 1, weight)
@@ -78,7 +78,7 @@ impl Lines {
     }
 
     /// What bytes stand for.
-    pub fn decode(&self, bytes: &Bytes) -> Option<Sent> {
+    pub(crate) fn decode(&self, bytes: &Bytes) -> Option<Sent> {
         let number = bytes.first_chunk().map_or(NOTHING, |number| u64::from_le_bytes(*number));
         lock(&self.sent).get(usize::try_from(number).ok()?).cloned()
     }
@@ -105,7 +105,7 @@ impl Owners for Lines {
 }
 
 /// The lines of a hub, as its encoder and as its way to the owners.
-pub struct Ends(pub Arc<Lines>);
+pub(crate) struct Ends(pub Arc<Lines>);
 
 impl Owners for Ends {
     fn send(&self, frame: ToOwner) -> Result<(), NotTaken> {
@@ -137,7 +137,7 @@ impl Encode for Ends {
 }
 
 /// Wakes a connection's task.
-pub struct Bell {
+pub(crate) struct Bell {
     /// Whose.
     pub connection: u32,
     /// Where it rings.
@@ -165,7 +165,7 @@ fn come<T>(later: &mut Later<T>) -> Option<T> {
 }
 
 /// A gateway of one life of a node.
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// Everything that connections listen to.
     pub hub: Hub,
     /// What goes in and out of it.
@@ -180,7 +180,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Without connections.
-    pub fn new(clock: &Arc<ManualClock>, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(clock: &Arc<ManualClock>, metrics: &Arc<Metrics>) -> Self {
         let lines = Arc::new(Lines::default());
         let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
         let ends = || Arc::new(Ends(Arc::clone(&lines)));
@@ -197,7 +197,7 @@ impl Gateway {
 
 impl World<'_> {
     /// Something happens to a gateway: what it causes goes out.
-    pub fn with_gateway<T>(&mut self, node: NodeId, act: impl FnOnce(&mut Gateway) -> T) -> T {
+    pub(crate) fn with_gateway<T>(&mut self, node: NodeId, act: impl FnOnce(&mut Gateway) -> T) -> T {
         let full = self.rng.chance(self.plan.overload);
         let index = self.index(node);
         let gateway = &mut self.nodes[index].gateway;
@@ -215,7 +215,7 @@ impl World<'_> {
     }
 
     /// A wish becomes a record.
-    pub fn admit(&mut self, node: NodeId, asker: Asker, user: UserId, wish: Wish) {
+    pub(crate) fn admit(&mut self, node: NodeId, asker: Asker, user: UserId, wish: Wish) {
         let index = self.index(node);
         let (id, issued_at, ttl_ms) = (self.fresh_id(), self.clock(index), limits::COMMAND_TTL_MS);
         let Addressed { partition, record } = match wish {
@@ -226,7 +226,7 @@ impl World<'_> {
     }
 
     /// Sends a command to its partition's owner.
-    pub fn command(&mut self, node: NodeId, asker: Asker, partition: Partition, record: Bytes) {
+    pub(crate) fn command(&mut self, node: NodeId, asker: Asker, partition: Partition, record: Bytes) {
         let refused = self.with_gateway(node, |gateway| {
             let asked = gateway.lines.ask(|request| ToOwner::Command { request, partition, record });
             let request = asked.as_ref().map(OpenQuestion::request);
@@ -260,7 +260,7 @@ impl World<'_> {
     }
 
     /// A frame of an owner.
-    pub fn gateway_receives(&mut self, node: NodeId, bytes: &Bytes) {
+    pub(crate) fn gateway_receives(&mut self, node: NodeId, bytes: &Bytes) {
         let frame = match ToGateway::decode(bytes, node) {
             Ok(frame) => frame,
             Err(FrameError::NotHere(_)) => {
@@ -297,7 +297,7 @@ impl World<'_> {
     }
 
     /// Time passes for a gateway.
-    pub fn gateway_tick(&mut self, node: NodeId) {
+    pub(crate) fn gateway_tick(&mut self, node: NodeId) {
         self.query(node);
         let now = self.shared.steady.now();
         let given_up = self.with_gateway(node, |gateway| {
@@ -313,7 +313,7 @@ impl World<'_> {
     }
 
     /// The owner of a partition may be another now.
-    pub fn owner_changed(&mut self, node: NodeId, partition: Partition) {
+    pub(crate) fn owner_changed(&mut self, node: NodeId, partition: Partition) {
         self.with_gateway(node, |gateway| gateway.hub.owners_changed(|changed| changed == partition));
     }
 }

@@ -19,13 +19,13 @@ use crate::storage::journal::{AppendError, Place, StoredRecord};
 const FORGOTTEN: NodeId = NodeId { number: 0, life: u64::MAX >> 40 };
 
 /// The journal's name for the producer of a node in one of its lives.
-pub fn producer(node: NodeId) -> u32 {
+pub(crate) fn producer(node: NodeId) -> u32 {
     node.life as u32 * NODES as u32 + node.number
 }
 
 /// An append under way.
 #[derive(Clone, Debug)]
-pub struct Append {
+pub(crate) struct Append {
     /// Who waits for the report.
     pub owner: OwnerId,
     ticket: core::Ticket,
@@ -37,7 +37,7 @@ pub struct Append {
 
 impl World<'_> {
     /// An owner's append sets out.
-    pub fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
+    pub(crate) fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
         let inside = self.log.start(producer(owner.node), owner.partition, records.clone());
         self.appends.insert(inside, Append { owner, ticket, records, detached: false });
         if std::mem::take(&mut self.failing) {
@@ -52,7 +52,7 @@ impl World<'_> {
     }
 
     /// A producer puts records into the journal again that are in it already.
-    pub fn repeat(&mut self, partition: Partition) {
+    pub(crate) fn repeat(&mut self, partition: Partition) {
         let (bounds, now) = (self.log.bounds(partition), self.journal_clock());
         let from = Offset(self.log.durable_end(partition).0.saturating_sub(1 + self.rng.below(12))).max(bounds.start);
         let Ok(mut records) = self.log.read(partition, from, usize::MAX) else { return };
@@ -78,7 +78,7 @@ impl World<'_> {
     }
 
     /// An append is seen while it is under way.
-    pub fn expose(&mut self, ticket: Ticket) {
+    pub(crate) fn expose(&mut self, ticket: Ticket) {
         let Some(append) = self.appends.get(&ticket).cloned() else { return };
         if self.is_next(ticket) {
             let now = self.journal_clock();
@@ -98,7 +98,7 @@ impl World<'_> {
     }
 
     /// The journal decides an append.
-    pub fn settle(&mut self, ticket: Ticket) {
+    pub(crate) fn settle(&mut self, ticket: Ticket) {
         let Some(append) = self.appends.get(&ticket).cloned() else { return };
         if !self.is_next(ticket) {
             // An older one of the same node and partition is under way.
@@ -171,7 +171,7 @@ impl World<'_> {
     }
 
     /// The partition's end moved: its owners' tails wake, or their next tick finds out.
-    pub fn moved(&mut self, partition: Partition) {
+    pub(crate) fn moved(&mut self, partition: Partition) {
         let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition).map(|owner| owner.id));
         for owner in owners.collect::<Vec<_>>() {
             if self.rng.chance(800) {

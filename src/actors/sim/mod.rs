@@ -47,18 +47,18 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod upgrade;
-pub mod world;
+pub(crate) mod world;
 
-pub use population::Cast;
-pub use stats::Stats;
-pub use world::Trace;
+pub(crate) use population::Cast;
+pub(crate) use stats::Stats;
+pub(crate) use world::Trace;
 
 use self::world::World;
 
 /// A run that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("seed {seed}, step {step}: {why} (again: KERVAN_SIM_SEED={seed} scripts/sim)")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Which.
     pub seed: u64,
     /// When.
@@ -71,7 +71,7 @@ pub struct Failure {
 ///
 /// # Errors
 /// [`Failure`]: the product is wrong.
-pub fn run(cast: &Cast, seed: u64) -> Result<(Trace, Stats), Failure> {
+pub(crate) fn run(cast: &Cast, seed: u64) -> Result<(Trace, Stats), Failure> {
     start(&mut World::new(cast, seed), seed)
 }
 
@@ -79,7 +79,7 @@ pub fn run(cast: &Cast, seed: u64) -> Result<(Trace, Stats), Failure> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn tell(cast: &Cast, seed: u64) -> (Result<(Trace, Stats), Failure>, Vec<String>) {
+pub(crate) fn tell(cast: &Cast, seed: u64) -> (Result<(Trace, Stats), Failure>, Vec<String>) {
     let mut world = World::new(cast, seed);
     world.story = Some(Vec::new());
     let result = start(&mut world, seed);

@@ -7,7 +7,7 @@ use crate::storage::journal::record::Envelope;
 
 impl World<'_> {
     /// A gateway's frame to whomever it takes for the owner.
-    pub fn send_to_owner(&mut self, from: NodeId, frame: ToOwner) {
+    pub(crate) fn send_to_owner(&mut self, from: NodeId, frame: ToOwner) {
         let here = self.index(from);
         let Some(there) = self.nodes[here].routes.get(&frame.partition()).copied() else { return };
         let to = self.nodes[there].id;
@@ -32,7 +32,7 @@ impl World<'_> {
     }
 
     /// An owner's frame to a gateway.
-    pub fn send_to_gateway(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
+    pub(crate) fn send_to_gateway(&mut self, from: NodeId, to: NodeId, frame: ToGateway) {
         let checked = match &frame {
             ToGateway::Answer { request, answer } => match self.asked.get(&(to, *request)) {
                 None => Err(format!("an answer to {request:?}, which {to:?} never asked")),

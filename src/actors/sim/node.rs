@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 
 /// What all nodes have in common.
 #[derive(Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The clock that never jumps.
     pub steady: Arc<ManualClock>,
     /// Nobody looks at them.
@@ -29,7 +29,7 @@ pub struct Shared {
 }
 
 /// A node.
-pub struct Node {
+pub(crate) struct Node {
     /// Its present life.
     pub id: NodeId,
     /// The version of the fold that its program knows.
@@ -61,7 +61,7 @@ pub struct Node {
 
 impl Node {
     /// Its first life.
-    pub fn new(index: usize, shared: &Shared) -> Self {
+    pub(crate) fn new(index: usize, shared: &Shared) -> Self {
         Self {
             id: NodeId { number: index as u32, life: 1 },
             knows: FoldVersion::FIRST,
@@ -81,7 +81,7 @@ impl Node {
     }
 
     /// The next life: it knows what it owns and whom it takes for the other owners, and nothing else.
-    pub fn revive(&mut self, shared: &Shared) {
+    pub(crate) fn revive(&mut self, shared: &Shared) {
         let fresh = Self::new(self.id.number as usize, shared);
         let old = std::mem::replace(self, fresh);
         self.id.life = old.id.life + 1;
@@ -93,23 +93,23 @@ impl Node {
     }
 
     /// Bounds of its projector.
-    pub fn projector(&self, shared: &Shared) -> Options {
+    pub(crate) fn projector(&self, shared: &Shared) -> Options {
         Options { knows: self.knows, ..shared.projector }
     }
 
     /// How far a partition is stored, as far as this node knows.
-    pub fn stored(&self, partition: Partition) -> Offset {
+    pub(crate) fn stored(&self, partition: Partition) -> Offset {
         self.stored.get(&partition).copied().unwrap_or_default()
     }
 
     /// Never falls.
-    pub fn raise_stored(&mut self, partition: Partition, to: Offset) {
+    pub(crate) fn raise_stored(&mut self, partition: Partition, to: Offset) {
         let stored = self.stored.entry(partition).or_default();
         *stored = to.max(*stored);
     }
 
     /// Never falls.
-    pub fn raise_applied(&mut self, partition: Partition, to: Offset) {
+    pub(crate) fn raise_applied(&mut self, partition: Partition, to: Offset) {
         let applied = self.applied.entry(partition).or_default();
         *applied = to.max(*applied);
     }

@@ -31,7 +31,7 @@ use crate::storage::store::rows::WatermarkRow;
 type Numbered = (DeviceId, RoomId, u64);
 
 /// A room's or user's stream.
-pub struct Stream {
+pub(crate) struct Stream {
     /// The fold's state.
     pub state: EntityState,
     /// Its events as they were made.
@@ -58,7 +58,7 @@ struct Log {
 }
 
 /// See the module.
-pub struct Truth {
+pub(crate) struct Truth {
     logs: BTreeMap<Partition, Log>,
     streams: BTreeMap<Entity, Stream>,
     decided: HashMap<CommandKey, Vec<EntityOutcome>>,
@@ -73,7 +73,7 @@ pub struct Truth {
 
 impl Truth {
     /// Before the first record.
-    pub fn new(cast: &Cast) -> Self {
+    pub(crate) fn new(cast: &Cast) -> Self {
         let clock = FoldClock::after(&WatermarkRow::start(Partition::FIRST), FoldVersion::SECOND);
         let log = || Log { clock, prefixes: vec![Prefix::default()], chains: Vec::new() };
         let stream = |entity: Entity| {
@@ -92,7 +92,7 @@ impl Truth {
     }
 
     /// Takes what has become durable.
-    pub fn advance(&mut self, partition: Partition, log: &MemoryLog) -> Result<(), String> {
+    pub(crate) fn advance(&mut self, partition: Partition, log: &MemoryLog) -> Result<(), String> {
         let (from, durable) = (self.next(partition), log.durable_end(partition));
         if from >= durable {
             return Ok(());
@@ -110,12 +110,12 @@ impl Truth {
     }
 
     /// Whether the partition holds a record that nobody here can read.
-    pub fn is_halted(&self, partition: Partition) -> bool {
+    pub(crate) fn is_halted(&self, partition: Partition) -> bool {
         self.halted.contains(&partition)
     }
 
     /// The version of the fold in force behind the last durable record.
-    pub fn version(&self, partition: Partition) -> FoldVersion {
+    pub(crate) fn version(&self, partition: Partition) -> FoldVersion {
         self.logs.get(&partition).map_or(FoldVersion::FIRST, |log| log.clock.version())
     }
 
@@ -146,48 +146,48 @@ impl Truth {
     }
 
     /// One past the last durable record.
-    pub fn next(&self, partition: Partition) -> Offset {
+    pub(crate) fn next(&self, partition: Partition) -> Offset {
         let log = self.logs.get(&partition).and_then(|log| log.prefixes.last());
         log.map_or(Offset::ZERO, |prefix| prefix.end)
     }
 
     /// The log up to `end`; `None` if that is not durable.
-    pub fn prefix(&self, partition: Partition, end: Offset) -> Option<Prefix> {
+    pub(crate) fn prefix(&self, partition: Partition, end: Offset) -> Option<Prefix> {
         self.logs.get(&partition)?.prefixes.get(end.0 as usize).copied()
     }
 
     /// The chain of whoever the record at `at` concerns, after it; `None` if that is not durable.
-    pub fn chain(&self, partition: Partition, at: Offset) -> Option<Chain> {
+    pub(crate) fn chain(&self, partition: Partition, at: Offset) -> Option<Chain> {
         self.logs.get(&partition)?.chains.get(at.0 as usize).copied()
     }
 
     /// A stream, if there was ever anything of it.
-    pub fn known(&self, entity: &Entity) -> Option<&Stream> {
+    pub(crate) fn known(&self, entity: &Entity) -> Option<&Stream> {
         self.streams.get(entity)
     }
 
     /// A stream of the cast.
-    pub fn stream(&self, entity: &Entity) -> &Stream {
+    pub(crate) fn stream(&self, entity: &Entity) -> &Stream {
         &self.streams[entity]
     }
 
     /// All streams.
-    pub fn streams(&self) -> impl Iterator<Item = (&Entity, &Stream)> {
+    pub(crate) fn streams(&self) -> impl Iterator<Item = (&Entity, &Stream)> {
         self.streams.iter()
     }
 
     /// All commands of which there are records, and how many of each.
-    pub fn commands(&self) -> impl Iterator<Item = (&CommandKey, usize)> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (&CommandKey, usize)> {
         self.decided.iter().map(|(command, outcomes)| (command, outcomes.len()))
     }
 
     /// How many records of this command are in.
-    pub fn times(&self, command: &CommandKey) -> usize {
+    pub(crate) fn times(&self, command: &CommandKey) -> usize {
         self.decided.get(command).map_or(0, Vec::len)
     }
 
     /// I2, I3: an answer says what the fold of the durable log says of that command.
-    pub fn check_answer(&self, command: &CommandKey, answer: &Answer) -> Result<(), String> {
+    pub(crate) fn check_answer(&self, command: &CommandKey, answer: &Answer) -> Result<(), String> {
         if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Truth {
     }
 
     /// I4: a frame says nothing that is not durable.
-    pub fn check_frame(&self, frame: &ToGateway) -> Result<(), String> {
+    pub(crate) fn check_frame(&self, frame: &ToGateway) -> Result<(), String> {
         match frame {
             ToGateway::Events { stream, events, .. } | ToGateway::Fetched { stream, events: Ok(events), .. } => {
                 events.iter().try_for_each(|event| self.check_event(stream, event))
@@ -217,7 +217,7 @@ impl Truth {
     }
 
     /// I4: nor does the answer to a query; and its events lead up to the head that it names.
-    pub fn check_query(&self, stream: &Entity, answer: &QueryAnswer) -> Result<(), String> {
+    pub(crate) fn check_query(&self, stream: &Entity, answer: &QueryAnswer) -> Result<(), String> {
         let (head, events): (Seq, &[StreamEvent]) = match answer {
             QueryAnswer::Position { head, .. } => (*head, &[]),
             QueryAnswer::Recent { room, events, .. } => (room.head, events),
@@ -236,7 +236,7 @@ impl Truth {
     }
 
     /// I2: an event is the one that the durable log has at its seq, with its content or, if that was deleted, without.
-    pub fn check_event(&self, stream: &Entity, event: &StreamEvent) -> Result<(), String> {
+    pub(crate) fn check_event(&self, stream: &Entity, event: &StreamEvent) -> Result<(), String> {
         let known = &self.streams[stream];
         let Some(there) = (event.seq().0 as usize).checked_sub(1).and_then(|at| known.events.get(at)) else {
             return Err(format!("I4: event {} of {stream:?} is not durable", event.seq()));
@@ -251,7 +251,7 @@ impl Truth {
     }
 
     /// What was deleted by an event up to `head` is gone from these events.
-    pub fn check_redacted(&self, entity: &Entity, events: &[StreamEvent], head: Seq) -> Result<(), String> {
+    pub(crate) fn check_redacted(&self, entity: &Entity, events: &[StreamEvent], head: Seq) -> Result<(), String> {
         let deleted = self.streams[entity].deleted.iter().filter(|(_, by)| **by <= head);
         for (target, by) in deleted {
             for event in events {
@@ -283,12 +283,12 @@ impl Stream {
     }
 
     /// The last seq.
-    pub fn head(&self) -> Seq {
+    pub(crate) fn head(&self) -> Seq {
         Seq(self.events.len() as u64)
     }
 
     /// How often its time was over.
-    pub fn expired(&self) -> u64 {
+    pub(crate) fn expired(&self) -> u64 {
         let expired =
             |event: &&StreamEvent| matches!(event, StreamEvent::Room(event) if event.body == EventBody::Expired);
         self.events.iter().filter(expired).count() as u64
@@ -302,24 +302,24 @@ impl Stream {
     }
 
     /// P6: whether a user may be given this event: he was not removed before it, or has come again since.
-    pub fn may_see(&self, user: &UserId, seq: Seq) -> bool {
+    pub(crate) fn may_see(&self, user: &UserId, seq: Seq) -> bool {
         let EntityState::Room(room) = &self.state else { return true };
         room.kind() == Some(RoomKind::Open)
             || self.spans.get(user).is_some_and(|spans| spans.iter().any(|(_, to)| to.is_none_or(|to| seq <= to)))
     }
 
     /// The seq since which a user is a member, if he is one at the head.
-    pub fn member_since(&self, user: &UserId) -> Option<Seq> {
+    pub(crate) fn member_since(&self, user: &UserId) -> Option<Seq> {
         self.spans.get(user)?.iter().find(|(_, to)| to.is_none()).map(|(from, _)| *from)
     }
 
     /// How far a user has read in a room, if this is his stream.
-    pub fn read(&self, room: RoomId) -> MessageNo {
+    pub(crate) fn read(&self, room: RoomId) -> MessageNo {
         self.reads.get(&room).copied().unwrap_or_default()
     }
 
     /// Whether a user is a member at the head.
-    pub fn is_member(&self, user: &UserId) -> bool {
+    pub(crate) fn is_member(&self, user: &UserId) -> bool {
         self.spans.get(user).is_some_and(|spans| spans.iter().any(|(_, to)| to.is_none()))
     }
 
@@ -460,7 +460,7 @@ fn is_bare(event: &Event) -> bool {
 }
 
 /// The number that a client gave its message: its text.
-pub fn number(content: &Content) -> Option<u64> {
+pub(crate) fn number(content: &Content) -> Option<u64> {
     match content.data.is_empty() {
         true => content.body.parse().ok(),
         false => std::str::from_utf8(&content.data).ok()?.parse().ok(),

@@ -37,7 +37,7 @@ impl Arrival {
 
 /// When which message came to which owner.
 #[derive(Default)]
-pub struct Arrivals {
+pub(crate) struct Arrivals {
     came: BTreeMap<Message, Vec<Arrival>>,
     asked: HashMap<Asker, Message>,
     /// How often its device sent each message.
@@ -52,12 +52,12 @@ impl Arrivals {
     }
 
     /// A device sends a message, perhaps once more.
-    pub fn sent(&mut self, room: RoomId, device: &DeviceId, number: u64) {
+    pub(crate) fn sent(&mut self, room: RoomId, device: &DeviceId, number: u64) {
         *self.sent.entry((room, device.clone(), number)).or_default() += 1;
     }
 
     /// A command came to an owner.
-    pub fn came(&mut self, owner: OwnerId, asker: Asker, envelope: &Envelope) {
+    pub(crate) fn came(&mut self, owner: OwnerId, asker: Asker, envelope: &Envelope) {
         let Ok(Command { room, body: RoomCommand::Send(send), .. }) = payload::decode(envelope) else { return };
         let (Some(device), Some(number)) = (&send.device, number(&send.content)) else { return };
         let message = (room, device.clone(), number);
@@ -68,7 +68,7 @@ impl Arrivals {
     }
 
     /// An owner says that a command is not written.
-    pub fn refused(&mut self, asker: Asker) {
+    pub(crate) fn refused(&mut self, asker: Asker) {
         self.count += 1;
         let arrivals = self.asked.get(&asker).and_then(|message| self.came.get_mut(message));
         for arrival in arrivals.into_iter().flatten().filter(|arrival| arrival.asker == asker) {
@@ -77,7 +77,7 @@ impl Arrivals {
     }
 
     /// What is in the log stands there in the order in which it came.
-    pub fn check(&self, truth: &Truth) -> Result<(), String> {
+    pub(crate) fn check(&self, truth: &Truth) -> Result<(), String> {
         for (entity, stream) in truth.streams() {
             let Entity::Room(room) = entity else { continue };
             for (device, numbers) in &stream.numbers {

@@ -21,7 +21,7 @@ use crate::storage::journal::{AppendError, Appended, JournalError, Place, ReadEr
 const BATCH_BYTES: usize = 600;
 
 /// One life of an owner.
-pub struct Owner {
+pub(crate) struct Owner {
     /// Its name.
     pub id: OwnerId,
     /// The pure core.
@@ -40,7 +40,7 @@ pub struct Owner {
 
 impl World<'_> {
     /// A node begins to own a partition, at the store's watermark.
-    pub fn begin_owner(&mut self, node: NodeId, partition: Partition) {
+    pub(crate) fn begin_owner(&mut self, node: NodeId, partition: Partition) {
         let Some(row) = self.store.get().map(|store| store.watermark(partition)) else {
             let later = self.now + 300;
             self.queue.push(later, What::Begin { node, partition });
@@ -87,7 +87,7 @@ impl World<'_> {
     }
 
     /// An owner's tail is awake: it tells what there is, if it may.
-    pub fn look(&mut self, id: OwnerId) {
+    pub(crate) fn look(&mut self, id: OwnerId) {
         let Some(mut owner) = self.take_owner(id) else { return };
         if let Some(bytes) = owner.turn {
             let told = if self.rng.chance(self.plan.unreadable) {
@@ -106,13 +106,13 @@ impl World<'_> {
     }
 
     /// What an owner's tail told has come to it.
-    pub fn told(&mut self, id: OwnerId, told: Result<Tailed, ReadError>) {
+    pub(crate) fn told(&mut self, id: OwnerId, told: Result<Tailed, ReadError>) {
         self.with_owner(id, |owner, now, out| owner.core.heard(told, now, out));
         self.look(id);
     }
 
     /// Hands an owner to `act`, if that life of it still lasts, and carries out what its core asks for.
-    pub fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action>)) {
+    pub(crate) fn with_owner(&mut self, id: OwnerId, act: impl FnOnce(&mut Owner, Timestamp, &mut Vec<Action>)) {
         let index = self.index(id.node);
         let node = &mut self.nodes[index];
         if node.id != id.node || node.owners.get(&id.partition).is_none_or(|owner| owner.id != id) {
@@ -142,7 +142,7 @@ impl World<'_> {
     }
 
     /// An append of this owner is decided.
-    pub fn reported(&mut self, id: OwnerId, ticket: Ticket, report: Result<Appended, AppendError>) {
+    pub(crate) fn reported(&mut self, id: OwnerId, ticket: Ticket, report: Result<Appended, AppendError>) {
         self.with_owner(id, |owner, now, out| {
             if let Ok(report) = &report {
                 owner.reported = Some((report.time, now));
@@ -196,7 +196,7 @@ impl World<'_> {
     }
 
     /// More of the partition is folded.
-    pub fn applied(&mut self, owner: &Owner, to: Offset) {
+    pub(crate) fn applied(&mut self, owner: &Owner, to: Offset) {
         let partition = owner.id.partition;
         if self.truth.next(partition) < to {
             self.fail(format!("I4: {:?} has folded up to {to}, durable is less", owner.id));
@@ -206,7 +206,7 @@ impl World<'_> {
     }
 
     /// An entity has decided a record: its chain must be that of the truth.
-    pub fn check_decision(&mut self, owner: &Owner, DecidedRecord { offset, chain, .. }: &DecidedRecord) {
+    pub(crate) fn check_decision(&mut self, owner: &Owner, DecidedRecord { offset, chain, .. }: &DecidedRecord) {
         match self.truth.chain(owner.id.partition, *offset) {
             None => self.fail(format!("I4: {:?} has folded {offset}, durable is less", owner.id)),
             Some(true_one) if *chain != true_one => {
@@ -217,7 +217,7 @@ impl World<'_> {
     }
 
     /// A frame for the owner of a partition has come to a node.
-    pub fn owner_receives(&mut self, from: NodeId, to: NodeId, frame: ToOwner) {
+    pub(crate) fn owner_receives(&mut self, from: NodeId, to: NodeId, frame: ToOwner) {
         let index = self.index(to);
         let partition = frame.partition();
         if let ToOwner::Command { request, .. } = &frame
@@ -276,7 +276,7 @@ impl World<'_> {
     }
 
     /// Once a second.
-    pub fn tick_owner(&mut self, id: OwnerId) {
+    pub(crate) fn tick_owner(&mut self, id: OwnerId) {
         let index = self.index(id.node);
         let stored = self.nodes[index].stored(id.partition);
         let (record, wall) = (self.fresh_id(), self.clock(index));
@@ -288,7 +288,7 @@ impl World<'_> {
     }
 
     /// This life of an owner, out of its node, if it still lasts. Whoever takes it puts it back.
-    pub fn take_owner(&mut self, id: OwnerId) -> Option<Owner> {
+    pub(crate) fn take_owner(&mut self, id: OwnerId) -> Option<Owner> {
         let index = self.index(id.node);
         let node = &mut self.nodes[index];
         if node.id != id.node || node.owners.get(&id.partition)?.id != id {
@@ -298,7 +298,7 @@ impl World<'_> {
     }
 
     /// The owner's resident died: it is made anew.
-    pub fn resident_died(&mut self, id: OwnerId, entity: &Entity) {
+    pub(crate) fn resident_died(&mut self, id: OwnerId, entity: &Entity) {
         self.stats.deaths += 1;
         self.with_owner(id, |owner, _, out| {
             owner.residents.remove(entity);

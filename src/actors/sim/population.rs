@@ -5,15 +5,15 @@ use crate::actors::wire::{Entity, HistoryBound, MaySend, RoomKind};
 use crate::ids::{ClientId, Partition, RoomId, UserId};
 
 /// Users; each has two devices.
-pub const USERS: usize = 10;
+pub(crate) const USERS: usize = 10;
 /// Clients.
-pub const CLIENTS: usize = 2 * USERS;
+pub(crate) const CLIENTS: usize = 2 * USERS;
 /// Partitions that everything lies in.
 const PARTITIONS: [u16; 3] = [10, 77, 201];
 
 /// A room as its makers mean it.
 #[derive(Clone, Debug)]
-pub struct RoomCast {
+pub(crate) struct RoomCast {
     /// Its id.
     pub id: RoomId,
     /// Its kind.
@@ -29,7 +29,7 @@ pub struct RoomCast {
 }
 
 /// See the module.
-pub struct Cast {
+pub(crate) struct Cast {
     /// By index.
     pub users: Vec<UserId>,
     /// By index.
@@ -46,7 +46,7 @@ impl Default for Cast {
 
 impl Cast {
     /// Finds names that lie in the few partitions.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let partitions: Vec<_> = PARTITIONS.into_iter().filter_map(Partition::new).collect();
         let mut cast = Self { users: Vec::new(), rooms: Vec::new(), partitions };
         let mut n = 0;
@@ -78,19 +78,19 @@ impl Cast {
     }
 
     /// Every room and user.
-    pub fn entities(&self) -> impl Iterator<Item = Entity> + '_ {
+    pub(crate) fn entities(&self) -> impl Iterator<Item = Entity> + '_ {
         let rooms = self.rooms.iter().map(|room| Entity::Room(room.id));
         rooms.chain(self.users.iter().cloned().map(Entity::User))
     }
 
     /// Users whose direct chat with this one lies in the partitions of the cast.
-    pub fn neighbours(&self, user: usize) -> Vec<usize> {
+    pub(crate) fn neighbours(&self, user: usize) -> Vec<usize> {
         let others = (0..self.users.len()).filter(|other| *other != user);
         others.filter(|other| self.has(RoomId::direct(&self.users[user], &self.users[*other]).partition())).collect()
     }
 
     /// The room's place in the cast.
-    pub fn room(&self, id: RoomId) -> Option<&RoomCast> {
+    pub(crate) fn room(&self, id: RoomId) -> Option<&RoomCast> {
         self.rooms.iter().find(|room| room.id == id)
     }
 
@@ -145,7 +145,7 @@ impl Cast {
 
 impl RoomCast {
     /// What a publish says of the channel.
-    pub fn open_channel(&self) -> Option<OpenChannel> {
+    pub(crate) fn open_channel(&self) -> Option<OpenChannel> {
         (self.kind == RoomKind::Open)
             .then(|| OpenChannel { channel: self.channel.clone(), history: self.create.history })
     }

@@ -20,7 +20,7 @@ struct Text {
 
 impl World<'_> {
     /// The messages that the rows give are those of the log with all edits, and without what was deleted.
-    pub fn check_messages(&self) -> Result<(), String> {
+    pub(crate) fn check_messages(&self) -> Result<(), String> {
         for room in &self.cast.rooms {
             let stream = self.truth.stream(&Entity::Room(room.id));
             let present = present(stream);
@@ -42,7 +42,7 @@ impl World<'_> {
     }
 
     /// Each member's count of unread messages is what the log makes of it.
-    pub fn check_unread(&self) -> Result<(), String> {
+    pub(crate) fn check_unread(&self) -> Result<(), String> {
         for room in self.cast.rooms.iter().filter(|room| room.kind != RoomKind::Open) {
             let stream = self.truth.stream(&Entity::Room(room.id));
             for user in self.cast.users.iter().filter(|user| stream.is_member(user)) {
@@ -61,7 +61,7 @@ impl World<'_> {
     }
 
     /// Users were told of their rooms what happened there, and not something like it.
-    pub fn check_told(&self) -> Result<(), String> {
+    pub(crate) fn check_told(&self) -> Result<(), String> {
         for user in &self.cast.users {
             for event in &self.truth.stream(&Entity::User(user.clone())).events {
                 if let StreamEvent::User(event) = event

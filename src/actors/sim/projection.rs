@@ -31,7 +31,7 @@ const FAN_OUT: usize = 3;
 const SNAPSHOTS: usize = 4;
 
 /// The store of the cluster.
-pub struct Store {
+pub(crate) struct Store {
     rows: Rows,
     /// It does not answer before.
     pub down_until: u64,
@@ -42,22 +42,22 @@ pub struct Store {
 
 impl Store {
     /// Empty.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { rows: Rows::default(), down_until: 0, now: 0, snapshots: VecDeque::new() }
     }
 
     /// The rows, if it answers.
-    pub fn get(&self) -> Option<&Rows> {
+    pub(crate) fn get(&self) -> Option<&Rows> {
         (self.now >= self.down_until).then_some(&self.rows)
     }
 
     /// The rows, if it answers.
-    pub fn get_mut(&mut self) -> Option<&mut Rows> {
+    pub(crate) fn get_mut(&mut self) -> Option<&mut Rows> {
         (self.now >= self.down_until).then_some(&mut self.rows)
     }
 
     /// Keeps the present moment for falling back to.
-    pub fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.snapshots.push_back(self.rows.clone());
         if self.snapshots.len() > SNAPSHOTS {
             self.snapshots.pop_front();
@@ -65,18 +65,18 @@ impl Store {
     }
 
     /// Only what is kept from now on can be fallen back to.
-    pub fn forget_snapshots(&mut self) {
+    pub(crate) fn forget_snapshots(&mut self) {
         self.snapshots.clear();
     }
 
     /// Other rows instead, of which nothing was kept.
-    pub fn restore(&mut self, rows: Rows) {
+    pub(crate) fn restore(&mut self, rows: Rows) {
         (self.rows, self.down_until) = (rows, 0);
         self.snapshots.clear();
     }
 
     /// Falls back to one of the moments kept. Says whether there is one.
-    pub fn fall_back(&mut self, which: usize) -> bool {
+    pub(crate) fn fall_back(&mut self, which: usize) -> bool {
         let count = self.snapshots.len();
         if count == 0 {
             return false;
@@ -86,19 +86,19 @@ impl Store {
     }
 
     /// An entity's state and the watermark of the same moment; `None` if the store does not answer.
-    pub fn snapshot(&self, entity: &Entity) -> Option<Result<(EntityState, WatermarkRow), String>> {
+    pub(crate) fn snapshot(&self, entity: &Entity) -> Option<Result<(EntityState, WatermarkRow), String>> {
         let rows = self.get()?;
         let watermark = rows.watermark(entity.partition());
         Some(state_of(rows, entity).map(|state| (state, watermark)))
     }
 
     /// An entity's state as the rows have it.
-    pub fn state(&self, entity: &Entity) -> Result<EntityState, String> {
+    pub(crate) fn state(&self, entity: &Entity) -> Result<EntityState, String> {
         state_of(&self.rows, entity)
     }
 
     /// The rows, whether it answers or not.
-    pub fn rows(&self) -> &Rows {
+    pub(crate) fn rows(&self) -> &Rows {
         &self.rows
     }
 }
@@ -116,7 +116,7 @@ fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {
 }
 
 /// The workers of one life of a node.
-pub struct Workers {
+pub(crate) struct Workers {
     projector: ProjectorRounds,
     /// A commit is on its way, of this life of the projector.
     committing: bool,
@@ -138,7 +138,7 @@ struct Given {
 
 impl Workers {
     /// At their beginning.
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let owned = Owned::new(Partition::all(), OwnerEpoch(1));
         Self {
             projector: ProjectorRounds::new(options),
@@ -155,21 +155,21 @@ impl Workers {
     }
 
     /// The projector is made anew. Says whether a commit of the old one was on its way: then nothing else begins the new one.
-    pub fn forget_projector(&mut self, options: Options) -> bool {
+    pub(crate) fn forget_projector(&mut self, options: Options) -> bool {
         self.projector = ProjectorRounds::new(options);
         self.life += 1;
         std::mem::take(&mut self.committing)
     }
 
     /// From where the projector reads a partition, if there is one.
-    pub fn reads_from(&self, partition: Partition) -> Option<Offset> {
+    pub(crate) fn reads_from(&self, partition: Partition) -> Option<Offset> {
         self.projector.reads_from(partition)
     }
 }
 
 impl World<'_> {
     /// A node's projector goes on, up to where it waits or sends a commit.
-    pub fn project(&mut self, node: NodeId) {
+    pub(crate) fn project(&mut self, node: NodeId) {
         let index = self.index(node);
         if self.nodes[index].workers.committing {
             return;
@@ -253,7 +253,7 @@ impl World<'_> {
     }
 
     /// A projector's commit reaches the store.
-    pub fn commit(&mut self, node: NodeId, life: u32, commit: Commit) {
+    pub(crate) fn commit(&mut self, node: NodeId, life: u32, commit: Commit) {
         let partitions: Vec<Partition> = commit.watermarks.iter().map(|moved| moved.to.partition).collect();
         let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
         let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
@@ -306,7 +306,7 @@ impl World<'_> {
     }
 
     /// A round of a node's relay.
-    pub fn relay(&mut self, node: NodeId) {
+    pub(crate) fn relay(&mut self, node: NodeId) {
         self.after(400, What::Relay { node });
         let (now_ms, index) = (self.now, self.index(node));
         let Some(rows) = self.store.get_mut() else { return };
@@ -345,7 +345,7 @@ impl World<'_> {
     }
 
     /// What became of a record of the relay.
-    pub fn relay_answered(&mut self, node: NodeId, target: Partition, place: OutboxPlace, answer: Answer) {
+    pub(crate) fn relay_answered(&mut self, node: NodeId, target: Partition, place: OutboxPlace, answer: Answer) {
         let (now_ms, index) = (self.now, self.index(node));
         let workers = &mut self.nodes[index].workers;
         let Some(given) = workers.given.get_mut(&target) else { return };
@@ -366,7 +366,7 @@ impl World<'_> {
     }
 
     /// The scan for rooms whose time is over.
-    pub fn expiry(&mut self, node: NodeId) {
+    pub(crate) fn expiry(&mut self, node: NodeId) {
         self.after(3_000, What::Expiry { node });
         let index = self.index(node);
         let now = self.clock(index);
@@ -380,7 +380,7 @@ impl World<'_> {
     }
 
     /// What became of an expiry record.
-    pub fn expiry_answered(&mut self, node: NodeId, room: RoomId, answer: Answer) {
+    pub(crate) fn expiry_answered(&mut self, node: NodeId, room: RoomId, answer: Answer) {
         if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
             let index = self.index(node);
             self.nodes[index].workers.scanner.failed(room);
@@ -388,7 +388,7 @@ impl World<'_> {
     }
 
     /// The owner with this name, if that life of it lasts.
-    pub fn owner(&self, id: OwnerId) -> Option<&super::owner::Owner> {
+    pub(crate) fn owner(&self, id: OwnerId) -> Option<&super::owner::Owner> {
         let node = &self.nodes[self.index(id.node)];
         node.owners.get(&id.partition).filter(|owner| owner.id == id && node.id == id.node)
     }

@@ -23,7 +23,7 @@ use crate::limits;
 use crate::storage::store::SeqRange;
 
 /// What waits in a mailbox.
-pub enum Message {
+pub(crate) enum Message {
     /// Fold these.
     Deliver(Arc<Batch>),
     /// Something beside records.
@@ -33,7 +33,7 @@ pub enum Message {
 }
 
 /// A room or user in memory.
-pub struct Resident {
+pub(crate) struct Resident {
     /// Its pure core.
     pub core: EntityCore,
     /// What waits.
@@ -47,7 +47,7 @@ pub struct Resident {
 
 impl Resident {
     /// As it was loaded.
-    pub fn new(core: EntityCore, share: Share) -> Self {
+    pub(crate) fn new(core: EntityCore, share: Share) -> Self {
         share.set(core.weight());
         Self { core, inbox: VecDeque::new(), doomed: false, dead: false, share }
     }
@@ -55,7 +55,7 @@ impl Resident {
 
 impl World<'_> {
     /// Puts a message into a mailbox.
-    pub fn post(&mut self, owner: &mut Owner, entity: &Entity, message: Message) {
+    pub(crate) fn post(&mut self, owner: &mut Owner, entity: &Entity, message: Message) {
         if let Some(resident) = owner.residents.get_mut(entity).filter(|resident| !resident.dead) {
             resident.inbox.push_back(message);
             self.after(2, What::Resident { owner: owner.id, entity: entity.clone() });
@@ -63,7 +63,7 @@ impl World<'_> {
     }
 
     /// A resident's turn.
-    pub fn resident_turn(&mut self, id: OwnerId, entity: &Entity) {
+    pub(crate) fn resident_turn(&mut self, id: OwnerId, entity: &Entity) {
         let Some(mut owner) = self.take_owner(id) else { return };
         self.run_resident(&mut owner, entity);
         let index = self.index(id.node);
@@ -71,7 +71,7 @@ impl World<'_> {
     }
 
     /// One message of a resident.
-    pub fn run_resident(&mut self, owner: &mut Owner, entity: &Entity) {
+    pub(crate) fn run_resident(&mut self, owner: &mut Owner, entity: &Entity) {
         let Some(resident) = owner.residents.get_mut(entity).filter(|resident| !resident.dead) else { return };
         let Some(message) = resident.inbox.pop_front() else { return };
         if resident.doomed {
@@ -153,7 +153,7 @@ impl World<'_> {
     }
 
     /// A resident ends behind what it was told before.
-    pub fn end_resident(&mut self, owner: &mut Owner, entity: &Entity) {
+    pub(crate) fn end_resident(&mut self, owner: &mut Owner, entity: &Entity) {
         while owner.residents.get(entity).is_some_and(|resident| !resident.dead && !resident.inbox.is_empty()) {
             self.run_resident(owner, entity);
         }
@@ -162,7 +162,7 @@ impl World<'_> {
     }
 
     /// Older events, from the store.
-    pub fn fetch_stored(&mut self, id: OwnerId, fetch: StoredFetch) {
+    pub(crate) fn fetch_stored(&mut self, id: OwnerId, fetch: StoredFetch) {
         if !self.healing && self.plan.faults.contains(&Fault::StoreDown) && self.rng.chance(800) {
             // Of all moments at this one.
             self.store.down_until = self.now + self.rng.between(100, 2_000);
@@ -217,7 +217,14 @@ impl World<'_> {
     }
 
     /// A snapshot is taken of the store, and the partition's tail folded on top of it up to `replay_to`.
-    pub fn load(&mut self, id: OwnerId, entity: Entity, replay_to: Offset, listeners: Arc<Listeners>, share: Share) {
+    pub(crate) fn load(
+        &mut self,
+        id: OwnerId,
+        entity: Entity,
+        replay_to: Offset,
+        listeners: Arc<Listeners>,
+        share: Share,
+    ) {
         let knows = self.nodes[self.index(id.node)].knows;
         let hydration = match self.store.snapshot(&entity).transpose() {
             Ok(snapshot) => {
@@ -246,7 +253,7 @@ impl World<'_> {
     }
 
     /// What a load brought has reached the owner.
-    pub fn loaded(&mut self, id: OwnerId, entity: &Entity, loaded: Option<Loaded>) {
+    pub(crate) fn loaded(&mut self, id: OwnerId, entity: &Entity, loaded: Option<Loaded>) {
         self.with_owner(id, |owner, now, out| match loaded {
             Some(loaded) => owner.core.loaded(entity, loaded, now, out),
             None => owner.core.load_failed(entity, out),

@@ -11,7 +11,7 @@ use crate::ids::{Seq, Timestamp, UserId};
 
 /// What the events of a room so far say of rights.
 #[derive(Default)]
-pub struct Rights {
+pub(crate) struct Rights {
     /// `None` for an open channel: it belongs to nobody.
     kind: Option<RoomKind>,
     creator: Option<UserId>,
@@ -29,7 +29,7 @@ pub struct Rights {
 
 impl Rights {
     /// A user blocks the other side of the direct chat, or does not any more.
-    pub fn block(&mut self, by: &UserId, blocked: bool) {
+    pub(crate) fn block(&mut self, by: &UserId, blocked: bool) {
         match blocked {
             true => _ = self.blocks.insert(by.clone()),
             false => _ = self.blocks.remove(by),
@@ -40,7 +40,7 @@ impl Rights {
     ///
     /// # Errors
     /// Whoever caused the event had no right to.
-    pub fn check(&mut self, append: Timestamp, event: &Event) -> Result<(), String> {
+    pub(crate) fn check(&mut self, append: Timestamp, event: &Event) -> Result<(), String> {
         let over = self.over || self.expires_at.is_some_and(|at| at <= append);
         let refuse = |why: &str| Err(format!("rights: {why}: {event:?}"));
         match &event.body {

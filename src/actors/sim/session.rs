@@ -25,7 +25,7 @@ const SLOW_GRACE_MS: u64 = 5_000;
 const ANSWER_BYTES: usize = 60;
 
 /// A connection.
-pub struct Session {
+pub(crate) struct Session {
     /// The client's place in the world.
     client: usize,
     user: UserId,
@@ -49,7 +49,7 @@ pub struct Session {
 
 impl World<'_> {
     /// A client's message.
-    pub fn gateway_hears(&mut self, link: Link, message: Up) {
+    pub(crate) fn gateway_hears(&mut self, link: Link, message: Up) {
         if let Up::Connect { client } = message {
             return self.session_begins(link, client);
         }
@@ -142,7 +142,7 @@ impl World<'_> {
     }
 
     /// The answer to a client's command.
-    pub fn reply(&mut self, node: NodeId, connection: u32, token: u32, answer: Answer) {
+    pub(crate) fn reply(&mut self, node: NodeId, connection: u32, token: u32, answer: Answer) {
         self.with_gateway(node, |gateway| {
             let Some(session) = gateway.sessions.get(&connection) else { return };
             let bytes = gateway.lines.encode(Sent::Answer(token, answer), ANSWER_BYTES);
@@ -152,7 +152,7 @@ impl World<'_> {
     }
 
     /// A connection is woken: it writes, once its socket takes something.
-    pub fn rings(&mut self, node: NodeId, connection: u32) {
+    pub(crate) fn rings(&mut self, node: NodeId, connection: u32) {
         let index = self.index(node);
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&connection) else { return };
         let link = Link { node, connection };
@@ -165,7 +165,7 @@ impl World<'_> {
     }
 
     /// A connection's socket takes more.
-    pub fn flush_outbox(&mut self, link: Link) {
+    pub(crate) fn flush_outbox(&mut self, link: Link) {
         let index = self.index(link.node);
         let sessions = &self.nodes[index].gateway.sessions;
         if let Some(until) = sessions.get(&link.connection).map(|session| session.blocked_until)
@@ -228,7 +228,7 @@ impl World<'_> {
     }
 
     /// A client's socket takes nothing before a time.
-    pub fn block_socket(&mut self, client: usize, until: u64) {
+    pub(crate) fn block_socket(&mut self, client: usize, until: u64) {
         let Some(link) = self.clients[client].link else { return };
         let index = self.index(link.node);
         if let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) {
@@ -237,7 +237,7 @@ impl World<'_> {
     }
 
     /// Who took less than an outbox in all that time is too slow: he comes back and recovers.
-    pub fn judge(&mut self, link: Link) {
+    pub(crate) fn judge(&mut self, link: Link) {
         let (now, index) = (self.now, self.index(link.node));
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
         let Some((_, before)) = session.slow.filter(|(at, _)| *at <= now) else { return };
@@ -255,7 +255,7 @@ impl World<'_> {
     }
 
     /// A gateway notices that a connection is over.
-    pub fn session_gone(&mut self, link: Link) {
+    pub(crate) fn session_gone(&mut self, link: Link) {
         self.with_gateway(link.node, |gateway| {
             let Some(session) = gateway.sessions.remove(&link.connection) else { return };
             for place in session.subs.into_values() {
@@ -269,17 +269,17 @@ impl World<'_> {
 
 impl Session {
     /// Whose it is.
-    pub fn is_of(&self, user: &UserId) -> bool {
+    pub(crate) fn is_of(&self, user: &UserId) -> bool {
         self.user == *user
     }
 
     /// The client's place in the world.
-    pub fn client(&self) -> usize {
+    pub(crate) fn client(&self) -> usize {
         self.client
     }
 
     /// Takes what others want of it. Says whether it is to be closed.
-    pub fn is_ordered_to_close(&self) -> bool {
+    pub(crate) fn is_ordered_to_close(&self) -> bool {
         self.connection.outbox.take_orders().iter().any(|order| matches!(order, Order::Close { .. }))
     }
 

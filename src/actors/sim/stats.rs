@@ -8,7 +8,7 @@ macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// See the module.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-        pub struct Stats {
+        pub(crate) struct Stats {
             $($(#[$doc])* pub $name: u64,)*
             /// Faults, in the order of [`Fault::ALL`].
             pub faults: [u64; Fault::ALL.len()],
@@ -16,7 +16,7 @@ macro_rules! stats {
 
         impl Stats {
             /// Adds another run's.
-            pub fn add(&mut self, other: &Self) {
+            pub(crate) fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
                 self.faults.iter_mut().zip(other.faults).for_each(|(sum, count)| *sum += count);
             }
@@ -111,7 +111,7 @@ stats! {
 
 impl Stats {
     /// A fault happens.
-    pub fn note(&mut self, fault: Fault) {
+    pub(crate) fn note(&mut self, fault: Fault) {
         if let Some(place) = Fault::ALL.iter().position(|other| *other == fault) {
             self.faults[place] += 1;
         }
@@ -124,7 +124,7 @@ impl Stats {
 
     /// Names of what did not happen.
     #[must_use]
-    pub fn never(&self) -> Vec<String> {
+    pub(crate) fn never(&self) -> Vec<String> {
         self.all().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
     }
 }

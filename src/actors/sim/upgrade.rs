@@ -15,7 +15,7 @@ const NOTICED_MS: u64 = 700;
 
 impl World<'_> {
     /// A node of the old program is replaced; one of the newer program begins its version in a partition that it owns.
-    pub fn upgrade(&mut self, node: usize) {
+    pub(crate) fn upgrade(&mut self, node: usize) {
         if self.nodes[node].knows < FoldVersion::SECOND {
             let node = self.nodes[node].id;
             return self.replace(node);
@@ -29,7 +29,7 @@ impl World<'_> {
     }
 
     /// A node ends and begins again as the newer program, unless nobody else is there.
-    pub fn replace(&mut self, node: NodeId) {
+    pub(crate) fn replace(&mut self, node: NodeId) {
         let index = self.index(node);
         if self.nodes[index].knows == FoldVersion::SECOND {
             return;
@@ -44,12 +44,12 @@ impl World<'_> {
     }
 
     /// Whether a version is in force that the node's program does not know.
-    pub fn is_outdated(&self, node: NodeId, partition: Partition) -> bool {
+    pub(crate) fn is_outdated(&self, node: NodeId, partition: Partition) -> bool {
         self.truth.version(partition) > self.nodes[self.index(node)].knows
     }
 
     /// An owner or a projector of the old program has halted before a version barrier.
-    pub fn stops_before_a_version(&mut self, node: NodeId) {
+    pub(crate) fn stops_before_a_version(&mut self, node: NodeId) {
         self.stats.outdated += 1;
         self.after(NOTICED_MS, What::Replace { node });
     }

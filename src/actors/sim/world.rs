@@ -23,11 +23,11 @@ use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp};
 use crate::storage::journal::memory::{MemoryLog, Ticket};
 
 /// Nodes.
-pub const NODES: usize = 3;
+pub(crate) const NODES: usize = 3;
 /// Steps with faults.
 const STEPS: u64 = 2_000;
 /// Milliseconds that healing may take.
-pub const HEALING_MS: u64 = 60_000;
+pub(crate) const HEALING_MS: u64 = 60_000;
 /// Milliseconds for which nothing may happen any more, once all has settled.
 const QUIET_MS: u64 = 5_000;
 /// What every clock shows at the beginning.
@@ -35,17 +35,17 @@ const BASE: u64 = 1_700_000_000_000;
 
 /// A running hash of everything that happens: the same seed gives the same one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Trace(pub u64);
+pub(crate) struct Trace(pub u64);
 
 impl Trace {
     /// Takes a number in.
-    pub fn mix(&mut self, n: u64) {
+    pub(crate) fn mix(&mut self, n: u64) {
         self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     }
 }
 
 /// See the module.
-pub struct World<'a> {
+pub(crate) struct World<'a> {
     /// Who takes part.
     pub cast: &'a Cast,
     /// What may go wrong.
@@ -129,7 +129,7 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// The world of a seed, before its first step.
-    pub fn new(cast: &'a Cast, seed: u64) -> Self {
+    pub(crate) fn new(cast: &'a Cast, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let plan = Plan::new(&mut rng);
         let (names_prev, timed) = (rng.between(300, 1_000), rng.between(0, 1_000));
@@ -222,7 +222,7 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// What is wrong, and at which step.
-    pub fn run(&mut self) -> Result<(Trace, Stats), (u64, String)> {
+    pub(crate) fn run(&mut self) -> Result<(Trace, Stats), (u64, String)> {
         while !self.done {
             let Some((at, serial, what)) = self.queue.pop() else {
                 return Err((self.stats.steps, "nothing happens any more".to_owned()));
@@ -357,7 +357,7 @@ impl<'a> World<'a> {
     }
 
     /// Adds a line to the story.
-    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         let (step, now) = (self.stats.steps, self.now);
         if let Some(story) = &mut self.story {
             story.push(format!("{step} {now} ms: {}", line()));
@@ -365,54 +365,54 @@ impl<'a> World<'a> {
     }
 
     /// Something is wrong; the first thing counts.
-    pub fn fail(&mut self, why: String) {
+    pub(crate) fn fail(&mut self, why: String) {
         self.failure.get_or_insert(why);
     }
 
     /// Which node a name belongs to.
-    pub fn index(&self, node: NodeId) -> usize {
+    pub(crate) fn index(&self, node: NodeId) -> usize {
         node.number as usize
     }
 
     /// At most so many milliseconds from now.
-    pub fn after(&mut self, most_ms: u64, what: What) {
+    pub(crate) fn after(&mut self, most_ms: u64, what: What) {
         let at = self.now + self.rng.between(0, most_ms);
         self.queue.push(at, what);
     }
 
     /// So many milliseconds from now.
-    pub fn after_exactly(&mut self, ms: u64, what: What) {
+    pub(crate) fn after_exactly(&mut self, ms: u64, what: What) {
         self.queue.push(self.now + ms, what);
     }
 
     /// The time, as a right clock shows it.
-    pub fn today(&self) -> u64 {
+    pub(crate) fn today(&self) -> u64 {
         BASE + self.now + self.slept_ms
     }
 
     /// What a node's clock shows.
-    pub fn clock(&self, node: usize) -> Timestamp {
+    pub(crate) fn clock(&self, node: usize) -> Timestamp {
         Timestamp(self.today().saturating_add_signed(self.nodes[node].clock_offset))
     }
 
     /// What nodes measure waiting by: it never jumps.
-    pub fn ticks(&self) -> Timestamp {
+    pub(crate) fn ticks(&self) -> Timestamp {
         Timestamp(self.now)
     }
 
     /// What the journal's clock shows.
-    pub fn journal_clock(&self) -> Timestamp {
+    pub(crate) fn journal_clock(&self) -> Timestamp {
         Timestamp(self.today().saturating_add_signed(self.journal_offset))
     }
 
     /// An id that was never given before.
-    pub fn fresh_id(&mut self) -> Uuid {
+    pub(crate) fn fresh_id(&mut self) -> Uuid {
         self.ids += 1;
         Uuid::from_u64_pair(0x7000, 0x8000_0000_0000_0000 | self.ids)
     }
 
     /// Puts a client's message on its way; those of one connection keep their order.
-    pub fn send_in_order(&mut self, link: Link, message: Up) {
+    pub(crate) fn send_in_order(&mut self, link: Link, message: Up) {
         let at = (self.now + self.rng.between(0, 5)).max(self.last_up.get(&link).copied().unwrap_or_default());
         self.last_up.insert(link, at);
         self.queue.push(at, What::Up { link, message });

@@ -7,12 +7,12 @@
 pub mod commands;
 pub mod outcome;
 pub mod payload;
-pub mod snapshot;
+pub(crate) mod snapshot;
 pub mod state;
 #[cfg(test)]
 mod tests;
 
 pub use commands::{UserCommand, UserCommandBody};
 pub use outcome::{Quiet, UserOutcome};
-pub use snapshot::{UserMeta, UserSnapshot};
-pub use state::UserState;
+pub(crate) use snapshot::{UserMeta, UserSnapshot};
+pub(crate) use state::UserState;

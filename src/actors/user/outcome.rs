@@ -30,7 +30,7 @@ pub enum UserOutcome {
 impl UserOutcome {
     /// Whether the user is another one now, read marks aside: those are kept by themselves, and are many.
     #[must_use]
-    pub fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         matches!(self, Self::Event(_) | Self::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)))
     }
 }

@@ -23,7 +23,7 @@ pub fn encode(command: UserCommand) -> Envelope {
 
 /// The encoded record that carries a command, and the partition where it belongs.
 #[must_use]
-pub fn address(command: UserCommand) -> Addressed {
+pub(crate) fn address(command: UserCommand) -> Addressed {
     Addressed { partition: command.user.partition(), record: encode(command).encode_record() }
 }
 

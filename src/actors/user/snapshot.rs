@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// The scalars of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct UserMeta {
+pub(crate) struct UserMeta {
     /// The user.
     pub user: UserId,
     /// The last seq of the personal stream.
@@ -20,7 +20,7 @@ pub struct UserMeta {
 
 /// A room on a user's list: what the user was told of it last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct ListedRoom {
+pub(crate) struct ListedRoom {
     /// Its kind.
     pub kind: RoomKind,
     /// The last change: joined, invited or reopened.
@@ -31,7 +31,7 @@ pub struct ListedRoom {
 
 /// A device of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Device {
+pub(crate) struct Device {
     /// `web`, `ios`, `android`, …
     pub platform: String,
     /// Where pushes go; empty for none.
@@ -42,7 +42,7 @@ pub struct Device {
 
 /// A user's whole state.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UserSnapshot {
+pub(crate) struct UserSnapshot {
     /// The scalars.
     pub meta: UserMeta,
     /// The room list, by uuid.
@@ -62,7 +62,7 @@ pub struct UserSnapshot {
 impl UserSnapshot {
     /// Of a user of whom nothing was heard.
     #[must_use]
-    pub fn new(user: UserId) -> Self {
+    pub(crate) fn new(user: UserId) -> Self {
         Self {
             meta: UserMeta { user, head: Seq::ZERO, preferences: String::new(), chain: 0 },
             rooms: Vec::new(),

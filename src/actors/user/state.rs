@@ -31,7 +31,7 @@ pub struct UserState {
 impl UserState {
     /// A user of whom nothing was heard.
     #[must_use]
-    pub fn new(user: UserId) -> Self {
+    pub(crate) fn new(user: UserId) -> Self {
         Self::from_snapshot(UserSnapshot::new(user))
     }
 
@@ -39,7 +39,7 @@ impl UserState {
     ///
     /// `now` is the fold time of the record. A command of another user is `Invalid`. An anonymous user has nothing that
     /// would be kept: everything is `NotAllowed`.
-    pub fn fold(&mut self, now: impl Into<Moment>, command: UserCommand) -> UserOutcome {
+    pub(crate) fn fold(&mut self, now: impl Into<Moment>, command: UserCommand) -> UserOutcome {
         self.once(now.into(), command, |user, now, UserCommand { id, body, .. }| body.decide(user, now, id))
     }
 
@@ -96,74 +96,74 @@ impl UserState {
 
     /// The scalars.
     #[must_use]
-    pub fn meta(&self) -> &UserMeta {
+    pub(crate) fn meta(&self) -> &UserMeta {
         &self.meta
     }
 
     /// The user.
     #[must_use]
-    pub fn user(&self) -> &UserId {
+    pub(crate) fn user(&self) -> &UserId {
         &self.meta.user
     }
 
     /// The last seq of the personal stream.
     #[must_use]
-    pub fn head(&self) -> Seq {
+    pub(crate) fn head(&self) -> Seq {
         self.meta.head
     }
 
     /// Preferences, JSON text; empty for none.
     #[must_use]
-    pub fn preferences(&self) -> &str {
+    pub(crate) fn preferences(&self) -> &str {
         &self.meta.preferences
     }
 
     /// The room list, by uuid.
-    pub fn rooms(&self) -> impl ExactSizeIterator<Item = (RoomId, &ListedRoom)> {
+    pub(crate) fn rooms(&self) -> impl ExactSizeIterator<Item = (RoomId, &ListedRoom)> {
         self.rooms.iter().map(|(room, listed)| (*room, listed))
     }
 
     /// A room on the list.
     #[must_use]
-    pub fn room(&self, room: RoomId) -> Option<&ListedRoom> {
+    pub(crate) fn room(&self, room: RoomId) -> Option<&ListedRoom> {
         self.rooms.get(&room)
     }
 
     /// Read marks, by room.
-    pub fn reads(&self) -> impl ExactSizeIterator<Item = (RoomId, ReadPoint)> {
+    pub(crate) fn reads(&self) -> impl ExactSizeIterator<Item = (RoomId, ReadPoint)> {
         self.reads.iter().map(|(room, mark)| (*room, *mark))
     }
 
     /// Whether it is known how far the user has read a room.
     #[must_use]
-    pub fn has_read(&self, room: RoomId) -> bool {
+    pub(crate) fn has_read(&self, room: RoomId) -> bool {
         self.reads.contains_key(&room)
     }
 
     /// How far the user has read a room; zero if never.
     #[must_use]
-    pub fn read(&self, room: RoomId) -> ReadPoint {
+    pub(crate) fn read(&self, room: RoomId) -> ReadPoint {
         self.reads.get(&room).copied().unwrap_or_default()
     }
 
     /// Whom the user blocks and since when, by id.
-    pub fn blocks(&self) -> impl ExactSizeIterator<Item = (&UserId, Timestamp)> {
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = (&UserId, Timestamp)> {
         self.blocks.iter().map(|(user, since)| (user, *since))
     }
 
     /// Whether the user blocks `other`.
     #[must_use]
-    pub fn is_blocking(&self, other: &UserId) -> bool {
+    pub(crate) fn is_blocking(&self, other: &UserId) -> bool {
         self.blocks.contains_key(other)
     }
 
     /// Devices, by id.
-    pub fn devices(&self) -> impl ExactSizeIterator<Item = (&DeviceId, &Device)> {
+    pub(crate) fn devices(&self) -> impl ExactSizeIterator<Item = (&DeviceId, &Device)> {
         self.devices.iter()
     }
 
     /// The highest offset of each source of relayed facts.
-    pub fn sources(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
+    pub(crate) fn sources(&self) -> impl ExactSizeIterator<Item = (Partition, Offset)> {
         self.sources.iter().map(|(partition, offset)| (*partition, *offset))
     }
 
@@ -180,8 +180,9 @@ impl UserState {
     // What can be kept.
 
     /// The whole state as plain data.
+    #[cfg(test)]
     #[must_use]
-    pub fn snapshot(&self) -> UserSnapshot {
+    pub(crate) fn snapshot(&self) -> UserSnapshot {
         UserSnapshot {
             meta: self.meta.clone(),
             rooms: self.rooms.iter().map(|(room, listed)| (*room, *listed)).collect(),
@@ -195,7 +196,7 @@ impl UserState {
 
     /// The state from plain data.
     #[must_use]
-    pub fn from_snapshot(snapshot: UserSnapshot) -> Self {
+    pub(crate) fn from_snapshot(snapshot: UserSnapshot) -> Self {
         Self {
             meta: snapshot.meta,
             rooms: snapshot.rooms.into_iter().collect(),

@@ -40,7 +40,7 @@ pub struct NodeId {
 impl NodeId {
     /// Whether `other` is an earlier life of the same node.
     #[must_use]
-    pub fn has_outlived(self, other: Self) -> bool {
+    pub(crate) fn has_outlived(self, other: Self) -> bool {
         self.number == other.number && self.life > other.life
     }
 }
@@ -49,9 +49,9 @@ impl NodeId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Origin {
     /// The gateway's node.
-    pub node: NodeId,
+    pub(crate) node: NodeId,
     /// The gateway's number for it.
-    pub request: RequestId,
+    pub(crate) request: RequestId,
     /// Bytes taken from the partition's budget, given back with the answer.
-    pub weight: u32,
+    pub(crate) weight: u32,
 }

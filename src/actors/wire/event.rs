@@ -5,19 +5,22 @@ mod user;
 
 use std::sync::Arc;
 
+pub use room::Event;
+pub(crate) use room::EventBody;
 pub(crate) use room::ListChange;
-pub use room::{Event, EventBody};
-pub use user::{UserEvent, UserEventBody};
+pub(crate) use user::{UserEvent, UserEventBody};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Seq, Timestamp, UserId};
+#[cfg(test)]
+use crate::ids::Timestamp;
+use crate::ids::{Seq, UserId};
 
 /// Bytes are no event that this program knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("not an event that this program knows")]
-pub struct EventError;
+pub(crate) struct EventError;
 
 /// An event, what happened in one, or an answer about it, as JSON text: the form that the types derive, on links and in rows. Fields are only
 /// ever added, with a default. Digests go over the same derived form ([`crate::actors::digest`]).
@@ -46,7 +49,7 @@ pub enum StreamEvent {
 impl StreamEvent {
     /// Its place in the stream.
     #[must_use]
-    pub fn seq(&self) -> Seq {
+    pub(crate) fn seq(&self) -> Seq {
         match self {
             Self::Room(event) => event.seq,
             Self::User(event) => event.seq,
@@ -54,8 +57,9 @@ impl StreamEvent {
     }
 
     /// Its fold time.
+    #[cfg(test)]
     #[must_use]
-    pub fn at(&self) -> Timestamp {
+    pub(crate) fn at(&self) -> Timestamp {
         match self {
             Self::Room(event) => event.at,
             Self::User(event) => event.at,
@@ -64,7 +68,7 @@ impl StreamEvent {
 
     /// The user whose subscriptions end with this event (P6).
     #[must_use]
-    pub fn removes(&self) -> Option<&UserId> {
+    pub(crate) fn removes(&self) -> Option<&UserId> {
         match self {
             Self::Room(event) => event.removes(),
             Self::User(_) => None,
@@ -73,7 +77,7 @@ impl StreamEvent {
 
     /// Bytes in memory, about.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Room(event) => event.weight(),
             Self::User(event) => std::mem::size_of_val(event.as_ref()),

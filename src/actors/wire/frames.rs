@@ -74,7 +74,7 @@ pub enum ToOwner {
 impl ToOwner {
     /// The partition that it is for.
     #[must_use]
-    pub fn partition(&self) -> Partition {
+    pub(crate) fn partition(&self) -> Partition {
         match self {
             Self::Command { partition, .. } => *partition,
             Self::Listen { stream, .. }
@@ -168,7 +168,7 @@ impl ToGateway {
     /// Whether it tells how things stood with its owner when it was sent: that is worth nothing once another owner may have
     /// gone on. What the log decided is the same whoever tells it.
     #[must_use]
-    pub fn is_view(&self) -> bool {
+    pub(crate) fn is_view(&self) -> bool {
         match self {
             Self::Granted { .. } | Self::Denied { .. } | Self::Head { .. } | Self::Queried { .. } => true,
             Self::Answer { .. } | Self::Events { .. } | Self::Fetched { .. } | Self::Ephemeral { .. } => false,
@@ -219,7 +219,7 @@ pub enum Denial {
 impl Denial {
     /// Its number on links: fixed for life.
     #[must_use]
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::NoRoom => 1,
             Self::NotMember => 2,
@@ -229,7 +229,7 @@ impl Denial {
 
     /// The reason with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::NoRoom, Self::NotMember, Self::Unavailable].into_iter().find(|denial| denial.number() == number)
     }
 }

@@ -160,9 +160,9 @@ pub struct RoomFacts {
     /// Fold time of the last message.
     pub last_message_at: Option<Timestamp>,
     /// When it was made, or opened again.
-    pub opened_at: Timestamp,
+    pub(crate) opened_at: Timestamp,
     /// Where the user stands in it.
-    pub standing: Option<RoomStanding>,
+    pub(crate) standing: Option<RoomStanding>,
     /// The other one of a direct chat.
     pub peer: Option<UserId>,
 }
@@ -170,7 +170,7 @@ pub struct RoomFacts {
 impl RoomFacts {
     /// The user's membership.
     #[must_use]
-    pub fn member(&self) -> Option<Member> {
+    pub(crate) fn member(&self) -> Option<Member> {
         match self.standing {
             Some(RoomStanding::Member(member)) => Some(member),
             _ => None,
@@ -199,7 +199,7 @@ pub struct EntityFigures {
     /// The last seq of its stream.
     pub head: Seq,
     /// Bytes of recent events in memory, about.
-    pub ring_bytes: usize,
+    pub(crate) ring_bytes: usize,
     /// What only the one or the other has.
     pub of: FiguresOf,
 }

@@ -68,13 +68,13 @@ pub enum Reject {
 impl Reject {
     /// Its number, fixed for life.
     #[must_use]
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         self as u8
     }
 
     /// The reason with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|reject| reject.number() == number)
     }
 
@@ -102,7 +102,7 @@ impl Reject {
 
     /// Its name, for metrics and error replies.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NoRoom => "no_room",
             Self::Exists => "exists",

@@ -33,7 +33,7 @@ impl RoomKind {
 
     /// The kind with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Direct, Self::Group, Self::Broadcast, Self::Open].into_iter().find(|kind| kind.number() == number)
     }
 }
@@ -60,7 +60,7 @@ impl MaySend {
 
     /// The value with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Members, Self::Creator].into_iter().find(|may| may.number() == number)
     }
 }
@@ -122,7 +122,7 @@ pub enum RoomStatus {
 impl RoomStatus {
     /// Its number in rows and hashes: fixed for life.
     #[must_use]
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Active => 0,
             Self::Ended => 1,
@@ -132,13 +132,13 @@ impl RoomStatus {
 
     /// The status with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Active, Self::Ended, Self::Expired].into_iter().find(|status| status.number() == number)
     }
 
     /// The status at a time: expired once the room's time is over, even if no record said so yet.
     #[must_use]
-    pub fn at(self, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+    pub(crate) fn at(self, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         match self {
             Self::Active if expires_at.is_some_and(|at| at <= now) => Self::Expired,
             status => status,
@@ -157,7 +157,7 @@ pub struct Member {
 
 /// Where a user stands in a room, with the seq of the event that led there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum RoomStanding {
+pub(crate) enum RoomStanding {
     /// A member.
     Member(Member),
     /// Asked in.
@@ -194,7 +194,7 @@ impl RoomChange {
 
     /// The change with this number.
     #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         [Self::Joined, Self::Left, Self::Invited, Self::Kicked, Self::Ended, Self::Reopened]
             .into_iter()
             .find(|change| change.number() == number)
@@ -203,7 +203,7 @@ impl RoomChange {
     /// Whether the user is told to have the room after it: not once he is gone or it is over, or what is known of a user
     /// would grow for life.
     #[must_use]
-    pub fn is_listed(self) -> bool {
+    pub(crate) fn is_listed(self) -> bool {
         !matches!(self, Self::Left | Self::Kicked | Self::Ended)
     }
 }

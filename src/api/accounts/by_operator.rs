@@ -38,7 +38,7 @@ impl Accounts {
     ///
     /// # Errors
     /// A name, address or password that can't be one, or is taken; too many passwords being hashed; the store.
-    pub async fn create(&self, names: Names, password: &Secret) -> Result<Account, Refusal> {
+    pub(crate) async fn create(&self, names: Names, password: &Secret) -> Result<Account, Refusal> {
         self.make(names, password, OPERATOR).await.map(|(account, _)| account)
     }
 
@@ -46,7 +46,7 @@ impl Accounts {
     ///
     /// # Errors
     /// There is no such account; as [`Self::create`].
-    pub async fn set_password(&self, user: &UserId, new: &Secret) -> Result<usize, Refusal> {
+    pub(crate) async fn set_password(&self, user: &UserId, new: &Secret) -> Result<usize, Refusal> {
         check::password(new)?;
         let (_, old) = self.rows.by_id(user).await?.ok_or(AccountError::Unknown)?;
         let hash = self.passwords.hash(OPERATOR, new.clone()).await?;
@@ -63,7 +63,7 @@ impl Accounts {
     ///
     /// # Errors
     /// There is no such account; the store.
-    pub async fn remove(&self, user: &UserId) -> Result<usize, Refusal> {
+    pub(crate) async fn remove(&self, user: &UserId) -> Result<usize, Refusal> {
         self.rows.remove(user, self.env.now()).await?;
         self.revoke_tokens(user).await
     }

@@ -23,13 +23,13 @@ pub struct Names {
     /// Likewise.
     pub email: Option<String>,
     /// What others are told.
-    pub profile: Profile,
+    pub(crate) profile: Profile,
 }
 
 /// Something can't be what it is given as.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAName(&'static str);
+pub(crate) struct NotAName(&'static str);
 
 impl Names {
     /// In lower case, if they may be so.

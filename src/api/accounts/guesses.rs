@@ -31,7 +31,7 @@ struct Known {
 
 impl Guesses {
     /// So many guesses in a minute at an account; 0 for no bound.
-    pub fn new(per_minute: u32, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(per_minute: u32, clock: Arc<dyn Clock>) -> Self {
         Self { limiter: Limiter::new(Rate { per_minute, burst: per_minute }, clock), known: Mutex::default() }
     }
 
@@ -39,14 +39,14 @@ impl Guesses {
     ///
     /// # Errors
     /// It is one too many; milliseconds until there may be another one.
-    pub fn admit(&self, whose: &str, network: IpAddr) -> Result<(), u64> {
+    pub(crate) fn admit(&self, whose: &str, network: IpAddr) -> Result<(), u64> {
         let pair = (Sha256::digest(whose).into(), network);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).holds(&pair);
         if known { Ok(()) } else { self.limiter.admit(&pair.0) }
     }
 
     /// The owner came from this network.
-    pub fn came(&self, whose: &str, network: IpAddr) {
+    pub(crate) fn came(&self, whose: &str, network: IpAddr) {
         let pair = (Sha256::digest(whose).into(), network);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).add(pair);
     }

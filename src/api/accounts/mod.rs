@@ -29,7 +29,8 @@ mod guesses;
 pub mod passwords;
 mod secret;
 
-pub use check::{Names, NotAName};
+pub use check::Names;
+pub(crate) use check::NotAName;
 use guesses::Guesses;
 use passwords::{HashError, Passwords};
 
@@ -43,9 +44,9 @@ const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// The network of its address ([`crate::api::http::network`]).
-    pub network: IpAddr,
+    pub(crate) network: IpAddr,
     /// What it calls itself.
-    pub agent: &'a str,
+    pub(crate) agent: &'a str,
 }
 
 /// What accounts are held to.
@@ -83,7 +84,7 @@ impl From<&config::Config> for Options {
 }
 
 /// See the module.
-pub struct Accounts {
+pub(crate) struct Accounts {
     rows: AccountRows,
     passwords: Passwords,
     guesses: Guesses,
@@ -95,7 +96,7 @@ pub struct Accounts {
 }
 
 /// What somebody who has signed in is given. Has no `Debug`: these are secrets.
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// Whose.
     pub account: Account,
     /// The access token.
@@ -108,7 +109,7 @@ pub struct Tokens {
 
 /// Why not.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// There is no key to sign tokens with: a back end makes them.
     #[error("this server signs no tokens: it has only public keys")]
     NoKey,
@@ -161,7 +162,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn open(
+    pub(crate) async fn open(
         rows: AccountRows,
         keyring: Arc<Keyring>,
         revoked: Arc<Revoked>,
@@ -188,12 +189,12 @@ impl Accounts {
 
     /// Whether people may make accounts by themselves, and get tokens.
     #[must_use]
-    pub fn registration(&self) -> bool {
+    pub(crate) fn registration(&self) -> bool {
         self.options.registration && self.keyring.signs()
     }
 
     /// Now and then: reads the keys again if they changed, forgets what is over.
-    pub async fn upkeep(&self) {
+    pub(crate) async fn upkeep(&self) {
         match self.keyring.refresh() {
             Ok(true) => tracing::info!("the signing keys were read again"),
             Ok(false) => {}
@@ -209,7 +210,12 @@ impl Accounts {
     ///
     /// # Errors
     /// See [`Refusal`]; so for each of the following.
-    pub async fn register(&self, names: Names, password: &Secret, client: Client<'_>) -> Result<Tokens, Refusal> {
+    pub(crate) async fn register(
+        &self,
+        names: Names,
+        password: &Secret,
+        client: Client<'_>,
+    ) -> Result<Tokens, Refusal> {
         if !self.options.registration {
             return Err(Refusal::Closed);
         }
@@ -221,7 +227,7 @@ impl Accounts {
     }
 
     /// Signs in by username or address.
-    pub async fn log_in(&self, login: &str, password: &Secret, client: Client<'_>) -> Result<Tokens, Refusal> {
+    pub(crate) async fn log_in(&self, login: &str, password: &Secret, client: Client<'_>) -> Result<Tokens, Refusal> {
         if !self.keyring.signs() {
             return Err(Refusal::NoKey);
         }
@@ -238,7 +244,7 @@ impl Accounts {
     }
 
     /// Signs in a user of the development mode without a password.
-    pub async fn log_in_as(&self, user: &UserId, client: Client<'_>) -> Result<Tokens, Refusal> {
+    pub(crate) async fn log_in_as(&self, user: &UserId, client: Client<'_>) -> Result<Tokens, Refusal> {
         match self.rows.by_id(user).await? {
             Some((account, hash)) => self.begin(account, hash.as_deref(), client).await,
             None => Err(Refusal::Wrong),
@@ -304,7 +310,7 @@ impl Accounts {
 
     /// Exchanges a refresh token. `admit` is asked for its owner before anything is written: whether one more is let
     /// through, or after how many milliseconds.
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         &self,
         token: &str,
         network: IpAddr,
@@ -351,7 +357,7 @@ impl Accounts {
     }
 
     /// Takes one sign-in of a user back, and closes its sockets.
-    pub async fn end(&self, user: &UserId, sign_in: Uuid) -> Result<(), Refusal> {
+    pub(crate) async fn end(&self, user: &UserId, sign_in: Uuid) -> Result<(), Refusal> {
         let now = self.env.now();
         let known = self.rows.sign_in(sign_in).await?;
         if known.is_none_or(|known| known.user != *user) {
@@ -363,7 +369,7 @@ impl Accounts {
     }
 
     /// Takes all sign-ins of a user back, but `keep`. Gives how many.
-    pub async fn end_all(&self, user: &UserId, keep: Option<Uuid>) -> Result<usize, Refusal> {
+    pub(crate) async fn end_all(&self, user: &UserId, keep: Option<Uuid>) -> Result<usize, Refusal> {
         let ended = self.rows.revoke_all(user, keep, self.env.now()).await?;
         self.ended(user, &ended);
         Ok(ended.len())
@@ -381,12 +387,12 @@ impl Accounts {
     }
 
     /// The sign-ins of a user that are good.
-    pub async fn sign_ins(&self, user: &UserId) -> Result<Vec<SignIn>, Refusal> {
+    pub(crate) async fn sign_ins(&self, user: &UserId) -> Result<Vec<SignIn>, Refusal> {
         Ok(self.rows.sign_ins(user, self.env.now()).await?)
     }
 
     /// Gives a user another password, and takes all other sign-ins back.
-    pub async fn change_password(
+    pub(crate) async fn change_password(
         &self,
         user: &UserId,
         sign_in: Option<Uuid>,
@@ -407,24 +413,24 @@ impl Accounts {
     }
 
     /// The account of a user, if there is one.
-    pub async fn account(&self, user: &UserId) -> Result<Option<Account>, Refusal> {
+    pub(crate) async fn account(&self, user: &UserId) -> Result<Option<Account>, Refusal> {
         Ok(self.rows.by_id(user).await?.map(|(account, _)| account))
     }
 
     /// Accounts whose name begins with `start`, at most `limit`.
-    pub async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>, Refusal> {
+    pub(crate) async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>, Refusal> {
         Ok(self.rows.find(&start.trim().to_lowercase(), limit).await?)
     }
 
     /// Writes what others are told of a user.
-    pub async fn set_profile(&self, user: &UserId, profile: Profile) -> Result<Account, Refusal> {
+    pub(crate) async fn set_profile(&self, user: &UserId, profile: Profile) -> Result<Account, Refusal> {
         check::profile(&profile)?;
         self.rows.set_profile(user, &profile, self.env.now()).await?;
         Ok(self.account(user).await?.ok_or(AccountError::Unknown)?)
     }
 
     /// Bans a user: all tokens are refused, a back end's too, and all sockets closed; or takes the ban back.
-    pub async fn ban(&self, user: &UserId, banned: bool) -> Result<usize, Refusal> {
+    pub(crate) async fn ban(&self, user: &UserId, banned: bool) -> Result<usize, Refusal> {
         self.rows.set_ban(user, banned, self.env.now()).await?;
         self.revoked.ban(user, banned);
         Ok(if banned { self.hub.sessions().disconnect(user, Disconnect::FORCE_NO_RECONNECT.code) } else { 0 })
@@ -432,12 +438,12 @@ impl Accounts {
 
     /// Whether a user is banned.
     #[must_use]
-    pub fn is_banned(&self, user: &UserId) -> bool {
+    pub(crate) fn is_banned(&self, user: &UserId) -> bool {
         self.revoked.is_banned(user)
     }
 
     /// All tokens of a user that were made until now are refused, a back end's too, and all sockets closed.
-    pub async fn revoke_tokens(&self, user: &UserId) -> Result<usize, Refusal> {
+    pub(crate) async fn revoke_tokens(&self, user: &UserId) -> Result<usize, Refusal> {
         // Tokens tell their time in whole seconds.
         let from = Timestamp(self.env.now().0 / 1000 * 1000 + 1000);
         self.rows.set_tokens_from(user, from).await?;
@@ -447,7 +453,7 @@ impl Accounts {
     }
 
     /// Makes an account without a password, if there is none: for the users of the development mode.
-    pub async fn provide(&self, user: &UserId, first_name: &str) -> Result<bool, Refusal> {
+    pub(crate) async fn provide(&self, user: &UserId, first_name: &str) -> Result<bool, Refusal> {
         if self.rows.by_id(user).await?.is_some() {
             return Ok(false);
         }

@@ -15,7 +15,7 @@ use crate::config::Secret;
 use crate::limits::{HASHES_OF_SITE, HASHING_SITES};
 
 /// See the module.
-pub struct Passwords {
+pub(crate) struct Passwords {
     running: Arc<Semaphore>,
     lines: Mutex<HashMap<IpAddr, Line>>,
 }
@@ -28,7 +28,7 @@ struct Line {
 
 /// Why there is no hash.
 #[derive(Debug, thiserror::Error)]
-pub enum HashError {
+pub(crate) enum HashError {
     /// Too many wait.
     #[error("too many wait")]
     Busy,

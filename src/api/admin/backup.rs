@@ -26,7 +26,7 @@ use crate::env::Env;
 use crate::storage::retention::Retention;
 
 /// What the route works with. Clones of the `Arc` share it.
-pub struct Backups {
+pub(crate) struct Backups {
     key: Secret,
     retention: OnceLock<Arc<Retention>>,
     audit: OnceLock<(Arc<Audit>, Arc<Failures>)>,
@@ -35,12 +35,12 @@ pub struct Backups {
 impl Backups {
     /// Not open yet: the engine is starting. `key` is what a request must show.
     #[must_use]
-    pub fn new(key: String) -> Self {
+    pub(crate) fn new(key: String) -> Self {
         Self { key: Secret::new(key), retention: OnceLock::new(), audit: OnceLock::new() }
     }
 
     /// From now on each backup that is asked for is noted here, and each wrong key there.
-    pub fn note_in(&self, audit: Arc<Audit>, failures: Arc<Failures>) {
+    pub(crate) fn note_in(&self, audit: Arc<Audit>, failures: Arc<Failures>) {
         // A second one would be that of the same folder.
         let _ = self.audit.set((audit, failures));
     }
@@ -63,7 +63,7 @@ impl Backups {
     }
 
     /// From now on backups are made.
-    pub fn open(&self, retention: Arc<Retention>) {
+    pub(crate) fn open(&self, retention: Arc<Retention>) {
         // A second one would be that of the same engine.
         let _ = self.retention.set(retention);
     }
@@ -76,7 +76,7 @@ struct BackupRequest {
 }
 
 /// The route, to be merged into those of the admin listener.
-pub fn routes(backups: Arc<Backups>) -> Router {
+pub(crate) fn routes(backups: Arc<Backups>) -> Router {
     Router::new().route("/admin/backup", post(backup)).layer(from_fn(http::timely)).with_state(backups)
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Page<T> {
 
 impl<T> Page<T> {
     /// Of up to `limit + 1` items: one more than the page shows that there is another one.
-    pub fn new(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Self {
+    pub(crate) fn new(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
         let next = if more { items.last().map(cursor) } else { None };

@@ -48,7 +48,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub fn new(key: String, token: Option<&Secret>, production: bool) -> Self {
+    pub(crate) fn new(key: String, token: Option<&Secret>, production: bool) -> Self {
         Self { key: Secret::new(key), token: token.cloned(), production }
     }
 

@@ -28,7 +28,7 @@ const TEXT: usize = 1_000;
 
 /// A log line.
 #[derive(Clone, Debug, Serialize)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Counts the lines of the process, from 1.
     pub seq: u64,
     /// When.
@@ -68,7 +68,7 @@ impl LogRing {
     /// Lines after `after` of at least this level whose message or target has `text`, the oldest first; without `after` the
     /// last ones. At most `limit`; and what `after` is to be next.
     #[must_use]
-    pub fn read(&self, after: Option<u64>, level: Level, text: &str, limit: usize) -> (Vec<LogLine>, u64) {
+    pub(crate) fn read(&self, after: Option<u64>, level: Level, text: &str, limit: usize) -> (Vec<LogLine>, u64) {
         let lines = self.lock();
         let fits = |line: &&LogLine| {
             line.seq > after.unwrap_or(0)

@@ -88,11 +88,11 @@ pub struct Live {
     /// The hub.
     pub hub: Arc<Hub>,
     /// Backups and trimming.
-    pub retention: Arc<Retention>,
+    pub(crate) retention: Arc<Retention>,
     /// Accounts and bans.
-    pub accounts: Arc<Accounts>,
+    pub(crate) accounts: Arc<Accounts>,
     /// What positions belong to.
-    pub history: History,
+    pub(crate) history: History,
     /// The operations of the chat.
     pub handlers: Arc<Handlers>,
 }
@@ -136,7 +136,7 @@ impl Admin {
 
     /// Where keys and tokens are told of that are not good.
     #[must_use]
-    pub fn failures(&self) -> &Arc<Failures> {
+    pub(crate) fn failures(&self) -> &Arc<Failures> {
         &self.failures
     }
 

@@ -34,7 +34,7 @@ pub(super) struct AdminSession {
 }
 
 impl AdminSession {
-    pub fn of(env: &Env, connection: &Connection) -> Self {
+    pub(crate) fn of(env: &Env, connection: &Connection) -> Self {
         let (outbox_items, outbox_bytes) = connection.outbox.waits();
         Self {
             client: connection.client,

@@ -42,7 +42,7 @@ pub(super) enum ActorId {
 pub(super) const KINDS: [&str; 8] = ["node", "family", "partition", "room", "user", "worker", "hub", "session"];
 
 impl ActorId {
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Hub => "hub",
@@ -56,7 +56,7 @@ impl ActorId {
     }
 
     /// What can be done with it.
-    pub fn acts(&self) -> &'static [&'static str] {
+    pub(crate) fn acts(&self) -> &'static [&'static str] {
         match self {
             Self::Node | Self::Hub | Self::Sessions | Self::Worker(_) => &[],
             Self::Partitions => &["passivate"],
@@ -68,7 +68,7 @@ impl ActorId {
     }
 
     /// The room or user that it is.
-    pub fn entity(&self) -> Option<Entity> {
+    pub(crate) fn entity(&self) -> Option<Entity> {
         match self {
             Self::Room(room) => Some(Entity::Room(*room)),
             Self::User(user) => Some(Entity::User(user.clone())),

@@ -197,7 +197,7 @@ pub(super) struct DisconnectMode {
 }
 
 impl DisconnectMode {
-    pub fn code(&self) -> u16 {
+    pub(crate) fn code(&self) -> u16 {
         if self.stay_away { Disconnect::FORCE_NO_RECONNECT.code } else { Disconnect::FORCE_RECONNECT.code }
     }
 }
@@ -209,7 +209,7 @@ pub(super) struct Closed {
 }
 
 impl Closed {
-    pub fn new(closed: usize) -> Self {
+    pub(crate) fn new(closed: usize) -> Self {
         Self { closed }
     }
 }

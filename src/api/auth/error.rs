@@ -57,7 +57,7 @@ pub enum TokenError {
 
 /// What the sender of a refused token is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenOutcome {
+pub(crate) enum TokenOutcome {
     /// The command gets this error.
     Error(ErrorCode),
     /// The connection is closed.
@@ -67,7 +67,7 @@ pub enum TokenOutcome {
 impl TokenError {
     /// Whether somebody may be trying: not if there is no token, if it was good lately, or if we can't tell.
     #[must_use]
-    pub fn is_failure(self) -> bool {
+    pub(crate) fn is_failure(self) -> bool {
         !matches!(self, Self::Missing | Self::Expired | Self::NotYetValid | Self::KeysUnavailable)
     }
 
@@ -104,7 +104,7 @@ impl TokenError {
 
     /// After `connect`: an SDK answers 109 with a new token, retries after 100, and gives up after 101 and 3500.
     #[must_use]
-    pub fn on_connect(self) -> TokenOutcome {
+    pub(crate) fn on_connect(self) -> TokenOutcome {
         match self {
             Self::Missing => TokenOutcome::Error(ErrorCode::UNAUTHORIZED),
             Self::Expired | Self::NotYetValid => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
@@ -116,7 +116,7 @@ impl TokenError {
     /// After `subscribe`: as after `connect`, but a bad token costs the subscription only. One that was made for another
     /// channel or user is a mix-up in the client and closes the connection, as the reference server does.
     #[must_use]
-    pub fn on_subscribe(self) -> TokenOutcome {
+    pub(crate) fn on_subscribe(self) -> TokenOutcome {
         match self {
             Self::Expired | Self::NotYetValid => TokenOutcome::Error(ErrorCode::TOKEN_EXPIRED),
             Self::KeysUnavailable => TokenOutcome::Error(ErrorCode::INTERNAL),
@@ -129,7 +129,7 @@ impl TokenError {
 
     /// After `refresh`: with an expired token the connection is over, and the SDK comes back with a new one.
     #[must_use]
-    pub fn on_refresh(self) -> TokenOutcome {
+    pub(crate) fn on_refresh(self) -> TokenOutcome {
         match self {
             Self::Missing => TokenOutcome::Error(ErrorCode::BAD_REQUEST),
             Self::Expired | Self::NotYetValid => TokenOutcome::Disconnect(Disconnect::EXPIRED),
@@ -141,7 +141,7 @@ impl TokenError {
     /// After `sub_refresh`: likewise. An error would make the SDK give the subscription up for good, so an expired token
     /// closes the connection with the code that brings it back.
     #[must_use]
-    pub fn on_sub_refresh(self) -> TokenOutcome {
+    pub(crate) fn on_sub_refresh(self) -> TokenOutcome {
         match self {
             Self::Expired | Self::NotYetValid => TokenOutcome::Disconnect(Disconnect::SUB_EXPIRED),
             _ => self.on_refresh(),

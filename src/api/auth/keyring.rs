@@ -79,7 +79,7 @@ impl Keyring {
     ///
     /// # Errors
     /// It is not good: the keys stay as they were.
-    pub fn refresh(&self) -> Result<bool, KeyringError> {
+    pub(crate) fn refresh(&self) -> Result<bool, KeyringError> {
         let Some(file) = &self.file else { return Ok(false) };
         let name = || file.display().to_string();
         let unreadable = |error: std::io::Error| KeyringError::Unreadable(name(), error.to_string());

@@ -21,12 +21,14 @@ mod verify;
 
 use std::time::Duration;
 
-pub use error::{TokenError, TokenOutcome};
-pub use issue::{IssueError, TokenRequest, issue_token};
-pub use keyring::{Keyring, KeyringError};
-pub use keys::KeyError;
+pub use error::TokenError;
+pub(crate) use error::TokenOutcome;
+pub use issue::TokenRequest;
+pub use issue::issue_token;
+pub use keyring::Keyring;
 pub use revoked::Revoked;
-pub use verify::{Grant, TokenSub, VerifiedToken, Verifier};
+pub use verify::Verifier;
+pub(crate) use verify::{Grant, TokenSub, VerifiedToken};
 
 use crate::config::{self, Secret};
 
@@ -38,21 +40,21 @@ pub struct AuthOptions {
     /// The secret of HS256 tokens.
     pub hmac_secret: Option<Secret>,
     /// The public key of RS256 tokens, PEM, at least 2048 bits.
-    pub rsa_public_key: Option<String>,
+    pub(crate) rsa_public_key: Option<String>,
     /// The public key of ES256 tokens, PEM, on the curve P-256.
-    pub ecdsa_public_key: Option<String>,
+    pub(crate) ecdsa_public_key: Option<String>,
     /// The public key of EdDSA tokens, PEM, Ed25519.
-    pub ed25519_public_key: Option<String>,
+    pub(crate) ed25519_public_key: Option<String>,
     /// Address of a JSON Web Key Set, `http` or `https`.
-    pub jwks_url: Option<String>,
+    pub(crate) jwks_url: Option<String>,
     /// The age at which the set is fetched again; while that fails, the old keys stay.
-    pub jwks_refresh: Duration,
+    pub(crate) jwks_refresh: Duration,
     /// What `aud` must be or contain.
     pub audience: Option<String>,
     /// What `iss` must be.
     pub issuer: Option<String>,
     /// How far other clocks may be off when `exp`, `expire_at` and `nbf` are checked.
-    pub leeway: Duration,
+    pub(crate) leeway: Duration,
 }
 
 impl From<&config::Auth> for AuthOptions {

@@ -25,7 +25,7 @@ struct Noted {
 
 impl Refusals {
     /// A token was refused. A request without a token is not counted: clients that have to sign in first come so.
-    pub fn note(&self, error: TokenError, clock: &dyn Clock) {
+    pub(crate) fn note(&self, error: TokenError, clock: &dyn Clock) {
         if error == TokenError::Missing {
             return;
         }
@@ -35,7 +35,7 @@ impl Refusals {
     }
 
     /// A token without a user is good, and rarely meant.
-    pub fn note_without_user(&self, clock: &dyn Clock) {
+    pub(crate) fn note_without_user(&self, clock: &dyn Clock) {
         const HINT: &str = "the user's id belongs into `sub`";
         if let Some(times) = self.due(HINT, clock.steady()) {
             tracing::info!(times, hint = HINT, "tokens without a user are taken: their connections are anonymous");

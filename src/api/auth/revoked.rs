@@ -35,12 +35,12 @@ impl Revoked {
 
     /// Whether a user is banned.
     #[must_use]
-    pub fn is_banned(&self, user: &UserId) -> bool {
+    pub(crate) fn is_banned(&self, user: &UserId) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).banned.contains(user)
     }
 
     /// What the rows say, read at this moment of the steady clock.
-    pub fn load(&self, rows: Refusals, steady: Timestamp) {
+    pub(crate) fn load(&self, rows: Refusals, steady: Timestamp) {
         self.change(|known| {
             known.sign_ins.extend(rows.sign_ins.into_iter().map(|(id, _)| (id, steady)));
             known.tokens_from.extend(rows.tokens_from);
@@ -49,7 +49,7 @@ impl Revoked {
     }
 
     /// Sign-ins are taken back, at this moment of the steady clock.
-    pub fn sign_ins(&self, ids: &[Uuid], steady: Timestamp) {
+    pub(crate) fn sign_ins(&self, ids: &[Uuid], steady: Timestamp) {
         self.change(|known| known.sign_ins.extend(ids.iter().map(|id| (*id, steady))));
     }
 
@@ -65,7 +65,7 @@ impl Revoked {
     }
 
     /// Tokens of this user from before `from` count no more.
-    pub fn tokens_from(&self, user: &UserId, from: Timestamp) {
+    pub(crate) fn tokens_from(&self, user: &UserId, from: Timestamp) {
         self.change(|known| _ = known.tokens_from.insert(user.clone(), from));
     }
 

@@ -85,7 +85,7 @@ impl Verifier {
 
     /// Tells senders, too, why their tokens are refused: for development, where the sender is whoever runs the server.
     #[must_use]
-    pub fn explaining(self, explains: bool) -> Self {
+    pub(crate) fn explaining(self, explains: bool) -> Self {
         Self { explains, ..self }
     }
 
@@ -136,7 +136,7 @@ impl Verifier {
 
     /// Whether a token that was good is not any more.
     #[must_use]
-    pub fn is_revoked(&self, user: &UserId, sign_in: Option<Uuid>, issued_at: Option<Timestamp>) -> bool {
+    pub(crate) fn is_revoked(&self, user: &UserId, sign_in: Option<Uuid>, issued_at: Option<Timestamp>) -> bool {
         self.revoked.refuses(user, sign_in, issued_at)
     }
 

@@ -17,7 +17,7 @@ use crate::metrics::Gauge;
 /// The other end of a connection; an extension of each request. A connection counts until the last clone is dropped:
 /// the task that takes it over after an upgrade keeps one as long as the socket lives.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// Its address.
     pub address: SocketAddr,
     _slot: Arc<Slot>,
@@ -173,13 +173,13 @@ impl Drop for Slot {
 
 /// What counts as one address: of IPv6 a whole /64, which is what one customer is given.
 #[must_use]
-pub fn network(ip: IpAddr) -> IpAddr {
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
     masked(ip, 64)
 }
 
 /// What one owner may have at most: of IPv6 a /48, 65,536 networks. Others may be in it, too, so it is given more.
 #[must_use]
-pub fn site(ip: IpAddr) -> IpAddr {
+pub(crate) fn site(ip: IpAddr) -> IpAddr {
     masked(ip, 48)
 }
 

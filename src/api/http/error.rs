@@ -26,7 +26,7 @@ impl HttpError {
 
     /// The same, and when it may be tried again.
     #[must_use]
-    pub fn retry_after(self, ms: u64) -> Self {
+    pub(crate) fn retry_after(self, ms: u64) -> Self {
         Self { retry_after_ms: Some(ms), ..self }
     }
 

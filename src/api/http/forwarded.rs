@@ -9,14 +9,14 @@ use crate::config::Network;
 
 /// The network that a client comes from: of its connection, or whom a trusted proxy names.
 #[must_use]
-pub fn client_network(peer: &Peer, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+pub(crate) fn client_network(peer: &Peer, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     network(client_address(peer.address.ip(), headers, trusted))
 }
 
 /// The client's address. `X-Forwarded-For` is read from its end, as far as each hop is a trusted proxy: what stands before
 /// the first one that is not, anybody may have written.
 #[must_use]
-pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.holds(*address));
     let mut client = peer.to_canonical();
     let lists: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|list| list.to_str().ok()).collect();

@@ -13,13 +13,13 @@ use super::error::HttpError;
 
 /// Whether the one `Host` is `localhost` or a loopback address.
 #[must_use]
-pub fn names_this_machine(headers: &HeaderMap) -> bool {
+pub(crate) fn names_this_machine(headers: &HeaderMap) -> bool {
     name(headers).is_some_and(|name| name.eq_ignore_ascii_case("localhost") || address(name).is_some_and(is_loopback))
 }
 
 /// Whether the one `Host` is `localhost` or any address: a page can't have been led here by its own name.
 #[must_use]
-pub fn is_no_foreign_name(headers: &HeaderMap) -> bool {
+pub(crate) fn is_no_foreign_name(headers: &HeaderMap) -> bool {
     name(headers).is_some_and(|name| name.eq_ignore_ascii_case("localhost") || address(name).is_some())
 }
 

@@ -76,7 +76,7 @@ impl Options {
 
     /// The same behind these proxies.
     #[must_use]
-    pub fn behind(self, proxies: &[Network]) -> Self {
+    pub(crate) fn behind(self, proxies: &[Network]) -> Self {
         Self { proxies: proxies.into(), ..self }
     }
 

@@ -35,16 +35,16 @@ mod timely;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Peer, network, site};
+pub(crate) use address::{Peer, network, site};
 pub use error::HttpError;
 pub(in crate::api) use extract::{Path, Query};
-pub use forwarded::{client_address, client_network};
-pub use host::names_this_machine;
+pub(crate) use forwarded::{client_address, client_network};
+pub(crate) use host::names_this_machine;
 pub use listener::{Listener, Options};
-pub use moving::Moving;
-pub use origins::Origins;
-pub use patience::Heard;
-pub use timely::timely;
+pub(crate) use moving::Moving;
+pub(crate) use origins::Origins;
+pub(crate) use patience::Heard;
+pub(crate) use timely::timely;
 
 /// What `/` says to who wants no page.
 const WELCOME: &str = "Kervan, a chat engine. Open this address in a browser for the demo.
@@ -86,7 +86,7 @@ pub fn public(health: Health, metrics: Arc<Metrics>) -> Router {
 }
 
 /// Routes that development mode offers to this machine only: a page that had its own name point here gets nothing.
-pub fn on_this_machine(routes: Router) -> Router {
+pub(crate) fn on_this_machine(routes: Router) -> Router {
     routes.layer(from_fn(host::this_machine_only))
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 const LEAST_BYTES: usize = 16 * 1024;
 
 /// See the module.
-pub struct Moving<S> {
+pub(crate) struct Moving<S> {
     socket: S,
     timeout: Duration,
     stuck: Option<Stuck>,
@@ -29,12 +29,12 @@ struct Stuck {
 
 impl<S> Moving<S> {
     /// A connection of which [`LEAST_BYTES`] of an answer must be taken in each `timeout`.
-    pub fn new(socket: S, timeout: Duration) -> Self {
+    pub(crate) fn new(socket: S, timeout: Duration) -> Self {
         Self { socket, timeout, stuck: None }
     }
 
     /// The connection, for code that watches its own writes.
-    pub fn into_inner(self) -> S {
+    pub(crate) fn into_inner(self) -> S {
         self.socket
     }
 

@@ -9,12 +9,12 @@ use crate::config::{AllowedOrigin, Config};
 
 /// The rule of [`crate::config::Server::origin_allowed`], over headers.
 #[derive(Clone, Debug)]
-pub struct Origins(Arc<Config>);
+pub(crate) struct Origins(Arc<Config>);
 
 impl Origins {
     /// As configured.
     #[must_use]
-    pub fn new(config: Arc<Config>) -> Self {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
         Self(config)
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Packed(Arc<OnceLock<HashMap<Cow<'static, str>, Bytes>>>);
 
 impl Packed {
     /// A file in gzip, if it is worth it.
-    pub fn get<Files: Embed>(&self, path: &str) -> Option<Bytes> {
+    pub(crate) fn get<Files: Embed>(&self, path: &str) -> Option<Bytes> {
         self.0.get_or_init(pack::<Files>).get(path).cloned()
     }
 }

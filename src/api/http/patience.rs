@@ -85,7 +85,7 @@ impl Future for Wait {
 
 /// A socket that tells when something comes.
 #[derive(Debug)]
-pub struct Heard<S> {
+pub(crate) struct Heard<S> {
     io: S,
     patience: Patience,
 }
@@ -96,7 +96,7 @@ impl<S> Heard<S> {
     }
 
     /// The socket itself.
-    pub fn into_inner(self) -> S {
+    pub(crate) fn into_inner(self) -> S {
         self.io
     }
 }

@@ -11,10 +11,10 @@ use futures_util::{Stream, StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 /// From the head of a request to the end of its body. Uploads have a time of their own.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Breaks a body off that takes longer; its reader is told that it did not come whole.
-pub async fn timely(request: Request, next: Next) -> Response {
+pub(crate) async fn timely(request: Request, next: Next) -> Response {
     let deadline = Instant::now() + BODY_DEADLINE;
     next.run(request.map(|body| Body::from_stream(until(deadline, body.into_data_stream())))).await
 }

@@ -26,7 +26,7 @@ use crate::ids::UserId;
 
 /// Whose account is charged.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Payer {
+pub(crate) enum Payer {
     /// A user's.
     User(UserId),
     /// That of all anonymous users of a network.
@@ -38,7 +38,7 @@ pub enum Payer {
 impl Payer {
     /// Who pays for what this user asks from this network.
     #[must_use]
-    pub fn of(user: &UserId, network: Option<IpAddr>) -> Self {
+    pub(crate) fn of(user: &UserId, network: Option<IpAddr>) -> Self {
         match network {
             Some(network) if user.is_anonymous() => Self::Network(network),
             _ => Self::User(user.clone()),
@@ -48,7 +48,7 @@ impl Payer {
 
 /// What something costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cost {
+pub(crate) enum Cost {
     /// A message.
     Message,
     /// A change, by the users that it names and by its bytes.
@@ -69,13 +69,13 @@ pub enum Cost {
 
 impl Cost {
     /// A change that names nobody.
-    pub const CHANGE: Self = Self::Change { users: 0, bytes: 0 };
+    pub(crate) const CHANGE: Self = Self::Change { users: 0, bytes: 0 };
     /// A question that reads next to nothing.
-    pub const QUESTION: Self = Self::Question { rows: 0 };
+    pub(crate) const QUESTION: Self = Self::Question { rows: 0 };
 
     /// The same with so many bytes, if those count.
     #[must_use]
-    pub fn with_bytes(self, bytes: usize) -> Self {
+    pub(crate) fn with_bytes(self, bytes: usize) -> Self {
         match self {
             Self::Change { users, .. } => Self::Change { users, bytes },
             Self::Message | Self::Question { .. } | Self::Search => self,
@@ -84,7 +84,7 @@ impl Cost {
 
     /// Of a command for a room, without its bytes.
     #[must_use]
-    pub fn of_room(command: &RoomCommand) -> Self {
+    pub(crate) fn of_room(command: &RoomCommand) -> Self {
         match command {
             RoomCommand::Send(_) => Self::Message,
             other => Self::Change { users: other.names(), bytes: 0 },
@@ -93,7 +93,7 @@ impl Cost {
 
     /// Of a command of a user, likewise.
     #[must_use]
-    pub fn of_user(command: &UserCommandBody) -> Self {
+    pub(crate) fn of_user(command: &UserCommandBody) -> Self {
         match command {
             UserCommandBody::Read(_) => Self::QUESTION,
             UserCommandBody::Block(_)
@@ -114,15 +114,15 @@ pub struct Rates {
     /// Changes.
     pub changes: Rate,
     /// Questions.
-    pub questions: Rate,
+    pub(crate) questions: Rate,
     /// Named users that count as one change more.
-    pub change_users: u32,
+    pub(crate) change_users: u32,
     /// Bytes that count as one change more.
-    pub change_bytes: usize,
+    pub(crate) change_bytes: usize,
     /// Rows that count as one question more.
-    pub question_rows: u32,
+    pub(crate) question_rows: u32,
     /// Questions that a search counts as.
-    pub search_questions: u32,
+    pub(crate) search_questions: u32,
 }
 
 impl From<&Limits> for Rates {
@@ -149,7 +149,7 @@ impl Rates {
 }
 
 /// See the module.
-pub struct Admission {
+pub(crate) struct Admission {
     messages: Limiter<Payer>,
     changes: Limiter<Payer>,
     questions: Limiter<Payer>,
@@ -159,7 +159,7 @@ pub struct Admission {
 impl Admission {
     /// Accounts that nobody has used yet.
     #[must_use]
-    pub fn new(rates: Rates, clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(rates: Rates, clock: &Arc<dyn Clock>) -> Self {
         let account = |rate| Limiter::new(rate, Arc::clone(clock));
         let (messages, changes) = (account(rates.messages), account(rates.changes));
         Self { messages, changes, questions: account(rates.questions), rates }
@@ -169,7 +169,7 @@ impl Admission {
     ///
     /// # Errors
     /// 111, 429: the account is empty. Nothing is charged; it says when the next one will pass.
-    pub fn admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
+    pub(crate) fn admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
         let (.., price) = self.price(cost);
         self.asked(payer, cost, price)
     }
@@ -178,12 +178,12 @@ impl Admission {
     ///
     /// # Errors
     /// As [`Self::admit`].
-    pub fn would_admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
+    pub(crate) fn would_admit(&self, payer: &Payer, cost: Cost) -> Result<(), Error> {
         self.asked(payer, cost, 0)
     }
 
     /// Charges what turned out to have cost so much.
-    pub fn charge(&self, payer: &Payer, cost: Cost) {
+    pub(crate) fn charge(&self, payer: &Payer, cost: Cost) {
         if *payer != Payer::Nobody {
             let (account, _, price) = self.price(cost);
             account.charge(payer, price);

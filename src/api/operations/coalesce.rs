@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be merged and carried out.
-pub trait Mergeable {
+pub(crate) trait Mergeable {
     /// The wish.
     type Value: Copy + Ord + Default;
     /// What came of it.
@@ -17,7 +17,7 @@ pub trait Mergeable {
 }
 
 /// The keys with wishes under way.
-pub struct Coalescer<K, W: Mergeable> {
+pub(crate) struct Coalescer<K, W: Mergeable> {
     slots: Mutex<HashMap<K, Arc<Slot<W>>>>,
 }
 
@@ -41,7 +41,7 @@ impl<K, W: Mergeable> Default for Coalescer<K, W> {
 impl<K: Clone + Eq + Hash, W: Mergeable> Coalescer<K, W> {
     /// Wants at least `value` for `key`: the largest of all that is wanted is carried out by one `run`, and everybody
     /// whose wish is in it gets its outcome.
-    pub async fn submit<F: Future<Output = W::Outcome>>(
+    pub(crate) async fn submit<F: Future<Output = W::Outcome>>(
         &self,
         key: K,
         value: W::Value,

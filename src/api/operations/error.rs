@@ -1,7 +1,7 @@
 //! Why an operation was refused, and the one match that turns it into a code of the wire.
 //!
 //! A stranger learns nothing from a refusal: "no such room" and "not a member" are one answer (412), and so is what else
-//! only a member may know, see [`Error::to_stranger`]. The codes of rejections stand in [`crate::api::protocol::error_map`].
+//! only a member may know, see [`Error::for_stranger`]. The codes of rejections stand in [`crate::api::protocol::error_map`].
 
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ impl Error {
     /// The same refusal as it may be told to somebody who is no member: that a room exists, and of which kind it is, is
     /// its members' business. `joining`: the caller asked to be let in.
     #[must_use]
-    pub fn to_stranger(self, joining: bool) -> Self {
+    pub(crate) fn for_stranger(self, joining: bool) -> Self {
         match self {
             Self::Rejected(Reject::NoRoom | Reject::WrongKind | Reject::NotInvited) if joining => {
                 Self::Rejected(Reject::NotInvited)
@@ -88,7 +88,7 @@ impl Error {
 
     /// The error of the wire protocol.
     #[must_use]
-    pub fn to_protocol(&self) -> ProtocolError {
+    pub(crate) fn to_protocol(&self) -> ProtocolError {
         match self {
             Self::UnknownMethod => ErrorCode::METHOD_NOT_FOUND.into(),
             Self::Input(BadInput::Malformed(_)) => ErrorCode::BAD_REQUEST.because(&self.to_string()),
@@ -189,12 +189,12 @@ mod tests {
         let missing = Error::Rejected(Reject::NoRoom);
         let not_in = Error::Rejected(Reject::NotMember);
         assert_eq!(missing.to_protocol(), not_in.to_protocol());
-        assert_eq!(Error::Rejected(Reject::WrongKind).to_stranger(false).to_protocol(), not_in.to_protocol());
+        assert_eq!(Error::Rejected(Reject::WrongKind).for_stranger(false).to_protocol(), not_in.to_protocol());
         let closed = Error::Rejected(Reject::NotInvited);
         for reject in [Reject::NoRoom, Reject::WrongKind] {
-            assert_eq!(Error::Rejected(reject).to_stranger(true), closed);
+            assert_eq!(Error::Rejected(reject).for_stranger(true), closed);
         }
-        assert_eq!(Error::Rejected(Reject::Ended).to_stranger(true), Error::Rejected(Reject::Ended));
+        assert_eq!(Error::Rejected(Reject::Ended).for_stranger(true), Error::Rejected(Reject::Ended));
     }
 
     #[test]

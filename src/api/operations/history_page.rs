@@ -11,7 +11,7 @@ use crate::ids::Seq;
 
 /// Which messages are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Want {
+pub(crate) enum Want {
     /// The newest ones below this seq.
     Before(Seq),
     /// The oldest ones above this seq.
@@ -29,7 +29,7 @@ impl Want {
 
     /// The lowest and the highest seq that it concerns; the lower end is not below `floor`.
     #[must_use]
-    pub fn bounds(self, floor: Seq) -> (Seq, Seq) {
+    pub(crate) fn bounds(self, floor: Seq) -> (Seq, Seq) {
         match self {
             Self::Before(seq) => (floor, Seq(seq.0.saturating_sub(1))),
             Self::After(seq) => (floor.max(Seq(seq.0.saturating_add(1))), Seq(i64::MAX as u64)),
@@ -43,7 +43,7 @@ impl Want {
 /// the wanted direction if there may be more behind it. `recent`: the room's events behind those that the store has, dense and upwards; that the store
 /// has some of them already does no harm, as long as none behind the last of them is in the rows.
 #[must_use]
-pub fn merge(
+pub(crate) fn merge(
     stored: Vec<MessageView>,
     end: Option<Seq>,
     recent: &[Arc<Event>],

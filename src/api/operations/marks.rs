@@ -14,7 +14,7 @@ use crate::ids::{MessageNo, Offset, RoomId, Seq};
 use crate::storage::store::SeqRange;
 
 /// Read marks of one user in one room, merged while one is on its way.
-pub struct Reading;
+pub(crate) struct Reading;
 
 impl Mergeable for Reading {
     type Value = ReadPoint;

@@ -22,7 +22,7 @@ use crate::storage::store::SeqRange;
 ///
 /// # Errors
 /// Malformed, too large, or the caller is anonymous.
-pub fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) -> Result<Addressed, Error> {
+pub(crate) fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) -> Result<Addressed, Error> {
     no_anonymous(caller)?;
     let object = request::object(data)?;
     let InRoom { room } = request::part(object)?;
@@ -33,7 +33,7 @@ pub fn prepare_send(caller: &Caller, env: &Env, options: &Options, data: &[u8]) 
 ///
 /// # Errors
 /// Malformed, too large, or the caller is anonymous.
-pub fn prepare_publish(
+pub(crate) fn prepare_publish(
     caller: &Caller,
     env: &Env,
     options: &Options,
@@ -54,7 +54,7 @@ pub fn prepare_publish(
 ///
 /// # Errors
 /// No JSON, or too large.
-pub fn prepare_open_publish(
+pub(crate) fn prepare_open_publish(
     caller: &Caller,
     env: &Env,
     options: &Options,
@@ -94,7 +94,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The same, and one message too many now.
-    pub fn prepare_send(&self, caller: &Caller, data: &[u8]) -> Result<Addressed, Error> {
+    pub(crate) fn prepare_send(&self, caller: &Caller, data: &[u8]) -> Result<Addressed, Error> {
         self.paid(caller, prepare_send(caller, self.node.env(), &self.options, data)?)
     }
 
@@ -102,7 +102,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The same.
-    pub fn prepare_publish(
+    pub(crate) fn prepare_publish(
         &self,
         caller: &Caller,
         room: RoomId,
@@ -116,7 +116,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The same.
-    pub fn prepare_open_publish(
+    pub(crate) fn prepare_open_publish(
         &self,
         caller: &Caller,
         channel: &str,
@@ -140,7 +140,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The fold said no, or nobody knows.
-    pub fn sent(&self, caller: &Caller, record: &Addressed, answer: Answer) -> Result<Sent, Error> {
+    pub(crate) fn sent(&self, caller: &Caller, record: &Addressed, answer: Answer) -> Result<Sent, Error> {
         let accepted = accepted(answer)?;
         self.wrote(caller, record, accepted.end);
         Ok(result(accepted))

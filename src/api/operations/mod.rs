@@ -65,10 +65,10 @@ use crate::storage::store::StoreError;
 
 pub mod admission;
 mod blocks;
-pub mod coalesce;
+pub(crate) mod coalesce;
 pub mod error;
 pub(in crate::api) mod history;
-pub mod history_page;
+pub(crate) mod history_page;
 mod invitations;
 mod lines;
 pub(in crate::api) mod list;
@@ -81,7 +81,7 @@ pub mod read_your_writes;
 pub(in crate::api) mod request;
 mod rooms;
 mod share;
-pub mod throttle;
+pub(crate) mod throttle;
 pub(in crate::api) mod users;
 pub mod view;
 
@@ -101,7 +101,7 @@ pub struct Caller {
     /// The device that the connection named, if it did; a request may name another.
     pub device: Option<DeviceId>,
     /// Whose account is charged.
-    pub payer: Payer,
+    pub(crate) payer: Payer,
 }
 
 impl Caller {
@@ -114,7 +114,7 @@ impl Caller {
     /// An operator or a back end that acts in the name of a user. The user's account is neither asked nor charged: it may be
     /// empty because of what the operator puts an end to.
     #[must_use]
-    pub fn in_the_name_of(user: UserId) -> Self {
+    pub(crate) fn in_the_name_of(user: UserId) -> Self {
         Self { user, device: None, payer: Payer::Nobody }
     }
 }
@@ -155,7 +155,7 @@ impl Options {
 }
 
 /// Whether a user has a connection (anywhere, once there are more nodes). Answers at once.
-pub type Online = Arc<dyn Fn(&UserId) -> bool + Send + Sync>;
+pub(crate) type Online = Arc<dyn Fn(&UserId) -> bool + Send + Sync>;
 
 /// The handlers of one node.
 pub struct Handlers {
@@ -176,23 +176,23 @@ macro_rules! methods {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal: ($($Part:ty),+) => $operation:ident -> $Output:ty;)*) => {
         /// The methods, by the name that rpc uses.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Method {
+        pub(crate) enum Method {
             $($(#[doc = $doc])* $variant,)*
         }
 
         impl Method {
             /// What it does.
             #[must_use]
-            pub fn about(self) -> &'static str {
+            pub(crate) fn about(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The name on the wire.
             #[must_use]
-            pub fn name(self) -> &'static str {
+            pub(crate) fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
@@ -200,7 +200,7 @@ macro_rules! methods {
 
             /// The method with this name.
             #[must_use]
-            pub fn named(name: &str) -> Option<Self> {
+            pub(crate) fn named(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$variant),)*
                     _ => None,
@@ -209,7 +209,7 @@ macro_rules! methods {
 
             /// Bytes that its reply may take, about: a session keeps room for them while the method runs.
             #[must_use]
-            pub fn reply_bytes(self) -> usize {
+            pub(crate) fn reply_bytes(self) -> usize {
                 match self {
                     Self::MessageHistory | Self::RoomList | Self::RoomMembers => limits::PAGE_BYTES,
                     _ => limits::CALL_BYTES,
@@ -229,7 +229,7 @@ macro_rules! methods {
             ///
             /// # Errors
             /// See [`Error`].
-            pub async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
+            pub(crate) async fn run(&self, caller: &Caller, method: Method, data: &[u8]) -> Result<Bytes, Error> {
                 no_anonymous(caller)?;
                 let object = request::object(data)?;
                 match method {
@@ -308,7 +308,7 @@ impl Handlers {
 
     /// The accounts that clients pay from.
     #[must_use]
-    pub fn admission(&self) -> &Admission {
+    pub(crate) fn admission(&self) -> &Admission {
         &self.admission
     }
 
@@ -317,7 +317,7 @@ impl Handlers {
     ///
     /// # Errors
     /// [`Error::TooManyRequests`].
-    pub fn admit(&self, caller: &Caller, cost: Cost) -> Result<(), Error> {
+    pub(crate) fn admit(&self, caller: &Caller, cost: Cost) -> Result<(), Error> {
         self.admission.admit(&caller.payer, cost)
     }
 
@@ -334,7 +334,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The caller is not, or there is no such room: a stranger can't tell which.
-    pub async fn require_member(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
+    pub(crate) async fn require_member(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
         self.inside(caller, room).await.map(|_| ())
     }
@@ -343,7 +343,7 @@ impl Handlers {
     ///
     /// # Errors
     /// It would not: the caller is no member or may not send, the room is over, or one of the two has blocked the other.
-    pub async fn require_sender(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
+    pub(crate) async fn require_sender(&self, caller: &Caller, room: RoomId) -> Result<(), Error> {
         no_anonymous(caller)?;
         match self.ask_inside(caller, room, Query::TakesMessage { user: caller.user.clone() }).await? {
             QueryAnswer::TakesMessage(taken) => taken.map_err(Error::Rejected),
@@ -374,7 +374,7 @@ impl Handlers {
                 let refused = Error::Rejected(reject);
                 // Only a member is told more than "not a member".
                 let is_member = self.inside(caller, room).await.is_ok();
-                Err(if is_member { refused } else { refused.to_stranger(joining) })
+                Err(if is_member { refused } else { refused.for_stranger(joining) })
             }
             other => other,
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::limits;
 
 /// How many of `items` go into a page, from the first one on, by the JSON that they become. One at least if there are any.
-pub fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>) -> usize {
+pub(crate) fn fitting<'a, T: Serialize + 'a>(items: impl Iterator<Item = &'a T>) -> usize {
     let mut bytes = 0usize;
     let mut fit = 0;
     for item in items {

@@ -68,7 +68,7 @@ impl Note {
 
 /// The notes.
 #[derive(Debug)]
-pub struct OwnWrites {
+pub(crate) struct OwnWrites {
     notes: DashMap<UserId, Note>,
     /// What everybody waits for.
     common: Watermarks,
@@ -77,12 +77,12 @@ pub struct OwnWrites {
 /// The store did not catch up in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the store is behind the caller's own writes")]
-pub struct Behind;
+pub(crate) struct Behind;
 
 impl OwnWrites {
     /// No notes but the ends that the journal has at the start.
     #[must_use]
-    pub fn new(ends: impl IntoIterator<Item = (Partition, Offset)>) -> Self {
+    pub(crate) fn new(ends: impl IntoIterator<Item = (Partition, Offset)>) -> Self {
         let common = Watermarks::new();
         for (partition, end) in ends {
             common.raise(partition, end);
@@ -91,7 +91,7 @@ impl OwnWrites {
     }
 
     /// The user was told of a write that concerns a room and lies below `end`. `stored` is how far the store is.
-    pub fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Watermarks) {
+    pub(crate) fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Watermarks) {
         if stored.get(partition) >= end {
             return;
         }
@@ -127,7 +127,12 @@ impl OwnWrites {
     ///
     /// # Errors
     /// It does not come within two seconds.
-    pub async fn behind(&self, user: &UserId, stored: &Watermarks, halted: &Halted) -> Result<Vec<RoomId>, Behind> {
+    pub(crate) async fn behind(
+        &self,
+        user: &UserId,
+        stored: &Watermarks,
+        halted: &Halted,
+    ) -> Result<Vec<RoomId>, Behind> {
         let mut note = self.notes.get(user).map(|note| note.clone()).unwrap_or_default();
         note.shrink(stored);
         let home = user.partition();
@@ -149,7 +154,7 @@ impl OwnWrites {
     /// Whether the store lacks something of this partition that anybody may have written, and will not get it: a line of
     /// a room there may not show it.
     #[must_use]
-    pub fn is_cut(&self, partition: Partition, stored: &Watermarks, halted: &Halted) -> bool {
+    pub(crate) fn is_cut(&self, partition: Partition, stored: &Watermarks, halted: &Halted) -> bool {
         halted.is(partition) && stored.get(partition) < self.common.get(partition)
     }
 }

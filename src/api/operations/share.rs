@@ -30,7 +30,7 @@ struct Ahead {
 
 /// The shares of all users.
 #[derive(Debug)]
-pub struct Shares {
+pub(crate) struct Shares {
     users: Mutex<HashMap<UserId, Ahead>>,
     owed: Arc<Owed>,
 }
@@ -38,11 +38,11 @@ pub struct Shares {
 /// His share is used up, and was not worked off in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the user is too far ahead")]
-pub struct TooFar;
+pub(crate) struct TooFar;
 
 /// A command's place in its user's share. Dropped, it gives it back.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     shares: &'a Shares,
     user: UserId,
     weight: usize,
@@ -60,7 +60,7 @@ pub(super) fn weight(cost: Cost) -> usize {
 impl Shares {
     /// Nobody is ahead. `owed` is what the relay has still to tell, by who caused it.
     #[must_use]
-    pub fn new(owed: Arc<Owed>) -> Self {
+    pub(crate) fn new(owed: Arc<Owed>) -> Self {
         Self { users: Mutex::default(), owed }
     }
 
@@ -68,7 +68,7 @@ impl Shares {
     ///
     /// # Errors
     /// There was none within two seconds.
-    pub async fn place(
+    pub(crate) async fn place(
         &self,
         user: &UserId,
         weight: usize,
@@ -121,7 +121,7 @@ impl Shares {
 
 impl Place<'_> {
     /// The command was answered and lies below `end`: it weighs until the store has it.
-    pub fn answered(self, partition: Partition, end: Offset, stored: &Watermarks) {
+    pub(crate) fn answered(self, partition: Partition, end: Offset, stored: &Watermarks) {
         if stored.get(partition) < end
             && let Some(ahead) = self.shares.lock().get_mut(&self.user)
         {

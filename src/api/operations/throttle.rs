@@ -12,11 +12,11 @@ const PAIRS: usize = 32_768;
 
 /// When each user was last said to be typing in a room.
 #[derive(Debug, Default)]
-pub struct TypingThrottle(Mutex<HashMap<(UserId, RoomId), Timestamp>>);
+pub(crate) struct TypingThrottle(Mutex<HashMap<(UserId, RoomId), Timestamp>>);
 
 impl TypingThrottle {
     /// Whether this one is to be passed on.
-    pub fn allow(&self, user: &UserId, room: RoomId, now: Timestamp) -> bool {
+    pub(crate) fn allow(&self, user: &UserId, room: RoomId, now: Timestamp) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (user.clone(), room);
         // A clock that was set back must not silence anybody.
@@ -37,11 +37,11 @@ impl TypingThrottle {
 
 /// Up to where each user's deliveries in a room were passed on.
 #[derive(Debug, Default)]
-pub struct Delivered(Mutex<HashMap<(UserId, RoomId), Seq>>);
+pub(crate) struct Delivered(Mutex<HashMap<(UserId, RoomId), Seq>>);
 
 impl Delivered {
     /// Whether this receipt says something new: there are never more of them than events in the room.
-    pub fn advance(&self, user: &UserId, room: RoomId, seq: Seq) -> bool {
+    pub(crate) fn advance(&self, user: &UserId, room: RoomId, seq: Seq) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (user.clone(), room);
         if let Some(known) = last.get_mut(&key) {

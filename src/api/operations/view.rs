@@ -18,7 +18,7 @@ pub struct Done {}
 
 /// What came of a command on a room.
 #[derive(Serialize, PartialEq, Eq, Debug, ToSchema)]
-pub struct Happened {
+pub(crate) struct Happened {
     /// The place of its event.
     pub seq: Seq,
     /// Its time; left out where it happened too long ago to be remembered.
@@ -49,7 +49,7 @@ fn is_zero(at: &Timestamp) -> bool {
 
 /// A message in its present form.
 #[derive(Serialize, Clone, Debug, ToSchema)]
-pub struct MessageView {
+pub(crate) struct MessageView {
     /// Its place in the room.
     pub seq: Seq,
     /// Its number among the messages.
@@ -88,7 +88,7 @@ pub struct MessageView {
 
 /// An emoji on a message.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug, ToSchema)]
-pub struct ReactionView {
+pub(crate) struct ReactionView {
     /// The emoji.
     pub emoji: String,
     /// How many users put it there.
@@ -101,7 +101,7 @@ pub struct ReactionView {
 impl MessageView {
     /// A message as the store has it.
     #[must_use]
-    pub fn of_row(row: MessageRow) -> Self {
+    pub(crate) fn of_row(row: MessageRow) -> Self {
         let message = row.message;
         let mut view = Self {
             seq: row.seq,
@@ -126,7 +126,7 @@ impl MessageView {
 
     /// A message as it was sent; `None` if the event is none.
     #[must_use]
-    pub fn of_event(event: &Event) -> Option<Self> {
+    pub(crate) fn of_event(event: &Event) -> Option<Self> {
         let EventBody::Message { no, content, redacted } = &event.body else { return None };
         let Content { body, message_type, metadata, reply_to, data: _ } = content.clone();
         let mut view = Self {
@@ -151,7 +151,7 @@ impl MessageView {
     }
 
     /// A new body, unless it is deleted.
-    pub fn edit(&mut self, body: &str, metadata: Option<&str>, at: Timestamp) {
+    pub(crate) fn edit(&mut self, body: &str, metadata: Option<&str>, at: Timestamp) {
         if self.deleted {
             return;
         }
@@ -163,7 +163,7 @@ impl MessageView {
     }
 
     /// Takes the content away.
-    pub fn redact(&mut self) {
+    pub(crate) fn redact(&mut self) {
         self.body.clear();
         self.metadata = None;
         self.reply_to = None;
@@ -183,7 +183,7 @@ pub fn json(text: String) -> Option<Box<RawValue>> {
 
 /// A page of `message.history`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct HistoryPage {
+pub(crate) struct HistoryPage {
     /// By seq, upwards.
     pub messages: Vec<MessageView>,
     /// The last seq of the room.
@@ -196,13 +196,13 @@ pub struct HistoryPage {
 
 /// What a member may do: `creator`, or `member`.
 #[must_use]
-pub fn role(member: &UserId, creator: Option<&UserId>) -> &'static str {
+pub(crate) fn role(member: &UserId, creator: Option<&UserId>) -> &'static str {
     if creator == Some(member) { "creator" } else { "member" }
 }
 
 /// The word for a status.
 #[must_use]
-pub fn status(status: RoomStatus) -> &'static str {
+pub(crate) fn status(status: RoomStatus) -> &'static str {
     match status {
         RoomStatus::Active => "active",
         RoomStatus::Ended => "ended",
@@ -228,7 +228,7 @@ pub struct Created {
 
 /// The result of `room.uninvite`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct TakenBack {
+pub(crate) struct TakenBack {
     /// How many invitations were taken back.
     pub taken: usize,
     /// There may be more: ask again.
@@ -238,7 +238,7 @@ pub struct TakenBack {
 
 /// What every view of a room starts with.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct RoomHead {
+pub(crate) struct RoomHead {
     /// The room.
     pub room: RoomId,
     /// Its channel.
@@ -270,7 +270,7 @@ pub struct RoomHead {
 
 /// A line of `room.list`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct RoomLine {
+pub(crate) struct RoomLine {
     /// The room.
     #[serde(flatten)]
     pub room: RoomHead,
@@ -290,7 +290,7 @@ pub struct RoomLine {
 
 /// A page of `room.list`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct RoomPage {
+pub(crate) struct RoomPage {
     /// The latest activity first.
     pub rooms: Vec<RoomLine>,
     /// Where the next page begins, if this one is full.
@@ -300,7 +300,7 @@ pub struct RoomPage {
 
 /// The result of `room.get`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct RoomView {
+pub(crate) struct RoomView {
     /// The room.
     #[serde(flatten)]
     pub room: RoomHead,
@@ -326,12 +326,12 @@ pub struct Inside {
     /// The seq of the caller's own entering.
     pub joined: Seq,
     /// What the caller may do: `creator` or `member`.
-    pub role: &'static str,
+    pub(crate) role: &'static str,
 }
 
 /// A line of `room.members`.
 #[derive(Serialize, PartialEq, Eq, Debug, ToSchema)]
-pub struct MemberView {
+pub(crate) struct MemberView {
     /// Who.
     pub user: UserId,
     /// `creator` or `member`.
@@ -345,7 +345,7 @@ pub struct MemberView {
 
 /// A page of `room.members`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct MemberPage {
+pub(crate) struct MemberPage {
     /// By user id.
     pub members: Vec<MemberView>,
     /// How many there are in all.
@@ -357,7 +357,7 @@ pub struct MemberPage {
 
 /// The result of `read.mark`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct Marked {
+pub(crate) struct Marked {
     /// The mark is here now, or further on another device.
     pub seq: Seq,
     /// The number of the last message at or below it.
@@ -368,21 +368,21 @@ pub struct Marked {
 
 /// The result of `presence.get`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct PresencePage {
+pub(crate) struct PresencePage {
     /// Everybody who was asked for.
     pub users: BTreeMap<UserId, PresenceView>,
 }
 
 /// A user's presence.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct PresenceView {
+pub(crate) struct PresenceView {
     /// Whether the user has a connection.
     pub online: bool,
 }
 
 /// The result of `user.preferences`.
 #[derive(Serialize, Debug, ToSchema)]
-pub struct PreferencesView {
+pub(crate) struct PreferencesView {
     /// As they are now; nothing if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]

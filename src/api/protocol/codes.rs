@@ -13,7 +13,7 @@ use super::reply::Error;
 
 /// An error code with its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ErrorCode {
+pub(crate) struct ErrorCode {
     /// The number on the wire.
     pub code: u32,
     /// Its stable name, for humans.
@@ -25,27 +25,28 @@ pub struct ErrorCode {
 impl ErrorCode {
     /// This error with a message that says more. Clients go by the code.
     #[must_use]
-    pub fn because(self, why: &str) -> Error {
+    pub(crate) fn because(self, why: &str) -> Error {
         Error { code: self.code, message: format!("{}: {why}", self.message), temporary: self.temporary }
     }
 
     /// This error with the time after which the same command has a chance. The protocol's error has no field for it, so
     /// the message ends in `retry after <N> ms`; [`retry_after_ms`] reads it back.
     #[must_use]
-    pub fn retry_after(self, ms: u64) -> Error {
+    pub(crate) fn retry_after(self, ms: u64) -> Error {
         self.because(&format!("retry after {ms} ms"))
     }
 
     /// 111: above the rate limit until then.
     #[must_use]
-    pub fn too_many_requests(retry_after_ms: u64) -> Error {
+    pub(crate) fn too_many_requests(retry_after_ms: u64) -> Error {
         Self::TOO_MANY_REQUESTS.retry_after(retry_after_ms)
     }
 }
 
 /// The milliseconds in an error's message, if it tells them.
+#[cfg(test)]
 #[must_use]
-pub fn retry_after_ms(error: &Error) -> Option<u64> {
+pub(crate) fn retry_after_ms(error: &Error) -> Option<u64> {
     let (_, rest) = error.message.rsplit_once("retry after ")?;
     rest.strip_suffix(" ms")?.parse().ok()
 }
@@ -68,7 +69,7 @@ pub struct Disconnect {
 impl Disconnect {
     /// Whether SDKs come back after it.
     #[must_use]
-    pub const fn reconnects(self) -> bool {
+    pub(crate) const fn reconnects(self) -> bool {
         !matches!(self.code, 1009 | 3500..=3999 | 4500..=4999)
     }
 }
@@ -84,8 +85,9 @@ pub struct Unsubscribe {
 
 impl Unsubscribe {
     /// Whether SDKs subscribe again after it.
+    #[cfg(test)]
     #[must_use]
-    pub const fn resubscribes(self) -> bool {
+    pub(crate) const fn resubscribes(self) -> bool {
         self.code >= 2500
     }
 }
@@ -99,13 +101,14 @@ impl From<Unsubscribe> for UnsubscribePush {
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $message:literal $(, $temporary:ident)?;)*) => {
         impl ErrorCode {
-            $($(#[$doc])* pub const $name: Self = Self {
+            $($(#[$doc])* pub(crate) const $name: Self = Self {
                 code: $code,
                 message: $message,
                 temporary: errors!(@ $($temporary)?),
             };)*
             /// All of them, by code.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),*];
         }
     };
     (@) => { false };
@@ -143,14 +146,10 @@ errors! {
     NOT_AVAILABLE = 108, "not available";
     /// The token is expired; come with a new one.
     TOKEN_EXPIRED = 109, "token expired";
-    /// The connection is expired (no token involved).
-    EXPIRED = 110, "expired";
     /// Above a rate; see [`ErrorCode::too_many_requests`].
     TOO_MANY_REQUESTS = 111, "too many requests", temporary;
     /// The stream does not reach back to the position, or its epoch is another.
     UNRECOVERABLE_POSITION = 112, "unrecoverable position";
-    /// Another page of this channel is being read.
-    CONCURRENT_PAGINATION = 113, "concurrent pagination", temporary;
 
     /// The room was ended by a user.
     ROOM_ENDED = 410, "room ended";
@@ -176,8 +175,6 @@ errors! {
     EDIT_TOO_LATE = 431, "edit too late";
     /// The target is no message of the room, a deleted one, or no possible user.
     INVALID_TARGET = 432, "invalid target";
-    /// The user is a member already.
-    ALREADY_MEMBER = 440, "already a member";
     /// The room is not public and the caller is not invited.
     NOT_INVITED = 441, "not invited";
     /// Not possible in this kind of room (joining a direct chat, kicking oneself).

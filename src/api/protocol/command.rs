@@ -11,9 +11,9 @@ use super::safe_debug;
 use super::shape::{bounded_subs, nullable, object, present, raw};
 
 /// Bits of [`SubscribeRequest::flag`]. A server ignores those that it does not know.
-pub mod subscription_flag {
+pub(crate) mod subscription_flag {
     /// The client wants error 112 instead of `recovered: false` when its position cannot be recovered.
-    pub const REJECT_UNRECOVERED: i64 = 2;
+    pub(crate) const REJECT_UNRECOVERED: i64 = 2;
 }
 
 /// One command. Without a request and with id 0 it is the answer to a server's ping.
@@ -30,7 +30,7 @@ pub struct Command {
 impl Command {
     /// Whether this is the answer to a server's ping: `{}` in JSON, an empty message in protobuf.
     #[must_use]
-    pub fn is_pong(&self) -> bool {
+    pub(crate) fn is_pong(&self) -> bool {
         self.id == 0 && self.request.is_none()
     }
 }
@@ -181,15 +181,15 @@ pub struct SubscribeRequest {
     /// Whether the client wants join and leave pushes.
     #[prost(bool, tag = "11")]
     #[serde(deserialize_with = "nullable")]
-    pub join_leave: bool,
+    pub(crate) join_leave: bool,
     /// The delta format wished for; Kervan sends whole publications, which the protocol allows.
     #[prost(string, tag = "12")]
     #[serde(deserialize_with = "nullable")]
-    pub delta: String,
+    pub(crate) delta: String,
     /// A filter by tags, not decoded: that it is there is a reason to refuse.
     #[prost(bytes = "bytes", optional, tag = "13")]
     #[serde(rename = "tf", deserialize_with = "present")]
-    pub tags_filter: Option<Bytes>,
+    pub(crate) tags_filter: Option<Bytes>,
     /// Features asked for: [`subscription_flag`].
     #[prost(int64, tag = "14")]
     #[serde(deserialize_with = "nullable")]
@@ -282,7 +282,7 @@ pub struct HistoryRequest {
     /// From the newest on.
     #[prost(bool, tag = "9")]
     #[serde(deserialize_with = "nullable")]
-    pub reverse: bool,
+    pub(crate) reverse: bool,
 }
 
 /// A ping from the client that wants a reply.

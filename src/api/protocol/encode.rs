@@ -16,13 +16,13 @@ use super::reply::Reply;
 const PUSH_TAG: u32 = 4;
 
 /// Adds an encoded message to a frame: after a line break in JSON (if it is not the first), as it is in protobuf.
-pub fn append(frame: &mut Vec<u8>, message: &[u8], format: Format) {
+pub(crate) fn append(frame: &mut Vec<u8>, message: &[u8], format: Format) {
     separate(frame, format);
     frame.extend_from_slice(message);
 }
 
 /// Encodes a reply at the end of a frame, as [`append`] would put it there.
-pub fn encode_reply(reply: &Reply, format: Format, frame: &mut Vec<u8>) {
+pub(crate) fn encode_reply(reply: &Reply, format: Format, frame: &mut Vec<u8>) {
     separate(frame, format);
     match format {
         Format::Json => json_out::reply(frame, reply),
@@ -35,7 +35,7 @@ pub fn encode_reply(reply: &Reply, format: Format, frame: &mut Vec<u8>) {
 
 /// Encodes a reply as a message of its own.
 #[must_use]
-pub fn encoded_reply(reply: &Reply, format: Format) -> Bytes {
+pub(crate) fn encoded_reply(reply: &Reply, format: Format) -> Bytes {
     let mut out = Vec::with_capacity(128);
     encode_reply(reply, format, &mut out);
     out.into()
@@ -43,7 +43,7 @@ pub fn encoded_reply(reply: &Reply, format: Format) -> Bytes {
 
 /// Encodes a push as a message that all connections of this format share.
 #[must_use]
-pub fn encode_push(push: &Push, format: Format) -> Bytes {
+pub(crate) fn encode_push(push: &Push, format: Format) -> Bytes {
     let mut out;
     match format {
         Format::Json => {
@@ -63,7 +63,7 @@ pub fn encode_push(push: &Push, format: Format) -> Bytes {
 
 /// The server's ping: an empty reply.
 #[must_use]
-pub fn encode_ping(format: Format) -> Bytes {
+pub(crate) fn encode_ping(format: Format) -> Bytes {
     Bytes::from_static(match format {
         Format::Json => b"{}",
         Format::Protobuf => b"\0",

@@ -1,13 +1,15 @@
 //! What a refusal from inside is on the wire: one exhaustive match for each kind, shared by socket and REST.
 
-use crate::actors::wire::{Answer, Denial, FetchError, Reject};
+#[cfg(test)]
+use crate::actors::wire::Answer;
+use crate::actors::wire::{Denial, FetchError, Reject};
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 
 /// The error for a rejected command. That there is no such room and that the caller is not in it are one answer: the uuid
 /// of a direct chat follows from its two users, so anybody could find out who talks to whom.
 #[must_use]
-pub fn reject_error(reject: Reject) -> Error {
+pub(crate) fn reject_error(reject: Reject) -> Error {
     match reject {
         Reject::NoRoom | Reject::NotMember => ErrorCode::NOT_A_MEMBER.into(),
         Reject::Exists => ErrorCode::ROOM_EXISTS.into(),
@@ -31,8 +33,9 @@ pub fn reject_error(reject: Reject) -> Error {
 }
 
 /// The error for a command that was not accepted; none if it was.
+#[cfg(test)]
 #[must_use]
-pub fn answer_error(answer: &Answer) -> Option<Error> {
+pub(crate) fn answer_error(answer: &Answer) -> Option<Error> {
     match *answer {
         Answer::Accepted { .. } => None,
         Answer::Rejected(reject) => Some(reject_error(reject)),
@@ -44,7 +47,7 @@ pub fn answer_error(answer: &Answer) -> Option<Error> {
 /// The error for a subscribe or a question about a stream that is denied. A room that is not there and one that is
 /// somebody else's are one answer, see [`reject_error`].
 #[must_use]
-pub fn denial_error(denial: Denial) -> Error {
+pub(crate) fn denial_error(denial: Denial) -> Error {
     match denial {
         Denial::NoRoom | Denial::NotMember => ErrorCode::PERMISSION_DENIED.into(),
         Denial::Unavailable => ErrorCode::UNAVAILABLE.into(),
@@ -53,7 +56,7 @@ pub fn denial_error(denial: Denial) -> Error {
 
 /// The error for history that can't be had.
 #[must_use]
-pub fn fetch_error(error: FetchError) -> Error {
+pub(crate) fn fetch_error(error: FetchError) -> Error {
     match error {
         FetchError::Gone { .. } => ErrorCode::UNRECOVERABLE_POSITION.into(),
         FetchError::Unavailable => ErrorCode::UNAVAILABLE.into(),

@@ -74,7 +74,7 @@ pub enum FrameError {
 impl FrameError {
     /// How the connection ends that sent such a frame.
     #[must_use]
-    pub fn disconnect(&self) -> Disconnect {
+    pub(crate) fn disconnect(&self) -> Disconnect {
         match self {
             Self::TooLarge { .. } => Disconnect::MESSAGE_TOO_BIG,
             _ => Disconnect::BAD_REQUEST,
@@ -99,7 +99,11 @@ enum Remainder<'a> {
 ///
 /// # Errors
 /// The frame is refused as a whole; see [`FrameError`].
-pub fn decode_frame<'a>(frame: &'a [u8], format: Format, limits: &FrameLimits) -> Result<Commands<'a>, FrameError> {
+pub(crate) fn decode_frame<'a>(
+    frame: &'a [u8],
+    format: Format,
+    limits: &FrameLimits,
+) -> Result<Commands<'a>, FrameError> {
     if frame.len() > limits.bytes {
         return Err(FrameError::TooLarge { len: frame.len(), max: limits.bytes });
     }

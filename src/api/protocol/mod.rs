@@ -12,7 +12,7 @@
 pub mod codes;
 mod command;
 mod encode;
-pub mod error_map;
+pub(crate) mod error_map;
 mod frame;
 mod json_in;
 mod json_out;
@@ -24,43 +24,41 @@ mod push;
 mod reply;
 pub(in crate::api) mod shape;
 
-pub use command::{
-    Command, ConnectRequest, HistoryRequest, PingRequest, PresenceRequest, PresenceStatsRequest, PublishRequest,
-    RefreshRequest, Request, RpcRequest, SendRequest, StreamPosition, SubRefreshRequest, SubscribeRequest,
-    UnsubscribeRequest, subscription_flag,
+pub use command::{Command, Request};
+pub(crate) use command::{
+    ConnectRequest, HistoryRequest, PublishRequest, RpcRequest, StreamPosition, SubRefreshRequest, SubscribeRequest,
+    subscription_flag,
 };
-pub use encode::{append, encode_ping, encode_push, encode_reply, encoded_reply};
-pub use frame::{Commands, FrameError, FrameLimits, decode_frame};
-pub use push::{
-    ClientInfo, ConnectPush, DisconnectPush, Join, Leave, MessagePush, Publication, Push, PushBody, RefreshPush,
-    SubscribePush, UnsubscribePush,
+#[cfg(test)]
+pub(crate) use command::{
+    PingRequest, PresenceRequest, PresenceStatsRequest, RefreshRequest, SendRequest, UnsubscribeRequest,
 };
-pub use reply::{
-    ConnectResult, Error, HistoryResult, PingResult, PresenceResult, PresenceStatsResult, PublishResult, RefreshResult,
-    Reply, ReplyBody, RpcResult, SubRefreshResult, SubscribeResult, UnsubscribeResult,
+pub(crate) use encode::append;
+#[cfg(test)]
+pub(crate) use encode::encode_reply;
+pub(crate) use encode::{encode_ping, encode_push, encoded_reply};
+pub use frame::Commands;
+pub(crate) use frame::{FrameError, FrameLimits, decode_frame};
+#[cfg(test)]
+pub(crate) use push::MessagePush;
+pub(crate) use push::{ClientInfo, DisconnectPush, Publication, Push, PushBody, SubscribePush};
+pub use push::{Join, Leave};
+pub use reply::Error;
+pub(crate) use reply::{
+    ConnectResult, HistoryResult, PingResult, PresenceResult, PresenceStatsResult, PublishResult, RefreshResult, Reply,
+    ReplyBody, RpcResult, SubRefreshResult, SubscribeResult, UnsubscribeResult,
 };
 
 /// What a protobuf client asks for in `Sec-WebSocket-Protocol`.
-pub const PROTOBUF_SUBPROTOCOL: &str = "centrifuge-protobuf";
+pub(crate) const PROTOBUF_SUBPROTOCOL: &str = "centrifuge-protobuf";
 
 /// How messages stand on the wire of one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text frames; one JSON object a line.
     Json,
     /// Binary frames; each message after its length as a varint.
     Protobuf,
-}
-
-impl Format {
-    /// The format's name, as in `cf_protocol=protobuf` and in metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Protobuf => "protobuf",
-        }
-    }
 }
 
 /// `Debug` that shows what is safe to log: the named fields, never a token, never a payload.

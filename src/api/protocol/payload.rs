@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 /// Why bytes are no payload.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PayloadError {
+pub(crate) enum PayloadError {
     /// Nested too deeply.
     #[error("JSON is nested deeper than {max}")]
     TooDeep {
@@ -18,7 +18,7 @@ pub enum PayloadError {
 
 /// Whether `text` never nests arrays and objects deeper than `max`. Text that is no JSON is judged by its brackets.
 #[must_use]
-pub fn depth_within(text: &[u8], max: usize) -> bool {
+pub(crate) fn depth_within(text: &[u8], max: usize) -> bool {
     let mut depth = 0usize;
     let mut in_string = false;
     let mut escaped = false;
@@ -52,7 +52,7 @@ pub fn depth_within(text: &[u8], max: usize) -> bool {
 ///
 /// # Errors
 /// Too deep, or no JSON (empty bytes are none).
-pub fn check_json(payload: &[u8], max_depth: usize) -> Result<(), PayloadError> {
+pub(crate) fn check_json(payload: &[u8], max_depth: usize) -> Result<(), PayloadError> {
     if !depth_within(payload, max_depth) {
         return Err(PayloadError::TooDeep { max: max_depth });
     }

@@ -20,7 +20,7 @@ use crate::limits;
 
 /// Durable events become publications with `offset` = seq. `open` says that the stream is an open channel.
 #[must_use]
-pub fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
+pub(crate) fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
     match event {
         StreamEvent::Room(event) => room_publication(event, open),
         StreamEvent::User(event) => user_publication(event),
@@ -29,7 +29,7 @@ pub fn stream_publication(event: &StreamEvent, open: bool) -> Publication {
 
 /// A room's event. In an open channel a message is the published data, and its publisher stands in `info`.
 #[must_use]
-pub fn room_publication(event: &Event, open: bool) -> Publication {
+pub(crate) fn room_publication(event: &Event, open: bool) -> Publication {
     let (data, info) = match &event.body {
         EventBody::Message { content, redacted: false, .. } if open => {
             let user = event.actor.as_ref().filter(|user| !user.is_server());
@@ -42,13 +42,13 @@ pub fn room_publication(event: &Event, open: bool) -> Publication {
 
 /// An event of a personal stream.
 #[must_use]
-pub fn user_publication(event: &UserEvent) -> Publication {
+pub(crate) fn user_publication(event: &UserEvent) -> Publication {
     Publication { data: user_json(event), offset: event.seq.0, time: event.at.as_i64(), ..Publication::default() }
 }
 
 /// News without a place in the stream: no offset, may be lost.
 #[must_use]
-pub fn ephemeral_publication(event: &Ephemeral) -> Publication {
+pub(crate) fn ephemeral_publication(event: &Ephemeral) -> Publication {
     let data = json(|o| match event {
         Ephemeral::Typing { user } => {
             o.text("type", "typing");
@@ -78,7 +78,7 @@ pub fn ephemeral_publication(event: &Ephemeral) -> Publication {
 
 /// A room kind's name.
 #[must_use]
-pub fn kind_name(kind: RoomKind) -> &'static str {
+pub(crate) fn kind_name(kind: RoomKind) -> &'static str {
     match kind {
         RoomKind::Direct => "direct",
         RoomKind::Group => "group",
@@ -89,7 +89,7 @@ pub fn kind_name(kind: RoomKind) -> &'static str {
 
 /// The name of who may send.
 #[must_use]
-pub fn may_send_name(may_send: MaySend) -> &'static str {
+pub(crate) fn may_send_name(may_send: MaySend) -> &'static str {
     match may_send {
         MaySend::Members => "members",
         MaySend::Creator => "creator",
@@ -99,7 +99,7 @@ pub fn may_send_name(may_send: MaySend) -> &'static str {
 /// Which connection publishes into an open channel, as it is kept beside the data: what others see of it, as far as a
 /// message's metadata may be large. Without room for all, what is of the channel goes first.
 #[must_use]
-pub fn publisher(who: &Presence) -> String {
+pub(crate) fn publisher(who: &Presence) -> String {
     let text = |connection: Option<&Bytes>, channel: Option<&Bytes>| {
         let text = json(|o| {
             uuid(o, "client", &who.client);

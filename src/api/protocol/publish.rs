@@ -15,11 +15,11 @@ use crate::ids::{ClientId, Seq};
 use crate::limits;
 
 /// The type of a message that is data.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 /// What is published into a room.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Published {
+pub(crate) struct Published {
     /// What the message says.
     pub content: Content,
     /// The client's id of the message; without one there is no dedupe.
@@ -59,7 +59,7 @@ struct Written<'a> {
 /// # Errors
 /// 107 for data that is no JSON, is nested too deeply, says nothing (neither a body nor metadata), or has `body` beside a
 /// field of a wrong type; 430 for what is longer than a bound.
-pub fn room_data(data: &[u8]) -> Result<Published, Error> {
+pub(crate) fn room_data(data: &[u8]) -> Result<Published, Error> {
     let text = checked(data)?;
     let (content, client_id) = match text.trim_ascii_start().as_bytes().first() {
         Some(b'"') => {
@@ -86,7 +86,7 @@ pub fn room_data(data: &[u8]) -> Result<Published, Error> {
 /// # Errors
 /// 107 for data that is no JSON or is nested too deeply (a subscriber that speaks JSON could not read it), 430 for too
 /// much of it.
-pub fn open_data(open: impl Into<Open>) -> Result<Content, Error> {
+pub(crate) fn open_data(open: impl Into<Open>) -> Result<Content, Error> {
     let Open { data, publisher } = open.into();
     checked(&data)?;
     bounded("data", data.len(), limits::BODY_BYTES)?;

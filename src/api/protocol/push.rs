@@ -8,7 +8,7 @@ use super::safe_debug;
 
 /// Something that happened in a channel or to the connection.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Push {
+pub(crate) struct Push {
     /// The channel; empty if it is about the connection.
     #[prost(string, tag = "2")]
     pub channel: String,
@@ -20,14 +20,14 @@ pub struct Push {
 impl Push {
     /// A push into a channel.
     #[must_use]
-    pub fn new(channel: impl Into<String>, body: PushBody) -> Self {
+    pub(crate) fn new(channel: impl Into<String>, body: PushBody) -> Self {
         Self { channel: channel.into(), body: Some(body) }
     }
 }
 
 /// What happened.
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum PushBody {
+pub(crate) enum PushBody {
     /// A publication.
     #[prost(message, tag = "4")]
     Pub(Publication),
@@ -60,7 +60,7 @@ pub enum PushBody {
 /// A publication in a channel.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct Publication {
+pub(crate) struct Publication {
     /// The payload.
     #[prost(bytes = "bytes", tag = "4")]
     pub data: Bytes,
@@ -81,7 +81,7 @@ pub struct Publication {
 /// A client in a channel.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct ClientInfo {
+pub(crate) struct ClientInfo {
     /// The user's id.
     #[prost(string, tag = "1")]
     pub user: String,
@@ -101,7 +101,7 @@ pub struct ClientInfo {
 pub struct Join {
     /// The client. SDKs need it: never leave it out.
     #[prost(message, optional, tag = "1")]
-    pub info: Option<ClientInfo>,
+    pub(crate) info: Option<ClientInfo>,
 }
 
 /// A client left.
@@ -109,12 +109,12 @@ pub struct Join {
 pub struct Leave {
     /// The client. SDKs need it: never leave it out.
     #[prost(message, optional, tag = "1")]
-    pub info: Option<ClientInfo>,
+    pub(crate) info: Option<ClientInfo>,
 }
 
 /// The server ended a subscription; see [`super::codes::Unsubscribe`].
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct UnsubscribePush {
+pub(crate) struct UnsubscribePush {
     /// 2000 to 2499: stay away; 2500 to 2999: subscribe again.
     #[prost(uint32, tag = "2")]
     pub code: u32,
@@ -126,7 +126,7 @@ pub struct UnsubscribePush {
 /// An asynchronous message.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct MessagePush {
+pub(crate) struct MessagePush {
     /// The payload.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: Bytes,
@@ -135,7 +135,7 @@ pub struct MessagePush {
 /// The server made a server-side subscription.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct SubscribePush {
+pub(crate) struct SubscribePush {
     /// Whether it can recover after a cut.
     #[prost(bool, tag = "1")]
     pub recoverable: bool,
@@ -156,7 +156,7 @@ pub struct SubscribePush {
 /// The connection is made.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct ConnectPush {
+pub(crate) struct ConnectPush {
     /// The connection's id.
     #[prost(string, tag = "1")]
     pub client: String,
@@ -182,7 +182,7 @@ pub struct ConnectPush {
 
 /// The connection is over; see [`super::codes::Disconnect`].
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct DisconnectPush {
+pub(crate) struct DisconnectPush {
     /// The code.
     #[prost(uint32, tag = "1")]
     pub code: u32,
@@ -196,7 +196,7 @@ pub struct DisconnectPush {
 
 /// The connection's expiry changed.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct RefreshPush {
+pub(crate) struct RefreshPush {
     /// Whether it expires.
     #[prost(bool, tag = "1")]
     pub expires: bool,

@@ -9,7 +9,7 @@ use super::safe_debug;
 
 /// One message to the client. With id 0 it is a push; with id 0 and nothing in it, the server's ping.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The command's id; 0 for a push or a ping.
     #[prost(uint32, tag = "1")]
     pub id: u32,
@@ -21,20 +21,20 @@ pub struct Reply {
 impl Reply {
     /// The answer to the command with this id.
     #[must_use]
-    pub fn new(id: u32, body: ReplyBody) -> Self {
+    pub(crate) fn new(id: u32, body: ReplyBody) -> Self {
         Self { id, body: Some(body) }
     }
 
     /// The refusal of the command with this id.
     #[must_use]
-    pub fn error(id: u32, error: impl Into<Error>) -> Self {
+    pub(crate) fn error(id: u32, error: impl Into<Error>) -> Self {
         Self::new(id, ReplyBody::Error(error.into()))
     }
 }
 
 /// The result, the error or the push.
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum ReplyBody {
+pub(crate) enum ReplyBody {
     /// The command was refused.
     #[prost(message, tag = "2")]
     Error(Error),
@@ -93,7 +93,7 @@ pub struct Error {
 /// The connection is made.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct ConnectResult {
+pub(crate) struct ConnectResult {
     /// The connection's id, a uuid.
     #[prost(string, tag = "1")]
     pub client: String,
@@ -132,7 +132,7 @@ pub struct ConnectResult {
 /// The subscription is made.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct SubscribeResult {
+pub(crate) struct SubscribeResult {
     /// Whether the subscription expires.
     #[prost(bool, tag = "1")]
     pub expires: bool,
@@ -167,15 +167,15 @@ pub struct SubscribeResult {
 
 /// The subscription is over.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct UnsubscribeResult {}
+pub(crate) struct UnsubscribeResult {}
 
 /// The publication is committed.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct PublishResult {}
+pub(crate) struct PublishResult {}
 
 /// Who is subscribed.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct PresenceResult {
+pub(crate) struct PresenceResult {
     /// By connection id.
     #[prost(btree_map = "string, message", tag = "1")]
     pub presence: BTreeMap<String, ClientInfo>,
@@ -183,7 +183,7 @@ pub struct PresenceResult {
 
 /// How many are subscribed.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct PresenceStatsResult {
+pub(crate) struct PresenceStatsResult {
     /// Connections.
     #[prost(uint32, tag = "1")]
     pub num_clients: u32,
@@ -194,7 +194,7 @@ pub struct PresenceStatsResult {
 
 /// Publications of a channel.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct HistoryResult {
+pub(crate) struct HistoryResult {
     /// In the order asked for.
     #[prost(message, repeated, tag = "1")]
     pub publications: Vec<Publication>,
@@ -208,12 +208,12 @@ pub struct HistoryResult {
 
 /// The server is there.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct PingResult {}
+pub(crate) struct PingResult {}
 
 /// What a procedure returned.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct RpcResult {
+pub(crate) struct RpcResult {
     /// The result.
     #[prost(bytes = "bytes", tag = "1")]
     pub data: Bytes,
@@ -221,7 +221,7 @@ pub struct RpcResult {
 
 /// The connection's new expiry.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RefreshResult {
+pub(crate) struct RefreshResult {
     /// The connection's id.
     #[prost(string, tag = "1")]
     pub client: String,
@@ -238,7 +238,7 @@ pub struct RefreshResult {
 
 /// The subscription's new expiry.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct SubRefreshResult {
+pub(crate) struct SubRefreshResult {
     /// Whether it expires.
     #[prost(bool, tag = "1")]
     pub expires: bool,

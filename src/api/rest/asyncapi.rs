@@ -21,7 +21,7 @@ const TO_USERS: [&str; 9] = [
 
 /// The document.
 #[must_use]
-pub fn document() -> Value {
+pub(crate) fn document() -> Value {
     let (mut schemas, mut messages, mut operations) = (Map::new(), Map::new(), Map::new());
     for method in Method::ALL {
         let name = method.name();

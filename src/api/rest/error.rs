@@ -15,12 +15,12 @@ use crate::storage::accounts::AccountError;
 
 /// Why a request has no result.
 #[derive(Debug)]
-pub struct ApiError(HttpError);
+pub(crate) struct ApiError(HttpError);
 
 /// The JSON of every error.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a picture of what HttpError writes, for the document")]
-pub struct ErrorBody {
+pub(crate) struct ErrorBody {
     /// The error.
     error: ErrorDetail,
 }
@@ -28,7 +28,7 @@ pub struct ErrorBody {
 /// What went wrong.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "likewise")]
-pub struct ErrorDetail {
+pub(crate) struct ErrorDetail {
     /// Stable, for programs.
     code: String,
     /// For people.

@@ -19,10 +19,10 @@ use crate::api::operations::request;
 use crate::ids::UserId;
 
 /// The user whom the bearer token names.
-pub struct CurrentUser(pub Caller);
+pub(crate) struct CurrentUser(pub Caller);
 
 /// The same, with the sign-in that the token belongs to, if it is one of Kervan's own.
-pub struct SignedIn {
+pub(crate) struct SignedIn {
     /// Who.
     pub user: UserId,
     /// The sign-in.
@@ -146,7 +146,7 @@ impl<T: DeserializeOwned> FromRequestParts<Rest> for WithIds<T> {
 }
 
 /// Where a request comes from: the connection's other end, or whom a trusted proxy names.
-pub struct From(pub IpAddr);
+pub(crate) struct From(pub IpAddr);
 
 impl FromRequestParts<Rest> for From {
     type Rejection = ApiError;

@@ -63,8 +63,9 @@ mod uploads;
 mod users;
 
 pub use document::document;
-pub use error::{ApiError, ErrorBody};
-pub use extract::{Body, CurrentUser};
+pub(crate) use error::{ApiError, ErrorBody};
+pub use extract::Body;
+pub(crate) use extract::CurrentUser;
 
 /// Bytes of a body, where a route does not say otherwise: a message with its metadata and some air.
 const BODY_BYTES: usize = 64 * 1024;
@@ -73,7 +74,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What the routes work with.
 #[derive(Clone)]
-pub struct Rest(Arc<Shared>);
+pub(crate) struct Rest(Arc<Shared>);
 
 /// See [`Rest`].
 pub struct Shared {
@@ -100,7 +101,7 @@ impl std::ops::Deref for Rest {
 impl Rest {
     /// Over the same handlers, keys and limits as the sockets.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         handlers: Arc<Handlers>,
         verifier: Arc<Verifier>,
         sessions: Arc<Server>,
@@ -132,7 +133,7 @@ impl Rest {
 
     /// The handlers.
     #[must_use]
-    pub fn handlers(&self) -> &Arc<Handlers> {
+    pub(crate) fn handlers(&self) -> &Arc<Handlers> {
         &self.handlers
     }
 
@@ -182,7 +183,7 @@ fn of_clients() -> OpenApiRouter<Rest> {
 }
 
 /// The routes.
-pub fn routes(rest: Rest, origins: &Origins) -> Router {
+pub(crate) fn routes(rest: Rest, origins: &Origins) -> Router {
     let (mut router, _) = of_clients().split_for_parts();
     if rest.config.api.key.is_some() {
         router = router.merge(backend::routes().split_for_parts().0);
@@ -201,7 +202,7 @@ pub fn routes(rest: Rest, origins: &Origins) -> Router {
 }
 
 /// The same routes, for pages of these origins as well.
-pub fn allowing(router: Router, origins: &Origins) -> Router {
+pub(crate) fn allowing(router: Router, origins: &Origins) -> Router {
     router.layer(cors::layer(origins))
 }
 

@@ -20,15 +20,15 @@ const PRIVATE: char = '$';
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules {
     /// Subscribing takes a token.
-    pub token_required: bool,
+    pub(crate) token_required: bool,
     /// A name that ends in `#` and users is for them, and for who has a token.
-    pub user_limited: bool,
+    pub(crate) user_limited: bool,
     /// Who may publish.
     pub publish: Publish,
     /// Who is subscribed may be asked for.
-    pub presence: bool,
+    pub(crate) presence: bool,
     /// Comings and goings are told to those who ask.
-    pub join_leave: bool,
+    pub(crate) join_leave: bool,
     /// There is history, and it may be asked for.
     pub history: bool,
     /// Subscribers recover.
@@ -54,7 +54,7 @@ const PERSONAL: Rules = Rules { publish: Publish::Nobody, join_leave: false, ..R
 
 /// What a name means.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Channel {
+pub(crate) struct Channel {
     /// The stream behind it.
     pub key: StreamKey,
     /// What is allowed.
@@ -64,7 +64,7 @@ pub struct Channel {
 impl Channel {
     /// The room, if it is one (an open channel is none here).
     #[must_use]
-    pub fn room(&self) -> Option<RoomId> {
+    pub(crate) fn room(&self) -> Option<RoomId> {
         match self.key {
             StreamKey { stream: Entity::Room(room), open: false } => Some(room),
             _ => None,
@@ -73,7 +73,7 @@ impl Channel {
 
     /// Whether it is a personal stream.
     #[must_use]
-    pub fn is_personal(&self) -> bool {
+    pub(crate) fn is_personal(&self) -> bool {
         matches!(self.key.stream, Entity::User(_))
     }
 }
@@ -87,7 +87,7 @@ pub struct Channels {
 impl Channels {
     /// With these namespaces.
     #[must_use]
-    pub fn new(namespaces: &[config::Namespace]) -> Self {
+    pub(crate) fn new(namespaces: &[config::Namespace]) -> Self {
         let open = namespaces.iter().filter(|namespace| namespace.open);
         Self { open: open.map(|namespace| (namespace.namespace.clone(), rules(namespace))).collect() }
     }
@@ -96,7 +96,7 @@ impl Channels {
     ///
     /// # Errors
     /// 107 for what can't be a name, 102 for what is none here, 103 for the personal stream of somebody else.
-    pub fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
+    pub(crate) fn find(&self, name: &str, user: &UserId) -> Result<Channel, Error> {
         let mut channel = self.named(name)?;
         match &channel.key.stream {
             Entity::User(owner) if owner != user || user.is_anonymous() => Err(ErrorCode::PERMISSION_DENIED.into()),
@@ -113,7 +113,7 @@ impl Channels {
     ///
     /// # Errors
     /// 107 for what can't be a name, 102 for what is none here.
-    pub fn named(&self, name: &str) -> Result<Channel, Error> {
+    pub(crate) fn named(&self, name: &str) -> Result<Channel, Error> {
         if name.is_empty() || name.len() > limits::CHANNEL_BYTES || name.contains(char::is_control) {
             return Err(ErrorCode::BAD_REQUEST.because("channel name"));
         }

@@ -42,11 +42,11 @@ pub(super) struct Connecting {
 
 impl Connecting {
     /// A subscription has ended before the reply could tell of it.
-    pub fn forget(&mut self, channel: &str) {
+    pub(crate) fn forget(&mut self, channel: &str) {
         self.subs.remove(channel);
     }
 
-    pub fn hold(&mut self, message: Bytes) {
+    pub(crate) fn hold(&mut self, message: Bytes) {
         self.held.push(message);
     }
 }

@@ -11,7 +11,7 @@ use super::{Server, Session};
 use crate::api::protocol::codes::Disconnect;
 
 /// See the module.
-pub struct Deadlines {
+pub(crate) struct Deadlines {
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
     /// Since when the socket takes nothing.
@@ -23,7 +23,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// Of a session that has just begun.
     #[must_use]
-    pub fn new(session: &Session, server: &Server, now: Instant) -> Self {
+    pub(crate) fn new(session: &Session, server: &Server, now: Instant) -> Self {
         let timer_at = session.deadline().unwrap_or(now);
         let shutdown = server.shutdown().clone();
         Self {
@@ -35,18 +35,18 @@ impl Deadlines {
     }
 
     /// The socket took something.
-    pub fn moving(&mut self) {
+    pub(crate) fn moving(&mut self) {
         self.stalled = None;
     }
 
     /// The socket takes nothing now.
-    pub fn stalled(&mut self, now: Instant) {
+    pub(crate) fn stalled(&mut self, now: Instant) {
         self.stalled.get_or_insert(now);
     }
 
     /// Does what is due. Returns whether something was. To be called last: what was done before may have set a nearer
     /// deadline, and nothing else would wake the task for it.
-    pub fn poll(&mut self, session: &mut Session, server: &Server, now: Instant, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, session: &mut Session, server: &Server, now: Instant, cx: &mut Context<'_>) -> bool {
         if session.is_connected() {
             self.drain = None;
         } else if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {

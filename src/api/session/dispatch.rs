@@ -27,7 +27,7 @@ fn channel(request: &Request) -> Option<&str> {
 
 impl Session {
     /// A frame of the client. Only if [`Session::wants_frames`].
-    pub fn frame(&mut self, payload: &[u8], now: Instant) {
+    pub(crate) fn frame(&mut self, payload: &[u8], now: Instant) {
         let commands = match decode_frame(payload, self.format, &self.server.options.frame) {
             Ok(commands) => commands,
             Err(error) => return self.bad_frame(&error),
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// A message above the bound.
-    pub fn too_big(&mut self) {
+    pub(crate) fn too_big(&mut self) {
         self.close(Disconnect::MESSAGE_TOO_BIG);
     }
 

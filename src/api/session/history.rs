@@ -23,7 +23,7 @@ pub struct Range {
     /// How many at most.
     pub limit: usize,
     /// From the last to the first.
-    pub reverse: bool,
+    pub(crate) reverse: bool,
 }
 
 impl Session {
@@ -67,7 +67,12 @@ impl Session {
 ///
 /// # Errors
 /// 112 for a position of another history or generation.
-pub fn range(request: &HistoryRequest, history: History, generation: Generation, head: Seq) -> Result<Range, Error> {
+pub(crate) fn range(
+    request: &HistoryRequest,
+    history: History,
+    generation: Generation,
+    head: Seq,
+) -> Result<Range, Error> {
     let since = request.since.as_ref();
     if since.is_some_and(|since| !history.read(&since.epoch).fits(generation)) {
         return Err(ErrorCode::UNRECOVERABLE_POSITION.into());
@@ -86,7 +91,7 @@ pub fn range(request: &HistoryRequest, history: History, generation: Generation,
 ///
 /// # Errors
 /// The owner can't give them now.
-pub async fn fetch(
+pub(crate) async fn fetch(
     server: &Arc<Server>,
     key: &StreamKey,
     generation: Generation,

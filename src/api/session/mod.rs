@@ -45,8 +45,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-pub use deadlines::Deadlines;
-pub use push::{ProtocolEncoder, client_info, wire};
+pub(crate) use deadlines::Deadlines;
+pub(crate) use push::{ProtocolEncoder, client_info};
 pub use server::{Options, Server};
 
 use self::connect::Connecting;
@@ -84,7 +84,7 @@ struct Done {
 
 /// What is to be written next.
 #[derive(Debug)]
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     /// These messages, as one frame.
     Messages(Vec<Bytes>),
     /// Nothing; the task will be woken.
@@ -92,7 +92,7 @@ pub enum Outgoing {
 }
 
 /// See the module.
-pub struct Session {
+pub(crate) struct Session {
     server: Arc<Server>,
     format: Format,
     /// What its commands come by, if they come in requests of their own: told in the reply to `connect`.
@@ -152,7 +152,7 @@ struct Clocks {
 impl Session {
     /// A session of a client that has not said anything yet.
     #[must_use]
-    pub fn new(server: Arc<Server>, format: Format, now: Instant) -> Self {
+    pub(crate) fn new(server: Arc<Server>, format: Format, now: Instant) -> Self {
         let expires = Some(now + server.options.handshake_timeout);
         Self {
             server,
@@ -192,44 +192,44 @@ impl Session {
 
     /// The same for a client from this network.
     #[must_use]
-    pub fn from(mut self, network: Option<IpAddr>) -> Self {
+    pub(crate) fn from(mut self, network: Option<IpAddr>) -> Self {
         self.network = network;
         self
     }
 
     /// The same over a stream in one direction: its commands come by this name.
     #[must_use]
-    pub fn named(mut self, stream: &str) -> Self {
+    pub(crate) fn named(mut self, stream: &str) -> Self {
         self.stream = Some(stream.into());
         self
     }
 
     /// How the connection shall end, if it shall.
     #[must_use]
-    pub fn closing(&self) -> Option<Disconnect> {
+    pub(crate) fn closing(&self) -> Option<Disconnect> {
         self.closing
     }
 
     /// What is said of it, if it is more than its code says.
     #[must_use]
-    pub fn farewell(&self) -> Option<&str> {
+    pub(crate) fn farewell(&self) -> Option<&str> {
         self.farewell.as_deref()
     }
 
     /// Whether the client has authenticated.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
 
     /// The format it speaks.
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         self.format
     }
 
     /// The connection shall end; the first reason counts.
-    pub fn close(&mut self, disconnect: Disconnect) {
+    pub(crate) fn close(&mut self, disconnect: Disconnect) {
         if self.closing.is_none() {
             self.closing = Some(disconnect);
             self.backlog.clear();
@@ -238,7 +238,7 @@ impl Session {
 
     /// Whether the next frame may be handed in: else the socket is not read.
     #[must_use]
-    pub fn wants_frames(&self) -> bool {
+    pub(crate) fn wants_frames(&self) -> bool {
         self.backlog.is_empty() && self.wants_commands()
     }
 
@@ -260,7 +260,7 @@ impl Session {
 
     /// Carries on with what waits. Returns whether something was done. Orders of others come first: a connection that is
     /// sent away does nothing more, whatever its client has sent already.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
         loop {
             let mut progress = self.obey();
@@ -305,7 +305,7 @@ impl Session {
     }
 
     /// What is to be written; what was handed out before is written now.
-    pub fn outgoing(&mut self, now: Instant, cx: &mut Context<'_>) -> Outgoing {
+    pub(crate) fn outgoing(&mut self, now: Instant, cx: &mut Context<'_>) -> Outgoing {
         if std::mem::take(&mut self.clocks.ping_writing) {
             self.clocks.pong.get_or_insert(now + self.server.options.pong_timeout);
         }
@@ -371,13 +371,13 @@ impl Session {
 
     /// When [`Self::timer`] is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let Clocks { expires, ping, pong, slow, sub_expires, .. } = &self.clocks;
         [*expires, *ping, *pong, slow.map(|pace| pace.at), *sub_expires].into_iter().flatten().min()
     }
 
     /// Does what is due.
-    pub fn timer(&mut self, now: Instant) {
+    pub(crate) fn timer(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.clocks.expires) {
             let connected = self.is_connected() && self.connecting.is_none();
@@ -403,7 +403,7 @@ impl Session {
     }
 
     /// The client sent a ping, or a pong that nobody asked for. Too many of them are an attack.
-    pub fn control(&mut self, now: Instant) {
+    pub(crate) fn control(&mut self, now: Instant) {
         if now - self.clocks.controls_since > CONTROL_WINDOW {
             self.clocks.controls_since = now;
             self.clocks.controls = 0;
@@ -415,7 +415,7 @@ impl Session {
     }
 
     /// The connection is over.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         for sub in self.subs.drain(..) {
             sub.place.end(&self.server.hub);
         }

@@ -20,7 +20,7 @@ pub(super) struct Pace {
 
 impl Session {
     /// While the socket takes nothing: notices that the outbox is full, or that what the client asked for piles up.
-    pub fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
+    pub(crate) fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
         let Some(connection) = &self.connection else { return };
         let owed = connection.outbox.watch(cx);
         // A client that owes more now, because others wait behind it, has the whole grace for it.
@@ -34,7 +34,7 @@ impl Session {
     }
 
     /// The socket took so many bytes.
-    pub fn wrote(&mut self, bytes: usize) {
+    pub(crate) fn wrote(&mut self, bytes: usize) {
         self.written = self.written.wrapping_add(bytes as u64);
     }
 

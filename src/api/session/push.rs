@@ -11,7 +11,7 @@ use crate::api::protocol::{ClientInfo, Format, Join, Leave, Push, PushBody, appe
 
 /// The wire of a format, as the hub calls it.
 #[must_use]
-pub fn wire(format: Format) -> Wire {
+pub(crate) fn wire(format: Format) -> Wire {
     match format {
         Format::Json => Wire::Json,
         Format::Protobuf => Wire::Protobuf,
@@ -27,7 +27,7 @@ fn format(wire: Wire) -> Format {
 
 /// Encodes by the protocol.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ProtocolEncoder;
+pub(crate) struct ProtocolEncoder;
 
 impl Encode for ProtocolEncoder {
     fn events(&self, wire: Wire, channel: &str, open: bool, events: &[StreamEvent]) -> Bytes {
@@ -61,7 +61,7 @@ fn publication(channel: &str, open: bool, event: &StreamEvent) -> Push {
 
 /// A subscriber, as others see it.
 #[must_use]
-pub fn client_info(who: &Presence) -> ClientInfo {
+pub(crate) fn client_info(who: &Presence) -> ClientInfo {
     ClientInfo {
         user: who.user.as_str().to_owned(),
         client: who.client.to_string(),

@@ -47,7 +47,7 @@ pub struct Options {
 impl Options {
     /// As configured, for the history of the journal that is served.
     #[must_use]
-    pub fn new(config: &Config, history: History) -> Self {
+    pub(crate) fn new(config: &Config, history: History) -> Self {
         Self {
             handshake_timeout: config.limits.handshake_timeout,
             ping_interval: config.server.ping_interval,
@@ -83,7 +83,7 @@ pub struct Server {
 impl Server {
     /// What sessions are made with.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         hub: Arc<Hub>,
         router: Arc<Router>,
         verifier: Arc<Verifier>,
@@ -101,13 +101,13 @@ impl Server {
 
     /// Those whose word is taken for where a client comes from.
     #[must_use]
-    pub fn trusted_proxies(&self) -> &[Network] {
+    pub(crate) fn trusted_proxies(&self) -> &[Network] {
         &self.options.trusted_proxies
     }
 
     /// Where what is not good is told of, however it came.
     #[must_use]
-    pub fn failures(&self) -> &Failures {
+    pub(crate) fn failures(&self) -> &Failures {
         &self.failures
     }
 
@@ -119,7 +119,7 @@ impl Server {
 
     /// The history that positions belong to.
     #[must_use]
-    pub fn history(&self) -> History {
+    pub(crate) fn history(&self) -> History {
         self.options.history
     }
 
@@ -137,13 +137,13 @@ impl Server {
 
     /// The way to the owners of rooms and users.
     #[must_use]
-    pub fn router(&self) -> &Router {
+    pub(crate) fn router(&self) -> &Router {
         &self.router
     }
 
     /// The channels that there are.
     #[must_use]
-    pub fn channels(&self) -> &Channels {
+    pub(crate) fn channels(&self) -> &Channels {
         &self.options.channels
     }
 
@@ -155,13 +155,13 @@ impl Server {
 
     /// Bytes of a frame from a client.
     #[must_use]
-    pub fn frame_bytes(&self) -> usize {
+    pub(crate) fn frame_bytes(&self) -> usize {
         self.options.frame.bytes
     }
 
     /// How long a socket may take nothing before it counts as dead: as long as a client may stay silent.
     #[must_use]
-    pub fn stall_timeout(&self) -> Duration {
+    pub(crate) fn stall_timeout(&self) -> Duration {
         self.options.ping_interval.max(Duration::from_secs(1)) + self.options.pong_timeout
     }
 

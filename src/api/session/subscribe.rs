@@ -60,11 +60,11 @@ pub(super) enum By {
 }
 
 impl Requested {
-    pub fn server_side(by: By, data: Bytes, recovering: bool, recoverable: bool) -> Self {
+    pub(crate) fn server_side(by: By, data: Bytes, recovering: bool, recoverable: bool) -> Self {
         Self { by, data, recovering, recoverable, reject_unrecovered: false, expires_at: None }
     }
 
-    pub fn command(&self) -> Option<u32> {
+    pub(crate) fn command(&self) -> Option<u32> {
         match self.by {
             By::Command(id) => Some(id),
             By::Connect | By::BackEnd => None,
@@ -72,22 +72,22 @@ impl Requested {
     }
 
     /// Whether the reply to `connect` waits for it.
-    pub fn is_of_connect(&self) -> bool {
+    pub(crate) fn is_of_connect(&self) -> bool {
         matches!(self.by, By::Connect)
     }
 }
 
 impl Sub {
     /// What the gateway calls it.
-    pub fn key(&self) -> u32 {
+    pub(crate) fn key(&self) -> u32 {
         self.key
     }
 
-    pub fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.asked.is_some()
     }
 
-    pub fn take_asked(&mut self) -> Option<Box<Requested>> {
+    pub(crate) fn take_asked(&mut self) -> Option<Box<Requested>> {
         self.asked.take()
     }
 }
@@ -295,7 +295,7 @@ impl Session {
     }
 
     /// Counts how the connection ends.
-    pub fn count_close(&self, disconnect: Disconnect) {
+    pub(crate) fn count_close(&self, disconnect: Disconnect) {
         self.server.metrics.disconnects.inc(disconnect.code.into());
     }
 }

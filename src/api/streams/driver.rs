@@ -33,7 +33,7 @@ pub(super) struct StreamDriver {
 
 impl StreamDriver {
     /// A stream that begins with this frame of the client.
-    pub fn new(
+    pub(crate) fn new(
         style: Style,
         server: Arc<Server>,
         entry: Entry,
@@ -49,7 +49,7 @@ impl StreamDriver {
     }
 
     /// Serves until the stream is over.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         let Self { style, mut session, entry, writer, .. } = self;
         let said = session.farewell().map(ToOwned::to_owned);

@@ -47,7 +47,7 @@ struct Endpoint {
 }
 
 /// The endpoints' routes. Pages of other origins must be allowed by CORS, too.
-pub fn routes(server: Arc<Server>, origins: Origins) -> Router {
+pub(crate) fn routes(server: Arc<Server>, origins: Origins) -> Router {
     // JSON text in a JSON string: a quote takes two bytes.
     let most = 2 * server.frame_bytes() + ENVELOPE_BYTES;
     Router::new()

@@ -42,7 +42,7 @@ fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
 
 impl Writer {
     /// Whether the next piece may be put: the last one is taken.
-    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         let mut slot = lock(&self.0);
         // Also when it is ready: the task hears of a reader who goes.
         slot.writer = Some(cx.waker().clone());
@@ -54,7 +54,7 @@ impl Writer {
     }
 
     /// Puts a piece, once ready for it.
-    pub fn put(&self, piece: Bytes) {
+    pub(crate) fn put(&self, piece: Bytes) {
         let mut slot = lock(&self.0);
         slot.piece = Some(piece);
         if let Some(waker) = slot.reader.take() {

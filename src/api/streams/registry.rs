@@ -28,7 +28,7 @@ pub(super) struct Entry {
 
 impl Registry {
     /// A place for a new stream.
-    pub fn enter(&self) -> Entry {
+    pub(crate) fn enter(&self) -> Entry {
         let name: Box<str> = Uuid::new_v4().to_string().into();
         let (sender, inbox) = mpsc::channel(FRAMES);
         self.0.insert(name.clone(), sender);
@@ -36,7 +36,7 @@ impl Registry {
     }
 
     /// Where the stream of this name hears, if it is one of this node.
-    pub fn find(&self, name: &str) -> Option<mpsc::Sender<Bytes>> {
+    pub(crate) fn find(&self, name: &str) -> Option<mpsc::Sender<Bytes>> {
         Some(self.0.get(name)?.clone())
     }
 }

@@ -38,12 +38,12 @@ pub(super) struct Seen {
 }
 
 impl Images {
-    pub fn new(pixels: u32) -> Self {
+    pub(crate) fn new(pixels: u32) -> Self {
         Self { pixels: pixels.into(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Looks at a file that may be an image. What can't be read, or is too large, is a file like any other.
-    pub async fn look(&self, media_type: &str, bytes: &Bytes) -> Seen {
+    pub(crate) async fn look(&self, media_type: &str, bytes: &Bytes) -> Seen {
         let Some(format) = shown(media_type) else { return Seen::default() };
         let Ok(_turn) = self.turns.acquire().await else { return Seen::default() };
         let (bytes, most) = (bytes.clone(), self.pixels);
@@ -75,7 +75,7 @@ pub(super) fn shown(media_type: &str) -> Option<ImageFormat> {
 
 /// The type of a thumbnail, by what it begins with.
 #[must_use]
-pub fn small_type(bytes: &[u8]) -> &'static str {
+pub(crate) fn small_type(bytes: &[u8]) -> &'static str {
     if bytes.starts_with(PNG) { "image/png" } else { "image/jpeg" }
 }
 

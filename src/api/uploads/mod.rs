@@ -23,8 +23,9 @@ use crate::env::Env;
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::uploads::{Objects, Part, Quota, Stream, Upload, UploadError, UploadRows};
 
-pub use image::small_type;
-pub use name::{clean, disposition};
+pub(crate) use image::small_type;
+pub(crate) use name::clean;
+pub use name::disposition;
 
 /// Bytes of all files that are being taken at one time; one may always be.
 const BUDGET_BYTES: usize = 64 * 1024 * 1024;
@@ -35,10 +36,10 @@ const USERS: usize = 256;
 /// How old an object without a row must be to be swept: its row may be about to come.
 const ORPHAN_MS: u64 = 60 * 60 * 1000;
 /// Time between two sweeps.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See the module.
-pub struct Uploads {
+pub(crate) struct Uploads {
     rows: UploadRows,
     objects: Objects,
     images: Images,
@@ -50,13 +51,13 @@ pub struct Uploads {
 }
 
 /// A place in the budget, until it is dropped.
-pub struct UploadPermit {
+pub(crate) struct UploadPermit {
     _of_user: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
 /// A file that has come whole.
-pub struct Incoming {
+pub(crate) struct Incoming {
     /// For whose members.
     pub chat: RoomId,
     /// Whose.
@@ -70,7 +71,7 @@ pub struct Incoming {
 impl Uploads {
     /// Over these rows and bytes.
     #[must_use]
-    pub fn new(rows: UploadRows, objects: Objects, env: Env, config: &Config) -> Self {
+    pub(crate) fn new(rows: UploadRows, objects: Objects, env: Env, config: &Config) -> Self {
         let most = config.uploads.max_file_size.0;
         Self {
             rows,
@@ -92,13 +93,13 @@ impl Uploads {
 
     /// Bytes of one file.
     #[must_use]
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
     /// A place in the budget for this user's file: to be held while it is read and taken. Waits for one, behind other files
     /// of the same user first.
-    pub async fn admit(&self, user: &UserId) -> Option<UploadPermit> {
+    pub(crate) async fn admit(&self, user: &UserId) -> Option<UploadPermit> {
         let of_user = {
             let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
             if users.len() >= USERS {
@@ -115,7 +116,7 @@ impl Uploads {
     ///
     /// # Errors
     /// It is; or the rows.
-    pub async fn has_room(&self, user: &UserId) -> Result<(), UploadError> {
+    pub(crate) async fn has_room(&self, user: &UserId) -> Result<(), UploadError> {
         let used = self.rows.used(user).await?;
         let full = used.bytes >= self.quota.bytes || used.files >= self.quota.files;
         if full { Err(UploadError::Quota) } else { Ok(()) }
@@ -125,7 +126,7 @@ impl Uploads {
     ///
     /// # Errors
     /// The quota, the rows, the object store: nothing is there afterwards.
-    pub async fn take(&self, file: Incoming) -> Result<Upload, UploadError> {
+    pub(crate) async fn take(&self, file: Incoming) -> Result<Upload, UploadError> {
         let Incoming { chat, user, name, bytes } = file;
         let id = self.env.ids.next();
         let media_type = media_type(&bytes).to_owned();
@@ -162,7 +163,7 @@ impl Uploads {
     ///
     /// # Errors
     /// The rows.
-    pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
+    pub(crate) async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
         self.rows.get(id).await
     }
 
@@ -170,7 +171,7 @@ impl Uploads {
     ///
     /// # Errors
     /// The object store.
-    pub async fn read(&self, upload: &Upload, part: Part) -> Result<(u64, Stream), UploadError> {
+    pub(crate) async fn read(&self, upload: &Upload, part: Part) -> Result<(u64, Stream), UploadError> {
         self.objects.get(upload, part).await
     }
 
@@ -178,7 +179,7 @@ impl Uploads {
     ///
     /// # Errors
     /// The rows. Bytes that can't be deleted now are swept later.
-    pub async fn remove(&self, upload: &Upload) -> Result<(), UploadError> {
+    pub(crate) async fn remove(&self, upload: &Upload) -> Result<(), UploadError> {
         self.rows.remove(upload.id).await?;
         if let Err(error) = self.objects.delete(upload.chat, upload.id).await {
             tracing::warn!(%error, "bytes of a removed upload stay until they are swept");
@@ -190,7 +191,7 @@ impl Uploads {
     ///
     /// # Errors
     /// Rows or object store.
-    pub async fn sweep(&self) -> Result<usize, UploadError> {
+    pub(crate) async fn sweep(&self) -> Result<usize, UploadError> {
         let before = Timestamp(self.env.now().0.saturating_sub(ORPHAN_MS));
         let mut old = self.objects.older(before);
         let mut swept = 0;

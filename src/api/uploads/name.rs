@@ -7,7 +7,7 @@ const NAME_BYTES: usize = 200;
 
 /// The last part of a path, without what could break a header, a terminal or a reader's eye.
 #[must_use]
-pub fn clean(name: &str) -> String {
+pub(crate) fn clean(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let text: String = last.chars().filter(|c| !deceives(*c)).collect();
     let text = text.trim().trim_start_matches('.');

@@ -52,7 +52,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A connection whose handshake is done; `begun` was read behind it.
-    pub fn new(
+    pub(crate) fn new(
         stream: TcpStream,
         begun: Vec<u8>,
         server: Arc<Server>,
@@ -72,7 +72,7 @@ impl Driver {
     }
 
     /// Serves until the connection is over.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         // Others learn of it now, not when the last byte is gone.
         self.session.end();

@@ -24,7 +24,7 @@ pub(super) struct Agreed {
 
 impl Agreed {
     /// The answer that makes the connection a WebSocket.
-    pub fn response(&self) -> Response {
+    pub(crate) fn response(&self) -> Response {
         let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

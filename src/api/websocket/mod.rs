@@ -36,7 +36,7 @@ struct Endpoint {
 }
 
 /// The endpoint's route.
-pub fn routes(server: Arc<Server>, origins: Origins) -> Router {
+pub(crate) fn routes(server: Arc<Server>, origins: Origins) -> Router {
     Router::new().route(PATH, any(connect)).with_state(Arc::new(Endpoint { server, origins }))
 }
 

@@ -70,7 +70,7 @@ struct Header {
 
 impl FrameReader {
     /// A reader of messages of at most `max_bytes`. `begun` was read already.
-    pub fn new(max_bytes: usize, begun: Vec<u8>) -> Self {
+    pub(crate) fn new(max_bytes: usize, begun: Vec<u8>) -> Self {
         Self {
             buffer: begun,
             start: 0,
@@ -84,12 +84,12 @@ impl FrameReader {
     }
 
     /// Takes bytes from the socket.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next message, if it is there. After an error, the connection must end.
-    pub fn next(&mut self) -> Result<Option<ClientMessage<'_>>, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Option<ClientMessage<'_>>, ReadError> {
         loop {
             if !self.fragmented && !self.fragments.is_empty() {
                 // Handed out with the call before.
@@ -139,7 +139,7 @@ impl FrameReader {
     }
 
     /// Gives back memory that is not needed now. To be called when the socket has nothing more.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer = Vec::new();
         } else {
@@ -244,7 +244,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A frame as a client sends it.
-    pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x12, 0x34, 0x56, 0x78];
         let mut frame = vec![first];
         match payload.len() {

@@ -14,7 +14,7 @@ pub(super) struct NotUtf8;
 
 impl Utf8 {
     /// Takes the next piece.
-    pub fn push(&mut self, mut piece: &[u8]) -> Result<(), NotUtf8> {
+    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), NotUtf8> {
         while self.cut_len > 0 {
             let [first, rest @ ..] = piece else { return Ok(()) };
             self.cut[self.cut_len] = *first;
@@ -40,7 +40,7 @@ impl Utf8 {
     }
 
     /// Ends the text, and is ready for the next one.
-    pub fn end(&mut self) -> Result<(), NotUtf8> {
+    pub(crate) fn end(&mut self) -> Result<(), NotUtf8> {
         if std::mem::take(&mut self.cut_len) == 0 { Ok(()) } else { Err(NotUtf8) }
     }
 }

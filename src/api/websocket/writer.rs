@@ -29,12 +29,12 @@ pub(super) struct FrameWriter {
 
 impl FrameWriter {
     /// Whether all is written.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
     /// One frame with all these messages, in their order. No frame if there are none.
-    pub fn messages(&mut self, format: Format, messages: impl ExactSizeIterator<Item = Bytes> + Clone) {
+    pub(crate) fn messages(&mut self, format: Format, messages: impl ExactSizeIterator<Item = Bytes> + Clone) {
         if messages.len() == 0 {
             return;
         }
@@ -60,19 +60,19 @@ impl FrameWriter {
     }
 
     /// The answer to a ping.
-    pub fn pong(&mut self, payload: &[u8]) {
+    pub(crate) fn pong(&mut self, payload: &[u8]) {
         self.control(PONG, payload);
     }
 
     /// The last frame.
-    pub fn close(&mut self, code: u16, reason: &str) {
+    pub(crate) fn close(&mut self, code: u16, reason: &str) {
         let mut payload = code.to_be_bytes().to_vec();
         payload.extend_from_slice(reason.as_bytes());
         self.control(CLOSE, &payload);
     }
 
     /// Writes until all is written, or the socket takes no more. Tells how many bytes it took.
-    pub fn poll_write<W: AsyncWrite + Unpin>(
+    pub(crate) fn poll_write<W: AsyncWrite + Unpin>(
         &mut self,
         socket: &mut W,
         cx: &mut Context<'_>,

@@ -44,7 +44,7 @@ impl Server {
     ///
     /// # Errors
     /// There is none, it is only just starting, or its address would show the token to others.
-    pub fn of(asking: &Asking) -> anyhow::Result<Self> {
+    pub(crate) fn of(asking: &Asking) -> anyhow::Result<Self> {
         let remote = &asking.remote;
         let given = |flag: &Option<String>, name: &str| {
             flag.clone().or_else(|| std::env::var(name).ok()).filter(|value| !value.is_empty())
@@ -63,7 +63,7 @@ impl Server {
     ///
     /// # Errors
     /// There is none, or it is only just starting.
-    pub fn holding(data: &std::path::Path) -> anyhow::Result<Self> {
+    pub(crate) fn holding(data: &std::path::Path) -> anyhow::Result<Self> {
         let found =
             admin_file::find(data).context("the server's address can't be read: does it run as another user?")?;
         let nobody = || {
@@ -86,7 +86,7 @@ impl Server {
     ///
     /// # Errors
     /// The server does not answer, or says no: [`Said`] if what was asked can't be.
-    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.ask(self.client.get(self.url(path)))
     }
 
@@ -94,7 +94,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.ask(self.client.post(self.url(path)).header(HEADER, myself()).json(body))
     }
 
@@ -102,7 +102,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn delete(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.ask(self.client.delete(self.url(path)).header(HEADER, myself()))
     }
 
@@ -187,7 +187,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub fn print(&self) -> anyhow::Result<()> {
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
         print(&self.lines)?;
         if let Some(hint) = &self.hint {
             writeln!(io::stderr(), "{hint}")?;

@@ -24,7 +24,7 @@ impl Confirm {
     ///
     /// # Errors
     /// [`Refused`]: no, or there is nobody to ask.
-    pub fn ask(&self, question: &str) -> anyhow::Result<()> {
+    pub(crate) fn ask(&self, question: &str) -> anyhow::Result<()> {
         if self.yes {
             return Ok(());
         }
@@ -44,7 +44,7 @@ impl Confirm {
     ///
     /// # Errors
     /// There is no server, [`Self::ask`], or the server refuses.
-    pub fn act(
+    pub(crate) fn act(
         &self,
         asking: &Asking,
         question: &str,

@@ -28,7 +28,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub fn show(&self, path: &str, after: &str, columns: &'static [Column]) -> anyhow::Result<()> {
+    pub(crate) fn show(&self, path: &str, after: &str, columns: &'static [Column]) -> anyhow::Result<()> {
         let sign = if path.contains('?') { '&' } else { '?' };
         let mut path = format!("{path}{sign}limit={}", self.limit);
         if let Some(cursor) = &self.after {
@@ -50,7 +50,7 @@ pub(super) struct One {
 
 impl One {
     /// What there is to say of it: values above, then what is in lists.
-    pub fn show(&self, family: &str) -> anyhow::Result<()> {
+    pub(crate) fn show(&self, family: &str) -> anyhow::Result<()> {
         let found = Server::of(&self.asking)?.get(&format!("{family}/{}", encoded(&self.id)))?;
         match self.asking.output() {
             Output::Csv => print(&csv::one(&found)),

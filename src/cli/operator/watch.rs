@@ -32,7 +32,7 @@ impl Watch {
     ///
     /// # Errors
     /// Those of the first time.
-    pub fn show(self, ask: impl Fn() -> anyhow::Result<Shown> + Send + Sync + 'static) -> anyhow::Result<()> {
+    pub(crate) fn show(self, ask: impl Fn() -> anyhow::Result<Shown> + Send + Sync + 'static) -> anyhow::Result<()> {
         let Some(seconds) = self.watch else { return ask()?.print() };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("the async runtime")?;

@@ -13,7 +13,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-pub use rows::AccountRows;
+pub(crate) use rows::AccountRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
 pub(super) use statements::ALL as SQL;
@@ -22,7 +22,7 @@ pub(super) use tests::CHECKS;
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Account {
+pub(crate) struct Account {
     /// The user.
     pub id: UserId,
     /// The unique name to sign in with, in lower case.
@@ -43,7 +43,7 @@ pub struct Account {
 
 /// What others are told of a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// First name; may be empty.
     pub first_name: String,
     /// Last name; may be empty.
@@ -53,14 +53,14 @@ pub struct Profile {
 }
 
 /// An account with the hash of its password; none for one that can't sign in with a password.
-pub type WithPassword = (Account, Option<String>);
+pub(crate) type WithPassword = (Account, Option<String>);
 
 /// SHA-256 of a refresh token's secret.
-pub type SecretHash = [u8; 32];
+pub(crate) type SecretHash = [u8; 32];
 
 /// A time that somebody signed in.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SignIn {
+pub(crate) struct SignIn {
     /// Its id: the `sid` of its access tokens.
     pub id: Uuid,
     /// Who.
@@ -85,7 +85,7 @@ pub struct SignIn {
 
 /// What refuses tokens that are otherwise good.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Refusals {
+pub(crate) struct Refusals {
     /// Sign-ins that were taken back.
     pub sign_ins: Vec<(Uuid, Timestamp)>,
     /// Users whose tokens from before this time are refused.
@@ -96,7 +96,7 @@ pub struct Refusals {
 
 /// Why an account was not written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum AccountError {
+pub(crate) enum AccountError {
     /// Somebody else has this name.
     #[error("this username is taken")]
     UsernameTaken,

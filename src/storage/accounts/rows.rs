@@ -13,7 +13,7 @@ use crate::storage::store::StoreError;
 
 /// See the module.
 #[derive(Clone)]
-pub struct AccountRows {
+pub(crate) struct AccountRows {
     connections: Connections,
 }
 
@@ -22,7 +22,7 @@ type Result<T, E = AccountError> = std::result::Result<T, E>;
 impl AccountRows {
     /// Over open connections.
     #[must_use]
-    pub fn new(connections: Connections) -> Self {
+    pub(crate) fn new(connections: Connections) -> Self {
         Self { connections }
     }
 
@@ -34,7 +34,7 @@ impl AccountRows {
     ///
     /// # Errors
     /// The name or address is taken.
-    pub async fn create(&self, account: &Account, password_hash: Option<&str>) -> Result<()> {
+    pub(crate) async fn create(&self, account: &Account, password_hash: Option<&str>) -> Result<()> {
         let bind = |b: &mut Binder| {
             b.text(account.id.as_str()).text(&account.username).opt_text(account.email.as_deref());
             b.opt_text(password_hash).text(&account.first_name).text(&account.last_name).text(&account.avatar_url);
@@ -53,12 +53,12 @@ impl AccountRows {
     ///
     /// # Errors
     /// The store; so for each of the following.
-    pub async fn by_id(&self, user: &UserId) -> Result<Option<WithPassword>> {
+    pub(crate) async fn by_id(&self, user: &UserId) -> Result<Option<WithPassword>> {
         self.account(statements::BY_ID, user.as_str()).await
     }
 
     /// The account that signs in with this name, or address if there is an `@` in it; either in lower case.
-    pub async fn by_login(&self, login: &str) -> Result<Option<WithPassword>> {
+    pub(crate) async fn by_login(&self, login: &str) -> Result<Option<WithPassword>> {
         self.account(if login.contains('@') { statements::BY_EMAIL } else { statements::BY_USERNAME }, login).await
     }
 
@@ -70,7 +70,7 @@ impl AccountRows {
     }
 
     /// Accounts whose username, name or last name begins with `start` (in lower case), at most `limit`.
-    pub async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>> {
+    pub(crate) async fn find(&self, start: &str, limit: u32) -> Result<Vec<Account>> {
         let mut found: Vec<Account> = Vec::new();
         if !may_be_held(start) {
             return Ok(found);
@@ -87,7 +87,7 @@ impl AccountRows {
     }
 
     /// Writes what others are told of a user.
-    pub async fn set_profile(&self, user: &UserId, profile: &Profile, now: Timestamp) -> Result<()> {
+    pub(crate) async fn set_profile(&self, user: &UserId, profile: &Profile, now: Timestamp) -> Result<()> {
         let bind = |b: &mut Binder| {
             b.text(&profile.first_name).text(&profile.last_name).text(&profile.avatar_url);
             b.opt_text(name_key(&profile.first_name, &profile.last_name)).opt_text(name_key("", &profile.last_name));
@@ -98,7 +98,7 @@ impl AccountRows {
 
     /// Writes another password's hash, if `old` is still the one that is there, and takes all sign-ins back but `keep`: both
     /// or nothing. Gives the ones taken back; none if the hash is another by now.
-    pub async fn set_password(
+    pub(crate) async fn set_password(
         &self,
         user: &UserId,
         old: Option<&str>,
@@ -118,13 +118,13 @@ impl AccountRows {
     }
 
     /// Removes an account. The user stays known by id, as one who comes with tokens only.
-    pub async fn remove(&self, user: &UserId, now: Timestamp) -> Result<()> {
+    pub(crate) async fn remove(&self, user: &UserId, now: Timestamp) -> Result<()> {
         let bind = |b: &mut Binder| _ = b.int(now.as_i64()).text(user.as_str());
         known(self.rows().execute(statements::REMOVE, bind).await?)
     }
 
     /// Bans a user, whether there is an account or not, or takes the ban back.
-    pub async fn set_ban(&self, user: &UserId, banned: bool, now: Timestamp) -> Result<()> {
+    pub(crate) async fn set_ban(&self, user: &UserId, banned: bool, now: Timestamp) -> Result<()> {
         let (user, now) = (user.as_str(), now.as_i64());
         let mut change = self.rows().change_in_line(user).await?;
         match banned {
@@ -135,7 +135,7 @@ impl AccountRows {
     }
 
     /// From now on tokens of this user that were made before `from` are refused.
-    pub async fn set_tokens_from(&self, user: &UserId, from: Timestamp) -> Result<()> {
+    pub(crate) async fn set_tokens_from(&self, user: &UserId, from: Timestamp) -> Result<()> {
         let from = from.as_i64();
         let bind = |b: &mut Binder| _ = b.text(user.as_str()).int(from).int(from).int(from);
         self.rows().execute(statements::TOKENS_FROM, bind).await?;
@@ -146,7 +146,12 @@ impl AccountRows {
     /// longest make room, so that at most `most` are good at a time.
     ///
     /// Gives those that made room; none if it was not written.
-    pub async fn add_sign_in(&self, new: &SignIn, password: Option<&str>, most: usize) -> Result<Option<Vec<Uuid>>> {
+    pub(crate) async fn add_sign_in(
+        &self,
+        new: &SignIn,
+        password: Option<&str>,
+        most: usize,
+    ) -> Result<Option<Vec<Uuid>>> {
         let mut all = self.rows().change_in_line(new.user.as_str()).await?;
         let bind = |b: &mut Binder| {
             b.uuid(new.id).blob(new.refresh).opt_blob(new.previous).int(new.rotated_at.as_i64());
@@ -172,18 +177,18 @@ impl AccountRows {
     }
 
     /// A sign-in.
-    pub async fn sign_in(&self, id: Uuid) -> Result<Option<SignIn>> {
+    pub(crate) async fn sign_in(&self, id: Uuid) -> Result<Option<SignIn>> {
         Ok(self.rows().one(statements::SIGN_IN, |b| _ = b.uuid(id), sign_in).await?)
     }
 
     /// The sign-ins of a user that are good at `now`, all of them, the oldest first.
-    pub async fn sign_ins(&self, user: &UserId, now: Timestamp) -> Result<Vec<SignIn>> {
+    pub(crate) async fn sign_ins(&self, user: &UserId, now: Timestamp) -> Result<Vec<SignIn>> {
         let bind = |b: &mut Binder| _ = b.text(user.as_str()).int(now.as_i64());
         Ok(self.rows().list(statements::SIGN_INS, bind, sign_in).await?)
     }
 
     /// Lets another secret count, if `shown` is still the one that does. Says whether it was.
-    pub async fn rotate(&self, id: Uuid, shown: &SecretHash, next: &SignIn) -> Result<bool> {
+    pub(crate) async fn rotate(&self, id: Uuid, shown: &SecretHash, next: &SignIn) -> Result<bool> {
         let bind = |b: &mut Binder| {
             b.blob(next.refresh).opt_blob(next.previous).int(next.rotated_at.as_i64()).int(next.expires_at.as_i64());
             b.uuid(id).blob(*shown);
@@ -192,18 +197,18 @@ impl AccountRows {
     }
 
     /// Takes a sign-in back.
-    pub async fn revoke(&self, id: Uuid, now: Timestamp) -> Result<()> {
+    pub(crate) async fn revoke(&self, id: Uuid, now: Timestamp) -> Result<()> {
         self.rows().execute(statements::REVOKE, |b| _ = b.int(now.as_i64()).uuid(id)).await?;
         Ok(())
     }
 
     /// Takes all sign-ins of a user back, but `keep`, in one statement: whatever is there at that moment. Gives their ids.
-    pub async fn revoke_all(&self, user: &UserId, keep: Option<Uuid>, now: Timestamp) -> Result<Vec<Uuid>> {
+    pub(crate) async fn revoke_all(&self, user: &UserId, keep: Option<Uuid>, now: Timestamp) -> Result<Vec<Uuid>> {
         Ok(self.rows().list(statements::REVOKE_ALL, revoke_all(user, keep, now), |c| c.uuid()).await?)
     }
 
     /// What refuses tokens; of sign-ins those taken back after `since`.
-    pub async fn refusals(&self, since: Timestamp) -> Result<Refusals> {
+    pub(crate) async fn refusals(&self, since: Timestamp) -> Result<Refusals> {
         let (rows, since) = (self.rows(), since.as_i64());
         Ok(Refusals {
             sign_ins: rows.list(statements::REVOKED, |b| _ = b.int(since), |c| Ok((c.uuid()?, c.time()?))).await?,
@@ -213,7 +218,7 @@ impl AccountRows {
     }
 
     /// Forgets sign-ins that were over, or taken back, before `at`.
-    pub async fn sweep(&self, at: Timestamp) -> Result<u64> {
+    pub(crate) async fn sweep(&self, at: Timestamp) -> Result<u64> {
         let mut gone = 0;
         for text in [statements::SWEEP, statements::SWEEP_REVOKED] {
             gone += self.rows().execute(text, |b| _ = b.int(at.as_i64())).await?;

@@ -28,8 +28,9 @@ mod take;
 #[cfg(test)]
 mod tests;
 
-pub use restore::{is_unfinished, restore};
-pub use take::take;
+pub(crate) use restore::is_unfinished;
+pub use restore::restore;
+pub(crate) use take::take;
 
 /// The version of [`Manifest`] that this program writes, and the only one that it reads.
 const FORMAT: u32 = 1;
@@ -48,7 +49,7 @@ pub struct Manifest {
     /// The program that wrote it.
     pub version: String,
     /// When the backup was begun, in milliseconds since the Unix epoch: all that was acknowledged before is in it.
-    pub taken_at: Timestamp,
+    pub(crate) taken_at: Timestamp,
     /// The journal's identity.
     pub journal: Uuid,
     /// Records of the journal.
@@ -68,7 +69,7 @@ pub struct FileEntry {
     /// Its size.
     pub bytes: u64,
     /// Its CRC32C.
-    pub crc32c: u32,
+    pub(crate) crc32c: u32,
 }
 
 /// Why a backup was not made, or not restored.

@@ -28,7 +28,7 @@ struct Places {
 
 /// Whether a restore into `data` was begun and not finished.
 #[must_use]
-pub fn is_unfinished(data: &Path) -> bool {
+pub(crate) fn is_unfinished(data: &Path) -> bool {
     data.join(WORK).exists()
 }
 

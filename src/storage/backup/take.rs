@@ -15,7 +15,7 @@ use crate::storage::store::Store;
 ///
 /// # Errors
 /// See [`BackupError`].
-pub async fn take(
+pub(crate) async fn take(
     journal: Maintenance,
     store: &dyn Store,
     dir: &Path,

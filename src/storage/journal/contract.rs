@@ -14,18 +14,19 @@ use crate::limits;
 
 mod moments;
 
-pub use moments::*;
+pub(crate) use moments::*;
 
 /// Moves the starts of partitions up.
-pub type Trim = Box<dyn Fn(&[(Partition, Offset)]) -> Result<(), JournalError> + Send + Sync>;
+pub(crate) type Trim = Box<dyn Fn(&[(Partition, Offset)]) -> Result<(), JournalError> + Send + Sync>;
 
 /// A journal to check, and what must live as long as it does.
-pub struct Fixture {
+pub(crate) struct Fixture {
     /// The journal.
     pub journal: Arc<dyn Journal>,
     /// How it is trimmed.
     pub trim: Trim,
     /// What is dropped with the fixture: a folder, a container.
+    #[expect(dead_code, reason = "kept to be dropped")]
     pub keep: Box<dyn Any + Send>,
 }
 
@@ -83,7 +84,7 @@ fn numbered(name: &str, numbers: std::ops::Range<u64>) -> Vec<Bytes> {
 ///
 /// # Panics
 /// If a read fails, is empty before the end, or is not dense.
-pub async fn read_all(
+pub(crate) async fn read_all(
     journal: &dyn Journal,
     partition: Partition,
     from: Offset,
@@ -109,7 +110,7 @@ async fn bodies(journal: &dyn Journal, partition: Partition, from: Offset) -> Ve
 }
 
 /// Contract 1.
-pub async fn offsets_are_dense_and_in_the_order_given(fixture: &Fixture) {
+pub(crate) async fn offsets_are_dense_and_in_the_order_given(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(3));
     let Bounds { end: before, .. } = journal.bounds(p);
     let one = journal.append(p, numbered("one", 0..3)).await.expect("appended");
@@ -122,7 +123,7 @@ pub async fn offsets_are_dense_and_in_the_order_given(fixture: &Fixture) {
 }
 
 /// Contract 2.
-pub async fn records_come_back_byte_for_byte(fixture: &Fixture) {
+pub(crate) async fn records_come_back_byte_for_byte(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(255));
     let before = journal.bounds(p).end;
     let zeros = Bytes::from(vec![0u8; 5_000]);
@@ -133,7 +134,7 @@ pub async fn records_come_back_byte_for_byte(fixture: &Fixture) {
 }
 
 /// Contract 1 and 2.
-pub async fn partitions_are_apart(fixture: &Fixture) {
+pub(crate) async fn partitions_are_apart(fixture: &Fixture) {
     let journal = &*fixture.journal;
     let before: Vec<Offset> = Partition::all().map(|p| journal.bounds(p).end).collect();
     for round in 0..3 {
@@ -149,7 +150,7 @@ pub async fn partitions_are_apart(fixture: &Fixture) {
 }
 
 /// Contract 1.
-pub async fn an_empty_batch_reports_the_end(fixture: &Fixture) {
+pub(crate) async fn an_empty_batch_reports_the_end(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(9));
     let before = journal.append(p, numbered("a", 0..1)).await.expect("appended").end;
     let empty = journal.append(p, Vec::new()).await.expect("appended");
@@ -158,7 +159,7 @@ pub async fn an_empty_batch_reports_the_end(fixture: &Fixture) {
 }
 
 /// Contract 2.
-pub async fn records_of_every_size_are_kept(fixture: &Fixture) {
+pub(crate) async fn records_of_every_size_are_kept(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(17));
     let before = journal.bounds(p).end;
     let record = |size: usize| Bytes::from((0..size).map(|n| (n * 31 + size) as u8).collect::<Vec<_>>());
@@ -174,7 +175,7 @@ pub async fn records_of_every_size_are_kept(fixture: &Fixture) {
 }
 
 /// Contract 2.
-pub async fn a_read_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
+pub(crate) async fn a_read_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(18));
     let before =
         journal.append(p, (0..10).map(|_| Bytes::from(vec![7u8; 100])).collect()).await.expect("appended").first;
@@ -186,7 +187,7 @@ pub async fn a_read_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
 }
 
 /// Contract 2.
-pub async fn reading_at_the_end_or_beyond_it_is_empty(fixture: &Fixture) {
+pub(crate) async fn reading_at_the_end_or_beyond_it_is_empty(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(4));
     let end = journal.append(p, numbered("a", 0..2)).await.expect("appended").end;
     assert_eq!(journal.read(p, end, 1_000).await.expect("empty"), []);
@@ -194,7 +195,7 @@ pub async fn reading_at_the_end_or_beyond_it_is_empty(fixture: &Fixture) {
 }
 
 /// Contract 1: a batch is taken when its future is first polled.
-pub async fn appends_started_in_an_order_keep_it(fixture: &Fixture) {
+pub(crate) async fn appends_started_in_an_order_keep_it(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(200));
     let before = journal.bounds(p).end;
     let appends = numbered("o", 0..200).into_iter().map(|bytes| journal.append(p, vec![bytes]));
@@ -206,7 +207,7 @@ pub async fn appends_started_in_an_order_keep_it(fixture: &Fixture) {
 }
 
 /// Contract 1 and 2.
-pub async fn concurrent_appenders_lose_and_double_nothing(fixture: &Fixture) {
+pub(crate) async fn concurrent_appenders_lose_and_double_nothing(fixture: &Fixture) {
     const APPENDERS: u64 = 32;
     const ROUNDS: u64 = 20;
     let partitions = [partition(0), partition(1), partition(128)];
@@ -243,7 +244,7 @@ pub async fn concurrent_appenders_lose_and_double_nothing(fixture: &Fixture) {
 }
 
 /// Contract of `append`: dropping the future does not take the batch back.
-pub async fn an_append_whose_caller_left_is_not_taken_back(fixture: &Fixture) {
+pub(crate) async fn an_append_whose_caller_left_is_not_taken_back(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(90));
     let before = journal.bounds(p).end;
     {
@@ -256,7 +257,7 @@ pub async fn an_append_whose_caller_left_is_not_taken_back(fixture: &Fixture) {
 }
 
 /// Contract 5.
-pub async fn trim_moves_the_start_and_nothing_else(fixture: &Fixture) {
+pub(crate) async fn trim_moves_the_start_and_nothing_else(fixture: &Fixture) {
     let (journal, p, other) = (&*fixture.journal, partition(50), partition(51));
     let before = journal.append(p, numbered("t", 0..10)).await.expect("appended").first;
     let other_before = journal.append(other, numbered("u", 0..3)).await.expect("appended").first;
@@ -281,7 +282,7 @@ pub async fn trim_moves_the_start_and_nothing_else(fixture: &Fixture) {
 }
 
 /// Contract 5.
-pub async fn a_trim_beyond_the_end_changes_nothing(fixture: &Fixture) {
+pub(crate) async fn a_trim_beyond_the_end_changes_nothing(fixture: &Fixture) {
     let (journal, p, other) = (&*fixture.journal, partition(60), partition(61));
     let appended = journal.append(p, numbered("t", 0..2)).await.expect("appended");
     let kept = journal.append(other, numbered("t", 0..2)).await.expect("appended");
@@ -292,7 +293,7 @@ pub async fn a_trim_beyond_the_end_changes_nothing(fixture: &Fixture) {
 }
 
 /// Contract 2.
-pub async fn append_times_come_with_the_records(fixture: &Fixture) {
+pub(crate) async fn append_times_come_with_the_records(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(70));
     let before = journal.bounds(p).end;
     let mut times = Vec::new();
@@ -305,7 +306,7 @@ pub async fn append_times_come_with_the_records(fixture: &Fixture) {
 }
 
 /// Contract of `close`.
-pub async fn a_closed_journal_takes_no_more(fixture: &Fixture) {
+pub(crate) async fn a_closed_journal_takes_no_more(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(30));
     let appended = journal.append(p, numbered("last", 0..1)).await.expect("appended");
     journal.close().await.expect("closed");

@@ -32,16 +32,17 @@ use crate::ids::{Offset, Partition, Timestamp};
 #[cfg(test)]
 pub mod contract;
 pub mod embedded;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 pub mod memory;
 pub mod record;
 mod tail;
 
-pub use tail::{Place, Tail, Tailed};
+pub use tail::Place;
+pub(crate) use tail::{Tail, Tailed};
 
 /// Takes a delivery report. Called once, on the journal's thread or on the caller's: it must be quick, and must not call the
 /// journal.
-pub type Done = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
+pub(crate) type Done = Box<dyn FnOnce(Result<Appended, AppendError>) + Send>;
 
 /// A durable, partitioned, append-only log. See the module for the contract.
 #[async_trait]
@@ -97,9 +98,9 @@ pub struct Appended {
     pub time: Timestamp,
     /// Whether the records lie at `first..end` with nothing between them, all with this append time. If not, only reading the
     /// partition tells where each of them lies.
-    pub is_dense: bool,
+    pub(crate) is_dense: bool,
     /// How often the partition had lost records by then: see [`Tailed`].
-    pub losses: u64,
+    pub(crate) losses: u64,
 }
 
 /// A record as it lies in the journal.
@@ -158,7 +159,7 @@ impl ReadError {
     /// Whether the same read may succeed later (too few open files, a disk that stumbles). What is trimmed, damaged or of
     /// another version stays so.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Journal(JournalError::Io(_)))
     }
 }

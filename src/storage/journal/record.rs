@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::ids::{Offset, Partition, Timestamp};
 
 /// First byte of every record.
-pub const MAGIC: u8 = 0x4B;
+pub(crate) const MAGIC: u8 = 0x4B;
 /// The version that this program writes, and the highest that it reads.
 pub const VERSION: u8 = 1;
 
@@ -123,7 +123,7 @@ impl Envelope {
     /// the journal is measured by wall clocks, both times by the journal's: that such a clock is wrong, or was, costs at
     /// most what is on that way when it jumps.
     #[must_use]
-    pub fn is_stale(&self, append: Timestamp) -> bool {
+    pub(crate) fn is_stale(&self, append: Timestamp) -> bool {
         let placed = if self.placed_at_ms == 0 { append } else { Timestamp(self.placed_at_ms) };
         self.ttl_ms != 0 && append.since(placed).saturating_add(self.age_ms) > self.ttl_ms
     }

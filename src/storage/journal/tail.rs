@@ -93,7 +93,7 @@ impl Place {
 
     /// The reader hears of these records by this report. They are passed over if they lie right where the tail stands, so
     /// that each record is told in one of the two ways.
-    pub fn reported(&self, report: &Appended) {
+    pub(crate) fn reported(&self, report: &Appended) {
         let mut state = self.state();
         state.confirmed = state.confirmed.max(report.end);
         let is_current = state.cut.is_none() && state.losses == report.losses;
@@ -103,7 +103,7 @@ impl Place {
     }
 
     /// Goes on here, forwards or backwards.
-    pub fn seek(&self, to: Offset) {
+    pub(crate) fn seek(&self, to: Offset) {
         self.state().next = to;
         self.bell.notify_one();
     }
@@ -146,14 +146,14 @@ impl Place {
 pub(super) struct Places(Mutex<Vec<Weak<Place>>>);
 
 impl Places {
-    pub fn add(&self, place: &Arc<Place>) {
+    pub(crate) fn add(&self, place: &Arc<Place>) {
         let mut places = self.lock();
         places.retain(|place| place.strong_count() > 0);
         places.push(Arc::downgrade(place));
     }
 
     /// The readable end is here now. Wakes the tails that have not told it; to be called behind the reports on what moved it.
-    pub fn ends(&self, end: Offset) {
+    pub(crate) fn ends(&self, end: Offset) {
         for place in self.lock().iter().filter_map(Weak::upgrade) {
             if place.next() < end {
                 place.bell.notify_one();
@@ -162,8 +162,8 @@ impl Places {
     }
 
     /// What lay at `end` and beyond is gone; to be called before any report on what takes its place.
-    #[cfg(any(test, feature = "sim"))]
-    pub fn truncated(&self, end: Offset, losses: u64) {
+    #[cfg(test)]
+    pub(crate) fn truncated(&self, end: Offset, losses: u64) {
         for place in self.lock().iter().filter_map(Weak::upgrade) {
             let mut state = place.state();
             // One that is not told yet may lie before a report, and this one behind it: what that confirmed is not lost.

@@ -16,8 +16,8 @@ pub(crate) type Check = for<'a> fn(&'a Connections) -> BoxFuture<'a, ()>;
 
 /// An empty database, and what must live as long as it does.
 pub(crate) struct Fresh {
-    pub(crate) connections: Connections,
-    pub(crate) keep: Box<dyn Any + Send>,
+    pub connections: Connections,
+    pub keep: Box<dyn Any + Send>,
 }
 
 /// A file in a folder of its own, whose name would be something else in an address.

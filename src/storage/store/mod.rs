@@ -190,7 +190,7 @@ pub struct Invitations<'a> {
 impl<'a> Invitations<'a> {
     /// All that this user made.
     #[must_use]
-    pub fn of(by: &'a UserId) -> Self {
+    pub(crate) fn of(by: &'a UserId) -> Self {
         Self { by, room: None, user: None }
     }
 }
@@ -203,7 +203,7 @@ pub struct SeqRange {
     /// The highest seq.
     pub to: Seq,
     /// From the highest to the lowest.
-    pub reverse: bool,
+    pub(crate) reverse: bool,
     /// Bytes of content that are wanted: the row with which they are reached is the last one.
     pub bytes: usize,
 }
@@ -211,24 +211,29 @@ pub struct SeqRange {
 impl SeqRange {
     /// `from..=to`, upwards.
     #[must_use]
-    pub fn new(from: Seq, to: Seq) -> Self {
+    pub(crate) fn new(from: Seq, to: Seq) -> Self {
         Self { from, to, reverse: false, bytes: usize::MAX }
     }
 
     /// All seqs, upwards.
+    #[cfg(test)]
     #[must_use]
-    pub fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self::new(Seq::ZERO, Seq(i64::MAX as u64))
     }
 
     /// Its first part, of so many bytes.
     #[must_use]
-    pub fn within(self, bytes: usize) -> Self {
+    pub(crate) fn within(self, bytes: usize) -> Self {
         Self { bytes, ..self }
     }
 
     /// The first of `rows` up to the one with which `bytes` are reached.
-    pub fn cut<T>(&self, rows: impl Iterator<Item = T>, weight: impl Fn(&T) -> usize) -> impl Iterator<Item = T> {
+    pub(crate) fn cut<T>(
+        &self,
+        rows: impl Iterator<Item = T>,
+        weight: impl Fn(&T) -> usize,
+    ) -> impl Iterator<Item = T> {
         let most = self.bytes;
         rows.scan(0usize, move |bytes, row| {
             let before = *bytes;
@@ -238,7 +243,7 @@ impl SeqRange {
     }
 
     /// The first of these rows, which are all that there are upwards, at most `limit`.
-    pub fn first<T>(
+    pub(crate) fn first<T>(
         &self,
         rows: impl DoubleEndedIterator<Item = T>,
         limit: usize,
@@ -253,7 +258,7 @@ impl SeqRange {
 
     /// The same stretch from its end.
     #[must_use]
-    pub fn reversed(self) -> Self {
+    pub(crate) fn reversed(self) -> Self {
         Self { reverse: true, ..self }
     }
 }
@@ -283,7 +288,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again may help.
     #[must_use]
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }

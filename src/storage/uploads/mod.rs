@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::store::StoreError;
 
-pub use objects::{Objects, Part, Stream};
-pub use rows::UploadRows;
+pub(crate) use objects::Stream;
+pub(crate) use objects::{Objects, Part};
+pub(crate) use rows::UploadRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]
 pub(super) use statements::ALL as SQL;
@@ -24,7 +25,7 @@ pub(super) use tests::CHECKS;
 
 /// An uploaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     /// Its id.
     pub id: Uuid,
     /// Whose members may see it.
@@ -47,7 +48,7 @@ pub struct Upload {
 
 /// How much a user's files come to, or may.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quota {
+pub(crate) struct Quota {
     /// Bytes of all of them.
     pub bytes: u64,
     /// How many: a small file takes a place, too.
@@ -56,7 +57,7 @@ pub struct Quota {
 
 /// Why a file is not there, or not written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum UploadError {
+pub(crate) enum UploadError {
     /// With it the user would have more bytes, or more files, than allowed.
     #[error("your uploads are as many or as large as they may be")]
     Quota,

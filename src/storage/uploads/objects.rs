@@ -20,7 +20,7 @@ use crate::ids::{RoomId, Timestamp};
 
 /// Which bytes of an upload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Part {
+pub(crate) enum Part {
     /// The file as it came.
     File,
     /// Its thumbnail.
@@ -43,11 +43,11 @@ impl HttpConnector for Shared {
 }
 
 /// Bytes as they come.
-pub type Stream = BoxStream<'static, Result<Bytes, UploadError>>;
+pub(crate) type Stream = BoxStream<'static, Result<Bytes, UploadError>>;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Objects {
+pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
 }
 
@@ -56,7 +56,7 @@ impl Objects {
     ///
     /// # Errors
     /// The folder can't be made, or the settings of S3 do not fit together. Whether the bucket is there shows when it is used.
-    pub fn open(config: &config::Uploads, folder: &std::path::Path) -> Result<Self, UploadError> {
+    pub(crate) fn open(config: &config::Uploads, folder: &std::path::Path) -> Result<Self, UploadError> {
         let store: Arc<dyn ObjectStore> = match &config.s3_bucket {
             Some(bucket) => {
                 let client = http_client::client(|client| client.connect_timeout(CONNECT).read_timeout(SILENCE))
@@ -87,19 +87,19 @@ impl Objects {
     ///
     /// # Errors
     /// No room, or the store can't be reached; so for each of the following.
-    pub async fn put(&self, chat: RoomId, id: Uuid, part: Part, bytes: Bytes) -> Result<(), UploadError> {
+    pub(crate) async fn put(&self, chat: RoomId, id: Uuid, part: Part, bytes: Bytes) -> Result<(), UploadError> {
         self.store.put(&path(chat, id, part), bytes.into()).await.map_err(failed)?;
         Ok(())
     }
 
     /// Reads bytes as they come, with how many there are.
-    pub async fn get(&self, upload: &Upload, part: Part) -> Result<(u64, Stream), UploadError> {
+    pub(crate) async fn get(&self, upload: &Upload, part: Part) -> Result<(u64, Stream), UploadError> {
         let found = self.store.get(&path(upload.chat, upload.id, part)).await.map_err(failed)?;
         Ok((found.meta.size, found.into_stream().map_err(failed).boxed()))
     }
 
     /// Deletes the bytes of an upload; what is not there is deleted.
-    pub async fn delete(&self, chat: RoomId, id: Uuid) -> Result<(), UploadError> {
+    pub(crate) async fn delete(&self, chat: RoomId, id: Uuid) -> Result<(), UploadError> {
         for part in [Part::File, Part::Thumbnail] {
             match self.store.delete(&path(chat, id, part)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -110,7 +110,7 @@ impl Objects {
     }
 
     /// Objects that were written before `before`, by chat and id.
-    pub fn older(&self, before: Timestamp) -> BoxStream<'static, Result<(RoomId, Uuid), UploadError>> {
+    pub(crate) fn older(&self, before: Timestamp) -> BoxStream<'static, Result<(RoomId, Uuid), UploadError>> {
         let all = self.store.list(None).map_err(failed);
         all.try_filter_map(move |object| async move {
             let old = u64::try_from(object.last_modified.timestamp_millis()).is_ok_and(|at| at < before.0);

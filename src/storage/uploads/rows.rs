@@ -9,14 +9,14 @@ use crate::storage::store::StoreError;
 
 /// See the module.
 #[derive(Clone)]
-pub struct UploadRows {
+pub(crate) struct UploadRows {
     connections: Connections,
 }
 
 impl UploadRows {
     /// Over open connections.
     #[must_use]
-    pub fn new(connections: Connections) -> Self {
+    pub(crate) fn new(connections: Connections) -> Self {
         Self { connections }
     }
 
@@ -24,7 +24,7 @@ impl UploadRows {
     ///
     /// # Errors
     /// The quota, or the store; so for each of the following.
-    pub async fn add(&self, upload: &Upload, quota: Quota) -> Result<(), UploadError> {
+    pub(crate) async fn add(&self, upload: &Upload, quota: Quota) -> Result<(), UploadError> {
         let user = upload.user.as_str();
         let (width, height) = upload.pixels.unzip();
         let mut change = self.connections.direct().change_in_line(user).await?;
@@ -40,19 +40,19 @@ impl UploadRows {
     }
 
     /// What a user's files come to.
-    pub async fn used(&self, user: &UserId) -> Result<Quota, UploadError> {
+    pub(crate) async fn used(&self, user: &UserId) -> Result<Quota, UploadError> {
         let read = |c: &mut Columns<'_>| Ok(Quota { bytes: c.number()?, files: c.number()? });
         let used = self.connections.direct().one(statements::USED, |b| _ = b.text(user.as_str()), read).await?;
         Ok(used.unwrap_or(Quota { bytes: 0, files: 0 }))
     }
 
     /// The row of a file.
-    pub async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
+    pub(crate) async fn get(&self, id: Uuid) -> Result<Option<Upload>, UploadError> {
         Ok(self.connections.direct().one(statements::GET, |b| _ = b.uuid(id), upload).await?)
     }
 
     /// Removes a row. Whether there was one.
-    pub async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
+    pub(crate) async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
         Ok(self.connections.direct().execute(statements::REMOVE, |b| _ = b.uuid(id)).await? > 0)
     }
 }

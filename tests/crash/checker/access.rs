@@ -10,7 +10,7 @@ use crate::history::{Body, Entry, What};
 /// When each user came (true) and went (false), by seq. Rooms without a `created` event have no membership.
 type Changes<'a> = HashMap<(&'a str, &'a str), BTreeMap<u64, bool>>;
 
-pub fn check(history: &[Entry], index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn check(history: &[Entry], index: &Index<'_>, findings: &mut Findings) {
     let (changes, closed) = changes(index);
     // A user can only have come back if the join was asked for before.
     let joins = joins(index);

@@ -8,14 +8,14 @@ use crate::history::{Body, Entry, Event, Op, PageNo, Rows, Sub, What};
 
 /// How an attempt ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum End {
+pub(crate) enum End {
     Ok { at: usize, seq: u64, id: String, duplicate: bool },
     Fail,
     Unknown,
 }
 
 /// An attempt at an operation. Times are indices into the history.
-pub struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     pub room: &'a str,
     pub user: &'a str,
     pub what: &'a What,
@@ -23,14 +23,14 @@ pub struct Attempt<'a> {
     pub end: End,
 }
 
-pub struct Subscription<'a> {
+pub(crate) struct Subscription<'a> {
     pub room: &'a str,
     pub user: &'a str,
     pub from: Option<&'a crate::history::Position>,
     pub asked: usize,
 }
 
-pub struct PageView<'a> {
+pub(crate) struct PageView<'a> {
     pub room: &'a str,
     pub user: &'a str,
     pub limit: usize,
@@ -40,20 +40,20 @@ pub struct PageView<'a> {
 }
 
 /// A room's whole stream as read in the end.
-pub struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     pub epoch: &'a str,
     pub events: &'a [Event],
     pub by_seq: BTreeMap<u64, &'a Event>,
 }
 
 impl Stream<'_> {
-    pub fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> u64 {
         self.by_seq.last_key_value().map_or(0, |(seq, _)| *seq)
     }
 }
 
 #[derive(Default)]
-pub struct Index<'a> {
+pub(crate) struct Index<'a> {
     pub attempts: BTreeMap<Op, Attempt<'a>>,
     pub subs: HashMap<Sub, Subscription<'a>>,
     pub pages: Vec<PageView<'a>>,
@@ -67,7 +67,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    pub fn build(history: &'a [Entry], findings: &mut Findings) -> Self {
+    pub(crate) fn build(history: &'a [Entry], findings: &mut Findings) -> Self {
         let mut index = Self::default();
         let mut asked: HashMap<PageNo, (usize, &str, &str, usize)> = HashMap::new();
         let mut truth = Identities::default();
@@ -152,7 +152,7 @@ impl<'a> Index<'a> {
     }
 
     /// Sends by what makes them one message: room, sender and client id; each with its attempts in order of time.
-    pub fn sends(&self) -> BTreeMap<(&'a str, &'a str, &'a str), Vec<&Attempt<'a>>> {
+    pub(crate) fn sends(&self) -> BTreeMap<(&'a str, &'a str, &'a str), Vec<&Attempt<'a>>> {
         let mut sends: BTreeMap<_, Vec<&Attempt<'a>>> = BTreeMap::new();
         for attempt in self.attempts.values() {
             if let What::Send { client_id, .. } = attempt.what {
@@ -166,7 +166,7 @@ impl<'a> Index<'a> {
     }
 
     /// Seqs of messages whose deletion was acknowledged.
-    pub fn deleted(&self, room: &str) -> HashSet<u64> {
+    pub(crate) fn deleted(&self, room: &str) -> HashSet<u64> {
         let acked = self.attempts.values().filter(|attempt| attempt.room == room);
         acked
             .filter_map(|attempt| match (attempt.what, &attempt.end) {

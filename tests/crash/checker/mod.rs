@@ -19,7 +19,7 @@ use index::Index;
 
 /// What can be wrong. The names follow those of Jepsen's log checkers where there is one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Acknowledged and not in the final stream.
     LostAck,
     /// Two acknowledgements of one client id, or acknowledgement and stream, name different seqs or ids.
@@ -80,7 +80,7 @@ pub enum Kind {
 
 /// One thing that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Anomaly {
+pub(crate) struct Anomaly {
     pub kind: Kind,
     pub room: String,
     pub detail: String,
@@ -103,7 +103,7 @@ impl Findings {
 }
 
 /// Everything that is wrong with the history, in no particular order.
-pub fn check(history: &[Entry]) -> Vec<Anomaly> {
+pub(crate) fn check(history: &[Entry]) -> Vec<Anomaly> {
     let mut findings = Findings::default();
     let index = Index::build(history, &mut findings);
     streams::finals(&index, &mut findings);
@@ -117,7 +117,7 @@ pub fn check(history: &[Entry]) -> Vec<Anomaly> {
 }
 
 /// How many of each kind, for a summary.
-pub fn count(anomalies: &[Anomaly]) -> BTreeMap<Kind, usize> {
+pub(crate) fn count(anomalies: &[Anomaly]) -> BTreeMap<Kind, usize> {
     anomalies.iter().fold(BTreeMap::new(), |mut counts, anomaly| {
         *counts.entry(anomaly.kind).or_default() += 1;
         counts

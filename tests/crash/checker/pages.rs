@@ -6,7 +6,7 @@ use super::index::{End, Index, PageView};
 use super::{Findings, Kind};
 use crate::history::{Body, What};
 
-pub fn check(index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn check(index: &Index<'_>, findings: &mut Findings) {
     let mut own: HashMap<(&str, &str), BTreeMap<u64, usize>> = HashMap::new();
     for attempt in index.attempts.values() {
         if let (What::Send { .. }, End::Ok { at, seq, .. }) = (attempt.what, &attempt.end) {

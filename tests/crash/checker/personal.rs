@@ -9,7 +9,7 @@ use crate::history::{Body, What};
 /// What happened to one user's membership: room, seq there, kind of change.
 type Change<'a> = (&'a str, u64, &'a str);
 
-pub fn check(index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn check(index: &Index<'_>, findings: &mut Findings) {
     let happened = changes(index);
     for (channel, stream) in &index.finals {
         let Some(user) = channel.strip_prefix('#') else { continue };

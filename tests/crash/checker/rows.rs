@@ -6,7 +6,7 @@ use super::index::{Index, Stream};
 use super::{Findings, Kind};
 use crate::history::{Body, Event, Rows};
 
-pub fn check(index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn check(index: &Index<'_>, findings: &mut Findings) {
     for (room, rows) in &index.rows {
         let Some(stream) = index.finals.get(room) else {
             findings.add(Kind::RowsDiffer, room, "rows of a room that has no stream".to_owned());

@@ -10,7 +10,7 @@ use crate::history::{Body, Event, What};
 /// Where each (room, sender, client id) stands in the final streams.
 type Places<'a> = HashMap<(&'a str, &'a str, &'a str), &'a Event>;
 
-pub fn check(index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn check(index: &Index<'_>, findings: &mut Findings) {
     let places = places(index, findings);
     let sends = index.sends();
     let heads = acknowledged_heads(index);

@@ -7,7 +7,7 @@ use super::{Findings, Kind};
 use crate::history::{Body, Entry, Event, Sub};
 
 /// The final streams are dense, each seq once, message numbers and times in order.
-pub fn finals(index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn finals(index: &Index<'_>, findings: &mut Findings) {
     for (room, stream) in &index.finals {
         let (mut next_seq, mut next_no, mut last_at) = (1, 1, 0);
         let mut events: Vec<&Event> = stream.events.iter().collect();
@@ -47,7 +47,7 @@ struct Cursor {
 }
 
 /// Each subscription gets every seq after its position once and in order, and in the end all of them.
-pub fn deliveries(history: &[Entry], index: &Index<'_>, findings: &mut Findings) {
+pub(crate) fn deliveries(history: &[Entry], index: &Index<'_>, findings: &mut Findings) {
     let mut cursors: HashMap<Sub, Cursor> = HashMap::new();
     let mut epochs: HashMap<&str, &str> = index.finals.iter().map(|(room, s)| (*room, s.epoch)).collect();
     let mut acked: HashMap<&str, Vec<(usize, u64)>> = HashMap::new();

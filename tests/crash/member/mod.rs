@@ -20,7 +20,7 @@ use crate::watch::Watch;
 
 /// What the clients are to do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Everything.
     Work,
     /// Nothing new; finish what was begun and stay.
@@ -31,7 +31,7 @@ pub enum Phase {
 
 /// A place in a room.
 #[derive(Clone, Debug)]
-pub struct SeatPlan {
+pub(crate) struct SeatPlan {
     pub channel: String,
     /// The room's uuid; `None` for an open channel.
     pub room: Option<String>,
@@ -47,7 +47,7 @@ pub struct SeatPlan {
 
 /// Who the client is.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub url: String,
     pub user: String,
     pub device: String,
@@ -108,7 +108,7 @@ enum Doing {
 /// Most messages of one seat under way.
 const PIPELINE: usize = 4;
 
-pub struct Member {
+pub(crate) struct Member {
     plan: Plan,
     seats: Vec<Seat>,
     pub watch: Arc<Watch>,
@@ -122,7 +122,7 @@ pub struct Member {
 }
 
 impl Member {
-    pub fn new(plan: Plan, recorder: Arc<Recorder>, rng: Rng) -> Self {
+    pub(crate) fn new(plan: Plan, recorder: Arc<Recorder>, rng: Rng) -> Self {
         let now = Instant::now();
         let seat = |plan: &SeatPlan| Seat {
             plan: plan.clone(),
@@ -150,12 +150,12 @@ impl Member {
     }
 
     /// Set while nothing is under way and every subscription stands.
-    pub fn idle_flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn idle_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.idle)
     }
 
     /// Lives until the phase is `Done`.
-    pub async fn run(mut self, mut phase: watch::Receiver<Phase>) {
+    pub(crate) async fn run(mut self, mut phase: watch::Receiver<Phase>) {
         while *phase.borrow() < Phase::Done {
             self.idle.store(false, Ordering::Relaxed);
             let mut link = match self.connect().await {

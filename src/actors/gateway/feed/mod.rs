@@ -25,7 +25,7 @@ pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use subscribers::{LiveSubscribers, SubscriberId};
+pub(crate) use subscribers::{LiveSubscribers, SubscriberId};
 
 use self::admission::Lease;
 use self::fetch::Fetch;
@@ -55,7 +55,7 @@ pub struct Subscribed {
     /// Whether everything since the position that it named is here or comes before anything newer.
     pub recovered: bool,
     /// The first of what it missed; the rest follows through [`Output::catch_up`].
-    pub events: Vec<StreamEvent>,
+    pub(crate) events: Vec<StreamEvent>,
 }
 
 /// Why a subscription ends that its client did not end.
@@ -91,7 +91,7 @@ pub trait Output<S> {
 }
 
 /// See the module. `S` names a subscriber to the outside.
-pub struct Feed<S> {
+pub(crate) struct Feed<S> {
     stream: Entity,
     /// Whether it is listened to by an open channel's name.
     open: bool,
@@ -122,7 +122,7 @@ pub struct Feed<S> {
 impl<S> Feed<S> {
     /// A feed without listeners.
     #[must_use]
-    pub fn new(stream: Entity, open: bool, now: Timestamp) -> Self {
+    pub(crate) fn new(stream: Entity, open: bool, now: Timestamp) -> Self {
         Self {
             stream,
             open,
@@ -142,46 +142,34 @@ impl<S> Feed<S> {
         }
     }
 
-    /// The stream.
-    #[must_use]
-    pub fn stream(&self) -> &Entity {
-        &self.stream
-    }
-
-    /// Generation and last seq applied, if known.
-    #[must_use]
-    pub fn position(&self) -> Option<(Generation, Seq)> {
-        self.generation.map(|generation| (generation, self.head))
-    }
-
     /// Where a subscriber stands: it may see what is up to there. `None` if its subscription has not begun, is over, or
     /// is at its end by an event that it did not get yet.
     #[must_use]
-    pub fn place(&self, id: SubscriberId) -> Option<(Generation, Seq)> {
+    pub(crate) fn place(&self, id: SubscriberId) -> Option<(Generation, Seq)> {
         self.generation.zip(self.subscribers.place(id, self.head))
     }
 
     /// A subscriber, whether or not its subscription has begun.
     #[must_use]
-    pub fn subscriber(&self, id: SubscriberId) -> Option<&S> {
+    pub(crate) fn subscriber(&self, id: SubscriberId) -> Option<&S> {
         self.subscribers.get(id).map(|subscriber| &subscriber.to)
     }
 
     /// Everybody whose subscription has begun and is not at its end.
     #[must_use]
-    pub fn subscribers(&self) -> LiveSubscribers<'_, S> {
+    pub(crate) fn subscribers(&self) -> LiveSubscribers<'_, S> {
         self.subscribers.begun()
     }
 
     /// Subscribers in all, those included whose subscription has not begun.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.subscribers.len()
     }
 
     /// Whether [`Self::tick`] has something to wait for.
     #[must_use]
-    pub fn needs_ticks(&self) -> bool {
+    pub(crate) fn needs_ticks(&self) -> bool {
         !(self.subscribers.joining().is_empty() && self.subscribers.behind().is_empty() && self.fetches.is_empty())
             || self.lease.is_some()
             || self.idle_since.is_some()
@@ -189,7 +177,7 @@ impl<S> Feed<S> {
 
     /// Somebody wants to listen, perhaps from a position on. Answered by [`Output::subscribed`] or [`Output::refused`],
     /// the latter within [`crate::limits::GATEWAY_GIVE_UP_MS`].
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         to: S,
         user: UserId,
@@ -211,14 +199,14 @@ impl<S> Feed<S> {
     }
 
     /// A client ends its subscription. Returns the subscriber, unless it had gone already.
-    pub fn unsubscribe(&mut self, id: SubscriberId, now: Timestamp) -> Option<S> {
+    pub(crate) fn unsubscribe(&mut self, id: SubscriberId, now: Timestamp) -> Option<S> {
         let subscriber = self.remove(id)?;
         self.note_idle(now);
         Some(subscriber.to)
     }
 
     /// There is room again for one who catches up.
-    pub fn resume(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
+    pub(crate) fn resume(&mut self, id: SubscriberId, now: Timestamp, out: &mut impl Output<S>) {
         if let Some(Subscriber { state: SubscriberState::CatchUp(behind), .. }) = self.subscribers.get_mut(id) {
             behind.paused = false;
             self.advance(id, now, out);
@@ -227,7 +215,7 @@ impl<S> Feed<S> {
     }
 
     /// A frame of the owner for this stream. Frames for other streams and answers to commands are not for a feed.
-    pub fn receive(&mut self, frame: &ToGateway, now: Timestamp, out: &mut impl Output<S>) {
+    pub(crate) fn receive(&mut self, frame: &ToGateway, now: Timestamp, out: &mut impl Output<S>) {
         match frame {
             ToGateway::Granted { request, generation, head, floor, .. } => {
                 self.granted(*request, *generation, *head, *floor, now, out);
@@ -259,14 +247,14 @@ impl<S> Feed<S> {
     }
 
     /// The owner may have forgotten that we listen (it moved, or restarted): asks again.
-    pub fn owner_changed(&mut self, now: Timestamp, out: &mut impl Output<S>) {
+    pub(crate) fn owner_changed(&mut self, now: Timestamp, out: &mut impl Output<S>) {
         self.ask_joining_again(now, out);
         self.keep_listening(0, now, out);
     }
 
     /// Time has passed. Asks again what was not answered, gives up what took too long. Returns true if the feed is over:
     /// nobody has listened for long, the owner was told, and the feed is to be dropped.
-    pub fn tick(&mut self, now: Timestamp, out: &mut impl Output<S>) -> bool {
+    pub(crate) fn tick(&mut self, now: Timestamp, out: &mut impl Output<S>) -> bool {
         self.tick_joining(now, out);
         self.tick_keeper(now, out);
         self.tick_fetches(now, out);
@@ -388,7 +376,7 @@ impl<S> Feed<S> {
 
     /// Whether somebody catches up.
     #[must_use]
-    pub fn has_behind(&self) -> bool {
+    pub(crate) fn has_behind(&self) -> bool {
         !self.subscribers.behind().is_empty()
     }
 

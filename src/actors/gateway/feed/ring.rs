@@ -15,7 +15,7 @@ pub(super) struct FeedRing {
 
 impl FeedRing {
     /// Adds the next event. Bodies that it takes away go here, too.
-    pub fn push(&mut self, event: &StreamEvent) {
+    pub(crate) fn push(&mut self, event: &StreamEvent) {
         debug_assert!(self.events.back().is_none_or(|last| last.seq().next() == event.seq()));
         if let StreamEvent::Room(room) = event
             && let Some(target) = room.redacts()
@@ -31,7 +31,7 @@ impl FeedRing {
     }
 
     /// Events from `seq` on, as many as lie in one piece; none if `seq` is not here.
-    pub fn from(&self, seq: Seq) -> &[StreamEvent] {
+    pub(crate) fn from(&self, seq: Seq) -> &[StreamEvent] {
         let Some(first) = self.events.front().map(StreamEvent::seq) else { return &[] };
         if seq < first || seq.0 - first.0 >= self.events.len() as u64 {
             return &[];
@@ -42,7 +42,7 @@ impl FeedRing {
     }
 
     /// The events above `seq`, if none of them is missing.
-    pub fn above(&self, seq: Seq, head: Seq) -> Option<impl Iterator<Item = &StreamEvent>> {
+    pub(crate) fn above(&self, seq: Seq, head: Seq) -> Option<impl Iterator<Item = &StreamEvent>> {
         let wanted = usize::try_from(head.0.saturating_sub(seq.0)).ok()?;
         let skip = self.events.len().checked_sub(wanted)?;
         Some(self.events.iter().skip(skip))

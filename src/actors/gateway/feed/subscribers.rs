@@ -101,7 +101,7 @@ impl<S> Default for Subscribers<S> {
 }
 
 impl<S> Subscribers<S> {
-    pub fn insert(&mut self, subscriber: Subscriber<S>) -> SubscriberId {
+    pub(crate) fn insert(&mut self, subscriber: Subscriber<S>) -> SubscriberId {
         let list = List::of(&subscriber.state);
         let id = match self.free.pop() {
             Some(slot) => {
@@ -123,15 +123,15 @@ impl<S> Subscribers<S> {
         id
     }
 
-    pub fn get(&self, id: SubscriberId) -> Option<&Subscriber<S>> {
+    pub(crate) fn get(&self, id: SubscriberId) -> Option<&Subscriber<S>> {
         self.slots.get(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.as_ref()
     }
 
-    pub fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber<S>> {
+    pub(crate) fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Subscriber<S>> {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.as_mut()
     }
 
-    pub fn remove(&mut self, id: SubscriberId) -> Option<Subscriber<S>> {
+    pub(crate) fn remove(&mut self, id: SubscriberId) -> Option<Subscriber<S>> {
         let subscriber = self.slots.get_mut(id.slot as usize).filter(|slot| slot.tag == id.tag)?.subscriber.take()?;
         self.free.push(id.slot);
         self.leave(id, List::of(&subscriber.state));
@@ -139,7 +139,7 @@ impl<S> Subscribers<S> {
     }
 
     /// Gives a subscriber another state, and returns the old one, if there is such a subscriber.
-    pub fn set(&mut self, id: SubscriberId, state: SubscriberState) -> Option<SubscriberState> {
+    pub(crate) fn set(&mut self, id: SubscriberId, state: SubscriberState) -> Option<SubscriberState> {
         let to = List::of(&state);
         let before = std::mem::replace(&mut self.get_mut(id)?.state, state);
         let from = List::of(&before);
@@ -174,41 +174,41 @@ impl<S> Subscribers<S> {
     }
 
     /// Those that wait for a grant, or for the feed to reach their place.
-    pub fn joining(&self) -> &[SubscriberId] {
+    pub(crate) fn joining(&self) -> &[SubscriberId] {
         &self.joining
     }
 
     /// Those that catch up.
-    pub fn behind(&self) -> &[SubscriberId] {
+    pub(crate) fn behind(&self) -> &[SubscriberId] {
         &self.behind
     }
 
     /// How many are up to date.
-    pub fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.live
     }
 
     /// How many there are in all.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Everybody.
-    pub fn ids(&self) -> Vec<SubscriberId> {
+    pub(crate) fn ids(&self) -> Vec<SubscriberId> {
         self.filtered(|_| true)
     }
 
     /// Those up to date of `user`.
-    pub fn live_of(&self, user: &UserId) -> Vec<SubscriberId> {
+    pub(crate) fn live_of(&self, user: &UserId) -> Vec<SubscriberId> {
         self.filtered(|subscriber| matches!(subscriber.state, SubscriberState::Live) && subscriber.user == *user)
     }
 
     /// The event at `seq` removes `user`: notes it of those who catch up and were members before it.
-    pub fn dismiss(&mut self, user: &UserId, seq: Seq) {
+    pub(crate) fn dismiss(&mut self, user: &UserId, seq: Seq) {
         for subscriber in self.slots.iter_mut().filter_map(|slot| slot.subscriber.as_mut()) {
             if let SubscriberState::CatchUp(behind) = &mut subscriber.state
                 && behind.admitted < seq
@@ -220,7 +220,7 @@ impl<S> Subscribers<S> {
     }
 
     /// Where a subscriber stands that may listen at the feed's `head`; `None` if it may not, or not yet.
-    pub fn place(&self, id: SubscriberId, head: Seq) -> Option<Seq> {
+    pub(crate) fn place(&self, id: SubscriberId, head: Seq) -> Option<Seq> {
         match &self.get(id)?.state {
             SubscriberState::Live => Some(head),
             SubscriberState::CatchUp(behind) => (behind.replied && !behind.dismissed).then_some(behind.at),
@@ -230,19 +230,19 @@ impl<S> Subscribers<S> {
 
     /// The first one at or after `slot` that has been granted: also one that waits for what it missed, as the owner has
     /// to know that somebody listens here.
-    pub fn granted_from(&self, slot: u32) -> Option<(u32, &Subscriber<S>)> {
+    pub(crate) fn granted_from(&self, slot: u32) -> Option<(u32, &Subscriber<S>)> {
         let rest = self.slots.iter().enumerate().skip(slot as usize);
         rest.filter_map(|(at, slot)| Some((at as u32, slot.subscriber.as_ref()?)))
             .find(|(_, subscriber)| !matches!(subscriber.state, SubscriberState::Joining(_)))
     }
 
     /// Those up to date.
-    pub fn listeners(&self) -> LiveSubscribers<'_, S> {
+    pub(crate) fn listeners(&self) -> LiveSubscribers<'_, S> {
         LiveSubscribers { slots: self.slots.iter().enumerate(), all: false }
     }
 
     /// Those up to date, and those that catch up and may go on.
-    pub fn begun(&self) -> LiveSubscribers<'_, S> {
+    pub(crate) fn begun(&self) -> LiveSubscribers<'_, S> {
         LiveSubscribers { slots: self.slots.iter().enumerate(), all: true }
     }
 

@@ -38,7 +38,7 @@ struct Inner {
 
 /// Who is subscribed to a channel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Presence {
+pub(crate) struct Presence {
     /// The connection.
     pub client: Uuid,
     /// Its user.
@@ -59,7 +59,7 @@ pub struct Numbers {
 }
 
 /// A subscriber in a feed, as an outbox keeps it that has no room for the next event.
-pub type Place = (Arc<Channel>, SubscriberId);
+pub(crate) type Place = (Arc<Channel>, SubscriberId);
 
 /// A place in a feed. Dropping it does not end it: [`Subscription::end`] does.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Subscription {
 
     /// The subscriber as others see it, while it has a place.
     #[must_use]
-    pub fn own_presence(&self) -> Option<Presence> {
+    pub(crate) fn own_presence(&self) -> Option<Presence> {
         let inner = lock(&self.cell.inner);
         inner.feed.place(self.id)?;
         inner.feed.subscriber(self.id).map(Listener::presence)
@@ -101,7 +101,7 @@ impl Subscription {
 
     /// Connections of this node that are subscribed, `most` of them at most, for one of them.
     #[must_use]
-    pub fn presence(&self, most: usize) -> Option<Vec<Presence>> {
+    pub(crate) fn presence(&self, most: usize) -> Option<Vec<Presence>> {
         let inner = lock(&self.cell.inner);
         inner.feed.place(self.id)?;
         Some(inner.feed.subscribers().take(most).map(|(_, listener)| listener.presence()).collect())

@@ -26,16 +26,16 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub fn new(connection: Arc<Connection>, key: u32, wishes: &Wishes) -> Self {
+    pub(crate) fn new(connection: Arc<Connection>, key: u32, wishes: &Wishes) -> Self {
         let Wishes { announced, join_leave, info, recover: _ } = wishes;
         Self { connection, key, announced: *announced, join_leave: *join_leave, info: info.clone() }
     }
 
-    pub fn user(&self) -> &UserId {
+    pub(crate) fn user(&self) -> &UserId {
         &self.connection.user
     }
 
-    pub fn presence(&self) -> Presence {
+    pub(crate) fn presence(&self) -> Presence {
         Presence {
             client: self.connection.client,
             user: self.connection.user.clone(),
@@ -55,18 +55,18 @@ pub(super) struct Fanout<'a> {
 }
 
 impl<'a> Fanout<'a> {
-    pub fn new(hub: &'a Hub, cell: &'a Arc<Channel>, pieces: &'a mut Option<Box<Pieces>>) -> Self {
+    pub(crate) fn new(hub: &'a Hub, cell: &'a Arc<Channel>, pieces: &'a mut Option<Box<Pieces>>) -> Self {
         Self { hub, cell, pieces, moves: Vec::new() }
     }
 
-    pub fn left(&mut self, listener: &Listener) {
+    pub(crate) fn left(&mut self, listener: &Listener) {
         if listener.announced {
             self.moves.push((false, listener.presence()));
         }
     }
 
     /// Once the feed is done: tells who came and who went, and forgets what nobody needs.
-    pub fn finish(self, feed: &Feed<Listener>) {
+    pub(crate) fn finish(self, feed: &Feed<Listener>) {
         if !feed.has_behind() {
             *self.pieces = None;
         }

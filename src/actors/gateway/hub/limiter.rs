@@ -27,13 +27,13 @@ const LONGEST: u64 = 5 * 60 * 1_000_000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
     /// How many in a minute, in the long run; 0 for no bound.
-    pub per_minute: u32,
+    pub(crate) per_minute: u32,
     /// How many may come at once; at least 1.
-    pub burst: u32,
+    pub(crate) burst: u32,
 }
 
 /// See the module.
-pub struct Limiter<K = UserId> {
+pub(crate) struct Limiter<K = UserId> {
     /// Microseconds between two in the long run; 0 for no bound.
     interval: u64,
     /// Microseconds by which a user may be ahead.
@@ -57,7 +57,7 @@ impl<K> Default for Shard<K> {
 impl<K: Hash + Eq + Clone> Limiter<K> {
     /// A limiter that has seen nobody.
     #[must_use]
-    pub fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
         let interval = 60_000_000u64.checked_div(u64::from(rate.per_minute)).unwrap_or(0);
         let tolerance = interval * u64::from(rate.burst.max(1) - 1);
         Self { interval, tolerance, clock, shards: std::array::from_fn(|_| Mutex::default()) }
@@ -67,7 +67,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     ///
     /// # Errors
     /// It is one too many and does not count; milliseconds until the next one will pass.
-    pub fn admit(&self, user: &K) -> Result<(), u64> {
+    pub(crate) fn admit(&self, user: &K) -> Result<(), u64> {
         self.admit_cost(user, 1)
     }
 
@@ -75,12 +75,12 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
     ///
     /// # Errors
     /// As [`Self::admit`].
-    pub fn admit_cost(&self, user: &K, cost: u32) -> Result<(), u64> {
+    pub(crate) fn admit_cost(&self, user: &K, cost: u32) -> Result<(), u64> {
         self.spend(user, cost, true)
     }
 
     /// Counts what is known to have cost so much only afterwards, and refuses nothing.
-    pub fn charge(&self, user: &K, cost: u32) {
+    pub(crate) fn charge(&self, user: &K, cost: u32) {
         let _ = self.spend(user, cost, false);
     }
 

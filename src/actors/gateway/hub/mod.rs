@@ -19,8 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 
-pub use channel::{Channel, Numbers, Place, Presence, Subscription};
-pub use limiter::{Limiter, Rate};
+pub(crate) use channel::Place;
+pub(crate) use channel::{Channel, Presence};
+pub use channel::{Numbers, Subscription};
+pub(crate) use limiter::Limiter;
+pub use limiter::Rate;
 pub use sessions::{Connection, Sessions, Wire};
 
 use super::feed::Position;
@@ -30,10 +33,10 @@ use crate::ids::{Partition, Timestamp};
 use crate::metrics::Metrics;
 
 /// How often [`Hub::tick`] is due.
-pub const TICK: Duration = Duration::from_millis(250);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// The way to the owners of partitions.
-pub trait Owners: Send + Sync + 'static {
+pub(crate) trait Owners: Send + Sync + 'static {
     /// Hands a frame on. Frames of one caller reach one partition in the order in which they were sent. Must not wait,
     /// and must not call the hub: answers come later, from elsewhere, through [`Hub::receive`].
     ///
@@ -48,10 +51,10 @@ pub trait Owners: Send + Sync + 'static {
 /// A frame was not taken: the queue of its partition is full, or no owner of it can be reached now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the partition takes nothing now")]
-pub struct NotTaken;
+pub(crate) struct NotTaken;
 
 /// How pushes stand on the wire. Messages in one result stand as they would stand in one frame.
-pub trait Encode: Send + Sync + 'static {
+pub(crate) trait Encode: Send + Sync + 'static {
     /// Events of a channel, as publications in their order.
     fn events(&self, wire: Wire, channel: &str, open: bool, events: &[StreamEvent]) -> Bytes;
     /// Something without a place in the stream.
@@ -101,7 +104,7 @@ pub struct Hub {
 impl Hub {
     /// A hub without connections.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         owners: Arc<dyn Owners>,
         encoder: Arc<dyn Encode>,
         clock: Arc<dyn Clock>,
@@ -126,7 +129,7 @@ impl Hub {
 
     /// Feeds with listeners, or lingering.
     #[must_use]
-    pub fn feeds(&self) -> usize {
+    pub(crate) fn feeds(&self) -> usize {
         self.channels.len()
     }
 
@@ -140,7 +143,7 @@ impl Hub {
 
     /// Connections of this node that are subscribed.
     #[must_use]
-    pub fn presence(&self, key: &StreamKey) -> Vec<Presence> {
+    pub(crate) fn presence(&self, key: &StreamKey) -> Vec<Presence> {
         self.cell(key).map(|cell| cell.presence()).unwrap_or_default()
     }
 
@@ -151,7 +154,7 @@ impl Hub {
     }
 
     /// A frame of an owner. Answers to what others asked than feeds are for the router's table, and nothing to the hub.
-    pub fn receive(&self, frame: ToGateway) {
+    pub(crate) fn receive(&self, frame: ToGateway) {
         let Some(stream) = stream_of(&frame) else { return };
         // The number is taken before the search for subscribers: one that comes meanwhile listens with a higher number, and
         // the owner ignores an Unlisten whose number is below that of the last Listen.
@@ -195,7 +198,7 @@ impl Hub {
     }
 
     /// A connection's outbox has room again: its subscribers that waited for room go on catching up. False if nobody did.
-    pub fn resume(&self, connection: &Connection) -> bool {
+    pub(crate) fn resume(&self, connection: &Connection) -> bool {
         let paused = connection.outbox.take_paused();
         for (cell, id) in &paused {
             cell.resume(self, *id);
@@ -204,7 +207,7 @@ impl Hub {
     }
 
     /// The owners of these partitions may have forgotten that this node listens (they moved or restarted).
-    pub fn owners_changed(&self, changed: impl Fn(Partition) -> bool) {
+    pub(crate) fn owners_changed(&self, changed: impl Fn(Partition) -> bool) {
         let meant = self.channels.iter().filter(|channel| changed(channel.key().stream.partition()));
         let mut meant: Vec<Arc<Channel>> = meant.map(|channel| Arc::clone(&channel)).collect();
         // What is asked for goes out in one order, whatever the map's is: a run of the simulation replays.

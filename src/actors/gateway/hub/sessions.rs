@@ -77,7 +77,7 @@ impl Sessions {
 
     /// Whether a user has a connection on this node.
     #[must_use]
-    pub fn is_online(&self, user: &UserId) -> bool {
+    pub(crate) fn is_online(&self, user: &UserId) -> bool {
         self.0.contains_key(user)
     }
 
@@ -110,7 +110,7 @@ impl Sessions {
     }
 
     /// Closes those connections of a user that are meant. Returns how many there were.
-    pub fn disconnect_where(&self, user: &UserId, code: u16, meant: impl Fn(&Connection) -> bool) -> usize {
+    pub(crate) fn disconnect_where(&self, user: &UserId, code: u16, meant: impl Fn(&Connection) -> bool) -> usize {
         let mut connections = self.of(user);
         connections.retain(|connection| meant(connection));
         for connection in &connections {
@@ -120,7 +120,7 @@ impl Sessions {
     }
 
     /// Closes all connections with this code, spread over `time` so that they do not come back all at once.
-    pub async fn disconnect_all(&self, code: u16, time: Duration) {
+    pub(crate) async fn disconnect_all(&self, code: u16, time: Duration) {
         let mut connections = Vec::new();
         self.each(|connection| connections.push(Arc::clone(connection)));
         for some in connections.chunks(connections.len().div_ceil(PAUSES).max(1)) {

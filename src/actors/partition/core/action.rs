@@ -12,11 +12,11 @@ use crate::ids::Offset;
 
 /// A number that the core gives to an append.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Ticket(pub u64);
+pub(crate) struct Ticket(pub u64);
 
 /// What the driver of a core carries out, in order.
 #[derive(Debug)]
-pub enum Action {
+pub(crate) enum Action {
     /// Append what [`super::Core::place`] gives and report with [`super::Core::appended`].
     Append {
         /// Named in the report.

@@ -18,7 +18,7 @@ pub(super) struct Unverified {
 
 impl Core {
     /// The tail told these records, when the readable end was `end` and the partition had lost records `losses` times.
-    pub fn told(
+    pub(crate) fn told(
         &mut self,
         records: Vec<StoredRecord>,
         end: Offset,
@@ -88,7 +88,7 @@ impl Core {
 
     /// The tail told that the journal lost records: forgets what it had told of them. If one of them had been confirmed,
     /// what was answered may be gone, and that is for an operator.
-    pub fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action>) {
+    pub(crate) fn truncated(&mut self, end: Offset, losses: u64, out: &mut Vec<Action>) {
         // A report may have told of this loss before, and of what has taken the place of the lost since.
         if self.halted || losses <= self.losses {
             return;

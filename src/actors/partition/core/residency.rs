@@ -49,7 +49,7 @@ pub(super) enum Parked {
 
 impl Core {
     /// A question to the entity: it comes behind what was delivered before.
-    pub fn ask(&mut self, entity: Entity, question: Question, now: Timestamp, out: &mut Vec<Action>) {
+    pub(crate) fn ask(&mut self, entity: Entity, question: Question, now: Timestamp, out: &mut Vec<Action>) {
         if self.halted {
             out.push(Action::Send { to: question.from, frame: question.refusal(entity) });
             return;
@@ -222,12 +222,12 @@ impl Core {
     }
 
     /// Lets every entity go that has nothing to do and whose records are all stored, however short it has been idle.
-    pub fn let_go(&mut self, now: Timestamp, stored: Offset, out: &mut Vec<Action>) {
+    pub(crate) fn let_go(&mut self, now: Timestamp, stored: Offset, out: &mut Vec<Action>) {
         self.passivate(now, stored, 0, 0, out);
     }
 
     /// Lets one entity go, if it has nothing to do and all that it applied is stored. Says whether it went.
-    pub fn let_one_go(&mut self, entity: &Entity, stored: Offset, out: &mut Vec<Action>) -> bool {
+    pub(crate) fn let_one_go(&mut self, entity: &Entity, stored: Offset, out: &mut Vec<Action>) -> bool {
         let Some(Residency::Ready { applied, batches, .. }) = self.residents.get(entity) else { return false };
         if *applied > stored || batches.iter().any(|batch| !batch.is_finished()) {
             return false;
@@ -300,7 +300,7 @@ impl Core {
 
     /// Entities that are resident or being made so.
     #[must_use]
-    pub fn residents(&self) -> usize {
+    pub(crate) fn residents(&self) -> usize {
         self.residents.len()
     }
 }

@@ -23,31 +23,31 @@ pub(crate) struct NewRoom {
     /// Its kind.
     #[serde(default)]
     #[schema(inline, required = false)]
-    pub(crate) kind: NewKind,
+    pub kind: NewKind,
     /// The other one, in a direct chat.
     #[schema(required = false, nullable = false)]
-    pub(crate) user: Option<UserId>,
+    pub user: Option<UserId>,
     /// Who else is in, at most 1,000.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) members: Vec<UserId>,
+    pub members: Vec<UserId>,
     /// At most 256 bytes.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) title: String,
+    pub title: String,
     /// Whether users may join by themselves.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) public: bool,
+    pub public: bool,
     /// Who may send.
     #[schema(inline, required = false, nullable = false)]
-    pub(crate) may_send: Option<MaySend>,
+    pub may_send: Option<MaySend>,
     /// Names the group: a retry with it gives the same chat.
     #[schema(required = false, nullable = false)]
-    pub(crate) client_id: Option<ClientId>,
+    pub client_id: Option<ClientId>,
     /// Milliseconds, or a text such as "24h"; 0 for ever.
     #[schema(value_type = u64, required = false, nullable = false)]
-    pub(crate) ttl: Option<Ttl>,
+    pub ttl: Option<Ttl>,
 }
 
 /// The kinds of room that can be asked for: open channels are made by their first publish.

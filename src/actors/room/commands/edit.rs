@@ -19,10 +19,10 @@ use crate::limits;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct NewBody {
     /// The new text.
-    pub(crate) body: String,
+    pub body: String,
     /// The new metadata; without it the old one stays.
     #[schema(value_type = Option<serde_json::Value>, required = false)]
-    pub(crate) metadata: Option<Box<RawValue>>,
+    pub metadata: Option<Box<RawValue>>,
 }
 
 impl NewBody {

@@ -46,7 +46,7 @@ impl Reaction {
     /// Whether the text is one emoji: a symbol with what modifies it, several that are joined to one, or a flag. Without
     /// tables of Unicode: a text of letters is none, and neither are two symbols side by side.
     #[must_use]
-    pub fn is_one_emoji(&self) -> bool {
+    pub(crate) fn is_one_emoji(&self) -> bool {
         let is_modifier = |c: char| matches!(c, '\u{fe0e}' | '\u{fe0f}' | '\u{20e3}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}');
         let is_regional = |c: char| matches!(c, '\u{1f1e6}'..='\u{1f1ff}');
         let is_symbol = |c: char| !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !c.is_control();

@@ -20,27 +20,27 @@ use crate::limits;
 pub(crate) struct NewMessage {
     /// Makes a retry harmless. In REST the header `Idempotency-Key` stands for it.
     #[schema(required = false, nullable = false)]
-    pub(crate) client_id: Option<ClientId>,
+    pub client_id: Option<ClientId>,
     /// The sending device.
     #[schema(required = false, nullable = false)]
-    pub(crate) device: Option<DeviceId>,
+    pub device: Option<DeviceId>,
     /// The client id that the same device sent before: `need_prev` if that never arrived.
     #[schema(required = false, nullable = false)]
-    pub(crate) prev: Option<ClientId>,
+    pub prev: Option<ClientId>,
     /// Text, at most 32 KiB.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) body: String,
+    pub body: String,
     /// `text` unless said otherwise, at most 32 bytes.
     #[serde(rename = "type", alias = "message_type")]
     #[schema(required = false, nullable = false)]
-    pub(crate) message_type: Option<String>,
+    pub message_type: Option<String>,
     /// Any JSON, at most 8 KiB.
     #[schema(value_type = Option<serde_json::Value>, required = false)]
-    pub(crate) metadata: Option<Box<RawValue>>,
+    pub metadata: Option<Box<RawValue>>,
     /// The seq of the message that this one answers.
     #[schema(minimum = 1, required = false, nullable = false)]
-    pub(crate) reply_to: Option<u64>,
+    pub reply_to: Option<u64>,
 }
 
 impl NewMessage {
@@ -266,7 +266,7 @@ impl RoomState {
     ///
     /// # Errors
     /// Why it would not.
-    pub fn takes_from(&self, now: impl Into<Moment>, user: &UserId) -> Result<(), Reject> {
+    pub(crate) fn takes_from(&self, now: impl Into<Moment>, user: &UserId) -> Result<(), Reject> {
         if user.is_anonymous() {
             return Err(Reject::NotAllowed);
         }

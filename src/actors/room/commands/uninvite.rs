@@ -20,15 +20,15 @@ pub(crate) struct Unanswered {
     #[serde(alias = "chat")]
     #[schema(required = false, nullable = false)]
     #[param(rename = "chat", required = false, nullable = false)]
-    pub(crate) room: Option<RoomId>,
+    pub room: Option<RoomId>,
     /// Only those of this user.
     #[schema(required = false, nullable = false)]
     #[param(required = false, nullable = false)]
-    pub(crate) user: Option<UserId>,
+    pub user: Option<UserId>,
     /// Whose they are, if not one's own: the chat is then one of one's own making.
     #[schema(required = false, nullable = false)]
     #[param(required = false, nullable = false)]
-    pub(crate) inviter: Option<UserId>,
+    pub inviter: Option<UserId>,
 }
 
 /// Takes an invitation back, and nothing else: a member stays one, and nobody is remembered as kicked. By whoever made it, in

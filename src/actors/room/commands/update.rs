@@ -21,16 +21,16 @@ use crate::ttl::Ttl;
 pub(crate) struct NewSettings {
     /// At most 256 bytes.
     #[schema(required = false, nullable = false)]
-    pub(crate) title: Option<String>,
+    pub title: Option<String>,
     /// Milliseconds from now on, or a text such as "24h"; 0 for ever.
     #[schema(value_type = u64, required = false, nullable = false)]
-    pub(crate) ttl: Option<Ttl>,
+    pub ttl: Option<Ttl>,
     /// Who may send.
     #[schema(inline, required = false, nullable = false)]
-    pub(crate) may_send: Option<MaySend>,
+    pub may_send: Option<MaySend>,
     /// Whether users may join by themselves.
     #[schema(required = false, nullable = false)]
-    pub(crate) public: Option<bool>,
+    pub public: Option<bool>,
 }
 
 impl NewSettings {

@@ -3,7 +3,7 @@
 use super::support::{Room, block, create, delete, edit, end, publish, send, update, user};
 use crate::actors::room::commands::{Create, Edit, Expire, RoomCommand, Send, Update};
 use crate::actors::room::window::WindowBounds;
-use crate::actors::room::{Outcome, RoomSnapshot, RoomState, SnapshotError};
+use crate::actors::room::{Outcome, RoomSnapshot, RoomState, snapshot::SnapshotError};
 use crate::actors::wire::{Content, EventBody, HistoryBound, MaySend, Reject, RoomKind, RoomStatus};
 use crate::ids::{Generation, RoomId, Seq, Timestamp};
 use crate::limits;

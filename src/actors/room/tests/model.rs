@@ -18,7 +18,7 @@ use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 pub(crate) struct Model {
     room: RoomId,
     bounds: WindowBounds,
-    pub(crate) events: Vec<Event>,
+    pub events: Vec<Event>,
     histories: Vec<HistoryBound>,
     facts: Vec<Block>,
     create: Option<Create>,
@@ -30,18 +30,18 @@ pub(crate) struct Model {
 /// What the events say, read from the start.
 #[derive(Default)]
 pub(crate) struct View {
-    pub(crate) members: Vec<(UserId, Seq)>,
-    pub(crate) invited: Vec<(UserId, Seq)>,
-    pub(crate) kicked: Vec<(UserId, Seq)>,
-    pub(crate) creator: Option<UserId>,
-    pub(crate) status: RoomStatus,
-    pub(crate) title: String,
-    pub(crate) expires_at: Option<Timestamp>,
+    pub members: Vec<(UserId, Seq)>,
+    pub invited: Vec<(UserId, Seq)>,
+    pub kicked: Vec<(UserId, Seq)>,
+    pub creator: Option<UserId>,
+    pub status: RoomStatus,
+    pub title: String,
+    pub expires_at: Option<Timestamp>,
     creator_sends: bool,
     public: bool,
     opened: u64,
     closed: u64,
-    pub(crate) messages: u64,
+    pub messages: u64,
 }
 
 impl View {

@@ -104,8 +104,8 @@ pub(crate) fn block(by: &str, blocked: bool, source: u16, offset: u64) -> RoomCo
 /// A room and the clock of its partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Room {
-    pub(crate) state: RoomState,
-    pub(crate) now: u64,
+    pub state: RoomState,
+    pub now: u64,
     ids: u64,
     clock: FoldClock,
 }

@@ -21,15 +21,15 @@ pub(crate) struct DeviceFacts {
     /// `web`, `ios`, `android`, …; at most 32 bytes.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) platform: String,
+    pub platform: String,
     /// Where pushes go, at most 512 bytes.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) push_token: String,
+    pub push_token: String,
     /// Forget it instead.
     #[serde(default)]
     #[schema(required = false)]
-    pub(crate) remove: bool,
+    pub remove: bool,
 }
 
 /// Makes a device known or brings it up to date.

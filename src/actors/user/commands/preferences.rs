@@ -18,7 +18,7 @@ use crate::limits;
 pub(crate) struct NewPreferences {
     /// A JSON object, at most 8 KiB; without it they are only asked for.
     #[schema(value_type = Option<serde_json::Value>, required = false)]
-    pub(crate) preferences: Option<Box<RawValue>>,
+    pub preferences: Option<Box<RawValue>>,
 }
 
 /// Replaces the preferences.

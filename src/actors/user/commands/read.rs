@@ -18,7 +18,7 @@ use crate::limits;
 pub(crate) struct UpTo {
     /// Its seq.
     #[schema(minimum = 1)]
-    pub(crate) seq: u64,
+    pub seq: u64,
 }
 
 /// Moves the read mark of a room forward; never back (the maximum wins).

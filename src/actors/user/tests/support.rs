@@ -51,8 +51,8 @@ pub(crate) fn fact(source: u16, offset: u64, n: u8, change: RoomChange) -> UserC
 
 /// A user and the clock of his partition.
 pub(crate) struct Someone {
-    pub(crate) state: UserState,
-    pub(crate) now: u64,
+    pub state: UserState,
+    pub now: u64,
     commands: u64,
 }
 

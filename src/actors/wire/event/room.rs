@@ -120,7 +120,7 @@ pub enum EventBody {
 
 impl EventBody {
     /// What clients call the events, by [`Self::number`] from 1 on.
-    pub const NAMES: [&'static str; 14] = [
+    pub(crate) const NAMES: [&'static str; 14] = [
         "room.created",
         "message",
         "message.edited",
@@ -176,13 +176,13 @@ impl EventBody {
 
     /// What clients call it, as the `type` of its publication.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         Self::NAMES[usize::from(self.number()) - 1]
     }
 
     /// The earlier message that it concerns, if it concerns one.
     #[must_use]
-    pub fn target(&self) -> Option<Seq> {
+    pub(crate) fn target(&self) -> Option<Seq> {
         self.facts().target
     }
 
@@ -194,7 +194,7 @@ impl EventBody {
     /// What is left of an event that concerned the message `target`, once that was deleted. `None` if no event of this
     /// number does.
     #[must_use]
-    pub fn redacted(number: u8, target: Seq) -> Option<Self> {
+    pub(crate) fn redacted(number: u8, target: Seq) -> Option<Self> {
         let all = [
             Self::Edited { target, body: String::new(), metadata: None },
             Self::Deleted { target },
@@ -250,7 +250,7 @@ impl Facts<'_> {
 impl Event {
     /// The user who is no member any more from this seq on, if any (P6).
     #[must_use]
-    pub fn removes(&self) -> Option<&UserId> {
+    pub(crate) fn removes(&self) -> Option<&UserId> {
         match self.body.facts().removes {
             Removed::Nobody => None,
             Removed::Actor => self.actor.as_ref(),
@@ -260,7 +260,7 @@ impl Event {
 
     /// The earlier message whose content this event takes away, if any.
     #[must_use]
-    pub fn redacts(&self) -> Option<Seq> {
+    pub(crate) fn redacts(&self) -> Option<Seq> {
         matches!(self.body, EventBody::Deleted { .. }).then(|| self.body.target()).flatten()
     }
 
@@ -275,7 +275,7 @@ impl Event {
     }
 
     /// Takes the content away; seq, number and message type stay.
-    pub fn redact(&mut self) {
+    pub(crate) fn redact(&mut self) {
         if let EventBody::Message { content, redacted, .. } = &mut self.body {
             *content = Content { message_type: std::mem::take(&mut content.message_type), ..Content::default() };
             *redacted = true;
@@ -287,7 +287,7 @@ impl Event {
 
     /// Bytes that the event takes in memory, about.
     #[must_use]
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         std::mem::size_of::<Self>() + self.body.facts().bytes
     }
 }

@@ -43,7 +43,7 @@ pub struct Source {
 /// A fan-out goes to those who are members or invited when the relay comes to it. Whoever left in the meantime is told
 /// that instead: the order of one source is kept.
 #[must_use]
-pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event) -> Vec<OutboxRow> {
+pub(crate) fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event) -> Vec<OutboxRow> {
     let room = state.room();
     if kind == RoomKind::Open {
         return Vec::new();
@@ -75,7 +75,7 @@ pub fn of_room(source: Source, state: &RoomState, kind: RoomKind, event: &Event)
 
 /// The outbox row of an event of a user: a block concerns the direct room of the two.
 #[must_use]
-pub fn of_user(source: Source, user: &UserId, event: &UserEvent) -> Option<OutboxRow> {
+pub(crate) fn of_user(source: Source, user: &UserId, event: &UserEvent) -> Option<OutboxRow> {
     let UserEventBody::Block { user: other, blocked } = &event.body else { return None };
     let block = Block { by: user.clone(), blocked: *blocked, source: source.partition, source_offset: source.offset };
     let command = Command {
@@ -114,7 +114,7 @@ fn told_all(source: Source, fact: RoomFact) -> OutboxRow {
 
 /// Who caused a fact, which is whose turn it takes: nobody if time did, or if it can't be read.
 #[must_use]
-pub fn caused_by(envelope: &Envelope) -> Option<UserId> {
+pub(crate) fn caused_by(envelope: &Envelope) -> Option<UserId> {
     if let Ok(UserCommand { body: UserCommandBody::RoomFact(fact), .. }) = user::payload::decode(envelope) {
         return fact.by;
     }
@@ -126,7 +126,7 @@ pub fn caused_by(envelope: &Envelope) -> Option<UserId> {
 
 /// The record of a fan-out for one of the members.
 #[must_use]
-pub fn for_member(pattern: &Envelope, user: &UserId) -> Addressed {
+pub(crate) fn for_member(pattern: &Envelope, user: &UserId) -> Addressed {
     let envelope = Envelope { key: Bytes::copy_from_slice(user.as_str().as_bytes()), ..pattern.clone() };
     Addressed { partition: user.partition(), record: envelope.encode_record() }
 }

@@ -27,7 +27,7 @@ use crate::storage::store::rows::{DeadLetterRow, RoomRows, UserRows, WatermarkRo
 
 /// Why a partition is not projected any further. The others go on; nothing is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// A record that this program can't read: damaged, or written by a newer one.
     #[error("offset {offset}: {error}")]
     Record {
@@ -67,11 +67,11 @@ pub enum Halt {
 }
 
 /// Chains of entities by partition, each after the record at this offset.
-pub type Chains = BTreeMap<Partition, Vec<(Offset, Chain)>>;
+pub(crate) type Chains = BTreeMap<Partition, Vec<(Offset, Chain)>>;
 
 /// The chains that a commit writes, for comparison with those of the owners (I10).
 #[must_use]
-pub fn chains_of(commit: &Commit) -> Chains {
+pub(crate) fn chains_of(commit: &Commit) -> Chains {
     let rooms = commit.chats.iter().map(|row| (row.room.partition(), row.applied, row.chain));
     let users = commit.users.iter().map(|row| (row.user.partition(), row.applied, row.chain));
     let mut chains = Chains::new();
@@ -149,7 +149,7 @@ impl Projector {
 
     /// The same of a program that knows so much of the fold.
     #[must_use]
-    pub fn knowing(knows: FoldVersion, watermarks: Vec<WatermarkRow>, cache_bytes: u64) -> Self {
+    pub(crate) fn knowing(knows: FoldVersion, watermarks: Vec<WatermarkRow>, cache_bytes: u64) -> Self {
         let mut projector = Self {
             knows,
             cursors: BTreeMap::new(),
@@ -163,7 +163,7 @@ impl Projector {
     }
 
     /// Forgets what was not committed, and all states, and goes on from these watermarks.
-    pub fn reset(&mut self, watermarks: Vec<WatermarkRow>) {
+    pub(crate) fn reset(&mut self, watermarks: Vec<WatermarkRow>) {
         self.cache.clear();
         self.pending.clear();
         self.pending_bytes = 0;
@@ -180,17 +180,17 @@ impl Projector {
 
     /// The watermark that was committed last.
     #[must_use]
-    pub fn committed_watermark(&self, partition: Partition) -> WatermarkRow {
+    pub(crate) fn committed_watermark(&self, partition: Partition) -> WatermarkRow {
         self.cursors.get(&partition).map_or(WatermarkRow::start(partition), |cursor| cursor.committed)
     }
 
     /// Partitions that are not projected any further, and why.
-    pub fn halted(&self) -> impl Iterator<Item = (Partition, &Halt)> {
+    pub(crate) fn halted(&self) -> impl Iterator<Item = (Partition, &Halt)> {
         self.cursors.iter().filter_map(|(partition, cursor)| Some((*partition, cursor.halted.as_ref()?)))
     }
 
     /// Halts a partition. What was pushed of it before is still folded.
-    pub fn halt(&mut self, partition: Partition, why: Halt) {
+    pub(crate) fn halt(&mut self, partition: Partition, why: Halt) {
         if let Some(cursor) = self.cursors.get_mut(&partition) {
             cursor.halted.get_or_insert(why);
         }
@@ -204,13 +204,13 @@ impl Projector {
 
     /// Whether somebody may wait for the rows of what is pending.
     #[must_use]
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         self.pending.iter().any(|pending| outbox::is_awaited(pending.envelope.kind))
     }
 
     /// Partitions of the records that wait to be folded, in order.
     #[must_use]
-    pub fn pending_partitions(&self) -> Vec<Partition> {
+    pub(crate) fn pending_partitions(&self) -> Vec<Partition> {
         self.pending.iter().map(|pending| pending.partition).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -325,7 +325,7 @@ impl Projector {
     }
 
     /// Halts a partition at what was committed of it.
-    pub fn drop_partition(&mut self, partition: Partition, why: Halt) {
+    pub(crate) fn drop_partition(&mut self, partition: Partition, why: Halt) {
         self.pending.retain(|pending| pending.partition != partition);
         self.halt(partition, why);
     }

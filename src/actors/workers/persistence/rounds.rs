@@ -51,7 +51,7 @@ impl Default for Options {
 
 /// How the projector is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProjectorStatus {
+pub(crate) struct ProjectorStatus {
     /// The last failure of the store or the journal, until something succeeds again.
     pub failing: Option<String>,
     /// Partitions that are not projected any further, with the reason for the operator.
@@ -195,7 +195,7 @@ impl ProjectorRounds {
     }
 
     /// From where on it reads a partition.
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(test)]
     pub(crate) fn reads_from(&self, partition: Partition) -> Option<Offset> {
         self.projector.as_ref()?.next_offset(partition)
     }

@@ -22,7 +22,7 @@ use crate::storage::store::rows::{
 /// Rows that no fold could have made: the store is damaged, or a newer program wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rows of {of}: {why}")]
-pub struct RowsError {
+pub(crate) struct RowsError {
     /// Whose rows.
     pub of: String,
     /// What is wrong with them. Never their content.
@@ -40,7 +40,7 @@ const DELETED: u8 = 4;
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn room_state(room: RoomId, snapshot: RoomRows) -> Result<RoomState, RowsError> {
+pub(crate) fn room_state(room: RoomId, snapshot: RoomRows) -> Result<RoomState, RowsError> {
     let RoomRows { chat, members, blocks, window, sources, decisions, watermark: _ } = snapshot;
     let mut parts = RoomSnapshot::absent(room);
     if let Some(chat) = chat {
@@ -114,7 +114,7 @@ fn window_entry(row: WindowRow) -> (WindowEntry, Option<Seq>) {
 
 /// What a room's row holds besides what the fold keeps.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RoomExtras {
+pub(crate) struct RoomExtras {
     /// When the room was made.
     pub created_at: Timestamp,
     /// Direct chats: the two users, sorted.
@@ -126,7 +126,7 @@ pub struct RoomExtras {
 impl RoomExtras {
     /// What a row has of them.
     #[must_use]
-    pub fn of(chat: Option<&ChatRow>) -> Self {
+    pub(crate) fn of(chat: Option<&ChatRow>) -> Self {
         let Some(chat) = chat else { return Self::default() };
         Self {
             created_at: chat.created_at,
@@ -136,7 +136,7 @@ impl RoomExtras {
     }
 
     /// Follows an event of the room.
-    pub fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, event: &Event) {
         match &event.body {
             EventBody::Created { kind, members, .. } => {
                 self.created_at = event.at;
@@ -157,11 +157,11 @@ impl RoomExtras {
 }
 
 /// Where a room stands in the lists of its members, if their rows follow it.
-pub type Listed = Option<(Shelf, Timestamp)>;
+pub(crate) type Listed = Option<(Shelf, Timestamp)>;
 
 /// Where a room's members' rows are to have it. The same for the same state, however it came about.
 #[must_use]
-pub fn listed(state: &RoomState, extras: &RoomExtras) -> Listed {
+pub(crate) fn listed(state: &RoomState, extras: &RoomExtras) -> Listed {
     let places = state.members().len() + state.invited().len() + state.kicked().len();
     let follows = (1..=limits::LISTED_PLACES).contains(&places);
     let activity = state.last_message_at().unwrap_or(extras.created_at);
@@ -170,7 +170,7 @@ pub fn listed(state: &RoomState, extras: &RoomExtras) -> Listed {
 
 /// The row of a room; `None` if there is no such room. `applied` is one past the last record that was folded into it.
 #[must_use]
-pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Offset) -> Option<ChatRow> {
+pub(crate) fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Offset) -> Option<ChatRow> {
     let meta = state.meta();
     Some(ChatRow {
         room: meta.room,
@@ -207,7 +207,7 @@ pub fn chat_row(state: &RoomState, extras: &RoomExtras, applied: crate::ids::Off
 /// The row of a user's place in a room; `None` if there is none. `joined_no` is the last message number before the user
 /// joined.
 #[must_use]
-pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Option<MemberRow> {
+pub(crate) fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Option<MemberRow> {
     let room = state.room();
     let (place, seq, sent_no, joined_no) = match state.standing(user)? {
         RoomStanding::Member(member) => (MEMBER, member.joined, member.sent_no, joined_no),
@@ -221,7 +221,7 @@ pub fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo) -> Opt
 /// The row of an event. A message's content has columns of its own; of every other event the row keeps the text that the
 /// event derives.
 #[must_use]
-pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
+pub(crate) fn event_row(room: RoomId, event: Event) -> RoomEventRow {
     let Event { seq, at, id, actor, client_id, body } = event;
     let (kind, target) = (body.number(), body.target());
     let (data, message) = match body {
@@ -238,7 +238,7 @@ pub fn event_row(room: RoomId, event: Event) -> RoomEventRow {
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
+pub(crate) fn event(row: RoomEventRow) -> Result<Event, RowsError> {
     let of = format!("{} seq {}", row.room, row.seq);
     let body = match (row.message, row.data, row.target) {
         (Some(message), ..) => {
@@ -261,7 +261,7 @@ pub fn event(row: RoomEventRow) -> Result<Event, RowsError> {
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState, RowsError> {
+pub(crate) fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState, RowsError> {
     let mut parts = UserSnapshot::new(user.clone());
     if let Some(row) = snapshot.user {
         parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences, chain: row.chain };
@@ -289,7 +289,7 @@ pub fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState, RowsEr
 
 /// The row of a room on a user's list.
 #[must_use]
-pub fn user_room_row(user: &UserId, room: RoomId, listed: &ListedRoom) -> UserRoomRow {
+pub(crate) fn user_room_row(user: &UserId, room: RoomId, listed: &ListedRoom) -> UserRoomRow {
     UserRoomRow {
         user: user.clone(),
         room,
@@ -301,7 +301,7 @@ pub fn user_room_row(user: &UserId, room: RoomId, listed: &ListedRoom) -> UserRo
 
 /// The row of an event of a personal stream.
 #[must_use]
-pub fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
+pub(crate) fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
     let mut row = UserEventRow {
         user: user.clone(),
         seq: event.seq,
@@ -332,7 +332,7 @@ pub fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
 ///
 /// # Errors
 /// [`RowsError`].
-pub fn user_event(row: UserEventRow) -> Result<UserEvent, RowsError> {
+pub(crate) fn user_event(row: UserEventRow) -> Result<UserEvent, RowsError> {
     let of = format!("{} seq {}", row.user, row.seq);
     let missing = || bad(&of, "something is missing or out of range");
     let body = match row.kind {

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use super::hydrate::hydrate;
 use super::projector::{Chains, Projector, chains_of};
-pub use super::rounds::{Options, ProjectorStatus};
+pub use super::rounds::Options;
+pub(crate) use super::rounds::ProjectorStatus;
 use super::rounds::{ProjectorRounds, ProjectorStep, StoredTo};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
@@ -15,7 +16,7 @@ use crate::storage::journal::Journal;
 use crate::storage::store::{Store, StoreError};
 
 /// Hears the chains of each commit.
-pub type Report = Arc<dyn Fn(Chains) + Send + Sync>;
+pub(crate) type Report = Arc<dyn Fn(Chains) + Send + Sync>;
 
 /// What the worker works with.
 #[derive(Clone)]
@@ -25,21 +26,21 @@ pub struct Deps {
     /// Where rows go.
     pub store: Arc<dyn Store>,
     /// How far each partition may be read: what its owner has verified and applied.
-    pub applied: Arc<Watermarks>,
+    pub(crate) applied: Arc<Watermarks>,
     /// How far each partition is stored: raised after each commit. Never falls, also if the store falls back: it is then
     /// behind for a while, and the journal brings it up again.
-    pub stored: Arc<Watermarks>,
+    pub(crate) stored: Arc<Watermarks>,
     /// How far each partition is stored whose facts for others were stored with it: the relay has something to do.
-    pub outbox: Arc<Watermarks>,
+    pub(crate) outbox: Arc<Watermarks>,
     /// Told of each commit's chains before [`Self::stored`] is raised, so that the owners can compare them (I10).
-    pub report: Report,
+    pub(crate) report: Report,
     /// Bounds.
     pub options: Options,
 }
 
 /// Starts it.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<ProjectorStatus> {
+pub(crate) fn spawn(deps: Deps) -> Running<ProjectorStatus> {
     Running::start(|status, stopping| {
         let rounds = ProjectorRounds::new(deps.options);
         ProjectorTask { deps, status, stopping, rounds }.run()

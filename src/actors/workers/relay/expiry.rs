@@ -27,21 +27,21 @@ const STORED: Duration = Duration::from_secs(2);
 
 /// The record that ends a room whose time is over. If it is not, the fold ignores it.
 #[must_use]
-pub fn record(room: RoomId, id: Uuid, now: Timestamp) -> Addressed {
+pub(crate) fn record(room: RoomId, id: Uuid, now: Timestamp) -> Addressed {
     let ttl_ms = limits::COMMAND_TTL_MS;
     payload::address(Command { room, id, issued_at: now, ttl_ms, body: RoomCommand::Expire(Expire) })
 }
 
 /// Remembers for which rooms a record is on its way, so that each scan does not append another. Pure.
 #[derive(Debug, Default)]
-pub struct Scanner {
+pub(crate) struct Scanner {
     sent: BTreeMap<RoomId, Timestamp>,
 }
 
 impl Scanner {
     /// Of the rooms that the store says are over, those for which a record is due. One that had no effect (the journal's
     /// clock was behind) is due again after its time to live.
-    pub fn due(&mut self, over: Vec<(RoomId, Timestamp)>, now: Timestamp) -> Vec<RoomId> {
+    pub(crate) fn due(&mut self, over: Vec<(RoomId, Timestamp)>, now: Timestamp) -> Vec<RoomId> {
         self.sent.retain(|_, at| now.since(*at) <= limits::COMMAND_TTL_MS && *at <= now);
         let due: Vec<RoomId> =
             over.into_iter().map(|(room, _)| room).filter(|room| !self.sent.contains_key(room)).collect();
@@ -50,14 +50,14 @@ impl Scanner {
     }
 
     /// The record for the room was not appended: it is due again at the next scan.
-    pub fn failed(&mut self, room: RoomId) {
+    pub(crate) fn failed(&mut self, room: RoomId) {
         self.sent.remove(&room);
     }
 }
 
 /// What the scanner works with.
 #[derive(Clone)]
-pub struct Deps {
+pub(crate) struct Deps {
     /// Knows when rooms expire.
     pub store: Arc<dyn Store>,
     /// Knows where the rooms' partitions end.
@@ -76,14 +76,14 @@ pub struct Deps {
 
 /// How it is, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExpiryStatus {
+pub(crate) struct ExpiryStatus {
     /// Scans so far.
     pub scans: u64,
 }
 
 /// Starts it. The next scan does again what failed.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<ExpiryStatus> {
+pub(crate) fn spawn(deps: Deps) -> Running<ExpiryStatus> {
     Running::start(|status, stopping| run(deps, status, stopping))
 }
 

@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use crate::ids::Partition;
 use crate::storage::journal::AppendError;
 
-pub mod expiry;
+pub(crate) mod expiry;
 mod owed;
 pub(crate) mod rounds;
 #[cfg(test)]
@@ -32,8 +32,9 @@ pub mod turns;
 mod turns_tests;
 pub mod worker;
 
-pub use owed::Owed;
+pub(crate) use owed::Owed;
 
 /// How a worker appends: encoded records to a partition, in order, `Ok` when they are durable. The node gives it, by way of
 /// the partition's owner.
-pub type Append = Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Result<(), AppendError>> + Send + Sync>;
+pub(crate) type Append =
+    Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Result<(), AppendError>> + Send + Sync>;

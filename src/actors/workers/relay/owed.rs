@@ -8,7 +8,7 @@ use crate::ids::UserId;
 
 /// Facts that are held, of users with [`limits::OWED`](crate::limits::OWED) or more.
 #[derive(Debug)]
-pub struct Owed {
+pub(crate) struct Owed {
     users: watch::Sender<HashMap<UserId, usize>>,
 }
 
@@ -20,7 +20,7 @@ impl Default for Owed {
 
 impl Owed {
     /// What is held now.
-    pub fn set(&self, users: HashMap<UserId, usize>) {
+    pub(crate) fn set(&self, users: HashMap<UserId, usize>) {
         self.users.send_if_modified(|before| {
             let changed = *before != users;
             *before = users;
@@ -30,13 +30,13 @@ impl Owed {
 
     /// Facts of this user; 0 if they are few.
     #[must_use]
-    pub fn of(&self, user: &UserId) -> usize {
+    pub(crate) fn of(&self, user: &UserId) -> usize {
         self.users.borrow().get(user).copied().unwrap_or(0)
     }
 
     /// Changes whenever the numbers do.
     #[must_use]
-    pub fn changes(&self) -> watch::Receiver<HashMap<UserId, usize>> {
+    pub(crate) fn changes(&self) -> watch::Receiver<HashMap<UserId, usize>> {
         self.users.subscribe()
     }
 }

@@ -37,7 +37,7 @@ const LANES: usize = 8 * limits::RELAY_AHEAD;
 const LONGEST_REST: u32 = 32;
 
 /// What is to be told to one target, in order.
-pub type TargetBatch = Vec<(OutboxPlace, Bytes)>;
+pub(crate) type TargetBatch = Vec<(OutboxPlace, Bytes)>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -76,7 +76,7 @@ struct Target {
 
 /// See the module.
 #[derive(Default)]
-pub struct Turns {
+pub(crate) struct Turns {
     held: BTreeMap<OutboxPlace, Held>,
     /// What waits, by lane and target.
     lanes: BTreeMap<Lane, BTreeMap<Partition, BTreeSet<OutboxPlace>>>,
@@ -102,13 +102,13 @@ impl Turns {
     }
 
     /// The source has new rows behind those that it had.
-    pub fn has_news(&mut self, source: Partition) {
+    pub(crate) fn has_news(&mut self, source: Partition) {
         self.source(source).more = true;
     }
 
     /// The first row of a source, as the outbox has it. If it is not known here, the outbox fell back, or another relay left
     /// it: the source is read from its beginning.
-    pub fn begins_at(&mut self, first: OutboxPlace) {
+    pub(crate) fn begins_at(&mut self, first: OutboxPlace) {
         let is_held = self.held.contains_key(&first);
         let source = self.source(first.source);
         let is_fan_out = source.fan_out.as_ref().is_some_and(|row| row.place() == first);
@@ -120,14 +120,14 @@ impl Turns {
 
     /// What is to be read: from which place on, and how many rows of that source.
     #[must_use]
-    pub fn wanted(&self) -> Vec<(OutboxPlace, usize)> {
+    pub(crate) fn wanted(&self) -> Vec<(OutboxPlace, usize)> {
         let sources = self.sources.values().filter(|source| source.more && source.fan_out.is_none());
         let room = sources.map(|source| (source.next, limits::RELAY_ROWS.saturating_sub(source.held)));
         room.filter(|(_, room)| *room > 0).collect()
     }
 
     /// Takes the next rows of a source, in order. `whole` says that there are no more.
-    pub fn load(&mut self, source: Partition, rows: Vec<OutboxRow>, whole: bool) {
+    pub(crate) fn load(&mut self, source: Partition, rows: Vec<OutboxRow>, whole: bool) {
         self.source(source).more = !whole;
         for row in rows.into_iter().filter(|row| row.source == source) {
             if row.fan_out.is_some() {
@@ -186,12 +186,12 @@ impl Turns {
 
     /// The fan-outs at which the reading of their sources stands.
     #[must_use]
-    pub fn fan_outs(&self) -> Vec<OutboxRow> {
+    pub(crate) fn fan_outs(&self) -> Vec<OutboxRow> {
         self.sources.values().filter_map(|source| source.fan_out.clone()).collect()
     }
 
     /// Members of a fan-out up to `after` have rows of their own; `None`: all of them, and it is gone.
-    pub fn expanded(&mut self, source: Partition, after: Option<UserId>) {
+    pub(crate) fn expanded(&mut self, source: Partition, after: Option<UserId>) {
         let of = self.source(source);
         match after {
             None => of.fan_out = None,
@@ -205,7 +205,7 @@ impl Turns {
 
     /// What is told next: about `most` rows, to targets that are free, each lane in its turn. `takes` says whether a target
     /// takes more now.
-    pub fn next(
+    pub(crate) fn next(
         &mut self,
         now_ms: u64,
         most: usize,
@@ -296,7 +296,7 @@ impl Turns {
     }
 
     /// The batch of a target is appended: its rows may go.
-    pub fn told(&mut self, target: Partition, places: &[OutboxPlace]) {
+    pub(crate) fn told(&mut self, target: Partition, places: &[OutboxPlace]) {
         for place in places {
             if let Some(held) = self.held.get_mut(place) {
                 held.state = State::Told;
@@ -312,7 +312,7 @@ impl Turns {
     }
 
     /// The batch of a target was not appended, or it is unknown whether: it rests, and gets it again.
-    pub fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64, rest: Duration) {
+    pub(crate) fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64, rest: Duration) {
         for place in places {
             self.waits(*place);
         }
@@ -320,7 +320,7 @@ impl Turns {
     }
 
     /// A target takes nothing: it rests, and few of its rows are held.
-    pub fn rests(&mut self, target: Partition, now_ms: u64, rest: Duration) {
+    pub(crate) fn rests(&mut self, target: Partition, now_ms: u64, rest: Duration) {
         let known = self.targets.entry(target).or_default();
         known.under_way = false;
         let rest = back_off(rest, known.failures, rest * LONGEST_REST);
@@ -339,7 +339,7 @@ impl Turns {
     }
 
     /// Rows that were told are gone from the outbox.
-    pub fn removed(&mut self, places: &[OutboxPlace]) {
+    pub(crate) fn removed(&mut self, places: &[OutboxPlace]) {
         for place in places {
             self.forget(*place);
         }
@@ -362,20 +362,22 @@ impl Turns {
 
     /// Users of whom many rows are held, and how many.
     #[must_use]
-    pub fn owed(&self) -> HashMap<UserId, usize> {
+    pub(crate) fn owed(&self) -> HashMap<UserId, usize> {
         let many = self.owed.iter().filter(|(_, rows)| **rows >= limits::OWED);
         many.map(|(user, rows)| (user.clone(), *rows)).collect()
     }
 
     /// Rows held.
+    #[cfg(test)]
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.held.len()
     }
 
     /// Whether nothing is held.
+    #[cfg(test)]
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 }
@@ -393,7 +395,7 @@ fn remove<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<OutboxPlace>>, key: K, place: 
 ///
 /// # Errors
 /// The row's pattern is no record.
-pub fn expand(fan_out: &OutboxRow, page: &[MemberRow]) -> Result<Vec<(Partition, Bytes)>, RecordError> {
+pub(crate) fn expand(fan_out: &OutboxRow, page: &[MemberRow]) -> Result<Vec<(Partition, Bytes)>, RecordError> {
     let pattern = Envelope::decode_record(&fan_out.record)?;
     let told = page.iter().filter(|member| member.state == MEMBER || member.state == INVITED);
     let records = told.map(|member| outbox::for_member(&pattern, &member.user));

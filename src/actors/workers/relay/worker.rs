@@ -31,22 +31,22 @@ pub struct Deps {
     /// Knows where the targets end.
     pub journal: Arc<dyn Journal>,
     /// The sources whose facts it tells.
-    pub owned: Arc<Owned>,
+    pub(crate) owned: Arc<Owned>,
     /// Appends to other partitions.
-    pub append: Append,
+    pub(crate) append: Append,
     /// How far each partition is stored.
-    pub stored: Arc<Watermarks>,
+    pub(crate) stored: Arc<Watermarks>,
     /// Changes whenever the projector has committed rows of the outbox: how far their sources are stored.
-    pub outbox: Arc<Watermarks>,
+    pub(crate) outbox: Arc<Watermarks>,
     /// Told whose facts wait.
-    pub owed: Arc<Owed>,
+    pub(crate) owed: Arc<Owed>,
     /// How long a target rests after a first failure (longer after each further one), and at most between two looks.
     pub retry: Duration,
 }
 
 /// How the worker is, for health and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RelayStatus {
+pub(crate) struct RelayStatus {
     /// A failure that lasts: of the outbox, or of one of the targets.
     pub failing: Option<String>,
     /// Records appended so far, repetitions included.
@@ -55,7 +55,7 @@ pub struct RelayStatus {
 
 /// Starts it.
 #[must_use]
-pub fn spawn(deps: Deps) -> Running<RelayStatus> {
+pub(crate) fn spawn(deps: Deps) -> Running<RelayStatus> {
     Running::start(|status, stopping| {
         let options = Options { retry: deps.retry, members: limits::RELAY_MEMBERS };
         let (rounds, under_way) = (RelayRounds::new(options, Arc::clone(&deps.owned)), FuturesUnordered::new());

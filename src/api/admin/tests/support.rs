@@ -25,9 +25,9 @@ use crate::server::{self, Engine};
 use crate::shutdown::Shutdown;
 use crate::testing::within;
 
-pub const KEY: &str = "the key of the data folder";
+pub(crate) const KEY: &str = "the key of the data folder";
 
-pub struct Rig {
+pub(crate) struct Rig {
     pub engine: Engine,
     pub address: SocketAddr,
     pub dir: TempDir,
@@ -38,20 +38,20 @@ pub struct Rig {
 }
 
 /// An answer: its status and its JSON, null if there is none.
-pub type Answer = (u16, Value);
+pub(crate) type Answer = (u16, Value);
 
 impl Rig {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
     /// With these variables in the environment.
-    pub async fn with(variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         Self::over(Env::system(), variables).await
     }
 
     /// The same, over these clocks and ids.
-    pub async fn over(env: Env, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn over(env: Env, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let loaded = loaded(&dir, variables);
         let (stop, metrics) = (Shutdown::new(), Arc::new(Metrics::new()));
@@ -80,32 +80,32 @@ impl Rig {
     }
 
     /// Says the lines of a request's head, and a body.
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         ask(self.address, method, path, headers, body).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.raw("GET", path, &[("host", "localhost")], "").await
     }
 
     /// The status and the text of an answer.
-    pub async fn text(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn text(&self, path: &str) -> (u16, String) {
         said(self.address, "GET", path, &[("host", "localhost")], "").await
     }
 
     /// The JSON of an answer that must be 200.
-    pub async fn ok(&self, path: &str) -> Value {
+    pub(crate) async fn ok(&self, path: &str) -> Value {
         let (status, json) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {json}");
         json
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.raw("POST", path, &[("host", "localhost"), ("x-kervan-admin", "1")], body).await
     }
 
     /// All lines of a list, by pages of this size.
-    pub async fn all(&self, path: &str, limit: usize) -> Vec<Value> {
+    pub(crate) async fn all(&self, path: &str, limit: usize) -> Vec<Value> {
         let (mut items, mut after) = (Vec::new(), String::new());
         loop {
             let page = self.ok(&format!("{path}limit={limit}{after}")).await;
@@ -120,20 +120,20 @@ impl Rig {
     }
 
     /// What a user's method answers.
-    pub async fn call(&self, user: &str, method: &str, data: Value) -> Value {
+    pub(crate) async fn call(&self, user: &str, method: &str, data: Value) -> Value {
         let caller = Caller::new(UserId::new(user).unwrap());
         let reply = self.handlers.call(&caller, method, data.to_string().as_bytes()).await.unwrap();
         serde_json::from_slice(&reply).unwrap()
     }
 
     /// A group; its id.
-    pub async fn group(&self, members: &[&str]) -> String {
+    pub(crate) async fn group(&self, members: &[&str]) -> String {
         let data = json!({ "kind": "group", "members": members, "title": "team" });
         self.call(members[0], "room.create", data).await["room"].as_str().unwrap().to_owned()
     }
 
     /// Waits until the store has everything.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let node = self.engine.node();
         for partition in Partition::all() {
             node.stored().reach(partition, node.journal().bounds(partition).end).await;
@@ -141,7 +141,7 @@ impl Rig {
     }
 
     /// A connection as the hub knows it.
-    pub fn connect(&self, user: &str) -> Arc<Connection> {
+    pub(crate) fn connect(&self, user: &str) -> Arc<Connection> {
         let env = Env::system();
         let connection = Arc::new(Connection {
             client: env.ids.next(),
@@ -172,18 +172,18 @@ fn loaded(dir: &TempDir, variables: &[(&str, &str)]) -> Loaded {
 }
 
 /// The path of a room's actor.
-pub fn path_of(room: &str) -> String {
+pub(crate) fn path_of(room: &str) -> String {
     let id = crate::ids::RoomId(room.parse::<Uuid>().unwrap());
     format!("partitions/{}/room:{room}", id.partition())
 }
 
 /// What these fields of lines say.
-pub fn texts(items: &[Value], field: &str) -> Vec<String> {
+pub(crate) fn texts(items: &[Value], field: &str) -> Vec<String> {
     items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
 }
 
 /// The key of the data folder, as a header.
-pub fn bearer() -> (&'static str, &'static str) {
+pub(crate) fn bearer() -> (&'static str, &'static str) {
     ("authorization", "Bearer the key of the data folder")
 }
 

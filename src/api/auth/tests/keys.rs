@@ -12,7 +12,7 @@ use rsa::traits::PublicKeyParts as _;
 use serde_json::{Value, json};
 
 /// A key pair: what signs, and the public half as PEM and as JWK without a `kid`.
-pub struct Pair {
+pub(crate) struct Pair {
     pub algorithm: Algorithm,
     pub signing: EncodingKey,
     pub public_pem: String,
@@ -25,13 +25,13 @@ fn base64url(bytes: &[u8]) -> String {
 
 impl Pair {
     /// The RSA pair of the tests, made once: that takes a while.
-    pub fn rsa() -> &'static Self {
+    pub(crate) fn rsa() -> &'static Self {
         static PAIR: OnceLock<Pair> = OnceLock::new();
         PAIR.get_or_init(|| Self::new_rsa(2048))
     }
 
     /// A new RSA pair of so many bits.
-    pub fn new_rsa(bits: usize) -> Self {
+    pub(crate) fn new_rsa(bits: usize) -> Self {
         let private = rsa::RsaPrivateKey::new(&mut OsRng, bits).unwrap();
         let public = private.to_public_key();
         Self {
@@ -45,7 +45,7 @@ impl Pair {
     }
 
     /// The P-256 pair of the tests.
-    pub fn ec() -> &'static Self {
+    pub(crate) fn ec() -> &'static Self {
         static PAIR: OnceLock<Pair> = OnceLock::new();
         PAIR.get_or_init(|| {
             let private = p256::SecretKey::random(&mut OsRng);
@@ -63,13 +63,13 @@ impl Pair {
     }
 
     /// The Ed25519 pair of the tests.
-    pub fn ed() -> &'static Self {
+    pub(crate) fn ed() -> &'static Self {
         static PAIR: OnceLock<Pair> = OnceLock::new();
         PAIR.get_or_init(Self::new_ed)
     }
 
     /// A new Ed25519 pair.
-    pub fn new_ed() -> Self {
+    pub(crate) fn new_ed() -> Self {
         let private = ed25519_dalek::SigningKey::generate(&mut OsRng);
         let public = private.verifying_key();
         Self {
@@ -81,13 +81,13 @@ impl Pair {
     }
 
     /// A token signed with this pair, with a `kid` in its header if one is given.
-    pub fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
+    pub(crate) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
         let header = Header { kid: kid.map(str::to_owned), ..Header::new(self.algorithm) };
         encode(&header, claims, &self.signing).unwrap()
     }
 
     /// The public half as a JWK with this `kid`.
-    pub fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let mut jwk = self.jwk.clone();
         jwk["kid"] = kid.into();
         jwk

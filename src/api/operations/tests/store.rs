@@ -18,7 +18,7 @@ use crate::storage::store::{Commit, Invitations, SeqRange, Store, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-pub struct Gated {
+pub(crate) struct Gated {
     inner: Arc<dyn Store>,
     open: watch::Sender<bool>,
     /// Read while a commit is under way.
@@ -27,23 +27,23 @@ pub struct Gated {
 }
 
 impl Gated {
-    pub fn new(inner: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, open: watch::Sender::new(true), passing: RwLock::default(), down: AtomicBool::new(false) }
     }
 
     /// Lets commits through, or holds them back.
-    pub fn set_open(&self, open: bool) {
+    pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);
     }
 
     /// Holds commits back, and waits for those under way.
-    pub async fn shut(&self) {
+    pub(crate) async fn shut(&self) {
         self.set_open(false);
         drop(self.passing.write().await);
     }
 
     /// Whether everything fails.
-    pub fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 

@@ -28,9 +28,9 @@ use crate::storage::journal::memory::MemoryJournal;
 use crate::storage::store::sql::SqlStore;
 use crate::testing::{found, within};
 
-pub const START: Timestamp = Timestamp(1_700_000_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
 
-pub struct Fixture {
+pub(crate) struct Fixture {
     pub handlers: Arc<Handlers>,
     pub node: Arc<Node>,
     pub store: Arc<Gated>,
@@ -41,7 +41,7 @@ pub struct Fixture {
     dir: TempDir,
 }
 
-pub fn user(name: &str) -> UserId {
+pub(crate) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
@@ -56,29 +56,29 @@ impl node::Gateway for Recorder {
     fn owner_changed(&self, _: Partition) {}
 }
 
-pub fn caller(name: &str) -> Caller {
+pub(crate) fn caller(name: &str) -> Caller {
     Caller::new(user(name))
 }
 
 /// Options without limits of rates.
-pub fn free() -> Options {
+pub(crate) fn free() -> Options {
     Options { rates: Rates::unbounded(), ..Options::default() }
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let journal = MemoryJournal::new(Arc::clone(&clock) as _);
         Self::over(journal, tempfile::tempdir().unwrap(), clock, free()).await
     }
 
     /// One whose users may do only so much.
-    pub async fn with_rates(rates: Rates) -> Self {
+    pub(crate) async fn with_rates(rates: Rates) -> Self {
         Self::with(Options { rates, ..free() }).await
     }
 
     /// One with these options.
-    pub async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(START));
         let journal = MemoryJournal::new(Arc::clone(&clock) as _);
         Self::over(journal, tempfile::tempdir().unwrap(), clock, options).await
@@ -124,13 +124,13 @@ impl Fixture {
 
     /// Another node takes over the journal and the database as this one leaves them: it stores nothing any more, and what
     /// it appends is in nobody's journal.
-    pub async fn crash(self) -> Self {
+    pub(crate) async fn crash(self) -> Self {
         self.store.shut().await;
         Self::over(self.journal.after_crash(1), self.dir, self.clock, free()).await
     }
 
     /// The result of a method.
-    pub async fn ok(&self, who: &str, method: &str, data: Value) -> Value {
+    pub(crate) async fn ok(&self, who: &str, method: &str, data: Value) -> Value {
         match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
             Ok(reply) => serde_json::from_slice(&reply).unwrap(),
             Err(error) => panic!("{method} of {who} with {data}: {error:?}"),
@@ -139,7 +139,7 @@ impl Fixture {
 
     /// The result of a method that waits for others. On a busy machine they may take longer than it waits: it is asked again,
     /// as clients do.
-    pub async fn ok_at_last(&self, who: &str, method: &str, data: Value) -> Value {
+    pub(crate) async fn ok_at_last(&self, who: &str, method: &str, data: Value) -> Value {
         found(method, async || match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
             Ok(reply) => Some(serde_json::from_slice(&reply).unwrap()),
             Err(Error::Unavailable { .. }) => None,
@@ -149,7 +149,7 @@ impl Fixture {
     }
 
     /// The error code of a method that is refused.
-    pub async fn code(&self, who: &str, method: &str, data: Value) -> u32 {
+    pub(crate) async fn code(&self, who: &str, method: &str, data: Value) -> u32 {
         match self.handlers.call(&caller(who), method, data.to_string().as_bytes()).await {
             Ok(reply) => panic!("{method} of {who} with {data}: {}", String::from_utf8_lossy(&reply)),
             Err(error) => error.to_protocol().code,
@@ -157,35 +157,35 @@ impl Fixture {
     }
 
     /// A group with these members, the first one its creator.
-    pub async fn group(&self, members: &[&str]) -> String {
+    pub(crate) async fn group(&self, members: &[&str]) -> String {
         let data = json!({ "kind": "group", "members": members, "title": "team" });
         room_of(&self.ok(members[0], "room.create", data).await)
     }
 
     /// The direct chat of two.
-    pub async fn direct(&self, one: &str, other: &str) -> String {
+    pub(crate) async fn direct(&self, one: &str, other: &str) -> String {
         room_of(&self.ok(one, "room.create", json!({ "kind": "direct", "user": other })).await)
     }
 
     /// Sends a text and gives its seq.
-    pub async fn say(&self, who: &str, room: &str, body: &str) -> u64 {
+    pub(crate) async fn say(&self, who: &str, room: &str, body: &str) -> u64 {
         self.ok(who, "message.send", json!({ "room": room, "body": body })).await["seq"].as_u64().unwrap()
     }
 
     /// Bodies of a history page.
-    pub async fn bodies(&self, who: &str, data: Value) -> Vec<String> {
+    pub(crate) async fn bodies(&self, who: &str, data: Value) -> Vec<String> {
         bodies(&self.ok(who, "message.history", data).await)
     }
 
     /// Waits until the store has everything.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         for partition in Partition::all() {
             self.node.stored().reach(partition, self.journal.bounds(partition).end).await;
         }
     }
 
     /// Listens to a room as a gateway does.
-    pub async fn listen(&mut self, room: &str, who: &str) {
+    pub(crate) async fn listen(&mut self, room: &str, who: &str) {
         let stream = Entity::Room(RoomId(room.parse().unwrap()));
         let request = self.node.router().next_request();
         self.node.router().send(ToOwner::Listen { request, stream, user: user(who), open: false }).unwrap();
@@ -199,14 +199,14 @@ impl Fixture {
     }
 
     /// Events of a room as a gateway fetches them, in their whole shape.
-    pub async fn fetch(&mut self, room: &str, from: u64, to: u64) -> Result<Vec<String>, FetchError> {
+    pub(crate) async fn fetch(&mut self, room: &str, from: u64, to: u64) -> Result<Vec<String>, FetchError> {
         let stream = Entity::Room(RoomId(room.parse().unwrap()));
         let (_, events) = self.node.router().fetch(stream, Seq(from), Seq(to)).await?;
         Ok(events.iter().map(|event| format!("{event:?}")).collect())
     }
 
     /// The next news without a place in a stream.
-    pub async fn ephemeral(&mut self) -> Ephemeral {
+    pub(crate) async fn ephemeral(&mut self) -> Ephemeral {
         loop {
             if let ToGateway::Ephemeral { event, .. } = self.frame().await {
                 return event;
@@ -219,10 +219,10 @@ impl Fixture {
     }
 }
 
-pub fn room_of(reply: &Value) -> String {
+pub(crate) fn room_of(reply: &Value) -> String {
     reply["room"].as_str().unwrap().to_owned()
 }
 
-pub fn bodies(page: &Value) -> Vec<String> {
+pub(crate) fn bodies(page: &Value) -> Vec<String> {
     page["messages"].as_array().unwrap().iter().map(|m| m["body"].as_str().unwrap().to_owned()).collect()
 }

@@ -1,7 +1,7 @@
 //! Frames captured from the official SDKs: what they sent, and what they were sent and understood.
 
 /// What npm `centrifuge` 5.8.0 sent in JSON, one text frame an item.
-pub const JS_JSON: &[&str] = &[
+pub(crate) const JS_JSON: &[&str] = &[
     concat!(
         r#"{"connect":{"token":"tok-é","data":{"app":1},"name":"js","version":"1.2"},"id":1}"#,
         "\n",
@@ -29,7 +29,7 @@ pub const JS_JSON: &[&str] = &[
 ];
 
 /// The same session in protobuf, one binary frame an item, in hexadecimal digits.
-pub const JS_PROTOBUF: &[&str] = &[
+pub(crate) const JS_PROTOBUF: &[&str] = &[
     concat!(
         "200801221c0a06746f6b2dc3a912097b22617070223a317d22026a732a03312e320a08022a060a026e6f70013608032a320a",
         "046e6577731206737562746f6b18013201313807420b7b2271223a5b312c325d7d4801500158016206666f7373696c7001",
@@ -52,7 +52,7 @@ pub const JS_PROTOBUF: &[&str] = &[
 ];
 
 /// What PyPI `centrifuge-python` 0.7.0 sent in JSON.
-pub const PYTHON_JSON: &[&str] = &[
+pub(crate) const PYTHON_JSON: &[&str] = &[
     r#"{"id": 1, "connect": {"token": "tok", "data": {"app": 1}, "name": "python"}}"#,
     concat!(
         r#"{"id": 2, "subscribe": {"channel": "news", "token": "subtok", "data": {"q": 1},"#,
@@ -74,7 +74,7 @@ pub const PYTHON_JSON: &[&str] = &[
 ];
 
 /// The same session in protobuf.
-pub const PYTHON_PROTOBUF: &[&str] = &[
+pub(crate) const PYTHON_PROTOBUF: &[&str] = &[
     "1d080122190a03746f6b120a7b22617070223a20317d2206707974686f6e",
     "2408022a200a046e6577731206737562746f6b42087b2271223a20317d4801500158017001",
     "1508033a110a06726f6f6d3a3112072268656c6c6f22",
@@ -90,7 +90,7 @@ pub const PYTHON_PROTOBUF: &[&str] = &[
 ];
 
 /// What both SDKs in both formats took and understood: every kind of reply and push.
-pub const SERVER_JSON: &[&str] = &[
+pub(crate) const SERVER_JSON: &[&str] = &[
     concat!(
         r#"{"id":1,"connect":{"client":"c-1","version":"kervan 0.1","expires":true,"ttl":1,"#,
         r##""data":{"hi":1},"subs":{"#alice":{"recoverable":true,"epoch":"1","##,
@@ -154,7 +154,7 @@ pub const SERVER_JSON: &[&str] = &[
 ];
 
 /// The same in protobuf.
-pub const SERVER_PROTOBUF: &[&str] = &[
+pub(crate) const SERVER_PROTOBUF: &[&str] = &[
     concat!(
         "900208012a8b020a03632d31120a6b657276616e20302e31180120012a087b226869223a317d32d8010a0623616c69636512",
         "cd0118013201313a5e221c7b226e223a322c2274657874223a2273c3bcc39f205c22715c22227d2a2c0a05616c6963651203",

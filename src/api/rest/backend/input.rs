@@ -23,7 +23,7 @@ use crate::ids::{ClientId, UserId};
 ///
 /// # Errors
 /// 107 for what is no base64.
-pub fn payload(data: Option<&RawValue>, coded: &str) -> Result<Bytes, Error> {
+pub(crate) fn payload(data: Option<&RawValue>, coded: &str) -> Result<Bytes, Error> {
     match (data, coded) {
         (None, "") => Ok(Bytes::new()),
         (Some(json), "") => Ok(Bytes::copy_from_slice(json.get().as_bytes())),
@@ -47,7 +47,7 @@ fn named<'de, D: Deserializer<'de>, T: DeserializeOwned>(d: D) -> Result<Option<
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Publish {
+pub(crate) struct Publish {
     /// Where.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -74,7 +74,7 @@ pub struct Publish {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Broadcast {
+pub(crate) struct Broadcast {
     /// Where, at most 1,000.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -101,7 +101,7 @@ pub struct Broadcast {
 
 /// Which connections.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Whose {
+pub(crate) struct Whose {
     /// Of this user.
     #[serde(default, deserialize_with = "named")]
     #[schema(value_type = String, required = true)]
@@ -113,7 +113,7 @@ pub struct Whose {
 
 /// A place in a stream.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Since {
+pub(crate) struct Since {
     /// The last publication that is known.
     #[serde(default, deserialize_with = "nullable")]
     pub offset: u64,
@@ -124,7 +124,7 @@ pub struct Since {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Subscribe {
+pub(crate) struct Subscribe {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -152,7 +152,7 @@ pub struct Subscribe {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct UnsubscribeCall {
+pub(crate) struct UnsubscribeCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -164,7 +164,7 @@ pub struct UnsubscribeCall {
 
 /// How to close.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct DisconnectCode {
+pub(crate) struct DisconnectCode {
     /// 3000 to 4999: up to 3499 and from 4000 to 4499 SDKs come back. 0: 3503. 3000: without a code, as if the network
     /// had gone.
     #[serde(default, deserialize_with = "nullable")]
@@ -176,7 +176,7 @@ pub struct DisconnectCode {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct DisconnectCall {
+pub(crate) struct DisconnectCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -190,7 +190,7 @@ pub struct DisconnectCall {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct RefreshCall {
+pub(crate) struct RefreshCall {
     /// Whose.
     #[serde(flatten)]
     pub whose: Whose,
@@ -204,7 +204,7 @@ pub struct RefreshCall {
 
 /// A channel.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct ChannelRef {
+pub(crate) struct ChannelRef {
     /// Its name.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -213,7 +213,7 @@ pub struct ChannelRef {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct HistoryCall {
+pub(crate) struct HistoryCall {
     /// Of what.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(required = true)]
@@ -231,7 +231,7 @@ pub struct HistoryCall {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     /// A name with `*` for anything. Empty: all.
     #[serde(default, deserialize_with = "nullable")]
     pub pattern: String,
@@ -239,13 +239,13 @@ pub struct Pattern {
 
 /// Nothing is asked.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Unasked {}
+pub(crate) struct Unasked {}
 
 /// A call of a batch: one of them.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the routes say what they are")]
-pub enum Call {
+pub(crate) enum Call {
     Publish(Publish),
     Broadcast(Broadcast),
     Subscribe(Subscribe),
@@ -262,7 +262,7 @@ pub enum Call {
 
 /// See the route.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// At most 1,000. Each is read by itself: one that is none spoils no other.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Vec<Call>, required = true)]
@@ -274,7 +274,7 @@ pub struct Batch {
 
 /// A call by its name, as the lines of `POST /api` have it.
 #[derive(Deserialize, ToSchema, Default)]
-pub struct Line {
+pub(crate) struct Line {
     /// Repeated in the answer.
     #[serde(default, deserialize_with = "nullable")]
     pub id: u32,

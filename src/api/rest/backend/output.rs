@@ -10,7 +10,7 @@ use crate::api::protocol::{self, Error};
 
 /// A result or an error: one of the two is there.
 #[derive(Serialize, ToSchema)]
-pub struct Answer<T> {
+pub(crate) struct Answer<T> {
     /// What came of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<T>,
@@ -30,7 +30,7 @@ impl<T> From<Result<T, Error>> for Answer<T> {
 
 /// An error, with the numbers of the client protocol.
 #[derive(Serialize, ToSchema)]
-pub struct CallError {
+pub(crate) struct CallError {
     /// The number.
     code: u32,
     /// For people.
@@ -45,11 +45,11 @@ impl From<Error> for CallError {
 
 /// Done, and nothing to say of it.
 #[derive(Serialize, ToSchema)]
-pub struct Nothing {}
+pub(crate) struct Nothing {}
 
 /// A publication's place.
 #[derive(Serialize, ToSchema)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// In the channel's stream.
     pub offset: u64,
     /// Of this epoch.
@@ -58,14 +58,14 @@ pub struct Placed {
 
 /// One answer for each channel, in their order.
 #[derive(Serialize, ToSchema)]
-pub struct Broadcasted {
+pub(crate) struct Broadcasted {
     /// The answers.
     pub responses: Vec<Answer<Placed>>,
 }
 
 /// A connection, as those see it who may ask for presence.
 #[derive(Serialize, ToSchema)]
-pub struct PresentClient {
+pub(crate) struct PresentClient {
     /// Its id.
     pub client: String,
     /// Its user.
@@ -95,14 +95,14 @@ fn raw(json: &[u8]) -> Option<Box<RawValue>> {
 
 /// By connection.
 #[derive(Serialize, ToSchema)]
-pub struct Present {
+pub(crate) struct Present {
     /// Who is subscribed.
     pub presence: BTreeMap<String, PresentClient>,
 }
 
 /// How many.
 #[derive(Serialize, ToSchema)]
-pub struct Numbers {
+pub(crate) struct Numbers {
     /// Connections.
     pub num_clients: usize,
     /// Users.
@@ -111,7 +111,7 @@ pub struct Numbers {
 
 /// Something that was published.
 #[derive(Serialize, ToSchema)]
-pub struct Past {
+pub(crate) struct Past {
     /// Its place.
     offset: u64,
     /// What.
@@ -131,7 +131,7 @@ impl From<protocol::Publication> for Past {
 
 /// A page of history.
 #[derive(Serialize, ToSchema)]
-pub struct ChannelHistory {
+pub(crate) struct ChannelHistory {
     /// In the order asked for.
     pub publications: Vec<Past>,
     /// Of the stream.
@@ -142,14 +142,14 @@ pub struct ChannelHistory {
 
 /// The nodes.
 #[derive(Serialize, ToSchema)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// Each of them.
     pub nodes: Vec<Node>,
 }
 
 /// A node.
 #[derive(Serialize, ToSchema)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its id, another one after each start.
     pub uid: String,
     /// Its name.
@@ -170,14 +170,14 @@ pub struct Node {
 
 /// By name.
 #[derive(Serialize, ToSchema)]
-pub struct ChannelNames {
+pub(crate) struct ChannelNames {
     /// Channels with subscribers.
     pub channels: BTreeMap<String, Subscribers>,
 }
 
 /// Of one channel.
 #[derive(Serialize, ToSchema)]
-pub struct Subscribers {
+pub(crate) struct Subscribers {
     /// Connections.
     pub num_clients: usize,
 }
@@ -186,7 +186,7 @@ pub struct Subscribers {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the routes say what they are")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Publish(Placed),
     Broadcast(Broadcasted),
     Subscribe(Nothing),
@@ -204,7 +204,7 @@ pub enum Outcome {
 /// What came of a call of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Batched {
+pub(crate) enum Batched {
     /// Its result.
     Result(Outcome),
     /// Why there is none.
@@ -222,7 +222,7 @@ impl From<Error> for Batched {
 
 /// What came of a line.
 #[derive(Serialize, ToSchema)]
-pub struct LineAnswer {
+pub(crate) struct LineAnswer {
     /// Of the line; none if it had none.
     #[serde(skip_serializing_if = "is_zero")]
     pub id: u32,
@@ -241,7 +241,7 @@ fn is_zero(id: &u32) -> bool {
 }
 
 /// One call's result by itself: without the call's name.
-pub struct Plain(pub Outcome);
+pub(crate) struct Plain(pub Outcome);
 
 impl Serialize for Plain {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -264,7 +264,7 @@ impl Serialize for Plain {
 
 /// What came of a batch.
 #[derive(Serialize, ToSchema)]
-pub struct Replies {
+pub(crate) struct Replies {
     /// In the order of the calls.
     pub replies: Vec<Batched>,
 }

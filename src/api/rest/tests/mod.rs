@@ -7,5 +7,5 @@ mod document;
 mod limits;
 mod notifications;
 mod sign_in;
-pub mod support;
+pub(crate) mod support;
 mod uploads;

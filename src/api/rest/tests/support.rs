@@ -18,13 +18,13 @@ use crate::server::{Deps, Engine};
 use crate::shutdown::Shutdown;
 
 /// The secret of the tests' tokens.
-pub const SECRET: &str = "a secret of the tests, long enough for HS256";
+pub(crate) const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// The key of the tests' back end.
-pub const KEY: &str = "a key of a back end, long enough too";
+pub(crate) const KEY: &str = "a key of a back end, long enough too";
 
 /// See the module.
-pub struct Rig {
+pub(crate) struct Rig {
     pub address: SocketAddr,
     pub engine: Option<Engine>,
     pub dir: Arc<TempDir>,
@@ -36,7 +36,7 @@ pub struct Rig {
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     pub body: Value,
@@ -46,18 +46,18 @@ pub struct Answer {
 
 impl Answer {
     /// The status, and the word of its error (or nothing).
-    pub fn refusal(&self) -> (u16, &str) {
+    pub(crate) fn refusal(&self) -> (u16, &str) {
         (self.status, self.body["error"]["code"].as_str().unwrap_or_default())
     }
 }
 
 impl Rig {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| ()).await
     }
 
     /// With whatever `change` changes.
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
@@ -87,7 +87,7 @@ impl Rig {
     }
 
     /// Drains it and starts it again over the same folder.
-    pub async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn restart(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.shutdown.begin();
         self.shutdown.all_gone().await;
         self.stop.begin();
@@ -97,20 +97,20 @@ impl Rig {
     }
 
     /// A token of this user.
-    pub fn token(&self, user: &str) -> String {
+    pub(crate) fn token(&self, user: &str) -> String {
         let user = UserId::new(user).unwrap();
         let request = TokenRequest { user: Some(&user), ..TokenRequest::default() };
         issue_token(&Secret::new(SECRET), &request, &SystemClock::default()).unwrap()
     }
 
     /// A request with this user's token.
-    pub async fn call(&self, user: &str, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, user: &str, method: &str, path: &str, body: Value) -> Answer {
         let token = format!("Bearer {}", self.token(user));
         self.send(method, path, &[("authorization", &token)], body).await
     }
 
     /// A call of a back end; its result, or its error.
-    pub async fn back_end(&self, method: &str, body: Value) -> Result<Value, u64> {
+    pub(crate) async fn back_end(&self, method: &str, body: Value) -> Result<Value, u64> {
         let answer = self.send("POST", &format!("/api/{method}"), &[("x-api-key", KEY)], body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         match answer.body.get("error") {
@@ -120,7 +120,7 @@ impl Rig {
     }
 
     /// A request with these headers; `null` is no body.
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers);
@@ -128,7 +128,7 @@ impl Rig {
     }
 
     /// A request as it is.
-    pub async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    pub(crate) async fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let client = crate::http_client::client(|client| client.no_proxy()).unwrap();
         let mut request = client.request(method.parse().unwrap(), format!("http://{}{path}", self.address)).body(body);
         for (name, value) in headers {

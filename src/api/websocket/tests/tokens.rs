@@ -19,7 +19,7 @@ fn jwt(algorithm: jsonwebtoken::Algorithm, claims: &Value, secret: &str) -> Stri
 }
 
 /// A token with these claims.
-pub fn hs256(claims: &Value) -> String {
+pub(crate) fn hs256(claims: &Value) -> String {
     jwt(jsonwebtoken::Algorithm::HS256, claims, SECRET)
 }
 

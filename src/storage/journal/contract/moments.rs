@@ -10,7 +10,7 @@ use crate::storage::journal::{AppendError, Appended, Journal, ReadError, StoredR
 use crate::testing::{PATIENCE, within};
 
 /// Contract 1: both moments, without a runtime and without a task that waits.
-pub async fn every_batch_is_reported_once_and_in_order(fixture: &Fixture) {
+pub(crate) async fn every_batch_is_reported_once_and_in_order(fixture: &Fixture) {
     let (journal, p) = (fixture.journal.clone(), partition(77));
     let before = journal.bounds(p).end;
     let (reports, reported) = mpsc::channel();
@@ -35,7 +35,7 @@ pub async fn every_batch_is_reported_once_and_in_order(fixture: &Fixture) {
 }
 
 /// Contract 1: a batch that is not taken has its report all the same.
-pub async fn what_can_not_be_taken_is_reported_too(fixture: &Fixture) {
+pub(crate) async fn what_can_not_be_taken_is_reported_too(fixture: &Fixture) {
     fixture.journal.close().await.expect("closed");
     let (reports, reported) = mpsc::channel();
     let done = Box::new(move |report| reports.send(report).expect("awaited"));
@@ -70,7 +70,7 @@ fn offsets(records: &[StoredRecord]) -> Vec<u64> {
 }
 
 /// Contract 4.
-pub async fn a_tail_begins_with_the_end_as_it_is(fixture: &Fixture) {
+pub(crate) async fn a_tail_begins_with_the_end_as_it_is(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(20));
     let end = journal.append(p, numbered("a", 0..2)).await.expect("appended").end;
     assert_eq!(next(&mut *journal.tail(p, end)).await, (Vec::new(), end));
@@ -79,7 +79,7 @@ pub async fn a_tail_begins_with_the_end_as_it_is(fixture: &Fixture) {
 }
 
 /// Contract 4.
-pub async fn a_tail_tells_every_record_once_and_in_order(fixture: &Fixture) {
+pub(crate) async fn a_tail_tells_every_record_once_and_in_order(fixture: &Fixture) {
     const RECORDS: u64 = 300;
     let p = partition(78);
     let before = fixture.journal.append(p, numbered("t", 0..1)).await.expect("appended").first;
@@ -105,7 +105,7 @@ async fn reported(journal: &dyn Journal, tail: &dyn Tail, p: Partition, batch: V
 }
 
 /// Contract 4.
-pub async fn a_tail_passes_over_what_a_report_told_its_reader(fixture: &Fixture) {
+pub(crate) async fn a_tail_passes_over_what_a_report_told_its_reader(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(81));
     let mut tail = journal.tail(p, journal.bounds(p).end);
     next(&mut *tail).await;
@@ -118,7 +118,7 @@ pub async fn a_tail_passes_over_what_a_report_told_its_reader(fixture: &Fixture)
 }
 
 /// Contract 4.
-pub async fn a_tail_tells_what_lies_before_and_behind_a_report_that_it_was_not_at(fixture: &Fixture) {
+pub(crate) async fn a_tail_tells_what_lies_before_and_behind_a_report_that_it_was_not_at(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(82));
     let mut tail = journal.tail(p, journal.bounds(p).end);
     next(&mut *tail).await;
@@ -133,7 +133,7 @@ pub async fn a_tail_tells_what_lies_before_and_behind_a_report_that_it_was_not_a
 }
 
 /// Contract 4.
-pub async fn a_tail_goes_on_where_it_is_sent(fixture: &Fixture) {
+pub(crate) async fn a_tail_goes_on_where_it_is_sent(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(83));
     let all = journal.append(p, numbered("s", 0..6)).await.expect("appended");
     let mut tail = journal.tail(p, all.first);
@@ -146,7 +146,7 @@ pub async fn a_tail_goes_on_where_it_is_sent(fixture: &Fixture) {
 }
 
 /// Contract 4.
-pub async fn a_tail_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
+pub(crate) async fn a_tail_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(84));
     let batch = (0..10).map(|_| Bytes::from(vec![7u8; 100])).collect();
     let first = journal.append(p, batch).await.expect("appended").first;
@@ -160,7 +160,7 @@ pub async fn a_tail_keeps_to_its_bytes_but_gives_one_record(fixture: &Fixture) {
 }
 
 /// Contract 4 and 5.
-pub async fn a_tail_from_below_the_start_says_so(fixture: &Fixture) {
+pub(crate) async fn a_tail_from_below_the_start_says_so(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(85));
     let all = journal.append(p, numbered("t", 0..4)).await.expect("appended");
     let start = all.first.plus(2);
@@ -177,7 +177,7 @@ pub async fn a_tail_from_below_the_start_says_so(fixture: &Fixture) {
 }
 
 /// Contract 4: a call that is dropped, while it waits or while it reads, takes nothing with it.
-pub async fn a_tail_that_stopped_waiting_loses_nothing(fixture: &Fixture) {
+pub(crate) async fn a_tail_that_stopped_waiting_loses_nothing(fixture: &Fixture) {
     let (journal, p) = (&*fixture.journal, partition(86));
     let mut tail = journal.tail(p, journal.bounds(p).end);
     next(&mut *tail).await;

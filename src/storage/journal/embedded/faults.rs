@@ -6,11 +6,12 @@ use std::sync::Mutex;
 
 mod disk;
 
-pub use disk::{Chance, Disk};
+pub(crate) use disk::Chance;
+pub(crate) use disk::Disk;
 
 /// What goes wrong next. The default is nothing.
 #[derive(Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     plan: Mutex<Plan>,
     disk: Mutex<Option<Disk>>,
 }
@@ -26,33 +27,33 @@ struct Plan {
 
 impl Faults {
     /// While set, nothing can be allocated.
-    pub fn set_full(&self, full: bool) {
+    pub(crate) fn set_full(&self, full: bool) {
         self.plan.lock().unwrap().full = full;
     }
 
     /// The next write fails with `kind` after `partly` bytes.
-    pub fn fail_next_write(&self, kind: ErrorKind, partly: usize) {
+    pub(crate) fn fail_next_write(&self, kind: ErrorKind, partly: usize) {
         self.plan.lock().unwrap().write = Some((kind, partly));
     }
 
     /// The sync after the next `good` ones fails, once. On a watched disk any part of what it should have kept is lost, and
     /// looks clean.
-    pub fn fail_sync_after(&self, good: u32) {
+    pub(crate) fn fail_sync_after(&self, good: u32) {
         self.plan.lock().unwrap().syncs_before_failure = Some(good);
     }
 
     /// The power goes after so many more changes of the disk: whatever is tried afterwards fails.
-    pub fn cut_power_after(&self, changes: u32) {
+    pub(crate) fn cut_power_after(&self, changes: u32) {
         self.plan.lock().unwrap().changes_before_dark = Some(changes);
     }
 
     /// From now on what a power cut would leave behind is kept beside the files. Those that are there count as durable.
-    pub fn watch(&self, dir: &Path, chance: Chance) {
+    pub(crate) fn watch(&self, dir: &Path, chance: Chance) {
         *self.disk.lock().unwrap() = Some(Disk::watch(dir, chance));
     }
 
     /// Puts what a power cut leaves behind into an empty folder.
-    pub fn power_cut(&self, to: &Path) {
+    pub(crate) fn power_cut(&self, to: &Path) {
         self.disk.lock().unwrap().as_mut().expect("a watched disk").power_cut(to);
     }
 

@@ -18,7 +18,7 @@ const REWRITTEN: u64 = 1 << 20;
 
 /// Why something could not be written.
 #[derive(Clone, Debug)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// No space, quota or file-size limit: may go away.
     Full(String),
     /// Anything else: what the disk holds is unknown.
@@ -44,12 +44,12 @@ impl From<Trouble> for JournalError {
 }
 
 /// An I/O error as the journal's.
-pub fn io_error(what: &str, path: &Path, error: &io::Error) -> JournalError {
+pub(crate) fn io_error(what: &str, path: &Path, error: &io::Error) -> JournalError {
     JournalError::Io(format!("{what} {}: {error}", path.display()))
 }
 
 /// A bad block as the journal's error.
-pub fn bad_error(path: &Path, bad: Bad) -> JournalError {
+pub(crate) fn bad_error(path: &Path, bad: Bad) -> JournalError {
     match bad {
         Bad::Damaged(text) => JournalError::Damaged(format!("{}: {text}", path.display())),
         Bad::Incompatible(text) => JournalError::Incompatible(format!("{}: {text}", path.display())),
@@ -57,7 +57,7 @@ pub fn bad_error(path: &Path, bad: Bad) -> JournalError {
 }
 
 /// A segment open for writing.
-pub struct WriteFile {
+pub(crate) struct WriteFile {
     file: File,
     path: PathBuf,
     #[cfg(test)]
@@ -66,7 +66,7 @@ pub struct WriteFile {
 
 impl WriteFile {
     /// Makes a file of `bytes` bytes that are already allocated, so that a full disk shows here and not at a write.
-    pub fn create(path: PathBuf, bytes: u64, options: &Options) -> Result<Self, Trouble> {
+    pub(crate) fn create(path: PathBuf, bytes: u64, options: &Options) -> Result<Self, Trouble> {
         #[cfg(test)]
         options.faults.change().map_err(|error| Trouble::of("create", &path, &error))?;
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
@@ -82,7 +82,7 @@ impl WriteFile {
     }
 
     /// [`WriteFile::create`], and writes zeros over all of it, `step` bytes at once and synced, until `stop` is set.
-    pub fn create_written(
+    pub(crate) fn create_written(
         path: PathBuf,
         bytes: u64,
         step: u64,
@@ -104,7 +104,7 @@ impl WriteFile {
     }
 
     /// Opens an existing file.
-    pub fn open(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
+    pub(crate) fn open(path: PathBuf, options: &Options) -> Result<Self, JournalError> {
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(|error| io_error("open", &path, &error))?;
         Ok(Self::new(file, path, options))
@@ -121,7 +121,7 @@ impl WriteFile {
     }
 
     /// Allocates up to `bytes`; what is new reads as zeros. Does nothing on a file system that can't.
-    pub fn allocate(&self, bytes: u64) -> Result<(), Trouble> {
+    pub(crate) fn allocate(&self, bytes: u64) -> Result<(), Trouble> {
         #[cfg(test)]
         self.faults.allocate().map_err(|error| Trouble::of("allocate", &self.path, &error))?;
         match fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
@@ -136,7 +136,7 @@ impl WriteFile {
     }
 
     /// Writes all of `bytes` at `at`.
-    pub fn write(&self, bytes: &[u8], at: u64) -> Result<(), Trouble> {
+    pub(crate) fn write(&self, bytes: &[u8], at: u64) -> Result<(), Trouble> {
         #[cfg(test)]
         if let Err((error, partly)) = self.faults.write(bytes.len()) {
             drop(self.file.write_all_at(&bytes[..partly], at));
@@ -149,7 +149,7 @@ impl WriteFile {
     }
 
     /// Makes what was written durable, the length included. After an error nothing is known about it.
-    pub fn sync(&self) -> Result<(), Trouble> {
+    pub(crate) fn sync(&self) -> Result<(), Trouble> {
         // Whatever the kind of the error: the kernel may have dropped the dirty pages, so it never counts as "full".
         let failed = |error: io::Error| Trouble::Failed(format!("sync {}: {error}", self.path.display()));
         #[cfg(test)]
@@ -162,7 +162,7 @@ impl WriteFile {
 
     /// Writes `from..to` again as it is read, and makes it durable. What an earlier process wrote and could not sync may
     /// look clean and not be on the disk: a sync alone would do nothing about it.
-    pub fn rewrite(&self, from: u64, to: u64) -> Result<(), JournalError> {
+    pub(crate) fn rewrite(&self, from: u64, to: u64) -> Result<(), JournalError> {
         let mut window = Window::new(&self.file, &self.path);
         let mut at = from;
         while at < to {
@@ -174,7 +174,7 @@ impl WriteFile {
     }
 
     /// Cuts or extends the file.
-    pub fn set_len(&self, bytes: u64) -> Result<(), Trouble> {
+    pub(crate) fn set_len(&self, bytes: u64) -> Result<(), Trouble> {
         #[cfg(test)]
         self.faults.change().map_err(|error| Trouble::of("cut", &self.path, &error))?;
         self.file.set_len(bytes).map_err(|error| Trouble::of("cut", &self.path, &error))?;
@@ -184,17 +184,17 @@ impl WriteFile {
     }
 
     /// Its length.
-    pub fn len(&self) -> Result<u64, JournalError> {
+    pub(crate) fn len(&self) -> Result<u64, JournalError> {
         Ok(self.file.metadata().map_err(|error| io_error("stat", &self.path, &error))?.len())
     }
 
     /// The file, for reading.
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// Removes a file that holds nothing yet. An error is logged only: the next start removes it, too.
-    pub fn remove(self) {
+    pub(crate) fn remove(self) {
         #[cfg(test)]
         self.faults.disk(|disk| disk.remove(&self.path));
         if let Err(error) = std::fs::remove_file(&self.path) {
@@ -203,7 +203,7 @@ impl WriteFile {
     }
 
     /// Renames it within its folder, durably.
-    pub fn rename(&mut self, to: &Path) -> Result<(), Trouble> {
+    pub(crate) fn rename(&mut self, to: &Path) -> Result<(), Trouble> {
         #[cfg(test)]
         self.faults.change().map_err(|error| Trouble::of("rename", &self.path, &error))?;
         std::fs::rename(&self.path, to).map_err(|error| Trouble::of("rename", &self.path, &error))?;
@@ -221,7 +221,7 @@ impl WriteFile {
 
 /// Makes the names in the journal's folder durable.
 #[cfg_attr(not(test), expect(unused_variables, reason = "only tests make the disk fail"))]
-pub fn sync_dir(dir: &Path, options: &Options) -> Result<(), JournalError> {
+pub(crate) fn sync_dir(dir: &Path, options: &Options) -> Result<(), JournalError> {
     disk::sync_dir(dir).map_err(|error| io_error("sync the folder", dir, &error))?;
     #[cfg(test)]
     options.faults.disk(|disk| disk.sync_dir());
@@ -230,7 +230,7 @@ pub fn sync_dir(dir: &Path, options: &Options) -> Result<(), JournalError> {
 
 /// Removes a file if it is there, durably or not.
 #[cfg_attr(not(test), expect(unused_variables, reason = "only tests make the disk fail"))]
-pub fn remove_if_there(path: &Path, options: &Options) -> Result<(), JournalError> {
+pub(crate) fn remove_if_there(path: &Path, options: &Options) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path, &error)),
         _ => {
@@ -242,7 +242,7 @@ pub fn remove_if_there(path: &Path, options: &Options) -> Result<(), JournalErro
 }
 
 /// A part of a file in memory, moved along as it is read.
-pub struct Window<'a> {
+pub(crate) struct Window<'a> {
     file: &'a File,
     path: &'a Path,
     start: u64,
@@ -253,7 +253,7 @@ pub struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// An empty window.
-    pub fn new(file: &'a File, path: &'a Path) -> Self {
+    pub(crate) fn new(file: &'a File, path: &'a Path) -> Self {
         Self {
             file,
             path,
@@ -266,13 +266,13 @@ impl<'a> Window<'a> {
 
     /// Bytes that were read of the file so far.
     #[cfg(test)]
-    pub fn read_bytes(&self) -> u64 {
+    pub(crate) fn read_bytes(&self) -> u64 {
         self.read_bytes
     }
 
     /// The `len` bytes at `at`. If they are not in the window yet, it moves there and takes `ahead` bytes if that is
     /// more (fewer at the end of the file). An error if the file ends before `len` bytes.
-    pub fn get(&mut self, at: u64, len: usize, ahead: usize) -> Result<&[u8], JournalError> {
+    pub(crate) fn get(&mut self, at: u64, len: usize, ahead: usize) -> Result<&[u8], JournalError> {
         let held = self.start..self.start + self.bytes.len() as u64;
         if !(held.contains(&at) && at + len as u64 <= held.end) {
             self.bytes.resize(len.max(ahead), 0);

@@ -12,14 +12,14 @@ use crate::storage::journal::tail::Step;
 use crate::storage::journal::{Place, ReadError, Tail, Tailed};
 
 /// See the module.
-pub struct Follower {
+pub(crate) struct Follower {
     shared: Arc<Shared>,
     partition: Partition,
     place: Arc<Place>,
 }
 
 impl Follower {
-    pub fn new(shared: Arc<Shared>, partition: Partition, from: Offset) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, partition: Partition, from: Offset) -> Self {
         let place = Place::new(from, 0);
         shared.tails.follow(partition, &place);
         Self { shared, partition, place }

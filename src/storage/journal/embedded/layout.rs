@@ -16,37 +16,37 @@ use uuid::Uuid;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 
 /// The format that this program writes, and the only one that it reads.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Bytes of a segment's header.
-pub const HEADER_BYTES: u64 = 4096;
+pub(crate) const HEADER_BYTES: u64 = 4096;
 /// Bytes before each payload.
-pub const RECORD_HEADER: usize = 28;
+pub(crate) const RECORD_HEADER: usize = 28;
 /// Bytes of a seal without its positions.
-pub const SEAL_FIXED: usize = INDEX_COUNTS + TRAILER;
+pub(crate) const SEAL_FIXED: usize = INDEX_COUNTS + TRAILER;
 /// Bytes of the record counts at the start of a seal.
-pub const INDEX_COUNTS: usize = 4 * COUNT;
+pub(crate) const INDEX_COUNTS: usize = 4 * COUNT;
 /// Bytes of the trailer at the end of a sealed file.
-pub const TRAILER: usize = 64;
+pub(crate) const TRAILER: usize = 64;
 
 const COUNT: usize = PARTITIONS as usize;
 const SEGMENT_MAGIC: &[u8; 8] = b"KVNSEGMT";
 const SEAL_MAGIC: &[u8; 8] = b"KVNSEAL1";
 /// Marks a record; its first byte is not zero, so that a search may skip what is.
-pub const RECORD_MAGIC: [u8; 2] = [0xB5, 0x4A];
+pub(crate) const RECORD_MAGIC: [u8; 2] = [0xB5, 0x4A];
 /// Where [`RECORD_MAGIC`] stands in a record.
-pub const RECORD_MAGIC_AT: usize = 8;
+pub(crate) const RECORD_MAGIC_AT: usize = 8;
 
 /// First offset of each partition in a segment.
-pub type Bases = Box<[u64; COUNT]>;
+pub(crate) type Bases = Box<[u64; COUNT]>;
 
 /// All partitions at 0.
-pub fn zero_bases() -> Bases {
+pub(crate) fn zero_bases() -> Bases {
     Box::new([0; COUNT])
 }
 
 /// Why a block is not what it should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Bad {
+pub(crate) enum Bad {
     /// Damaged or something else; the text says what was expected.
     Damaged(String),
     /// Intact, but of another format or partition count.
@@ -55,7 +55,7 @@ pub enum Bad {
 
 /// What a segment says about the one before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Link {
+pub(crate) struct Link {
     /// Where its records end, in bytes.
     pub end: u64,
     /// The chain of its record checksums.
@@ -64,7 +64,7 @@ pub struct Link {
 
 /// The first 4096 bytes of a segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SegmentHeader {
+pub(crate) struct SegmentHeader {
     /// The journal that it belongs to.
     pub journal: Uuid,
     /// Its number: 1, 2, 3, …
@@ -77,7 +77,7 @@ pub struct SegmentHeader {
 
 impl SegmentHeader {
     /// The block, and its checksum, which seeds those of the records.
-    pub fn encode(&self) -> (Vec<u8>, u32) {
+    pub(crate) fn encode(&self) -> (Vec<u8>, u32) {
         let mut block = Vec::with_capacity(HEADER_BYTES as usize);
         block.extend_from_slice(SEGMENT_MAGIC);
         block.extend_from_slice(&FORMAT.to_le_bytes());
@@ -94,7 +94,7 @@ impl SegmentHeader {
     }
 
     /// Reads the block; with it the checksum that seeds those of the records.
-    pub fn decode(block: &[u8]) -> Result<(Self, u32), Bad> {
+    pub(crate) fn decode(block: &[u8]) -> Result<(Self, u32), Bad> {
         if block.len() < HEADER_BYTES as usize || &block[..8] != SEGMENT_MAGIC {
             return Err(Bad::Damaged("no segment header at byte 0".to_owned()));
         }
@@ -113,7 +113,7 @@ impl SegmentHeader {
 }
 
 /// Checks a format and a partition count.
-pub fn check_version(format: u32, partitions: u32) -> Result<(), Bad> {
+pub(crate) fn check_version(format: u32, partitions: u32) -> Result<(), Bad> {
     if format != FORMAT {
         return Err(Bad::Incompatible(format!("format {format}, this program knows {FORMAT}")));
     }
@@ -125,7 +125,7 @@ pub fn check_version(format: u32, partitions: u32) -> Result<(), Bad> {
 
 /// What stands before each payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RecordHeader {
+pub(crate) struct RecordHeader {
     /// Bytes of the payload.
     pub len: u32,
     /// The partition.
@@ -140,7 +140,7 @@ pub struct RecordHeader {
 
 impl RecordHeader {
     /// Appends the record to `out`; gives its checksum.
-    pub fn encode(&self, salt: u32, payload: &[u8], out: &mut Vec<u8>) -> u32 {
+    pub(crate) fn encode(&self, salt: u32, payload: &[u8], out: &mut Vec<u8>) -> u32 {
         let start = out.len();
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.len.to_le_bytes());
@@ -156,7 +156,7 @@ impl RecordHeader {
     }
 
     /// Reads the first [`RECORD_HEADER`] bytes of a record, unchecked. `None` if they can't be a header.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() < RECORD_HEADER || bytes[RECORD_MAGIC_AT..RECORD_MAGIC_AT + 2] != RECORD_MAGIC {
             return None;
         }
@@ -170,26 +170,26 @@ impl RecordHeader {
     }
 
     /// Bytes of the whole record.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         RECORD_HEADER + self.len as usize
     }
 
     /// The checksum if `record`, header and payload, matches it.
-    pub fn checked(record: &[u8], salt: u32) -> Option<u32> {
+    pub(crate) fn checked(record: &[u8], salt: u32) -> Option<u32> {
         let stored = u32_at(record, 0);
         (crc32c::crc32c_append(salt, &record[4..]) == stored).then_some(stored)
     }
 }
 
 /// One more record checksum in a segment's chain.
-pub fn chained(chain: u32, crc: u32) -> u32 {
+pub(crate) fn chained(chain: u32, crc: u32) -> u32 {
     crc32c::crc32c_append(chain, &crc.to_le_bytes())
 }
 
 /// What is written behind the last record of a full segment: for each partition a count, then the positions of all
 /// records in partition and offset order, then a trailer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seal {
+pub(crate) struct Seal {
     /// Where the records end and the chain of their checksums.
     pub link: Link,
     /// The checksum of the segment's header.
@@ -200,12 +200,12 @@ pub struct Seal {
 
 impl Seal {
     /// Bytes of a seal for so many records.
-    pub fn bytes(records: u64) -> u64 {
+    pub(crate) fn bytes(records: u64) -> u64 {
         SEAL_FIXED as u64 + 4 * records
     }
 
     /// The whole block. `positions` gives each partition's record positions.
-    pub fn encode<'a>(link: Link, salt: u32, positions: impl Iterator<Item = &'a [u32]> + Clone) -> Vec<u8> {
+    pub(crate) fn encode<'a>(link: Link, salt: u32, positions: impl Iterator<Item = &'a [u32]> + Clone) -> Vec<u8> {
         let mut block = Vec::new();
         positions.clone().for_each(|of| block.extend_from_slice(&(of.len() as u32).to_le_bytes()));
         positions.for_each(|of| of.iter().for_each(|position| block.extend_from_slice(&position.to_le_bytes())));
@@ -225,7 +225,7 @@ impl Seal {
     }
 
     /// Where the records end, if `trailer`, the last bytes of a file of `file_len` bytes, is intact.
-    pub fn end_of(trailer: &[u8], file_len: u64) -> Option<u64> {
+    pub(crate) fn end_of(trailer: &[u8], file_len: u64) -> Option<u64> {
         let intact = trailer.len() == TRAILER
             && &trailer[..8] == SEAL_MAGIC
             && crc32c::crc32c(&trailer[..TRAILER - 4]) == u32_at(trailer, TRAILER - 4);
@@ -234,7 +234,7 @@ impl Seal {
     }
 
     /// Reads the block. The error says what does not match.
-    pub fn decode(block: &[u8], salt: u32) -> Result<Self, &'static str> {
+    pub(crate) fn decode(block: &[u8], salt: u32) -> Result<Self, &'static str> {
         let index = block.len().checked_sub(TRAILER).filter(|len| *len >= INDEX_COUNTS).ok_or("the index is cut")?;
         let trailer = &block[index..];
         if u32_at(trailer, 28) != salt {
@@ -253,21 +253,21 @@ impl Seal {
 }
 
 /// A partition's offset in a segment.
-pub fn offset_of(bases: &Bases, header: &RecordHeader) -> Offset {
+pub(crate) fn offset_of(bases: &Bases, header: &RecordHeader) -> Offset {
     Offset(bases[header.partition.index()] + u64::from(header.relative))
 }
 
 /// The `u32` at `at`.
-pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
 /// The `u64` at `at`.
-pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 /// The uuid at `at`.
-pub fn uuid_at(bytes: &[u8], at: usize) -> Uuid {
+pub(crate) fn uuid_at(bytes: &[u8], at: usize) -> Uuid {
     Uuid::from_bytes(bytes[at..at + 16].try_into().expect("sixteen bytes"))
 }

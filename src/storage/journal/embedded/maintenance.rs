@@ -14,7 +14,7 @@ use crate::storage::journal::JournalError;
 
 /// What a backup holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct BackupReport {
+pub(crate) struct BackupReport {
     /// Segment files.
     pub segments: u64,
     /// Bytes that were copied; sealed segments are hard links where the file system allows it.
@@ -26,7 +26,7 @@ pub struct BackupReport {
 /// What is done to an embedded journal beside its work: it is trimmed, copied, and asked how it is. A handle; it keeps the
 /// folder locked as long as it lives.
 #[derive(Clone)]
-pub struct Maintenance {
+pub(crate) struct Maintenance {
     shared: Arc<Shared>,
 }
 
@@ -37,13 +37,13 @@ impl Maintenance {
 
     /// The journal's identity: new with a new journal and with each restore of one.
     #[must_use]
-    pub fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         self.shared.meta().history
     }
 
     /// Why the journal takes no more appends, if its disk failed.
     #[must_use]
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         self.shared.failure()
     }
 
@@ -53,7 +53,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// An offset beyond the end, or I/O. Nothing that is still needed is gone in either case.
-    pub fn trim(&self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
+    pub(crate) fn trim(&self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
         let shared = &*self.shared;
         let mut meta = shared.meta();
         let mut new = meta.clone();
@@ -96,7 +96,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// I/O. What is still needed is there in any case.
-    pub fn trim_covered(&self, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
+    pub(crate) fn trim_covered(&self, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
         let segments: Vec<Arc<Segment>> = self.shared.segments().clone();
         let is_covered = |next: &Segment| {
             covered.len() == next.header.bases.len()
@@ -125,7 +125,7 @@ impl Maintenance {
     ///
     /// # Errors
     /// I/O. What was copied so far is left behind.
-    pub fn backup_to(&self, to: &Path) -> Result<BackupReport, JournalError> {
+    pub(crate) fn backup_to(&self, to: &Path) -> Result<BackupReport, JournalError> {
         let shared = &*self.shared;
         let failed = |error: &io::Error| files::io_error("write backup", to, error);
         crate::storage::disk::make_private(to).map_err(|error| failed(&error))?;

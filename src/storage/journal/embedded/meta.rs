@@ -22,7 +22,7 @@ const RESTORED_BYTES: usize = HISTORY_AT + 16 + 4;
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Meta {
+pub(crate) struct Meta {
     /// Repeated in each segment: what copies of one journal share.
     pub journal: Uuid,
     /// The journal's identity, which no other one has: at first as `journal`, renewed by each restore.
@@ -37,12 +37,12 @@ pub struct Meta {
 
 impl Meta {
     /// Where it lies in a journal's folder.
-    pub fn path(dir: &Path) -> PathBuf {
+    pub(crate) fn path(dir: &Path) -> PathBuf {
         dir.join(NAME)
     }
 
     /// Reads it; `None` if there is none.
-    pub fn load(dir: &Path) -> Result<Option<Self>, JournalError> {
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, JournalError> {
         let path = Self::path(dir);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -53,13 +53,13 @@ impl Meta {
     }
 
     /// Replaces it durably. On an error the old one still stands, or the new one does.
-    pub fn store(&self, dir: &Path) -> Result<(), JournalError> {
+    pub(crate) fn store(&self, dir: &Path) -> Result<(), JournalError> {
         let path = Self::path(dir);
         disk::replace(&path, &self.encode()).map_err(|error| files::io_error("replace", &path, &error))
     }
 
     /// Gives the journal in `dir` the identity `id`: it goes on, but its log is another one from here on.
-    pub fn renew(dir: &Path, id: Uuid) -> Result<(), JournalError> {
+    pub(crate) fn renew(dir: &Path, id: Uuid) -> Result<(), JournalError> {
         let path = Self::path(dir);
         let meta = Self::load(dir)?;
         let meta = meta.ok_or_else(|| JournalError::Damaged(format!("{} is missing", path.display())))?;

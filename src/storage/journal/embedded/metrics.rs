@@ -1,11 +1,13 @@
-//! What the journal counts about itself. The exporter of metrics reads a [`Snapshot`].
+//! What the journal counts about itself, for its tests. What `/metrics` shows is counted by who appends and reads.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+#[cfg(test)]
 use std::time::Duration;
 
 /// Counters since the journal was opened.
+#[cfg(test)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Batches answered with a delivery report.
     pub appends: u64,
     /// Records in them.
@@ -40,7 +42,7 @@ pub struct Snapshot {
 
 /// The counters themselves.
 #[derive(Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub appends: AtomicU64,
     pub records: AtomicU64,
     pub record_bytes: AtomicU64,
@@ -58,7 +60,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// The counters as they are; what is not counted here is left 0.
-    pub fn snapshot(&self) -> Snapshot {
+    #[cfg(test)]
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             appends: self.appends.load(Relaxed),
             records: self.records.load(Relaxed),
@@ -80,6 +83,6 @@ impl Metrics {
 }
 
 /// Adds to a counter.
-pub fn add(counter: &AtomicU64, n: u64) {
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
 }

@@ -46,20 +46,21 @@ mod tests;
 mod verify;
 mod writer;
 
-pub use maintenance::{BackupReport, Maintenance};
-pub use metrics::Snapshot;
-pub use verify::{Verified, verify};
+pub(crate) use maintenance::Maintenance;
+#[cfg(test)]
+pub(crate) use metrics::Snapshot;
+pub(crate) use verify::{Verified, verify};
 
 /// Gives a journal that nobody has open a new identity. Blocks.
 ///
 /// # Errors
 /// There is none in `dir`, it is damaged, or I/O.
-pub fn renew(dir: &Path, id: Uuid) -> Result<(), JournalError> {
+pub(crate) fn renew(dir: &Path, id: Uuid) -> Result<(), JournalError> {
     meta::Meta::renew(dir, id)
 }
 
 /// Called after each sync of a segment with the time that it took. On the writer thread: it must be quick.
-pub type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
+pub(crate) type OnSync = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// How a journal is opened.
 #[derive(Clone)]
@@ -106,7 +107,7 @@ pub struct OpenReport {
     /// Segment files.
     pub segments: u64,
     /// Bytes of an unfinished last write that were cut. Nobody was told that they were durable.
-    pub torn_bytes: u64,
+    pub(crate) torn_bytes: u64,
     /// How long it took.
     pub duration: Duration,
 }
@@ -203,13 +204,14 @@ impl EmbeddedJournal {
 
     /// Trim, backup, identity and failure: what an operator's side of the engine needs of it.
     #[must_use]
-    pub fn maintenance(&self) -> Maintenance {
+    pub(crate) fn maintenance(&self) -> Maintenance {
         Maintenance::new(Arc::clone(&self.shared))
     }
 
     /// The counters as they are now.
+    #[cfg(test)]
     #[must_use]
-    pub fn metrics(&self) -> Snapshot {
+    pub(crate) fn metrics(&self) -> Snapshot {
         Snapshot {
             queued_bytes: self.shared.queue.bytes() as u64,
             segments: self.shared.segments().len() as u64,

@@ -9,7 +9,7 @@ use crate::ids::Partition;
 use crate::storage::journal::{AppendError, Appended, Done};
 
 /// A batch that waits, and where its outcome goes.
-pub struct Request {
+pub(crate) struct Request {
     pub partition: Partition,
     pub batch: Vec<Bytes>,
     /// Bytes that it takes in the queue and in the segment.
@@ -19,13 +19,13 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn new(partition: Partition, batch: Vec<Bytes>, done: Done) -> Self {
+    pub(crate) fn new(partition: Partition, batch: Vec<Bytes>, done: Done) -> Self {
         let bytes = batch.iter().map(|record| RECORD_HEADER + record.len()).sum();
         Self { partition, batch, bytes, done: Some(done) }
     }
 
     /// Gives the report.
-    pub fn answer(mut self, report: Result<Appended, AppendError>) {
+    pub(crate) fn answer(mut self, report: Result<Appended, AppendError>) {
         if let Some(done) = self.done.take() {
             done(report);
         }
@@ -43,7 +43,7 @@ impl Drop for Request {
 
 /// Why the queue takes nothing more.
 #[derive(Clone, Debug)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// It was closed in order: what waits is still written.
     Closed,
     /// The writer gave up.
@@ -60,7 +60,7 @@ struct State {
 }
 
 /// See the module.
-pub struct Queue {
+pub(crate) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
     limit: usize,
@@ -68,12 +68,12 @@ pub struct Queue {
 
 impl Queue {
     /// A queue for at most `limit` bytes.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { state: Mutex::default(), filled: Condvar::new(), limit }
     }
 
     /// Adds a batch at the end; if it can't be taken, gives it back with the reason.
-    pub fn push(&self, request: Request) -> Result<(), (Request, AppendError)> {
+    pub(crate) fn push(&self, request: Request) -> Result<(), (Request, AppendError)> {
         let mut state = self.state();
         match &state.stop {
             Some(Stop::Closed) => return Err((request, AppendError::Closed("it was closed".to_owned()))),
@@ -94,7 +94,7 @@ impl Queue {
     }
 
     /// Waits for batches and takes all that are there; `into` must be empty. False when nothing will come any more.
-    pub fn take(&self, into: &mut Vec<Request>) -> bool {
+    pub(crate) fn take(&self, into: &mut Vec<Request>) -> bool {
         let mut state = self.state();
         loop {
             if !state.waiting.is_empty() {
@@ -110,17 +110,18 @@ impl Queue {
     }
 
     /// Gives back the bytes of answered batches.
-    pub fn release(&self, bytes: usize) {
+    pub(crate) fn release(&self, bytes: usize) {
         self.state().bytes -= bytes;
     }
 
     /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
         self.state().bytes
     }
 
     /// Takes nothing more; what waits is still written.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state();
         state.stop.get_or_insert(Stop::Closed);
         state.writer_sleeps = false;
@@ -129,7 +130,7 @@ impl Queue {
     }
 
     /// Takes nothing more, and answers what waits: it was not written.
-    pub fn fail(&self, why: &str) {
+    pub(crate) fn fail(&self, why: &str) {
         let mut state = self.state();
         if !matches!(state.stop, Some(Stop::Failed(_))) {
             state.stop = Some(Stop::Failed(why.to_owned()));
@@ -143,7 +144,7 @@ impl Queue {
     }
 
     /// Why nothing more is taken.
-    pub fn stopped(&self) -> Option<Stop> {
+    pub(crate) fn stopped(&self) -> Option<Stop> {
         self.state().stop.clone()
     }
 

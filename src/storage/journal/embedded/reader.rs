@@ -22,7 +22,7 @@ const FAR: u32 = 256 * 1024;
 const GUESS: usize = 2 * 1024;
 
 /// What the memory can answer: `None` if the disk must be asked.
-pub fn from_memory(
+pub(crate) fn from_memory(
     shared: &Shared,
     partition: Partition,
     from: Offset,
@@ -42,7 +42,7 @@ pub fn from_memory(
 }
 
 /// Records from `from` on, which lies below the end.
-pub fn from_disk(
+pub(crate) fn from_disk(
     shared: &Shared,
     partition: Partition,
     from: Offset,

@@ -20,7 +20,7 @@ use crate::ids::Partition;
 use crate::storage::journal::JournalError;
 
 /// What an opened folder holds.
-pub struct Recovered {
+pub(crate) struct Recovered {
     pub meta: Meta,
     /// All segments, the active one last.
     pub segments: Vec<Arc<Segment>>,
@@ -35,7 +35,7 @@ pub struct Recovered {
 }
 
 /// Opens the journal in `dir`, or makes one if the folder holds none.
-pub fn recover(dir: &Path, options: &Options) -> Result<Recovered, JournalError> {
+pub(crate) fn recover(dir: &Path, options: &Options) -> Result<Recovered, JournalError> {
     let begun = Instant::now();
     // What the last process renamed and could not flush counts only now.
     files::sync_dir(dir, options)?;
@@ -97,7 +97,7 @@ fn meta(dir: &Path, options: &Options) -> Result<Meta, JournalError> {
 }
 
 /// Loads all segments from the first that is kept on. What lies before it was given up by a trim.
-pub fn load_all(dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>, JournalError> {
+pub(crate) fn load_all(dir: &Path, meta: &Meta) -> Result<Vec<Arc<Segment>>, JournalError> {
     let mut segments = Vec::new();
     let kept = segment::list(dir)?.into_iter().filter(|number| *number >= meta.first_segment);
     for (number, expected) in kept.zip(meta.first_segment..) {
@@ -165,7 +165,7 @@ fn finish_a_roll(dir: &Path, segments: &mut Vec<Arc<Segment>>, options: &Options
 }
 
 /// Each segment is sealed but the last, and each follows the one before it.
-pub fn check_links(segments: &[Arc<Segment>]) -> Result<(), JournalError> {
+pub(crate) fn check_links(segments: &[Arc<Segment>]) -> Result<(), JournalError> {
     if let Some(bad) = segments.iter().filter(|segment| segment.index.get().is_none()).find_map(|s| s.bad_seal.clone())
     {
         return Err(bad);
@@ -216,7 +216,12 @@ fn settle_tail(file: &WriteFile, active: &Segment, scan: &Scan, options: &Option
 }
 
 /// The starts lie inside what the segments hold.
-pub fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &Scan) -> Result<(), JournalError> {
+pub(crate) fn check_starts(
+    dir: &Path,
+    meta: &Meta,
+    segments: &[Arc<Segment>],
+    scan: &Scan,
+) -> Result<(), JournalError> {
     let (Some(first), Some(active)) = (segments.first(), segments.last()) else { return Ok(()) };
     for partition in Partition::all() {
         let n = partition.index();
@@ -232,6 +237,6 @@ pub fn check_starts(dir: &Path, meta: &Meta, segments: &[Arc<Segment>], scan: &S
 }
 
 /// A segment that should be there.
-pub fn missing(dir: &Path, number: u64) -> JournalError {
+pub(crate) fn missing(dir: &Path, number: u64) -> JournalError {
     JournalError::Damaged(format!("segment {} is missing", segment::path(dir, number).display()))
 }

@@ -14,7 +14,7 @@ use crate::storage::journal::JournalError;
 const CHUNK: usize = 1 << 20;
 
 /// What was found.
-pub struct Scan {
+pub(crate) struct Scan {
     /// One past the last whole record.
     pub end: u64,
     /// Where the write began that the last whole record was part of; `end` if there is none.
@@ -30,7 +30,7 @@ pub struct Scan {
 }
 
 /// Scans the segment in `file`, whose header has the checksum `salt`.
-pub fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
+pub(crate) fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
     let len = file.metadata().map_err(|error| files::io_error("stat", path, &error))?.len();
     let mut window = Window::new(file, path);
     let mut scan = walk(&mut window, path, len, salt)?;
@@ -39,7 +39,7 @@ pub fn scan(file: &File, path: &Path, salt: u32) -> Result<Scan, JournalError> {
 }
 
 /// Reads every record of a segment whose records end at `end`: one that is not whole is damage.
-pub fn whole(file: &File, path: &Path, salt: u32, end: u64) -> Result<Scan, JournalError> {
+pub(crate) fn whole(file: &File, path: &Path, salt: u32, end: u64) -> Result<Scan, JournalError> {
     let scan = walk(&mut Window::new(file, path), path, end, salt)?;
     if scan.end != end {
         let what = format!("the record at byte {} is damaged", scan.end);

@@ -13,7 +13,7 @@ use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::storage::journal::JournalError;
 
 /// A segment as readers know it.
-pub struct Segment {
+pub(crate) struct Segment {
     /// Its header.
     pub header: SegmentHeader,
     /// The header's checksum, which seeds those of the records.
@@ -29,7 +29,7 @@ pub struct Segment {
 }
 
 /// Where a sealed segment's index lies on disk, and how it is divided.
-pub struct Index {
+pub(crate) struct Index {
     /// Where the records end and their chain.
     pub link: Link,
     /// For each partition, how many records those before it have; the last is the total.
@@ -38,7 +38,7 @@ pub struct Index {
 
 impl Index {
     /// From a seal.
-    pub fn new(seal: &Seal) -> Self {
+    pub(crate) fn new(seal: &Seal) -> Self {
         let mut firsts = Box::new([0; PARTITIONS as usize + 1]);
         for (n, count) in seal.counts.iter().enumerate() {
             firsts[n + 1] = firsts[n] + count;
@@ -47,51 +47,51 @@ impl Index {
     }
 
     /// Records of a partition.
-    pub fn count(&self, partition: usize) -> u32 {
+    pub(crate) fn count(&self, partition: usize) -> u32 {
         self.firsts[partition + 1] - self.firsts[partition]
     }
 
     /// Records of all partitions.
-    pub fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         u64::from(self.firsts[PARTITIONS as usize])
     }
 }
 
 impl Segment {
     /// A segment without an index, whose records end at `end`.
-    pub fn new(header: SegmentHeader, salt: u32, path: PathBuf, end: u64) -> Self {
+    pub(crate) fn new(header: SegmentHeader, salt: u32, path: PathBuf, end: u64) -> Self {
         Self { header, salt, path, durable_end: AtomicU64::new(end), index: OnceLock::new(), bad_seal: None }
     }
 
     /// It is sealed now.
-    pub fn set_index(&self, index: Index) {
+    pub(crate) fn set_index(&self, index: Index) {
         drop(self.index.set(index)); // only the writer seals, and once
     }
 
     /// Its number.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.header.number
     }
 
     /// First offset of a partition in it.
-    pub fn base(&self, partition: Partition) -> u64 {
+    pub(crate) fn base(&self, partition: Partition) -> u64 {
         self.header.bases[partition.index()]
     }
 
     /// One past the last byte of durable records.
-    pub fn durable_end(&self) -> u64 {
+    pub(crate) fn durable_end(&self) -> u64 {
         self.durable_end.load(Ordering::Acquire)
     }
 
     /// The first offset of each partition that is behind a sealed segment.
-    pub fn bases_after(&self, index: &Index) -> layout::Bases {
+    pub(crate) fn bases_after(&self, index: &Index) -> layout::Bases {
         let mut bases = self.header.bases.clone();
         bases.iter_mut().enumerate().for_each(|(n, base)| *base += u64::from(index.count(n)));
         bases
     }
 
     /// Positions of up to `most` records from `from` on, by the index on disk.
-    pub fn positions(
+    pub(crate) fn positions(
         &self,
         file: &File,
         index: &Index,
@@ -114,7 +114,7 @@ impl Segment {
 }
 
 /// When the first record of a segment was appended; `None` if it has none yet. Blocks.
-pub fn first_time(segment: &Segment) -> Result<Option<Timestamp>, JournalError> {
+pub(crate) fn first_time(segment: &Segment) -> Result<Option<Timestamp>, JournalError> {
     let end = segment.index.get().map_or_else(|| segment.durable_end(), |index| index.link.end);
     if end <= HEADER_BYTES {
         return Ok(None);
@@ -127,7 +127,7 @@ pub fn first_time(segment: &Segment) -> Result<Option<Timestamp>, JournalError> 
 }
 
 /// Makes a segment of a file that holds nothing but zeros: its header durable, under its name, durably.
-pub fn create(dir: &Path, header: SegmentHeader, mut file: WriteFile) -> Result<(WriteFile, Segment), Trouble> {
+pub(crate) fn create(dir: &Path, header: SegmentHeader, mut file: WriteFile) -> Result<(WriteFile, Segment), Trouble> {
     let (block, salt) = header.encode();
     file.write(&block, 0)?;
     file.sync()?;
@@ -137,7 +137,7 @@ pub fn create(dir: &Path, header: SegmentHeader, mut file: WriteFile) -> Result<
 }
 
 /// Writes the seal behind the records of a segment, and gives back what was preallocated and not used.
-pub fn seal(file: &WriteFile, link: Link, salt: u32, positions: &[Vec<u32>]) -> Result<Index, Trouble> {
+pub(crate) fn seal(file: &WriteFile, link: Link, salt: u32, positions: &[Vec<u32>]) -> Result<Index, Trouble> {
     let block = Seal::encode(link, salt, positions.iter().map(Vec::as_slice));
     file.write(&block, link.end)?;
     file.set_len(link.end + block.len() as u64)?;
@@ -148,22 +148,22 @@ pub fn seal(file: &WriteFile, link: Link, salt: u32, positions: &[Vec<u32>]) -> 
 }
 
 /// A segment's file name.
-pub fn path(dir: &Path, number: u64) -> PathBuf {
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("segment-{number:010}.log"))
 }
 
 /// Where the next segment is made before it gets its name.
-pub fn next_path(dir: &Path) -> PathBuf {
+pub(crate) fn next_path(dir: &Path) -> PathBuf {
     dir.join("next.tmp")
 }
 
 /// Where a spare file for the next segment lies.
-pub fn spare_path(dir: &Path) -> PathBuf {
+pub(crate) fn spare_path(dir: &Path) -> PathBuf {
     dir.join("spare.tmp")
 }
 
 /// The numbers of the segments in a folder, ascending.
-pub fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
     let failed = |error: &std::io::Error| files::io_error("list", dir, error);
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|error| failed(&error))? {
@@ -176,7 +176,7 @@ pub fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
 }
 
 /// Reads a segment's header, and its seal if it is sealed. That a seal can't be read is noted in the segment.
-pub fn load(path: PathBuf, file: &File) -> Result<Segment, JournalError> {
+pub(crate) fn load(path: PathBuf, file: &File) -> Result<Segment, JournalError> {
     let len = file.metadata().map_err(|error| files::io_error("stat", &path, &error))?.len();
     let mut window = Window::new(file, &path);
     let head = window.get(0, HEADER_BYTES.min(len) as usize, 0)?;

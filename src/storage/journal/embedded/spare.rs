@@ -20,7 +20,7 @@ const SMALL: u64 = 4 * 1024 * 1024;
 
 /// At most one spare file, in the making or made.
 #[derive(Default)]
-pub struct Spare {
+pub(crate) struct Spare {
     ready: Option<WriteFile>,
     making: Option<JoinHandle<Result<WriteFile, Trouble>>>,
     stop: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub struct Spare {
 impl Spare {
     /// The spare at `path` that the last process left, if it has the right size. Zeros are all that was ever written to
     /// it; what a crash kept from it reads as zeros, too.
-    pub fn kept(path: &Path, options: &Options) -> Result<Self, JournalError> {
+    pub(crate) fn kept(path: &Path, options: &Options) -> Result<Self, JournalError> {
         let mut spare = Self::default();
         if options.prepare_ahead && path.exists() {
             let file = WriteFile::open(path.to_owned(), options)?;
@@ -39,7 +39,7 @@ impl Spare {
     }
 
     /// Begins to make a spare of `options.segment_bytes` at `path` unless there is one.
-    pub fn prepare(&mut self, path: PathBuf, options: &Options) {
+    pub(crate) fn prepare(&mut self, path: PathBuf, options: &Options) {
         if self.ready.is_some() || self.making.is_some() {
             return;
         }
@@ -52,7 +52,7 @@ impl Spare {
     }
 
     /// The spare if it is ready.
-    pub fn take(&mut self) -> Option<WriteFile> {
+    pub(crate) fn take(&mut self) -> Option<WriteFile> {
         if self.ready.is_some() {
             return self.ready.take();
         }
@@ -82,7 +82,7 @@ impl Drop for Spare {
 
 /// The file of a segment that is needed now, and how many bytes it has: `bytes`, or fewer if it was not prepared and the
 /// journal prepares files, because a small one is written with zeros quickly.
-pub fn at_once(path: PathBuf, bytes: u64, needs: u64, options: &Options) -> Result<(WriteFile, u64), Trouble> {
+pub(crate) fn at_once(path: PathBuf, bytes: u64, needs: u64, options: &Options) -> Result<(WriteFile, u64), Trouble> {
     if !options.prepare_ahead {
         return Ok((WriteFile::create(path, bytes, options)?, bytes));
     }

@@ -41,7 +41,13 @@ struct Candidate {
 
 /// Decides what lies from `end` on, where no whole record begins: nothing but zeros (0), a torn write (its length), or
 /// damage, which is an error.
-pub fn torn_bytes(window: &mut Window<'_>, path: &Path, end: u64, len: u64, salt: u32) -> Result<u64, JournalError> {
+pub(crate) fn torn_bytes(
+    window: &mut Window<'_>,
+    path: &Path,
+    end: u64,
+    len: u64,
+    salt: u32,
+) -> Result<u64, JournalError> {
     let mut last_byte = end;
     let mut same_write: Option<(u64, u64)> = None;
     let mut search = Search { salt, shifts: None, open: BinaryHeap::new(), at: end, crc: 0 };

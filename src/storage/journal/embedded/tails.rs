@@ -30,10 +30,10 @@ struct Recent {
 }
 
 /// All partitions.
-pub struct Tails(Vec<Tail>);
+pub(crate) struct Tails(Vec<Tail>);
 
 /// Where records are to be found.
-pub enum Found {
+pub(crate) enum Found {
     /// Here they are.
     Cached(Vec<StoredRecord>),
     /// In the active segment, at these positions.
@@ -44,7 +44,7 @@ pub enum Found {
 
 impl Tails {
     /// `positions` are those of the active segment's records.
-    pub fn new(active: &Arc<Segment>, starts: &[u64], positions: Vec<Vec<u32>>) -> Self {
+    pub(crate) fn new(active: &Arc<Segment>, starts: &[u64], positions: Vec<Vec<u32>>) -> Self {
         let tail = |(n, positions): (usize, Vec<u32>)| Tail {
             start: AtomicU64::new(starts[n]),
             end: AtomicU64::new(active.header.bases[n] + positions.len() as u64),
@@ -55,19 +55,19 @@ impl Tails {
     }
 
     /// A partition's bounds.
-    pub fn bounds(&self, partition: Partition) -> Bounds {
+    pub(crate) fn bounds(&self, partition: Partition) -> Bounds {
         let tail = &self.0[partition.index()];
         let start = tail.start.load(Ordering::Acquire);
         Bounds { start: Offset(start), end: Offset(tail.end.load(Ordering::Acquire).max(start)) }
     }
 
     /// Moves a start up.
-    pub fn set_start(&self, partition: usize, start: u64) {
+    pub(crate) fn set_start(&self, partition: usize, start: u64) {
         self.0[partition].start.fetch_max(start, Ordering::AcqRel);
     }
 
     /// Adds durable records of the active segment and moves the end behind them.
-    pub fn publish(&self, partition: Partition, records: impl Iterator<Item = (u32, StoredRecord)>) {
+    pub(crate) fn publish(&self, partition: Partition, records: impl Iterator<Item = (u32, StoredRecord)>) {
         let tail = &self.0[partition.index()];
         let mut recent = lock(tail);
         let mut end = None;
@@ -82,18 +82,18 @@ impl Tails {
     }
 
     /// Somebody follows a partition.
-    pub fn follow(&self, partition: Partition, place: &Arc<journal::Place>) {
+    pub(crate) fn follow(&self, partition: Partition, place: &Arc<journal::Place>) {
         self.0[partition.index()].followers.add(place);
     }
 
     /// Wakes those who follow a partition and have not heard of its end.
-    pub fn wake(&self, partition: Partition) {
+    pub(crate) fn wake(&self, partition: Partition) {
         let tail = &self.0[partition.index()];
         tail.followers.ends(Offset(tail.end.load(Ordering::Acquire)));
     }
 
     /// Drops the oldest cached record of a partition.
-    pub fn evict(&self, partition: u16) {
+    pub(crate) fn evict(&self, partition: u16) {
         let mut recent = lock(&self.0[usize::from(partition)]);
         recent.cached.pop_front();
         if recent.cached.is_empty() {
@@ -102,12 +102,12 @@ impl Tails {
     }
 
     /// What [`Tails::evict`] gives back for a record of `bytes` bytes.
-    pub fn cached_bytes(bytes: usize) -> usize {
+    pub(crate) fn cached_bytes(bytes: usize) -> usize {
         bytes + CACHED_OVERHEAD
     }
 
     /// Where the records from `from` on are. `from` lies below the end.
-    pub fn find(&self, partition: Partition, from: Offset, max_bytes: usize, most: usize) -> Found {
+    pub(crate) fn find(&self, partition: Partition, from: Offset, max_bytes: usize, most: usize) -> Found {
         let recent = lock(&self.0[partition.index()]);
         if let Some(first) = recent.cached.front().map(|record| record.offset)
             && first <= from
@@ -133,12 +133,12 @@ impl Tails {
     }
 
     /// The positions of all records of the active segment by partition.
-    pub fn positions(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn positions(&self) -> Vec<Vec<u32>> {
         self.0.iter().map(|tail| lock(tail).positions.clone()).collect()
     }
 
     /// `next` is the active segment now, and empty.
-    pub fn roll(&self, next: &Arc<Segment>) {
+    pub(crate) fn roll(&self, next: &Arc<Segment>) {
         debug_assert_eq!(self.0.len(), PARTITIONS as usize);
         for tail in &self.0 {
             let mut recent = lock(tail);

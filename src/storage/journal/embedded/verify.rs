@@ -15,7 +15,7 @@ use crate::storage::journal::{Bounds, JournalError};
 
 /// What a whole journal holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Verified {
+pub(crate) struct Verified {
     /// Its identity.
     pub journal: Uuid,
     /// Segment files.
@@ -30,7 +30,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// Damage, with file and byte; a missing or swapped segment, by name; an end that was torn; another format; I/O.
-pub fn verify(dir: &Path) -> Result<Verified, JournalError> {
+pub(crate) fn verify(dir: &Path) -> Result<Verified, JournalError> {
     let meta = Meta::load(dir)?.ok_or_else(|| gone(&Meta::path(dir)))?;
     let segments = recovery::load_all(dir, &meta)?;
     let active = segments.last().ok_or_else(|| recovery::missing(dir, meta.first_segment))?;

@@ -37,7 +37,7 @@ struct Next {
 }
 
 /// What the writer begins with: the active segment as recovery found it.
-pub struct Start {
+pub(crate) struct Start {
     pub file: WriteFile,
     pub capacity: u64,
     pub spare: Spare,
@@ -48,7 +48,7 @@ pub struct Start {
 }
 
 /// See the module.
-pub struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     file: WriteFile,
     active: Arc<Segment>,
@@ -87,7 +87,7 @@ impl Drop for Guard {
 
 impl Writer {
     /// The writer of a journal whose active segment is scanned.
-    pub fn new(shared: Arc<Shared>, active: Arc<Segment>, start: Start) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, active: Arc<Segment>, start: Start) -> Self {
         let Start { file, capacity, spare, end, chain, records, counts } = start;
         Self {
             file,
@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Works until the queue is closed or the disk fails.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let _guard = Guard(self.shared.clone());
         let shared = self.shared.clone();
         let mut requests = Vec::new();

@@ -47,23 +47,23 @@ impl MemoryJournal {
 
     /// What another node finds when all that wrote here are gone at this moment: nothing of what they write later.
     #[must_use]
-    pub fn after_crash(&self, node: Node) -> Self {
+    pub(crate) fn after_crash(&self, node: Node) -> Self {
         Self::over(self.state().log.after_crash(), Arc::clone(&self.shared.clock), node)
     }
 
     /// Another node's handle on the same log.
     #[must_use]
-    pub fn for_node(&self, node: Node) -> Self {
+    pub(crate) fn for_node(&self, node: Node) -> Self {
         Self { shared: self.shared.clone(), node }
     }
 
     /// The next appends, of whatever node, get these fates; those after them are delivered again.
-    pub fn next_fates(&self, fates: impl IntoIterator<Item = Fate>) {
+    pub(crate) fn next_fates(&self, fates: impl IntoIterator<Item = Fate>) {
         self.state().fates.extend(fates);
     }
 
     /// The next reads, of whatever node, fail like this; those after them succeed again.
-    pub fn fail_reads(&self, errors: impl IntoIterator<Item = ReadError>) {
+    pub(crate) fn fail_reads(&self, errors: impl IntoIterator<Item = ReadError>) {
         self.state().reads.extend(errors);
     }
 
@@ -89,7 +89,7 @@ impl MemoryJournal {
     }
 
     /// Works on the log itself: leader loss, durable ends, appends that are settled by hand.
-    pub fn with_log<T>(&self, work: impl FnOnce(&mut MemoryLog) -> T) -> T {
+    pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut MemoryLog) -> T) -> T {
         let mut state = self.state();
         let result = work(&mut state.log);
         state.wake();

@@ -20,11 +20,11 @@ pub type Node = u32;
 
 /// An append in flight.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 /// What becomes of an append.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It lies in the log, is durable, and the caller is told.
     Deliver,
     /// Certainly not written; the caller is told so.
@@ -42,7 +42,7 @@ pub enum Fate {
 
 /// What a leader loss did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Truncation {
+pub(crate) struct Truncation {
     /// The new end: what lay here and beyond is gone.
     pub end: Offset,
     /// How many records vanished.
@@ -80,7 +80,7 @@ impl Log {
 }
 
 /// See the module.
-pub struct MemoryLog {
+pub(crate) struct MemoryLog {
     logs: Vec<Log>,
     places: Vec<Places>,
     in_flight: BTreeMap<Ticket, InFlight>,
@@ -97,7 +97,7 @@ impl Default for MemoryLog {
 impl MemoryLog {
     /// An empty log of 256 partitions.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let logs = (0..PARTITIONS).map(|_| Log::default()).collect();
         let places = (0..PARTITIONS).map(|_| Places::default()).collect();
         Self { logs, places, in_flight: BTreeMap::new(), next_ticket: 0, closed: false }
@@ -105,12 +105,12 @@ impl MemoryLog {
 
     /// What it holds now, for whoever goes on when all that wrote to it are gone: what is in flight is lost.
     #[must_use]
-    pub fn after_crash(&self) -> Self {
+    pub(crate) fn after_crash(&self) -> Self {
         Self { logs: self.logs.clone(), ..Self::new() }
     }
 
     /// Sends `batch`. Nothing is written until it is settled or exposed.
-    pub fn start(&mut self, node: Node, partition: Partition, batch: Vec<Bytes>) -> Ticket {
+    pub(crate) fn start(&mut self, node: Node, partition: Partition, batch: Vec<Bytes>) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.in_flight.insert(ticket, InFlight { node, partition, batch, placed: Vec::new(), detached: false });
@@ -119,7 +119,7 @@ impl MemoryLog {
 
     /// The appends that may be settled or exposed now, oldest first: of each node and partition the oldest one, and those
     /// that are [`Fate::Late`].
-    pub fn in_flight(&self) -> impl Iterator<Item = (Ticket, Node, Partition)> + '_ {
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = (Ticket, Node, Partition)> + '_ {
         self.in_flight
             .iter()
             .filter(|(ticket, _)| self.is_first(**ticket))
@@ -130,7 +130,7 @@ impl MemoryLog {
     ///
     /// # Panics
     /// If the ticket is settled already, or an older append of the same node and partition is in flight.
-    pub fn expose(&mut self, ticket: Ticket, now: Timestamp) {
+    pub(crate) fn expose(&mut self, ticket: Ticket, now: Timestamp) {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
         self.place(ticket, now, usize::MAX);
     }
@@ -139,20 +139,20 @@ impl MemoryLog {
     ///
     /// # Panics
     /// As [`MemoryLog::expose`].
-    pub fn expose_part(&mut self, ticket: Ticket, now: Timestamp, count: usize) {
+    pub(crate) fn expose_part(&mut self, ticket: Ticket, now: Timestamp, count: usize) {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
         self.place(ticket, now, count);
     }
 
     /// Whether an append in flight can be seen already, in part at least.
     #[must_use]
-    pub fn is_exposed(&self, ticket: Ticket) -> bool {
+    pub(crate) fn is_exposed(&self, ticket: Ticket) -> bool {
         self.in_flight.get(&ticket).is_some_and(|append| !append.placed.is_empty())
     }
 
     /// How many records an append in flight has.
     #[must_use]
-    pub fn records(&self, ticket: Ticket) -> usize {
+    pub(crate) fn records(&self, ticket: Ticket) -> usize {
         self.in_flight.get(&ticket).map_or(0, |append| append.batch.len())
     }
 
@@ -166,7 +166,7 @@ impl MemoryLog {
     /// # Panics
     /// If the ticket is settled already, if an older append of the same node and partition is in flight, or if an append
     /// is to be refused that is visible or whose caller was told "unknown".
-    pub fn settle(&mut self, ticket: Ticket, now: Timestamp, fate: Fate) -> Result<Appended, AppendError> {
+    pub(crate) fn settle(&mut self, ticket: Ticket, now: Timestamp, fate: Fate) -> Result<Appended, AppendError> {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
         let append = &self.in_flight[&ticket];
         let unknown = || AppendError::Unknown("no answer came".to_owned());
@@ -215,7 +215,7 @@ impl MemoryLog {
     ///
     /// # Errors
     /// As [`MemoryLog::settle`].
-    pub fn append(
+    pub(crate) fn append(
         &mut self,
         node: Node,
         now: Timestamp,
@@ -229,7 +229,7 @@ impl MemoryLog {
 
     /// A node crashed: what it had in flight and nobody decided yet never comes, except what is visible already (that
     /// stays, not durable) and what was [`Fate::Late`].
-    pub fn forget(&mut self, node: Node) {
+    pub(crate) fn forget(&mut self, node: Node) {
         self.in_flight.retain(|_, append| append.node != node || append.detached);
     }
 
@@ -237,7 +237,12 @@ impl MemoryLog {
     ///
     /// # Errors
     /// [`ReadError::Trimmed`] below the start.
-    pub fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
+    pub(crate) fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
         let log = &self.logs[partition.index()];
         if from.0 < log.start {
             return Err(ReadError::Trimmed { partition, asked: from, start: Offset(log.start) });
@@ -254,26 +259,26 @@ impl MemoryLog {
 
     /// Start and visible end.
     #[must_use]
-    pub fn bounds(&self, partition: Partition) -> Bounds {
+    pub(crate) fn bounds(&self, partition: Partition) -> Bounds {
         let log = &self.logs[partition.index()];
         Bounds { start: Offset(log.start), end: Offset(log.end()) }
     }
 
     /// One past the last record that nothing can take away any more.
     #[must_use]
-    pub fn durable_end(&self, partition: Partition) -> Offset {
+    pub(crate) fn durable_end(&self, partition: Partition) -> Offset {
         Offset(self.logs[partition.index()].durable)
     }
 
     /// How often the partition lost records. A reader that sees another number than before must look again at what it
     /// read beyond its verified prefix.
     #[must_use]
-    pub fn losses(&self, partition: Partition) -> u64 {
+    pub(crate) fn losses(&self, partition: Partition) -> u64 {
         self.logs[partition.index()].losses
     }
 
     /// Somebody follows a partition from `from` on, by [`MemoryLog::tell`].
-    pub fn follow(&self, partition: Partition, from: Offset) -> Arc<Place> {
+    pub(crate) fn follow(&self, partition: Partition, from: Offset) -> Arc<Place> {
         let place = Place::new(from, self.losses(partition));
         self.places[partition.index()].add(&place);
         place
@@ -283,7 +288,12 @@ impl MemoryLog {
     ///
     /// # Errors
     /// As [`MemoryLog::read`].
-    pub fn tell(&self, partition: Partition, place: &Place, max_bytes: usize) -> Result<Option<Tailed>, ReadError> {
+    pub(crate) fn tell(
+        &self,
+        partition: Partition,
+        place: &Place,
+        max_bytes: usize,
+    ) -> Result<Option<Tailed>, ReadError> {
         let end = self.bounds(partition).end;
         match place.step() {
             Step::Tell(told) => Ok(Some(told)),
@@ -295,13 +305,13 @@ impl MemoryLog {
     }
 
     /// Wakes those who follow a partition and have not heard of its end: to be called behind the report on an append.
-    pub fn wake(&self, partition: Partition) {
+    pub(crate) fn wake(&self, partition: Partition) {
         self.places[partition.index()].ends(self.bounds(partition).end);
     }
 
     /// The partition's leader is lost: what lies beyond the durable end is gone. Appends in flight that were visible are
     /// no longer, and may still be settled (the producer sends them again).
-    pub fn leader_loss(&mut self, partition: Partition) -> Truncation {
+    pub(crate) fn leader_loss(&mut self, partition: Partition) -> Truncation {
         let log = &mut self.logs[partition.index()];
         let lost = log.end() - log.durable;
         log.records.truncate((log.durable - log.start) as usize);
@@ -318,7 +328,7 @@ impl MemoryLog {
     ///
     /// # Errors
     /// An offset beyond the durable end: nothing is trimmed then.
-    pub fn trim(&mut self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
+    pub(crate) fn trim(&mut self, up_to: &[(Partition, Offset)]) -> Result<(), JournalError> {
         if let Some((partition, offset)) = up_to.iter().find(|(p, offset)| *offset > self.durable_end(*p)) {
             let end = self.durable_end(*partition);
             return Err(JournalError::BeyondEnd { partition: *partition, asked: *offset, end });
@@ -333,7 +343,7 @@ impl MemoryLog {
     }
 
     /// Appends that are settled from now on are answered [`AppendError::Closed`].
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.closed = true;
     }
 

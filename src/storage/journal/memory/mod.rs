@@ -8,7 +8,8 @@ mod journal;
 mod log;
 
 pub use journal::MemoryJournal;
-pub use log::{Fate, MemoryLog, Node, Ticket, Truncation};
+pub use log::Node;
+pub(crate) use log::{Fate, MemoryLog, Ticket};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
-pub struct Server {
+pub(crate) struct Server {
     /// Where it is reached.
     pub url: String,
     child: Child,
@@ -52,7 +52,7 @@ fn command(program: &Path, folder: &Path, user: Option<(u32, u32)>) -> Command {
 
 impl Server {
     /// Makes and starts one, and waits until it answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (programs, user) = (programs(), unprivileged());
         let folder = tempfile::Builder::new().prefix("kervan-pg").tempdir_in("/tmp").unwrap();
         if let Some((uid, gid)) = user {

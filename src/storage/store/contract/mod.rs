@@ -23,8 +23,8 @@ pub(crate) use writes::*;
 
 /// A store to check, and what must live as long as it does.
 pub(crate) struct Fixture {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) keep: Box<dyn Any + Send>,
+    pub store: Arc<dyn Store>,
+    pub keep: Box<dyn Any + Send>,
 }
 
 /// Hands the names of all checks to the macro `$then`, behind what it is given.

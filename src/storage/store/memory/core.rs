@@ -21,7 +21,7 @@ mod relay;
 
 /// All rows. `Clone` is a backup; equality compares stores row by row.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Core {
+pub(crate) struct Core {
     watermarks: BTreeMap<Partition, WatermarkRow>,
     pub(super) chats: BTreeMap<RoomId, ChatRow>,
     members: BTreeMap<(RoomId, UserId), MemberRow>,
@@ -85,13 +85,13 @@ const FIRST: Partition = Partition::FIRST;
 impl Core {
     /// See [`crate::storage::store::Store::watermarks`]; so for the others.
     #[must_use]
-    pub fn watermarks(&self) -> Vec<WatermarkRow> {
+    pub(crate) fn watermarks(&self) -> Vec<WatermarkRow> {
         self.watermarks.values().copied().collect()
     }
 
     /// The watermark of one partition.
     #[must_use]
-    pub fn watermark(&self, partition: Partition) -> WatermarkRow {
+    pub(crate) fn watermark(&self, partition: Partition) -> WatermarkRow {
         self.watermarks.get(&partition).copied().unwrap_or(WatermarkRow::start(partition))
     }
 
@@ -99,7 +99,7 @@ impl Core {
     ///
     /// # Errors
     /// [`StoreError::Stale`]; [`StoreError::Damaged`] if an event is there already.
-    pub fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
         for m in &commit.watermarks {
             let found = self.watermark(m.to.partition).next_offset;
             if found != m.from {
@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// Writes without the guard: beside [`Self::commit`] for tests alone, that need rows which no projector writes.
-    pub fn apply(&mut self, commit: Commit) {
+    pub(crate) fn apply(&mut self, commit: Commit) {
         self.watermarks.extend(commit.watermarks.into_iter().map(|m| (m.to.partition, m.to)));
         for mut row in commit.chats {
             if let Some(old) = self.chats.get(&row.room) {
@@ -230,7 +230,7 @@ impl Core {
 
     /// A room with all that a fold needs.
     #[must_use]
-    pub fn room(&self, room: RoomId) -> RoomRows {
+    pub(crate) fn room(&self, room: RoomId) -> RoomRows {
         let watermark = self.watermark(room.partition());
         let chat = self.chats.get(&room).cloned();
         let from = chat.as_ref().map_or(Seq(u64::MAX), |chat| chat.window);
@@ -248,7 +248,7 @@ impl Core {
 
     /// A user with all that a fold needs.
     #[must_use]
-    pub fn user(&self, user: &UserId) -> UserRows {
+    pub(crate) fn user(&self, user: &UserId) -> UserRows {
         let first = || (user.clone(), FIRST_ROOM);
         UserRows {
             watermark: self.watermark(user.partition()),
@@ -269,33 +269,33 @@ impl Core {
 
     /// A room's row.
     #[must_use]
-    pub fn chat(&self, room: RoomId) -> Option<ChatRow> {
+    pub(crate) fn chat(&self, room: RoomId) -> Option<ChatRow> {
         self.chats.get(&room).cloned()
     }
 
     /// All rooms.
     #[must_use]
-    pub fn rooms(&self, after: Option<RoomId>, limit: usize) -> Vec<ChatRow> {
+    pub(crate) fn rooms(&self, after: Option<RoomId>, limit: usize) -> Vec<ChatRow> {
         let after = Bound::Excluded(after.unwrap_or(FIRST_ROOM));
         self.chats.range((after, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     /// All users.
     #[must_use]
-    pub fn users(&self, after: Option<&UserId>, limit: usize) -> Vec<UserRow> {
+    pub(crate) fn users(&self, after: Option<&UserId>, limit: usize) -> Vec<UserRow> {
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.users.range::<UserId, _>((after, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     /// A user's place in a room.
     #[must_use]
-    pub fn member(&self, room: RoomId, user: &UserId) -> Option<MemberRow> {
+    pub(crate) fn member(&self, room: RoomId, user: &UserId) -> Option<MemberRow> {
         self.members.get(&(room, user.clone())).cloned()
     }
 
     /// Events of a room.
     #[must_use]
-    pub fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Vec<RoomEventRow> {
+    pub(crate) fn events(&self, room: RoomId, range: SeqRange, limit: usize) -> Vec<RoomEventRow> {
         if range.from > range.to {
             return Vec::new();
         }
@@ -305,7 +305,7 @@ impl Core {
 
     /// Messages of a room in their present form.
     #[must_use]
-    pub fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Vec<MessageRow> {
+    pub(crate) fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Vec<MessageRow> {
         if range.from > range.to {
             return Vec::new();
         }
@@ -335,7 +335,7 @@ impl Core {
 
     /// Events of a personal stream.
     #[must_use]
-    pub fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Vec<UserEventRow> {
+    pub(crate) fn user_events(&self, user: &UserId, range: SeqRange, limit: usize) -> Vec<UserEventRow> {
         if range.from > range.to {
             return Vec::new();
         }
@@ -346,7 +346,7 @@ impl Core {
 
     /// A page of a user's room list.
     #[must_use]
-    pub fn room_list(
+    pub(crate) fn room_list(
         &self,
         user: &UserId,
         shelf: Shelf,
@@ -373,7 +373,7 @@ impl Core {
 
     /// A user's line of one room.
     #[must_use]
-    pub fn room_line(&self, user: &UserId, room: RoomId) -> Option<RoomListRow> {
+    pub(crate) fn room_line(&self, user: &UserId, room: RoomId) -> Option<RoomListRow> {
         let member = self.member(room, user).filter(|row| row.state == MEMBER || row.state == INVITED)?;
         Some(self.list_row(&member, self.chats.get(&room)?))
     }
@@ -404,13 +404,13 @@ impl Core {
 
     /// Members, invited and kicked of a room.
     #[must_use]
-    pub fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<MemberRow> {
+    pub(crate) fn members(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<MemberRow> {
         self.members_after(room, after).take(limit).cloned().collect()
     }
 
     /// Invitations that are not answered.
     #[must_use]
-    pub fn invitations(&self, which: Invitations<'_>, limit: usize) -> Vec<MemberRow> {
+    pub(crate) fn invitations(&self, which: Invitations<'_>, limit: usize) -> Vec<MemberRow> {
         let Invitations { by, room, user } = which;
         let rows = self.members.values().filter(|row| row.state == INVITED && row.invited_by.as_ref() == Some(by));
         let rows = rows.filter(|row| room.is_none_or(|room| row.room == room));
@@ -419,7 +419,7 @@ impl Core {
 
     /// How many of them are into rooms that live.
     #[must_use]
-    pub fn pending_invitations(&self, by: &UserId, most: usize) -> usize {
+    pub(crate) fn pending_invitations(&self, by: &UserId, most: usize) -> usize {
         let rows = self.invitations(Invitations::of(by), most);
         let lives = |row: &&MemberRow| self.chats.get(&row.room).is_some_and(|chat| chat.status == ACTIVE);
         if rows.len() == most { most } else { rows.iter().filter(lives).count() }
@@ -427,7 +427,7 @@ impl Core {
 
     /// Read marks in a room.
     #[must_use]
-    pub fn read_marks(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<ReadMarkRow> {
+    pub(crate) fn read_marks(&self, room: RoomId, after: Option<&UserId>, limit: usize) -> Vec<ReadMarkRow> {
         let rows = self.read_marks.values().map(|mark| &mark.shown);
         let rows = rows.filter(|row| row.room == room && after.is_none_or(|after| row.user > *after));
         rows.take(limit).cloned().collect()
@@ -435,7 +435,7 @@ impl Core {
 
     /// Rooms whose time is over.
     #[must_use]
-    pub fn expiring(
+    pub(crate) fn expiring(
         &self,
         now: Timestamp,
         after: Option<(Timestamp, RoomId)>,
@@ -451,18 +451,18 @@ impl Core {
 
     /// The dead letters of a partition.
     #[must_use]
-    pub fn dead_letters(&self, partition: Partition, limit: usize) -> Vec<DeadLetterRow> {
+    pub(crate) fn dead_letters(&self, partition: Partition, limit: usize) -> Vec<DeadLetterRow> {
         self.dead_letters.values().filter(|row| row.partition == partition).take(limit).cloned().collect()
     }
 
     /// A note.
     #[must_use]
-    pub fn meta(&self, key: &str) -> Option<String> {
+    pub(crate) fn meta(&self, key: &str) -> Option<String> {
         self.meta.get(key).cloned()
     }
 
     /// Writes a note.
-    pub fn set_meta(&mut self, key: &str, value: &str) {
+    pub(crate) fn set_meta(&mut self, key: &str, value: &str) {
         self.meta.insert(key.to_owned(), value.to_owned());
     }
 }

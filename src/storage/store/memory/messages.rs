@@ -39,7 +39,7 @@ impl Core {
 
     /// See [`crate::storage::store::Store::reactions`].
     #[must_use]
-    pub fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Reactions {
+    pub(crate) fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Reactions {
         let mut counts: Vec<ReactionCount> = Vec::new();
         for row in self.reactions.iter().filter(|row| row.room == room && row.seq >= range.from && row.seq <= range.to)
         {
@@ -54,7 +54,7 @@ impl Core {
 
     /// See [`crate::storage::store::Store::emoji_on`].
     #[must_use]
-    pub fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Vec<String> {
+    pub(crate) fn emoji_on(&self, room: RoomId, message: Seq, most: usize) -> Vec<String> {
         let mut emoji: Vec<_> =
             self.reactions.iter().filter(|row| row.room == room && row.seq == message).map(|row| &row.emoji).collect();
         emoji.dedup();

@@ -20,7 +20,7 @@ use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 mod core;
 mod messages;
 
-pub use core::Core;
+pub(crate) use core::Core;
 
 /// A [`Core`] behind the trait.
 #[derive(Default)]
@@ -42,18 +42,20 @@ impl MemoryStore {
     }
 
     /// From now on (`true`) every call is answered with [`StoreError::Unavailable`], until it is taken back.
-    pub fn set_down(&self, down: bool) {
+    pub(crate) fn set_down(&self, down: bool) {
         self.lock().down = down;
     }
 
     /// The rows as they are now.
+    #[cfg(test)]
     #[must_use]
-    pub fn snapshot(&self) -> Core {
+    pub(crate) fn snapshot(&self) -> Core {
         self.lock().core.clone()
     }
 
     /// Falls back to an earlier moment, as after a crash or from a backup.
-    pub fn restore(&self, core: Core) {
+    #[cfg(test)]
+    pub(crate) fn restore(&self, core: Core) {
         self.lock().core = core;
     }
 

@@ -4,7 +4,7 @@ use super::{ChatRow, MessageRow};
 use crate::ids::{RoomId, Seq, Timestamp};
 
 /// The value of [`ChatRow::status`] of a room that is neither ended nor expired.
-pub const ACTIVE: u8 = 0;
+pub(crate) const ACTIVE: u8 = 0;
 
 /// Which of a user's two room lists a room is on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,16 +37,16 @@ pub struct RoomListRow {
     /// 0 member, 1 invited.
     pub state: u8,
     /// How far the user has read.
-    pub read_seq: Seq,
+    pub(crate) read_seq: Seq,
     /// For members: the last number − max(number at the read mark, of the last own message, at the joining). For invited
     /// ones 0.
     pub unread: u64,
     /// The last message in its present form, if the history still has it and the user is a member.
-    pub last_message: Option<MessageRow>,
+    pub(crate) last_message: Option<MessageRow>,
 }
 
 /// Bytes of a line of a room list besides its texts, about: names, numbers, and what JSON writes around them.
-pub const LINE_BYTES: usize = 512;
+pub(crate) const LINE_BYTES: usize = 512;
 
 impl RoomListRow {
     /// Where a page that ends with this line is gone on from.

@@ -8,10 +8,11 @@ mod user;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use self::list::{ACTIVE, LINE_BYTES, PageBound, RoomListCursor, RoomListPage, RoomListRow, Shelf};
-pub use self::outbox::{FanOut, OutboxPlace, OutboxRow};
-pub use self::reaction::{ReactionCount, ReactionRow, Reactions};
-pub use self::user::{BlockRow, DeviceRow, NotificationRow, ReadMarkRow, UserEventRow, UserRoomRow, UserRow};
+pub(crate) use self::list::{ACTIVE, LINE_BYTES, RoomListCursor, RoomListPage};
+pub use self::list::{PageBound, RoomListRow, Shelf};
+pub(crate) use self::outbox::{FanOut, OutboxPlace, OutboxRow};
+pub(crate) use self::reaction::{ReactionCount, ReactionRow, Reactions};
+pub(crate) use self::user::{BlockRow, DeviceRow, NotificationRow, ReadMarkRow, UserEventRow, UserRoomRow, UserRow};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
 /// The value of [`RoomEventRow::kind`] that goes with a [`RoomEventRow::message`].
@@ -19,9 +20,9 @@ pub const EVENT_MESSAGE: u8 = 2;
 /// The value of [`MemberRow::state`] of a present member.
 pub const MEMBER: u8 = 0;
 /// The value of [`MemberRow::state`] of somebody who was asked in.
-pub const INVITED: u8 = 1;
+pub(crate) const INVITED: u8 = 1;
 /// The value of [`MemberRow::state`] of somebody who was kicked and needs an invitation.
-pub const KICKED: u8 = 2;
+pub(crate) const KICKED: u8 = 2;
 /// How far a partition is in the rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WatermarkRow {
@@ -120,7 +121,7 @@ pub struct ChatRow {
 impl ChatRow {
     /// When something happened last that a list is sorted by: the last message, or the making of the room.
     #[must_use]
-    pub fn activity(&self) -> Timestamp {
+    pub(crate) fn activity(&self) -> Timestamp {
         self.last_message_at.unwrap_or(self.created_at)
     }
 }
@@ -206,7 +207,7 @@ pub struct MessageRow {
     /// When it was sent.
     pub created_at: Timestamp,
     /// When it was edited last.
-    pub edited_at: Option<Timestamp>,
+    pub(crate) edited_at: Option<Timestamp>,
 }
 
 /// A recent event without its content: what a fold needs to know again.
@@ -231,7 +232,7 @@ pub struct WindowRow {
 impl WindowRow {
     /// What is kept of an event.
     #[must_use]
-    pub fn of(row: &RoomEventRow) -> Self {
+    pub(crate) fn of(row: &RoomEventRow) -> Self {
         Self {
             seq: row.seq,
             kind: row.kind,
@@ -316,7 +317,7 @@ pub struct UserRows {
     /// Rooms that the user was told of, by uuid.
     pub rooms: Vec<UserRoomRow>,
     /// Read marks, by room.
-    pub read_marks: Vec<ReadMarkRow>,
+    pub(crate) read_marks: Vec<ReadMarkRow>,
     /// Sources, by partition.
     pub sources: Vec<SourceRow>,
 }

@@ -12,7 +12,7 @@ pub struct OutboxRow {
     /// By which record.
     pub offset: Offset,
     /// 0, 1, 2, … within that record.
-    pub ord: u32,
+    pub(crate) ord: u32,
     /// Where it goes. Not used for a fan-out.
     pub target: Partition,
     /// The encoded record, or the pattern of one for a fan-out.
@@ -29,19 +29,19 @@ pub struct OutboxPlace {
     /// See [`OutboxRow::offset`].
     pub offset: Offset,
     /// See [`OutboxRow::ord`].
-    pub ord: u32,
+    pub(crate) ord: u32,
 }
 
 impl OutboxPlace {
     /// Where the rows of a source begin.
     #[must_use]
-    pub fn first_of(source: Partition) -> Self {
+    pub(crate) fn first_of(source: Partition) -> Self {
         Self { source, offset: Offset::ZERO, ord: 0 }
     }
 
     /// The place right behind this one.
     #[must_use]
-    pub fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         match self.ord.checked_add(1) {
             Some(ord) => Self { ord, ..self },
             None => Self { offset: self.offset.next(), ord: 0, ..self },
@@ -52,7 +52,7 @@ impl OutboxPlace {
 impl OutboxRow {
     /// Its place.
     #[must_use]
-    pub fn place(&self) -> OutboxPlace {
+    pub(crate) fn place(&self) -> OutboxPlace {
         OutboxPlace { source: self.source, offset: self.offset, ord: self.ord }
     }
 }

@@ -40,7 +40,7 @@ pub struct DeviceRow {
     /// Where pushes go, empty for none.
     pub push_token: String,
     /// When it was heard of last.
-    pub seen_at: Timestamp,
+    pub(crate) seen_at: Timestamp,
 }
 
 /// A user blocks another.
@@ -83,7 +83,7 @@ pub struct UserEventRow {
     /// The room that it concerns.
     pub room: Option<RoomId>,
     /// The room's kind.
-    pub room_kind: Option<u8>,
+    pub(crate) room_kind: Option<u8>,
     /// What changed there.
     pub change: Option<u8>,
     /// The seq of the event there.
@@ -91,7 +91,7 @@ pub struct UserEventRow {
     /// Who caused it.
     pub actor: Option<UserId>,
     /// Whom it concerns.
-    pub subject: Option<UserId>,
+    pub(crate) subject: Option<UserId>,
 }
 
 /// Something that a user should notice, beside its place in the user's stream.

@@ -11,15 +11,15 @@ use crate::actors::wire::{
 };
 use crate::ids::{Generation, MessageNo, RoomId, Seq, Timestamp, UserId};
 
-pub fn user(name: &str) -> UserId {
+pub(crate) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
-pub fn stream() -> Entity {
+pub(crate) fn stream() -> Entity {
     Entity::Room(RoomId(Uuid::from_u128(7)))
 }
 
-pub fn event(seq: u64, actor: &UserId, body: EventBody) -> StreamEvent {
+pub(crate) fn event(seq: u64, actor: &UserId, body: EventBody) -> StreamEvent {
     StreamEvent::Room(Arc::new(Event {
         seq: Seq(seq),
         at: Timestamp(seq),
@@ -30,13 +30,13 @@ pub fn event(seq: u64, actor: &UserId, body: EventBody) -> StreamEvent {
     }))
 }
 
-pub fn message(seq: u64) -> StreamEvent {
+pub(crate) fn message(seq: u64) -> StreamEvent {
     let content = Content { body: format!("m{seq}"), message_type: "text".to_owned(), ..Content::default() };
     event(seq, &user("writer"), EventBody::Message { no: MessageNo(seq), content, redacted: false })
 }
 
 /// The truth about one stream, and how its owner answers.
-pub struct Owner {
+pub(crate) struct Owner {
     pub events: Vec<StreamEvent>,
     pub generation: Generation,
     pub floor: Seq,
@@ -51,7 +51,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    pub fn new(members: &[&str]) -> Self {
+    pub(crate) fn new(members: &[&str]) -> Self {
         Self {
             events: Vec::new(),
             generation: Generation::FIRST,
@@ -65,23 +65,23 @@ impl Owner {
         }
     }
 
-    pub fn head(&self) -> Seq {
+    pub(crate) fn head(&self) -> Seq {
         Seq(self.events.len() as u64)
     }
 
-    pub fn send(&mut self) -> ToGateway {
+    pub(crate) fn send(&mut self) -> ToGateway {
         let next = message(self.head().0 + 1);
         self.append(next)
     }
 
-    pub fn kick(&mut self, name: &str) -> ToGateway {
+    pub(crate) fn kick(&mut self, name: &str) -> ToGateway {
         let next = event(self.head().0 + 1, &user("writer"), EventBody::Kicked { user: user(name) });
         let frame = self.append(next);
         self.members.remove(&user(name));
         frame
     }
 
-    pub fn join(&mut self, name: &str) -> ToGateway {
+    pub(crate) fn join(&mut self, name: &str) -> ToGateway {
         let next = event(self.head().0 + 1, &user(name), EventBody::Joined);
         let frame = self.append(next);
         self.members.insert(user(name));
@@ -94,16 +94,16 @@ impl Owner {
         self.events_from(self.head())
     }
 
-    pub fn events_from(&self, from: Seq) -> ToGateway {
+    pub(crate) fn events_from(&self, from: Seq) -> ToGateway {
         let events: Arc<[StreamEvent]> = self.events[from.0 as usize - 1..].into();
         ToGateway::Events { stream: stream(), generation: self.generation, events }
     }
 
-    pub fn head_frame(&self) -> ToGateway {
+    pub(crate) fn head_frame(&self) -> ToGateway {
         ToGateway::Head { stream: stream(), generation: self.generation, head: self.head() }
     }
 
-    pub fn answer(&mut self, frame: &ToOwner) -> Option<ToGateway> {
+    pub(crate) fn answer(&mut self, frame: &ToOwner) -> Option<ToGateway> {
         match frame {
             ToOwner::Listen { request, user, .. } => {
                 if !self.members.contains(user) {
@@ -142,7 +142,7 @@ impl Owner {
 
 /// What one subscriber saw.
 #[derive(Default, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub begun: Option<(Seq, bool)>,
     /// Events in the reply.
     pub in_reply: usize,
@@ -152,18 +152,18 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn seqs(&self) -> Vec<u64> {
+    pub(crate) fn seqs(&self) -> Vec<u64> {
         self.events.iter().map(|event| event.seq().0).collect()
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.refused.is_some() || self.ended.is_some()
     }
 }
 
 /// Records everything; subscribers are numbers.
 #[derive(Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     pub next_request: u64,
     pub sent: Vec<ToOwner>,
     pub seen: BTreeMap<u32, Seen>,
@@ -174,11 +174,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn seen(&mut self, who: u32) -> &mut Seen {
+    pub(crate) fn seen(&mut self, who: u32) -> &mut Seen {
         self.seen.entry(who).or_default()
     }
 
-    pub fn take_sent(&mut self) -> Vec<ToOwner> {
+    pub(crate) fn take_sent(&mut self) -> Vec<ToOwner> {
         std::mem::take(&mut self.sent)
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::super::facts;
+use super::super::outbox;
 use super::super::projector::{Halt, Projector};
 use super::equal::fold;
 use super::support::{World, user_id};

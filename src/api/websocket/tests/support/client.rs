@@ -15,11 +15,11 @@ use crate::api::protocol::{Command, Format, FrameLimits, Reply, decode_frame, en
 use crate::testing::within;
 
 /// Anything that a WebSocket can go over.
-pub trait Stream: AsyncRead + AsyncWrite + std::marker::Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + std::marker::Send {}
 
 impl<S: AsyncRead + AsyncWrite + std::marker::Send> Stream for S {}
 
-pub struct Client {
+pub(crate) struct Client {
     pub socket: WebSocketStream<Pin<Box<dyn Stream>>>,
     format: Format,
     replies: VecDeque<Value>,
@@ -30,30 +30,30 @@ pub struct Client {
 
 impl Client {
     /// One that has said nothing yet.
-    pub fn new(socket: WebSocketStream<Pin<Box<dyn Stream>>>, format: Format) -> Self {
+    pub(crate) fn new(socket: WebSocketStream<Pin<Box<dyn Stream>>>, format: Format) -> Self {
         Self { socket, format, replies: VecDeque::new(), next_id: 0, pongs: true }
     }
 
     /// This client, connected.
-    pub async fn connected(mut self, rig: &Rig, name: &str) -> Self {
+    pub(crate) async fn connected(mut self, rig: &Rig, name: &str) -> Self {
         let reply = self.ask(json!({ "connect": { "token": rig.token(name) } })).await;
         assert!(reply["connect"]["client"].is_string(), "{reply}");
         self
     }
 
     /// Sends a command and waits for its reply; what comes before it is kept.
-    pub async fn ask(&mut self, command: Value) -> Value {
+    pub(crate) async fn ask(&mut self, command: Value) -> Value {
         let id = self.send(command).await;
         self.reply(id).await
     }
 
     /// Sends a command with the next id.
-    pub async fn send(&mut self, command: Value) -> u32 {
+    pub(crate) async fn send(&mut self, command: Value) -> u32 {
         self.send_all([command]).await[0]
     }
 
     /// Sends these commands in one frame.
-    pub async fn send_all(&mut self, commands: impl IntoIterator<Item = Value>) -> Vec<u32> {
+    pub(crate) async fn send_all(&mut self, commands: impl IntoIterator<Item = Value>) -> Vec<u32> {
         let mut numbered = Vec::new();
         let mut ids = Vec::new();
         for mut command in commands {
@@ -66,22 +66,22 @@ impl Client {
         ids
     }
 
-    pub async fn raw(&mut self, message: Message) {
+    pub(crate) async fn raw(&mut self, message: Message) {
         self.socket.send(message).await.unwrap();
     }
 
-    pub async fn reply(&mut self, id: u32) -> Value {
+    pub(crate) async fn reply(&mut self, id: u32) -> Value {
         self.find(|message| message["id"] == id).await
     }
 
     /// The next push in a channel, of this kind (`pub`, `join`, …); what comes before it is kept.
-    pub async fn push(&mut self, channel: &str, kind: &str) -> Value {
+    pub(crate) async fn push(&mut self, channel: &str, kind: &str) -> Value {
         let mut push = self.find(|m| m["push"]["channel"] == channel && !m["push"][kind].is_null()).await;
         push["push"][kind].take()
     }
 
     /// The offsets of the next publications of a channel up to this one.
-    pub async fn offsets(&mut self, channel: &str, last: u64) -> Vec<u64> {
+    pub(crate) async fn offsets(&mut self, channel: &str, last: u64) -> Vec<u64> {
         let mut offsets = Vec::new();
         while offsets.last().is_none_or(|offset| *offset < last) {
             offsets.push(self.push(channel, "pub").await["offset"].as_u64().unwrap());
@@ -135,7 +135,7 @@ impl Client {
     }
 
     /// The reply to a command, or the code with which the connection is closed.
-    pub async fn reply_or_close(&mut self, id: u32) -> Result<Value, u16> {
+    pub(crate) async fn reply_or_close(&mut self, id: u32) -> Result<Value, u16> {
         loop {
             if let Some(at) = self.replies.iter().position(|reply| reply["id"] == id) {
                 return Ok(self.replies.remove(at).unwrap());
@@ -145,13 +145,13 @@ impl Client {
     }
 
     /// The offsets of the publications of a channel that came and nobody asked for.
-    pub fn all_offsets(&self, channel: &str) -> Vec<u64> {
+    pub(crate) fn all_offsets(&self, channel: &str) -> Vec<u64> {
         let of_channel = self.replies.iter().filter(|message| message["push"]["channel"] == channel);
         of_channel.filter_map(|message| message["push"]["pub"]["offset"].as_u64()).collect()
     }
 
     /// Subscribes from a position and gives the offsets that come then, in the reply and behind it, up to `last`.
-    pub async fn recovered(&mut self, channel: &str, from: u64, last: u64) -> Vec<u64> {
+    pub(crate) async fn recovered(&mut self, channel: &str, from: u64, last: u64) -> Vec<u64> {
         let subscribe = json!({ "channel": channel, "recover": true, "epoch": super::epoch(), "offset": from });
         let reply = self.ask(json!({ "subscribe": subscribe })).await;
         assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
@@ -164,7 +164,7 @@ impl Client {
     }
 
     /// The code with which the connection is closed.
-    pub async fn closed(&mut self) -> u16 {
+    pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             if let Err((code, _)) = self.read().await {
                 return code;
@@ -173,13 +173,13 @@ impl Client {
     }
 
     /// What came and nobody asked for.
-    pub fn unread(&self) -> &VecDeque<Value> {
+    pub(crate) fn unread(&self) -> &VecDeque<Value> {
         &self.replies
     }
 }
 
 /// Commands as they stand in one frame.
-pub fn frame(format: Format, commands: &[Value]) -> Message {
+pub(crate) fn frame(format: Format, commands: &[Value]) -> Message {
     let lines = commands.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     match format {
         Format::Json => Message::text(lines),

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Request;
 use uuid::Uuid;
 
-pub use self::client::{Client, Stream, frame};
-pub use self::paced::{Pace, Paced, narrow};
+pub(crate) use self::client::{Client, Stream, frame};
+pub(crate) use self::paced::{Pace, Paced, narrow};
 use crate::actors::gateway::hub::Hub;
 use crate::actors::node::{self, Node};
 use crate::actors::partition::core::Options as Rules;
@@ -48,23 +48,23 @@ use crate::storage::store::memory::MemoryStore;
 const HISTORY: History = History::of(Uuid::from_u128(7));
 
 /// The epoch of a stream of that history.
-pub fn epoch() -> String {
+pub(crate) fn epoch() -> String {
     HISTORY.epoch(Generation::FIRST)
 }
 
-pub const SECRET: &str = "a secret of the tests, long enough for HS256";
+pub(crate) const SECRET: &str = "a secret of the tests, long enough for HS256";
 
 /// Asks whether a user is online.
-pub fn ask_for(name: &str) -> Value {
+pub(crate) fn ask_for(name: &str) -> Value {
     json!({ "rpc": { "method": "presence.get", "data": { "users": [name] } } })
 }
 
 /// What comes of it.
-pub fn presence(name: &str, online: bool) -> Value {
+pub(crate) fn presence(name: &str, online: bool) -> Value {
     json!({ "users": { name: { "online": online } } })
 }
 
-pub struct Rig {
+pub(crate) struct Rig {
     pub node: Arc<Node>,
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
@@ -77,27 +77,27 @@ pub struct Rig {
 }
 
 /// Both of them.
-pub const FORMATS: [Format; 2] = [Format::Json, Format::Protobuf];
+pub(crate) const FORMATS: [Format; 2] = [Format::Json, Format::Protobuf];
 
 impl Rig {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Env::system(), |_| ()).await
     }
 
     /// The same, and its clients speak this format.
-    pub async fn start_as(format: Format) -> Self {
+    pub(crate) async fn start_as(format: Format) -> Self {
         let mut rig = Self::start().await;
         rig.format = format;
         rig
     }
 
     /// With open channels "" (and namespaces `token`, `quiet`), and whatever `change` changes.
-    pub async fn with(env: Env, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(env: Env, change: impl FnOnce(&mut Config)) -> Self {
         Self::with_grace(env, Options::new(&Config::default(), HISTORY).refresh_grace, change).await
     }
 
     /// The same, with so much time for a refresh after a token is over.
-    pub async fn with_grace(env: Env, refresh_grace: Duration, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with_grace(env: Env, refresh_grace: Duration, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         let namespace = |name: &str| config::Namespace { namespace: name.to_owned(), ..config::Namespace::default() };
         config.channels = vec![
@@ -162,7 +162,7 @@ impl Rig {
     }
 
     /// A group room with these members; the first one made it.
-    pub async fn room(&self, members: &[&str]) -> RoomId {
+    pub(crate) async fn room(&self, members: &[&str]) -> RoomId {
         let creator = user(members[0]);
         let room = RoomId::group(&creator, &ClientId::new(&self.env.ids.next().to_string()).unwrap());
         let create = Create {
@@ -181,34 +181,34 @@ impl Rig {
         room
     }
 
-    pub async fn command(&self, room: RoomId, body: RoomCommand) {
+    pub(crate) async fn command(&self, room: RoomId, body: RoomCommand) {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
         let Addressed { partition, record } = payload::address(command);
         let answer = self.node.router().command(partition, record).get().await;
         assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
     }
 
-    pub fn token(&self, name: &str) -> String {
+    pub(crate) fn token(&self, name: &str) -> String {
         self.token_for(Some(name), None, None)
     }
 
-    pub fn token_for(&self, name: Option<&str>, channel: Option<&str>, ttl: Option<Duration>) -> String {
+    pub(crate) fn token_for(&self, name: Option<&str>, channel: Option<&str>, ttl: Option<Duration>) -> String {
         let user = name.map(user);
         let request = TokenRequest { user: user.as_ref(), channel, ttl, audience: None, issuer: None, sign_in: None };
         issue_token(&Secret::new(SECRET), &request, &*self.env.clock).unwrap()
     }
 
-    pub fn request(&self) -> Request<()> {
+    pub(crate) fn request(&self) -> Request<()> {
         format!("ws://{}/connection/websocket", self.address).into_client_request().unwrap()
     }
 
     /// A socket that has said nothing yet.
-    pub async fn open(&self) -> Client {
+    pub(crate) async fn open(&self) -> Client {
         self.over(TcpStream::connect(self.address).await.unwrap()).await
     }
 
     /// A socket over this stream.
-    pub async fn over(&self, stream: impl Stream + 'static) -> Client {
+    pub(crate) async fn over(&self, stream: impl Stream + 'static) -> Client {
         let mut request = self.request();
         if self.format == Format::Protobuf {
             request.headers_mut().insert("sec-websocket-protocol", PROTOBUF_SUBPROTOCOL.parse().unwrap());
@@ -220,12 +220,12 @@ impl Rig {
     }
 
     /// A connected client.
-    pub async fn client(&self, name: &str) -> Client {
+    pub(crate) async fn client(&self, name: &str) -> Client {
         self.open().await.connected(self, name).await
     }
 
     /// How many connections the server has ended with this code.
-    pub fn ended_with(&self, code: Disconnect) -> u64 {
+    pub(crate) fn ended_with(&self, code: Disconnect) -> u64 {
         self.metrics.disconnects.of(code.code.into()).get()
     }
 }
@@ -236,12 +236,12 @@ impl Drop for Rig {
     }
 }
 
-pub fn user(name: &str) -> UserId {
+pub(crate) fn user(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
 
 /// A clock that the test moves, from now on.
-pub fn manual_clock() -> (Env, Arc<crate::env::ManualClock>) {
+pub(crate) fn manual_clock() -> (Env, Arc<crate::env::ManualClock>) {
     use crate::env::{Clock, ManualClock, SystemIds};
     let Timestamp(now) = SystemClock::default().now();
     let clock = Arc::new(ManualClock::new(Timestamp(now)));

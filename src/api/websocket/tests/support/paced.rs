@@ -20,31 +20,31 @@ const STEP: Duration = Duration::from_millis(250);
 
 /// How the line is now.
 #[derive(Clone, Default)]
-pub struct Pace(Arc<AtomicBool>);
+pub(crate) struct Pace(Arc<AtomicBool>);
 
 impl Pace {
     /// From now on everything comes through.
-    pub fn lift(&self) {
+    pub(crate) fn lift(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 /// A TCP stream that is read at 1 KB/s, over a socket that keeps little unread.
-pub struct Paced {
+pub(crate) struct Paced {
     inner: TcpStream,
     pace: Pace,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl Paced {
-    pub async fn connect(rig: &Rig, pace: Pace) -> Self {
+    pub(crate) async fn connect(rig: &Rig, pace: Pace) -> Self {
         // Pauses: a slow reader is slow.
         Self { inner: narrow(rig).await, pace, sleep: Box::pin(tokio::time::sleep(STEP)) }
     }
 }
 
 /// A stream whose kernel keeps little unread: its own buffers would hold megabytes more.
-pub async fn narrow(rig: &Rig) -> TcpStream {
+pub(crate) async fn narrow(rig: &Rig) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 * 1024).unwrap();
     socket.connect(rig.address).await.unwrap()

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const PAGE: usize = 4096;
 
 /// A small generator of numbers: what is lost comes from a seed.
-pub struct Chance(pub u64);
+pub(crate) struct Chance(pub u64);
 
 impl Chance {
     /// A number below `bound`.
@@ -45,7 +45,7 @@ type Names = BTreeMap<PathBuf, usize>;
 
 /// See the module. Knows the files that the journal writes by itself; others (the meta file, which is replaced as a whole)
 /// are taken as they are.
-pub struct Disk {
+pub(crate) struct Disk {
     dir: PathBuf,
     images: Vec<Image>,
     names: Names,
@@ -56,7 +56,7 @@ pub struct Disk {
 
 impl Disk {
     /// The files of a folder, all durable.
-    pub fn watch(dir: &Path, chance: Chance) -> Self {
+    pub(crate) fn watch(dir: &Path, chance: Chance) -> Self {
         let mut disk = Self {
             dir: dir.to_owned(),
             images: Vec::new(),
@@ -81,7 +81,7 @@ impl Disk {
     }
 
     /// A new file, or one that is made empty.
-    pub fn create(&mut self, path: &Path) {
+    pub(crate) fn create(&mut self, path: &Path) {
         self.images.push(Image { durable: Vec::new(), current: Vec::new(), dirty: BTreeSet::new() });
         let image = self.images.len() - 1;
         self.names.insert(path.to_owned(), image);
@@ -89,7 +89,7 @@ impl Disk {
     }
 
     /// Bytes are written, to the cache.
-    pub fn write(&mut self, path: &Path, bytes: &[u8], at: u64) {
+    pub(crate) fn write(&mut self, path: &Path, bytes: &[u8], at: u64) {
         let (image, at) = (self.image(path), at as usize);
         let end = at + bytes.len();
         image.set_len(image.current.len().max(end));
@@ -98,25 +98,25 @@ impl Disk {
     }
 
     /// The file has this length, in the cache.
-    pub fn set_len(&mut self, path: &Path, len: u64) {
+    pub(crate) fn set_len(&mut self, path: &Path, len: u64) {
         self.image(path).set_len(len as usize);
     }
 
     /// The file has at least this length, in the cache.
-    pub fn allocate(&mut self, path: &Path, len: u64) {
+    pub(crate) fn allocate(&mut self, path: &Path, len: u64) {
         let image = self.image(path);
         image.set_len(image.current.len().max(len as usize));
     }
 
     /// All that is dirty of a file becomes durable. What looks clean is not written, whatever the disk has of it.
-    pub fn sync(&mut self, path: &Path) {
+    pub(crate) fn sync(&mut self, path: &Path) {
         let image = self.image(path);
         image.durable = image.after(image.current.len(), || true);
         image.dirty.clear();
     }
 
     /// Some of a file is durable, and all of it looks so. Its length is: a file system that loses that stops.
-    pub fn sync_failed(&mut self, path: &Path) {
+    pub(crate) fn sync_failed(&mut self, path: &Path) {
         let at = self.names[path];
         let image = &mut self.images[at];
         image.durable = image.after(image.current.len(), || self.chance.coin());
@@ -124,27 +124,27 @@ impl Disk {
     }
 
     /// A file has another name.
-    pub fn rename(&mut self, from: &Path, to: &Path) {
+    pub(crate) fn rename(&mut self, from: &Path, to: &Path) {
         let Some(image) = self.names.remove(from) else { return };
         self.names.insert(to.to_owned(), image);
         self.changes.push(Change::Rename(from.to_owned(), to.to_owned()));
     }
 
     /// A file is gone.
-    pub fn remove(&mut self, path: &Path) {
+    pub(crate) fn remove(&mut self, path: &Path) {
         if self.names.remove(path).is_some() {
             self.changes.push(Change::Remove(path.to_owned()));
         }
     }
 
     /// All names are durable.
-    pub fn sync_dir(&mut self) {
+    pub(crate) fn sync_dir(&mut self) {
         self.durable_names.clone_from(&self.names);
         self.changes.clear();
     }
 
     /// Writes what is left into an empty folder.
-    pub fn power_cut(&mut self, to: &Path) {
+    pub(crate) fn power_cut(&mut self, to: &Path) {
         let mut names = self.durable_names.clone();
         let kept = self.chance.below(self.changes.len() + 1);
         for change in &self.changes[..kept] {

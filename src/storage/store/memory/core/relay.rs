@@ -9,17 +9,17 @@ use crate::storage::store::rows::{OutboxPlace, OutboxRow};
 impl Core {
     /// The outbox.
     #[must_use]
-    pub fn relay_next(&self, from: OutboxPlace, limit: usize) -> Vec<OutboxRow> {
+    pub(crate) fn relay_next(&self, from: OutboxPlace, limit: usize) -> Vec<OutboxRow> {
         self.outbox.range(from..).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
     /// Removes what was delivered.
-    pub fn relay_done(&mut self, place: OutboxPlace) {
+    pub(crate) fn relay_done(&mut self, place: OutboxPlace) {
         self.outbox.remove(&place);
     }
 
     /// Gives members of a fan-out rows of their own.
-    pub fn relay_expand(&mut self, fan_out: OutboxPlace, rows: Vec<(Partition, Bytes)>, after: Option<&UserId>) {
+    pub(crate) fn relay_expand(&mut self, fan_out: OutboxPlace, rows: Vec<(Partition, Bytes)>, after: Option<&UserId>) {
         let OutboxPlace { source, offset, .. } = fan_out;
         let of_record = OutboxPlace { ord: 0, ..fan_out }..=OutboxPlace { ord: u32::MAX, ..fan_out };
         let last = self.outbox.range(of_record).next_back().map_or(0, |(place, _)| place.ord);
