@@ -130,6 +130,7 @@ fn room(commit: &mut Commit, number: usize, at: Timestamp, status: u8, followed:
             sent_no,
             joined_no,
             invited_by: None,
+            kicked: None,
         }));
     }
     if followed {

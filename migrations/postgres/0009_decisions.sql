@@ -8,3 +8,6 @@ CREATE TABLE room_decisions (
 
 -- The same of a user's commands, events or not: they are few.
 ALTER TABLE users ADD COLUMN decisions BYTEA;
+
+-- Where state is 1: the seq of the kick before the invitation. It counts again if the user does not enter.
+ALTER TABLE members ADD COLUMN kicked BIGINT;

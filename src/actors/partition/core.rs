@@ -13,6 +13,7 @@
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
 //! | `deaths` | entities that died, and records that kill |
 //! | `heads` | who listens, and who is told where a stream's head is |
+//! | `version` | how a version of the fold begins |
 
 mod action;
 mod deaths;
@@ -20,6 +21,8 @@ mod heads;
 mod reading;
 mod residency;
 mod tail;
+#[cfg(test)]
+mod version;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -243,17 +246,6 @@ impl Core {
             }
             Some(Residency::Loading { held, .. }) => held.push_back(Parked::Command(queued)),
             None => self.load(entity, Parked::Command(queued), out),
-        }
-    }
-
-    /// Appends a version barrier ([`fold::version_barrier`] says who may want that, and when).
-    #[cfg(test)]
-    pub(crate) fn begin_version(&mut self, barrier: Bytes, now: Timestamp, out: &mut Vec<Action>) {
-        if let Ok(envelope) = Envelope::decode_record(&barrier)
-            && !self.halted
-        {
-            self.queue.push_back(Queued { record: barrier, envelope, since: now });
-            self.pump(out);
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Invitation {
     pub seq: Seq,
     /// Whose it is: that user may take it back.
     pub by: UserId,
+    /// The kick before it, by its seq: only who enters is forgiven, so it counts again if the invitation goes otherwise.
+    pub kicked: Option<Seq>,
 }
 
 /// The three lists.
@@ -45,20 +47,26 @@ impl Members {
         self.present.insert(user, Member { joined: seq, sent_no: MessageNo::ZERO });
     }
 
-    pub(super) fn invite(&mut self, user: UserId, invitation: Invitation) {
-        self.kicked.remove(&user);
-        self.invited.insert(user, invitation);
+    pub(super) fn invite(&mut self, user: UserId, by: UserId, seq: Seq) {
+        let kicked = self.kicked.remove(&user);
+        self.invited.insert(user, Invitation { seq, by, kicked });
     }
 
     /// Takes the user out, whether in or only invited.
     pub(super) fn leave(&mut self, user: &UserId) {
         self.present.remove(user);
-        self.invited.remove(user);
+        if let Some(kicked) = self.invited.remove(user).and_then(|invitation| invitation.kicked) {
+            self.remember(user, kicked);
+        }
     }
 
     /// Takes the user out and remembers it, unless [`limits::KICKED`] are remembered already: the user is then out, and no more.
     pub(super) fn kick(&mut self, user: &UserId, seq: Seq) {
         self.leave(user);
+        self.remember(user, seq);
+    }
+
+    fn remember(&mut self, user: &UserId, seq: Seq) {
         if self.kicked.len() < limits::KICKED {
             self.kicked.insert(user.clone(), seq);
         }

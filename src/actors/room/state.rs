@@ -370,9 +370,9 @@ impl RoomState {
         self.members.invited.iter()
     }
 
-    /// Whose invitation a user has not answered yet, if he has one.
-    pub(crate) fn inviter(&self, user: &UserId) -> Option<&UserId> {
-        self.members.invited.get(user).map(|invitation| &invitation.by)
+    /// The invitation that a user has not answered yet, if there is one.
+    pub(crate) fn invitation(&self, user: &UserId) -> Option<&Invitation> {
+        self.members.invited.get(user)
     }
 
     /// Who was kicked and needs an invitation, with the seq of that, by id.

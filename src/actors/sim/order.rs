@@ -47,7 +47,7 @@ pub(crate) struct Arrivals {
 
 impl Arrivals {
     /// A backup is restored: what came to owners belongs to the history that is gone. Devices still know what they sent.
-    pub fn restored(&mut self) {
+    pub(crate) fn restored(&mut self) {
         (self.came, self.asked) = (BTreeMap::new(), HashMap::new());
     }
 

@@ -82,13 +82,11 @@ impl Rights {
                 (self.expires_at, self.public) = (*expires_at, *public);
                 self.members.extend(members.iter().map(|user| (user.clone(), event.seq)));
             }
-            EventBody::Invited { user } => {
-                self.kicked.remove(user);
-                self.invited.insert(user.clone(), event.actor.clone());
-            }
+            EventBody::Invited { user } => _ = self.invited.insert(user.clone(), event.actor.clone()),
             EventBody::Uninvited { user } => _ = self.invited.remove(user),
             EventBody::Joined => {
                 self.invited.retain(|user, _| event.actor.as_ref() != Some(user));
+                self.kicked.retain(|user| event.actor.as_ref() != Some(user));
                 self.members.extend(event.actor.iter().map(|user| (user.clone(), event.seq)));
                 self.creator = self.creator.take().or_else(|| event.actor.clone());
             }

@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use super::Who;
 use crate::actors::moment::Moment;
-use crate::actors::room::members::Invitation;
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{EventBody, Reject, RoomStanding};
@@ -52,8 +51,7 @@ impl Verb<RoomState, Outcome> for Invite {
         if room.members.invited.len() >= limits::INVITES - reserved {
             return Err(Reject::Full);
         }
-        let invitation = Invitation { seq: room.meta.head.next(), by: by.clone() };
-        room.members.invite(user.clone(), invitation);
+        room.members.invite(user.clone(), by.clone(), room.meta.head.next());
         Ok(room.accept(now, id, Some(by), None, EventBody::Invited { user }))
     }
 }

@@ -31,8 +31,8 @@ pub(crate) struct Unanswered {
     pub inviter: Option<UserId>,
 }
 
-/// Takes an invitation back, and nothing else: a member stays one, and nobody is remembered as kicked. By whoever made it, in
-/// the room or not, by the creator, or by the one who was asked in; also once the room is over.
+/// Takes an invitation back, and nothing else: a member stays one, and only who was kicked before it needs another to enter. By
+/// whoever made it, in the room or not, by the creator, or by the one who was asked in; also once the room is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Uninvite {
     /// Who takes it back.

@@ -55,6 +55,23 @@ fn a_kicked_user_needs_an_invitation_also_in_a_public_room() {
 }
 
 #[test]
+fn a_kick_counts_again_when_the_invitation_after_it_is_not_used() {
+    let mut room = public("ann", &["bob", "cat"]);
+    let kicked = room.accepted(kick("ann", "bob"));
+    room.accepted(invite("cat", "bob"));
+    room.accepted(uninvite("ann", "cat", "bob"));
+    assert_eq!(room.rejected(join("bob")), Reject::NotInvited, "taken back");
+    room.accepted(invite("cat", "bob"));
+    room.accepted(leave("bob"));
+    assert_eq!(room.rejected(join("bob")), Reject::NotInvited, "declined");
+    assert_eq!(room.duplicate(kick("ann", "bob")), kicked.seq);
+    room.accepted(invite("cat", "bob"));
+    room.accepted(join("bob"));
+    room.accepted(leave("bob"));
+    room.accepted(join("bob"));
+}
+
+#[test]
 fn a_kick_takes_an_invitation_back() {
     let mut room = Room::group("ann", &["bob"]);
     room.accepted(invite("bob", "cat"));

@@ -33,6 +33,8 @@ pub(crate) struct View {
     pub members: Vec<(UserId, Seq)>,
     pub invited: Vec<(UserId, Seq)>,
     pub kicked: Vec<(UserId, Seq)>,
+    /// Kicked and then asked in again.
+    pub pardoned: Vec<(UserId, Seq)>,
     pub creator: Option<UserId>,
     pub status: RoomStatus,
     pub title: String,
@@ -47,6 +49,15 @@ pub(crate) struct View {
 impl View {
     fn has(&self, user: &UserId) -> bool {
         seq_in(&self.members, user).is_some()
+    }
+
+    /// The user's invitation is over without having been used: a kick before it counts again.
+    fn uninvited(&mut self, user: &UserId) {
+        drop_from(&mut self.invited, user);
+        if let Some(kick) = seq_in(&self.pardoned, user) {
+            self.kicked.push((user.clone(), kick));
+        }
+        drop_from(&mut self.pardoned, user);
     }
 
     fn at(&self, now: Timestamp) -> RoomStatus {
@@ -73,6 +84,7 @@ impl View {
                 let user = event.actor.clone().unwrap();
                 drop_from(&mut self.invited, &user);
                 drop_from(&mut self.kicked, &user);
+                drop_from(&mut self.pardoned, &user);
                 if self.creator.is_none() {
                     self.creator = Some(user.clone());
                 }
@@ -81,7 +93,7 @@ impl View {
             EventBody::Left => {
                 let user = event.actor.clone().unwrap();
                 let was_member = self.has(&user);
-                drop_from(&mut self.invited, &user);
+                self.uninvited(&user);
                 drop_from(&mut self.members, &user);
                 if self.creator.as_ref() == Some(&user) {
                     let mut rest = self.members.clone();
@@ -94,13 +106,17 @@ impl View {
                 }
             }
             EventBody::Invited { user } => {
+                if let Some(kick) = seq_in(&self.kicked, user) {
+                    self.pardoned.push((user.clone(), kick));
+                }
                 drop_from(&mut self.kicked, user);
                 self.invited.push((user.clone(), event.seq));
             }
-            EventBody::Uninvited { user } => drop_from(&mut self.invited, user),
+            EventBody::Uninvited { user } => self.uninvited(user),
             EventBody::Kicked { user } => {
                 drop_from(&mut self.members, user);
                 drop_from(&mut self.invited, user);
+                drop_from(&mut self.pardoned, user);
                 self.kicked.push((user.clone(), event.seq));
             }
             EventBody::Updated { title, expires_at, may_send, public } => {

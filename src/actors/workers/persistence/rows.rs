@@ -51,7 +51,7 @@ pub(crate) fn room_state(room: RoomId, snapshot: RoomRows) -> Result<RoomState, 
             MEMBER => parts.members.push((row.user, Member { joined: row.seq, sent_no: row.sent_no })),
             INVITED => {
                 let by = row.invited_by.ok_or_else(|| bad(room, "an invitation is nobody's"))?;
-                parts.invited.push((row.user, Invitation { seq: row.seq, by }));
+                parts.invited.push((row.user, Invitation { seq: row.seq, by, kicked: row.kicked }));
             }
             KICKED => parts.kicked.push((row.user, row.seq)),
             other => return Err(bad(room, format_args!("member state {other}"))),
@@ -214,8 +214,10 @@ pub(crate) fn member_row(state: &RoomState, user: &UserId, joined_no: MessageNo)
         RoomStanding::Invited(seq) => (INVITED, seq, MessageNo::ZERO, MessageNo::ZERO),
         RoomStanding::Kicked(seq) => (KICKED, seq, MessageNo::ZERO, MessageNo::ZERO),
     };
-    let invited_by = state.inviter(user).cloned();
-    Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no, invited_by })
+    let invitation = state.invitation(user);
+    let invited_by = invitation.map(|invitation| invitation.by.clone());
+    let kicked = invitation.and_then(|invitation| invitation.kicked);
+    Some(MemberRow { room, user: user.clone(), state: place, seq, sent_no, joined_no, invited_by, kicked })
 }
 
 /// The row of an event. A message's content has columns of its own; of every other event the row keeps the text that the

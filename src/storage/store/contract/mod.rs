@@ -185,7 +185,16 @@ fn edit_row(room: RoomId, seq: u64, target: u64, data: &str) -> RoomEventRow {
 
 pub(crate) fn member_row(room: RoomId, user: &str, state: u8) -> MemberRow {
     let (room, user, invited_by) = (room, user_id(user), None);
-    MemberRow { room, user, state, seq: Seq(1), sent_no: MessageNo(0), joined_no: MessageNo(0), invited_by }
+    MemberRow {
+        room,
+        user,
+        state,
+        seq: Seq(1),
+        sent_no: MessageNo(0),
+        joined_no: MessageNo(0),
+        invited_by,
+        kicked: None,
+    }
 }
 
 /// A move of the room's partition, with rows to come.

@@ -143,6 +143,8 @@ pub struct MemberRow {
     pub joined_no: MessageNo,
     /// Whose invitation it is, where `state` is [`INVITED`].
     pub invited_by: Option<UserId>,
+    /// The seq of the kick before it, where `state` is [`INVITED`].
+    pub kicked: Option<Seq>,
 }
 
 /// An event of a room, as it happened; what a deletion took away is empty.

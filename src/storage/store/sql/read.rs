@@ -79,7 +79,8 @@ fn mark(c: &mut Columns<'_>) -> Result<Mark> {
 
 pub(super) fn member(c: &mut Columns<'_>) -> Result<MemberRow> {
     let (room, user, state, seq) = (c.room()?, c.user()?, c.number()?, c.seq()?);
-    Ok(MemberRow { room, user, state, seq, sent_no: c.no()?, joined_no: c.no()?, invited_by: c.opt_user()? })
+    let (sent_no, joined_no, invited_by) = (c.no()?, c.no()?, c.opt_user()?);
+    Ok(MemberRow { room, user, state, seq, sent_no, joined_no, invited_by, kicked: c.opt_seq()? })
 }
 
 pub(super) fn read_mark(c: &mut Columns<'_>) -> Result<ReadMarkRow> {

@@ -66,7 +66,7 @@ macro_rules! user_columns {
 }
 macro_rules! member_columns {
     () => {
-        "chat, user_id, state, seq, sent_no, joined_no, invited_by"
+        "chat, user_id, state, seq, sent_no, joined_no, invited_by, kicked"
     };
 }
 macro_rules! message_columns {

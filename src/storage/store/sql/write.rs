@@ -277,7 +277,7 @@ async fn members(session: &mut Session<'_>, bulks: &Bulks, changes: Vec<MemberCh
         .bulk(&bulks.members, puts, |b, row| {
             b.room(row.room).text(row.user.as_str()).int(row.state).int(row.seq.as_i64());
             b.int(row.sent_no.as_i64()).int(row.joined_no.as_i64());
-            b.opt_text(row.invited_by.as_ref().map(UserId::as_str));
+            b.opt_text(row.invited_by.as_ref().map(UserId::as_str)).opt_int(row.kicked.map(Seq::as_i64));
         })
         .await?;
     Ok(())
