@@ -54,10 +54,7 @@ impl View {
     /// The user's invitation is over without having been used: a kick before it counts again.
     fn uninvited(&mut self, user: &UserId) {
         drop_from(&mut self.invited, user);
-        if let Some(kick) = seq_in(&self.pardoned, user) {
-            self.kicked.push((user.clone(), kick));
-        }
-        drop_from(&mut self.pardoned, user);
+        self.kicked.extend(self.pardoned.extract_if(.., |(pardoned, _)| pardoned == user));
     }
 
     fn at(&self, now: Timestamp) -> RoomStatus {
@@ -106,10 +103,7 @@ impl View {
                 }
             }
             EventBody::Invited { user } => {
-                if let Some(kick) = seq_in(&self.kicked, user) {
-                    self.pardoned.push((user.clone(), kick));
-                }
-                drop_from(&mut self.kicked, user);
+                self.pardoned.extend(self.kicked.extract_if(.., |(kicked, _)| kicked == user));
                 self.invited.push((user.clone(), event.seq));
             }
             EventBody::Uninvited { user } => self.uninvited(user),
