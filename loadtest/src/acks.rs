@@ -139,7 +139,7 @@ async fn rooms(engine: &Engine, env: &Env) -> Result<Vec<RoomId>> {
 
 /// A room command as a record of now.
 pub(crate) fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
-    payload::encode(Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body }).encode_record()
+    payload::encode(Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body })
 }
 
 async fn messages(

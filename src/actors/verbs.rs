@@ -94,10 +94,10 @@ macro_rules! verbs {
                 }
             }
 
-            /// The kind of its record, and the payload.
-            pub(super) fn encode(self) -> (u32, Vec<u8>) {
+            /// Its record: `head`, which says the rest, with the kind and the payload.
+            pub(super) fn encode(self, head: Envelope) -> Bytes {
                 match self {
-                    $(Self::$verb(verb) => ($kind, verb.into_payload().encode_to_vec()),)*
+                    $(Self::$verb(verb) => Envelope { kind: $kind, ..head }.encode_around(&verb.into_payload()),)*
                 }
             }
 

@@ -65,13 +65,13 @@ impl Writer {
     fn ask_within(&mut self, ttl_ms: u64, body: RoomCommand) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = Command { room: self.room, id: self.next_id(), issued_at, ttl_ms, body };
-        self.push(&room::payload::encode(command).placed(Timestamp(self.now - 2), 3))
+        self.push(&envelope(&room::payload::encode(command)).placed(Timestamp(self.now - 2), 3))
     }
 
     fn tell(&mut self, body: UserCommandBody) -> &mut Self {
         let issued_at = Timestamp(self.now - 5);
         let command = UserCommand { user: self.user.clone(), id: self.next_id(), issued_at, ttl_ms: 60_000, body };
-        self.push(&user::payload::encode(command).placed(Timestamp(self.now - 2), 3))
+        self.push(&envelope(&user::payload::encode(command)).placed(Timestamp(self.now - 2), 3))
     }
 
     /// The record that so many others came after stands in the log again.
@@ -352,6 +352,10 @@ fn someone() -> Log {
     log.done()
 }
 
+fn envelope(record: &Bytes) -> Envelope {
+    Envelope::decode_record(record).unwrap()
+}
+
 /// Records that belong to nobody, and valid envelopes with invalid payloads.
 fn odd() -> Log {
     let mut log = Writer::new(RoomId::open("odd"));
@@ -362,7 +366,7 @@ fn odd() -> Log {
         ttl_ms: 0,
         body: send("ann", "m-1"),
     };
-    let good = room::payload::encode(good);
+    let good = envelope(&room::payload::encode(good));
     log.log.push((Timestamp(T0), fold::barrier(Uuid::from_u128(9), Timestamp(T0))));
     log.log.push((Timestamp(T0), fold::version_barrier(Uuid::from_u128(10), Timestamp(T0), FoldVersion::FIRST)));
     for kind in [0, 999, 1999, 2001, 2002, u32::MAX, 1, 1000] {

@@ -13,7 +13,7 @@ use crate::storage::journal::record::RecordError;
 const NOW: Timestamp = Timestamp(support::T0);
 
 fn of_room(room: RoomId, body: RoomCommand) -> Envelope {
-    room::payload::encode(Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
+    room::payload::envelope(Command { room, id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body })
 }
 
 fn clock_at(time: u64) -> FoldClock {
@@ -46,7 +46,7 @@ fn chat(ttl_ms: u64) -> impl FnMut(i64, RoomCommand) -> Outcome {
         ids += 1;
         let (placed, append) = (NOW.0.saturating_add_signed(ms), NOW.0.saturating_add_signed(ms) + 5);
         let command = Command { room, id: Uuid::from_u128(ids), issued_at: NOW, ttl_ms: 60_000, body };
-        let envelope = room::payload::encode(command).placed(Timestamp(placed), 3);
+        let envelope = room::payload::envelope(command).placed(Timestamp(placed), 3);
         fold_room(&mut state, clock.advance(Offset(0), Timestamp(append), &envelope).unwrap(), &envelope)
     };
     assert!(matches!(fold(0, RoomCommand::Create(create)), Outcome::Accepted(_)));

@@ -171,7 +171,7 @@ impl Fixture {
 
 fn record(env: &Env, room: RoomId, body: RoomCommand) -> Bytes {
     let command = Command { room, id: env.ids.next(), issued_at: env.now(), ttl_ms: 60_000, body };
-    payload::encode(command).encode_record()
+    payload::encode(command)
 }
 
 /// The chat of Alice and Bob, and what makes it.
@@ -487,7 +487,7 @@ async fn users_hear_of_their_rooms_and_a_block_reaches_the_direct_chat() {
         ttl_ms: 60_000,
         body: crate::actors::user::UserCommandBody::Block(commands::Block { user: user("alice") }),
     };
-    let record = crate::actors::user::payload::encode(block).encode_record();
+    let record = crate::actors::user::payload::encode(block);
     assert!(matches!(it.node.router().command(user("bob").partition(), record).get().await, Answer::Accepted { .. }));
     it.node.applied().reach(room.partition(), applied.next()).await;
     assert_eq!(it.say(room, "alice", "m1").await, Answer::Rejected(Reject::Blocked));

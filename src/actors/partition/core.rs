@@ -8,6 +8,7 @@
 //! |---|---|
 //! | here | commands to appends, reports and records to verified records |
 //! | `action` | what the driver is asked to do |
+//! | `placing` | records on their way into the journal, and what they bear from there on |
 //! | `tail` | when the tail may tell more |
 //! | `reading` | what the tail tells, what was lost again, and whether the writers have read the same log |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
@@ -18,6 +19,7 @@
 mod action;
 mod deaths;
 mod heads;
+mod placing;
 mod reading;
 mod residency;
 mod tail;
@@ -28,10 +30,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use uuid::Uuid;
 
 pub(crate) use action::{Action, Ticket};
 
+use self::placing::{CommandKey, Queued, command_key};
 use self::reading::Unverified;
 use self::residency::{Parked, Residency};
 use super::item::{Batch, Item};
@@ -46,7 +48,7 @@ use crate::actors::moment::FoldVersion;
 use crate::actors::wire::{Answer, Entity, Origin, Reject};
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::limits;
-use crate::storage::journal::record::{Envelope, Prefix};
+use crate::storage::journal::record::{Envelope, Prefix, STAMP_BYTES};
 use crate::storage::journal::{AppendError, Appended, StoredRecord};
 use crate::storage::store::rows::WatermarkRow;
 
@@ -77,23 +79,6 @@ pub(crate) struct Deps {
     pub memory: Arc<Memory>,
     /// Bounds and rules.
     pub options: Options,
-}
-
-/// Bytes that [`Core::place`] adds to a record at most: two fields of a number each, and two of eight bytes.
-const STAMP_BYTES: usize = 22 + 18;
-
-/// A command's id and whom it concerns: what one record means for several users of a partition has one id.
-type CommandKey = (Uuid, Bytes);
-
-fn command_key(envelope: &Envelope) -> CommandKey {
-    (envelope.id(), envelope.key.clone())
-}
-
-struct Queued {
-    record: Bytes,
-    envelope: Envelope,
-    /// Since when it is under way, by the clock that never jumps.
-    since: Timestamp,
 }
 
 /// The core.
@@ -221,7 +206,7 @@ impl Core {
             return;
         }
         let envelope = match Envelope::decode_record(&record) {
-            Ok(envelope) if record.len() + STAMP_BYTES <= limits::RECORD_BYTES => envelope,
+            Ok(envelope) if record.len() + STAMP_BYTES <= limits::RECORD_BYTES && !envelope.is_stamped() => envelope,
             _ => {
                 out.push(Action::Answer { origin, answer: Answer::Rejected(Reject::Invalid) });
                 return;
@@ -231,13 +216,14 @@ impl Core {
             out.push(Action::Answer { origin, answer: Answer::Rejected(Reject::Invalid) });
             return;
         };
-        if let Some(before) = self.waiting.insert(command_key(&envelope), origin)
+        let queued = Queued::new(record, &envelope, since);
+        drop(envelope);
+        if let Some(before) = self.waiting.insert(queued.key.clone(), origin)
             && before != origin
         {
             // The same record by way of somebody else (two relays): one of the two is decided with an answer.
             out.push(Action::Answer { origin: before, answer: Answer::Unknown });
         }
-        let queued = Queued { record, envelope, since };
         match self.residents.get_mut(&entity) {
             Some(Residency::Ready { last_used, .. }) => {
                 *last_used = now;
@@ -247,42 +233,6 @@ impl Core {
             Some(Residency::Loading { held, .. }) => held.push_back(Parked::Command(queued)),
             None => self.load(entity, Parked::Command(queued), out),
         }
-    }
-
-    fn pump(&mut self, out: &mut Vec<Action>) {
-        if self.halted || self.inflight.is_some() || self.queue.is_empty() {
-            return;
-        }
-        let mut bytes = 0;
-        let mut batch = Vec::new();
-        while let Some(queued) = self.queue.front() {
-            if !batch.is_empty() && bytes + queued.record.len() > limits::APPEND_BYTES {
-                break;
-            }
-            bytes += queued.record.len();
-            batch.extend(self.queue.pop_front());
-        }
-        let ticket = self.ticket();
-        out.push(Action::Append { ticket });
-        self.inflight = Some((ticket, batch));
-    }
-
-    /// The records of an append, to be handed to the journal at once: `journal` is what its clock shows, `now` this node's
-    /// that never jumps. From here on they bear when they were placed, how old they were, and what was verified here. Empty
-    /// if it is over.
-    pub(crate) fn place(&mut self, ticket: Ticket, journal: Timestamp, now: Timestamp) -> Vec<Bytes> {
-        let Some((_, batch)) = self.inflight.as_mut().filter(|(expected, _)| *expected == ticket) else {
-            return Vec::new();
-        };
-        for queued in batch.iter_mut() {
-            let mut envelope = std::mem::take(&mut queued.envelope).following(self.folded);
-            if envelope.ttl_ms != 0 {
-                envelope = envelope.placed(journal, now.since(queued.since));
-            }
-            queued.envelope = envelope;
-            queued.record = queued.envelope.encode_record();
-        }
-        batch.iter().map(|queued| queued.record.clone()).collect()
     }
 
     /// The report on an append. `now` is this node's clock, for giving up on unknown outcomes only.
@@ -306,7 +256,7 @@ impl Core {
             Err(AppendError::Unknown(_)) => {
                 let give_up = Timestamp(now.0 + self.options.unknown_after_ms);
                 // If it is written all the same, the tail tells.
-                self.unknown.extend(batch.iter().map(|queued| (give_up, command_key(&queued.envelope))));
+                self.unknown.extend(batch.into_iter().map(|queued| (give_up, queued.key)));
             }
             Err(AppendError::Refused(_) | AppendError::Closed(_)) => {
                 // Whatever waits behind the refused ones goes with them: a device's later message must not overtake.
@@ -328,7 +278,8 @@ impl Core {
             // Nothing stands between what was folded and this batch: no need to read it back.
             for (queued, offset) in batch.into_iter().zip(report.first.0..) {
                 let record = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
-                self.take(record, Some(queued.envelope));
+                let envelope = Envelope::decode_record(&record.bytes).ok();
+                self.take(record, envelope);
             }
         } else if self.next < report.end {
             // Others stand before it or inside it, or what the tail told is still on its way: the tail tells all of it.
@@ -338,7 +289,7 @@ impl Core {
     }
 
     fn refuse(&mut self, queued: &Queued, out: &mut Vec<Action>) {
-        if let Some(origin) = self.waiting.remove(&command_key(&queued.envelope)) {
+        if let Some(origin) = self.waiting.remove(&queued.key) {
             out.push(Action::Answer { origin, answer: self.unavailable() });
         }
     }
@@ -477,7 +428,7 @@ impl Core {
         {
             let record = barrier();
             if let Ok(envelope) = Envelope::decode_record(&record) {
-                self.queue.push_back(Queued { record, envelope, since: now });
+                self.queue.push_back(Queued::new(record, &envelope, now));
             }
         }
         self.pump(out);

@@ -4,6 +4,7 @@ mod answers;
 mod drives;
 mod halts;
 mod log;
+mod placing;
 
 use std::sync::Arc;
 
@@ -84,12 +85,16 @@ fn origin(n: u64) -> Origin {
 }
 
 fn record(n: u128) -> Bytes {
+    record_within(n, 0)
+}
+
+fn record_within(n: u128, ttl_ms: u64) -> Bytes {
     let sender = UserId::new("alice").unwrap();
     let content = Content { body: format!("{n}"), ..Content::default() };
     let send = Send { sender, client_id: None, device: None, prev: None, content, open: None };
     let command =
-        Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms: 0, body: RoomCommand::Send(send) };
-    payload::encode(command).encode_record()
+        Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms, body: RoomCommand::Send(send) };
+    payload::encode(command)
 }
 
 fn stored(offset: u64, n: u128) -> StoredRecord {
@@ -464,37 +469,4 @@ fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     told(&mut core, others(2), &mut out);
     core.tick(NOW, Offset(0), RESIDENT, barrier, &mut out);
     assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
-}
-
-#[test]
-fn a_record_says_when_it_was_placed_by_the_journals_clock_and_how_old_it_was() {
-    let mut core = ready(Rule::ReadableIsDurable);
-    let mut out = Actions::new();
-    let wish = |n, ttl_ms| Envelope { ttl_ms, ..Envelope::decode_record(&record(n)).unwrap() }.encode_record();
-    core.submit(origin(1), wish(1, 60_000), Timestamp(700), NOW, &mut out);
-    // Behind the first one: it goes on getting older.
-    core.submit(origin(2), wish(2, 60_000), Timestamp(1_000), NOW, &mut out);
-    core.submit(origin(3), wish(3, 0), Timestamp(1_000), NOW, &mut out);
-    let (first, hour) = (append_of(&out), 3_600_000);
-    let stamps = |records: Vec<Bytes>| -> Vec<_> {
-        let read = records.iter().map(|record| Envelope::decode_record(record).unwrap());
-        read.map(|envelope| (envelope.id().as_u128(), envelope.placed_at_ms, envelope.age_ms)).collect()
-    };
-    assert_eq!(stamps(core.place(first, Timestamp(hour), NOW)), [(1, hour, 300)]);
-    out.clear();
-    let report = Appended { time: Timestamp(hour + 1), ..report(0, 1) };
-    core.appended(first, Ok(report), NOW, &mut out);
-    // What is folded is what was appended.
-    let items: Vec<_> = out
-        .iter()
-        .filter_map(|action| match action {
-            Action::Deliver { batch, .. } => Some(batch.items()[0].get().clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!((items[0].envelope.placed_at_ms, items[0].envelope.age_ms), (hour, 300));
-    assert_eq!((items[0].now.fold, items[0].now.append), (Timestamp(hour + 1), Timestamp(hour + 1)));
-    let second = append_of(&out.drain(..).filter(|action| matches!(action, Action::Append { .. })).collect());
-    assert_eq!(stamps(core.place(second, Timestamp(5), Timestamp(2_500))), [(2, 5, 1_500), (3, 0, 0)]);
-    assert_eq!(core.place(first, NOW, NOW), Vec::<Bytes>::new(), "that one is over");
 }

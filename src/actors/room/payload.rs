@@ -3,30 +3,29 @@
 //!
 //! Decoding is total: a valid envelope with an invalid payload is [`Reject::Invalid`], the same way by everyone.
 
+use bytes::Bytes;
+
 use super::commands::{Command, RoomCommand};
 use crate::actors::wire::{Reject, fields};
 use crate::storage::journal::record::{Addressed, Envelope};
 
 /// The record that carries a command.
 #[must_use]
-pub fn encode(command: Command) -> Envelope {
+pub fn encode(command: Command) -> Bytes {
     let Command { room, id, issued_at, ttl_ms, body } = command;
-    let (kind, payload) = body.encode();
-    Envelope {
-        kind,
+    body.encode(Envelope {
         key: fields::uuid_bytes(room.0),
         command_id: fields::uuid_bytes(id),
         issued_at_ms: issued_at.0,
         ttl_ms,
-        payload: payload.into(),
         ..Envelope::default()
-    }
+    })
 }
 
-/// The encoded record that carries a command, and the partition where it belongs.
+/// The record that carries a command, and the partition where it belongs.
 #[must_use]
 pub fn address(command: Command) -> Addressed {
-    Addressed { partition: command.room.partition(), record: encode(command).encode_record() }
+    Addressed { partition: command.room.partition(), record: encode(command) }
 }
 
 /// The command in a record.
@@ -41,4 +40,10 @@ pub fn decode(envelope: &Envelope) -> Result<Command, Reject> {
         ttl_ms: envelope.ttl_ms,
         body: RoomCommand::decode(envelope.kind, &envelope.payload)?,
     })
+}
+
+/// A command as whoever reads its record has it.
+#[cfg(test)]
+pub(in crate::actors) fn envelope(command: Command) -> Envelope {
+    Envelope::decode_record(&encode(command)).unwrap()
 }

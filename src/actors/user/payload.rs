@@ -1,30 +1,29 @@
 //! User commands as journal records. What a payload holds is said by each verb ([`super::commands`]); this is the envelope
 //! around it. Decoding is total, as in `room::payload`.
 
+use bytes::Bytes;
+
 use super::commands::{UserCommand, UserCommandBody};
 use crate::actors::wire::{Reject, fields};
 use crate::storage::journal::record::{Addressed, Envelope};
 
 /// The record that carries a command.
 #[must_use]
-pub fn encode(command: UserCommand) -> Envelope {
+pub fn encode(command: UserCommand) -> Bytes {
     let UserCommand { user, id, issued_at, ttl_ms, body } = command;
-    let (kind, payload) = body.encode();
-    Envelope {
-        kind,
+    body.encode(Envelope {
         key: fields::bytes(user.as_str()),
         command_id: fields::uuid_bytes(id),
         issued_at_ms: issued_at.0,
         ttl_ms,
-        payload: payload.into(),
         ..Envelope::default()
-    }
+    })
 }
 
-/// The encoded record that carries a command, and the partition where it belongs.
+/// The record that carries a command, and the partition where it belongs.
 #[must_use]
 pub(crate) fn address(command: UserCommand) -> Addressed {
-    Addressed { partition: command.user.partition(), record: encode(command).encode_record() }
+    Addressed { partition: command.user.partition(), record: encode(command) }
 }
 
 /// The command in a record.
@@ -39,4 +38,10 @@ pub fn decode(envelope: &Envelope) -> Result<UserCommand, Reject> {
         ttl_ms: envelope.ttl_ms,
         body: UserCommandBody::decode(envelope.kind, &envelope.payload)?,
     })
+}
+
+/// A command as whoever reads its record has it.
+#[cfg(test)]
+pub(in crate::actors) fn envelope(command: UserCommand) -> Envelope {
+    Envelope::decode_record(&encode(command)).unwrap()
 }

@@ -7,6 +7,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use prost::encoding::message;
 use uuid::Uuid;
 
 use crate::ids::{Offset, Partition, Timestamp};
@@ -17,6 +18,11 @@ pub(crate) const MAGIC: u8 = 0x4B;
 pub const VERSION: u8 = 1;
 
 const HEADER: usize = 2;
+/// Field number of the payload.
+const PAYLOAD_TAG: u32 = 6;
+
+/// Bytes of a stamp at most ([`Envelope::stamp`]): two fields of a number each, and two of eight bytes.
+pub(crate) const STAMP_BYTES: usize = 22 + 18;
 
 /// A decoded envelope.
 #[derive(Clone, PartialEq, Message)]
@@ -86,11 +92,46 @@ impl Envelope {
     /// The envelope as it goes into the journal.
     #[must_use]
     pub fn encode_record(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(HEADER + self.encoded_len());
+        self.begin(0).freeze()
+    }
+
+    /// The record of this envelope, which has neither payload nor stamp, with `payload` in it: encoded straight into the
+    /// record, and with room for a stamp.
+    #[must_use]
+    pub(crate) fn encode_around(&self, payload: &impl Message) -> Bytes {
+        let mut out = self.begin(message::encoded_len(PAYLOAD_TAG, payload) + STAMP_BYTES);
+        if payload.encoded_len() != 0 {
+            message::encode(PAYLOAD_TAG, payload, &mut out);
+        }
+        out.freeze()
+    }
+
+    /// A record of what this envelope holds, with room for `more` bytes.
+    fn begin(&self, more: usize) -> BytesMut {
+        let mut out = BytesMut::with_capacity(HEADER + self.encoded_len() + more);
         out.put_u8(MAGIC);
         out.put_u8(VERSION);
         self.encode_raw(&mut out);
-        out.freeze()
+        out
+    }
+
+    /// `record` with this envelope's fields behind its own: protobuf takes messages that follow each other for one. Nothing
+    /// is copied if nobody else holds the record and it has room.
+    #[must_use]
+    pub(crate) fn stamp(&self, record: Bytes) -> Bytes {
+        let mut stamped = record.try_into_mut().unwrap_or_else(|shared| {
+            let mut copy = BytesMut::with_capacity(shared.len() + STAMP_BYTES);
+            copy.extend_from_slice(&shared);
+            copy
+        });
+        self.encode_raw(&mut stamped);
+        stamped.freeze()
+    }
+
+    /// Whether an owner has placed it: when, or behind what, is said.
+    #[must_use]
+    pub(crate) fn is_stamped(&self) -> bool {
+        (self.placed_at_ms, self.age_ms, self.verified_end, self.verified_hash) != (0, 0, 0, 0)
     }
 
     /// Reads a record. The envelope shares the record's memory.

@@ -12,7 +12,7 @@ impl Core {
         if let Ok(envelope) = Envelope::decode_record(&barrier)
             && !self.halted
         {
-            self.queue.push_back(Queued { record: barrier, envelope, since: now });
+            self.queue.push_back(Queued::new(barrier, &envelope, now));
             self.pump(out);
         }
     }

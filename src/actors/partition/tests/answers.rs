@@ -35,7 +35,7 @@ fn folded(entity: Entity, state: EntityState, envelopes: Vec<Envelope>) -> Entit
 
 fn room_of(commands: Vec<RoomCommand>) -> EntityCore {
     let envelope = |(body, n): (RoomCommand, u128)| {
-        payload::encode(Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms: 0, body })
+        payload::envelope(Command { room: room(), id: Uuid::from_u128(n), issued_at: NOW, ttl_ms: 0, body })
     };
     let state = EntityState::room(RoomState::absent(room()));
     folded(entity(), state, commands.into_iter().zip(1..).map(envelope).collect())
@@ -166,7 +166,7 @@ fn a_user_says_what_was_read_whom_he_blocks_and_what_he_prefers() {
     ];
     let envelope = |(body, n): (UserCommandBody, u128)| {
         let id = Uuid::from_u128(n);
-        user::payload::encode(UserCommand { user: user("ann"), id, issued_at: NOW, ttl_ms: 0, body })
+        user::payload::envelope(UserCommand { user: user("ann"), id, issued_at: NOW, ttl_ms: 0, body })
     };
     let state = EntityState::user(UserState::new(user("ann")));
     let core = folded(Entity::User(user("ann")), state, bodies.into_iter().zip(1..).map(envelope).collect());
@@ -219,7 +219,7 @@ fn rows_that_know_of_no_deletion_yet_give_no_text_that_the_ring_knows_to_be_dele
         other => panic!("{other:?}"),
     };
     let stored: Vec<_> = events.into_iter().map(event).collect();
-    let delete = payload::encode(rows.command(delete("ann", 2)));
+    let delete = payload::envelope(rows.command(delete("ann", 2)));
     let mut core = folded(Entity::Room(rows.state.room()), EntityState::room(rows.state.clone()), vec![delete]);
     let Emit::Fetch(fetch) = fetched(&mut core, 2, 5) else { panic!("the ring begins at the deletion") };
     let ToGateway::Fetched { events: Ok(events), .. } = fetch.answer(Ok(stored)) else { panic!("events") };

@@ -143,7 +143,7 @@ fn a_program_whose_rows_are_of_a_newer_version_halts_before_it_does_anything() {
 fn a_stream_is_told_again_from_behind_a_version_that_the_program_knows() {
     let body = RoomCommand::Create(support::create(RoomKind::Group, "alice", &[]));
     let create = Command { room: room(), id: Uuid::from_u128(1), issued_at: NOW, ttl_ms: 0, body };
-    let create = payload::encode(create).encode_record();
+    let create = payload::encode(create);
     let version = fold::version_barrier(Uuid::nil(), NOW, FoldVersion::SECOND);
     let log = [(0, create), (1, version), (2, record(2))];
     let log = log.map(|(offset, bytes)| StoredRecord { offset: Offset(offset), time: NOW, bytes });

@@ -47,6 +47,7 @@ use crate::actors::moment::Moment;
 use crate::actors::verbs::{Verb, verbs};
 use crate::actors::wire::{Reject, fields};
 use crate::ids::{RoomId, Timestamp, UserId};
+use crate::storage::journal::record::Envelope;
 
 /// A room command with what its record's envelope says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

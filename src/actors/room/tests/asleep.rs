@@ -17,7 +17,7 @@ fn dozing() -> Room {
 
 fn is_awake_for(room: &Room, bodies: &[RoomCommand]) -> bool {
     let mut room = room.clone();
-    let envelopes: Vec<_> = bodies.iter().map(|body| payload::encode(room.command(body.clone()))).collect();
+    let envelopes: Vec<_> = bodies.iter().map(|body| payload::envelope(room.command(body.clone()))).collect();
     room.state.is_awake_for(envelopes.iter().map(|envelope| (Timestamp(room.now), envelope)))
 }
 

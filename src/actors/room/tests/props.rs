@@ -88,7 +88,7 @@ proptest! {
     fn a_dozing_room_decides_as_one_that_is_awake((scene, history) in any_history()) {
         let mut state = start(scene.room());
         for chunk in history.chunks(3) {
-            let records: Vec<_> = chunk.iter().map(|(now, command)| (*now, payload::encode(command.clone()))).collect();
+            let records: Vec<_> = chunk.iter().map(|(now, command)| (*now, payload::envelope(command.clone()))).collect();
             let mut dozing = RoomState::from_snapshot_bounded(state.snapshot(), SMALL).unwrap();
             dozing.doze(2);
             let is_awake = dozing.is_awake_for(records.iter().map(|(now, envelope)| (*now, envelope)));
@@ -122,7 +122,7 @@ proptest! {
     #[test]
     fn a_record_carries_its_command((_, history) in any_history()) {
         for (_, command) in &history {
-            prop_assert_eq!(&payload::decode(&payload::encode(command.clone())).unwrap(), command);
+            prop_assert_eq!(&payload::decode(&payload::envelope(command.clone())).unwrap(), command);
         }
     }
 
@@ -276,7 +276,7 @@ proptest! {
         let mut state = start(scene.room());
         outcomes(&mut state, &history);
         let now = history.last().unwrap().0;
-        let mut envelope = payload::encode(history[0].1.clone());
+        let mut envelope = payload::envelope(history[0].1.clone());
         envelope.kind = if kind > 20 { kind } else { kind % 13 };
         envelope.payload = bytes.into();
         let mut again = state.clone();
@@ -301,7 +301,7 @@ proptest! {
     fn a_mangled_payload_has_a_decision((scene, history) in any_history(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         let mut state = start(scene.room());
         for (now, command) in &history {
-            let mut envelope = payload::encode(command.clone());
+            let mut envelope = payload::envelope(command.clone());
             let mut bytes = envelope.payload.to_vec();
             if !bytes.is_empty() {
                 let at = at.index(bytes.len());

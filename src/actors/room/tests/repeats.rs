@@ -79,7 +79,7 @@ fn what_was_taken_is_no_ghost_when_it_is_repeated_late_and_what_was_late_stays_r
     let mut room = Room::group("ann", &[]);
     let envelope = |append: u64, room: &mut Room| {
         let command = Command { ttl_ms: limits::COMMAND_TTL_MS, ..room.command(RoomCommand::Send(send("ann", None))) };
-        payload::encode(command).placed(Timestamp(append), 0)
+        payload::envelope(command).placed(Timestamp(append), 0)
     };
     let (now, late) = (room.now, room.now + limits::COMMAND_TTL_MS + 1);
     let (taken, refused) = (envelope(now, &mut room), envelope(now, &mut room));

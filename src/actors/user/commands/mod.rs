@@ -29,6 +29,7 @@ use crate::actors::moment::Moment;
 use crate::actors::verbs::{Verb, verbs};
 use crate::actors::wire::Reject;
 use crate::ids::{Timestamp, UserId};
+use crate::storage::journal::record::Envelope;
 
 /// A user command with what its record's envelope says of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

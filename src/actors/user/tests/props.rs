@@ -126,7 +126,7 @@ proptest! {
     #[test]
     fn a_record_carries_its_command(history in history()) {
         for (_, command) in &history {
-            prop_assert_eq!(&payload::decode(&payload::encode(command.clone())).unwrap(), command);
+            prop_assert_eq!(&payload::decode(&payload::envelope(command.clone())).unwrap(), command);
         }
     }
 
@@ -153,7 +153,7 @@ proptest! {
         let mut state = UserState::new(user("ann"));
         outcomes(&mut state, &history);
         let now = history.last().unwrap().0;
-        let mut envelope = payload::encode(history[0].1.clone());
+        let mut envelope = payload::envelope(history[0].1.clone());
         envelope.kind = kind;
         envelope.payload = bytes.into();
         let mut again = state.clone();

@@ -108,7 +108,7 @@ fn told(source: Source, ord: u32, user: &UserId, fact: RoomFact) -> OutboxRow {
 fn told_all(source: Source, fact: RoomFact) -> OutboxRow {
     let room = fact.room;
     let nobody = UserId::anonymous(Uuid::nil());
-    let pattern = user::payload::encode(command(source, &nobody, fact)).encode_record();
+    let pattern = user::payload::encode(command(source, &nobody, fact));
     row(source, 0, source.partition, pattern, Some(FanOut { room, after: None }))
 }
 

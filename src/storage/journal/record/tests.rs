@@ -1,5 +1,7 @@
 //! The envelope: golden records of each version, and what is no record.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Each line: name, kind, key, command id, issued at, time to live, payload, and the whole record; bytes in hex, `-` for
@@ -105,4 +107,38 @@ fn a_command_is_stale_only_beyond_its_time_to_live() {
     assert!(!envelope(0, u64::MAX).is_stale(Timestamp(u64::MAX)));
     let unplaced = Envelope { placed_at_ms: 0, ..envelope(60, 0) };
     assert!(!unplaced.is_stale(Timestamp(u64::MAX)), "what no owner placed was not under way");
+}
+
+fn some_bytes(most: usize) -> impl Strategy<Value = Bytes> {
+    proptest::collection::vec(any::<u8>(), 0..most).prop_map(Bytes::from)
+}
+
+proptest! {
+    #[test]
+    fn a_payload_that_is_encoded_into_its_record_stands_there_as_if_it_was_copied(
+        (kind, key, command_id, issued_at_ms, ttl_ms) in
+            (any::<u32>(), some_bytes(40), some_bytes(17), any::<u64>(), any::<u64>()),
+        payload in (any::<u32>(), some_bytes(70_000)),
+    ) {
+        let head = Envelope { kind, key, command_id, issued_at_ms, ttl_ms, ..Envelope::default() };
+        for payload in [Envelope::default(), Envelope { kind: payload.0, payload: payload.1, ..Envelope::default() }] {
+            let copied = Envelope { payload: payload.encode_to_vec().into(), ..head.clone() };
+            prop_assert_eq!(head.encode_around(&payload), copied.encode_record());
+        }
+    }
+
+    #[test]
+    fn a_stamped_record_is_the_one_that_would_be_written_at_once(
+        (kind, key, payload, ttl_ms) in (any::<u32>(), some_bytes(40), some_bytes(5_000), any::<u64>()),
+        (placed, age_ms, end, hash) in (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>()),
+    ) {
+        let plain = Envelope { kind, key, payload, ttl_ms, ..Envelope::default() };
+        let stamped = |envelope: Envelope| {
+            envelope.placed(Timestamp(placed), age_ms).following(Prefix { end: Offset(end), hash })
+        };
+        let stamp = stamped(Envelope::default());
+        let record = stamp.stamp(plain.encode_record());
+        prop_assert!(record.len() <= plain.encode_record().len() + STAMP_BYTES);
+        prop_assert_eq!(record, stamped(plain).encode_record());
+    }
 }

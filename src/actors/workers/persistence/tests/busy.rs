@@ -58,7 +58,7 @@ fn message(room: RoomId, offset: u64) -> StoredRecord {
     let content = Content { body: "hello".to_owned(), ..Content::default() };
     let body = RoomCommand::Send(Send { sender, client_id, device: None, prev: None, content, open: None });
     let command = Command { room, id: uuid(offset + 1), issued_at: Timestamp(NOW), ttl_ms: 60_000, body };
-    let bytes = payload::encode(command).encode_record();
+    let bytes = payload::encode(command);
     StoredRecord { offset: Offset(offset), time: Timestamp(NOW), bytes }
 }
 
