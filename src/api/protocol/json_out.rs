@@ -71,6 +71,24 @@ pub(super) fn push(out: &mut Vec<u8>, push: &Push) {
     object(out, |o| o.object("push", |o| push_fields(o, push)));
 }
 
+/// Writes the push of a publication whose data is the object that `data` writes: it is written once, where it belongs.
+pub(super) fn publication_around(
+    out: &mut Vec<u8>,
+    channel: &str,
+    p: &Publication,
+    data: impl FnOnce(&mut ObjectWriter<'_>),
+) {
+    object(out, |o| {
+        o.object("push", |o| {
+            o.text("channel", channel);
+            o.object("pub", |o| {
+                o.object("data", data);
+                beside_data(o, p);
+            });
+        });
+    });
+}
+
 fn push_fields(o: &mut ObjectWriter<'_>, push: &Push) {
     o.text("channel", &push.channel);
     let Some(body) = &push.body else { return };
@@ -132,6 +150,11 @@ fn subscribe_result(o: &mut ObjectWriter<'_>, r: &SubscribeResult) {
 
 fn publication(o: &mut ObjectWriter<'_>, p: &Publication) {
     o.payload("data", &p.data);
+    beside_data(o, p);
+}
+
+/// What follows the data of a publication.
+fn beside_data(o: &mut ObjectWriter<'_>, p: &Publication) {
     info(o, p.info.as_ref());
     o.number("offset", p.offset);
     if !p.tags.is_empty() {

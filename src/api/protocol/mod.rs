@@ -33,10 +33,10 @@ pub(crate) use command::{
 pub(crate) use command::{
     PingRequest, PresenceRequest, PresenceStatsRequest, RefreshRequest, SendRequest, UnsubscribeRequest,
 };
-pub(crate) use encode::append;
+pub(in crate::api) use encode::append_publication;
 #[cfg(test)]
-pub(crate) use encode::encode_reply;
-pub(crate) use encode::{encode_ping, encode_push, encoded_reply};
+pub(crate) use encode::{append, encode_reply};
+pub(crate) use encode::{append_push, encode_ping, encode_push, encoded_reply};
 pub use frame::Commands;
 pub(crate) use frame::{FrameError, FrameLimits, decode_frame};
 #[cfg(test)]

@@ -14,9 +14,33 @@ use crate::actors::wire::{
     UserEventBody,
 };
 use crate::api::protocol::json_write::{ObjectWriter, number, object, string};
-use crate::api::protocol::{ClientInfo, Publication};
-use crate::ids::{Timestamp, UserId};
+use crate::api::protocol::{ClientInfo, Format, Publication, Push, PushBody, append_publication, append_push};
+use crate::ids::{Seq, Timestamp, UserId};
 use crate::limits;
+
+/// What an event takes in JSON beside long texts, about.
+const EVENT_BYTES: usize = 256;
+
+/// Encodes an event as a push at the end of a frame. In JSON it is written once, right there.
+pub(crate) fn append_event(frame: &mut Vec<u8>, channel: &str, open: bool, event: &StreamEvent, format: Format) {
+    let rest = |seq: Seq, at: Timestamp| Publication { offset: seq.0, time: at.as_i64(), ..Publication::default() };
+    match event {
+        StreamEvent::Room(event) if format == Format::Json && published(event, open).is_none() => {
+            let texts = match &event.body {
+                EventBody::Message { content, .. } => content.body.len() + content.metadata.len(),
+                EventBody::Edited { body, metadata, .. } => body.len() + metadata.as_ref().map_or(0, String::len),
+                _ => 0,
+            };
+            let rest = rest(event.seq, event.at);
+            append_publication(frame, channel, &rest, EVENT_BYTES + texts, |o| room_fields(o, event));
+        }
+        StreamEvent::User(event) if format == Format::Json => {
+            let rest = rest(event.seq, event.at);
+            append_publication(frame, channel, &rest, EVENT_BYTES, |o| user_fields(o, event));
+        }
+        event => append_push(frame, &Push::new(channel, PushBody::Pub(stream_publication(event, open))), format),
+    }
+}
 
 /// Durable events become publications with `offset` = seq. `open` says that the stream is an open channel.
 #[must_use]
@@ -30,20 +54,33 @@ pub(crate) fn stream_publication(event: &StreamEvent, open: bool) -> Publication
 /// A room's event. In an open channel a message is the published data, and its publisher stands in `info`.
 #[must_use]
 pub(crate) fn room_publication(event: &Event, open: bool) -> Publication {
-    let (data, info) = match &event.body {
-        EventBody::Message { content, redacted: false, .. } if open => {
+    let (data, info) = match published(event, open) {
+        Some(content) => {
             let user = event.actor.as_ref().filter(|user| !user.is_server());
             (content.data.clone(), user.map(|user| published_by(user, &content.metadata)))
         }
-        _ => (room_json(event), None),
+        None => (json(|o| room_fields(o, event)), None),
     };
     Publication { data, info, offset: event.seq.0, time: event.at.as_i64(), ..Publication::default() }
+}
+
+/// What was published, if this is a publication into an open channel: its data is told as it is.
+fn published(event: &Event, open: bool) -> Option<&Content> {
+    match &event.body {
+        EventBody::Message { content, redacted: false, .. } if open => Some(content),
+        _ => None,
+    }
 }
 
 /// An event of a personal stream.
 #[must_use]
 pub(crate) fn user_publication(event: &UserEvent) -> Publication {
-    Publication { data: user_json(event), offset: event.seq.0, time: event.at.as_i64(), ..Publication::default() }
+    Publication {
+        data: json(|o| user_fields(o, event)),
+        offset: event.seq.0,
+        time: event.at.as_i64(),
+        ..Publication::default()
+    }
 }
 
 /// News without a place in the stream: no offset, may be lost.
@@ -134,7 +171,7 @@ fn published_by(user: &UserId, kept: &str) -> ClientInfo {
 }
 
 fn json(fill: impl FnOnce(&mut ObjectWriter<'_>)) -> Bytes {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(EVENT_BYTES);
     object(&mut out, fill);
     out.into()
 }
@@ -162,68 +199,64 @@ fn boolean(o: &mut ObjectWriter<'_>, key: &'static str, value: bool) {
     o.key(key).extend_from_slice(if value { b"true" } else { b"false" });
 }
 
-/// A room event's JSON: type and seq first, `ts` last.
-fn room_json(event: &Event) -> Bytes {
+/// The fields of a room event's JSON: type and seq first, `ts` last.
+fn room_fields(o: &mut ObjectWriter<'_>, event: &Event) {
     let actor = event.actor.as_ref();
-    json(|o| {
-        o.text("type", event.body.name());
-        if let EventBody::Message { .. } = event.body {
-            uuid(o, "id", &event.id);
+    o.text("type", event.body.name());
+    if let EventBody::Message { .. } = event.body {
+        uuid(o, "id", &event.id);
+    }
+    number(o.key("seq"), event.seq.0);
+    match &event.body {
+        EventBody::Message { no, content, redacted } => {
+            number(o.key("no"), no.0);
+            user(o, "sender", actor);
+            message(o, content);
+            if let Some(id) = &event.client_id {
+                o.text("client_id", id.as_str());
+            }
+            o.flag("deleted", *redacted);
         }
-        number(o.key("seq"), event.seq.0);
-        match &event.body {
-            EventBody::Message { no, content, redacted } => {
-                number(o.key("no"), no.0);
-                user(o, "sender", actor);
-                message(o, content);
-                if let Some(id) = &event.client_id {
-                    o.text("client_id", id.as_str());
-                }
-                o.flag("deleted", *redacted);
-            }
-            EventBody::Edited { target, body, metadata } => {
-                number(o.key("target"), target.0);
-                string(o.key("body"), body);
-                o.payload("metadata", metadata.as_deref().unwrap_or_default().as_bytes());
-                user(o, "by", actor);
-            }
-            EventBody::Deleted { target } => {
-                number(o.key("target"), target.0);
-                user(o, "by", actor);
-            }
-            EventBody::Reacted { target, emoji, removed } => {
-                number(o.key("target"), target.0);
-                string(o.key("emoji"), emoji);
-                o.flag("removed", *removed);
-                user(o, "by", actor);
-            }
-            EventBody::Joined | EventBody::Left => user(o, "user", actor),
-            EventBody::Invited { user: whom }
-            | EventBody::Kicked { user: whom }
-            | EventBody::Uninvited { user: whom } => {
-                user(o, "user", Some(whom));
-                user(o, "by", actor);
-            }
-            EventBody::Created { kind, title, members, expires_at, may_send, public, history: _ } => {
-                o.text("kind", kind_name(*kind));
-                settings(o, title, *expires_at, *may_send, *public);
-                o.list("members", members, |out, member| string(out, member.as_str()));
-                user(o, "by", actor);
-            }
-            EventBody::Updated { title, expires_at, may_send, public } => {
-                settings(o, title, *expires_at, *may_send, *public);
-                user(o, "by", actor);
-            }
-            EventBody::Reopened { expires_at } => {
-                if let Some(at) = expires_at {
-                    number(o.key("expires_at"), at.0);
-                }
-                user(o, "by", actor);
-            }
-            EventBody::Ended | EventBody::Expired => user(o, "by", actor),
+        EventBody::Edited { target, body, metadata } => {
+            number(o.key("target"), target.0);
+            string(o.key("body"), body);
+            o.payload("metadata", metadata.as_deref().unwrap_or_default().as_bytes());
+            user(o, "by", actor);
         }
-        number(o.key("ts"), event.at.0);
-    })
+        EventBody::Deleted { target } => {
+            number(o.key("target"), target.0);
+            user(o, "by", actor);
+        }
+        EventBody::Reacted { target, emoji, removed } => {
+            number(o.key("target"), target.0);
+            string(o.key("emoji"), emoji);
+            o.flag("removed", *removed);
+            user(o, "by", actor);
+        }
+        EventBody::Joined | EventBody::Left => user(o, "user", actor),
+        EventBody::Invited { user: whom } | EventBody::Kicked { user: whom } | EventBody::Uninvited { user: whom } => {
+            user(o, "user", Some(whom));
+            user(o, "by", actor);
+        }
+        EventBody::Created { kind, title, members, expires_at, may_send, public, history: _ } => {
+            o.text("kind", kind_name(*kind));
+            settings(o, title, *expires_at, *may_send, *public);
+            o.list("members", members, |out, member| string(out, member.as_str()));
+            user(o, "by", actor);
+        }
+        EventBody::Updated { title, expires_at, may_send, public } => {
+            settings(o, title, *expires_at, *may_send, *public);
+            user(o, "by", actor);
+        }
+        EventBody::Reopened { expires_at } => {
+            if let Some(at) = expires_at {
+                number(o.key("expires_at"), at.0);
+            }
+            user(o, "by", actor);
+        }
+        EventBody::Ended | EventBody::Expired => user(o, "by", actor),
+    }
+    number(o.key("ts"), event.at.0);
 }
 
 fn message(o: &mut ObjectWriter<'_>, content: &Content) {
@@ -235,40 +268,38 @@ fn message(o: &mut ObjectWriter<'_>, content: &Content) {
     }
 }
 
-/// A user event's JSON.
-fn user_json(event: &UserEvent) -> Bytes {
-    json(|o| {
-        match &event.body {
-            UserEventBody::Room { room, kind, change, room_seq, by } => {
-                o.text(
-                    "type",
-                    match change {
-                        RoomChange::Joined => "room.joined",
-                        RoomChange::Left => "room.left",
-                        RoomChange::Invited => "room.invited",
-                        RoomChange::Kicked => "room.kicked",
-                        RoomChange::Ended => "room.ended",
-                        RoomChange::Reopened => "room.reopened",
-                    },
-                );
-                number(o.key("seq"), event.seq.0);
-                uuid(o, "room", &room.0);
-                o.text("kind", kind_name(*kind));
-                number(o.key("room_seq"), room_seq.0);
-                user(o, "by", by.as_ref());
-            }
-            UserEventBody::Block { user: whom, blocked } => {
-                o.text("type", if *blocked { "user.blocked" } else { "user.unblocked" });
-                number(o.key("seq"), event.seq.0);
-                user(o, "user", Some(whom));
-            }
-            UserEventBody::Preferences => {
-                o.text("type", "preferences");
-                number(o.key("seq"), event.seq.0);
-            }
+/// The fields of a user event's JSON.
+fn user_fields(o: &mut ObjectWriter<'_>, event: &UserEvent) {
+    match &event.body {
+        UserEventBody::Room { room, kind, change, room_seq, by } => {
+            o.text(
+                "type",
+                match change {
+                    RoomChange::Joined => "room.joined",
+                    RoomChange::Left => "room.left",
+                    RoomChange::Invited => "room.invited",
+                    RoomChange::Kicked => "room.kicked",
+                    RoomChange::Ended => "room.ended",
+                    RoomChange::Reopened => "room.reopened",
+                },
+            );
+            number(o.key("seq"), event.seq.0);
+            uuid(o, "room", &room.0);
+            o.text("kind", kind_name(*kind));
+            number(o.key("room_seq"), room_seq.0);
+            user(o, "by", by.as_ref());
         }
-        number(o.key("ts"), event.at.0);
-    })
+        UserEventBody::Block { user: whom, blocked } => {
+            o.text("type", if *blocked { "user.blocked" } else { "user.unblocked" });
+            number(o.key("seq"), event.seq.0);
+            user(o, "user", Some(whom));
+        }
+        UserEventBody::Preferences => {
+            o.text("type", "preferences");
+            number(o.key("seq"), event.seq.0);
+        }
+    }
+    number(o.key("ts"), event.at.0);
 }
 
 #[cfg(test)]

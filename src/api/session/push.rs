@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::actors::gateway::hub::{Encode, Presence, Wire};
 use crate::actors::wire::{Ephemeral, StreamEvent};
-use crate::api::protocol::publication::{ephemeral_publication, stream_publication};
-use crate::api::protocol::{ClientInfo, Format, Join, Leave, Push, PushBody, append, encode_push};
+use crate::api::protocol::publication::{append_event, ephemeral_publication};
+use crate::api::protocol::{ClientInfo, Format, Join, Leave, Push, PushBody, encode_push};
 
 /// The wire of a format, as the hub calls it.
 #[must_use]
@@ -31,15 +31,11 @@ pub(crate) struct ProtocolEncoder;
 
 impl Encode for ProtocolEncoder {
     fn events(&self, wire: Wire, channel: &str, open: bool, events: &[StreamEvent]) -> Bytes {
-        let encode = |event| encode_push(&publication(channel, open, event), format(wire));
-        if let [event] = events {
-            return encode(event);
-        }
-        let mut all = Vec::new();
+        let mut frame = Vec::new();
         for event in events {
-            append(&mut all, &encode(event), format(wire));
+            append_event(&mut frame, channel, open, event, format(wire));
         }
-        all.into()
+        frame.into()
     }
 
     fn ephemeral(&self, wire: Wire, channel: &str, event: &Ephemeral) -> Bytes {
@@ -53,10 +49,6 @@ impl Encode for ProtocolEncoder {
     fn leave(&self, wire: Wire, channel: &str, who: &Presence) -> Bytes {
         encode_push(&Push::new(channel, PushBody::Leave(Leave { info: Some(client_info(who)) })), format(wire))
     }
-}
-
-fn publication(channel: &str, open: bool, event: &StreamEvent) -> Push {
-    Push::new(channel, PushBody::Pub(stream_publication(event, open)))
 }
 
 /// A subscriber, as others see it.

@@ -1,5 +1,6 @@
 //! Every form of `docs/protocol.md`, word for word.
 
+use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
@@ -173,5 +174,35 @@ fn ephemeral_news_have_no_offset() {
     for (event, form) in forms {
         let publication = ephemeral_publication(&event);
         assert_eq!((text(&publication), publication.offset, publication.time), (form, 0, 0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_event_that_is_written_into_its_push_reads_as_its_publication_does(
+        (body, kind, key) in (any::<String>(), any::<String>(), "[a-z]{0,9}"),
+        (open, redacted, data) in (any::<bool>(), any::<bool>(), "[0-9]{1,9}"),
+    ) {
+        let metadata = format!("{{\"{key}\":\r\n1}}");
+        let content =
+            Content { body: body.clone(), message_type: kind, metadata: metadata.clone(), data: data.into(), ..content() };
+        let sent = EventBody::Message { no: MessageNo(1), content, redacted };
+        let edited = EventBody::Edited { target: Seq(1), body, metadata: Some(metadata) };
+        let block = UserEventBody::Block { user: name("bob"), blocked: true };
+        let events = [
+            StreamEvent::Room(event(1, Some("alice"), sent).into()),
+            StreamEvent::Room(event(2, Some("alice"), edited).into()),
+            StreamEvent::Room(event(3, Some("bob"), EventBody::Left).into()),
+            StreamEvent::User(UserEvent { seq: Seq(4), at: Timestamp(7), body: block }.into()),
+        ];
+        for format in [Format::Json, Format::Protobuf] {
+            let (mut written, mut copied) = (Vec::new(), Vec::new());
+            for event in &events {
+                append_event(&mut written, "room:\"x\"", open, event, format);
+                let publication = PushBody::Pub(stream_publication(event, open));
+                append_push(&mut copied, &Push::new("room:\"x\"", publication), format);
+            }
+            prop_assert_eq!(written, copied);
+        }
     }
 }
