@@ -127,7 +127,7 @@ const ONLY: [(&str, &[&str]); 28] = [
     ("rustls", &["src/http_client.rs"]),
     ("rustls_native_certs", &["src/http_client.rs"]),
     ("dashmap", &["src/actors/gateway/hub/", "src/api/operations/read_your_writes.rs", "src/api/streams/registry.rs"]),
-    ("tokio_util", &["src/shutdown.rs"]),
+    ("tokio_util", &["src/api/websocket/driver.rs", "src/shutdown.rs"]),
     ("subtle", &["src/config/value.rs"]),
     ("clap", &["src/cli/"]),
     ("clap_complete", &["src/cli/operator/completions.rs"]),

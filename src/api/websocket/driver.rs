@@ -2,16 +2,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
 use super::reader::{ClientMessage, FrameReader, ReadError};
 use super::writer::FrameWriter;
@@ -19,8 +19,6 @@ use crate::api::protocol::Format;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::session::{Deadlines, Outgoing, Server, Session};
 
-/// Bytes of one read. They lie on the stack of the thread, not in the connection.
-const READ_BYTES: usize = 8 * 1024;
 /// For the last frame to leave and the other side to close.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// WebSocket's own codes.
@@ -172,16 +170,9 @@ impl Driver {
     }
 
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); READ_BYTES];
-        let mut space = ReadBuf::uninit(&mut space);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
-            Poll::Ready(Ok(())) => {
-                self.reader.push(space.filled());
-                Poll::Ready(Ok(space.filled().len()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        }
+        // First whether something came: the reader takes memory only for that.
+        ready!(self.stream.poll_read_ready(cx))?;
+        poll_read_buf(Pin::new(&mut self.stream), cx, self.reader.space())
     }
 }
 

@@ -7,6 +7,8 @@ const FIN: u8 = 0x80;
 /// The bits for extensions; none is ever agreed upon.
 const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
+/// Bytes of one read: room for so many is made when none is left.
+const READ_BYTES: usize = 8 * 1024;
 
 /// What a client sent.
 #[derive(PartialEq, Eq, Debug)]
@@ -83,9 +85,16 @@ impl FrameReader {
         }
     }
 
-    /// Takes bytes from the socket.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// Where bytes from the socket go, behind what is there: with room for some, so that they are read to where they stay.
+    pub(super) fn space(&mut self) -> &mut Vec<u8> {
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        }
+        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 8 {
+            self.buffer.reserve(READ_BYTES);
+        }
+        &mut self.buffer
     }
 
     /// The next message, if it is there. After an error, the connection must end.
@@ -164,9 +173,12 @@ impl FrameReader {
         Ok(self.text.push(&fresh)?)
     }
 
+    /// Room for the whole frame, and for what comes with its end: whatever is read of it stays where it is.
     fn make_room(&mut self, frame: usize) {
         self.rest();
-        self.buffer.reserve(frame - self.buffer.len());
+        if self.buffer.capacity() < frame + READ_BYTES / 8 {
+            self.buffer.reserve(frame + READ_BYTES - self.buffer.len());
+        }
     }
 
     /// The next frame's header, checked; none if it is not whole yet.
@@ -277,7 +289,7 @@ pub(super) mod tests {
     }
 
     fn all(reader: &mut FrameReader, bytes: &[u8]) -> Result<Vec<(u8, Vec<u8>)>, ReadError> {
-        reader.push(bytes);
+        reader.space().extend_from_slice(bytes);
         let mut messages = Vec::new();
         while let Some(message) = reader.next()? {
             messages.push(owned(&message));
@@ -384,6 +396,21 @@ pub(super) mod tests {
         parts.extend(frame(FIN, &[0; 101]));
         assert_eq!(all(&mut reader(), &parts), Err(ReadError::TooBig));
         assert!(all(&mut reader(), &frame(FIN | 1, &[0; 1_000])).is_ok());
+    }
+
+    #[test]
+    fn what_is_read_of_a_long_frame_stays_where_it_was_read_to() {
+        let mut reader = FrameReader::new(1 << 20, Vec::new());
+        let frame = frame(FIN | 2, &[7; 100_000]);
+        let (first, rest) = frame.split_at(14);
+        assert_eq!(all(&mut reader, first), Ok(vec![]));
+        let (lies_at, mut message) = (reader.buffer.as_ptr(), Vec::new());
+        for part in rest.chunks(READ_BYTES) {
+            reader.rest();
+            message.extend(all(&mut reader, part).unwrap());
+        }
+        assert_eq!(message, [(1, vec![7; 100_000])]);
+        assert_eq!(reader.buffer.as_ptr(), lies_at);
     }
 
     #[test]
