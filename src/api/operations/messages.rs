@@ -136,13 +136,13 @@ impl Handlers {
         Ok(record)
     }
 
-    /// The sender's result of a prepared record; notes that the sender was told.
+    /// The sender's result of a prepared record for this room; notes that the sender was told.
     ///
     /// # Errors
     /// The fold said no, or nobody knows.
-    pub(crate) fn sent(&self, caller: &Caller, record: &Addressed, answer: Answer) -> Result<Sent, Error> {
+    pub(crate) fn sent(&self, caller: &Caller, room: Option<RoomId>, answer: Answer) -> Result<Sent, Error> {
         let accepted = accepted(answer)?;
-        self.wrote(caller, record, accepted.end);
+        self.wrote(caller, room, accepted.end);
         Ok(result(accepted))
     }
 

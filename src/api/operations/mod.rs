@@ -43,12 +43,11 @@ use self::history::MessagesQuery;
 use self::list::ChatsQuery;
 use self::marks::Reading;
 use self::members::MembersQuery;
-use self::read_your_writes::OwnWrites;
+use self::read_your_writes::{OwnWrites, room_of};
 use self::request::{InRoom, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
 use self::users::PresenceQuery;
-use crate::actors::fold;
 use crate::actors::node::Node;
 use crate::actors::room::commands::{NewBody, NewMessage, NewRoom, NewSettings, Reaction, Unanswered};
 use crate::actors::room::{self, RoomCommand};
@@ -60,7 +59,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId};
 use crate::limits;
-use crate::storage::journal::record::{Addressed, Envelope};
+use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
 
 pub mod admission;
@@ -391,23 +390,22 @@ impl Handlers {
 
     /// Gives a record, in the caller's share of what others wait behind.
     async fn give(&self, caller: &Caller, record: Addressed, cost: Cost) -> Result<Accepted, Error> {
-        let Addressed { partition, record: bytes } = &record;
+        let (room, Addressed { partition, record }) = (room_of(&record), record);
         // Whoever pays nothing takes no place either: a user who is far ahead does not hold an operator up.
         let weight = if caller.payer == Payer::Nobody { 0 } else { share::weight(cost) };
         let stored = self.node.stored();
         let place = self.shares.place(&caller.user, weight, stored, self.node.halted()).await;
         let place = place.map_err(|share::TooFar| Error::unavailable())?;
-        let decided = accepted(self.node.router().command(*partition, bytes.clone()).get().await)?;
-        place.answered(*partition, decided.end, stored);
-        self.wrote(caller, &record, decided.end);
+        let decided = accepted(self.node.router().command(partition, record).get().await)?;
+        place.answered(partition, decided.end, stored);
+        self.wrote(caller, room, decided.end);
         Ok(decided)
     }
 
-    /// Notes that the caller was told of a record that lies below `end`: the caller's later reads include it.
-    fn wrote(&self, caller: &Caller, record: &Addressed, end: Offset) {
-        let entity = Envelope::decode_record(&record.record).ok();
-        if let Some(Entity::Room(room)) = entity.and_then(|envelope| fold::entity_in(record.partition, &envelope)) {
-            self.wrote_of(caller, room, record.partition, end);
+    /// Notes that the caller was told of a record, of a room, that lies below `end`: the caller's later reads include it.
+    fn wrote(&self, caller: &Caller, room: Option<RoomId>, end: Offset) {
+        if let Some(room) = room {
+            self.wrote_of(caller, room, room.partition(), end);
         }
     }
 

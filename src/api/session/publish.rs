@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::channels::Channel;
 use crate::actors::gateway::hub::Presence;
+use crate::api::operations::read_your_writes::room_of;
 use crate::api::operations::{Caller, Method, encoded};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::publication::publisher;
@@ -88,11 +89,12 @@ impl Session {
     /// Hands a message to its partition.
     fn send(&mut self, id: u32, record: Addressed, caller: Arc<Caller>, result: fn(Bytes) -> ReplyBody) {
         let arrived = Instant::now();
-        let answer = self.server.router.command(record.partition, record.record.clone());
+        let room = room_of(&record);
+        let answer = self.server.router.command(record.partition, record.record);
         let server = self.server.clone();
         let reply = async move {
             let answer = answer.get().await;
-            let sent = server.handlers.sent(&caller, &record, answer).and_then(|sent| encoded(&sent));
+            let sent = server.handlers.sent(&caller, room, answer).and_then(|sent| encoded(&sent));
             server.metrics.send_ack_seconds.record(arrived.elapsed());
             match sent {
                 Ok(data) => Reply::new(id, result(data)),

@@ -75,8 +75,8 @@ async fn the_uuid_of_an_open_channel_is_no_way_around_its_namespace() {
     let alice = caller("alice");
     let data = bytes::Bytes::from_static(b"{\"x\":1}");
     let record = f.handlers.prepare_open_publish(&alice, "news", Default::default(), data, None).unwrap();
-    let answer = f.node.router().command(record.partition, record.record.clone()).get().await;
-    assert_eq!(f.handlers.sent(&alice, &record, answer).unwrap().seq.0, 1);
+    let answer = f.node.router().command(record.partition, record.record).get().await;
+    assert_eq!(f.handlers.sent(&alice, Some(RoomId::open("news")), answer).unwrap().seq.0, 1);
     let room = RoomId::open("news").to_string();
     for (method, code) in [
         ("message.history", 412),

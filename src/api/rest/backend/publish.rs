@@ -12,10 +12,10 @@ use super::{Done, MOST};
 use crate::actors::router::PendingAnswer;
 use crate::actors::wire::Entity;
 use crate::api::operations::Caller;
+use crate::api::operations::read_your_writes::room_of;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::rest::Rest;
-use crate::ids::{ClientId, UserId};
-use crate::storage::journal::record::Addressed;
+use crate::ids::{ClientId, RoomId, UserId};
 
 /// What is to be published, wherever.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl What {
 struct Sent {
     caller: Caller,
     stream: Entity,
-    record: Addressed,
+    room: Option<RoomId>,
     answer: PendingAnswer,
 }
 
@@ -89,14 +89,15 @@ impl Rest {
             }
         };
         let record = prepared.map_err(|error| error.to_protocol())?;
-        let answer = self.sessions.router().command(record.partition, record.record.clone());
-        Ok(Sent { caller, stream: channel.key.stream, record, answer })
+        let room = room_of(&record);
+        let answer = self.sessions.router().command(record.partition, record.record);
+        Ok(Sent { caller, stream: channel.key.stream, room, answer })
     }
 
     async fn published(&self, sent: Sent) -> Done<Placed> {
-        let Sent { caller, stream, record, answer } = sent;
+        let Sent { caller, stream, room, answer } = sent;
         let answer = answer.get().await;
-        let sent = self.handlers.sent(&caller, &record, answer).map_err(|error| error.to_protocol())?;
+        let sent = self.handlers.sent(&caller, room, answer).map_err(|error| error.to_protocol())?;
         // It is in, whatever becomes of the epoch's name.
         let position = self.handlers.position(&stream).await;
         let epoch = position.map(|(generation, _)| self.sessions.history().epoch(generation));
