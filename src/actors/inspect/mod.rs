@@ -56,7 +56,7 @@ pub(crate) struct Sums {
 
 #[derive(Default)]
 struct PartitionStats {
-    vitals: Arc<ActorStats>,
+    stats: Arc<ActorStats>,
     residents: Mutex<Residents>,
     depth: AtomicU64,
     rate_milli: AtomicU64,
@@ -109,15 +109,15 @@ impl Directory {
     /// A partition.
     #[must_use]
     pub(crate) fn partition(&self, partition: Partition) -> &Arc<ActorStats> {
-        &self.places[partition.index()].vitals
+        &self.places[partition.index()].stats
     }
 
     /// A room or user is resident from now on, or was made anew.
     #[must_use]
     pub(crate) fn enter(&self, entity: &Entity) -> StatsHandle {
-        let vitals = self.lock(entity.partition()).enter(entity);
-        vitals.started(self.now());
-        vitals
+        let stats = self.lock(entity.partition()).enter(entity);
+        stats.started(self.now());
+        stats
     }
 
     /// It is resident no more.
@@ -128,16 +128,16 @@ impl Directory {
     /// The partition starts, with nobody in it.
     pub(crate) fn begin(&self, partition: Partition) -> Arc<ActorStats> {
         *self.lock(partition) = Residents::default();
-        let vitals = Arc::clone(self.partition(partition));
-        vitals.started(self.now());
-        vitals
+        let stats = Arc::clone(self.partition(partition));
+        stats.started(self.now());
+        stats
     }
 
     /// A resident room or user.
     #[must_use]
     pub(crate) fn resident(&self, entity: &Entity) -> Option<Figures> {
         let now = self.now();
-        self.lock(entity.partition()).get(entity).map(|vitals| vitals.figures(now))
+        self.lock(entity.partition()).get(entity).map(|stats| stats.figures(now))
     }
 
     /// How many a partition has.
@@ -149,7 +149,7 @@ impl Directory {
     /// Looks at each room and user of a partition, in no order. Holds up who comes or goes there: `look` must be quick.
     pub(crate) fn each(&self, partition: Partition, mut look: impl FnMut(&Entity, Figures)) {
         let now = self.now();
-        self.lock(partition).iter().for_each(|(entity, vitals)| look(entity, vitals.figures(now)));
+        self.lock(partition).iter().for_each(|(entity, stats)| look(entity, stats.figures(now)));
     }
 
     /// A partition's owner has verified it up to here.
@@ -182,13 +182,13 @@ impl Directory {
         *sampled = Some(at);
         self.beat();
         let now = self.now();
-        self.parts.iter().for_each(|vitals| vitals.sample(now, over_ms));
+        self.parts.iter().for_each(|stats| stats.sample(now, over_ms));
         for place in &self.places {
-            place.vitals.sample(now, over_ms);
+            place.stats.sample(now, over_ms);
             let mut sums = Sums::default();
-            for (_, vitals) in place.residents.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                vitals.sample(now, over_ms);
-                let figures = vitals.figures(now);
+            for (_, stats) in place.residents.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                stats.sample(now, over_ms);
+                let figures = stats.figures(now);
                 sums.depth += u64::from(figures.depth);
                 sums.rate_milli += u64::from(figures.rate_milli);
             }
@@ -240,10 +240,10 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp(5_000)));
         let directory = Directory::new(Arc::clone(&clock) as _);
         let ann = user("ann");
-        let vitals = directory.enter(&ann);
+        let stats = directory.enter(&ann);
         directory.sample();
         clock.advance(2_000);
-        (0..6).for_each(|_| vitals.worked(directory.now()));
+        (0..6).for_each(|_| stats.worked(directory.now()));
         directory.sample();
         clock.advance(10);
         directory.sample();

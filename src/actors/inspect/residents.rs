@@ -64,11 +64,11 @@ impl Residents {
         if let Some(place) = self.places.get(entity) {
             return self.at(*place as usize);
         }
-        let free = self.left.iter().rposition(|place| !self.vitals(*place as usize).is_held());
+        let free = self.left.iter().rposition(|place| !self.stats(*place as usize).is_held());
         let place = match free {
             Some(free) => {
                 let place = self.left.swap_remove(free) as usize;
-                self.vitals(place).reset();
+                self.stats(place).reset();
                 place
             }
             None => {
@@ -92,7 +92,7 @@ impl Residents {
     }
 
     pub(crate) fn get(&self, entity: &Entity) -> Option<&ActorStats> {
-        self.places.get(entity).map(|place| self.vitals(*place as usize))
+        self.places.get(entity).map(|place| self.stats(*place as usize))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -101,10 +101,10 @@ impl Residents {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Entity, &ActorStats)> {
         let all = self.chunks.iter().flat_map(|chunk| chunk.iter());
-        self.names.iter().zip(all).filter_map(|(name, vitals)| Some((name.as_ref()?, vitals)))
+        self.names.iter().zip(all).filter_map(|(name, stats)| Some((name.as_ref()?, stats)))
     }
 
-    fn vitals(&self, place: usize) -> &ActorStats {
+    fn stats(&self, place: usize) -> &ActorStats {
         &self.chunks[place / CHUNK][place % CHUNK]
     }
 
@@ -147,7 +147,7 @@ mod tests {
         (0..1_000).for_each(|n| all.enter(&user(n)).worked(0));
         (0..1_000).step_by(3).for_each(|n| all.leave(&user(n)));
         (0..1_000).step_by(2).for_each(|n| all.enter(&user(n)).worked(0));
-        let mut seen: Vec<_> = all.iter().map(|(entity, vitals)| (entity.clone(), vitals.figures(0).handled)).collect();
+        let mut seen: Vec<_> = all.iter().map(|(entity, stats)| (entity.clone(), stats.figures(0).handled)).collect();
         seen.sort();
         let (two, three) = (|n: usize| n.is_multiple_of(2), |n: usize| n.is_multiple_of(3));
         let there = |n: &usize| !three(*n) || two(*n);

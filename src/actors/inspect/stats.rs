@@ -186,44 +186,44 @@ mod tests {
 
     #[test]
     fn what_was_sent_and_not_handled_is_the_depth() {
-        let vitals = ActorStats::default();
-        vitals.started(10);
-        (0..3).for_each(|_| vitals.sent());
-        vitals.handled(12);
-        let seen = vitals.figures(15);
+        let stats = ActorStats::default();
+        stats.started(10);
+        (0..3).for_each(|_| stats.sent());
+        stats.handled(12);
+        let seen = stats.figures(15);
         assert_eq!((seen.depth, seen.handled, seen.quiet_s, seen.age_s, seen.restarts), (2, 1, 3, 5, 0));
         assert_eq!(seen.state, State::Running);
-        vitals.becomes(State::Restarting);
-        vitals.started(16);
-        let seen = vitals.figures(16);
+        stats.becomes(State::Restarting);
+        stats.started(16);
+        let seen = stats.figures(16);
         assert_eq!((seen.depth, seen.handled, seen.age_s, seen.restarts), (0, 1, 0, 1));
     }
 
     #[test]
     fn a_rate_is_what_came_between_two_samples() {
-        let vitals = ActorStats::default();
-        vitals.started(0);
-        (0..50).for_each(|_| vitals.worked(1));
-        vitals.sample(10, 5_000);
-        assert_eq!(vitals.figures(10).rate_milli, 10_000);
-        vitals.worked(11);
-        vitals.sample(12, 2_000);
-        assert_eq!(vitals.figures(12).rate_milli, 500);
-        vitals.sample(13, 1_000);
-        assert_eq!(vitals.figures(13).rate_milli, 0);
+        let stats = ActorStats::default();
+        stats.started(0);
+        (0..50).for_each(|_| stats.worked(1));
+        stats.sample(10, 5_000);
+        assert_eq!(stats.figures(10).rate_milli, 10_000);
+        stats.worked(11);
+        stats.sample(12, 2_000);
+        assert_eq!(stats.figures(12).rate_milli, 500);
+        stats.sample(13, 1_000);
+        assert_eq!(stats.figures(13).rate_milli, 0);
     }
 
     #[test]
     fn a_worker_that_counts_anew_has_no_wild_rate() {
-        let vitals = ActorStats::default();
-        vitals.started(0);
-        vitals.has_done(500, 1);
-        vitals.sample(10, 10_000);
-        vitals.has_done(20, 11);
-        vitals.sample(11, 1_000);
-        assert_eq!((vitals.figures(11).rate_milli, vitals.figures(11).depth), (0, 0));
-        vitals.has_done(30, 12);
-        vitals.sample(12, 1_000);
-        assert_eq!(vitals.figures(12).rate_milli, 10_000);
+        let stats = ActorStats::default();
+        stats.started(0);
+        stats.has_done(500, 1);
+        stats.sample(10, 10_000);
+        stats.has_done(20, 11);
+        stats.sample(11, 1_000);
+        assert_eq!((stats.figures(11).rate_milli, stats.figures(11).depth), (0, 0));
+        stats.has_done(30, 12);
+        stats.sample(12, 1_000);
+        assert_eq!(stats.figures(12).rate_milli, 10_000);
     }
 }

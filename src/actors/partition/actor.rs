@@ -45,7 +45,7 @@ pub(crate) struct PartitionActor;
 pub(crate) struct PartitionState {
     ties: Ties,
     core: Core,
-    vitals: Arc<ActorStats>,
+    stats: Arc<ActorStats>,
     residents: HashMap<Entity, ResidentRef>,
     names: HashMap<ActorId, Entity>,
     following: Following,
@@ -71,10 +71,10 @@ impl Actor for PartitionActor {
             memory: Arc::clone(&context.memory),
             options: context.options.clone(),
         });
-        let vitals = context.directory.begin(partition);
+        let stats = context.directory.begin(partition);
         let following = Following::start(&*context.journal, partition, from, myself.clone());
         let mut state = PartitionState {
-            vitals,
+            stats,
             ties: Ties { context, owner, progress: core.progress().clone(), budget },
             core,
             residents: HashMap::new(),
@@ -188,9 +188,9 @@ impl PartitionState {
             PartitionMessage::Appended(..)
             | PartitionMessage::Told(..)
             | PartitionMessage::Loaded(..)
-            | PartitionMessage::Rested(..) => self.vitals.worked(now),
-            PartitionMessage::Tick => self.vitals.ticked(now),
-            _ => self.vitals.handled(now),
+            | PartitionMessage::Rested(..) => self.stats.worked(now),
+            PartitionMessage::Tick => self.stats.ticked(now),
+            _ => self.stats.handled(now),
         }
     }
 
@@ -237,11 +237,11 @@ impl PartitionState {
                 myself.send_after(Duration::from_millis(ms), move || PartitionMessage::Rested(entity));
             }
             Action::Spawn { entity, core, share } => {
-                let vitals = context.directory.enter(&entity);
-                let arguments = (entity.clone(), *core, self.ties.clone(), vitals.clone(), share);
+                let stats = context.directory.enter(&entity);
+                let arguments = (entity.clone(), *core, self.ties.clone(), stats.clone(), share);
                 let (actor, _) = Actor::spawn_linked(None, Resident, arguments, myself.get_cell()).await?;
                 self.names.insert(actor.get_id(), entity.clone());
-                self.residents.insert(entity, ResidentRef { actor, vitals });
+                self.residents.insert(entity, ResidentRef { actor, stats });
             }
             Action::Deliver { entity, batch } => {
                 context.trails.reached(Stage::Verified, &batch);
@@ -275,7 +275,7 @@ impl PartitionState {
                     context.directory.leave(&entity);
                 }
                 context.halted.mark(partition, &reason);
-                self.vitals.becomes(State::Halted);
+                self.stats.becomes(State::Halted);
                 context.health.down(format!("partition {partition} is halted: {reason}"));
             }
         }
@@ -299,7 +299,7 @@ impl PartitionState {
 
     fn died(&mut self, entity: &Entity, reason: &ActorProcessingErr) {
         if let Some(resident) = self.residents.remove(entity) {
-            resident.vitals.becomes(State::Restarting);
+            resident.stats.becomes(State::Restarting);
         }
         if reason.is::<WantedAnew>() {
             info!(partition = %self.ties.owner.partition, "a resident actor is made anew: an operator wants it");

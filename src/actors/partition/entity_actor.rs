@@ -56,7 +56,7 @@ pub(crate) struct ResidentRef {
     /// The actor.
     pub actor: ActorRef<Message>,
     /// What it publishes.
-    pub vitals: StatsHandle,
+    pub stats: StatsHandle,
 }
 
 impl ResidentRef {
@@ -71,7 +71,7 @@ impl ResidentRef {
     /// # Errors
     /// It is dead.
     pub(crate) fn cast(&self, message: Message) -> Result<(), MessagingErr<Message>> {
-        self.vitals.sent();
+        self.stats.sent();
         self.actor.cast(message)
     }
 
@@ -92,7 +92,7 @@ pub(crate) struct ResidentState {
     core: EntityCore,
     ties: Ties,
     emits: Vec<Emit>,
-    vitals: StatsHandle,
+    stats: StatsHandle,
     share: Share,
     _counted: Counted,
 }
@@ -105,7 +105,7 @@ impl Actor for Resident {
     async fn pre_start(
         &self,
         _: ActorRef<Message>,
-        (entity, core, ties, vitals, share): Self::Arguments,
+        (entity, core, ties, stats, share): Self::Arguments,
     ) -> Result<ResidentState, ActorProcessingErr> {
         let metrics = &ties.context.metrics;
         let counted = Counted::new(match entity {
@@ -113,7 +113,7 @@ impl Actor for Resident {
             Entity::User(_) => &metrics.resident_users,
         });
         share.set(core.weight());
-        Ok(ResidentState { core, ties, emits: Vec::new(), vitals, share, _counted: counted })
+        Ok(ResidentState { core, ties, emits: Vec::new(), stats, share, _counted: counted })
     }
 
     async fn handle(
@@ -122,7 +122,7 @@ impl Actor for Resident {
         message: Message,
         state: &mut ResidentState,
     ) -> Result<(), ActorProcessingErr> {
-        state.vitals.handled(state.ties.context.directory.now());
+        state.stats.handled(state.ties.context.directory.now());
         match message {
             Message::Deliver(batch) => state.deliver(&batch),
             Message::Hand(held) => {

@@ -10,6 +10,8 @@ use crate::ids::{Offset, Seq};
 #[derive(Debug)]
 pub(crate) struct Ring {
     events: VecDeque<(Offset, StreamEvent)>,
+    /// The messages whose deletions are among the events, in the order of these: each read of older events asks for them.
+    deleted: VecDeque<Seq>,
     bytes: usize,
     /// Bytes kept of what the store has.
     soft: usize,
@@ -21,17 +23,16 @@ impl Ring {
     /// An empty ring with its two bounds in bytes.
     #[must_use]
     pub(crate) fn new(soft: usize, hard: usize) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, soft, hard: hard.max(soft) }
+        Self { events: VecDeque::new(), deleted: VecDeque::new(), bytes: 0, soft, hard: hard.max(soft) }
     }
 
     /// Takes the next event, made by the record at `offset`. `stored` is the partition's watermark: what lies below it
     /// can be read from the store.
     pub(crate) fn push(&mut self, offset: Offset, event: StreamEvent, stored: Offset) {
         debug_assert!(self.events.back().is_none_or(|(_, last)| last.seq().next() == event.seq()));
-        if let StreamEvent::Room(new) = &event
-            && let Some(target) = new.redacts()
-        {
+        if let Some(target) = event.redacts() {
             self.redact(target);
+            self.deleted.push_back(target);
         }
         self.bytes += event.weight();
         self.events.push_back((offset, event));
@@ -58,6 +59,9 @@ impl Ring {
                 break;
             }
             self.bytes -= event.weight();
+            if event.redacts().is_some() {
+                self.deleted.pop_front();
+            }
             self.events.pop_front();
         }
     }
@@ -89,16 +93,41 @@ impl Ring {
     /// The messages whose deletion is held.
     #[must_use]
     pub(crate) fn deleted(&self) -> Vec<Seq> {
-        let target = |event: &StreamEvent| match event {
-            StreamEvent::Room(event) => event.redacts(),
-            StreamEvent::User(_) => None,
-        };
-        self.events.iter().filter_map(|(_, event)| target(event)).collect()
+        self.deleted.iter().copied().collect()
     }
 
     /// Bytes held, about.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::actors::wire::{Event, EventBody};
+    use crate::ids::Timestamp;
+
+    fn event(seq: u64, body: EventBody) -> StreamEvent {
+        let (seq, at, id) = (Seq(seq), Timestamp(seq), Uuid::nil());
+        StreamEvent::Room(Arc::new(Event { seq, at, id, actor: None, client_id: None, body }))
+    }
+
+    #[test]
+    fn the_ring_names_the_deletions_that_it_holds_and_forgets_them_with_their_events() {
+        let mut ring = Ring::new(0, usize::MAX);
+        let deletion = |target| EventBody::Deleted { target: Seq(target) };
+        let bodies = [EventBody::Expired, deletion(1), EventBody::Expired, deletion(3)];
+        for (at, body) in (1..).zip(bodies) {
+            ring.push(Offset(at), event(at, body), Offset::ZERO);
+        }
+        assert_eq!(ring.deleted(), [Seq(1), Seq(3)]);
+        ring.shrink(Offset(2));
+        assert_eq!((ring.first(), ring.deleted()), (Some(Seq(2)), vec![Seq(1), Seq(3)]), "the event before is gone");
+        ring.shrink(Offset(3));
+        assert_eq!((ring.first(), ring.deleted()), (Some(Seq(3)), vec![Seq(3)]));
     }
 }

@@ -75,6 +75,15 @@ impl StreamEvent {
         }
     }
 
+    /// The message whose content this event takes away.
+    #[must_use]
+    pub(crate) fn redacts(&self) -> Option<Seq> {
+        match self {
+            Self::Room(event) => event.redacts(),
+            Self::User(_) => None,
+        }
+    }
+
     /// Bytes in memory, about.
     #[must_use]
     pub(crate) fn weight(&self) -> usize {

@@ -17,9 +17,7 @@ impl FeedRing {
     /// Adds the next event. Bodies that it takes away go here, too.
     pub(crate) fn push(&mut self, event: &StreamEvent) {
         debug_assert!(self.events.back().is_none_or(|last| last.seq().next() == event.seq()));
-        if let StreamEvent::Room(room) = event
-            && let Some(target) = room.redacts()
-        {
+        if let Some(target) = event.redacts() {
             self.redact(target);
         }
         self.bytes += event.weight();

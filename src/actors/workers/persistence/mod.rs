@@ -8,7 +8,8 @@
 //! | `pieces` | stretches of a room's recent events that came to their end |
 //! | [`outbox`] | what other partitions must be told of an outcome |
 //! | `hydrate` | reads the states that a round needs and that are not kept |
-//! | [`rounds`] | pure: what is read when, what is tried again, which partition halts |
+//! | [`rounds`] | pure: what is read when, and when a batch is full |
+//! | `failures` | pure: what is tried again and when, which partition halts |
 //! | [`worker`] | carries the rounds out over journal and store |
 //!
 //! It folds from rows and never from what an actor says, so its hash chain is a second opinion on the owner's (I10).
@@ -16,6 +17,7 @@
 mod cache;
 mod commit_builder;
 mod decision_rows;
+mod failures;
 mod hydrate;
 mod notify;
 pub mod outbox;

@@ -1,15 +1,15 @@
-//! The pure core of the projector's rounds: what is read, in which order, when a batch is full, what is tried again and how
-//! long it waits, and which partition halts. It never drops a record: while the store is away it waits, longer each time.
+//! The pure core of the projector's rounds: what is read, in which order, and when a batch is full. What follows from a failure
+//! is decided in `failures`. It never drops a record: while the store is away it waits, longer each time.
 //!
 //! A driver, the worker or the simulation, asks for the next [`ProjectorStep`], carries it out and says what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::projector::{Halt, Moved, Projector};
+use super::failures::{Failures, ProjectorRoundError};
+use super::projector::{Halt, Projector};
 use crate::actors::moment::FoldVersion;
 use crate::actors::wire::Entity;
-use crate::actors::workers::back_off;
 use crate::ids::{Offset, PARTITIONS, Partition, RoomId, UserId};
 use crate::limits;
 use crate::storage::journal::{ReadError, StoredRecord};
@@ -105,30 +105,6 @@ pub(crate) struct StoredTo {
     pub has_facts: bool,
 }
 
-/// Why a round came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum ProjectorRoundError {
-    /// Rows could not be read now. Nothing was folded, so what is cached is still what the rows say.
-    #[error(transparent)]
-    Unread(StoreError),
-    #[error(transparent)]
-    Store(StoreError),
-    #[error(transparent)]
-    Moved(Moved),
-    #[error("the fold panicked: {0}")]
-    Panic(String),
-}
-
-impl ProjectorRoundError {
-    /// Whether the states that are cached may be ahead of the rows, or behind them.
-    fn spoils_the_cache(&self) -> bool {
-        match self {
-            Self::Unread(error) => !error.is_retryable(),
-            Self::Store(_) | Self::Moved(_) | Self::Panic(_) => true,
-        }
-    }
-}
-
 enum Stage {
     /// Reads partitions, this many behind the first one.
     Collect(u16),
@@ -153,12 +129,7 @@ pub(crate) struct ProjectorRounds {
     full: bool,
     /// Nobody waits for what is pending: it gathers once more.
     gathers: bool,
-    /// After damage or a panic: one partition in a round, so that the one that causes it is found and only that one halts.
-    isolate: bool,
-    /// What is halted for good.
-    halted: BTreeMap<Partition, Halt>,
-    /// In a row.
-    failures: u32,
+    failures: Failures,
     /// Partitions and records of the batch.
     batch: (Vec<Partition>, usize),
     /// Sources whose facts are in the commit.
@@ -175,9 +146,7 @@ impl ProjectorRounds {
             first: 0,
             full: false,
             gathers: false,
-            isolate: false,
-            halted: BTreeMap::new(),
-            failures: 0,
+            failures: Failures::default(),
             batch: (Vec::new(), 0),
             sources: BTreeSet::new(),
             status: ProjectorStatus::default(),
@@ -205,8 +174,8 @@ impl ProjectorRounds {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Out) {
                 Stage::Retry => {
-                    let wait = back_off(self.options.retry_first, self.failures, self.options.retry_most);
-                    self.failures = self.failures.saturating_add(1);
+                    let Options { retry_first, retry_most, .. } = self.options;
+                    let wait = self.failures.next_wait(retry_first, retry_most);
                     self.stage = Stage::Collect(0);
                     return ProjectorStep::Retry(wait);
                 }
@@ -230,7 +199,7 @@ impl ProjectorRounds {
                         return read;
                     }
                     if self.batch.1 == 0 {
-                        self.isolate = false;
+                        self.failures.isolates = false;
                         self.stage = Stage::Gather;
                         // What could not be read may be readable later, also if nothing new comes.
                         let unread = self.status.failing.is_some().then_some(self.options.retry_most);
@@ -271,7 +240,9 @@ impl ProjectorRounds {
             let at = (self.first + step) % PARTITIONS;
             let next = Partition::new(at).and_then(|partition| Some((partition, projector.next_offset(partition)?)));
             let unread = next.filter(|(partition, from)| *from < applied(*partition));
-            if self.isolate && records > 0 || unread.is_some() && (records >= batch_records || bytes >= batch_bytes) {
+            if self.failures.isolates && records > 0
+                || unread.is_some() && (records >= batch_records || bytes >= batch_bytes)
+            {
                 self.first = at;
                 return None;
             }
@@ -290,7 +261,7 @@ impl ProjectorRounds {
         match rows {
             Ok(rows) => {
                 let mut projector = Projector::knowing(self.options.knows, rows, self.options.cache_bytes);
-                self.halted.iter().for_each(|(partition, why)| projector.halt(*partition, why.clone()));
+                self.failures.halt_again(&mut projector);
                 (self.projector, self.stage) = (Some(Box::new(projector)), Stage::Collect(0));
             }
             Err(error) => self.fails(&ProjectorRoundError::Store(error)),
@@ -363,7 +334,7 @@ impl ProjectorRounds {
                 }
             }
             Err(panic) => {
-                self.suspect(Halt::Panic);
+                self.failures.suspect(&self.batch.0, Halt::Panic);
                 self.fails(&ProjectorRoundError::Panic(panic));
             }
         }
@@ -373,7 +344,7 @@ impl ProjectorRounds {
     pub(crate) fn committed(&mut self, result: Result<(), StoreError>) -> Vec<StoredTo> {
         if let Err(error) = result {
             if let StoreError::Damaged(why) = &error {
-                self.suspect(Halt::Store(why.clone()));
+                self.failures.suspect(&self.batch.0, Halt::Store(why.clone()));
             }
             self.fails(&ProjectorRoundError::Store(error));
             return Vec::new();
@@ -384,7 +355,7 @@ impl ProjectorRounds {
     }
 
     fn succeeds(&mut self) {
-        self.failures = 0;
+        self.failures.succeeded();
         self.status.failing = None;
         self.status.commits += 1;
         self.status.records += self.batch.1 as u64;
@@ -401,22 +372,8 @@ impl ProjectorRounds {
         self.stage = Stage::Retry;
     }
 
-    /// Something is wrong with one of the batch's partitions, and trying again does not help. If it is certain which one,
-    /// that one halts.
-    fn suspect(&mut self, why: Halt) {
-        match self.batch.0[..] {
-            [partition] => _ = self.halted.insert(partition, why),
-            _ => self.isolate = true,
-        }
-    }
-
     fn note_halted(&mut self) {
-        for (partition, why) in self.projector.iter().flat_map(|projector| projector.halted()) {
-            self.halted.entry(partition).or_insert_with(|| why.clone());
-        }
-        if self.status.halted.len() < self.halted.len() {
-            self.status.halted = self.halted.iter().map(|(partition, why)| (*partition, why.to_string())).collect();
-        }
+        self.failures.note_halted(self.projector.as_deref(), &mut self.status.halted);
     }
 }
 
@@ -426,14 +383,6 @@ mod tests {
 
     fn unavailable() -> StoreError {
         StoreError::Unavailable("no reader is free".to_owned())
-    }
-
-    /// A busy moment of the readers must not cost the states of all busy rooms, which is what makes the next one busier.
-    #[test]
-    fn what_is_cached_outlives_rows_that_could_not_be_read() {
-        assert!(!ProjectorRoundError::Unread(unavailable()).spoils_the_cache());
-        assert!(ProjectorRoundError::Store(unavailable()).spoils_the_cache(), "a commit may have been written");
-        assert!(ProjectorRoundError::Unread(StoreError::Damaged("a row".to_owned())).spoils_the_cache());
     }
 
     #[test]
