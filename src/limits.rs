@@ -247,6 +247,15 @@ pub(crate) const RELAY_LOOK_MS: u64 = 5_000;
 pub(crate) const RELAY_STUCK_MS: u64 = 2_000;
 /// Expired rooms that are read at a time.
 pub(crate) const EXPIRY_PAGE: usize = 500;
+/// Milliseconds between two scans for expired rooms.
+pub(crate) const EXPIRY_SCAN_MS: u64 = 5_000;
+/// Milliseconds that what a page of expired rooms gives may take until it is stored: then the partitions behind wait no longer.
+pub(crate) const EXPIRY_STORED_MS: u64 = 2_000;
+/// Longest wait, in milliseconds, after the store or a partition failed the scan for expired rooms several times.
+pub(crate) const EXPIRY_REST_MS: u64 = 60_000;
+/// Rooms that were told within a command's time to live that their time is over: some ten megabytes, and far more than the
+/// projector stores in that time.
+pub(crate) const EXPIRY_TOLD: usize = 100_000;
 /// Bytes of an emoji on a message. The longest in use, families with skin tones and flags of regions, have 41.
 pub(crate) const EMOJI_BYTES: usize = 64;
 /// Different emoji on a message: a page of history lists them all. Judged at admission by what is stored, so that a few more

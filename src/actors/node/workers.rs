@@ -20,6 +20,7 @@ use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
 use crate::actors::workers::relay::{Append, expiry, worker as relay};
 use crate::ids::Partition;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::storage::journal::AppendError;
 
@@ -27,8 +28,6 @@ use crate::storage::journal::AppendError;
 const LOOK: Duration = Duration::from_secs(1);
 /// First wait of the relay after a failure.
 const RELAY_RETRY: Duration = Duration::from_millis(100);
-/// How often rooms whose time is over are looked for.
-const EXPIRY_SCAN: Duration = Duration::from_secs(5);
 
 /// The actor.
 pub(crate) struct Workers;
@@ -108,7 +107,7 @@ impl Actor for Workers {
                     clocks.look_at_clocks();
                     clocks.clocks.may_expire(clocks.env.steady())
                 }),
-                every: EXPIRY_SCAN,
+                every: Duration::from_millis(limits::EXPIRY_SCAN_MS),
             },
         };
         myself.send_interval(LOOK, || WorkersMessage::Look);

@@ -292,7 +292,7 @@ impl World<'_> {
         match asker {
             Asker::Client(connection, token) => self.reply(node, connection, token, answer),
             Asker::Relay(target, place) => self.relay_answered(node, target, place, answer),
-            Asker::Expiry(room) => self.expiry_answered(node, room, answer),
+            Asker::Expiry(room) => self.expiry_answered(node, room, &answer),
         }
     }
 

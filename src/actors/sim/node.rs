@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::gateway::Gateway;
 use super::owner::Owner;
 use super::projection::Workers;
+use crate::actors::clocks::Clocks;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::memory::Memory;
 use crate::actors::wire::NodeId;
 use crate::actors::workers::persistence::rounds::Options;
+use crate::actors::workers::relay::expiry_rounds::{ClockReading, ExpiryStep};
 use crate::env::ManualClock;
 use crate::ids::{Offset, Partition};
 use crate::metrics::Metrics;
@@ -55,6 +57,8 @@ pub(crate) struct Node {
     stored: BTreeMap<Partition, Offset>,
     /// Its gateway.
     pub gateway: Gateway,
+    /// What it knows of clocks that jump.
+    pub clocks: Clocks,
     /// Its workers.
     pub workers: Workers,
 }
@@ -76,6 +80,7 @@ impl Node {
             applied: BTreeMap::new(),
             stored: BTreeMap::new(),
             gateway: Gateway::new(&shared.steady, &shared.metrics),
+            clocks: Clocks::default(),
             workers: Workers::new(Options { knows: FoldVersion::FIRST, ..shared.projector }),
         }
     }
@@ -100,6 +105,12 @@ impl Node {
     /// How far a partition is stored, as far as this node knows.
     pub(crate) fn stored(&self, partition: Partition) -> Offset {
         self.stored.get(&partition).copied().unwrap_or_default()
+    }
+
+    /// The next step of its expiry scanner.
+    pub(crate) fn expiry_step(&mut self, clock: ClockReading) -> ExpiryStep {
+        let stored = &self.stored;
+        self.workers.expiry.step(clock, |partition| stored.get(&partition).copied().unwrap_or_default())
     }
 
     /// Never falls.

@@ -16,9 +16,9 @@ use crate::actors::wire::{Answer, Entity, NodeId};
 use crate::actors::workers::persistence::projector::chains_of;
 use crate::actors::workers::persistence::rounds::{Options, ProjectorRounds, ProjectorStep, Snapshot, StoredTo};
 use crate::actors::workers::persistence::rows;
-use crate::actors::workers::relay::expiry::{self, Scanner};
+use crate::actors::workers::relay::expiry_rounds::{self, ClockReading, ExpiryRounds, ExpiryStep};
 use crate::actors::workers::relay::rounds::{self, Expansion, RelayRounds, RelayStep};
-use crate::ids::{Offset, Partition, RoomId};
+use crate::ids::{Offset, Partition, RoomId, Timestamp};
 use crate::limits;
 use crate::storage::journal::JournalError;
 use crate::storage::store::memory::Core as Rows;
@@ -27,6 +27,8 @@ use crate::storage::store::{Commit, StoreError};
 
 /// Members of a fan-out that get rows of their own at a time.
 const FAN_OUT: usize = 3;
+/// Milliseconds between two scans for expired rooms: a node does not live for long here.
+const EXPIRY_EVERY_MS: u64 = 2_000;
 /// Snapshots that are kept for falling back.
 const SNAPSHOTS: usize = 4;
 
@@ -123,17 +125,35 @@ pub(crate) struct Workers {
     life: u32,
     relay: RelayRounds,
     /// Batches of the relay under way, by target.
-    given: BTreeMap<Partition, Given>,
+    given: BTreeMap<Partition, Given<OutboxPlace>>,
     /// How far each source is stored whose facts were stored with it, as the projector knows it.
     outbox: Watermarks,
-    scanner: Scanner,
+    /// Its expiry scanner.
+    pub expiry: ExpiryRounds,
+    /// Batches of the scanner under way.
+    expiring: BTreeMap<Partition, Given<RoomId>>,
 }
 
-/// A batch of the relay that is under way.
-struct Given {
-    places: Vec<OutboxPlace>,
-    open: BTreeSet<OutboxPlace>,
+/// A batch that is under way: what its records are for, and which of them have no answer yet.
+struct Given<K> {
+    all: Vec<K>,
+    open: BTreeSet<K>,
     failed: bool,
+}
+
+impl<K: Copy + Ord> Given<K> {
+    fn new(all: Vec<K>) -> Self {
+        Self { open: all.iter().copied().collect(), all, failed: false }
+    }
+
+    /// One of its records is answered. If it was the last: whether all are in.
+    fn answered(&mut self, one: &K, answer: &Answer) -> Option<bool> {
+        if !self.open.remove(one) {
+            return None;
+        }
+        self.failed |= !matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
+        self.open.is_empty().then_some(!self.failed)
+    }
 }
 
 impl Workers {
@@ -150,7 +170,8 @@ impl Workers {
             ),
             given: BTreeMap::new(),
             outbox: Watermarks::new(),
-            scanner: Scanner::default(),
+            expiry: ExpiryRounds::new(Duration::from_millis(EXPIRY_EVERY_MS)),
+            expiring: BTreeMap::new(),
         }
     }
 
@@ -335,8 +356,7 @@ impl World<'_> {
         let mut commands = Vec::new();
         for (target, batch) in relay.give(now_ms, |target| rows.watermark(target).next_offset) {
             let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
-            let open = places.iter().copied().collect();
-            given.insert(target, Given { places, open, failed: false });
+            given.insert(target, Given::new(places));
             commands.extend(batch.into_iter().map(|(place, record)| (target, place, record)));
         }
         for (target, place, record) in commands {
@@ -349,42 +369,57 @@ impl World<'_> {
         let (now_ms, index) = (self.now, self.index(node));
         let workers = &mut self.nodes[index].workers;
         let Some(given) = workers.given.get_mut(&target) else { return };
-        if !given.open.remove(&place) {
-            return;
-        }
-        given.failed |= !matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
-        if !given.open.is_empty() {
-            return;
-        }
-        let Some(Given { places, failed, .. }) = workers.given.remove(&target) else { return };
-        if failed {
-            workers.relay.failed(target, &places, now_ms);
-        } else {
+        let Some(is_in) = given.answered(&place, &answer) else { return };
+        let Some(Given { all: places, .. }) = workers.given.remove(&target) else { return };
+        if is_in {
             workers.relay.delivered(target, places, self.log.bounds(target).end, now_ms);
             self.stats.relayed += 1;
+        } else {
+            workers.relay.failed(target, &places, now_ms);
         }
     }
 
-    /// The scan for rooms whose time is over.
+    /// A node's expiry scanner goes on, up to where it waits.
     pub(crate) fn expiry(&mut self, node: NodeId) {
-        self.after(3_000, What::Expiry { node });
-        let index = self.index(node);
-        let now = self.clock(index);
-        let Some(rows) = self.store.get() else { return };
-        let due = self.nodes[index].workers.scanner.due(rows.expiring(now, None, limits::EXPIRY_PAGE), now);
-        for room in due {
-            let id = self.fresh_id();
-            let addressed = expiry::record(room, id, now);
-            self.command(node, Asker::Expiry(room), addressed.partition, addressed.record);
+        self.after(1_000, What::Expiry { node });
+        let (index, clock) = (self.index(node), self.expiry_clock(node));
+        while let ExpiryStep::Page { now, after } = self.nodes[index].expiry_step(clock) {
+            let Some(rows) = self.store.get() else {
+                self.nodes[index].workers.expiry.unread(clock.steady_ms);
+                continue;
+            };
+            let over = rows.expiring(now, after, limits::EXPIRY_PAGE);
+            for (partition, rooms) in self.nodes[index].workers.expiry.page(&over, clock) {
+                self.nodes[index].workers.expiring.insert(partition, Given::new(rooms.clone()));
+                for room in rooms {
+                    let record = expiry_rounds::record(room, self.fresh_id(), now).record;
+                    self.command(node, Asker::Expiry(room), partition, record);
+                }
+            }
         }
     }
 
     /// What became of an expiry record.
-    pub(crate) fn expiry_answered(&mut self, node: NodeId, room: RoomId, answer: Answer) {
-        if matches!(answer, Answer::Unavailable { .. } | Answer::Unknown) {
-            let index = self.index(node);
-            self.nodes[index].workers.scanner.failed(room);
+    pub(crate) fn expiry_answered(&mut self, node: NodeId, room: RoomId, answer: &Answer) {
+        let (index, partition) = (self.index(node), room.partition());
+        let now_ms = self.expiry_clock(node).steady_ms;
+        let workers = &mut self.nodes[index].workers;
+        let Some(given) = workers.expiring.get_mut(&partition) else { return };
+        let Some(is_in) = given.answered(&room, answer) else { return };
+        workers.expiring.remove(&partition);
+        if is_in {
+            workers.expiry.appended(partition, self.log.bounds(partition).end, now_ms);
+        } else {
+            workers.expiry.refused(partition, now_ms);
         }
+    }
+
+    /// What a node makes of the journal's clock.
+    fn expiry_clock(&self, node: NodeId) -> ClockReading {
+        let (journal, steady) = (self.journal_clock(), Timestamp(self.now + self.slept_ms));
+        let clocks = &self.nodes[self.index(node)].clocks;
+        clocks.look(journal, steady);
+        ClockReading { journal, is_trusted: clocks.may_expire(steady), steady_ms: steady.0 }
     }
 
     /// The owner with this name, if that life of it lasts.

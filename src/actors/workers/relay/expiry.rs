@@ -1,74 +1,40 @@
-//! The expiry scanner: a room that nobody touches does not notice that its time is over. A send is refused by time even
-//! before; the record makes it known to its members, and ends the scan for it.
+//! The worker around the expiry scanner's pure core: reads the rooms whose time is over, and appends what ends them, as the
+//! rounds say. A room that nobody touches does not notice that its time is over. A send is refused by time even before; the
+//! record makes it known to its members, and ends the scan for it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
-use uuid::Uuid;
+use tokio::time::Instant;
 
 use super::Append;
-use crate::actors::room::commands::{Command, Expire, RoomCommand};
-use crate::actors::room::payload;
+use super::expiry_rounds::{ClockReading, ExpiryRounds, ExpiryStep, record};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
+use crate::actors::workers::{Running, millis};
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp};
 use crate::limits;
-use crate::storage::journal::Journal;
-use crate::storage::journal::record::Addressed;
+use crate::storage::journal::{AppendError, Journal};
 use crate::storage::store::Store;
-
-/// How long the store may take for a page before its partitions are left to the next scan.
-const STORED: Duration = Duration::from_secs(2);
-
-/// The record that ends a room whose time is over. If it is not, the fold ignores it.
-#[must_use]
-pub(crate) fn record(room: RoomId, id: Uuid, now: Timestamp) -> Addressed {
-    let ttl_ms = limits::COMMAND_TTL_MS;
-    payload::address(Command { room, id, issued_at: now, ttl_ms, body: RoomCommand::Expire(Expire) })
-}
-
-/// Remembers for which rooms a record is on its way, so that each scan does not append another. Pure.
-#[derive(Debug, Default)]
-pub(crate) struct Scanner {
-    sent: BTreeMap<RoomId, Timestamp>,
-}
-
-impl Scanner {
-    /// Of the rooms that the store says are over, those for which a record is due. One that had no effect (the journal's
-    /// clock was behind) is due again after its time to live.
-    pub(crate) fn due(&mut self, over: Vec<(RoomId, Timestamp)>, now: Timestamp) -> Vec<RoomId> {
-        self.sent.retain(|_, at| now.since(*at) <= limits::COMMAND_TTL_MS && *at <= now);
-        let due: Vec<RoomId> =
-            over.into_iter().map(|(room, _)| room).filter(|room| !self.sent.contains_key(room)).collect();
-        self.sent.extend(due.iter().map(|room| (*room, now)));
-        due
-    }
-
-    /// The record for the room was not appended: it is due again at the next scan.
-    pub(crate) fn failed(&mut self, room: RoomId) {
-        self.sent.remove(&room);
-    }
-}
 
 /// What the scanner works with.
 #[derive(Clone)]
 pub(crate) struct Deps {
     /// Knows when rooms expire.
     pub store: Arc<dyn Store>,
-    /// Knows where the rooms' partitions end.
+    /// Knows the time by which they do, and where their partitions end.
     pub journal: Arc<dyn Journal>,
     /// How far each partition is stored.
     pub stored: Arc<Watermarks>,
     /// Appends to the rooms' partitions.
     pub append: Append,
-    /// Clock and ids.
+    /// Makes ids.
     pub env: Env,
-    /// Looks whether the clocks agree: if not, rooms that are not over would expire, and it tells nothing.
+    /// Looks whether the clocks agree.
     pub may_expire: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Time between two scans.
     pub every: Duration,
@@ -81,85 +47,86 @@ pub(crate) struct ExpiryStatus {
     pub scans: u64,
 }
 
-/// Starts it. The next scan does again what failed.
+/// Starts it.
 #[must_use]
 pub(crate) fn spawn(deps: Deps) -> Running<ExpiryStatus> {
-    Running::start(|status, stopping| run(deps, status, stopping))
+    Running::start(|status, stopping| {
+        let (rounds, under_way, started) = (ExpiryRounds::new(deps.every), FuturesUnordered::new(), Instant::now());
+        ExpiryTask { deps, status, stopping, rounds, under_way, started }.run()
+    })
 }
 
-async fn run(deps: Deps, status: watch::Sender<ExpiryStatus>, mut stopping: watch::Receiver<bool>) {
-    let mut scanner = Scanner::default();
-    while !*stopping.borrow() {
-        scan(&deps, &mut scanner, &stopping).await;
-        status.send_modify(|status| status.scans += 1);
-        tokio::select! {
-            () = tokio::time::sleep(deps.every) => {}
-            _ = stopping.wait_for(|stop| *stop) => {}
+struct ExpiryTask {
+    deps: Deps,
+    status: watch::Sender<ExpiryStatus>,
+    stopping: watch::Receiver<bool>,
+    rounds: ExpiryRounds,
+    under_way: FuturesUnordered<BoxFuture<'static, (Partition, Result<(), AppendError>)>>,
+    started: Instant,
+}
+
+impl ExpiryTask {
+    async fn run(mut self) {
+        let mut stored = self.deps.stored.changes();
+        while !*self.stopping.borrow() {
+            stored.borrow_and_update();
+            let clock = self.clock();
+            let step = self.rounds.step(clock, |partition| self.deps.stored.get(partition));
+            self.status.send_modify(|status| status.scans = self.rounds.scans());
+            match step {
+                ExpiryStep::Page { now, after } => {
+                    match self.deps.store.expiring(now, after, limits::EXPIRY_PAGE).await {
+                        Ok(over) => self.tell(&over, now),
+                        Err(error) => {
+                            tracing::warn!(%error, "the scan for expired rooms failed; the next one tries again");
+                            self.rounds.unread(self.now_ms());
+                        }
+                    }
+                }
+                ExpiryStep::Wait(time) => {
+                    let report = tokio::select! {
+                        Some(report) = self.under_way.next() => Some(report),
+                        _ = stored.changed(), if self.rounds.awaits_store() => None,
+                        () = tokio::time::sleep(time) => None,
+                        _ = self.stopping.wait_for(|stop| *stop) => None,
+                    };
+                    if let Some((partition, result)) = report {
+                        self.settle(partition, result);
+                    }
+                }
+            }
+        }
+        while let Some((partition, result)) = self.under_way.next().await {
+            self.settle(partition, result);
         }
     }
-}
 
-/// One scan over all rooms whose time is over, page by page. A partition that takes nothing, or whose rows are not stored
-/// in time, is left to the next scan, and the others go on. Between two pages it waits until the store has the first: a
-/// hundred thousand rooms that are over at the same moment are not put before what others do.
-async fn scan(deps: &Deps, scanner: &mut Scanner, stopping: &watch::Receiver<bool>) {
-    if !(deps.may_expire)() {
-        return;
+    fn now_ms(&self) -> u64 {
+        millis(self.started.elapsed())
     }
-    let now = deps.env.now();
-    let (mut after, mut refused) = (None, BTreeSet::new());
-    while !*stopping.borrow() {
-        let over = match deps.store.expiring(now, after, limits::EXPIRY_PAGE).await {
-            Ok(over) => over,
+
+    fn clock(&self) -> ClockReading {
+        let is_trusted = (self.deps.may_expire)();
+        ClockReading { journal: self.deps.journal.now(Partition::FIRST), is_trusted, steady_ms: self.now_ms() }
+    }
+
+    /// Appends the records of a page that are due, to all partitions at the same time.
+    fn tell(&mut self, over: &[(RoomId, Timestamp)], now: Timestamp) {
+        for (partition, rooms) in self.rounds.page(over, self.clock()) {
+            let records = rooms.into_iter().map(|room| record(room, self.deps.env.ids.next(), now).record).collect();
+            let append = (self.deps.append)(partition, records);
+            self.under_way.push(async move { (partition, append.await) }.boxed());
+        }
+    }
+
+    fn settle(&mut self, partition: Partition, result: Result<(), AppendError>) {
+        let now_ms = self.now_ms();
+        match result {
+            Ok(()) => self.rounds.appended(partition, self.deps.journal.bounds(partition).end, now_ms),
             Err(error) => {
-                tracing::warn!(%error, "the scan for expired rooms failed; the next one tries again");
-                return;
-            }
-        };
-        let Some((room, at)) = over.last().copied() else { return };
-        after = Some((at, room));
-        let whole = over.len() < limits::EXPIRY_PAGE;
-        let open = over.into_iter().filter(|(room, _)| !refused.contains(&room.partition())).collect();
-        let told = tell(deps, scanner, open, now, &mut refused).await;
-        if whole {
-            return;
-        }
-        for partition in &told {
-            let end = deps.journal.bounds(*partition).end;
-            if tokio::time::timeout(STORED, deps.stored.reach(*partition, end)).await.is_err() {
-                refused.insert(*partition);
+                tracing::warn!(%partition, %error, "expired rooms could not be told; a later scan tries again");
+                self.rounds.refused(partition, now_ms);
             }
         }
     }
-}
-
-/// Appends the records of a page that are due, to all partitions at the same time. Returns those that took theirs.
-async fn tell(
-    deps: &Deps,
-    scanner: &mut Scanner,
-    over: Vec<(RoomId, Timestamp)>,
-    now: Timestamp,
-    refused: &mut BTreeSet<Partition>,
-) -> Vec<Partition> {
-    let mut records: BTreeMap<Partition, Vec<(RoomId, Bytes)>> = BTreeMap::new();
-    for room in scanner.due(over, now) {
-        let Addressed { partition, record } = record(room, deps.env.ids.next(), now);
-        records.entry(partition).or_default().push((room, record));
-    }
-    let appends = records.into_iter().map(async |(partition, rooms)| {
-        let batch = rooms.iter().map(|(_, record)| record.clone()).collect();
-        (partition, rooms, (deps.append)(partition, batch).await)
-    });
-    let mut told = Vec::new();
-    for (partition, rooms, appended) in join_all(appends).await {
-        match appended {
-            Ok(()) => told.push(partition),
-            Err(error) => {
-                tracing::warn!(%partition, %error, "expired rooms could not be told; the next scan tries again");
-                rooms.iter().for_each(|(room, _)| scanner.failed(*room));
-                refused.insert(partition);
-            }
-        }
-    }
-    told
 }

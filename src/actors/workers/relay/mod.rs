@@ -12,7 +12,8 @@
 //! | `rounds` | pure: what is read, removed and given in a round, and how far ahead of the store |
 //! | [`worker`] | carries the rounds out over store and journal |
 //! | [`Owed`] | whose facts wait, for admission |
-//! | [`expiry`] | asks for rooms whose time is over and appends `expire` for them |
+//! | `expiry_rounds` | pure: when rooms whose time is over are asked for, and which are told |
+//! | [`expiry`] | carries that out |
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::ids::Partition;
 use crate::storage::journal::AppendError;
 
 pub(crate) mod expiry;
+pub(crate) mod expiry_rounds;
 mod owed;
 pub(crate) mod rounds;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::Append;
-use super::expiry::{self, Scanner};
+use super::expiry;
 use super::worker::{self, Deps, spawn};
 use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, RoomCommand};
 use crate::actors::room::payload;
@@ -309,19 +309,6 @@ async fn a_cold_room_whose_time_is_over_expires() {
     assert_eq!(node.store.chat(later).await.unwrap().unwrap().status, RoomStatus::Active.number());
     assert_eq!(node.told("bob").await.iter().filter(|change| **change == RoomChange::Ended).count(), 1);
     node.stop().await;
-}
-
-#[test]
-fn a_scan_does_not_tell_again_what_is_on_its_way() {
-    let (mut scanner, now) = (Scanner::default(), Timestamp(1_000_000));
-    let over = || vec![(group("a"), Timestamp(5)), (group("b"), Timestamp(6))];
-    assert_eq!(scanner.due(over(), now), [group("a"), group("b")]);
-    assert_eq!(scanner.due(over(), Timestamp(now.0 + 5_000)), []);
-    scanner.failed(group("b"));
-    assert_eq!(scanner.due(over(), Timestamp(now.0 + 6_000)), [group("b")]);
-    // It had no effect, or the clock went back: again.
-    assert_eq!(scanner.due(over(), Timestamp(now.0 + limits::COMMAND_TTL_MS + 1)), [group("a")]);
-    assert_eq!(scanner.due(over(), Timestamp(5)).len(), 2);
 }
 
 /// Rooms that can't be told stay overdue, and first in the order: the others are reached all the same, in one scan.

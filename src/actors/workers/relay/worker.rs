@@ -15,7 +15,7 @@ use super::rounds::{Expansion, Options, RelayRounds, RelayStep};
 use super::{Append, Owed};
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
+use crate::actors::workers::{Running, millis};
 use crate::ids::Partition;
 use crate::limits;
 use crate::storage::journal::record::RecordError;
@@ -62,10 +62,6 @@ pub(crate) fn spawn(deps: Deps) -> Running<RelayStatus> {
         let (failing, started) = (BTreeMap::new(), Instant::now());
         RelayTask { deps, status, stopping, rounds, under_way, failing, started }.run()
     })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why the outbox could not be worked on.
