@@ -9,8 +9,10 @@
 //! | [`hub`] | all feeds, questions, connections and rates of a node |
 //! | [`outbox`] | what waits for one connection |
 //! | [`order`] | what others want of a connection |
+//! | [`session`] | what a connection does with what its client says, pure |
 
 pub mod feed;
 pub mod hub;
 pub mod order;
 pub mod outbox;
+pub(crate) mod session;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::feed::{Ending, Subscribed};
 use super::order::Order;
-use crate::actors::wire::Denial;
+use crate::actors::wire::{Denial, StreamEvent};
 
 /// One thing for the connection's task.
 #[derive(Debug)]
@@ -24,6 +24,19 @@ pub enum OutboxItem {
     Bytes(Bytes),
     /// To be told in the connection's own way, at this place in the order.
     Signal(Box<Signal>),
+}
+
+impl OutboxItem {
+    /// Bytes that it counts in the outbox until it is written.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Signal(signal) => match &**signal {
+                Signal::Subscribed { reply, .. } => reply.events.iter().map(StreamEvent::weight).sum(),
+                Signal::Refused { .. } | Signal::Ended { .. } => 0,
+            },
+        }
+    }
 }
 
 /// What the gateway tells a connection. `key` is what the connection called its subscription.
@@ -148,9 +161,10 @@ impl<P> Outbox<P> {
         Pushed::Yes
     }
 
-    /// Something that the connection asked for, of about this many bytes: the asker bounds it (by reading no further
-    /// commands, by [`Self::room`]), so it is never refused.
-    pub(crate) fn push_asked(&self, item: OutboxItem, bytes: usize) {
+    /// Something that the connection asked for: the asker bounds it (by reading no further commands, by [`Self::room`]), so
+    /// it is never refused.
+    pub(crate) fn push_asked(&self, item: OutboxItem) {
+        let bytes = item.weight();
         let mut inner = self.lock();
         if !inner.closed {
             inner.bytes += bytes;
@@ -168,14 +182,18 @@ impl<P> Outbox<P> {
         }
     }
 
-    /// The orders that were given since the last time, the oldest first.
-    pub(crate) fn take_orders(&self) -> Vec<Order> {
-        self.lock().orders.take().map_or_else(Vec::new, |orders| *orders)
+    /// The oldest order that is not obeyed yet.
+    pub(crate) fn take_order(&self) -> Option<Order> {
+        let mut inner = self.lock();
+        let orders = inner.orders.as_mut()?;
+        let order = orders.remove(0);
+        inner.orders.take_if(|orders| orders.is_empty());
+        Some(order)
     }
 
-    /// A signal that takes no room.
+    /// Something that is told at this place.
     pub fn signal(&self, signal: Signal) {
-        self.push_asked(OutboxItem::Signal(Box::new(signal)), 0);
+        self.push_asked(OutboxItem::Signal(Box::new(signal)));
     }
 
     /// Bytes that a subscription that catches up may add now: half the room is kept for what is live. If there are none,
@@ -189,11 +207,10 @@ impl<P> Outbox<P> {
         room
     }
 
-    /// No time for further commands: more than half of the room is taken, or there is an order.
+    /// No time for further commands: more than half of the room is taken.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        let inner = self.lock();
-        inner.orders.is_some() || self.is_half_full(&inner)
+        self.is_half_full(&self.lock())
     }
 
     fn is_half_full(&self, inner: &Inner<P>) -> bool {
@@ -348,19 +365,20 @@ mod tests {
     }
 
     #[test]
-    fn an_order_waits_for_nothing_and_no_command_is_taken_before_it() {
+    fn an_order_waits_for_nothing_and_keeps_its_place_among_orders() {
         let (outbox, woken) = (Outbox::new(1_000), Arc::new(Woken::default()));
         let waker = Waker::from(woken.clone());
         push(&outbox, 400);
         outbox.watch(&mut Context::from_waker(&waker));
         outbox.order(Order::close(3503));
         outbox.order(Order::Unsubscribe { channel: "x".into() });
-        assert_eq!((woken.0.load(Ordering::Relaxed), outbox.is_busy()), (1, true));
-        assert!(matches!(outbox.take_orders()[..], [Order::Close { code: 3503, .. }, Order::Unsubscribe { .. }]));
-        assert!(outbox.take_orders().is_empty() && !outbox.is_busy());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(outbox.take_order(), Some(Order::Close { code: 3503, .. })));
+        assert!(matches!(outbox.take_order(), Some(Order::Unsubscribe { .. })));
+        assert!(outbox.take_order().is_none());
         outbox.close();
         outbox.order(Order::close(3503));
-        assert!(outbox.take_orders().is_empty());
+        assert!(outbox.take_order().is_none());
     }
 
     #[test]

@@ -229,8 +229,8 @@ impl World<'_> {
         let listening = &mut self.clients[client].streams[n];
         listening.wanted = false;
         listening.begun = false;
-        if let Some(token) = listening.token.take() {
-            self.send_up(client, Up::Unsubscribe(token));
+        if listening.token.take().is_some() {
+            self.send_up(client, Up::Unsubscribe(n));
         }
     }
 

@@ -2,7 +2,7 @@
 //! of a newer program, a projector that decides otherwise, a day on which nobody does anything.
 
 use super::client::Client;
-use super::event::{CommandKey, Copies, Down, Link, OwnerId, What};
+use super::event::{CommandKey, Copies, Link, OwnerId, What};
 use super::oracle::Truth;
 use super::owner::Owner;
 use super::world::{NODES, World};
@@ -226,20 +226,6 @@ impl World<'_> {
             if !self.clients[client].is_answered() {
                 self.disconnect(client);
             }
-        }
-    }
-
-    /// A connection is to be closed: at once, whatever its socket takes.
-    pub(crate) fn obey(&mut self, link: Link) {
-        let index = self.index(link.node);
-        let Some(session) = self.nodes[index].gateway.sessions.get(&link.connection) else { return };
-        let client = session.client();
-        if session.is_ordered_to_close() {
-            self.stats.banned += 1;
-            if self.clients[client].link == Some(link) {
-                self.client_hears(client, Down::Close);
-            }
-            self.session_gone(link);
         }
     }
 

@@ -61,8 +61,8 @@ pub(crate) enum Up {
     },
     /// To what stands in the client's `n`th place, from a position on. Named by a token of the client's.
     Subscribe(u32, usize, Option<Position>),
-    /// No more.
-    Unsubscribe(u32),
+    /// No more, in the client's `n`th place.
+    Unsubscribe(usize),
     /// Named by a token of the client's.
     Command(u32, Box<Wish>),
     /// Types in a room.

@@ -1,8 +1,8 @@
 //! A seeded simulation: the pure cores of several nodes over one journal and one store, on one thread, with everything that
 //! can go wrong. Tests only.
 //!
-//! What is driven is the product's own code: partition and entity cores, hydration, feeds, folds, the rounds of projector and
-//! relay, and the frames between gateway and owner: all that decides. What carries decisions out (mailboxes, links, journal,
+//! What is driven is the product's own code: partition and entity cores, hydration, feeds, sessions, folds, the rounds of projector
+//! and relay, and the frames between gateway and owner: all that decides. What carries decisions out (mailboxes, links, journal,
 //! store, clients) is simulated time and chance. A seed decides everything; the same seed gives the same run.
 //!
 //! `scripts/sim 2000` runs so many seeds, `KERVAN_SIM_SEED=7 scripts/sim` runs one; `scripts/mutants` shows which mistakes in the

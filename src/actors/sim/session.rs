@@ -1,28 +1,51 @@
-//! A connection of a gateway in simulated time, as the session of the api and its socket treat an outbox: take all that
-//! waits, count it until it is written, resume who waited for room, close who takes too little for too long.
+//! A connection of a gateway in simulated time: the product's session core and its drain, over a socket that takes its time,
+//! speaks no protocol, and stays shut for a while.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use super::event::{Down, Link, Up, What};
 use super::gateway::{Asker, Bell, Gateway, Sent};
 use super::world::World;
-use crate::actors::gateway::hub::{Connection, Owners as _, Subscription, Wire, Wishes};
-use crate::actors::gateway::order::Order;
-use crate::actors::gateway::outbox::{Outbox, OutboxItem, OutboxTake, Signal};
-use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, StreamEvent, ToOwner};
+use crate::actors::gateway::feed::Ending;
+use crate::actors::gateway::hub::{Connection, Hub, Owners as _, Subscription, Wire, Wishes};
+use crate::actors::gateway::outbox::{Outbox, OutboxItem, Signal};
+use crate::actors::gateway::session::drain::{Drain, Judged};
+use crate::actors::gateway::session::subscriptions::{Sub, Told};
+use crate::actors::gateway::session::{Dialect, SessionCore, Step};
+use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, ToOwner};
 use crate::ids::{Timestamp, UserId};
 
 /// Bytes that wait for an ordinary connection at most.
 const OUTBOX: usize = 64 * 1024;
 /// Bytes that wait for a slow one.
 const SLOW_OUTBOX: usize = 1_000;
-/// Milliseconds without room after which a connection's pace is judged.
-const SLOW_GRACE_MS: u64 = 5_000;
+/// Without room for so long, a connection's pace is judged.
+const SLOW_GRACE: Duration = Duration::from_secs(5);
 /// Bytes of an answer.
 const ANSWER_BYTES: usize = 60;
+
+/// A client's message.
+struct Said {
+    /// The channel that it is about.
+    about: Option<String>,
+    message: Up,
+}
+
+/// What the core of a session is about.
+enum Simulated {}
+
+impl Dialect for Simulated {
+    type Command = Said;
+    type Wish = ();
+    type Place = Subscription;
+
+    fn about(said: &Said) -> Option<&str> {
+        said.about.as_deref()
+    }
+}
 
 /// A connection.
 pub(crate) struct Session {
@@ -31,20 +54,14 @@ pub(crate) struct Session {
     user: UserId,
     connection: Arc<Connection>,
     waker: Waker,
-    subs: BTreeMap<u32, Subscription>,
-    /// What came while the outbox was too full for answers.
-    backlog: VecDeque<Up>,
+    core: SessionCore<Simulated>,
+    drain: Drain,
     /// Its socket is busy: it goes on by itself.
     flushing: bool,
-    /// Bytes on the socket that are not written yet.
-    leaving: usize,
     /// A write takes so many milliseconds at most.
     write_ms: u64,
-    written: u64,
     /// Its socket takes nothing before.
     blocked_until: u64,
-    /// When its pace is judged, and what was written before.
-    slow: Option<(u64, u64)>,
 }
 
 impl World<'_> {
@@ -55,7 +72,11 @@ impl World<'_> {
         }
         let index = self.index(link.node);
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
-        session.backlog.push_back(message);
+        let about = match &message {
+            Up::Subscribe(_, n, _) | Up::Unsubscribe(n) => Some(n.to_string()),
+            Up::Connect { .. } | Up::Command(..) | Up::Typing(_) => None,
+        };
+        session.core.receive(vec![Said { about, message }]);
         self.work(link);
     }
 
@@ -83,33 +104,51 @@ impl World<'_> {
             user,
             connection,
             waker,
-            subs: BTreeMap::new(),
-            backlog: VecDeque::new(),
+            core: SessionCore::new(),
+            drain: Drain::default(),
             flushing: false,
-            leaving: 0,
             write_ms: if slow { self.plan.slow_write_ms } else { 15 },
-            written: 0,
             blocked_until: 0,
-            slow: None,
         };
         gateway.sessions.insert(link.connection, session);
     }
 
-    /// Takes a connection's messages, unless too much waits for it.
-    fn work(&mut self, link: Link) {
+    /// Carries out what a connection's core says. One that is ordered to close does so at once, whatever its socket takes.
+    pub(crate) fn work(&mut self, link: Link) {
         let index = self.index(link.node);
-        while let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection)
-            && !session.connection.outbox.is_busy()
-            && let Some(message) = session.backlog.pop_front()
-        {
-            self.serve(link, message);
+        while let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) {
+            match session.core.step(false, Some(&session.connection.outbox)) {
+                Some(Step::Command(said)) => self.serve(link, said.message),
+                Some(Step::Obey(order)) => self.fail(format!("nobody gives such an order: {order:?}")),
+                None if session.core.closing().is_some() => {
+                    self.stats.banned += 1;
+                    self.hang_up(link);
+                }
+                None => return,
+            }
         }
+    }
+
+    /// The gateway closes a connection.
+    fn hang_up(&mut self, link: Link) {
+        let index = self.index(link.node);
+        let Some(session) = self.nodes[index].gateway.sessions.get(&link.connection) else { return };
+        let client = session.client;
+        if self.clients[client].link == Some(link) {
+            self.client_hears(client, Down::Close);
+        }
+        self.session_gone(link);
     }
 
     fn serve(&mut self, link: Link, message: Up) {
         let Link { node, connection } = link;
-        let Some(session) = self.nodes[self.index(node)].gateway.sessions.get(&connection) else { return };
+        let index = self.index(node);
+        let Some(session) = self.nodes[index].gateway.sessions.get(&connection) else { return };
         let (client, user) = (session.client, session.user.clone());
+        let is_subscribed = |n: usize| session.core.subs.find(&n.to_string()).is_some();
+        if matches!(message, Up::Subscribe(_, n, _) if is_subscribed(n)) {
+            return self.fail(format!("{user} asks for a place anew, and was not told that it is over: {message:?}"));
+        }
         if self.banned.contains(&link) {
             self.fail(format!("{user} is banned, and {message:?} is obeyed"));
         }
@@ -122,16 +161,21 @@ impl World<'_> {
                     let Some(session) = gateway.sessions.get_mut(&connection) else { return };
                     let channel = n.to_string();
                     let place = gateway.hub.subscribe(key, &channel, &session.connection, token, wishes);
-                    session.subs.insert(token, place);
+                    session.core.subs.add(Sub::asked(token, channel.into(), place, ()));
                 });
             }
-            Up::Unsubscribe(token) => self.with_gateway(node, |gateway| {
+            Up::Unsubscribe(n) => self.with_gateway(node, |gateway| {
                 let session = gateway.sessions.get_mut(&connection);
-                if let Some(place) = session.and_then(|session| session.subs.remove(&token)) {
-                    place.end(&gateway.hub);
+                if let Some(sub) = session.and_then(|session| session.core.subs.remove(&n.to_string())) {
+                    sub.place.end(&gateway.hub);
                 }
             }),
-            Up::Command(token, wish) => self.admit(node, Asker::Client(connection, token), user, *wish),
+            Up::Command(token, wish) => {
+                if let Some(session) = self.nodes[index].gateway.sessions.get_mut(&connection) {
+                    session.core.asked(ANSWER_BYTES);
+                }
+                self.admit(node, Asker::Client(connection, token), user, *wish);
+            }
             Up::Typing(room) => {
                 let event = Ephemeral::Typing { user };
                 let frame = ToOwner::Ephemeral { stream: Entity::Room(room), event };
@@ -144,10 +188,10 @@ impl World<'_> {
     /// The answer to a client's command.
     pub(crate) fn reply(&mut self, node: NodeId, connection: u32, token: u32, answer: Answer) {
         self.with_gateway(node, |gateway| {
-            let Some(session) = gateway.sessions.get(&connection) else { return };
+            let Some(session) = gateway.sessions.get_mut(&connection) else { return };
+            session.core.answered(ANSWER_BYTES);
             let bytes = gateway.lines.encode(Sent::Answer(token, answer), ANSWER_BYTES);
-            let len = bytes.len();
-            session.connection.outbox.push_asked(OutboxItem::Bytes(bytes), len);
+            session.connection.outbox.push_asked(OutboxItem::Bytes(bytes));
         });
     }
 
@@ -158,9 +202,8 @@ impl World<'_> {
         let link = Link { node, connection };
         if !std::mem::replace(&mut session.flushing, true) {
             self.after(10, What::Flush { link });
-        } else if session.watch() && session.slow.is_none() {
-            session.slow = Some((self.now + SLOW_GRACE_MS, session.written));
-            self.after_exactly(SLOW_GRACE_MS, What::Judge { link });
+        } else if session.watch(self.now) {
+            self.after_exactly(SLOW_GRACE.as_millis() as u64, What::Judge { link });
         }
     }
 
@@ -174,43 +217,26 @@ impl World<'_> {
         {
             return self.after_exactly(until - self.now, What::Flush { link });
         }
+        if let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) {
+            let written = session.drain.all_written();
+            session.drain.wrote(written);
+        }
         let mut resumed = 0;
         let items = self.with_gateway(link.node, |gateway| {
             let Gateway { hub, sessions, lines, .. } = gateway;
             let session = sessions.get_mut(&link.connection)?;
-            let mut cx = Context::from_waker(&session.waker);
-            let mut written = std::mem::take(&mut session.leaving);
-            session.written += written as u64;
-            loop {
-                match session.connection.outbox.take(std::mem::take(&mut written), &mut cx) {
-                    OutboxTake::Items(items) => {
-                        let mut out = Vec::with_capacity(items.len());
-                        for item in items {
-                            session.leaving += match item {
-                                OutboxItem::Bytes(bytes) => {
-                                    out.extend(lines.decode(&bytes).map(|sent| match sent {
-                                        Sent::Events(n, events) => Down::Events(n, events),
-                                        Sent::Answer(token, answer) => Down::Answer(token, answer),
-                                    }));
-                                    bytes.len()
-                                }
-                                OutboxItem::Signal(signal) => session.signal(*signal, &mut out),
-                            };
-                        }
-                        // While the socket is busy, each push wakes it to look whether there was room.
-                        session.watch();
-                        return Some(out);
-                    }
-                    OutboxTake::Nothing => {
-                        if !hub.resume(&session.connection) {
-                            session.slow = None;
-                            session.flushing = false;
-                            return Some(Vec::new());
-                        }
-                        resumed += 1;
-                    }
-                }
+            let mut out = Vec::new();
+            while let Some(item) = session.next(hub, &mut resumed) {
+                out.extend(match item {
+                    OutboxItem::Bytes(bytes) => lines.decode(&bytes).map(|sent| match sent {
+                        Sent::Events(n, events) => Down::Events(n, events),
+                        Sent::Answer(token, answer) => Down::Answer(token, answer),
+                    }),
+                    OutboxItem::Signal(signal) => session.signal(*signal),
+                });
             }
+            session.flushing = session.drain.is_writing();
+            Some(out)
         });
         self.stats.resumed += resumed;
         let Some(items) = items else { return };
@@ -236,30 +262,26 @@ impl World<'_> {
         }
     }
 
-    /// Who took less than an outbox in all that time is too slow: he comes back and recovers.
+    /// Who takes too little in all that time is too slow: he comes back and recovers.
     pub(crate) fn judge(&mut self, link: Link) {
-        let (now, index) = (self.now, self.index(link.node));
+        let (now, index) = (Duration::from_millis(self.now), self.index(link.node));
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
-        let Some((_, before)) = session.slow.filter(|(at, _)| *at <= now) else { return };
-        if session.written - before >= SLOW_OUTBOX as u64 {
-            session.slow = Some((now + SLOW_GRACE_MS, session.written));
-            self.after_exactly(SLOW_GRACE_MS, What::Judge { link });
-            return;
+        match session.drain.judge(now, SLOW_GRACE) {
+            None => {}
+            Some(Judged::Passed) => self.after_exactly(SLOW_GRACE.as_millis() as u64, What::Judge { link }),
+            Some(Judged::TooSlow) => {
+                self.stats.slow_closed += 1;
+                self.hang_up(link);
+            }
         }
-        self.stats.slow_closed += 1;
-        let client = session.client;
-        if self.clients[client].link == Some(link) {
-            self.client_hears(client, Down::Close);
-        }
-        self.session_gone(link);
     }
 
     /// A gateway notices that a connection is over.
     pub(crate) fn session_gone(&mut self, link: Link) {
         self.with_gateway(link.node, |gateway| {
-            let Some(session) = gateway.sessions.remove(&link.connection) else { return };
-            for place in session.subs.into_values() {
-                place.end(&gateway.hub);
+            let Some(mut session) = gateway.sessions.remove(&link.connection) else { return };
+            for sub in session.core.subs.remove_all() {
+                sub.place.end(&gateway.hub);
             }
             gateway.hub.sessions().remove(&session.connection);
             session.connection.outbox.close();
@@ -273,39 +295,31 @@ impl Session {
         self.user == *user
     }
 
-    /// The client's place in the world.
-    pub(crate) fn client(&self) -> usize {
-        self.client
+    /// The next thing to write or to tell. Counts who went on because there was room.
+    fn next(&mut self, hub: &Hub, resumed: &mut u64) -> Option<OutboxItem> {
+        let Self { drain, connection, waker, .. } = self;
+        let resume = || {
+            let some = hub.resume(connection);
+            *resumed += u64::from(some);
+            some
+        };
+        drain.next(&connection.outbox, resume, &mut Context::from_waker(waker))
     }
 
-    /// Takes what others want of it. Says whether it is to be closed.
-    pub(crate) fn is_ordered_to_close(&self) -> bool {
-        self.connection.outbox.take_orders().iter().any(|order| matches!(order, Order::Close { .. }))
+    /// Whether its pace is to be judged, because something finds no room; the next push rings.
+    fn watch(&mut self, now: u64) -> bool {
+        let Self { drain, connection, waker, .. } = self;
+        drain.watch(&connection.outbox, Duration::from_millis(now), SLOW_GRACE, &mut Context::from_waker(waker))
     }
 
-    /// Whether something found no room; the next push rings.
-    fn watch(&self) -> bool {
-        self.connection.outbox.watch(&mut Context::from_waker(&self.waker)) >= SLOW_OUTBOX
-    }
-
-    /// What a signal says to the client, and the bytes that it counted.
-    fn signal(&mut self, signal: Signal, out: &mut Vec<Down>) -> usize {
-        match signal {
-            Signal::Subscribed { key, reply } => {
-                let weight = reply.events.iter().map(StreamEvent::weight).sum();
-                out.push(Down::Subscribed(key, reply));
-                weight
-            }
-            Signal::Refused { key, reason } => {
-                self.subs.remove(&key);
-                out.push(Down::Refused(key, reason));
-                0
-            }
-            Signal::Ended { key, why } => {
-                self.subs.remove(&key);
-                out.push(Down::Ended(key, why));
-                0
-            }
-        }
+    /// What a signal says to the client.
+    fn signal(&mut self, signal: Signal) -> Option<Down> {
+        let (Signal::Subscribed { key, .. } | Signal::Refused { key, .. } | Signal::Ended { key, .. }) = signal;
+        Some(match self.core.subs.signal(signal)? {
+            Told::Begun(_, reply) => Down::Subscribed(key, reply),
+            Told::Refused(_, reason) => Down::Refused(key, reason),
+            Told::Removed(_) => Down::Ended(key, Ending::Removed),
+            Told::Insufficient(_) | Told::Lost(_) | Told::Unrecovered(_) => Down::Ended(key, Ending::Insufficient),
+        })
     }
 }

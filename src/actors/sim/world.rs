@@ -319,7 +319,7 @@ impl<'a> World<'a> {
             What::Return { node } => self.come_back(node),
             What::Replace { node } => self.replace(node),
             What::Reopen => self.reopen(),
-            What::Obey { link } => self.obey(link),
+            What::Obey { link } => self.work(link),
             What::Act { client } => self.act(client),
             What::Fault => self.fault(),
             What::Settled => self.settled(),

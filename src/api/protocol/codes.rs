@@ -67,6 +67,13 @@ pub struct Disconnect {
 }
 
 impl Disconnect {
+    /// The end with this code; one that a back end's own clients know, if no other has it.
+    #[must_use]
+    pub(crate) fn of(code: u16) -> Self {
+        let known = Self::ALL.iter().copied().find(|known| known.code == code);
+        known.unwrap_or(Self { code, reason: "disconnected by the server" })
+    }
+
     /// Whether SDKs come back after it.
     #[must_use]
     pub(crate) const fn reconnects(self) -> bool {

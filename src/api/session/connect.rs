@@ -77,10 +77,8 @@ impl Session {
             TokenOutcome::Error(code) if explains => self.refuse(id, code.because(&error.to_string())),
             TokenOutcome::Error(code) => self.refuse(id, code),
             TokenOutcome::Disconnect(disconnect) => {
-                if explains && self.closing.is_none() {
-                    self.farewell = Some(format!("{}: {error}", disconnect.reason).into());
-                }
-                self.close(disconnect);
+                let reason = explains.then(|| format!("{}: {error}", disconnect.reason).into());
+                self.core.close(disconnect.code, reason);
             }
         }
     }
@@ -155,7 +153,8 @@ impl Session {
             info: says.info.map(Box::new),
         };
         let asked = Requested::server_side(By::Connect, says.data, from.is_some(), channel.rules.recover);
-        self.begin(name, channel.key, asked, wishes, connection, None);
+        let sub = self.begin(&name, channel.key, asked, wishes, connection);
+        self.core.subs.add(sub.server_side(true));
         if let Some(connecting) = &mut self.connecting {
             connecting.waiting += 1;
         }

@@ -1,11 +1,14 @@
-//! From frames to commands, in their order.
+//! From frames to commands, in the order that the session's core gives them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
+use super::subscribe::Requested;
 use super::{Connection, Session};
+use crate::actors::gateway::hub::Subscription;
+use crate::actors::gateway::session::{Dialect, Step};
 use crate::api::operations::Caller;
 use crate::api::protocol::codes::Disconnect;
 use crate::api::protocol::{Command, Error, FrameError, PingResult, Reply, ReplyBody, Request, decode_frame};
@@ -25,6 +28,19 @@ fn channel(request: &Request) -> Option<&str> {
     }
 }
 
+/// What the core of a session is about.
+pub(super) enum Client {}
+
+impl Dialect for Client {
+    type Command = Result<Command, FrameError>;
+    type Wish = Requested;
+    type Place = Subscription;
+
+    fn about(command: &Self::Command) -> Option<&str> {
+        channel(command.as_ref().ok()?.request.as_ref()?)
+    }
+}
+
 impl Session {
     /// A frame of the client. Only if [`Session::wants_frames`].
     pub(crate) fn frame(&mut self, payload: &[u8], now: Instant) {
@@ -32,17 +48,30 @@ impl Session {
             Ok(commands) => commands,
             Err(error) => return self.bad_frame(&error),
         };
+        let mut asked = Vec::new();
         for command in commands {
             if command.as_ref().is_ok_and(Command::is_pong) {
                 self.pong(now);
-            } else if self.closing.is_some() {
-                return;
-            } else if self.backlog.is_empty() && self.wants_commands() {
-                self.decoded(command);
             } else {
-                self.backlog.push_back(command);
+                asked.push(command);
             }
         }
+        self.core.receive(asked);
+        self.work();
+    }
+
+    /// Carries out what the core says, until something must be awaited. Returns whether something was done.
+    pub(super) fn work(&mut self) -> bool {
+        let mut worked = false;
+        while let Some(step) = self.core.step(self.is_held(), self.connection.as_ref().map(|one| &one.outbox)) {
+            match step {
+                Step::Obey(order) => self.obey(order),
+                Step::Command(Ok(command)) => self.command(command),
+                Step::Command(Err(error)) => self.bad_frame(&error),
+            }
+            worked = true;
+        }
+        worked
     }
 
     /// A message above the bound.
@@ -62,23 +91,9 @@ impl Session {
         self.close(error.disconnect());
     }
 
-    pub(super) fn decoded(&mut self, command: Result<Command, FrameError>) {
-        match command {
-            Ok(command) => self.command(command),
-            Err(error) => self.bad_frame(&error),
-        }
-    }
-
     fn command(&mut self, command: Command) {
         let Command { id, request } = command;
         let Some(request) = request else { return self.close(Disconnect::BAD_REQUEST) };
-        let about = channel(&request).and_then(|channel| self.sub(channel)).filter(|sub| sub.is_pending());
-        if let Some(sub) = about {
-            // What it means depends on what comes of the subscription: as if one came after the other.
-            self.awaited = Some(sub.key());
-            self.backlog.push_front(Ok(Command { id, request: Some(request) }));
-            return;
-        }
         self.count(&request);
         if id == 0 && !matches!(request, Request::Send(_)) {
             return self.close(Disconnect::BAD_REQUEST);

@@ -1,20 +1,20 @@
 //! What one client asks for over its connection, in the Centrifuge client protocol: commands in, replies and pushes out.
 //!
 //! The session is driven by the connection's one task: it never blocks, spawns nothing, and owns little while it is idle.
-//! Commands are carried out in their order; what waits (for a commit, a token's keys, a stream's owner) waits as a
-//! future or as a signal in the outbox, bounded in number. It decides nothing that a fold decides.
+//! Which command is next, what waits and how it ends is decided by its core ([`gateway::session`](crate::actors::gateway::session));
+//! the session awaits and carries out. What waits (for a commit, a token's keys, a stream's owner) waits as a future or as a
+//! signal in the outbox, bounded in number. It decides nothing that a fold decides.
 //!
 //! | file | holds |
 //! |---|---|
 //! | here | the session, its futures, its clocks |
 //! | `server`, `counters` | what all sessions share |
-//! | `dispatch` | from frames to commands; what is refused before |
+//! | `dispatch` | from frames to commands, and what others order; what is refused before |
 //! | `connect`, `refresh` | tokens, server-side subscriptions, expiry |
 //! | `subscribe`, [`channels`] | subscriptions, what a channel's name means |
 //! | `publish`, [`history`], `presence` | commands about a channel |
 //! | [`deadlines`](Deadlines) | what a connection's task must wake up for |
 //! | `server_side` | what a back end does to this connection |
-//! | `pace` | clients that do not read what is sent to them |
 //! | `push` | how the hub's events look on the wire |
 
 pub mod channels;
@@ -23,7 +23,6 @@ mod counters;
 mod deadlines;
 mod dispatch;
 pub mod history;
-mod pace;
 mod presence;
 mod publish;
 mod push;
@@ -50,16 +49,14 @@ pub(crate) use push::{ProtocolEncoder, client_info};
 pub use server::{Options, Server};
 
 use self::connect::Connecting;
-use self::pace::Pace;
-use self::subscribe::Sub;
-use crate::actors::gateway::feed::Subscribed;
-use crate::actors::gateway::hub::Connection;
-use crate::actors::gateway::outbox::{OutboxItem, OutboxTake, Signal};
-use crate::actors::wire::StreamEvent;
+use self::dispatch::Client;
+use crate::actors::gateway::hub::{Connection, Place};
+use crate::actors::gateway::outbox::{Outbox, OutboxItem};
+use crate::actors::gateway::session::SessionCore;
+use crate::actors::gateway::session::drain::{Drain, Judged};
 use crate::api::operations::Caller;
 use crate::api::protocol::codes::Disconnect;
-use crate::api::protocol::{Command, Format, FrameError, Reply, ReplyBody, encode_ping, encoded_reply};
-use crate::limits;
+use crate::api::protocol::{Format, Reply, ReplyBody, encode_ping, encoded_reply};
 
 /// Bytes of messages in one frame to a client, about; one larger message goes alone.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -103,30 +100,15 @@ pub(crate) struct Session {
     /// Where it comes from, if that is known.
     network: Option<IpAddr>,
     connecting: Option<Box<Connecting>>,
-    subs: Vec<Sub>,
-    next_key: u32,
+    core: SessionCore<Client>,
     /// Commands wait until this is through.
     gate: Option<Gate>,
     inflight: Option<Box<FuturesUnordered<Pending>>>,
-    /// Bytes that the replies of methods under way may take.
-    reserved: usize,
-    /// The subscription that the next command is about and that has not begun: it waits until it has, or will not.
-    awaited: Option<u32>,
-    /// Commands that wait for their turn.
-    backlog: VecDeque<Result<Command, FrameError>>,
     /// What is to be written before there is an outbox.
     direct: VecDeque<Bytes>,
-    /// What was taken from the outbox and is not written yet.
-    taken: VecDeque<OutboxItem>,
-    /// Bytes of it that are being written.
-    writing: usize,
-    /// Bytes that were written since the outbox was told.
-    leaving: usize,
-    /// Bytes that the socket took, ever.
-    written: u64,
-    closing: Option<Disconnect>,
-    /// A reason of its own for it.
-    farewell: Option<Box<str>>,
+    drain: Drain,
+    /// What the core's times are counted from.
+    since: Instant,
     clocks: Clocks,
 }
 
@@ -141,10 +123,6 @@ struct Clocks {
     ping_writing: bool,
     /// Until when the pong must have come.
     pong: Option<Instant>,
-    /// When the pace of a client that does not keep up is judged.
-    slow: Option<Pace>,
-    /// The first time at which a subscription expires.
-    sub_expires: Option<Instant>,
     controls_since: Instant,
     controls: u32,
 }
@@ -162,28 +140,18 @@ impl Session {
             caller: None,
             network: None,
             connecting: None,
-            subs: Vec::new(),
-            next_key: 0,
+            core: SessionCore::new(),
             gate: None,
             inflight: None,
-            reserved: 0,
-            awaited: None,
-            backlog: VecDeque::new(),
             direct: VecDeque::new(),
-            taken: VecDeque::new(),
-            writing: 0,
-            leaving: 0,
-            written: 0,
-            closing: None,
-            farewell: None,
+            drain: Drain::default(),
+            since: now,
             clocks: Clocks {
                 expires,
                 ping: None,
                 ping_due: false,
                 ping_writing: false,
                 pong: None,
-                slow: None,
-                sub_expires: None,
                 controls_since: now,
                 controls: 0,
             },
@@ -207,13 +175,13 @@ impl Session {
     /// How the connection shall end, if it shall.
     #[must_use]
     pub(crate) fn closing(&self) -> Option<Disconnect> {
-        self.closing
+        self.core.closing().map(|close| Disconnect::of(close.code))
     }
 
     /// What is said of it, if it is more than its code says.
     #[must_use]
     pub(crate) fn farewell(&self) -> Option<&str> {
-        self.farewell.as_deref()
+        self.core.closing()?.reason.as_deref()
     }
 
     /// Whether the client has authenticated.
@@ -230,41 +198,30 @@ impl Session {
 
     /// The connection shall end; the first reason counts.
     pub(crate) fn close(&mut self, disconnect: Disconnect) {
-        if self.closing.is_none() {
-            self.closing = Some(disconnect);
-            self.backlog.clear();
-        }
+        self.core.close(disconnect.code, None);
     }
 
     /// Whether the next frame may be handed in: else the socket is not read.
     #[must_use]
     pub(crate) fn wants_frames(&self) -> bool {
-        self.backlog.is_empty() && self.wants_commands()
+        self.core.wants_frames(self.is_held(), self.outbox())
     }
 
-    fn wants_commands(&self) -> bool {
-        self.closing.is_none()
-            && self.gate.is_none()
-            && self.connecting.is_none()
-            && self.waiting() < limits::SESSION_INFLIGHT
-            && self.reserved < limits::CALLS_BYTES
-            && !self.awaited.is_some_and(|key| self.subs.iter().any(|sub| sub.key() == key && sub.is_pending()))
-            && !self.connection.as_ref().is_some_and(|connection| connection.outbox.is_busy())
+    /// Whether commands wait for something that the session awaits.
+    fn is_held(&self) -> bool {
+        self.gate.is_some() || self.connecting.is_some()
     }
 
-    /// Commands that are not answered yet.
-    fn waiting(&self) -> usize {
-        self.inflight.as_ref().map_or(0, |inflight| inflight.len())
-            + self.subs.iter().filter(|sub| sub.is_pending()).count()
+    fn outbox(&self) -> Option<&Outbox<Place>> {
+        self.connection.as_ref().map(|connection| &connection.outbox)
     }
 
-    /// Carries on with what waits. Returns whether something was done. Orders of others come first: a connection that is
-    /// sent away does nothing more, whatever its client has sent already.
+    /// Carries on with what waits. Returns whether something was done.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
         loop {
-            let mut progress = self.obey();
-            if self.closing.is_some() {
+            let mut progress = self.work();
+            if self.closing().is_some() {
                 return true;
             }
             if let Some(gate) = &mut self.gate
@@ -275,12 +232,6 @@ impl Session {
                 progress = true;
             }
             progress |= self.poll_inflight(cx);
-            while self.wants_commands()
-                && let Some(command) = self.backlog.pop_front()
-            {
-                self.decoded(command);
-                progress = true;
-            }
             if !progress {
                 return worked;
             }
@@ -293,7 +244,7 @@ impl Session {
         while let Some(inflight) = &mut self.inflight {
             match inflight.poll_next_unpin(cx) {
                 Poll::Ready(Some(done)) => {
-                    self.reserved -= done.reserved;
+                    self.core.answered(done.reserved);
                     self.reply(done.reply);
                     progress = true;
                 }
@@ -311,17 +262,16 @@ impl Session {
         }
         let mut messages = Vec::new();
         let mut bytes = 0;
-        self.leaving += std::mem::take(&mut self.writing);
+        self.drain.all_written();
         messages.extend(self.direct.drain(..));
-        while bytes < FRAME_BYTES && self.closing.is_none() {
-            if self.taken.is_empty() && !self.refill(cx) {
-                break;
-            }
-            let Some(item) = self.taken.pop_front() else { break };
+        while bytes < FRAME_BYTES
+            && self.closing().is_none()
+            && let Some(connection) = &self.connection
+            && let Some(item) = self.drain.next(&connection.outbox, || self.server.hub.resume(connection), cx)
+        {
             match item {
                 OutboxItem::Bytes(message) => {
                     bytes += message.len();
-                    self.writing += message.len();
                     if let Some(connecting) = &mut self.connecting {
                         connecting.hold(message);
                     } else {
@@ -329,19 +279,18 @@ impl Session {
                     }
                 }
                 OutboxItem::Signal(signal) => {
-                    self.writing += weight(&signal);
                     let before = messages.len();
                     self.signal(*signal, now, &mut messages);
                     bytes += messages[before..].iter().map(Bytes::len).sum::<usize>();
                 }
             }
         }
-        if std::mem::take(&mut self.clocks.ping_due) && self.closing.is_none() {
+        if std::mem::take(&mut self.clocks.ping_due) && self.closing().is_none() {
             self.clocks.ping_writing = true;
             messages.push(encode_ping(self.format));
         }
         if messages.is_empty() {
-            if self.writing > 0 {
+            if self.drain.is_writing() {
                 // Signals that nothing was to be said about.
                 cx.waker().wake_by_ref();
             }
@@ -350,30 +299,12 @@ impl Session {
         Outgoing::Messages(messages)
     }
 
-    /// Takes what waits in the outbox. False if there is nothing.
-    fn refill(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        loop {
-            match connection.outbox.take(std::mem::take(&mut self.leaving), cx) {
-                OutboxTake::Items(items) => {
-                    self.taken = items;
-                    return true;
-                }
-                OutboxTake::Nothing => {
-                    if !self.server.hub.resume(connection) {
-                        self.clocks.slow = None;
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-
     /// When [`Self::timer`] is due.
     #[must_use]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let Clocks { expires, ping, pong, slow, sub_expires, .. } = &self.clocks;
-        [*expires, *ping, *pong, slow.map(|pace| pace.at), *sub_expires].into_iter().flatten().min()
+        let Clocks { expires, ping, pong, .. } = self.clocks;
+        let of_core = [self.drain.judged_at(), self.core.subs.next_expiry()].map(|at| Some(self.since + at?));
+        [expires, ping, pong].into_iter().chain(of_core).flatten().min()
     }
 
     /// Does what is due.
@@ -394,12 +325,23 @@ impl Session {
             self.clocks.ping = Some(now + self.server.options.ping_interval);
             self.clocks.ping_due = true;
         }
-        if due(self.clocks.slow.map(|pace| pace.at)) {
-            self.judge_pace(now);
+        if self.drain.judge(now - self.since, self.server.options.slow_grace) == Some(Judged::TooSlow) {
+            self.server.metrics.slow_readers_closed.inc();
+            self.close(Disconnect::SLOW);
         }
-        if due(self.clocks.sub_expires) {
-            self.expire_subs(now);
+        self.expire_subs(now);
+    }
+
+    /// While the socket takes nothing: notices that the client does not keep up.
+    pub(crate) fn watch(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Some(connection) = &self.connection {
+            self.drain.watch(&connection.outbox, now - self.since, self.server.options.slow_grace, cx);
         }
+    }
+
+    /// The socket took so many bytes.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.drain.wrote(bytes);
     }
 
     /// The client sent a ping, or a pong that nobody asked for. Too many of them are an attack.
@@ -416,7 +358,7 @@ impl Session {
 
     /// The connection is over.
     pub(crate) fn end(&mut self) {
-        for sub in self.subs.drain(..) {
+        for sub in self.core.subs.remove_all() {
             sub.place.end(&self.server.hub);
         }
         if let Some(connection) = self.connection.take() {
@@ -431,8 +373,7 @@ impl Session {
         let message = self.encode(&reply);
         match &self.connection {
             Some(connection) if self.connecting.is_none() => {
-                let len = message.len();
-                connection.outbox.push_asked(OutboxItem::Bytes(message), len);
+                connection.outbox.push_asked(OutboxItem::Bytes(message));
             }
             _ => self.direct.push_back(message),
         }
@@ -451,8 +392,7 @@ impl Session {
             // SDKs take nothing before the reply to `connect`.
             (Some(connecting), _) => connecting.hold(message),
             (None, Some(connection)) => {
-                let len = message.len();
-                connection.outbox.push_asked(OutboxItem::Bytes(message), len);
+                connection.outbox.push_asked(OutboxItem::Bytes(message));
             }
             (None, None) => {}
         }
@@ -461,7 +401,7 @@ impl Session {
     /// A command that is answered once `future` is done, beside others. Its reply takes up to `bytes`: room is kept for
     /// them, so that what a client asks for and does not read is bounded.
     fn later(&mut self, future: impl Future<Output = Reply> + Send + 'static, bytes: usize) {
-        self.reserved += bytes;
+        self.core.asked(bytes);
         let future = async move { Done { reply: future.await, reserved: bytes } };
         self.inflight.get_or_insert_default().push(Box::pin(future));
     }
@@ -483,13 +423,5 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// What a signal counted in the outbox.
-fn weight(signal: &Signal) -> usize {
-    match signal {
-        Signal::Subscribed { reply: Subscribed { events, .. }, .. } => events.iter().map(StreamEvent::weight).sum(),
-        _ => 0,
     }
 }

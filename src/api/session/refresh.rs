@@ -67,11 +67,11 @@ impl Session {
     }
 
     fn sub_refreshed(&mut self, id: u32, channel: &str, grant: &Grant) -> Result<(), TokenError> {
-        let Some(at) = self.sub_index(channel).filter(|_| self.may_act(channel)) else {
+        if !self.may_act(channel) {
             self.refuse(id, ErrorCode::PERMISSION_DENIED);
             return Ok(());
-        };
-        self.set_sub_expiry(at, grant.expires_at);
+        }
+        self.set_sub_expiry(channel, grant.expires_at);
         let left = self.expires_in(grant.expires_at);
         let result = SubRefreshResult { expires: left.is_some(), ttl: left.map_or(0, seconds) };
         self.reply(Reply::new(id, ReplyBody::SubRefresh(result)));

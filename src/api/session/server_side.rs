@@ -12,45 +12,28 @@ use crate::actors::gateway::feed::Position;
 use crate::actors::gateway::hub::Wishes;
 use crate::actors::gateway::order::Order;
 use crate::actors::wire::Denial;
-use crate::api::protocol::codes::{Disconnect, ErrorCode, Unsubscribe};
+use crate::api::protocol::codes::{ErrorCode, Unsubscribe};
 use crate::api::protocol::{Push, PushBody, SubscribePush, SubscribeResult, encode_push};
 use crate::ids::Timestamp;
-use crate::limits;
 
 impl Session {
-    /// Obeys the orders that were given. Returns whether there were any.
-    pub(super) fn obey(&mut self) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        let orders = connection.outbox.take_orders();
-        let obeyed = !orders.is_empty();
-        for order in orders {
-            match order {
-                Order::Close { code, reason } => self.told_to_close(code, reason),
-                Order::Subscribe { channel, info, data, recover } => {
-                    self.told_to_subscribe(&channel, info, data, recover);
-                }
-                Order::Unsubscribe { channel } => self.told_to_unsubscribe(&channel),
-                Order::Expire(at) => self.told_when_it_expires(at),
+    /// Does what was ordered.
+    pub(super) fn obey(&mut self, order: Order) {
+        match order {
+            Order::Close { code, reason } => self.core.close(code, reason),
+            Order::Subscribe { channel, info, data, recover } => {
+                self.told_to_subscribe(&channel, info, data, recover);
             }
+            Order::Unsubscribe { channel } => self.told_to_unsubscribe(&channel),
+            Order::Expire(at) => self.told_when_it_expires(at),
         }
-        obeyed
-    }
-
-    /// Closes with a published code, or with one that the back end's own clients know.
-    fn told_to_close(&mut self, code: u16, reason: Option<Box<str>>) {
-        let known = Disconnect::ALL.iter().copied().find(|known| known.code == code);
-        let unknown = Disconnect { code, reason: "disconnected by the server" };
-        if self.closing.is_none() {
-            self.farewell = reason;
-        }
-        self.close(known.unwrap_or(unknown));
     }
 
     /// Subscribes as a token's `channels` do. A subscription that exists stays; in a room the fold says whether the user may.
     fn told_to_subscribe(&mut self, name: &str, info: Option<Bytes>, data: Bytes, recover: Option<Position>) {
         let Some(connection) = self.connection.clone() else { return };
         let Ok(channel) = self.server.options.channels.find(name, &connection.user) else { return };
-        if self.sub(name).is_some() || self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
+        if self.sub(name).is_some() || self.core.subs.is_full() {
             return;
         }
         let rules = &channel.rules;
@@ -58,7 +41,8 @@ impl Session {
         let asked = Requested::server_side(By::BackEnd, data, recover.is_some(), rules.recover);
         let wishes =
             Wishes { announced: rules.join_leave, join_leave: rules.join_leave, info: info.map(Box::new), recover };
-        self.begin(name.to_owned(), channel.key, asked, wishes, &connection, None);
+        let sub = self.begin(name, channel.key, asked, wishes, &connection);
+        self.core.subs.add(sub.server_side(true));
     }
 
     /// A subscription that a back end wished begins: the client is told, then gets what it missed.
@@ -78,10 +62,9 @@ impl Session {
 
     /// Ends a subscription, of the client's or the server's making.
     fn told_to_unsubscribe(&mut self, channel: &str) {
-        let Some(at) = self.sub_index(channel) else { return };
-        let mut sub = self.subs.remove(at);
+        let Some(mut sub) = self.core.subs.remove(channel) else { return };
         sub.place.end(&self.server.hub);
-        match sub.take_asked() {
+        match sub.wish.take() {
             Some(asked) if asked.is_of_connect() => self.server_side_refused(Denial::NotMember, Instant::now(), None),
             Some(asked) => {
                 if let Some(id) = asked.command() {

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::channels::Channel;
+use super::dispatch::Client;
 use super::push::seconds;
 use super::{Connection, Session};
-use crate::actors::gateway::feed::{Ending, Position, Subscribed};
-use crate::actors::gateway::hub::{StreamKey, Subscription, Wishes};
+use crate::actors::gateway::feed::{Position, Subscribed};
+use crate::actors::gateway::hub::{StreamKey, Wishes};
 use crate::actors::gateway::outbox::Signal;
+use crate::actors::gateway::session::subscriptions::{self, Told};
 use crate::actors::wire::Denial;
 use crate::api::auth::{Grant, TokenSub};
 use crate::api::operations::admission::Cost;
@@ -24,19 +26,9 @@ use crate::api::protocol::{
 };
 use crate::epoch::History;
 use crate::ids::{Seq, Timestamp};
-use crate::limits;
 
 /// A subscription of this connection.
-pub(super) struct Sub {
-    key: u32,
-    pub channel: Box<str>,
-    pub place: Subscription,
-    server_side: bool,
-    /// Until it has begun.
-    asked: Option<Box<Requested>>,
-    /// When it ends unless it is refreshed.
-    expires: Option<Instant>,
-}
+pub(super) type Sub = subscriptions::Sub<Client>;
 
 /// What a subscribe asked for.
 pub(super) struct Requested {
@@ -45,7 +37,6 @@ pub(super) struct Requested {
     data: Bytes,
     recovering: bool,
     recoverable: bool,
-    reject_unrecovered: bool,
     expires_at: Option<Timestamp>,
 }
 
@@ -61,7 +52,7 @@ pub(super) enum By {
 
 impl Requested {
     pub(crate) fn server_side(by: By, data: Bytes, recovering: bool, recoverable: bool) -> Self {
-        Self { by, data, recovering, recoverable, reject_unrecovered: false, expires_at: None }
+        Self { by, data, recovering, recoverable, expires_at: None }
     }
 
     pub(crate) fn command(&self) -> Option<u32> {
@@ -77,21 +68,6 @@ impl Requested {
     }
 }
 
-impl Sub {
-    /// What the gateway calls it.
-    pub(crate) fn key(&self) -> u32 {
-        self.key
-    }
-
-    pub(crate) fn is_pending(&self) -> bool {
-        self.asked.is_some()
-    }
-
-    pub(crate) fn take_asked(&mut self) -> Option<Box<Requested>> {
-        self.asked.take()
-    }
-}
-
 /// Where a client says that it stands.
 pub(super) fn position(history: History, request: &SubscribeRequest) -> Position {
     Position { epoch: history.read(&request.epoch), offset: Seq(request.offset) }
@@ -99,7 +75,7 @@ pub(super) fn position(history: History, request: &SubscribeRequest) -> Position
 
 impl Session {
     pub(super) fn sub(&self, channel: &str) -> Option<&Sub> {
-        self.subs.iter().find(|sub| &*sub.channel == channel)
+        self.core.subs.find(channel)
     }
 
     /// Whether the client is subscribed to a channel by now, as the gateway knows it, so that it may do what subscribers may.
@@ -119,7 +95,7 @@ impl Session {
         if self.sub(&request.channel).is_some() {
             return self.refuse(id, ErrorCode::ALREADY_SUBSCRIBED);
         }
-        if self.subs.len() >= limits::SESSION_SUBSCRIPTIONS {
+        if self.core.subs.is_full() {
             return self.refuse(id, ErrorCode::LIMIT_EXCEEDED);
         }
         if let Err(error) = self.ask(0) {
@@ -154,10 +130,12 @@ impl Session {
             data,
             recovering: request.recover,
             recoverable: rules.recover,
-            reject_unrecovered: request.flag & subscription_flag::REJECT_UNRECOVERED != 0,
             expires_at,
         };
-        self.begin(request.channel, channel.key, asked, wishes, &connection, expires_at);
+        let must_recover = request.recover && request.flag & subscription_flag::REJECT_UNRECOVERED != 0;
+        let sub = self.begin(&request.channel, channel.key, asked, wishes, &connection);
+        self.core.subs.add(sub.must_recover(must_recover));
+        self.set_sub_expiry(&request.channel, expires_at);
     }
 
     /// Lets the client ask for something of so many rows.
@@ -166,58 +144,49 @@ impl Session {
         self.server.handlers.admit(caller, Cost::Question { rows }).map_err(|error| error.to_protocol())
     }
 
+    /// Asks the gateway for a subscription.
     pub(super) fn begin(
         &mut self,
-        name: String,
+        name: &str,
         stream: StreamKey,
         asked: Requested,
         wishes: Wishes,
         connection: &Arc<Connection>,
-        expires_at: Option<Timestamp>,
-    ) {
-        let key = self.next_key;
-        self.next_key = self.next_key.wrapping_add(1);
-        let server_side = asked.command().is_none();
-        let place = self.server.hub.subscribe(stream, &name, connection, key, wishes);
-        let asked = Some(Box::new(asked));
-        if self.subs.is_empty() {
-            // Most clients have their personal channel and little else.
-            self.subs.reserve_exact(1);
-        }
-        self.subs.push(Sub { key, channel: name.into(), place, server_side, asked, expires: None });
-        self.set_sub_expiry(self.subs.len() - 1, expires_at);
+    ) -> Sub {
+        let key = self.core.subs.next_key();
+        let place = self.server.hub.subscribe(stream, name, connection, key, wishes);
+        Sub::asked(key, name.into(), place, asked)
     }
 
     pub(super) fn unsubscribe(&mut self, id: u32, channel: &str) {
-        let Some(at) = self.subs.iter().position(|sub| &*sub.channel == channel) else {
-            // As the reference server: who is not subscribed is unsubscribed.
-            return self.reply(Reply::new(id, ReplyBody::Unsubscribe(UnsubscribeResult {})));
-        };
-        let sub = self.subs.remove(at);
-        sub.place.end(&self.server.hub);
+        // As the reference server: who is not subscribed is unsubscribed.
+        if let Some(sub) = self.core.subs.remove(channel) {
+            sub.place.end(&self.server.hub);
+        }
         self.reply(Reply::new(id, ReplyBody::Unsubscribe(UnsubscribeResult {})));
     }
 
     /// What the gateway says, at its place between the messages.
     pub(super) fn signal(&mut self, signal: Signal, now: Instant, out: &mut Vec<Bytes>) {
-        match signal {
-            Signal::Subscribed { key, reply } => self.begun(key, reply, now, out),
-            Signal::Refused { key, reason } => self.refused(key, reason, now, out),
-            Signal::Ended { key, why } => self.ended(key, why, out),
+        let (Signal::Subscribed { key, .. } | Signal::Refused { key, .. } | Signal::Ended { key, .. }) = signal;
+        match self.core.subs.signal(signal) {
+            Some(Told::Begun(asked, reply)) => self.begun(key, *asked, &reply, now, out),
+            Some(Told::Unrecovered(sub)) => {
+                sub.place.end(&self.server.hub);
+                if let Some(id) = sub.wish.and_then(|asked| asked.command()) {
+                    out.push(self.encode(&Reply::error(id, ErrorCode::UNRECOVERABLE_POSITION)));
+                }
+            }
+            Some(Told::Refused(sub, reason)) => self.refused(sub, reason, now, out),
+            Some(Told::Removed(sub)) => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
+            Some(Told::Insufficient(sub)) => out.push(self.unsubscribe_push(&sub, Unsubscribe::INSUFFICIENT_STATE)),
+            Some(Told::Lost(_)) => self.close(Disconnect::INSUFFICIENT_STATE),
+            None => {}
         }
     }
 
-    fn begun(&mut self, key: u32, reply: Subscribed, now: Instant, out: &mut Vec<Bytes>) {
-        // Gone in the meantime: the client has been told.
-        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
-        let Some(asked) = self.subs[at].asked.take() else { return };
-        let sub = &self.subs[at];
-        if let (Some(id), true) = (asked.command(), asked.reject_unrecovered && asked.recovering && !reply.recovered) {
-            let sub = self.subs.remove(at);
-            sub.place.end(&self.server.hub);
-            out.push(self.encode(&Reply::error(id, ErrorCode::UNRECOVERABLE_POSITION)));
-            return;
-        }
+    fn begun(&mut self, key: u32, asked: Requested, reply: &Subscribed, now: Instant, out: &mut Vec<Bytes>) {
+        let Some(sub) = self.core.subs.get(key) else { return };
         let left = self.expires_in(asked.expires_at);
         let open = sub.place.key().open;
         let result = SubscribeResult {
@@ -233,7 +202,6 @@ impl Session {
             data: asked.data.clone(),
         };
         let channel = sub.channel.clone();
-        let asked = *asked;
         match asked.by {
             By::Command(id) => out.push(self.encode(&Reply::new(id, ReplyBody::Subscribe(result)))),
             By::Connect => self.server_side_begun(&channel, result, now, out),
@@ -241,10 +209,8 @@ impl Session {
         }
     }
 
-    fn refused(&mut self, key: u32, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
-        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
-        let sub = self.subs.remove(at);
-        match sub.asked.map(|asked| asked.by) {
+    fn refused(&mut self, sub: Sub, reason: Denial, now: Instant, out: &mut Vec<Bytes>) {
+        match sub.wish.map(|asked| asked.by) {
             Some(By::Command(id)) => {
                 if let (Some(caller), Denial::NoRoom | Denial::NotMember) = (&self.caller, reason) {
                     self.server.handlers.asked_in_vain(caller);
@@ -257,41 +223,24 @@ impl Session {
         }
     }
 
-    fn ended(&mut self, key: u32, why: Ending, out: &mut Vec<Bytes>) {
-        let Some(at) = self.subs.iter().position(|sub| sub.key == key) else { return };
-        let sub = self.subs.remove(at);
-        match why {
-            Ending::Removed => out.push(self.unsubscribe_push(&sub, Unsubscribe::SERVER)),
-            Ending::Insufficient if sub.server_side => self.close(Disconnect::INSUFFICIENT_STATE),
-            Ending::Insufficient => out.push(self.unsubscribe_push(&sub, Unsubscribe::INSUFFICIENT_STATE)),
-        }
-    }
-
     pub(super) fn unsubscribe_push(&self, sub: &Sub, why: Unsubscribe) -> Bytes {
         encode_push(&Push::new(&*sub.channel, PushBody::Unsubscribe(why.into())), self.format)
     }
 
     /// Sets or moves the time at which a subscription ends.
-    pub(super) fn set_sub_expiry(&mut self, at: usize, expires_at: Option<Timestamp>) {
-        let grace = self.server.options.refresh_grace;
-        self.subs[at].expires = self.expires_in(expires_at).map(|left| Instant::now() + left + grace);
-        self.clocks.sub_expires = self.subs.iter().filter_map(|sub| sub.expires).min();
+    pub(super) fn set_sub_expiry(&mut self, channel: &str, expires_at: Option<Timestamp>) {
+        let now = self.since.elapsed() + self.server.options.refresh_grace;
+        let left = self.expires_in(expires_at);
+        self.core.subs.set_expiry(channel, left.map(|left| now + left));
     }
 
     /// Ends the subscriptions whose time is over.
     pub(super) fn expire_subs(&mut self, now: Instant) {
-        while let Some(at) = self.subs.iter().position(|sub| sub.expires.is_some_and(|at| at <= now)) {
-            let sub = self.subs.remove(at);
+        while let Some(sub) = self.core.subs.take_expired(now - self.since) {
             sub.place.end(&self.server.hub);
             let push = self.unsubscribe_push(&sub, Unsubscribe::EXPIRED);
             self.tell(push);
         }
-        self.clocks.sub_expires = self.subs.iter().filter_map(|sub| sub.expires).min();
-    }
-
-    /// The place of the subscription to this channel among `subs`.
-    pub(super) fn sub_index(&self, channel: &str) -> Option<usize> {
-        self.subs.iter().position(|sub| &*sub.channel == channel)
     }
 
     /// Counts how the connection ends.

@@ -158,8 +158,7 @@ impl Output<Listener> for Fanout<'_> {
                 }
             };
             rest = &rest[len..];
-            let weight = bytes.len();
-            to.connection.outbox.push_asked(OutboxItem::Bytes(bytes), weight);
+            to.connection.outbox.push_asked(OutboxItem::Bytes(bytes));
         }
         self.hub.metrics.deliveries.inc_by(events.len() as u64);
     }
@@ -169,9 +168,7 @@ impl Output<Listener> for Fanout<'_> {
     }
 
     fn subscribed(&mut self, to: &Listener, reply: Subscribed) {
-        let bytes = reply.events.iter().map(StreamEvent::weight).sum();
-        let signal = Signal::Subscribed { key: to.key, reply };
-        to.connection.outbox.push_asked(OutboxItem::Signal(Box::new(signal)), bytes);
+        to.connection.outbox.signal(Signal::Subscribed { key: to.key, reply });
         if to.announced {
             self.moves.push((true, to.presence()));
         }

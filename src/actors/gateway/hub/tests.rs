@@ -408,8 +408,8 @@ async fn users_and_everybody_can_be_sent_away() {
     }
     assert!(world.hub.sessions().is_online(&user("ann")));
     assert_eq!(world.hub.sessions().disconnect(&user("ann"), 3503), 1);
-    let closes = |connection: &Connection| match connection.outbox.take_orders()[..] {
-        [Order::Close { code, .. }] => Some(code),
+    let closes = |connection: &Connection| match connection.outbox.take_order() {
+        Some(Order::Close { code, .. }) => Some(code),
         _ => None,
     };
     assert_eq!((closes(&ann), closes(&bob)), (Some(3503), None));

@@ -159,7 +159,7 @@ async fn sessions_are_listed_and_closed() {
     assert_eq!(rig.all("/admin/actors?parent=sessions&", 10).await.len(), 25);
     assert_eq!(rig.ok("/admin/actors/sessions").await["actor"]["children"], 25);
     let code = |n: usize| {
-        all[n].outbox.take_orders().into_iter().find_map(|order| match order {
+        std::iter::from_fn(|| all[n].outbox.take_order()).find_map(|order| match order {
             Order::Close { code, .. } => Some(code),
             _ => None,
         })
