@@ -29,9 +29,9 @@ fn channel(request: &Request) -> Option<&str> {
 }
 
 /// What the core of a session is about.
-pub(super) enum Client {}
+pub(super) enum Centrifuge {}
 
-impl Dialect for Client {
+impl Dialect for Centrifuge {
     type Command = Result<Command, FrameError>;
     type Wish = Requested;
     type Place = Subscription;

@@ -49,7 +49,7 @@ pub(crate) use push::{ProtocolEncoder, client_info};
 pub use server::{Options, Server};
 
 use self::connect::Connecting;
-use self::dispatch::Client;
+use self::dispatch::Centrifuge;
 use crate::actors::gateway::hub::{Connection, Place};
 use crate::actors::gateway::outbox::{Outbox, OutboxItem};
 use crate::actors::gateway::session::SessionCore;
@@ -100,7 +100,7 @@ pub(crate) struct Session {
     /// Where it comes from, if that is known.
     network: Option<IpAddr>,
     connecting: Option<Box<Connecting>>,
-    core: SessionCore<Client>,
+    core: SessionCore<Centrifuge>,
     /// Commands wait until this is through.
     gate: Option<Gate>,
     inflight: Option<Box<FuturesUnordered<Pending>>>,

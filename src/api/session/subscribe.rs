@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::channels::Channel;
-use super::dispatch::Client;
+use super::dispatch::Centrifuge;
 use super::push::seconds;
 use super::{Connection, Session};
 use crate::actors::gateway::feed::{Position, Subscribed};
@@ -28,7 +28,7 @@ use crate::epoch::History;
 use crate::ids::{Seq, Timestamp};
 
 /// A subscription of this connection.
-pub(super) type Sub = subscriptions::Sub<Client>;
+pub(super) type Sub = subscriptions::Sub<Centrifuge>;
 
 /// What a subscribe asked for.
 pub(super) struct Requested {

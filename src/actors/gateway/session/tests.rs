@@ -1,3 +1,5 @@
+//! The core of a session: the order of orders and commands, what is told of subscriptions, and the pace of who does not read.
+
 use std::task::{Context, Waker};
 use std::time::Duration;
 
