@@ -11,7 +11,7 @@ use crate::actors::room::commands::{Command, End, Expire, Invite, Join, Kick, Le
 use crate::actors::room::window::{self, WindowBounds, WindowEntry};
 use crate::actors::room::{Outcome, RoomSnapshot, RoomState, payload};
 use crate::actors::wire::event;
-use crate::actors::wire::{Event, EventBody, Reject};
+use crate::actors::wire::{Event, EventBody, Reject, RoomKind};
 use crate::ids::{ClientId, MessageNo, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use uuid::Uuid;
@@ -164,7 +164,7 @@ proptest! {
     #[test]
     fn a_device_is_heard_in_its_order(sends in prop::collection::vec(0..8u32, 1..80)) {
         let mut state = start(Scene::Group.room());
-        let create = super::support::create(crate::actors::wire::RoomKind::Group, "ann", &["bob"]);
+        let create = super::support::create(RoomKind::Group, "ann", &["bob"]);
         fold_one(&mut state, RoomCommand::Create(create));
         let mut heard = Vec::new();
         for n in sends {
@@ -258,6 +258,10 @@ proptest! {
     fn a_direct_chat_is_the_same_from_both_sides(history in history(Scene::Direct)) {
         let (mut one, mut other) = (start(Scene::Direct.room()), start(Scene::Direct.room()));
         for (now, command) in &history {
+            // No way in makes another kind of room under this id, and where it passes on, the lowest id has a side.
+            if matches!(&command.body, RoomCommand::Create(create) if create.kind != RoomKind::Direct) {
+                continue;
+            }
             let mirrored = mirror_command(command);
             let (here, there) = (one.fold(*now, command.clone()), other.fold(*now, mirrored.clone()));
             match (&here, &there) {
