@@ -17,8 +17,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 pub use self::process::{BindError, DrainError, Server, Serving, Started};
-pub use self::storage::backup_at_rest;
-pub use self::storage::{AtRestError, JOURNAL_DIR};
+pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
 
 use self::background::Checks;
 use self::storage::Storage;

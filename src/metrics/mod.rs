@@ -12,8 +12,7 @@ mod recorder;
 mod values;
 
 pub(crate) use recent::Recent;
-pub(crate) use values::Counter;
-pub(crate) use values::{Counted, Gauge, Labelled};
+pub(crate) use values::{Counted, Counter, Gauge, Labelled};
 
 use recorder::Recorder;
 

@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use residents::StatsHandle;
-pub(crate) use stats::ActorStats;
-pub(crate) use stats::{Figures, State};
+pub(crate) use stats::{ActorStats, Figures, State};
 
 use self::residents::Residents;
 use crate::actors::wire::Entity;

@@ -6,8 +6,7 @@ mod user;
 use std::sync::Arc;
 
 pub use room::Event;
-pub(crate) use room::EventBody;
-pub(crate) use room::ListChange;
+pub(crate) use room::{EventBody, ListChange};
 pub(crate) use user::{UserEvent, UserEventBody};
 
 use serde::de::DeserializeOwned;

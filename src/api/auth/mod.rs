@@ -23,8 +23,7 @@ use std::time::Duration;
 
 pub use error::TokenError;
 pub(crate) use error::TokenOutcome;
-pub use issue::TokenRequest;
-pub use issue::issue_token;
+pub use issue::{TokenRequest, issue_token};
 pub use keyring::Keyring;
 pub use revoked::Revoked;
 pub use verify::Verifier;

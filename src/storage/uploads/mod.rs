@@ -14,8 +14,7 @@ use uuid::Uuid;
 use crate::ids::{RoomId, Timestamp, UserId};
 use crate::storage::store::StoreError;
 
-pub(crate) use objects::Stream;
-pub(crate) use objects::{Objects, Part};
+pub(crate) use objects::{Objects, Part, Stream};
 pub(crate) use rows::UploadRows;
 /// Every statement, for the test of indexes.
 #[cfg(test)]

@@ -19,8 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 
-pub(crate) use channel::Place;
-pub(crate) use channel::{Channel, Presence};
+pub(crate) use channel::{Channel, Place, Presence};
 pub use channel::{Numbers, Subscription};
 pub(crate) use limiter::Limiter;
 pub use limiter::Rate;

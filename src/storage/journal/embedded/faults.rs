@@ -6,8 +6,7 @@ use std::sync::Mutex;
 
 mod disk;
 
-pub(crate) use disk::Chance;
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Chance, Disk};
 
 /// What goes wrong next. The default is nothing.
 #[derive(Default)]
