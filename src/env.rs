@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use crate::ids::Timestamp;
+use crate::ids::{Timestamp, millis};
 
 /// A source of wall-clock time.
 pub trait Clock: Send + Sync + 'static {
@@ -72,11 +72,11 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Timestamp(millis(since))
     }
 
     fn steady(&self) -> Timestamp {
-        Timestamp(u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX))
+        Timestamp(millis(self.made.elapsed()))
     }
 }
 

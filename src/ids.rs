@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -438,6 +439,11 @@ impl PackedClientId {
             Self::Text(text) => text.time(),
         }
     }
+}
+
+/// A span of time as everything here counts it: in whole milliseconds. Saturates.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

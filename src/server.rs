@@ -43,7 +43,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{Partition, UserId};
+use crate::ids::{Partition, UserId, millis};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -330,7 +330,7 @@ fn partition_options(config: &Config) -> partition::core::Options {
         rule: Rule::ReadableIsDurable,
         unknown_after_ms: 5_000,
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
-        idle_ms: u64::try_from(config.limits.idle.as_millis()).unwrap_or(u64::MAX),
+        idle_ms: millis(config.limits.idle),
         knows: FoldVersion::KNOWN,
     }
 }

@@ -3,6 +3,7 @@
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 use crate::config::parse_duration;
+use crate::ids::millis;
 
 /// The longest one, in milliseconds: a hundred years. Longer ones are a mistake in the unit.
 const MOST_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
@@ -24,7 +25,7 @@ impl<'de> Deserialize<'de> for Ttl {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Ttl, E> {
                 let duration = parse_duration(text).map_err(E::custom)?;
-                self.visit_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+                self.visit_u64(millis(duration))
             }
         }
         d.deserialize_any(Reader)

@@ -2,6 +2,7 @@
 //!
 //! A reader says what it expected and never repeats what it was given where that may be a secret.
 
+use crate::ids::millis;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -206,7 +207,7 @@ impl Value for Duration {
         number.checked_mul(*ms).map(Self::from_millis).ok_or_else(bad)
     }
     fn show(&self) -> String {
-        let ms = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
+        let ms = millis(*self);
         // Seconds rather than minutes, so that "300s" stays as people write it; days only from two on.
         let unit = match ms {
             0 => return quoted("0"),

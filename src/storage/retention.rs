@@ -18,7 +18,7 @@ use super::journal::JournalError;
 use super::journal::embedded::Maintenance;
 use super::store::{Store, StoreError};
 use crate::env::Env;
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::ids::{Offset, Partition, Timestamp, millis};
 
 /// The store's note of the last finished backup.
 const NOTE: &str = "backup";
@@ -138,7 +138,7 @@ impl Retention {
                 stored.unwrap_or_default().min(backed_up.unwrap_or_default())
             })
             .collect();
-        let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
+        let keep_ms = millis(keep);
         let before = Timestamp(self.env.now().0.saturating_sub(keep_ms));
         let journal = self.journal.clone();
         let trimmed = tokio::task::spawn_blocking(move || journal.trim_covered(&covered, before)).await;

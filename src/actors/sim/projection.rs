@@ -18,7 +18,7 @@ use crate::actors::workers::persistence::rounds::{Options, ProjectorRounds, Proj
 use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry_rounds::{self, ClockReading, ExpiryRounds, ExpiryStep};
 use crate::actors::workers::relay::rounds::{self, Expansion, RelayRounds, RelayStep};
-use crate::ids::{Offset, Partition, RoomId, Timestamp};
+use crate::ids::{Offset, Partition, RoomId, Timestamp, millis};
 use crate::limits;
 use crate::storage::journal::JournalError;
 use crate::storage::store::memory::Core as Rows;
@@ -103,10 +103,6 @@ impl Store {
     pub(crate) fn rows(&self) -> &Rows {
         &self.rows
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {

@@ -8,11 +8,6 @@ pub(super) fn back_off(first: Duration, failures: u32, most: Duration) -> Durati
     first.saturating_mul(2_u32.saturating_pow(failures)).min(most)
 }
 
-/// The pure cores count in milliseconds.
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,5 +13,5 @@ pub mod persistence;
 pub mod relay;
 mod running;
 
-use back_off::{back_off, millis};
+use back_off::back_off;
 pub use running::Running;

@@ -19,7 +19,7 @@ use crate::api::auth::{Keyring, Revoked, TokenRequest};
 use crate::api::protocol::codes::Disconnect;
 use crate::config::{self, Secret};
 use crate::env::Env;
-use crate::ids::{Timestamp, UserId};
+use crate::ids::{Timestamp, UserId, millis};
 use crate::limits;
 use crate::storage::accounts::{Account, AccountError, AccountRows, Profile, SignIn};
 
@@ -179,7 +179,7 @@ impl Accounts {
 
     /// For how long, in milliseconds, an access token may be good after its sign-in was taken back.
     fn access_ms(&self) -> u64 {
-        u64::try_from(self.options.access_ttl.as_millis()).unwrap_or(u64::MAX).saturating_add(60_000)
+        millis(self.options.access_ttl).saturating_add(60_000)
     }
 
     /// Rows of sign-ins that were over before are of no use.
@@ -280,8 +280,7 @@ impl Accounts {
 
     /// When a sign-in of `since` is over that is used now.
     fn refresh_until(&self, since: Timestamp, now: Timestamp) -> Timestamp {
-        let after =
-            |time: Timestamp, ttl: Duration| time.0.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let after = |time: Timestamp, ttl: Duration| time.0.saturating_add(millis(ttl));
         let unused = after(now, self.options.refresh_ttl);
         let most = self.options.sign_in_ttl;
         Timestamp(if most.is_zero() { unused } else { unused.min(after(since, most)) })

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::AdminState;
 use crate::api::http::HttpError;
 use crate::config::ShownSetting;
+use crate::ids::millis;
 use crate::limits;
 
 /// The configuration.
@@ -47,7 +48,6 @@ pub(super) async fn limits(State(admin): AdminState) -> Result<Json<Value>, Http
     let used = |gauge: i64| Some(u64::try_from(gauge).unwrap_or(0));
     let own = |name, unit, value: u64, used| Limit { name, unit, value, used, configurable: true };
     let fixed = |name, unit, value: usize| Limit { name, unit, value: value as u64, used: None, configurable: false };
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let items = vec![
         own("connections", "connections", set.connections.into(), used(metrics.connections.get())),
         own("connections_per_address", "connections", set.connections_per_address.into(), None),

@@ -12,7 +12,7 @@ use super::{Admin, AdminState, Live};
 use crate::actors::clocks::ClockTrouble;
 use crate::actors::inspect::State as ActorState;
 use crate::api::http::HttpError;
-use crate::ids::Timestamp;
+use crate::ids::{Timestamp, millis};
 
 /// Messages in a mailbox that is no burst any more: a partition takes 4 MiB of commands at most, some thousands.
 const GROWN: u32 = 1_000;
@@ -113,7 +113,7 @@ fn lag(age_s: i64) -> Option<Warning> {
 }
 
 fn slow_disk(sync: Duration) -> Option<Warning> {
-    let ms = u64::try_from(sync.as_millis()).unwrap_or(u64::MAX);
+    let ms = millis(sync);
     let message = format!("a sync of the journal's file takes {ms} ms: each acknowledgement waits for one");
     (sync >= SLOW_SYNC).then(|| of_node("slow_disk", "warning", message, ms))
 }

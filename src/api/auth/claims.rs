@@ -14,7 +14,7 @@ use super::error::TokenError;
 use super::verify::TokenSub;
 use crate::api::protocol::payload::check_json;
 use crate::api::protocol::shape::{Object, nullable};
-use crate::ids::{Timestamp, UserId};
+use crate::ids::{Timestamp, UserId, millis};
 use crate::limits;
 
 /// What is read of a token's payload: an object. Other claims (`jti`, `meta`, …) are skipped, and `null` is no claim.
@@ -94,7 +94,7 @@ impl Claims {
         if options.issuer.is_some() && self.iss != options.issuer {
             return Err(TokenError::Issuer);
         }
-        let leeway = u64::try_from(options.leeway.as_millis()).unwrap_or(u64::MAX);
+        let leeway = millis(options.leeway);
         if self.nbf.is_some_and(|nbf| nbf.0 > now.0.saturating_add(leeway)) {
             return Err(TokenError::NotYetValid);
         }

@@ -15,7 +15,7 @@ use super::error::TokenError;
 use super::keys::{Key, KeyError, KeySet};
 use crate::env::Clock;
 use crate::http_client;
-use crate::ids::Timestamp;
+use crate::ids::{Timestamp, millis};
 
 /// Milliseconds between two fetches at least.
 pub(super) const COOLDOWN_MS: u64 = 10_000;
@@ -58,7 +58,7 @@ impl Jwks {
             url: url.to_owned(),
             client,
             clock,
-            refresh_ms: u64::try_from(refresh.as_millis()).unwrap_or(u64::MAX),
+            refresh_ms: millis(refresh),
             state: RwLock::default(),
             fetching: Arc::default(),
         }))

@@ -57,7 +57,7 @@ use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFac
 use crate::api::schema::Described;
 use crate::config::Config;
 use crate::env::Env;
-use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId};
+use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId, millis};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
@@ -145,7 +145,7 @@ impl Options {
     pub fn new(config: &Config) -> Self {
         Self {
             body_bytes: config.limits.body.0.min(limits::BODY_BYTES),
-            direct_ttl_ms: u64::try_from(config.rooms.direct_ttl.as_millis()).unwrap_or(u64::MAX),
+            direct_ttl_ms: millis(config.rooms.direct_ttl),
             max_members: limits::MEMBERS as u32,
             invitations: config.limits.invitations as usize,
             rates: Rates::from(&config.limits),

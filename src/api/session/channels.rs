@@ -9,7 +9,7 @@ use crate::actors::wire::{Entity, HistoryBound};
 use crate::api::protocol::Error;
 use crate::api::protocol::codes::ErrorCode;
 use crate::config::{self, Publish};
-use crate::ids::{RoomId, UserId};
+use crate::ids::{RoomId, UserId, millis};
 use crate::limits;
 
 /// What the name of an open channel begins with that takes a token whatever its namespace says. It is no part of the
@@ -143,7 +143,7 @@ fn names_user(name: &str, user: &UserId) -> bool {
 }
 
 fn rules(namespace: &config::Namespace) -> Rules {
-    let age_ms = u64::try_from(namespace.history_ttl.as_millis()).unwrap_or(u64::MAX);
+    let age_ms = millis(namespace.history_ttl);
     Rules {
         token_required: namespace.token_required,
         user_limited: namespace.user_limited,

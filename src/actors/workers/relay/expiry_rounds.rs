@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::actors::room::commands::{Command, Expire, RoomCommand};
 use crate::actors::room::payload;
-use crate::actors::workers::{back_off, millis};
-use crate::ids::{Offset, Partition, RoomId, Timestamp};
+use crate::actors::workers::back_off;
+use crate::ids::{Offset, Partition, RoomId, Timestamp, millis};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::actors::workers::back_off;
 use crate::actors::workers::persistence::outbox;
-use crate::ids::{Partition, UserId};
+use crate::ids::{Partition, UserId, millis};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::store::rows::{INVITED, MEMBER, MemberRow, OutboxPlace, OutboxRow};
@@ -324,7 +324,7 @@ impl Turns {
         let known = self.targets.entry(target).or_default();
         known.under_way = false;
         let rest = back_off(rest, known.failures, rest * LONGEST_REST);
-        known.rests_until_ms = now_ms + u64::try_from(rest.as_millis()).unwrap_or(u64::MAX).max(1);
+        known.rests_until_ms = now_ms + millis(rest).max(1);
         known.failures = known.failures.saturating_add(1);
         let all = (target, Partition::FIRST)..;
         let of_it = self.waiting.range(all).take_while(|((of, _), _)| *of == target);
