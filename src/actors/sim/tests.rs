@@ -1,6 +1,7 @@
 //! Many seeds, and the same seed twice.
 
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -28,9 +29,10 @@ fn run_all(cast: &Cast, count: u64) -> Stats {
             if seed > count || failures.lock().unwrap().len() as u64 >= enough {
                 return;
             }
-            match run(cast, seed) {
-                Ok((_, stats)) => sum.lock().unwrap().add(&stats),
-                Err(failure) => failures.lock().unwrap().push(failure.to_string()),
+            match catch_unwind(AssertUnwindSafe(|| run(cast, seed))) {
+                Ok(Ok((_, stats))) => sum.lock().unwrap().add(&stats),
+                Ok(Err(failure)) => failures.lock().unwrap().push(failure.to_string()),
+                Err(_) => failures.lock().unwrap().push(format!("seed {seed} panics, see above")),
             }
         }
     };

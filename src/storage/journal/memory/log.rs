@@ -55,8 +55,8 @@ struct InFlight {
     node: Node,
     partition: Partition,
     batch: Vec<Bytes>,
-    /// Where its first records lie, as many as are visible.
-    placed: Vec<Offset>,
+    /// Where its first records lie, as many as are visible, and since when: a trim may take them before the report.
+    placed: Vec<(Offset, Timestamp)>,
     /// The caller has been told "unknown".
     detached: bool,
 }
@@ -72,10 +72,6 @@ struct Log {
 impl Log {
     fn end(&self) -> u64 {
         self.start + self.records.len() as u64
-    }
-
-    fn time(&self, offset: Offset) -> Timestamp {
-        self.records[(offset.0 - self.start) as usize].time
     }
 }
 
@@ -179,12 +175,11 @@ impl MemoryLog {
                 self.place(ticket, now, usize::MAX);
                 let InFlight { partition, placed, .. } = self.in_flight.remove(&ticket).expect("placed just now");
                 let log = &mut self.logs[partition.index()];
-                let end = placed.last().map_or(log.end(), |last| last.0 + 1);
-                let first = placed.first().map_or(end, |first| first.0);
+                let end = placed.last().map_or(log.end(), |(last, _)| last.0 + 1);
+                let first = placed.first().map_or(end, |(first, _)| first.0);
                 log.durable = log.durable.max(if placed.is_empty() { 0 } else { end });
-                let is_dense =
-                    placed.windows(2).all(|two| two[1] == two[0].next() && log.time(two[0]) == log.time(two[1]));
-                let time = placed.last().map_or(now, |last| log.time(*last));
+                let is_dense = placed.windows(2).all(|two| two[1] == (two[0].0.next(), two[0].1));
+                let time = placed.last().map_or(now, |(_, time)| *time);
                 Ok(Appended { first: Offset(first), end: Offset(end), time, is_dense, losses: log.losses })
             }
             Fate::Refuse => {
@@ -318,7 +313,7 @@ impl MemoryLog {
         log.losses += 1;
         let truncation = Truncation { end: Offset(log.durable), lost, losses: log.losses };
         for append in self.in_flight.values_mut().filter(|append| append.partition == partition) {
-            append.placed.retain(|offset| *offset < truncation.end);
+            append.placed.retain(|(offset, _)| *offset < truncation.end);
         }
         self.places[partition.index()].truncated(truncation.end, truncation.losses);
         truncation
@@ -361,7 +356,7 @@ impl MemoryLog {
         for bytes in append.batch.iter().take(count).skip(append.placed.len()) {
             let offset = Offset(log.end());
             log.records.push(StoredRecord { offset, time: now, bytes: bytes.clone() });
-            append.placed.push(offset);
+            append.placed.push((offset, now));
         }
     }
 }

@@ -55,6 +55,17 @@ fn an_unknown_append_may_lie_there_or_not() {
 }
 
 #[test]
+fn the_report_on_an_append_may_come_after_others_have_stored_and_trimmed_it() {
+    let mut log = MemoryLog::new();
+    let ticket = log.start(1, p(), batch("a b"));
+    log.expose(ticket, T);
+    log.append(2, Timestamp(8), p(), batch("c"), Fate::Deliver).unwrap();
+    log.trim(&[(p(), Offset(3))]).unwrap();
+    let report = log.settle(ticket, Timestamp(9), Fate::Deliver).unwrap();
+    assert_eq!((report.first, report.end, report.time, report.is_dense), (Offset(0), Offset(2), T, true));
+}
+
+#[test]
 fn a_late_append_lands_after_its_caller_was_told_unknown() {
     let mut log = MemoryLog::new();
     let ticket = log.start(1, p(), batch("late"));
