@@ -25,7 +25,7 @@ pub fn encode(command: Command) -> Bytes {
 /// The record that carries a command, and the partition where it belongs.
 #[must_use]
 pub fn address(command: Command) -> Addressed {
-    Addressed { partition: command.room.partition(), record: encode(command) }
+    Addressed { partition: command.room.partition(), room: Some(command.room), record: encode(command) }
 }
 
 /// The command in a record.

@@ -218,7 +218,7 @@ impl World<'_> {
     pub(crate) fn admit(&mut self, node: NodeId, asker: Asker, user: UserId, wish: Wish) {
         let index = self.index(node);
         let (id, issued_at, ttl_ms) = (self.fresh_id(), self.clock(index), limits::COMMAND_TTL_MS);
-        let Addressed { partition, record } = match wish {
+        let Addressed { partition, record, .. } = match wish {
             Wish::Room(room, body) => room::payload::address(Command { room, id, issued_at, ttl_ms, body }),
             Wish::User(body) => user::payload::address(UserCommand { user, id, issued_at, ttl_ms, body }),
         };

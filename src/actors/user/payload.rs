@@ -23,7 +23,7 @@ pub fn encode(command: UserCommand) -> Bytes {
 /// The record that carries a command, and the partition where it belongs.
 #[must_use]
 pub(crate) fn address(command: UserCommand) -> Addressed {
-    Addressed { partition: command.user.partition(), record: encode(command) }
+    Addressed { partition: command.user.partition(), room: None, record: encode(command) }
 }
 
 /// The command in a record.

@@ -43,7 +43,7 @@ use self::history::MessagesQuery;
 use self::list::ChatsQuery;
 use self::marks::Reading;
 use self::members::MembersQuery;
-use self::read_your_writes::{OwnWrites, room_of};
+use self::read_your_writes::OwnWrites;
 use self::request::{InRoom, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
@@ -390,7 +390,7 @@ impl Handlers {
 
     /// Gives a record, in the caller's share of what others wait behind.
     async fn give(&self, caller: &Caller, record: Addressed, cost: Cost) -> Result<Accepted, Error> {
-        let (room, Addressed { partition, record }) = (room_of(&record), record);
+        let Addressed { partition, room, record } = record;
         // Whoever pays nothing takes no place either: a user who is far ahead does not hold an operator up.
         let weight = if caller.payer == Payer::Nobody { 0 } else { share::weight(cost) };
         let stored = self.node.stored();

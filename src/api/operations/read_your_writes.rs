@@ -19,22 +19,9 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-use crate::actors::fold;
 use crate::actors::halted::Halted;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::wire::Entity;
 use crate::ids::{Offset, Partition, RoomId, UserId};
-use crate::storage::journal::record::{Addressed, Envelope};
-
-/// The room whose line a record changes. To be asked before the record is handed on: whoever keeps a record makes its owner
-/// copy it.
-pub(crate) fn room_of(record: &Addressed) -> Option<RoomId> {
-    let envelope = Envelope::decode_record(&record.record).ok()?;
-    match fold::entity_in(record.partition, &envelope)? {
-        Entity::Room(room) => Some(room),
-        Entity::User(_) => None,
-    }
-}
 
 /// How long a read waits for the store.
 const DEADLINE: Duration = Duration::from_secs(2);

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::Session;
 use super::channels::Channel;
 use crate::actors::gateway::hub::Presence;
-use crate::api::operations::read_your_writes::room_of;
 use crate::api::operations::{Caller, Method, encoded};
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::protocol::publication::publisher;
@@ -89,7 +88,7 @@ impl Session {
     /// Hands a message to its partition.
     fn send(&mut self, id: u32, record: Addressed, caller: Arc<Caller>, result: fn(Bytes) -> ReplyBody) {
         let arrived = Instant::now();
-        let room = room_of(&record);
+        let room = record.room;
         let answer = self.server.router.command(record.partition, record.record);
         let server = self.server.clone();
         let reply = async move {

@@ -10,7 +10,7 @@ use prost::Message;
 use prost::encoding::message;
 use uuid::Uuid;
 
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::ids::{Offset, Partition, RoomId, Timestamp};
 
 /// First byte of every record.
 pub(crate) const MAGIC: u8 = 0x4B;
@@ -189,11 +189,13 @@ pub enum RecordError {
     },
 }
 
-/// An encoded record and the partition that it belongs to.
+/// An encoded record, and where it belongs.
 #[derive(Clone, Debug)]
 pub struct Addressed {
     /// Where it goes.
     pub partition: Partition,
+    /// The room that it is about; `None` if it is about a user.
+    pub room: Option<RoomId>,
     /// The encoded envelope.
     pub record: Bytes,
 }

@@ -128,7 +128,7 @@ pub(crate) fn caused_by(envelope: &Envelope) -> Option<UserId> {
 #[must_use]
 pub(crate) fn for_member(pattern: &Envelope, user: &UserId) -> Addressed {
     let envelope = Envelope { key: Bytes::copy_from_slice(user.as_str().as_bytes()), ..pattern.clone() };
-    Addressed { partition: user.partition(), record: envelope.encode_record() }
+    Addressed { partition: user.partition(), room: None, record: envelope.encode_record() }
 }
 
 fn row(source: Source, ord: u32, target: Partition, record: Bytes, fan_out: Option<FanOut>) -> OutboxRow {

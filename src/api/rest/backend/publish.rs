@@ -12,7 +12,6 @@ use super::{Done, MOST};
 use crate::actors::router::PendingAnswer;
 use crate::actors::wire::Entity;
 use crate::api::operations::Caller;
-use crate::api::operations::read_your_writes::room_of;
 use crate::api::protocol::codes::ErrorCode;
 use crate::api::rest::Rest;
 use crate::ids::{ClientId, RoomId, UserId};
@@ -89,7 +88,7 @@ impl Rest {
             }
         };
         let record = prepared.map_err(|error| error.to_protocol())?;
-        let room = room_of(&record);
+        let room = record.room;
         let answer = self.sessions.router().command(record.partition, record.record);
         Ok(Sent { caller, stream: channel.key.stream, room, answer })
     }

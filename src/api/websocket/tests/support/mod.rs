@@ -183,7 +183,7 @@ impl Rig {
 
     pub(crate) async fn command(&self, room: RoomId, body: RoomCommand) {
         let command = Command { room, id: self.env.ids.next(), issued_at: self.env.now(), ttl_ms: 60_000, body };
-        let Addressed { partition, record } = payload::address(command);
+        let Addressed { partition, record, .. } = payload::address(command);
         let answer = self.node.router().command(partition, record).get().await;
         assert!(matches!(answer, Answer::Accepted { .. }), "{answer:?}");
     }
