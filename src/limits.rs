@@ -142,6 +142,9 @@ pub(crate) const HEAD_ANNOUNCE_MS: u64 = 1_000;
 pub(crate) const HEAD_ANNOUNCEMENTS: u8 = 4;
 /// Milliseconds that a room or user rests that could not be loaded: what asks for it meanwhile is refused with the rest.
 pub(crate) const LOAD_RETRY_MS: u64 = 200;
+/// Milliseconds that a command or a question for a cold room or user waits at most until others leave memory, up to the next
+/// tick of its partition.
+pub(crate) const PLACE_WAIT_MS: u64 = 500;
 /// Deaths of a room or user over one record that are borne; at one more the record counts as poison, and its partition halts.
 pub(crate) const DEATHS_OVER_A_RECORD: u32 = 2;
 /// Bytes of records that a partition's tail tells at a time.

@@ -200,7 +200,8 @@ section! {
         /// How long an HTTP connection is kept between two requests. Longer than a balancer in front keeps its own, 60 s
         /// mostly: else it may send a request into one that ends, and answers 502.
         keep_alive: Duration = "75s",
-        /// Rooms held in memory. Above it the one idle for longest leaves.
+        /// Rooms held in memory. Above it the one idle for longest leaves. While none can, what comes for others waits for
+        /// half a second, and then comes in all the same, as far as memory goes.
         resident_rooms: u32 = "10000",
         /// Users held in memory, likewise.
         resident_users: u32 = "10000",

@@ -236,6 +236,8 @@ impl RootState {
         let owner = Owner { partition, epoch };
         let budget = Arc::clone(self.router.budget(partition));
         budget.reset();
+        // In this order: whoever sees that less is applied sees whether less is stored, too.
+        self.context.stored.begin(partition, row.next_offset);
         self.context.applied.begin(partition, row.next_offset);
         let start = Start {
             owner,

@@ -40,6 +40,8 @@ use crate::testing::{found, until, within};
 
 /// Enough for whatever these tests do.
 const MEMORY: usize = 1 << 30;
+/// And rooms and users in it.
+const RESIDENT: usize = 100_000;
 
 struct Fixture {
     node: Node,
@@ -88,7 +90,7 @@ fn deps(
         health: health.clone(),
         options,
         router: Arc::new(router),
-        resident: 100_000,
+        resident: RESIDENT,
         gateway: Arc::new(Recorder(send)),
     };
     (deps, frames, health)
@@ -105,13 +107,14 @@ impl Fixture {
     }
 
     async fn over(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env) -> Self {
-        Self::with(journal, store, env, MEMORY).await
+        Self::with(journal, store, env, (MEMORY, RESIDENT)).await
     }
 
-    async fn with(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env, memory: usize) -> Self {
+    /// So many bytes, and so many rooms and users, may be in memory.
+    async fn with(journal: MemoryJournal, store: Arc<MemoryStore>, env: Env, (memory, most): (usize, usize)) -> Self {
         let over = Arc::new(journal.clone());
         let (deps, frames, health) = deps(over, Rule::OwnReports, Arc::clone(&store), &env, memory);
-        let node = Node::start(deps).await.unwrap();
+        let node = Node::start(Deps { resident: most, ..deps }).await.unwrap();
         Self { node, env, journal, store, health, frames }
     }
 

@@ -80,10 +80,8 @@ impl Actor for Workers {
                 applied: Arc::clone(&context.applied),
                 stored: Arc::clone(&context.stored),
                 outbox: Arc::clone(&outbox),
-                report: Arc::new(move |chains| {
-                    for (partition, chains) in chains {
-                        router.cast(partition, PartitionMessage::Compare(chains));
-                    }
+                report: Arc::new(move |partition, to, chains| {
+                    router.cast(partition, PartitionMessage::Stored(to, chains));
                 }),
                 options: projector::Options::default(),
             },
@@ -156,12 +154,13 @@ fn append_by(router: Arc<Router>) -> Append {
         let asked: Vec<_> = records.into_iter().map(|record| router.command(partition, record)).collect();
         async move {
             let answers = join_all(asked.into_iter().map(PendingAnswer::get)).await;
-            answers.into_iter().try_for_each(|answer| match answer {
+            let results = answers.into_iter().map(|answer| match answer {
                 // What the fold made of it is not the worker's matter: the record is in.
                 Answer::Accepted { .. } | Answer::Rejected(_) => Ok(()),
                 Answer::Unavailable { .. } => Err(AppendError::Refused("the partition takes nothing now".to_owned())),
                 Answer::Unknown => Err(AppendError::Unknown("no answer in time".to_owned())),
-            })
+            });
+            results.collect()
         }
         .boxed()
     })

@@ -69,6 +69,7 @@ impl Actor for PartitionActor {
             journal_end: context.journal.bounds(partition).end,
             listeners,
             memory: Arc::clone(&context.memory),
+            resident: context.resident_share(),
             options: context.options.clone(),
         });
         let stats = context.directory.begin(partition);
@@ -112,7 +113,7 @@ impl Actor for PartitionActor {
             PartitionMessage::Loaded(entity, Some(loaded)) => state.core.loaded(&entity, loaded, now, out),
             PartitionMessage::Loaded(entity, None) => state.core.load_failed(&entity, out),
             PartitionMessage::Rested(entity) => state.core.rested(&entity, out),
-            PartitionMessage::Compare(chains) => state.core.compare_chains(chains, out),
+            PartitionMessage::Stored(to, chains) => state.core.stored(to, chains, now, out),
             PartitionMessage::Tick => {
                 let Ties { context, owner, .. } = &state.ties;
                 let barrier = || fold::barrier(context.env.ids.next(), context.env.now());

@@ -67,9 +67,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// Rooms and users in memory at most, in one of the partitions that are here now.
+    /// Rooms and users in memory at most, in one of the partitions that are here now: at least one.
     pub(in crate::actors) fn resident_share(&self) -> usize {
-        self.resident.div_ceil(self.owned.count())
+        self.resident.div_ceil(self.owned.count()).max(1)
     }
 
     /// Enqueues records in the journal, and counts what comes of it. `done` is called on the journal's thread.

@@ -10,6 +10,8 @@
 //! | `action` | what the driver is asked to do |
 //! | `placing` | records on their way into the journal, and what they bear from there on |
 //! | `tail` | when the tail may tell more |
+//! | `dispatch` | verified records to their entities, and what waits for a place in memory |
+//! | `places` | commands and questions that wait for a place in memory |
 //! | `reading` | what the tail tells, what was lost again, and whether the writers have read the same log |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
 //! | `deaths` | entities that died, and records that kill |
@@ -18,7 +20,9 @@
 
 mod action;
 mod deaths;
+mod dispatch;
 mod heads;
+mod places;
 mod placing;
 mod reading;
 mod residency;
@@ -33,15 +37,15 @@ use bytes::Bytes;
 
 pub(crate) use action::{Action, Ticket};
 
+use self::places::PlaceQueue;
 use self::placing::{CommandKey, Queued, command_key};
 use self::reading::Unverified;
 use self::residency::{Parked, Residency};
-use super::item::{Batch, Item};
 use super::listeners::ListenerTable;
 use super::memory::Memory;
 use super::progress::SharedProgress;
-use super::verified::{Rule, Verified, VerifiedPrefix};
-use crate::actors::digest::{Chain, RunningHash};
+use super::verified::{Rule, VerifiedPrefix};
+use crate::actors::digest::RunningHash;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::kinds;
 use crate::actors::moment::FoldVersion;
@@ -77,6 +81,8 @@ pub(crate) struct Deps {
     pub listeners: Arc<ListenerTable>,
     /// Bytes that rooms and users in memory may take, of all partitions.
     pub memory: Arc<Memory>,
+    /// Rooms and users in memory at most, until [`Core::tick`] says otherwise. At least one.
+    pub resident: usize,
     /// Bounds and rules.
     pub options: Options,
 }
@@ -119,6 +125,14 @@ pub(crate) struct Core {
     deaths: HashMap<Entity, (Offset, u32)>,
     /// What lies below was in the journal at the start, and is folded anew.
     replay_to: Offset,
+    /// Rooms and users in memory at most.
+    resident: usize,
+    /// What is folded anew waits: every place in memory is taken.
+    is_full: bool,
+    /// What waits for a place in memory, in order.
+    for_place: PlaceQueue,
+    /// The store has everything below, as far as is known.
+    stored: Offset,
     /// The tail tells nothing until it is let.
     tail_rests: bool,
     /// The store had everything below when an entity was let go or this core began: a snapshot from before can't be used.
@@ -129,7 +143,7 @@ pub(crate) struct Core {
 impl Core {
     /// A core that goes on at the store's watermark. [`Core::begin`] comes first.
     pub(crate) fn new(deps: Deps) -> Self {
-        let Deps { watermark, journal_end, listeners, memory, options } = deps;
+        let Deps { watermark, journal_end, listeners, memory, resident, options } = deps;
         let start = watermark.next_offset;
         let folded = Prefix { end: start, hash: watermark.log_hash };
         let clock = FoldClock::after(&watermark, options.knows);
@@ -160,6 +174,10 @@ impl Core {
             leaving: HashMap::new(),
             deaths: HashMap::new(),
             replay_to: journal_end,
+            resident,
+            is_full: false,
+            for_place: PlaceQueue::default(),
+            stored: start,
             tail_rests: true,
             settled: start,
             halted: false,
@@ -231,7 +249,7 @@ impl Core {
                 self.pump(out);
             }
             Some(Residency::Loading { held, .. }) => held.push_back(Parked::Command(queued)),
-            None => self.load(entity, Parked::Command(queued), out),
+            None => self.load(entity, Parked::Command(queued), now, out),
         }
     }
 
@@ -303,68 +321,6 @@ impl Core {
         Ticket(self.next_ticket)
     }
 
-    /// Hands every verified record to its entity, in offset order. A record that can't be read halts the partition behind
-    /// those before it: each entity gets all of its own up to there, and then nothing any more.
-    fn dispatch(&mut self, now: Timestamp, out: &mut Vec<Action>) {
-        let of_place = |offset: Offset, error| format!("partition {} offset {offset}: {error}", self.partition);
-        let mut unreadable = self.clock.check().err().map(|error| of_place(self.folded.end, error));
-        let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
-        // Looked up, never iterated: entities are told in the order of their first records.
-        let mut places: HashMap<Entity, usize> = HashMap::new();
-        while unreadable.is_none()
-            && let Some(Unverified { record, envelope, prefix }) = self.pending.pop_front()
-        {
-            let record = match self.verified.admit(record.offset, record) {
-                Ok(record) => record,
-                Err(record) => {
-                    self.pending.push_front(Unverified { record, envelope, prefix });
-                    break;
-                }
-            };
-            let StoredRecord { offset, time, .. } = *record.get();
-            let read = envelope.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok);
-            let read = read.and_then(|envelope| Ok((self.clock.advance(offset, time, &envelope)?, envelope)));
-            let (now, envelope) = match read {
-                Ok(read) => read,
-                Err(error) => {
-                    unreadable = Some(of_place(offset, error));
-                    break;
-                }
-            };
-            self.folded = prefix;
-            let origin = if self.waiting.is_empty() { None } else { self.waiting.remove(&command_key(&envelope)) };
-            match fold::entity_in(self.partition, &envelope) {
-                Some(entity) => {
-                    let item = record.map(|_| Item { offset, now, envelope, origin });
-                    let place = *places.entry(entity).or_insert_with_key(|entity| {
-                        groups.push((entity.clone(), Vec::new()));
-                        groups.len() - 1
-                    });
-                    groups[place].1.push(item);
-                }
-                None => {
-                    let to = self.progress.complete([(offset, Chain::START)]);
-                    out.extend(to.map(|to| Action::Applied { to }));
-                }
-            }
-        }
-        self.log.settle(self.folded.end);
-        for (entity, items) in groups {
-            self.deliver(entity, Arc::new(Batch::new(items)), now, out);
-        }
-        if let Some(reason) = unreadable {
-            self.halt(reason, out);
-        }
-    }
-
-    /// Another folder has these chains of some entities, each after the record at this offset. If one is not the own one,
-    /// the partition halts (I10).
-    pub(crate) fn compare_chains(&mut self, chains: Vec<(Offset, Chain)>, out: &mut Vec<Action>) {
-        if let Err(divergence) = chains.into_iter().try_for_each(|(at, there)| self.progress.compare(at, there)) {
-            self.halt(divergence.to_string(), out);
-        }
-    }
-
     /// Stops for good: an operator has to look. What waits is answered: it may be written. Whatever comes in afterwards, late
     /// reports, reads and loads above all, has no effect: there is no state any more that it could be applied to.
     pub(crate) fn halt(&mut self, reason: String, out: &mut Vec<Action>) {
@@ -382,6 +338,9 @@ impl Core {
         for queued in std::mem::take(&mut self.queue) {
             self.refuse(&queued, out);
         }
+        while let Some((entity, held)) = self.for_place.pop() {
+            held.into_iter().for_each(|held| self.refuse_held(&entity, held, out));
+        }
         self.leaving.clear();
         self.deaths.clear();
         let mut residents: Vec<_> = self.residents.drain().collect();
@@ -398,7 +357,8 @@ impl Core {
 
     /// Once a second: lets a tail go on that rests, gives up on unknown outcomes, asks for a barrier, lets idle entities go,
     /// announces heads. `stored` is the partition's watermark: an entity goes only if the store has all that it applied. Of
-    /// more than `resident` entities the longest idle go first. `barrier` makes a barrier record.
+    /// more than `resident` entities the longest idle go first, and what waits for a place goes on. `barrier` makes a barrier
+    /// record.
     pub(crate) fn tick(
         &mut self,
         now: Timestamp,
@@ -410,6 +370,8 @@ impl Core {
         if self.halted {
             return;
         }
+        self.resident = resident;
+        self.stored = self.stored.max(stored);
         if self.tail_rests {
             self.follow(out);
         }
@@ -434,6 +396,9 @@ impl Core {
         self.pump(out);
         self.passivate(now, stored, resident, self.options.idle_ms, out);
         self.relieve(stored, out);
+        self.go_on_if_full(now, out);
+        self.give_places(out);
+        self.let_late_in(now, out);
         self.announce(out);
     }
 

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::hydration::{Hydration, Loaded};
+use super::hydration::{Hydration, Loaded, StoredEntity};
 use super::listeners::Listeners;
 use super::memory::Share;
-use crate::actors::fold::EntityState;
 use crate::actors::wire::{Entity, FetchError, StreamEvent};
 use crate::actors::workers::persistence::rows::{self, RowsError};
 use crate::ids::{Offset, Partition, Seq};
@@ -48,19 +47,11 @@ pub(super) async fn load(
     replay_to: Offset,
     share: Share,
 ) -> Result<Loaded, LoadError> {
-    let snapshot = match entity {
-        Entity::Room(room) => {
-            let snapshot = context.store.room(*room).await?;
-            let watermark = snapshot.watermark;
-            (EntityState::room(rows::room_state(*room, snapshot)?), watermark)
-        }
-        Entity::User(user) => {
-            let snapshot = context.store.user(user).await?;
-            let watermark = snapshot.watermark;
-            (EntityState::user(rows::user_state(user, snapshot)?), watermark)
-        }
+    let stored = match entity {
+        Entity::Room(room) => StoredEntity::room(*room, context.store.room(*room).await?)?,
+        Entity::User(user) => StoredEntity::user(user, context.store.user(user).await?)?,
     };
-    let mut hydration = Hydration::new(entity.clone(), snapshot, listeners, replay_to, context.options.knows);
+    let mut hydration = Hydration::new(entity.clone(), stored, listeners, replay_to, context.options.knows);
     while let Some(from) = hydration.wants() {
         let records = context.journal.read(partition, from, READ_BYTES).await?;
         hydration.take(records, context.stored.get(partition))?;

@@ -7,13 +7,50 @@ use super::entity::EntityCore;
 use super::item::Item;
 use super::listeners::Listeners;
 use super::memory::Share;
+use crate::actors::digest::Chain;
 use crate::actors::fold::{self, EntityState, FoldClock};
 use crate::actors::moment::FoldVersion;
 use crate::actors::wire::Entity;
-use crate::ids::Offset;
+use crate::actors::workers::persistence::rows::{self, RowsError};
+use crate::ids::{Offset, RoomId, UserId};
 use crate::storage::journal::StoredRecord;
 use crate::storage::journal::record::{Envelope, RecordError};
-use crate::storage::store::rows::WatermarkRow;
+use crate::storage::store::rows::{RoomRows, UserRows, WatermarkRow};
+
+/// An entity as the store has it at one moment.
+pub(crate) struct StoredEntity {
+    state: EntityState,
+    watermark: WatermarkRow,
+    chain: Option<(Offset, Chain)>,
+}
+
+impl StoredEntity {
+    /// A room.
+    ///
+    /// # Errors
+    /// The rows hold what can't be.
+    pub(crate) fn room(room: RoomId, rows: RoomRows) -> Result<Self, RowsError> {
+        let chain = rows.chat.as_ref().map(|row| (rows::last_of(row.applied), Chain(row.chain)));
+        let watermark = rows.watermark;
+        Ok(Self { state: EntityState::room(rows::room_state(room, rows)?), watermark, chain })
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// The rows hold what can't be.
+    pub(crate) fn user(user: &UserId, rows: UserRows) -> Result<Self, RowsError> {
+        let chain = rows.user.as_ref().map(|row| (rows::last_of(row.applied), Chain(row.chain)));
+        let watermark = rows.watermark;
+        Ok(Self { state: EntityState::user(rows::user_state(user, rows)?), watermark, chain })
+    }
+
+    /// The state that the rows make.
+    #[cfg(test)]
+    pub(crate) fn into_state(self) -> EntityState {
+        self.state
+    }
+}
 
 /// An entity as it was loaded.
 #[derive(Debug)]
@@ -22,6 +59,8 @@ pub(crate) struct Loaded {
     pub core: Box<EntityCore>,
     /// The watermark of the rows that it was made of.
     pub watermark: Offset,
+    /// Their last record of it, and the chain after that (I10); `None` if there are no rows.
+    pub chain: Option<(Offset, Chain)>,
     /// What it takes of the node's memory.
     pub share: Share,
 }
@@ -31,24 +70,26 @@ pub(crate) struct Hydration {
     entity: Entity,
     core: EntityCore,
     watermark: Offset,
+    chain: Option<(Offset, Chain)>,
     next: Offset,
     replay_to: Offset,
     clock: FoldClock,
 }
 
 impl Hydration {
-    /// An entity with the state that the store's rows make, at the watermark of the same snapshot. Its records up to
-    /// `replay_to` are folded on top, without effects, as far as this program knows the fold.
+    /// An entity as the store has it. Its records up to `replay_to` are folded on top, without effects, as far as this
+    /// program knows the fold.
     pub(crate) fn new(
         entity: Entity,
-        (state, row): (EntityState, WatermarkRow),
+        stored: StoredEntity,
         listeners: Arc<Listeners>,
         replay_to: Offset,
         knows: FoldVersion,
     ) -> Self {
+        let StoredEntity { state, watermark: row, chain } = stored;
         let core = EntityCore::new(entity.clone(), state, listeners);
         let (watermark, clock) = (row.next_offset, FoldClock::after(&row, knows));
-        Self { entity, core, watermark, next: watermark, replay_to, clock }
+        Self { entity, core, watermark, chain, next: watermark, replay_to, clock }
     }
 
     /// From where on it wants the partition's records; `None` if it has all.
@@ -78,6 +119,6 @@ impl Hydration {
 
     /// The entity, once nothing more is wanted.
     pub(crate) fn finish(self, share: Share) -> Loaded {
-        Loaded { core: Box::new(self.core), watermark: self.watermark, share }
+        Loaded { core: Box::new(self.core), watermark: self.watermark, chain: self.chain, share }
     }
 }

@@ -55,8 +55,9 @@ pub(crate) enum PartitionMessage {
     Rested(Entity),
     /// Once a second.
     Tick,
-    /// Chains that another folder has of some entities, each after the record at this offset, for comparison (I10).
-    Compare(Vec<(Offset, Chain)>),
+    /// The projector has stored everything below this, with these chains of some entities, each after the record at its
+    /// offset, for comparison (I10).
+    Stored(Offset, Vec<(Offset, Chain)>),
     /// For tests: let this resident die.
     #[cfg(test)]
     Kill(Entity),

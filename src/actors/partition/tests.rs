@@ -2,6 +2,7 @@
 
 mod answers;
 mod drives;
+mod full;
 mod halts;
 mod log;
 mod placing;
@@ -53,6 +54,7 @@ fn deps(rule: Rule, memory: usize) -> Deps {
         journal_end: Offset(0),
         listeners: Arc::default(),
         memory: Arc::new(Memory::new(memory)),
+        resident: RESIDENT,
         options: options(rule),
     }
 }
@@ -67,7 +69,7 @@ fn core(rule: Rule) -> Core {
 fn load(core: &mut Core, entity: &Entity, watermark: u64, out: &mut Actions) {
     let state = Box::new(EntityCore::new(entity.clone(), EntityState::absent(entity), Arc::default()));
     let share = Share::new(&Arc::new(Memory::new(1 << 30)));
-    core.loaded(entity, Loaded { core: state, watermark: Offset(watermark), share }, NOW, out);
+    core.loaded(entity, Loaded { core: state, watermark: Offset(watermark), chain: None, share }, NOW, out);
 }
 
 fn question() -> Question {

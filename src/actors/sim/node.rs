@@ -54,7 +54,8 @@ pub(crate) struct Node {
     pub memory: Arc<Memory>,
     /// How far each partition is folded here.
     pub applied: BTreeMap<Partition, Offset>,
-    stored: BTreeMap<Partition, Offset>,
+    /// How far each is stored, as far as this node knows.
+    pub stored: BTreeMap<Partition, Offset>,
     /// Its gateway.
     pub gateway: Gateway,
     /// What it knows of clocks that jump.
@@ -111,6 +112,12 @@ impl Node {
     pub(crate) fn expiry_step(&mut self, clock: ClockReading) -> ExpiryStep {
         let stored = &self.stored;
         self.workers.expiry.step(clock, |partition| stored.get(&partition).copied().unwrap_or_default())
+    }
+
+    /// An owner begins here: what was beyond is folded anew, and if the store has lost it, stored again.
+    pub(crate) fn begin_at(&mut self, partition: Partition, at: Offset) {
+        self.stored.insert(partition, at);
+        self.applied.insert(partition, at);
     }
 
     /// Never falls.

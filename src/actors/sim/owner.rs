@@ -58,13 +58,13 @@ impl World<'_> {
         let index = self.index(node);
         let at = &mut self.nodes[index];
         at.assigned.insert(partition);
-        at.raise_stored(partition, row.next_offset);
-        at.raise_applied(partition, row.next_offset);
+        at.begin_at(partition, row.next_offset);
         let core = Core::new(Deps {
             watermark: row,
             journal_end: self.log.bounds(partition).end,
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
             memory: Arc::clone(&at.memory),
+            resident: self.plan.resident,
             options,
         });
         let (residents, place) = (BTreeMap::new(), self.log.follow(partition, row.next_offset));
@@ -121,7 +121,9 @@ impl World<'_> {
         let Some(mut owner) = node.owners.remove(&id.partition) else { return };
         let now = self.ticks();
         let mut actions = Vec::new();
+        let was_full = owner.core.is_full();
         act(&mut owner, now, &mut actions);
+        self.stats.full += u64::from(owner.core.is_full() && !was_full);
         let mut lives = true;
         for action in actions {
             lives &= self.carry_out(&mut owner, action);
@@ -168,7 +170,7 @@ impl World<'_> {
             Action::Load { entity, replay_to, listeners, share } => {
                 self.after(10, What::Load { owner: id, entity, replay_to, listeners, share });
             }
-            // It is only counted. Nodes here have memory enough; `partition/tests/drives.rs` has the cases without.
+            // It is only counted. Nodes here have bytes enough, but few places; `partition/tests` has the cases without bytes.
             Action::NoMemory => {}
             Action::Rest { entity, ms } => self.after_exactly(ms, What::Rested { owner: id, entity }),
             Action::Spawn { entity, core, share } => _ = owner.residents.insert(entity, Resident::new(*core, share)),

@@ -10,12 +10,12 @@ use super::gateway::Asker;
 use super::node::Node;
 use super::world::World;
 use crate::actors::fold::EntityState;
+use crate::actors::partition::hydration::StoredEntity;
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Answer, Entity, NodeId};
 use crate::actors::workers::persistence::projector::chains_of;
 use crate::actors::workers::persistence::rounds::{Options, ProjectorRounds, ProjectorStep, Snapshot, StoredTo};
-use crate::actors::workers::persistence::rows;
 use crate::actors::workers::relay::expiry_rounds::{self, ClockReading, ExpiryRounds, ExpiryStep};
 use crate::actors::workers::relay::rounds::{self, Expansion, RelayRounds, RelayStep};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, millis};
@@ -87,16 +87,14 @@ impl Store {
         true
     }
 
-    /// An entity's state and the watermark of the same moment; `None` if the store does not answer.
-    pub(crate) fn snapshot(&self, entity: &Entity) -> Option<Result<(EntityState, WatermarkRow), String>> {
-        let rows = self.get()?;
-        let watermark = rows.watermark(entity.partition());
-        Some(state_of(rows, entity).map(|state| (state, watermark)))
+    /// An entity as its rows have it; `None` if the store does not answer.
+    pub(crate) fn snapshot(&self, entity: &Entity) -> Option<Result<StoredEntity, String>> {
+        Some(stored_entity(self.get()?, entity))
     }
 
     /// An entity's state as the rows have it.
     pub(crate) fn state(&self, entity: &Entity) -> Result<EntityState, String> {
-        state_of(&self.rows, entity)
+        stored_entity(&self.rows, entity).map(StoredEntity::into_state)
     }
 
     /// The rows, whether it answers or not.
@@ -105,12 +103,12 @@ impl Store {
     }
 }
 
-fn state_of(of: &Rows, entity: &Entity) -> Result<EntityState, String> {
-    let state = match entity {
-        Entity::Room(room) => rows::room_state(*room, of.room(*room)).map(EntityState::room),
-        Entity::User(user) => rows::user_state(user, of.user(user)).map(EntityState::user),
+fn stored_entity(of: &Rows, entity: &Entity) -> Result<StoredEntity, String> {
+    let stored = match entity {
+        Entity::Room(room) => StoredEntity::room(*room, of.room(*room)),
+        Entity::User(user) => StoredEntity::user(user, of.user(user)),
     };
-    state.map_err(|error| error.to_string())
+    stored.map_err(|error| error.to_string())
 }
 
 /// The workers of one life of a node.
@@ -130,25 +128,26 @@ pub(crate) struct Workers {
     expiring: BTreeMap<Partition, Given<RoomId>>,
 }
 
-/// A batch that is under way: what its records are for, and which of them have no answer yet.
+/// A batch that is under way: which of its records have no answer yet, and what became of the others.
 struct Given<K> {
-    all: Vec<K>,
     open: BTreeSet<K>,
-    failed: bool,
+    told: Vec<K>,
+    failed: Vec<K>,
 }
 
 impl<K: Copy + Ord> Given<K> {
-    fn new(all: Vec<K>) -> Self {
-        Self { open: all.iter().copied().collect(), all, failed: false }
+    fn new(all: impl IntoIterator<Item = K>) -> Self {
+        Self { open: all.into_iter().collect(), told: Vec::new(), failed: Vec::new() }
     }
 
-    /// One of its records is answered. If it was the last: whether all are in.
-    fn answered(&mut self, one: &K, answer: &Answer) -> Option<bool> {
-        if !self.open.remove(one) {
-            return None;
+    /// One of its records is answered. Says whether it was the last.
+    fn answered(&mut self, one: K, answer: &Answer) -> bool {
+        if !self.open.remove(&one) {
+            return false;
         }
-        self.failed |= !matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
-        self.open.is_empty().then_some(!self.failed)
+        let is_in = matches!(answer, Answer::Accepted { .. } | Answer::Rejected(_));
+        if is_in { &mut self.told } else { &mut self.failed }.push(one);
+        self.open.is_empty()
     }
 }
 
@@ -192,10 +191,11 @@ impl World<'_> {
             return;
         }
         loop {
-            let Node { workers, applied, .. } = &mut self.nodes[index];
+            let Node { workers, applied, stored, .. } = &mut self.nodes[index];
+            let stored = |partition: Partition| stored.get(&partition).copied().unwrap_or_default();
             let applied = |partition: Partition| applied.get(&partition).copied().unwrap_or_default();
             let away = || StoreError::Unavailable("it does not answer".to_owned());
-            match workers.projector.step(applied) {
+            match workers.projector.step(applied, stored) {
                 ProjectorStep::Watermarks => {
                     let rows = self.store.get().ok_or_else(away);
                     let rows = rows.map(|rows| self.cast.partitions.iter().map(|p| rows.watermark(*p)).collect());
@@ -275,7 +275,7 @@ impl World<'_> {
         let rooms = commit.chats.iter().map(|row| Entity::Room(row.room));
         let users = commit.users.iter().map(|row| Entity::User(row.user.clone()));
         let touched: Vec<Entity> = rooms.chain(users).collect();
-        let chains = chains_of(&commit);
+        let mut chains = chains_of(&commit);
         if let Some(room) = self.flipped
             && commit.chats.iter().any(|row| row.room == room)
         {
@@ -305,15 +305,13 @@ impl World<'_> {
         let workers = &mut self.nodes[index].workers;
         workers.committing = false;
         let stored = workers.projector.committed(result);
-        if !stored.is_empty() {
-            for (partition, chains) in chains {
-                if let Some(id) = self.nodes[index].owners.get(&partition).map(|owner| owner.id) {
-                    // If they differ the owner halts, and is asked why.
-                    self.with_owner(id, |owner, _, out| owner.core.compare_chains(chains, out));
-                }
-            }
-        }
         for StoredTo { row, has_facts } in stored {
+            let chains = chains.remove(&row.partition).unwrap_or_default();
+            if let Some(id) = self.nodes[index].owners.get(&row.partition).map(|owner| owner.id) {
+                // If they differ the owner halts, and is asked why.
+                self.with_owner(id, |owner, now, out| owner.core.stored(row.next_offset, chains, now, out));
+                self.look(id);
+            }
             if has_facts {
                 self.nodes[index].workers.outbox.raise(row.partition, row.next_offset);
             }
@@ -351,8 +349,7 @@ impl World<'_> {
         }
         let mut commands = Vec::new();
         for (target, batch) in relay.give(now_ms, |target| rows.watermark(target).next_offset) {
-            let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
-            given.insert(target, Given::new(places));
+            given.insert(target, Given::new(batch.iter().map(|(place, _)| *place)));
             commands.extend(batch.into_iter().map(|(place, record)| (target, place, record)));
         }
         for (target, place, record) in commands {
@@ -365,14 +362,12 @@ impl World<'_> {
         let (now_ms, index) = (self.now, self.index(node));
         let workers = &mut self.nodes[index].workers;
         let Some(given) = workers.given.get_mut(&target) else { return };
-        let Some(is_in) = given.answered(&place, &answer) else { return };
-        let Some(Given { all: places, .. }) = workers.given.remove(&target) else { return };
-        if is_in {
-            workers.relay.delivered(target, places, self.log.bounds(target).end, now_ms);
-            self.stats.relayed += 1;
-        } else {
-            workers.relay.failed(target, &places, now_ms);
+        if !given.answered(place, &answer) {
+            return;
         }
+        let Some(Given { told, failed, .. }) = workers.given.remove(&target) else { return };
+        self.stats.relayed += u64::from(!told.is_empty());
+        workers.relay.settle(target, told, &failed, self.log.bounds(target).end, now_ms);
     }
 
     /// A node's expiry scanner goes on, up to where it waits.
@@ -386,7 +381,7 @@ impl World<'_> {
             };
             let over = rows.expiring(now, after, limits::EXPIRY_PAGE);
             for (partition, rooms) in self.nodes[index].workers.expiry.page(&over, clock) {
-                self.nodes[index].workers.expiring.insert(partition, Given::new(rooms.clone()));
+                self.nodes[index].workers.expiring.insert(partition, Given::new(rooms.iter().copied()));
                 for room in rooms {
                     let record = expiry_rounds::record(room, self.fresh_id(), now).record;
                     self.command(node, Asker::Expiry(room), partition, record);
@@ -401,7 +396,10 @@ impl World<'_> {
         let now_ms = self.expiry_clock(node).steady_ms;
         let workers = &mut self.nodes[index].workers;
         let Some(given) = workers.expiring.get_mut(&partition) else { return };
-        let Some(is_in) = given.answered(&room, answer) else { return };
+        if !given.answered(room, answer) {
+            return;
+        }
+        let is_in = given.failed.is_empty();
         workers.expiring.remove(&partition);
         if is_in {
             workers.expiry.appended(partition, self.log.bounds(partition).end, now_ms);

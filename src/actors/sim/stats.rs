@@ -55,6 +55,8 @@ stats! {
     deaths,
     /// Residents that were let go.
     passivated,
+    /// Times that what an owner folded anew waited for a place in memory.
+    full,
     /// Residents that were made of the store's rows and the journal's tail.
     replayed,
     /// Questions for older events that the store answered.

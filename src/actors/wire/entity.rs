@@ -21,6 +21,15 @@ impl Entity {
             Self::User(user) => user.partition(),
         }
     }
+
+    /// The key of its records.
+    #[must_use]
+    pub(crate) fn record_key(&self) -> &[u8] {
+        match self {
+            Self::Room(room) => room.0.as_bytes(),
+            Self::User(user) => user.as_str().as_bytes(),
+        }
+    }
 }
 
 /// A number that a gateway gives to a question, unique in that life of its node.

@@ -54,7 +54,9 @@ async fn a_projection_that_disagrees_halts_the_partition() {
     let room = stored_direct(&it).await;
     assert_eq!(seq_of(it.say(room, "alice", "m1").await), 2, "they agree");
     let applied = it.node.applied().get(room.partition());
-    it.node.router().cast(room.partition(), PartitionMessage::Compare(vec![(Offset(applied.0 - 1), Chain(77))]));
+    it.node
+        .router()
+        .cast(room.partition(), PartitionMessage::Stored(applied, vec![(Offset(applied.0 - 1), Chain(77))]));
     assert!(matches!(it.say(room, "alice", "m2").await, Answer::Unavailable { .. }));
     assert_eq!(it.journal.bounds(room.partition()).end, applied, "nothing more is written");
     let report = it.health.report();

@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::actors::partition::memory::RESIDENT_BYTES;
+use crate::actors::room::commands::OpenChannel;
+use crate::testing::everyone_else_runs;
 
 /// Memory for some rooms with some messages.
 const LITTLE: usize = 40 * RESIDENT_BYTES;
 
 async fn with_memory(journal: MemoryJournal, store: Arc<MemoryStore>, memory: usize) -> Fixture {
-    Fixture::with(journal, store, Env::system(), memory).await
+    Fixture::with(journal, store, Env::system(), (memory, RESIDENT)).await
 }
 
 async fn small() -> Fixture {
@@ -92,4 +94,45 @@ async fn a_journal_that_is_folded_anew_waits_for_the_store() {
     it.node.replayed().await;
     it.node.stored().reach(of, it.journal.bounds(of).end).await;
     until("what is stored leaves", async || it.node.context.memory.used() <= LITTLE).await;
+}
+
+/// The store is lost, and the journal holds thousands of open channels: they come back a few at a time.
+#[tokio::test]
+async fn rooms_that_come_back_from_the_journal_alone_are_never_more_in_memory_than_may_be() {
+    const ROOMS: usize = 10_000;
+    const PLACES: usize = 8;
+    let env = Env::system();
+    let journal = MemoryJournal::new(Arc::clone(&env.clock));
+    let mut records = vec![Vec::new(); Partition::all().count()];
+    for n in 0..ROOMS {
+        let (channel, RoomCommand::Send(mut send)) = (format!("c{n}"), message("alice", "m1")) else {
+            panic!("a message")
+        };
+        let room = RoomId::open(&channel);
+        send.open = Some(OpenChannel { channel, history: HistoryBound::default() });
+        records[room.partition().index()].push(record(&env, room, RoomCommand::Send(send)));
+    }
+    for (partition, records) in Partition::all().zip(records) {
+        journal.append(partition, records).await.unwrap();
+    }
+    let store = Arc::new(MemoryStore::new());
+    let it = Fixture::with(journal, store, env, (MEMORY, PLACES * Partition::all().count())).await;
+    let directory = Arc::clone(&it.node.context.directory);
+    let look = async {
+        loop {
+            for partition in Partition::all() {
+                let residents = directory.residents(partition);
+                assert!(residents <= PLACES, "{residents} of partition {partition} are in memory");
+            }
+            everyone_else_runs().await;
+        }
+    };
+    tokio::select! {
+        () = it.node.replayed() => {}
+        () = look => {}
+    }
+    for partition in Partition::all() {
+        it.node.stored().reach(partition, it.journal.bounds(partition).end).await;
+    }
+    assert_eq!(it.store.snapshot().rooms(None, usize::MAX).len(), ROOMS);
 }

@@ -45,7 +45,7 @@ pub(crate) enum Action {
         /// What it takes of the node's memory, from now until it is gone.
         share: Share,
     },
-    /// There was no memory for an entity; what is refused for it follows. To be counted.
+    /// There was no memory for an entity, or no place in it; what is refused for it follows. To be counted.
     NoMemory,
     /// Report with [`super::Core::rested`] after a while: the entity could not be loaded.
     Rest {

@@ -1,12 +1,13 @@
 //! Which entities are in memory, what waits for them, and when they may go.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Action, Core, Queued};
 use crate::actors::partition::hydration::Loaded;
 use crate::actors::partition::item::Batch;
 use crate::actors::partition::memory::{RESIDENT_BYTES, Share, Taken};
+
 use crate::actors::partition::question::Question;
 use crate::actors::wire::{Answer, Entity};
 use crate::ids::{Offset, Timestamp};
@@ -60,19 +61,23 @@ impl Core {
                 out.push(Action::Hand { entity, question });
             }
             Some(Residency::Loading { held: queue, .. }) => queue.push_back(Parked::Question(question)),
-            None => self.load(entity, Parked::Question(question), out),
+            None => self.load(entity, Parked::Question(question), now, out),
         }
     }
 
-    /// Loads an entity for what came first. A command or a question is refused if there is no memory for the entity; records
-    /// are not, as they have to be folded.
-    pub(super) fn load(&mut self, entity: Entity, first: Parked, out: &mut Vec<Action>) {
-        let must = matches!(first, Parked::Batch(_));
-        if !must && !self.memory.has_room(RESIDENT_BYTES) {
+    /// Loads an entity for what came first. A command or a question waits if there is no place for the entity, and is refused
+    /// if there are no bytes for it; records come in at once, as they have to be folded.
+    pub(super) fn load(&mut self, entity: Entity, first: Parked, now: Timestamp, out: &mut Vec<Action>) {
+        if matches!(first, Parked::Batch(_)) {
+            let mut held = self.for_place.remove(&entity);
+            held.push_front(first);
+            self.load_holding(entity, held, true, Offset::ZERO, out);
+        } else if self.waits_for_place(&entity) || self.memory.has_room(RESIDENT_BYTES) {
+            self.wait_for_place(entity, first, now, out);
+        } else {
             out.push(Action::NoMemory);
-            return self.refuse_held(&entity, first, out);
+            self.refuse_held(&entity, first, out);
         }
-        self.load_holding(entity, VecDeque::from([first]), must, Offset::ZERO, out);
     }
 
     pub(super) fn load_holding(
@@ -110,15 +115,14 @@ impl Core {
     ///
     /// It is of use only if its snapshot lies between what the store is known to have had and what is to be folded next.
     /// Where others own the partition, too, the store may be ahead of this core; where it was restored from a backup it may
-    /// have fallen back. In both cases this core is over, and the next one begins where the store is.
+    /// have fallen back. In both cases this core is over, and the next one begins where the store is. If its rows say that
+    /// something else was decided than was decided here, the partition halts (I10).
     pub(crate) fn loaded(&mut self, entity: &Entity, loaded: Loaded, now: Timestamp, out: &mut Vec<Action>) {
         // One that comes after a halt, or after its like, is nobody's.
         if let Some((held, must, replay_to)) = self.take_loading(entity) {
-            if let Some(reason) = self.unusable(loaded.watermark, &held, replay_to) {
-                self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
-                self.stop(out);
-                out.push(Action::Restart { reason });
-            } else {
+            let differs = loaded.chain.and_then(|(at, there)| self.progress.compare(at, there).err());
+            let unusable = self.unusable(loaded.watermark, &held, replay_to);
+            if differs.is_none() && unusable.is_none() {
                 self.becomes_ready(entity, loaded, replay_to, now, out);
                 for held in held {
                     match held {
@@ -127,7 +131,16 @@ impl Core {
                         Parked::Batch(batch) => self.deliver(entity.clone(), batch, now, out),
                     }
                 }
+                self.give_places(out);
                 return self.pump(out);
+            }
+            // It is answered with the rest.
+            self.residents.insert(entity.clone(), Residency::Loading { held, must, replay_to });
+            if let Some(divergence) = differs {
+                self.halt(divergence.to_string(), out);
+            } else {
+                self.stop(out);
+                out.extend(unusable.map(|reason| Action::Restart { reason }));
             }
         }
         drop(loaded);
@@ -182,6 +195,7 @@ impl Core {
             self.load_holding(entity.clone(), kept, true, replay_to, out);
         } else {
             self.forget_listeners(entity);
+            self.give_places(out);
         }
     }
 
@@ -217,7 +231,7 @@ impl Core {
                 *must = true;
                 held.push_back(Parked::Batch(batch));
             }
-            None => self.load(entity, Parked::Batch(batch), out),
+            None => self.load(entity, Parked::Batch(batch), now, out),
         }
     }
 
@@ -271,15 +285,18 @@ impl Core {
         }
     }
 
-    /// Entities that may go, the longest idle first.
-    fn idle(&mut self, stored: Offset) -> Vec<(Timestamp, Entity)> {
+    /// Entities that may go, the longest idle first. One with a command under way stays, as its record would only bring it
+    /// back; but not if what is folded anew waits for its place, for the record is behind that.
+    pub(super) fn idle(&mut self, stored: Offset) -> Vec<(Timestamp, Entity)> {
         let mut idle: Vec<(Timestamp, Entity)> = Vec::new();
+        let under_way = self.waiting.keys().filter(|_| !self.is_full);
+        let busy: HashSet<&[u8]> = under_way.map(|(_, key)| &key[..]).collect();
         for (entity, residency) in &mut self.residents {
             if let Residency::Ready { last_used, applied, batches, .. } = residency {
                 while batches.front().is_some_and(|batch| batch.is_finished()) {
                     batches.pop_front();
                 }
-                if batches.is_empty() && *applied <= stored {
+                if batches.is_empty() && *applied <= stored && !busy.contains(entity.record_key()) {
                     idle.push((*last_used, entity.clone()));
                 }
             }
@@ -288,7 +305,7 @@ impl Core {
         idle
     }
 
-    fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action>) {
+    pub(super) fn let_idle_go(&mut self, entity: Entity, out: &mut Vec<Action>) {
         // A command that waits for its append comes back to a resident entity or loads it again: either is right.
         if let Some(Residency::Ready { applied, announcements, .. }) = self.residents.remove(&entity) {
             self.settled = self.settled.max(applied);

@@ -26,10 +26,10 @@ impl Core {
     }
 
     /// Lets the tail tell the next thing. Each record that is folded anew at a start may make a room: while these take too
-    /// much memory the tail rests, the store catches up, and some of them are let go.
+    /// much memory, or every place in it, the tail rests, the store catches up, and some of them are let go.
     pub(super) fn follow(&mut self, out: &mut Vec<Action>) {
         let replays = self.next < self.replay_to;
-        if self.halted || (replays && self.memory.excess() > 0) {
+        if self.halted || self.is_full || (replays && self.memory.excess() > 0) {
             return;
         }
         let bytes = if replays { limits::TAIL_REPLAY_BYTES } else { limits::TAIL_BATCH_BYTES };

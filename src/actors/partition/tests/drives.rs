@@ -150,7 +150,7 @@ fn a_journal_that_is_folded_anew_waits_while_its_rooms_take_too_much_memory() {
         _ => None,
     });
     let state = Box::new(EntityCore::new(entity(), EntityState::absent(&entity()), Arc::default()));
-    let loaded = Loaded { core: state, watermark: Offset(0), share: share.expect("it is loaded") };
+    let loaded = Loaded { core: state, watermark: Offset(0), chain: None, share: share.expect("it is loaded") };
     core.loaded(&entity(), loaded, NOW, &mut out);
     let batch = out.iter().find_map(|action| match action {
         Action::Deliver { batch, .. } => Some(Arc::clone(batch)),

@@ -105,3 +105,29 @@ fn a_journal_that_lost_what_it_had_confirmed_halts_the_partition() {
     let halted = |action: &Action| matches!(action, Action::Halt { reason } if reason.contains("confirmed up to 1"));
     assert!(out.iter().any(halted), "{out:?}");
 }
+
+/// What an entity was made of has to be what this partition has decided, as far as that is known here.
+#[test]
+fn rows_that_were_folded_otherwise_halt_the_partition_when_they_are_loaded() {
+    for (there, halts) in [(Chain(5), false), (Chain(6), true)] {
+        let mut core = core(Rule::ReadableIsDurable);
+        let mut out = Actions::new();
+        told(&mut core, vec![stored(0, 1)], &mut out);
+        load(&mut core, &entity(), 0, &mut out);
+        core.progress().complete([(Offset(0), Chain(5))]);
+        for action in &out {
+            if let Action::Deliver { batch, .. } = action {
+                batch.finish();
+            }
+        }
+        core.let_go(NOW, Offset(1), &mut out);
+        core.ask(entity(), question(), NOW, &mut out);
+        out.clear();
+        let state = Box::new(EntityCore::new(entity(), EntityState::absent(&entity()), Arc::default()));
+        let share = Share::new(&Arc::new(Memory::new(1 << 30)));
+        let loaded = Loaded { core: state, watermark: Offset(1), chain: Some((Offset(0), there)), share };
+        core.loaded(&entity(), loaded, NOW, &mut out);
+        assert_eq!(out.iter().any(|action| matches!(action, Action::Halt { .. })), halts, "{out:?}");
+        assert_eq!(out.iter().any(is_refusal), halts, "who waited is answered: {out:?}");
+    }
+}

@@ -76,9 +76,7 @@ pub(crate) fn chains_of(commit: &Commit) -> Chains {
     let users = commit.users.iter().map(|row| (row.user.partition(), row.applied, row.chain));
     let mut chains = Chains::new();
     for (partition, applied, chain) in rooms.chain(users) {
-        // The last record that was applied, not the one behind it.
-        let at = Offset(applied.0.saturating_sub(1));
-        chains.entry(partition).or_default().push((at, Chain(chain)));
+        chains.entry(partition).or_default().push((rows::last_of(applied), Chain(chain)));
     }
     chains
 }

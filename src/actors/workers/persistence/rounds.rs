@@ -169,8 +169,13 @@ impl ProjectorRounds {
         self.projector.as_ref()?.next_offset(partition)
     }
 
-    /// What is to be done next. `applied` says how far a partition may be read.
-    pub(crate) fn step(&mut self, applied: impl Fn(Partition) -> Offset) -> ProjectorStep {
+    /// What is to be done next. `applied` says how far a partition may be read, `stored` how far the store has it as far as
+    /// anybody here knows: if its owner began below what was committed, the store has lost that, and is asked where it is.
+    pub(crate) fn step(
+        &mut self,
+        applied: impl Fn(Partition) -> Offset,
+        stored: impl Fn(Partition) -> Offset,
+    ) -> ProjectorStep {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Out) {
                 Stage::Retry => {
@@ -185,7 +190,10 @@ impl ProjectorRounds {
                 }
                 Stage::Collect(step) => {
                     let Some(mut projector) = self.projector.take() else { return ProjectorStep::Watermarks };
-                    let read = self.collect(&projector, step, &applied);
+                    let read = self.collect(&projector, step, &applied, &stored);
+                    if matches!(read, Some(ProjectorStep::Watermarks)) {
+                        return ProjectorStep::Watermarks;
+                    }
                     self.batch = (projector.pending_partitions(), projector.pending().0);
                     // What nobody waits for gathers twice: half as many commits.
                     let is_ready = read.is_none() && self.batch.1 > 0;
@@ -232,6 +240,7 @@ impl ProjectorRounds {
         projector: &Projector,
         step: u16,
         applied: impl Fn(Partition) -> Offset,
+        stored: impl Fn(Partition) -> Offset,
     ) -> Option<ProjectorStep> {
         let Options { batch_records, batch_bytes, .. } = self.options;
         let (records, bytes) = projector.pending();
@@ -239,6 +248,10 @@ impl ProjectorRounds {
         for step in step..PARTITIONS {
             let at = (self.first + step) % PARTITIONS;
             let next = Partition::new(at).and_then(|partition| Some((partition, projector.next_offset(partition)?)));
+            let is_lost = |(partition, from)| from > applied(partition) && from > stored(partition);
+            if records == 0 && next.is_some_and(is_lost) {
+                return Some(ProjectorStep::Watermarks);
+            }
             let unread = next.filter(|(partition, from)| *from < applied(*partition));
             if self.failures.isolates && records > 0
                 || unread.is_some() && (records >= batch_records || bytes >= batch_bytes)
@@ -390,9 +403,9 @@ mod tests {
         let options = Options { retry_most: Duration::from_millis(300), ..Options::default() };
         let mut rounds = ProjectorRounds::new(options);
         for ms in [50, 100, 200, 300, 300] {
-            assert!(matches!(rounds.step(|_| Offset::ZERO), ProjectorStep::Watermarks));
+            assert!(matches!(rounds.step(|_| Offset::ZERO, |_| Offset::ZERO), ProjectorStep::Watermarks));
             rounds.watermarks(Err(unavailable()));
-            let step = rounds.step(|_| Offset::ZERO);
+            let step = rounds.step(|_| Offset::ZERO, |_| Offset::ZERO);
             assert!(matches!(step, ProjectorStep::Retry(wait) if wait == Duration::from_millis(ms)));
         }
     }
@@ -400,17 +413,36 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_read_later_and_nobody_else_waits_for_it() {
         let mut rounds = ProjectorRounds::new(Options::default());
-        assert!(matches!(rounds.step(|_| Offset(1)), ProjectorStep::Watermarks));
+        assert!(matches!(rounds.step(|_| Offset(1), |_| Offset(1)), ProjectorStep::Watermarks));
         rounds.watermarks(Ok(Partition::all().take(2).map(WatermarkRow::start).collect()));
         for expected in Partition::all().take(2) {
-            let ProjectorStep::Read { partition, .. } = rounds.step(|_| Offset(1)) else {
+            let ProjectorStep::Read { partition, .. } = rounds.step(|_| Offset(1), |_| Offset(1)) else {
                 panic!("something is applied")
             };
             assert_eq!(partition, expected);
             let error = crate::storage::journal::JournalError::Io("no file".to_owned());
             rounds.read(partition, Offset(1), Err(error.into()));
         }
-        assert!(matches!(rounds.step(|_| Offset(1)), ProjectorStep::Idle(Some(_))));
-        assert!(matches!(rounds.step(|_| Offset(1)), ProjectorStep::Gather(_)) && rounds.begins());
+        assert!(matches!(rounds.step(|_| Offset(1), |_| Offset(1)), ProjectorStep::Idle(Some(_))));
+        assert!(matches!(rounds.step(|_| Offset(1), |_| Offset(1)), ProjectorStep::Gather(_)) && rounds.begins());
+    }
+
+    /// Nothing new may come for a long time: the rows that were lost are made again all the same.
+    #[test]
+    fn a_store_that_fell_back_below_an_owner_is_asked_where_it_is() {
+        let mut rounds = ProjectorRounds::new(Options::default());
+        let mut step = |applied, stored| rounds.step(|_| Offset(applied), |_| Offset(stored));
+        assert!(matches!(step(9, 9), ProjectorStep::Watermarks));
+        let row = WatermarkRow { next_offset: Offset(9), ..WatermarkRow::start(Partition::FIRST) };
+        rounds.watermarks(Ok(vec![row]));
+        let mut step = |applied, stored| rounds.step(|_| Offset(applied), |_| Offset(stored));
+        assert!(matches!(step(9, 9), ProjectorStep::Idle(None)), "all is stored");
+        assert!(matches!(step(9, 9), ProjectorStep::Gather(_)));
+        assert!(matches!(step(3, 9), ProjectorStep::Idle(None)), "its owner folds anew what is stored");
+        assert!(matches!(step(3, 9), ProjectorStep::Gather(_)));
+        assert!(matches!(step(3, 3), ProjectorStep::Watermarks), "its owner began where the store is");
+        rounds.watermarks(Ok(vec![WatermarkRow { next_offset: Offset(3), ..WatermarkRow::start(Partition::FIRST) }]));
+        let next = rounds.step(|_| Offset(5), |_| Offset(3));
+        assert!(matches!(next, ProjectorStep::Read { from: Offset(3), .. }));
     }
 }

@@ -12,7 +12,7 @@ use crate::actors::wire::{
     Content, Event, EventBody, HistoryBound, MaySend, Member, RoomChange, RoomKind, RoomStanding, RoomStatus,
     UserEvent, UserEventBody,
 };
-use crate::ids::{MessageNo, PackedClientId, RoomId, Seq, Timestamp, UserId};
+use crate::ids::{MessageNo, Offset, PackedClientId, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::storage::store::rows::{
     self, ChatRow, EVENT_MESSAGE, INVITED, KICKED, MEMBER, MemberRow, MessageBody, RoomEventRow, RoomRows, Shelf,
@@ -35,6 +35,11 @@ fn bad(of: impl ToString, why: impl ToString) -> RowsError {
 
 /// Number of [`EventBody::Deleted`].
 const DELETED: u8 = 4;
+
+/// The last record that an entity's rows were made of, if `applied` is one past it.
+pub(crate) fn last_of(applied: Offset) -> Offset {
+    Offset(applied.0.saturating_sub(1))
+}
 
 /// The state of a room as its rows tell it.
 ///

@@ -10,13 +10,15 @@ use super::projector::{Chains, Projector, chains_of};
 pub use super::rounds::Options;
 pub(crate) use super::rounds::ProjectorStatus;
 use super::rounds::{ProjectorRounds, ProjectorStep, StoredTo};
+use crate::actors::digest::Chain;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
+use crate::ids::{Offset, Partition};
 use crate::storage::journal::Journal;
 use crate::storage::store::{Store, StoreError};
 
-/// Hears the chains of each commit.
-pub(crate) type Report = Arc<dyn Fn(Chains) + Send + Sync>;
+/// Hears how far a partition is stored, and the chains of its entities that were written.
+pub(crate) type Report = Arc<dyn Fn(Partition, Offset, Vec<(Offset, Chain)>) + Send + Sync>;
 
 /// What the worker works with.
 #[derive(Clone)]
@@ -32,7 +34,8 @@ pub struct Deps {
     pub(crate) stored: Arc<Watermarks>,
     /// How far each partition is stored whose facts for others were stored with it: the relay has something to do.
     pub(crate) outbox: Arc<Watermarks>,
-    /// Told of each commit's chains before [`Self::stored`] is raised, so that the owners can compare them (I10).
+    /// Told how far a commit has stored a partition, and the chains of its entities that it wrote, before [`Self::stored`] is
+    /// raised: the owners compare them (I10), and may let go what is stored.
     pub(crate) report: Report,
     /// Bounds.
     pub options: Options,
@@ -62,7 +65,8 @@ impl ProjectorTask {
             if self.rounds.begins() {
                 changes.borrow_and_update();
             }
-            let step = self.rounds.step(|partition| applied.get(partition));
+            let stored = &self.deps.stored;
+            let step = self.rounds.step(|partition| applied.get(partition), |partition| stored.get(partition));
             self.publish();
             match step {
                 ProjectorStep::Watermarks => {
@@ -116,12 +120,11 @@ impl ProjectorTask {
         self.rounds.folded(folding.await.map_err(|panic| panic.to_string()));
     }
 
-    fn stored(&mut self, chains: Chains, committed: Result<(), StoreError>) {
+    fn stored(&mut self, mut chains: Chains, committed: Result<(), StoreError>) {
         let moved = self.rounds.committed(committed);
-        if !moved.is_empty() {
-            (self.deps.report)(chains);
-        }
         for StoredTo { row, has_facts } in moved {
+            let chains = chains.remove(&row.partition).unwrap_or_default();
+            (self.deps.report)(row.partition, row.next_offset, chains);
             if has_facts {
                 self.deps.outbox.raise(row.partition, row.next_offset);
             }

@@ -115,7 +115,8 @@ impl ExpiryTask {
         for (partition, rooms) in self.rounds.page(over, self.clock()) {
             let records = rooms.into_iter().map(|room| record(room, self.deps.env.ids.next(), now).record).collect();
             let append = (self.deps.append)(partition, records);
-            self.under_way.push(async move { (partition, append.await) }.boxed());
+            // The rooms that were told are over when they are asked for again.
+            self.under_way.push(async move { (partition, append.await.into_iter().collect()) }.boxed());
         }
     }
 

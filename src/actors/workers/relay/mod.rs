@@ -36,7 +36,7 @@ pub mod worker;
 
 pub(crate) use owed::Owed;
 
-/// How a worker appends: encoded records to a partition, in order, `Ok` when they are durable. The node gives it, by way of
-/// the partition's owner.
+/// How a worker appends: encoded records to a partition, in order. Each has a result of its own, `Ok` when it is durable, as
+/// an owner may take some and refuse others. The node gives it, by way of the partition's owner.
 pub(crate) type Append =
-    Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Result<(), AppendError>> + Send + Sync>;
+    Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Vec<Result<(), AppendError>>> + Send + Sync>;

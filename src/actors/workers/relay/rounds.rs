@@ -211,7 +211,7 @@ impl RelayRounds {
         self.turns.load(from.source, rows, whole);
     }
 
-    /// What is told now, by target: to be reported with [`Self::delivered`] or [`Self::failed`]. `stored` says how far a
+    /// What is told now, by target: to be reported with [`Self::settle`]. `stored` says how far a
     /// target is stored. A target has one batch under way, and none while the store lacks the last one; if the store takes
     /// too long for that, the target counts as one that takes nothing, and nobody else waits for it.
     pub(crate) fn give(
@@ -240,21 +240,24 @@ impl RelayRounds {
         batches
     }
 
-    /// A target's batch is appended, and its partition ends here.
-    pub(crate) fn delivered(&mut self, target: Partition, places: Vec<OutboxPlace>, end: Offset, now_ms: u64) {
+    /// What came of a target's batch: these were `told`, and the partition ends at `end`; those that `failed` were not
+    /// appended, or it is unknown whether, and are given again.
+    pub(crate) fn settle(
+        &mut self,
+        target: Partition,
+        told: Vec<OutboxPlace>,
+        failed: &[OutboxPlace],
+        end: Offset,
+        now_ms: u64,
+    ) {
         self.under_way -= 1;
-        self.turns.told(target, &places);
-        if let Some(ahead) = self.ahead.get_mut(&target) {
-            (ahead.end, ahead.since_ms) = (end, now_ms);
+        self.turns.settle(target, &told, failed, now_ms, self.options.retry);
+        if told.is_empty() {
+            self.ahead.remove(&target);
+        } else if let Some(ahead) = self.ahead.get_mut(&target) {
+            *ahead = Ahead { end, records: told.len(), since_ms: now_ms };
         }
-        self.told.extend(places);
-    }
-
-    /// A target's batch is not appended, or it is unknown whether: it is given again.
-    pub(crate) fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64) {
-        self.under_way -= 1;
-        self.ahead.remove(&target);
-        self.turns.failed(target, places, now_ms, self.options.retry);
+        self.told.extend(told);
     }
 
     /// Whether some target has what the store has not.
@@ -277,7 +280,12 @@ mod tests {
     const TARGET: Partition = Partition::FIRST;
 
     fn row(offset: u64) -> OutboxRow {
-        let record = Envelope { issued_at_ms: offset, ..Envelope::default() }.encode_record();
+        addressed(offset, "")
+    }
+
+    fn addressed(offset: u64, to: &str) -> OutboxRow {
+        let key = Bytes::copy_from_slice(to.as_bytes());
+        let record = Envelope { issued_at_ms: offset, key, ..Envelope::default() }.encode_record();
         OutboxRow { source: Partition::FIRST, offset: Offset(offset), ord: 0, target: TARGET, record, fan_out: None }
     }
 
@@ -321,7 +329,7 @@ mod tests {
         round(&mut rounds, std::slice::from_ref(&first), 0);
         let places = given(&mut rounds, 0, 0);
         assert_eq!(places, [first.place()]);
-        rounds.delivered(TARGET, places, Offset(7), 10);
+        rounds.settle(TARGET, places, &[], Offset(7), 10);
         // It is removed before the outbox is read.
         let removed = round(&mut rounds, std::slice::from_ref(&second), limits::RELAY_LOOK_MS);
         assert_eq!(removed, [first.place()]);
@@ -334,9 +342,26 @@ mod tests {
         let mut rounds = rounds();
         round(&mut rounds, &[row(1)], 0);
         let places = given(&mut rounds, 0, 0);
-        rounds.failed(TARGET, &places, 0);
+        rounds.settle(TARGET, Vec::new(), &places, Offset(7), 0);
         assert!(given(&mut rounds, 99, 0).is_empty() && !rounds.is_ahead());
         assert_eq!(given(&mut rounds, 100, 0), places);
+    }
+
+    #[test]
+    fn a_target_that_takes_one_record_of_a_batch_at_a_time_gets_each_once() {
+        let mut rounds = rounds();
+        let rows: Vec<_> = (1..=5).map(|n| addressed(n, &n.to_string())).collect();
+        round(&mut rounds, &rows, 0);
+        let mut told = Vec::new();
+        for (time, end) in (0..5).map(|n| (200 * n, n)) {
+            let places = given(&mut rounds, time, end);
+            assert_eq!(places.len() as u64, 5 - end, "what it took is not given again");
+            told.push(places[0]);
+            rounds.settle(TARGET, vec![places[0]], &places[1..], Offset(end + 1), time);
+            assert!(given(&mut rounds, time + 99, end + 1).is_empty(), "the target rests, as after a first failure");
+        }
+        assert_eq!(told, rows.iter().map(OutboxRow::place).collect::<Vec<_>>());
+        assert!(given(&mut rounds, 2_000, 5).is_empty() && !rounds.is_ahead());
     }
 
     #[test]

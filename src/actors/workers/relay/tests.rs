@@ -68,7 +68,7 @@ impl Node {
             applied: applied.clone(),
             stored: stored.clone(),
             outbox: outbox.clone(),
-            report: Arc::new(|_| ()),
+            report: Arc::new(|_, _, _| ()),
             options,
         });
         let deps = Deps {
@@ -87,7 +87,7 @@ impl Node {
     }
 
     /// Appends, past the faults.
-    async fn write(&self, Addressed { partition, record }: Addressed) {
+    async fn write(&self, Addressed { partition, record, .. }: Addressed) {
         let end = self.journal.append(partition, vec![record]).await.unwrap().end;
         self.applied.raise(partition, end);
     }
@@ -138,13 +138,17 @@ fn appender(
     Arc::new(move |partition, batch| {
         let (journal, applied, n) = (journal.clone(), applied.clone(), count.fetch_add(1, Ordering::Relaxed));
         let fails = fails(n, partition);
-        async move {
+        let result = async move |batch| {
             if fails && n % 2 == 0 {
                 return Err(AppendError::Refused("as ordered".to_owned()));
             }
             let end = journal.append(partition, batch).await?.end;
             applied.raise(partition, end);
             if fails { Err(AppendError::Unknown("as ordered".to_owned())) } else { Ok(()) }
+        };
+        async move {
+            let count = batch.len();
+            vec![result(batch).await; count]
         }
         .boxed()
     })

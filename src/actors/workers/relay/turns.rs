@@ -295,25 +295,35 @@ impl Turns {
         (self.held.get(&first)?.state == State::Waits).then_some(first)
     }
 
-    /// The batch of a target is appended: its rows may go.
-    pub(crate) fn told(&mut self, target: Partition, places: &[OutboxPlace]) {
-        for place in places {
+    /// What came of the batch of a target. The rows that were `told` may go. Those that `failed` were not appended, or it is
+    /// unknown whether: the target rests, and gets them again.
+    pub(crate) fn settle(
+        &mut self,
+        target: Partition,
+        told: &[OutboxPlace],
+        failed: &[OutboxPlace],
+        now_ms: u64,
+        rest: Duration,
+    ) {
+        for place in told {
             if let Some(held) = self.held.get_mut(place) {
                 held.state = State::Told;
                 remove(&mut self.chains, (place.source, held.chain.clone()), *place);
             }
         }
-        self.targets.remove(&target);
-        for source in self.sources.values_mut() {
-            if let Some(place) = source.parked.remove(&target) {
-                (source.next, source.more) = (source.next.min(place), true);
+        if failed.is_empty() {
+            self.targets.remove(&target);
+            for source in self.sources.values_mut() {
+                if let Some(place) = source.parked.remove(&target) {
+                    (source.next, source.more) = (source.next.min(place), true);
+                }
             }
+            return;
         }
-    }
-
-    /// The batch of a target was not appended, or it is unknown whether: it rests, and gets it again.
-    pub(crate) fn failed(&mut self, target: Partition, places: &[OutboxPlace], now_ms: u64, rest: Duration) {
-        for place in places {
+        if !told.is_empty() {
+            self.targets.entry(target).or_default().failures = 0;
+        }
+        for place in failed {
             self.waits(*place);
         }
         self.rests(target, now_ms, rest);

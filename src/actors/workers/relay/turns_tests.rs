@@ -64,7 +64,7 @@ fn offsets(batches: &BTreeMap<Partition, TargetBatch>) -> Vec<u64> {
 fn tell(turns: &mut Turns, batches: &BTreeMap<Partition, TargetBatch>) {
     for (target, batch) in batches {
         let places: Vec<OutboxPlace> = batch.iter().map(|(place, _)| *place).collect();
-        turns.told(*target, &places);
+        turns.settle(*target, &places, &[], 0, Duration::ZERO);
         turns.removed(&places);
     }
 }
@@ -113,7 +113,8 @@ fn a_target_that_failed_rests_longer_each_time_and_gets_the_same_again() {
     for (now, rest) in [(0, 10), (10, 20), (30, 40)] {
         let batches = turns.next(now, 10, |_| true);
         assert_eq!(offsets(&batches), [1], "at {now}");
-        turns.failed(user("bob").partition(), &[row(1, 0, "ann", "bob").place()], now, Duration::from_millis(10));
+        let failed = [row(1, 0, "ann", "bob").place()];
+        turns.settle(user("bob").partition(), &[], &failed, now, Duration::from_millis(10));
         assert!(turns.next(now + rest - 1, 10, |_| true).is_empty(), "it rests {rest}");
     }
 }
@@ -126,7 +127,7 @@ fn few_rows_are_held_for_a_target_that_does_not_come_back_and_the_others_are_rea
     let mut turns = loaded(&rows);
     assert_eq!(turns.len(), 100);
     let batches = next(&mut turns, 10);
-    turns.failed(bob, &[batches[&bob][0].0], 0, Duration::from_millis(10));
+    turns.settle(bob, &[], &[batches[&bob][0].0], 0, Duration::from_millis(10));
     assert_eq!(turns.len(), limits::RELAY_PARKED);
     turns.has_news(source(1));
     assert_eq!(turns.wanted()[0].0, rows[99].place().next(), "it goes on behind them");

@@ -77,7 +77,7 @@ enum RelayRoundError {
 struct Given {
     target: Partition,
     places: Vec<OutboxPlace>,
-    result: Result<(), AppendError>,
+    results: Vec<Result<(), AppendError>>,
 }
 
 struct RelayTask {
@@ -165,24 +165,31 @@ impl RelayTask {
         for (target, batch) in self.rounds.give(now_ms, |target| stored.get(target)) {
             let (places, records): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let append = (self.deps.append)(target, records);
-            self.under_way.push(async move { Given { target, places, result: append.await } }.boxed());
+            self.under_way.push(async move { Given { target, places, results: append.await } }.boxed());
         }
         Ok(())
     }
 
-    fn settle(&mut self, Given { target, places, result }: Given) {
-        let now_ms = self.now_ms();
-        match result {
-            Ok(()) => {
-                self.failing.remove(&target);
-                self.status.send_modify(|status| status.delivered += places.len() as u64);
-                self.rounds.delivered(target, places, self.deps.journal.bounds(target).end, now_ms);
+    fn settle(&mut self, Given { target, places, results }: Given) {
+        let (mut told, mut failed, mut why) = (Vec::new(), Vec::new(), None);
+        for (place, result) in places.into_iter().zip(results) {
+            match result {
+                Ok(()) => told.push(place),
+                Err(error) => {
+                    failed.push(place);
+                    why.get_or_insert(error);
+                }
             }
-            Err(error) => {
-                tracing::warn!(%target, %error, "the relay could not deliver; it tries again");
-                self.rounds.failed(target, &places, now_ms);
+        }
+        match why {
+            None => _ = self.failing.remove(&target),
+            Some(error) => {
+                tracing::warn!(%target, %error, failed = failed.len(), "the relay could not deliver; it tries again");
                 self.failing.insert(target, format!("partition {target}: {error}"));
             }
         }
+        self.status.send_modify(|status| status.delivered += told.len() as u64);
+        let (end, now_ms) = (self.deps.journal.bounds(target).end, self.now_ms());
+        self.rounds.settle(target, told, &failed, end, now_ms);
     }
 }

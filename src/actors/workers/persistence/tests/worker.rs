@@ -42,7 +42,7 @@ fn deps(world: &World, store: Arc<dyn Store>) -> Deps {
         ..Options::default()
     };
     let (applied, stored, outbox) = (Arc::default(), Arc::default(), Arc::default());
-    let (journal, report) = (Arc::new(journal(world)), Arc::new(|_: Chains| ()));
+    let (journal, report) = (Arc::new(journal(world)), Arc::new(|_, _, _| ()));
     Deps { journal, store, applied, stored, outbox, report, options }
 }
 
@@ -85,11 +85,9 @@ async fn the_chains_are_reported_before_the_mark_is_raised() {
     let mut deps = deps(&world, Arc::new(MemoryStore::new()));
     let seen: Arc<Mutex<Chains>> = Arc::default();
     let (reports, stored) = (seen.clone(), deps.stored.clone());
-    deps.report = Arc::new(move |chains| {
-        for (partition, chains) in chains {
-            assert!(chains.iter().all(|(at, _)| stored.get(partition) <= *at));
-            reports.lock().unwrap().entry(partition).or_default().extend(chains);
-        }
+    deps.report = Arc::new(move |partition, to, chains| {
+        assert!(chains.iter().all(|(at, _)| stored.get(partition) <= *at && *at < to));
+        reports.lock().unwrap().entry(partition).or_default().extend(chains);
     });
     apply(&world, &deps, |len| len);
     let worker = spawn(deps.clone());
