@@ -2,6 +2,8 @@
 //!
 //! Newtypes only, so that a seq is never taken for an offset. Nothing here does I/O.
 
+mod slot;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -11,63 +13,13 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::slot::{SLOTS, Slot};
 use crate::limits;
 
-/// Number of hash slots, as in Redis Cluster.
-pub const SLOTS: u16 = 16_384;
 /// Number of journal partitions, fixed for life.
 pub const PARTITIONS: u16 = 256;
 /// Contiguous slots in a partition.
 pub(crate) const SLOTS_PER_PARTITION: u16 = SLOTS / PARTITIONS;
-
-/// A hash slot, `0..16384`: CRC16/XMODEM of a key or of its `{hash tag}`, modulo 16384 (Redis Cluster specification).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Slot(u16);
-
-impl Slot {
-    /// The slot of `key`. If the key has a non-empty `{…}` section, only what stands in the first one is hashed.
-    #[must_use]
-    pub fn of(key: &[u8]) -> Self {
-        Self(crc16_xmodem(hash_tag(key)) & (SLOTS - 1))
-    }
-
-    /// The slot's number, `0..16384`.
-    #[must_use]
-    pub fn get(self) -> u16 {
-        self.0
-    }
-}
-
-fn hash_tag(key: &[u8]) -> &[u8] {
-    let Some(open) = key.iter().position(|b| *b == b'{') else { return key };
-    match key[open + 1..].iter().position(|b| *b == b'}') {
-        Some(len) if len > 0 => &key[open + 1..open + 1 + len],
-        _ => key,
-    }
-}
-
-/// CRC16/XMODEM: polynomial 0x1021, initial value 0, not reflected. Check value of "123456789": 0x31C3.
-fn crc16_xmodem(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| (crc << 8) ^ CRC16_TABLE[usize::from((crc >> 8) as u8 ^ byte)])
-}
-
-static CRC16_TABLE: [u16; 256] = crc16_table();
-
-const fn crc16_table() -> [u16; 256] {
-    let mut table = [0u16; 256];
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = (i as u16) << 8;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
-            bit += 1;
-        }
-        table[i] = crc;
-        i += 1;
-    }
-    table
-}
 
 /// A partition of the journal, `0..256`: 64 contiguous slots. The unit of ownership, of journaling and of replay.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -86,7 +38,7 @@ impl Partition {
     /// The partition that holds `slot`.
     #[must_use]
     pub(crate) fn of_slot(slot: Slot) -> Self {
-        Self(slot.0 / SLOTS_PER_PARTITION)
+        Self(slot.get() / SLOTS_PER_PARTITION)
     }
 
     /// The partition of a key: see [`Slot::of`].
@@ -245,11 +197,10 @@ impl RoomId {
         Self(Uuid::new_v5(&namespace::OPEN, channel.as_bytes()))
     }
 
-    /// The room's partition.
+    /// The room's partition: that of the uuid as text.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        let mut text = Uuid::encode_buffer();
-        Partition::of(self.0.as_hyphenated().encode_lower(&mut text).as_bytes())
+        Partition::of_slot(Slot::of_uuid(self.0))
     }
 
     /// The room's channel name, `room:<uuid>`. An open channel has a name of its own instead.
@@ -451,17 +402,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-
-    #[test]
-    fn slots_are_those_of_redis_cluster() {
-        assert_eq!(crc16_xmodem(b"123456789"), 0x31C3);
-        assert_eq!(Slot::of(b"123456789").get(), 12_739);
-        // `CLUSTER KEYSLOT` of a Redis 7 server.
-        assert_eq!(Slot::of(b"foo").get(), 12_182);
-        assert_eq!(Slot::of(b"{user1000}.following"), Slot::of(b"{user1000}.followers"));
-        assert_eq!(Slot::of(b"foo{}{bar}").get(), Slot(crc16_xmodem(b"foo{}{bar}") & 16_383).get());
-        assert_eq!(Slot::of(b"foo{{bar}}zap"), Slot::of(b"{bar"));
-    }
 
     #[test]
     fn a_direct_chat_is_one_room_whatever_the_order() {
