@@ -3,20 +3,29 @@
 //! Several entries may lie under one hash: a lookup only names candidates, and whoever asks compares them. The hashes are of
 //! this process alone, so that nobody can choose keys that meet; nothing that is decided may depend on them.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, RandomState};
+
+use hashbrown::HashTable;
 
 use super::window::WindowEntry;
 use crate::ids::Seq;
 
-/// Bytes of a key, about, with its part of the tree.
+/// Bytes of a key, about, with what is left free of the table.
 pub(in crate::actors) const LOOKUP_BYTES: usize = 15;
 
 /// (hash, low half of the seq): a window is much smaller than what the low half tells apart.
+type Place = (u32, u32);
+
+/// See the module.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lookup {
-    places: BTreeSet<(u32, u32)>,
+    places: HashTable<Place>,
     hasher: RandomState,
+}
+
+/// The table chooses a slot by the low bits, and tells neighbours apart by the high ones.
+fn spread((hash, _): &Place) -> u64 {
+    u64::from(*hash) << 32 | u64::from(*hash)
 }
 
 impl Lookup {
@@ -27,25 +36,34 @@ impl Lookup {
 
     /// All of some entries at once, which is cheaper than one after the other, with the hashes of another lookup.
     pub(super) fn of<'a>(entries: impl Iterator<Item = &'a WindowEntry>, like: &Self) -> Self {
-        let hasher = like.hasher.clone();
+        let mut all = Self { places: HashTable::new(), hasher: like.hasher.clone() };
         let keys = entries.flat_map(|entry| {
             let (made_by, sent_as) = (like.hash(entry.id), entry.sent_as().map(|sent_as| like.hash(sent_as)));
             [Some(made_by), sent_as].into_iter().flatten().map(|hash| (hash, entry.seq.0 as u32))
         });
-        Self { places: keys.collect(), hasher }
+        keys.for_each(|place| all.add(place));
+        all
+    }
+
+    fn add(&mut self, place: Place) {
+        self.places.insert_unique(spread(&place), place, spread);
     }
 
     pub(super) fn insert(&mut self, key: impl Hash, seq: Seq) {
-        self.places.insert((self.hash(key), seq.0 as u32));
+        self.add((self.hash(key), seq.0 as u32));
     }
 
     pub(super) fn remove(&mut self, key: impl Hash, seq: Seq) {
-        self.places.remove(&(self.hash(key), seq.0 as u32));
+        let place = (self.hash(key), seq.0 as u32);
+        if let Ok(found) = self.places.find_entry(spread(&place), |other| *other == place) {
+            found.remove();
+        }
     }
 
-    /// Where entries with this key may lie, as distances from `first`, the lowest seq that there is.
+    /// Where entries with this key may lie, in no order, as distances from `first`, the lowest seq that there is.
     pub(super) fn candidates(&self, key: impl Hash, first: Seq) -> impl Iterator<Item = usize> {
         let hash = self.hash(key);
-        self.places.range((hash, 0)..=(hash, u32::MAX)).map(move |(_, low)| low.wrapping_sub(first.0 as u32) as usize)
+        let places = self.places.iter_hash(spread(&(hash, 0))).filter(move |(other, _)| *other == hash);
+        places.map(move |(_, low)| low.wrapping_sub(first.0 as u32) as usize)
     }
 }

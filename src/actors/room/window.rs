@@ -180,17 +180,19 @@ impl Window {
     /// The event that `sender` made under `client_id`, as long as it is held.
     pub(super) fn find(&self, sender: &UserId, client_id: &ClientId) -> Option<&WindowEntry> {
         let sent_as = (sender, &PackedClientId::from(client_id));
-        self.held(sent_as).find(|entry| entry.sent_as() == Some(sent_as))
+        self.held(sent_as, |entry| entry.sent_as() == Some(sent_as))
     }
 
     /// The event that the command with this id made, as long as it is held.
     pub(super) fn made_by(&self, command: Uuid) -> Option<&WindowEntry> {
-        self.held(command).find(|entry| entry.id == command)
+        self.held(command, |entry| entry.id == command)
     }
 
-    fn held(&self, key: impl std::hash::Hash) -> impl Iterator<Item = &WindowEntry> {
+    /// The first entry with this key. `is_meant` compares the key itself.
+    fn held(&self, key: impl std::hash::Hash, is_meant: impl Fn(&WindowEntry) -> bool) -> Option<&WindowEntry> {
         let first = self.first().unwrap_or_default();
-        self.lookup.candidates(key, first).filter_map(|index| self.entries.get(self.place(index)?))
+        let candidates = self.lookup.candidates(key, first).filter_map(|index| self.entries.get(self.place(index)?));
+        candidates.filter(|entry| is_meant(entry)).min_by_key(|entry| entry.seq)
     }
 
     /// Whether a client id that is not held has a time in it by which it may have left the window. Judged by times inside
