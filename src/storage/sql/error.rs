@@ -58,6 +58,7 @@ pub(in crate::storage) fn classify(error: sqlx::Error) -> StoreError {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
+        | sqlx::Error::InvalidSavePointStatement
         | sqlx::Error::BeginFailed => StoreError::Unavailable(error.to_string()),
         other => StoreError::Damaged(other.to_string()),
     }

@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::str::FromStr as _;
 
+use futures_util::FutureExt as _;
 use sqlx::Arguments as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::{
@@ -89,7 +90,18 @@ pub(super) fn direct(options: &SqliteConnectOptions) -> SqlitePool {
 
 fn pool(most: u32) -> SqlitePoolOptions {
     let options = SqlitePoolOptions::new().min_connections(0).max_connections(most);
+    let options = options.after_release(|conn, _| async move { Ok(!is_stuck(conn).await?) }.boxed());
     options.acquire_timeout(limits::SQL_WAIT).test_before_acquire(false)
+}
+
+/// Whether a connection takes itself to be in a transaction for good. SQLite ends one by itself when the disk is full or
+/// fails; the rollback that comes then finds nothing to end, fails, and is not counted: no other could begin there.
+async fn is_stuck(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if conn.is_in_transaction() {
+        // The rollback of one that was dropped is on its way: this comes behind it.
+        conn.ping().await?;
+    }
+    Ok(conn.is_in_transaction())
 }
 
 /// Opens the connection that writes.
@@ -106,7 +118,7 @@ pub(in crate::storage) async fn writer(options: &SqliteConnectOptions) -> Result
 /// The connection that writes, over its life.
 pub(in crate::storage) enum WriteConnection {
     Open(SqliteConnection),
-    /// Its thread died: whoever writes next opens another.
+    /// Its thread died, or it is stuck in a transaction: whoever writes next opens another.
     Lost,
     Closed,
 }
@@ -125,12 +137,19 @@ impl WriteConnection {
 
     /// Looks after a failure whether the connection is still good for anything.
     pub(super) async fn look_after_failure(&mut self) {
-        if let Self::Open(conn) = self
-            && let Err(error) = conn.ping().await
-        {
-            tracing::warn!(%error, "the connection that writes is lost; another one is opened");
-            *self = Self::Lost;
+        let Self::Open(conn) = self else { return };
+        let stuck = match conn.ping().await {
+            Ok(()) => is_stuck(conn).await,
+            Err(error) => Err(error),
+        };
+        match stuck {
+            Ok(false) => return,
+            Ok(true) => {
+                tracing::warn!("SQLite ended a transaction by itself; another connection that writes is opened")
+            }
+            Err(error) => tracing::warn!(%error, "the connection that writes is lost; another one is opened"),
         }
+        *self = Self::Lost;
     }
 
     pub(super) async fn close(&mut self) {

@@ -84,6 +84,29 @@ async fn a_full_disk_is_retryable_and_leaves_nothing_half_written() {
     assert_eq!(store.room(room_id(1)).await.unwrap().window.len(), 210);
 }
 
+/// When the disk itself is full SQLite rolls back by itself, and the rollback that follows finds no transaction. Neither the
+/// connection that writes nor those that read may take themselves to be in one from then on.
+#[tokio::test]
+async fn a_transaction_that_sqlite_ended_by_itself_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqlStore::open_file(&folder.path().join("store.db")).await.unwrap();
+    for n in 0..3 {
+        let mut writer = store.connections.writer().await.unwrap();
+        let mut transaction = writer.begin().await.unwrap();
+        transaction.session().execute("ROLLBACK", |_| ()).await.unwrap();
+        drop(transaction);
+        let failed = writer.done(Err::<(), _>(StoreError::Unavailable("the disk is full".to_owned()))).await;
+        assert!(failed.unwrap_err().is_retryable());
+        let mut snapshot = store.connections.engine().snapshot().await.unwrap();
+        snapshot.session().execute("ROLLBACK", |_| ()).await.unwrap();
+        drop(snapshot);
+        store.commit(messages(10 * n, 10, "x")).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(store.room(room_id(1)).await.unwrap().watermark.next_offset, Offset(10 * n + 10));
+        }
+    }
+}
+
 /// SQLite answers with the same code (13, FULL) when a file reaches this bound as when the disk is full.
 async fn bound_pages(store: &SqlStore, text: &'static str) {
     let mut writer = store.connections.writer().await.unwrap();
