@@ -2,13 +2,14 @@
 //!
 //! A reader says what it expected and never repeats what it was given where that may be a secret.
 
-use crate::ids::millis;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
+
+use crate::ids::millis;
 
 /// A setting as a layer gives it. TOML has types and is held to them; the environment, flags and defaults are text.
 #[derive(Clone, PartialEq, Eq, Debug)]

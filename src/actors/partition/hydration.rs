@@ -30,7 +30,7 @@ impl StoredEntity {
     /// # Errors
     /// The rows hold what can't be.
     pub(crate) fn room(room: RoomId, rows: RoomRows) -> Result<Self, RowsError> {
-        let chain = rows.chat.as_ref().map(|row| (rows::last_of(row.applied), Chain(row.chain)));
+        let chain = rows.chat.as_ref().map(|row| rows::chain_at(row.applied, row.chain));
         let watermark = rows.watermark;
         Ok(Self { state: EntityState::room(rows::room_state(room, rows)?), watermark, chain })
     }
@@ -40,7 +40,7 @@ impl StoredEntity {
     /// # Errors
     /// The rows hold what can't be.
     pub(crate) fn user(user: &UserId, rows: UserRows) -> Result<Self, RowsError> {
-        let chain = rows.user.as_ref().map(|row| (rows::last_of(row.applied), Chain(row.chain)));
+        let chain = rows.user.as_ref().map(|row| rows::chain_at(row.applied, row.chain));
         let watermark = rows.watermark;
         Ok(Self { state: EntityState::user(rows::user_state(user, rows)?), watermark, chain })
     }

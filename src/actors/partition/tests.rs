@@ -65,11 +65,14 @@ fn core(rule: Rule) -> Core {
     core
 }
 
+fn loaded(entity: &Entity, watermark: u64, chain: Option<(Offset, Chain)>) -> Loaded {
+    let core = Box::new(EntityCore::new(entity.clone(), EntityState::absent(entity), Arc::default()));
+    Loaded { core, watermark: Offset(watermark), chain, share: Share::new(&Arc::new(Memory::new(1 << 30))) }
+}
+
 /// The entity is loaded, of rows at this watermark.
 fn load(core: &mut Core, entity: &Entity, watermark: u64, out: &mut Actions) {
-    let state = Box::new(EntityCore::new(entity.clone(), EntityState::absent(entity), Arc::default()));
-    let share = Share::new(&Arc::new(Memory::new(1 << 30)));
-    core.loaded(entity, Loaded { core: state, watermark: Offset(watermark), chain: None, share }, NOW, out);
+    core.loaded(entity, loaded(entity, watermark, None), NOW, out);
 }
 
 fn question() -> Question {

@@ -36,12 +36,13 @@ impl Lookup {
 
     /// All of some entries at once, which is cheaper than one after the other, with the hashes of another lookup.
     pub(super) fn of<'a>(entries: impl Iterator<Item = &'a WindowEntry>, like: &Self) -> Self {
-        let mut all = Self { places: HashTable::new(), hasher: like.hasher.clone() };
         let keys = entries.flat_map(|entry| {
             let (made_by, sent_as) = (like.hash(entry.id), entry.sent_as().map(|sent_as| like.hash(sent_as)));
             [Some(made_by), sent_as].into_iter().flatten().map(|hash| (hash, entry.seq.0 as u32))
         });
-        keys.for_each(|place| all.add(place));
+        let keys: Vec<Place> = keys.collect();
+        let mut all = Self { places: HashTable::with_capacity(keys.len()), hasher: like.hasher.clone() };
+        keys.into_iter().for_each(|place| all.add(place));
         all
     }
 

@@ -10,6 +10,7 @@ use crate::actors::clocks::Clocks;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
 use crate::actors::partition::memory::Memory;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::NodeId;
 use crate::actors::workers::persistence::rounds::Options;
 use crate::actors::workers::relay::expiry_rounds::{ClockReading, ExpiryStep};
@@ -53,9 +54,9 @@ pub(crate) struct Node {
     /// Bytes that its rooms and users may take.
     pub memory: Arc<Memory>,
     /// How far each partition is folded here.
-    pub applied: BTreeMap<Partition, Offset>,
+    pub applied: Watermarks,
     /// How far each is stored, as far as this node knows.
-    pub stored: BTreeMap<Partition, Offset>,
+    pub stored: Watermarks,
     /// Its gateway.
     pub gateway: Gateway,
     /// What it knows of clocks that jump.
@@ -78,8 +79,8 @@ impl Node {
             owners: BTreeMap::new(),
             listeners: BTreeMap::new(),
             memory: Arc::new(Memory::new(shared.memory)),
-            applied: BTreeMap::new(),
-            stored: BTreeMap::new(),
+            applied: Watermarks::new(),
+            stored: Watermarks::new(),
             gateway: Gateway::new(&shared.steady, &shared.metrics),
             clocks: Clocks::default(),
             workers: Workers::new(Options { knows: FoldVersion::FIRST, ..shared.projector }),
@@ -103,32 +104,15 @@ impl Node {
         Options { knows: self.knows, ..shared.projector }
     }
 
-    /// How far a partition is stored, as far as this node knows.
-    pub(crate) fn stored(&self, partition: Partition) -> Offset {
-        self.stored.get(&partition).copied().unwrap_or_default()
-    }
-
     /// The next step of its expiry scanner.
     pub(crate) fn expiry_step(&mut self, clock: ClockReading) -> ExpiryStep {
         let stored = &self.stored;
-        self.workers.expiry.step(clock, |partition| stored.get(&partition).copied().unwrap_or_default())
+        self.workers.expiry.step(clock, |partition| stored.get(partition))
     }
 
     /// An owner begins here: what was beyond is folded anew, and if the store has lost it, stored again.
-    pub(crate) fn begin_at(&mut self, partition: Partition, at: Offset) {
-        self.stored.insert(partition, at);
-        self.applied.insert(partition, at);
-    }
-
-    /// Never falls.
-    pub(crate) fn raise_stored(&mut self, partition: Partition, to: Offset) {
-        let stored = self.stored.entry(partition).or_default();
-        *stored = to.max(*stored);
-    }
-
-    /// Never falls.
-    pub(crate) fn raise_applied(&mut self, partition: Partition, to: Offset) {
-        let applied = self.applied.entry(partition).or_default();
-        *applied = to.max(*applied);
+    pub(crate) fn begin_at(&self, partition: Partition, at: Offset) {
+        self.stored.begin(partition, at);
+        self.applied.begin(partition, at);
     }
 }

@@ -204,7 +204,7 @@ impl World<'_> {
             self.fail(format!("I4: {:?} has folded up to {to}, durable is less", owner.id));
         }
         let index = self.index(owner.id.node);
-        self.nodes[index].raise_applied(partition, to);
+        self.nodes[index].applied.raise(partition, to);
     }
 
     /// An entity has decided a record: its chain must be that of the truth.
@@ -280,7 +280,7 @@ impl World<'_> {
     /// Once a second.
     pub(crate) fn tick_owner(&mut self, id: OwnerId) {
         let index = self.index(id.node);
-        let stored = self.nodes[index].stored(id.partition);
+        let stored = self.nodes[index].stored.get(id.partition);
         let (record, wall) = (self.fresh_id(), self.clock(index));
         let resident = self.plan.resident;
         self.with_owner(id, |owner, now, out| {

@@ -192,8 +192,7 @@ impl World<'_> {
         }
         loop {
             let Node { workers, applied, stored, .. } = &mut self.nodes[index];
-            let stored = |partition: Partition| stored.get(&partition).copied().unwrap_or_default();
-            let applied = |partition: Partition| applied.get(&partition).copied().unwrap_or_default();
+            let (stored, applied) = (|partition| stored.get(partition), |partition| applied.get(partition));
             let away = || StoreError::Unavailable("it does not answer".to_owned());
             match workers.projector.step(applied, stored) {
                 ProjectorStep::Watermarks => {
@@ -201,7 +200,7 @@ impl World<'_> {
                     let rows = rows.map(|rows| self.cast.partitions.iter().map(|p| rows.watermark(*p)).collect());
                     for row in rows.iter().flatten() {
                         let row: &WatermarkRow = row;
-                        self.nodes[index].raise_stored(row.partition, row.next_offset);
+                        self.nodes[index].stored.raise(row.partition, row.next_offset);
                     }
                     self.nodes[index].workers.projector.watermarks(rows);
                 }
@@ -315,7 +314,7 @@ impl World<'_> {
             if has_facts {
                 self.nodes[index].workers.outbox.raise(row.partition, row.next_offset);
             }
-            self.nodes[index].raise_stored(row.partition, row.next_offset);
+            self.nodes[index].stored.raise(row.partition, row.next_offset);
         }
         self.after_exactly(0, What::Project { node });
     }

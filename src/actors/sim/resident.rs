@@ -101,7 +101,7 @@ impl World<'_> {
             }
             Message::Hand(question) => resident.core.hand(question, now, &mut emits),
             Message::Announce => {
-                let stored = self.nodes[self.index(owner.id.node)].stored(owner.id.partition);
+                let stored = self.nodes[self.index(owner.id.node)].stored.get(owner.id.partition);
                 resident.core.announce(stored, &mut emits);
             }
         }
@@ -125,7 +125,7 @@ impl World<'_> {
     }
 
     fn fold(&mut self, owner: &mut Owner, entity: &Entity, batch: &Batch) -> Vec<Emit> {
-        let stored = self.nodes[self.index(owner.id.node)].stored(owner.id.partition);
+        let stored = self.nodes[self.index(owner.id.node)].stored.get(owner.id.partition);
         let mut emits = Vec::new();
         if let Some(resident) = owner.residents.get_mut(entity) {
             resident.core.apply(batch, stored, &mut emits);
@@ -198,7 +198,7 @@ impl World<'_> {
             return Err(FetchError::Unavailable);
         }
         self.stats.retold += 1;
-        let applied = self.nodes[self.index(id.node)].applied.get(&id.partition).copied().unwrap_or_default();
+        let applied = self.nodes[self.index(id.node)].applied.get(id.partition);
         let mut story = JournalReplay::new(fetch.entity.clone(), self.nodes[self.index(id.node)].knows);
         let told =
             self.log.read(id.partition, Offset::ZERO, usize::MAX).map_err(ReplayError::from).and_then(|records| {
@@ -232,7 +232,7 @@ impl World<'_> {
             }
             Err(why) => return self.fail(why),
         };
-        let stored = self.nodes[self.index(id.node)].stored(id.partition);
+        let stored = self.nodes[self.index(id.node)].stored.get(id.partition);
         let mut loaded = None;
         if let Some(mut hydration) = hydration {
             while let Some(from) = hydration.wants() {

@@ -16,7 +16,7 @@ use crate::actors::gateway::session::drain::{Drain, Judged};
 use crate::actors::gateway::session::subscriptions::{Sub, Told};
 use crate::actors::gateway::session::{Dialect, SessionCore, Step};
 use crate::actors::wire::{Answer, Entity, Ephemeral, NodeId, ToOwner};
-use crate::ids::{Timestamp, UserId};
+use crate::ids::{Timestamp, UserId, millis};
 
 /// Bytes that wait for an ordinary connection at most.
 const OUTBOX: usize = 64 * 1024;
@@ -203,7 +203,7 @@ impl World<'_> {
         if !std::mem::replace(&mut session.flushing, true) {
             self.after(10, What::Flush { link });
         } else if session.watch(self.now) {
-            self.after_exactly(SLOW_GRACE.as_millis() as u64, What::Judge { link });
+            self.after_exactly(millis(SLOW_GRACE), What::Judge { link });
         }
     }
 
@@ -268,7 +268,7 @@ impl World<'_> {
         let Some(session) = self.nodes[index].gateway.sessions.get_mut(&link.connection) else { return };
         match session.drain.judge(now, SLOW_GRACE) {
             None => {}
-            Some(Judged::Passed) => self.after_exactly(SLOW_GRACE.as_millis() as u64, What::Judge { link }),
+            Some(Judged::Passed) => self.after_exactly(millis(SLOW_GRACE), What::Judge { link }),
             Some(Judged::TooSlow) => {
                 self.stats.slow_closed += 1;
                 self.hang_up(link);

@@ -138,11 +138,8 @@ impl WriteConnection {
     /// Looks after a failure whether the connection is still good for anything.
     pub(super) async fn look_after_failure(&mut self) {
         let Self::Open(conn) = self else { return };
-        let stuck = match conn.ping().await {
-            Ok(()) => is_stuck(conn).await,
-            Err(error) => Err(error),
-        };
-        match stuck {
+        // The ping comes behind a rollback that is on its way.
+        match conn.ping().await.map(|()| conn.is_in_transaction()) {
             Ok(false) => return,
             Ok(true) => {
                 tracing::warn!("SQLite ended a transaction by itself; another connection that writes is opened")

@@ -32,7 +32,8 @@ impl PlaceQueue {
         self.turns.is_empty()
     }
 
-    fn has(&self, entity: &Entity) -> bool {
+    /// Whether something waits for this entity.
+    pub(super) fn has(&self, entity: &Entity) -> bool {
         self.waiting.contains_key(entity)
     }
 
@@ -79,11 +80,6 @@ impl Core {
         }
     }
 
-    /// Whether something waits for a place for this entity.
-    pub(super) fn waits_for_place(&self, entity: &Entity) -> bool {
-        self.for_place.has(entity)
-    }
-
     /// Gives the places that are free, or can be made so, to whoever waits. What is folded anew goes first.
     pub(super) fn give_places(&mut self, out: &mut Vec<Action>) {
         while !self.halted && !self.is_full && !self.for_place.is_empty() && self.make_room(out) {
@@ -107,7 +103,12 @@ impl Core {
         }
     }
 
-    fn refuse_for_memory(&mut self, entity: &Entity, held: VecDeque<Parked>, out: &mut Vec<Action>) {
+    pub(super) fn refuse_for_memory(
+        &mut self,
+        entity: &Entity,
+        held: impl IntoIterator<Item = Parked>,
+        out: &mut Vec<Action>,
+    ) {
         for held in held {
             out.push(Action::NoMemory);
             self.refuse_held(entity, held, out);

@@ -7,7 +7,6 @@ use super::{Action, Core, Queued};
 use crate::actors::partition::hydration::Loaded;
 use crate::actors::partition::item::Batch;
 use crate::actors::partition::memory::{RESIDENT_BYTES, Share, Taken};
-
 use crate::actors::partition::question::Question;
 use crate::actors::wire::{Answer, Entity};
 use crate::ids::{Offset, Timestamp};
@@ -72,11 +71,10 @@ impl Core {
             let mut held = self.for_place.remove(&entity);
             held.push_front(first);
             self.load_holding(entity, held, true, Offset::ZERO, out);
-        } else if self.waits_for_place(&entity) || self.memory.has_room(RESIDENT_BYTES) {
+        } else if self.for_place.has(&entity) || self.memory.has_room(RESIDENT_BYTES) {
             self.wait_for_place(entity, first, now, out);
         } else {
-            out.push(Action::NoMemory);
-            self.refuse_held(&entity, first, out);
+            self.refuse_for_memory(&entity, [first], out);
         }
     }
 

@@ -123,10 +123,7 @@ fn rows_that_were_folded_otherwise_halt_the_partition_when_they_are_loaded() {
         core.let_go(NOW, Offset(1), &mut out);
         core.ask(entity(), question(), NOW, &mut out);
         out.clear();
-        let state = Box::new(EntityCore::new(entity(), EntityState::absent(&entity()), Arc::default()));
-        let share = Share::new(&Arc::new(Memory::new(1 << 30)));
-        let loaded = Loaded { core: state, watermark: Offset(1), chain: Some((Offset(0), there)), share };
-        core.loaded(&entity(), loaded, NOW, &mut out);
+        core.loaded(&entity(), loaded(&entity(), 1, Some((Offset(0), there))), NOW, &mut out);
         assert_eq!(out.iter().any(|action| matches!(action, Action::Halt { .. })), halts, "{out:?}");
         assert_eq!(out.iter().any(is_refusal), halts, "who waited is answered: {out:?}");
     }

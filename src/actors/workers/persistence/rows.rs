@@ -1,6 +1,7 @@
 //! Rows to folded states and events, and back. Total: rows that no fold could have made are an error, never a guess.
 
 use super::decision_rows;
+use crate::actors::digest::Chain;
 use crate::actors::room::members::Invitation;
 use crate::actors::room::snapshot::Mark;
 use crate::actors::room::window::{self, EntryKind, WindowEntry};
@@ -36,9 +37,9 @@ fn bad(of: impl ToString, why: impl ToString) -> RowsError {
 /// Number of [`EventBody::Deleted`].
 const DELETED: u8 = 4;
 
-/// The last record that an entity's rows were made of, if `applied` is one past it.
-pub(crate) fn last_of(applied: Offset) -> Offset {
-    Offset(applied.0.saturating_sub(1))
+/// The last record that an entity's rows were made of, and the chain after it (I10): `applied` is one past that record.
+pub(crate) fn chain_at(applied: Offset, chain: u64) -> (Offset, Chain) {
+    (Offset(applied.0.saturating_sub(1)), Chain(chain))
 }
 
 /// The state of a room as its rows tell it.

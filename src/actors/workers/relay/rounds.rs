@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::turns::{self, TargetBatch, Turns};
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
-use crate::ids::{Offset, Partition, UserId};
+use crate::ids::{Offset, Partition, UserId, millis};
 use crate::limits;
 use crate::storage::journal::record::RecordError;
 use crate::storage::store::rows::{MemberRow, OutboxPlace, OutboxRow};
@@ -133,7 +133,7 @@ impl RelayRounds {
                     // The outbox may have rows that no projector of this process has told of.
                     let looks = self.looked_ms.is_none_or(|at| now_ms.saturating_sub(at) >= limits::RELAY_LOOK_MS);
                     self.stage = if looks { Stage::Look(Partition::FIRST) } else { Stage::Plan };
-                    let late = u128::from(now_ms.saturating_sub(self.removed_ms)) >= self.options.retry.as_millis();
+                    let late = now_ms.saturating_sub(self.removed_ms) >= millis(self.options.retry);
                     if self.told.len() >= limits::RELAY_REMOVE || self.under_way == 0 || late {
                         self.removed_ms = now_ms;
                         if !self.told.is_empty() {
@@ -211,9 +211,9 @@ impl RelayRounds {
         self.turns.load(from.source, rows, whole);
     }
 
-    /// What is told now, by target: to be reported with [`Self::settle`]. `stored` says how far a
-    /// target is stored. A target has one batch under way, and none while the store lacks the last one; if the store takes
-    /// too long for that, the target counts as one that takes nothing, and nobody else waits for it.
+    /// What is told now, by target: to be reported with [`Self::settle`]. `stored` says how far a target is stored. A
+    /// target has one batch under way, and none while the store lacks the last one; if the store takes too long for that,
+    /// the target counts as one that takes nothing, and nobody else waits for it.
     pub(crate) fn give(
         &mut self,
         now_ms: u64,
