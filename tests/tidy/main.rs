@@ -14,7 +14,7 @@ use tree::{Source, files, relative, root, sources};
 const MAX_LINES: usize = 500;
 
 fn all() -> Vec<Source> {
-    ["src", "tests", "loadtest"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "loadtest", "devcluster"].into_iter().flat_map(sources).collect()
 }
 
 fn must_be_empty(problems: &[String]) {

@@ -66,7 +66,7 @@ fn the_glossary_points_to_what_is_there_and_what_it_gave_up_does_not_come_back()
     let page = std::fs::read_to_string(root().join("docs/concepts.md")).unwrap();
     let entries = glossary(&page);
     assert!(entries.len() > 20, "the glossary is read");
-    let code: Vec<Source> = ["src", "tests", "loadtest"].into_iter().flat_map(sources).collect();
+    let code: Vec<Source> = ["src", "tests", "loadtest", "devcluster"].into_iter().flat_map(sources).collect();
     let defined: Vec<(String, String)> =
         code.iter().flat_map(|source| types(source).into_iter().map(|(_, name)| (name, source.path.clone()))).collect();
     let mut problems = Vec::new();

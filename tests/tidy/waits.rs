@@ -37,7 +37,7 @@ fn careless(path: &str, lines: &[(usize, &str)]) -> Vec<String> {
 fn no_test_pauses_or_looks_once_without_a_reason() {
     let exempt = |path: &str| EXEMPT.iter().any(|start| path.starts_with(start));
     let mut problems = Vec::new();
-    for source in ["src", "tests"].into_iter().flat_map(sources).filter(|source| !exempt(&source.path)) {
+    for source in ["src", "tests", "devcluster"].into_iter().flat_map(sources).filter(|source| !exempt(&source.path)) {
         problems.extend(careless(&source.path, &tests_of(&source)));
     }
     for path in ["mjs", "py"].into_iter().flat_map(|extension| files(&root().join("tests"), extension)) {

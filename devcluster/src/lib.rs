@@ -1,0 +1,14 @@
+//! The engines that Kervan works on, as real servers on the loopback interface: for development (`make cluster`) and for
+//! the tests of everything that speaks to one of them.
+//!
+//! They are child processes, and they end with the program that started them, also if that is killed. Nothing here may
+//! listen on another interface, or touch a process that it did not start.
+//!
+//! - [`kafka::Brokers`]: three Apache Kafka brokers.
+//! - [`settings`]: how each engine is set up, as data.
+//! - [`process`], [`ports`]: what they have in common.
+
+pub mod kafka;
+pub mod ports;
+pub mod process;
+pub mod settings;

@@ -1,0 +1,282 @@
+//! Child processes that can't outlive the program that started them, with a log file each.
+//!
+//! A child asks the kernel to be killed when its parent ends (`setpriv --pdeathsig`), so that it goes even if this program
+//! is killed. It has a process group of its own: Ctrl-C in a terminal reaches the program alone, which ends its children in
+//! order.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Between two looks at something that is awaited.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// So much of the end of a log stands in an error.
+const TAIL_BYTES: u64 = 2_000;
+
+type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
+
+/// Starts processes that live no longer than it does.
+///
+/// To the kernel, the parent of a process is the *thread* that started it. A test's thread ends with the test, and what it
+/// had started for others would be killed: so there is a thread for this.
+#[derive(Debug)]
+pub struct Starter {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Starter {
+    /// With its thread, which ends when this is dropped.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub fn new() -> io::Result<Self> {
+        let (orders, ordered) = mpsc::channel::<Order>();
+        let run = move || {
+            for (mut command, answer) in ordered {
+                // Who asked waits for the answer, unless it panicked.
+                let _ = answer.send(command.spawn());
+            }
+        };
+        std::thread::Builder::new().name("starter".to_owned()).spawn(run)?;
+        Ok(Self { orders })
+    }
+
+    fn spawn(&self, command: Command) -> anyhow::Result<Child> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let program = command.get_program().to_owned();
+        self.orders.send((command, answer)).map_err(|_| anyhow!("the starter's thread has ended"))?;
+        let child = answered.recv().context("the starter's thread has ended")?;
+        child.with_context(|| format!("{} can't be started", program.display()))
+    }
+}
+
+/// A command that runs `program` as a child of [`Starter`] should be: no input, a process group of its own, killed when its
+/// parent ends.
+#[must_use]
+pub fn bound_to_parent(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null()).process_group(0);
+    command
+}
+
+/// A running child. Killed, and waited for, when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    /// Where in the log this run begins.
+    begins: u64,
+}
+
+impl Process {
+    /// Starts `command`; what it says goes to the end of the file `log`. `name` is for errors.
+    ///
+    /// # Errors
+    /// The log can't be written, or the program can't be started.
+    pub fn start(starter: &Starter, name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let said = File::options().create(true).append(true).open(log);
+        let said = said.with_context(|| format!("the log {}", log.display()))?;
+        let begins = said.metadata()?.len();
+        command.stdout(said.try_clone()?).stderr(said);
+        let child = starter.spawn(command).with_context(|| name.to_owned())?;
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), begins })
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where it writes what it does.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// The system can't say.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Sends a signal; nothing to one that has ended.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        // Nobody else waits for the child: until its end was seen here, its id is not given to another process.
+        if self.ended()?.is_none() {
+            kill_process(Pid::from_child(&self.child), signal)?;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, and its end.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end by `signal`, and kills it if it has not ended after `patience`. Says whether it ended by itself.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn end(&mut self, signal: Signal, patience: Duration) -> io::Result<bool> {
+        self.signal(signal)?;
+        // One that was paused gets the signal when it goes on.
+        self.signal(Signal::CONT)?;
+        let since = Instant::now();
+        while self.ended()?.is_none() {
+            if since.elapsed() > patience {
+                self.kill()?;
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(true)
+    }
+
+    /// Waits until `look` finds what is awaited.
+    ///
+    /// # Errors
+    /// It ended, `patience` is over, or `look` failed; the end of the log is told with each.
+    pub fn until(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut look: impl FnMut(&Self) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let since = Instant::now();
+        loop {
+            let ended = self.ended()?;
+            match look(self) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(error).with_context(|| self.last_words("went wrong")),
+            }
+            if let Some(status) = ended {
+                bail!(self.last_words(&format!("ended ({status}) before it {what}")));
+            }
+            if since.elapsed() > patience {
+                bail!(self.last_words(&format!("has not {what} after {} s", patience.as_secs())));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until it has ended by itself, without an error.
+    ///
+    /// # Errors
+    /// It failed or takes longer than `patience`; the end of the log is told.
+    pub fn until_done(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let since = Instant::now();
+        loop {
+            match self.ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!(self.last_words(&format!("failed ({status})"))),
+                None if since.elapsed() > patience => bail!(self.last_words("does not end")),
+                None => std::thread::sleep(LOOK),
+            }
+        }
+    }
+
+    /// Whether it has logged `words` since it was started.
+    ///
+    /// # Errors
+    /// The log can't be read.
+    pub fn said(&self, words: &str) -> anyhow::Result<bool> {
+        Ok(self.read_log(self.begins)?.contains(words))
+    }
+
+    fn read_log(&self, from: u64) -> anyhow::Result<String> {
+        let mut text = Vec::new();
+        let mut file = File::open(&self.log).with_context(|| self.log.display().to_string())?;
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What happened, and the end of the log.
+    fn last_words(&self, what: &str) -> String {
+        let end = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        let tail = self.read_log(self.begins.max(end.saturating_sub(TAIL_BYTES))).unwrap_or_default();
+        format!("{} {what}; the end of {}:\n{}", self.name, self.log.display(), tail.trim_end())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Gone already, or there is nobody left to tell.
+        let _ = self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn shell(starter: &Starter, script: &str, folder: &Path) -> Process {
+        let mut command = bound_to_parent(Path::new("sh"));
+        command.args(["-c", script]);
+        Process::start(starter, "the shell", command, &folder.join("log")).unwrap()
+    }
+
+    #[test]
+    fn a_child_is_killed_when_the_thread_that_started_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let starter = Starter::new().unwrap();
+        let mut child = shell(&starter, "echo ready; exec sleep 1000", folder.path());
+        child.until("ready", PATIENCE, |child| child.said("ready")).unwrap();
+        drop(starter);
+        let error = child.until("lived on", PATIENCE, |_| Ok(false)).unwrap_err().to_string();
+        assert!(error.starts_with("the shell ended (signal: 9 (SIGKILL)) before it lived on"), "{error}");
+        assert_eq!(child.ended().unwrap().unwrap().signal(), Some(9));
+    }
+
+    #[test]
+    fn an_error_tells_the_end_of_this_runs_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let starter = Starter::new().unwrap();
+        shell(&starter, "echo of the first run", folder.path()).until_done(PATIENCE).unwrap();
+        let error = shell(&starter, "echo no such file; exit 3", folder.path()).until_done(PATIENCE).unwrap_err();
+        let expected = format!(
+            "the shell failed (exit status: 3); the end of {}:\nno such file",
+            folder.path().join("log").display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn one_that_is_paused_ends_when_it_is_told_to_and_a_stubborn_one_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let starter = Starter::new().unwrap();
+        let mut paused = shell(&starter, "echo ready; exec sleep 1000", folder.path());
+        paused.until("ready", PATIENCE, |child| child.said("ready")).unwrap();
+        paused.signal(Signal::STOP).unwrap();
+        assert!(paused.end(Signal::TERM, PATIENCE).unwrap());
+        let mut stubborn = shell(&starter, "trap '' TERM; echo ready; exec sleep 1000", folder.path());
+        stubborn.until("ready", PATIENCE, |child| child.said("ready")).unwrap();
+        assert!(!stubborn.end(Signal::TERM, Duration::from_millis(1)).unwrap());
+        stubborn.signal(Signal::TERM).unwrap();
+    }
+}

@@ -1,0 +1,48 @@
+//! Three real brokers: they start, one dies and comes back, they go on with what they had, and they end with what started them.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+use std::path::Path;
+
+use kervan_devcluster::kafka::Brokers;
+use kervan_devcluster::ports;
+
+fn starts(log: &Path) -> usize {
+    std::fs::read_to_string(log).unwrap().matches("Kafka Server started").count()
+}
+
+fn process_exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn brokers_start_die_come_back_and_end_with_their_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut brokers = Brokers::start(dir.path(), None).unwrap();
+    let pids = [1, 2, 3].map(|number| brokers.pid(number));
+    for number in 1..=3 {
+        assert!(brokers.addresses().contains(&format!("127.0.0.1:{}", brokers.port(number))));
+        assert!(ports::answers(brokers.port(number)).unwrap());
+        assert_eq!(starts(&brokers.log(number)), 1);
+    }
+
+    brokers.kill(2).unwrap();
+    assert!(!brokers.runs(2).unwrap() && brokers.runs(1).unwrap());
+    assert!(!ports::answers(brokers.port(2)).unwrap());
+    assert!(brokers.start_again(1).unwrap_err().to_string().contains("broker 1 runs"));
+    brokers.start_again(2).unwrap();
+    assert!(ports::answers(brokers.port(2)).unwrap());
+    assert_ne!(brokers.pid(2), pids[1]);
+    assert_eq!(starts(&brokers.log(2)), 2);
+
+    let pids = [1, 2, 3].map(|number| brokers.pid(number));
+    drop(brokers);
+    assert!(!pids.into_iter().any(process_exists), "they are killed and waited for");
+
+    // Other ports, the same folder.
+    let brokers = Brokers::start(dir.path(), None).unwrap();
+    for number in 1..=3 {
+        let log = std::fs::read_to_string(brokers.log(number)).unwrap();
+        assert_eq!(log.matches("Formatting").count(), 1, "it goes on with what is there: {log}");
+    }
+}
