@@ -29,6 +29,8 @@ pub(crate) struct AnalyticsEvent {
     pub chat: Option<RoomId>,
     /// JSON text.
     pub data: String,
+    /// The application's own session that it belongs to.
+    pub session: Option<String>,
     /// When it was handed in.
     pub at: Timestamp,
 }
@@ -44,7 +46,7 @@ impl Analytics {
     /// Over open connections.
     #[must_use]
     pub(crate) fn new(connections: Connections) -> Self {
-        let insert = Bulk::insert("analytics_events", "uuid, event_type, user_id, chat, data, created_at");
+        let insert = Bulk::insert("analytics_events", "uuid, event_type, user_id, chat, data, session_id, created_at");
         Self { connections, insert }
     }
 
@@ -56,7 +58,7 @@ impl Analytics {
         let mut change = self.connections.direct().change().await?;
         let bind = |b: &mut Binder, event: AnalyticsEvent| {
             b.uuid(event.id).text(event.kind).text(event.user.as_str());
-            b.opt_uuid(event.chat.map(|chat| chat.0)).text(event.data).int(event.at.as_i64());
+            b.opt_uuid(event.chat.map(|chat| chat.0)).text(event.data).opt_text(event.session).int(event.at.as_i64());
         };
         change.session().bulk(&self.insert, events, bind).await?;
         change.commit().await
@@ -89,16 +91,18 @@ mod tests {
             user: user_id("ann"),
             chat,
             data,
+            session: n.is_multiple_of(3).then(|| format!("session {n}")),
             at: Timestamp(n as u64),
         }
     }
 
     async fn all(connections: &Connections) -> Vec<AnalyticsEvent> {
         const ALL: &str =
-            "SELECT uuid, event_type, user_id, chat, data, created_at FROM analytics_events ORDER BY uuid";
+            "SELECT uuid, event_type, user_id, chat, data, session_id, created_at FROM analytics_events ORDER BY uuid";
         let read = |c: &mut crate::storage::sql::Columns<'_>| {
             let (id, kind, user) = (c.uuid()?, c.text()?, c.user()?);
-            Ok(AnalyticsEvent { id, kind, user, chat: c.opt_uuid()?.map(RoomId), data: c.text()?, at: c.time()? })
+            let (chat, data, session) = (c.opt_uuid()?.map(RoomId), c.text()?, c.opt_text()?);
+            Ok(AnalyticsEvent { id, kind, user, chat, data, session, at: c.time()? })
         };
         connections.clients().list(ALL, |_| (), read).await.unwrap()
     }

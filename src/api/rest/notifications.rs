@@ -28,6 +28,8 @@ const MOST: u32 = 100;
 const TYPE_BYTES: usize = 64;
 /// Bytes of what it says.
 const DATA_BYTES: usize = 4 * 1024;
+/// Bytes of the session that an event belongs to.
+const SESSION_BYTES: usize = 64;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(take))
@@ -116,6 +118,9 @@ struct NewEvent {
     /// JSON of at most 4 KiB.
     #[schema(value_type = serde_json::Value, required = false, nullable = false)]
     data: Option<Box<RawValue>>,
+    /// The application's own session that it belongs to: at most 64 bytes.
+    #[schema(required = false, nullable = false)]
+    session_id: Option<String>,
 }
 
 /// Events.
@@ -198,12 +203,16 @@ async fn take(
         }
         let data = event.data.map_or_else(|| "null".to_owned(), |json| json.get().to_owned());
         bounds::text("data", &data, DATA_BYTES).map_err(operations::Error::from)?;
+        if let Some(session) = &event.session_id {
+            bounds::text("session_id", session, SESSION_BYTES).map_err(operations::Error::from)?;
+        }
         rows.push(AnalyticsEvent {
             id: Uuid::now_v7(),
             kind: event.kind,
             user: me.user.clone(),
             chat: event.chat,
             data,
+            session: event.session_id,
             at: now,
         });
     }

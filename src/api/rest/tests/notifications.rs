@@ -71,7 +71,7 @@ async fn what_others_do_is_noticed_once_and_stays_read() {
 #[tokio::test]
 async fn events_are_taken_within_bounds() {
     let rig = Rig::with(|config| config.limits.changes_per_minute = 60).await;
-    let good = json!({"events": [{"type": "page.opened", "data": {"page": "/"}}, {"type": "scrolled"}]});
+    let good = json!({"events": [{"type": "page.opened", "data": {"page": "/"}, "session_id": "s-1"}, {"type": "scrolled"}]});
     let taken = rig.call("alice", "POST", "/api/events", good.clone()).await;
     assert_eq!((taken.status, &taken.body), (202, &json!({"accepted": 2})));
     let many = json!({"events": vec![json!({"type": "x"}); 101]});
@@ -80,6 +80,8 @@ async fn events_are_taken_within_bounds() {
         (json!({"events": [{"data": 1}]}), (400, "bad_request")),
         (json!({"events": [{"type": "x".repeat(65)}]}), (413, "too_large")),
         (json!({"events": [{"type": "x", "data": "x".repeat(5_000)}]}), (413, "too_large")),
+        (json!({"events": [{"type": "x", "session_id": "x".repeat(65)}]}), (413, "too_large")),
+        (json!({"events": [{"type": "x", "session_id": 7}]}), (400, "bad_request")),
         (many, (400, "limit_exceeded")),
     ] {
         assert_eq!(rig.call("alice", "POST", "/api/events", body).await.refusal(), refusal);
