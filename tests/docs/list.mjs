@@ -11,6 +11,7 @@ export const LANGUAGES = {
   nginx: { run: 'nginx' },
   ini: { run: 'unit' },
   caddyfile: { not: 'Debian has no Caddy of the version that the page is for' },
+  sql: { not: 'the tests of the store run these on PostgreSQL, and look at their plans' },
   haproxy: { not: 'one more proxy to install; its options are those of its manual' },
   '': { not: 'a drawing or an excerpt' },
 };
