@@ -71,7 +71,8 @@ async fn what_others_do_is_noticed_once_and_stays_read() {
 #[tokio::test]
 async fn events_are_taken_within_bounds() {
     let rig = Rig::with(|config| config.limits.changes_per_minute = 60).await;
-    let good = json!({"events": [{"type": "page.opened", "data": {"page": "/"}, "session_id": "s-1"}, {"type": "scrolled"}]});
+    let good =
+        json!({"events": [{"type": "page.opened", "data": {"page": "/"}, "session_id": "s-1"}, {"type": "scrolled"}]});
     let taken = rig.call("alice", "POST", "/api/events", good.clone()).await;
     assert_eq!((taken.status, &taken.body), (202, &json!({"accepted": 2})));
     let many = json!({"events": vec![json!({"type": "x"}); 101]});
