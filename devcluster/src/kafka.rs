@@ -7,14 +7,16 @@ mod archive;
 mod distribution;
 mod node;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use rustix::process::Signal;
 
+use crate::engine::{Engine, at};
 use crate::ports::Port;
-use crate::process::{Process, Starter};
+use crate::process::{self, Process, Starter};
+use crate::random;
 
 pub(crate) use distribution::Distribution;
 use node::Member;
@@ -31,7 +33,7 @@ const FORMAT: Duration = Duration::from_secs(90);
 /// How long brokers that are told to end may hand over what they lead. All three at once take 12 s.
 const HAND_OVER: Duration = Duration::from_secs(30);
 
-/// Three running brokers, numbered 1 to 3. Killed, and waited for, when dropped; what they hold is in their folder.
+/// Three running brokers, numbered 1 to 3.
 #[derive(Debug)]
 pub struct Brokers {
     kafka: Distribution,
@@ -79,119 +81,47 @@ impl Brokers {
         self.members.each_ref().map(|member| format!("127.0.0.1:{}", member.port())).join(",")
     }
 
-    /// The port of broker `number`.
-    ///
-    /// # Panics
-    /// There is no such broker. The same holds for the other functions that take a number.
-    #[must_use]
-    pub fn port(&self, number: usize) -> u16 {
-        self.members[at(number)].port()
-    }
-
-    /// The process id of broker `number`: the last one that it had, if it has ended.
-    #[must_use]
-    pub fn pid(&self, number: usize) -> u32 {
-        self.processes[at(number)].pid()
-    }
-
-    /// Where broker `number` logs.
-    #[must_use]
-    pub fn log(&self, number: usize) -> PathBuf {
-        self.members[at(number)].log()
-    }
-
-    /// Whether broker `number` runs; a paused one does.
-    ///
-    /// # Errors
-    /// The system can't say.
-    pub fn runs(&mut self, number: usize) -> anyhow::Result<bool> {
-        Ok(self.processes[at(number)].ended()?.is_none())
-    }
-
-    /// SIGKILL to broker `number`; returns when it is gone.
-    ///
-    /// # Errors
-    /// The system refuses it.
-    pub fn kill(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.processes[at(number)].kill()?)
-    }
-
-    /// SIGSTOP to broker `number`: it keeps its connections, and does nothing.
-    ///
-    /// # Errors
-    /// The system refuses it.
-    pub fn pause(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.processes[at(number)].signal(Signal::STOP)?)
-    }
-
-    /// SIGCONT to broker `number`.
-    ///
-    /// # Errors
-    /// The system refuses it.
-    pub fn resume(&mut self, number: usize) -> anyhow::Result<()> {
-        Ok(self.processes[at(number)].signal(Signal::CONT)?)
-    }
-
-    /// Starts broker `number`, which has ended, at its old port, and waits until it is registered. That takes a majority of
-    /// the three: where two are down, [`Brokers::launch`] both first.
-    ///
-    /// # Errors
-    /// It runs, or it does not start: its log's end is told.
-    pub fn start_again(&mut self, number: usize) -> anyhow::Result<()> {
-        self.launch(number)?;
-        self.until_started(number)
-    }
-
-    /// Starts broker `number`, which has ended, and does not wait for it: [`Brokers::until_started`] does.
-    ///
-    /// # Errors
-    /// It runs, or the program can't be started.
-    pub fn launch(&mut self, number: usize) -> anyhow::Result<()> {
-        ensure!(!self.runs(number)?, "broker {number} runs");
-        let member = &self.members[at(number)];
-        node::format(&self.kafka, &self.starter, &self.cluster, std::slice::from_ref(member))?;
-        self.processes[at(number)] = member.start(&self.kafka, &self.starter)?;
-        Ok(())
-    }
-
-    /// Waits until broker `number` is registered.
-    ///
-    /// # Errors
-    /// It ended, or takes too long: its log's end is told.
-    pub fn until_started(&mut self, number: usize) -> anyhow::Result<()> {
-        self.processes[at(number)].until("started", START, |process| process.said("Kafka Server started"))
-    }
-
     /// Takes all that broker `number`, which has ended, holds, as if its disk were lost. Started again it is formatted anew,
     /// and copies everything from the others.
     ///
     /// # Errors
     /// It runs, or the files can't be removed.
     pub fn lose_disk(&mut self, number: usize) -> anyhow::Result<()> {
-        ensure!(!self.runs(number)?, "broker {number} runs");
+        self.must_have_ended(number)?;
         Ok(std::fs::remove_dir_all(self.members[at(number)].data())?)
-    }
-
-    /// Ends all three in an orderly way, which takes some 12 s; says whether all of them did.
-    ///
-    /// # Errors
-    /// The system refuses it.
-    pub fn stop(mut self) -> anyhow::Result<bool> {
-        for process in &mut self.processes {
-            process.signal(Signal::TERM)?;
-        }
-        let mut all = true;
-        for process in &mut self.processes {
-            all &= process.end(Signal::TERM, HAND_OVER)?;
-        }
-        Ok(all)
     }
 }
 
-/// The place of broker `number`.
-fn at(number: usize) -> usize {
-    assert!((1..=COUNT).contains(&number), "there is no broker {number}");
-    number - 1
+impl Engine for Brokers {
+    fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    fn processes_mut(&mut self) -> &mut [Process] {
+        &mut self.processes
+    }
+
+    fn port(&self, number: usize) -> u16 {
+        self.members[at(number)].port()
+    }
+
+    fn launch(&mut self, number: usize) -> anyhow::Result<()> {
+        self.must_have_ended(number)?;
+        let member = &self.members[at(number)];
+        node::format(&self.kafka, &self.starter, &self.cluster, std::slice::from_ref(member))?;
+        self.processes[at(number)] = member.start(&self.kafka, &self.starter)?;
+        Ok(())
+    }
+
+    /// A broker is registered when a majority of the three runs.
+    fn until_started(&mut self, number: usize) -> anyhow::Result<()> {
+        self.processes[at(number)].until("started", START, |process| process.said("Kafka Server started"))
+    }
+
+    /// They wait for each other: it takes some 12 s.
+    fn stop(&mut self) -> anyhow::Result<bool> {
+        process::end_all(&mut self.processes, Signal::TERM, HAND_OVER)
+    }
 }
 
 /// Three of a kind.
@@ -206,13 +136,9 @@ fn cluster_id(dir: &Path) -> anyhow::Result<String> {
     if let Ok(id) = std::fs::read_to_string(&path) {
         return Ok(id);
     }
-    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").context("a random id")?;
-    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).take(21).collect();
-    if digits.len() != 21 {
-        bail!("the kernel's random uuid is {uuid:?}");
-    }
+    let digits = random::digits()?;
     // 128 bits are 21 characters and a third: only some characters may be the last.
-    let id = format!("{digits}A");
+    let id = format!("{}A", &digits[..21]);
     std::fs::write(&path, &id).with_context(|| path.display().to_string())?;
     Ok(id)
 }

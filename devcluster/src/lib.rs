@@ -5,10 +5,19 @@
 //! listen on another interface, or touch a process that it did not start.
 //!
 //! - [`kafka::Brokers`]: three Apache Kafka brokers.
-//! - [`settings`]: how each engine is set up, as data.
-//! - [`process`], [`ports`]: what they have in common.
+//! - [`redis::Cluster`]: a Redis Cluster of six.
+//! - [`postgres::Server`]: a PostgreSQL.
+//! - [`Engine`]: what can be done to each: kill, pause, start again.
+//! - [`settings`]: how each is set up, as data.
+//! - [`process`], [`ports`]: what they are made of.
 
+mod engine;
 pub mod kafka;
 pub mod ports;
+pub mod postgres;
 pub mod process;
+mod random;
+pub mod redis;
 pub mod settings;
+
+pub use engine::Engine;

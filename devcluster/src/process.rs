@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process};
 
 /// Between two looks at something that is awaited.
 const LOOK: Duration = Duration::from_millis(20);
@@ -123,14 +123,63 @@ impl Process {
         Ok(())
     }
 
-    /// SIGKILL, and its end.
+    /// SIGSTOP to it and to its own children: it keeps its connections, and does nothing.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn pause(&mut self) -> io::Result<()> {
+        self.stand_still()?;
+        self.children()?.into_iter().try_for_each(|child| kill_process(child, Signal::STOP))?;
+        Ok(())
+    }
+
+    /// SIGCONT to it and to its own children.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.children()?.into_iter().try_for_each(|child| kill_process(child, Signal::CONT))?;
+        self.signal(Signal::CONT)
+    }
+
+    /// SIGKILL to it and to its own children; returns when it is gone.
     ///
     /// # Errors
     /// The system refuses it.
     pub fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()?;
+        if self.ended()?.is_none() {
+            self.stand_still()?;
+            self.children()?.into_iter().try_for_each(|child| kill_process(child, Signal::KILL))?;
+            self.child.kill()?;
+        }
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Stops it, and waits until it stands still: then it starts no more children, and the ids of those that end are not
+    /// given to others.
+    fn stand_still(&mut self) -> io::Result<()> {
+        self.signal(Signal::STOP)?;
+        let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        if self.ended()?.is_none() {
+            rustix::process::waitid(WaitId::Pid(Pid::from_child(&self.child)), seen)?;
+        }
+        Ok(())
+    }
+
+    /// The processes that it started itself: those of a PostgreSQL, or the one that writes a Redis snapshot.
+    fn children(&self) -> io::Result<Vec<Pid>> {
+        let mut pids = Vec::new();
+        let threads = match std::fs::read_dir(format!("/proc/{}/task", self.pid())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pids),
+            threads => threads?,
+        };
+        for thread in threads.flatten() {
+            // A thread may end meanwhile; its children are then another one's.
+            let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            pids.extend(children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+        }
+        Ok(pids)
     }
 
     /// Asks it to end by `signal`, and kills it if it has not ended after `patience`. Says whether it ended by itself.
@@ -218,6 +267,19 @@ impl Process {
         let tail = self.read_log(self.begins.max(end.saturating_sub(TAIL_BYTES))).unwrap_or_default();
         format!("{} {what}; the end of {}:\n{}", self.name, self.log.display(), tail.trim_end())
     }
+}
+
+/// Tells all of them to end by `signal`, and kills those that have not ended after `patience`. Says whether all ended by
+/// themselves.
+pub(crate) fn end_all(processes: &mut [Process], signal: Signal, patience: Duration) -> anyhow::Result<bool> {
+    for process in &mut *processes {
+        process.signal(signal)?;
+    }
+    let mut all = true;
+    for process in processes {
+        all &= process.end(signal, patience)?;
+    }
+    Ok(all)
 }
 
 impl Drop for Process {

@@ -54,3 +54,31 @@ pub const KAFKA_SMALL: &[Setting] = &[
 /// The Java machine of a broker: a small heap, the collector with the fewest threads, and the first compiler only, which
 /// brings three brokers up in half the time. A long measurement is better off with both compilers.
 pub const KAFKA_JVM: &[&str] = &["-Xms32m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/// A node of the Redis Cluster. It holds what can be lost and made again: when memory is spent, what was not used for
+/// longest goes.
+pub const REDIS: &[Setting] = &[
+    ("cluster-enabled", "yes"),
+    ("cluster-node-timeout", "15000"),
+    // Both ways to keep what it holds over a restart: each write, at most a second late; and a snapshot now and then.
+    ("appendonly", "yes"),
+    ("appendfsync", "everysec"),
+    ("save", "3600 1 300 100 60 10000"),
+    ("maxmemory", "128mb"),
+    ("maxmemory-policy", "allkeys-lru"),
+];
+
+/// Nodes of the Redis Cluster that hold slots; each has one replica.
+pub const REDIS_MASTERS: usize = 3;
+
+/// PostgreSQL.
+pub const POSTGRES: &[Setting] = &[
+    ("shared_buffers", "256MB"),
+    ("effective_cache_size", "1GB"),
+    ("maintenance_work_mem", "64MB"),
+    ("checkpoint_completion_target", "0.9"),
+    ("wal_buffers", "16MB"),
+    ("default_statistics_target", "100"),
+    ("shared_preload_libraries", "pg_stat_statements"),
+    ("password_encryption", "scram-sha-256"),
+];

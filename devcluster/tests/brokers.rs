@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use kervan_devcluster::kafka::Brokers;
-use kervan_devcluster::ports;
+use kervan_devcluster::{Engine as _, ports};
 
 fn starts(log: &Path) -> usize {
     std::fs::read_to_string(log).unwrap().matches("Kafka Server started").count()
@@ -23,17 +23,17 @@ fn brokers_start_die_come_back_and_end_with_their_owner() {
     for number in 1..=3 {
         assert!(brokers.addresses().contains(&format!("127.0.0.1:{}", brokers.port(number))));
         assert!(ports::answers(brokers.port(number)).unwrap());
-        assert_eq!(starts(&brokers.log(number)), 1);
+        assert_eq!(starts(brokers.log(number)), 1);
     }
 
     brokers.kill(2).unwrap();
     assert!(!brokers.runs(2).unwrap() && brokers.runs(1).unwrap());
     assert!(!ports::answers(brokers.port(2)).unwrap());
-    assert!(brokers.start_again(1).unwrap_err().to_string().contains("broker 1 runs"));
+    assert!(brokers.start_again(1).unwrap_err().to_string().contains("server 1 runs"));
     brokers.start_again(2).unwrap();
     assert!(ports::answers(brokers.port(2)).unwrap());
     assert_ne!(brokers.pid(2), pids[1]);
-    assert_eq!(starts(&brokers.log(2)), 2);
+    assert_eq!(starts(brokers.log(2)), 2);
 
     let pids = [1, 2, 3].map(|number| brokers.pid(number));
     drop(brokers);
