@@ -164,16 +164,25 @@ pub(crate) const RETELLINGS: usize = 2;
 /// How long a statement waits for a connection, for a lock that another program holds, or for a server to answer, before it
 /// is refused retryably: below the patience of a client.
 pub(crate) const SQL_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// The same while the last who asked got no connection to PostgreSQL: it is away, and what can do without it is not slow for it.
+pub(crate) const SQL_WAIT_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long a replica is waited for before the primary is asked.
+pub(crate) const SQL_REPLICA_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long a replica that did not answer is left alone.
+pub(crate) const SQL_REPLICA_REST: std::time::Duration = std::time::Duration::from_secs(5);
+/// Rows that one statement writes to PostgreSQL: a few MiB.
+pub(crate) const SQL_BULK_ROWS: usize = 4_096;
 /// Prepared statements that a connection to a database keeps: all of the program's fit.
 pub(crate) const SQL_STATEMENTS: usize = 256;
-/// Connections that read for clients. Reads are short; more of them only cost memory.
+/// The most connections to a database for one use: more than any server takes well.
+pub(crate) const SQL_CONNECTIONS: u32 = 1_000;
+/// Connections to a SQLite file that read for clients. Reads are short; more of them only cost memory. Of PostgreSQL's the
+/// configuration says how many, also below.
 pub(crate) const SQL_CLIENT_READERS: u32 = 4;
-/// Connections that read for the engine: rooms and users that are made from rows, and the workers.
+/// Connections to a SQLite file that read for the engine: rooms and users that are made from rows, and the workers.
 pub(crate) const SQL_ENGINE_READERS: u32 = 4;
-/// Connections that write accounts, uploads, notifications and events. Such writes are rare.
+/// Connections to a SQLite file that write accounts, uploads, notifications and events. Such writes are rare.
 pub(crate) const SQL_DIRECT: u32 = 4;
-/// Connections to PostgreSQL that write for projector and relay. SQLite has one.
-pub(crate) const SQL_WRITERS: u32 = 2;
 
 /// Dead letters kept of each partition: enough to find the client that sends them.
 pub(crate) const DEAD_LETTERS: usize = 100;

@@ -11,6 +11,8 @@
 mod background;
 mod process;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -110,9 +112,6 @@ pub enum StartError {
     /// A restore was cut short.
     #[error("a restore into {0} did not finish: empty the folder, and restore again")]
     Unrestored(String),
-    /// A configuration that this version can't serve.
-    #[error("{0}")]
-    Unsupported(String),
 }
 
 impl From<AccountError> for StartError {
@@ -130,7 +129,7 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_) | Self::Uploads(_) | Self::Unrestored(_) | Self::Unsupported(_) => true,
+            Self::Auth(_) | Self::Uploads(_) | Self::Unrestored(_) => true,
             Self::Journal { .. } | Self::Node(_) => false,
         }
     }

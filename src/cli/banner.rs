@@ -9,6 +9,8 @@ pub(super) struct Facts<'a> {
     pub config: &'a Config,
     /// What has said that it is production, if anything has.
     pub mode_from: Option<&'a Origin>,
+    /// What keeps journal and rows, and who said so.
+    pub engines: String,
     pub public: SocketAddr,
     pub admin: SocketAddr,
     /// A token for somebody to try it with; in development mode only.
@@ -34,7 +36,7 @@ pub(super) fn text(facts: &Facts<'_>) -> String {
     line("Health", &format!("http://{}/readyz?verbose", facts.public));
     line("Inspector", &format!("http://{}/", facts.admin));
     line("Metrics", &format!("http://{}/metrics", facts.admin));
-    line("Data", &facts.config.data.dir.display().to_string());
+    line("Data", &facts.engines);
     if let Some((user, token)) = &facts.token {
         line("Token", &format!("DEVELOPMENT ONLY, for user {user}, good for a day; `kervan token` makes others"));
         out.push_str(token);

@@ -32,7 +32,7 @@ pub(super) fn run(what: &What) -> anyhow::Result<ExitCode> {
     match what {
         What::Show { settings, origin } => print(&sources::load(settings)?.show(*origin))?,
         What::Check { settings } => {
-            let loaded = sources::load_to_serve(settings)?;
+            let loaded = sources::load(settings)?;
             for warning in &loaded.warnings {
                 print(&format!("warning: {warning}\n"))?;
             }

@@ -8,7 +8,7 @@ use clap::Args;
 use kervan::config::{Database, Flag};
 use kervan::storage::sql::migrate::migrate;
 
-use super::{Settings, print, sources};
+use super::{Settings, engines, print, sources};
 
 #[derive(Args)]
 pub(super) struct Request {
@@ -29,7 +29,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
         kervan::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the async runtime")?;
-    let version = runtime.block_on(migrate(&database))?;
+    let version = runtime.block_on(migrate(&database)).map_err(|error| engines::store_error(error, &loaded))?;
     print(&format!("the schema is at version {version}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ mod admin_file;
 mod backup;
 mod banner;
 mod config;
+mod engines;
 mod health;
 mod logging;
 mod migrate;

@@ -26,7 +26,7 @@ pub(super) struct Request {
 const ALLOWED: [&str; 1] = ["LOCK"];
 
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load_to_serve(&request.settings)?;
+    let loaded = sources::load(&request.settings)?;
     let config = &loaded.config;
     let data = &config.data.dir;
     let Database::Sqlite(database) = config.database() else {

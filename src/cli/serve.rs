@@ -13,15 +13,15 @@ use anyhow::Context as _;
 use kervan::api::admin::log::LogRing;
 use kervan::config::Loaded;
 use kervan::env::Env;
-use kervan::server::{Server, StartError};
+use kervan::server::Server;
 use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
 use super::telemetry::Telemetry;
-use super::{Refused, Settings, admin_file, banner, logging, open_files, print, rights, sources, token};
+use super::{Refused, Settings, admin_file, banner, engines, logging, open_files, print, rights, sources, token};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load_to_serve(settings)?;
+    let loaded = sources::load(settings)?;
     let log = logging::start(&loaded.config.log)?;
     let telemetry = Telemetry::from_environment()?;
     open_files::raise();
@@ -45,7 +45,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     say_settings(&loaded);
     let (public, admin) = (server.public_address(), server.admin_address());
     let started = tokio::select! {
-        started = server.start() => started.map_err(start_error)?,
+        started = server.start() => started.map_err(|error| engines::start_error(error, &loaded))?,
         (signal, code) = signals.next() => {
             tracing::info!(signal, "stopped while starting");
             return Ok(ExitCode::from(code));
@@ -75,10 +75,6 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
     Ok(ExitCode::SUCCESS)
 }
 
-fn start_error(error: StartError) -> anyhow::Error {
-    if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
-}
-
 /// Logs what deserves a look in the settings, and where they come from.
 fn say_settings(loaded: &Loaded) {
     for warning in loaded.warnings.iter().chain(&rights::exposed(&loaded.config)) {
@@ -101,7 +97,8 @@ fn say_hello(loaded: &Loaded, public: SocketAddr, admin: SocketAddr) -> anyhow::
     let development = config.auth.is_development();
     let token = development.then(|| token::issue(&config.auth, DEVELOPMENT_USER, None, DEVELOPMENT_TTL)).transpose()?;
     let mode_from = loaded.origins.get("server.production");
-    let facts = banner::Facts { config, mode_from, public, admin, token: token.map(|token| (DEVELOPMENT_USER, token)) };
+    let (token, engines) = (token.map(|token| (DEVELOPMENT_USER, token)), engines::in_use(loaded));
+    let facts = banner::Facts { config, mode_from, engines, public, admin, token };
     // A server does not stop because nobody reads its banner.
     if let Err(error) = print(&banner::text(&facts)) {
         tracing::warn!(%error, "the banner can't be written");

@@ -26,14 +26,6 @@ pub(super) fn load_with(settings: &Settings, more: Vec<Flag>) -> anyhow::Result<
     Ok(config::load(&gather(settings, more)?)?)
 }
 
-/// Loads the configuration for a command that serves, or works on what is served.
-///
-/// # Errors
-/// As [`load`]; also a configuration that is good and can't be served with.
-pub(super) fn load_to_serve(settings: &Settings) -> anyhow::Result<Loaded> {
-    Ok(config::load_to_serve(&gather(settings, Vec::new())?)?)
-}
-
 /// Loads the configuration for a command that looks for a running server or its data folder: it needs no secrets.
 ///
 /// # Errors

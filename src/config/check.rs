@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::layer::Origin;
 use super::problem::Problem;
 use super::value::{ByteSize, Secret};
-use super::{Config, Namespace};
+use super::{Config, Database, Namespace};
 use crate::limits;
 
 const KIB: usize = 1024;
@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
         wrong("api.key", "expected at least 32 bytes: who has it writes as anybody");
     }
     uploads(config, &mut wrong);
+    store(config, &mut wrong);
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")
@@ -109,6 +110,27 @@ fn uploads(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     }
     if uploads.s3_endpoint.as_deref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
         wrong("uploads.s3_endpoint", "expected an address that starts with https:// or http://");
+    }
+}
+
+fn store(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    let store = &config.store;
+    match (&store.replica_url, config.database()) {
+        (None, _) | (Some(Database::Postgres(_)), Database::Postgres(_)) => {}
+        (Some(Database::Sqlite(_)), _) => wrong("store.replica_url", "expected postgres://…"),
+        (Some(_), Database::Sqlite(_)) => {
+            wrong("store.replica_url", "goes with a PostgreSQL in store.database_url (DATABASE_URL)");
+        }
+    }
+    for (path, most) in [
+        ("store.client_connections", store.client_connections),
+        ("store.engine_connections", store.engine_connections),
+        ("store.direct_connections", store.direct_connections),
+        ("store.writer_connections", store.writer_connections),
+    ] {
+        if most == 0 || most > limits::SQL_CONNECTIONS {
+            wrong(path, &format!("expected 1 to {}", limits::SQL_CONNECTIONS));
+        }
     }
 }
 

@@ -13,23 +13,25 @@ use super::value::Raw;
 use super::{Config, Namespace, dotenv};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
-const KNOWN: [(&str, &str, &str); 7] = [
+const KNOWN: [(&str, &str, &str); 8] = [
     ("PORT", "server", "port"),
     ("ALLOWED_ORIGINS", "server", "allowed_origins"),
     ("JWT_SECRET", "auth", "hmac_secret"),
     ("UPLOAD_PATH", "uploads", "path"),
     ("MAX_FILE_SIZE", "uploads", "max_file_size"),
     ("DATABASE_URL", "store", "database_url"),
+    ("DATABASE_REPLICA_URL", "store", "replica_url"),
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 6] = [
+const SECRETS: [(&str, &str); 7] = [
     ("admin", "token"),
     ("api", "key"),
     ("auth", "hmac_secret"),
     ("uploads", "s3_access_key"),
     ("uploads", "s3_secret_key"),
     ("store", "database_url"),
+    ("store", "replica_url"),
 ];
 /// Names of the cluster's settings: an error for now, so that nobody believes to run one.
 const OF_THE_CLUSTER: [&str; 8] = [

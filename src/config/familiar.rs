@@ -80,9 +80,10 @@ pub(super) fn database(variables: &[Variable]) -> Option<Result<Setting, Problem
     let wrong = |what: String| Err(Problem { path: "store.database_url".to_owned(), origin: origin.clone(), what });
     let part = |name: &str| parts.iter().find(|part| part.name == name).and_then(|part| part.value.to_str());
     let (Some(name), Some(user)) = (part("DB_NAME"), part("DB_USER")) else {
-        return Some(wrong(
-            "a database's address takes DB_NAME and DB_USER as well, and PostgreSQL comes with the cluster".to_owned(),
-        ));
+        let without = origin.without().unwrap_or_default();
+        return Some(wrong(format!(
+            "a database's address takes DB_NAME and DB_USER as well; to keep rows in the data folder: {without}"
+        )));
     };
     let read = match part("DB_PASSWORD_FILE") {
         Some(path) => match std::fs::read_to_string(path) {
@@ -112,7 +113,7 @@ fn encoded(text: &str) -> String {
 mod tests {
     use std::path::PathBuf;
 
-    use crate::config::{Database, Loaded, Problems, Secret, Sources, load, load_to_serve};
+    use crate::config::{Database, Loaded, Problems, Secret, Sources, load};
 
     fn sources(dotenv: &str, environment: &[(&str, &str)]) -> Sources {
         Sources {
@@ -183,23 +184,27 @@ mod tests {
         assert_eq!(whole, Database::Sqlite(PathBuf::from("chat.db")));
         let half = load(&sources("", &[("DB_HOST", "db")])).unwrap_err().to_string();
         assert!(half.starts_with("environment variable DB_HOST: store.database_url: a database's"), "{half}");
+        assert!(half.ends_with(": DB_HOST= kervan"), "{half}");
+        let said = "store.database_url is what .env:1: DB_HOST, DB_NAME, DB_PORT, DB_USER says; to keep rows in the data \
+                    folder: DB_HOST= DB_NAME= DB_PORT= DB_USER= kervan";
+        assert_eq!(loaded(parts, &[]).about_database(), said);
         assert_eq!(loaded("", &[("DB_PORT", "tcp://10.0.0.1:5432")]), loaded("", &[]));
     }
 
     #[test]
     fn all_that_is_wrong_is_said_in_one_round_with_the_way_out() {
-        let file = "REDIS_HOST=r\nKAFKA_BROKERS=k:9092\nDB_HOST=db\nDB_NAME=chat\nDB_USER=u\nMAX_FILE_SIZE=10 miles\n\
+        let file = "REDIS_HOST=r\nKAFKA_BROKERS=k:9092\nDB_HOST=db\nDB_NAME=chat\n# \nMAX_FILE_SIZE=10 miles\n\
                     ALLOWED_ORIGINS=chat.example.com\n";
-        let Problems(found) = load_to_serve(&sources(file, &[("KERVAN_LIMITS__BURST", "0")])).unwrap_err();
+        let Problems(found) = load(&sources(file, &[("KERVAN_LIMITS__BURST", "0")])).unwrap_err();
         let said = Problems(found).to_string();
         for line in [
             ".env:1: REDIS_HOST: comes with the cluster",
             ".env:2: KAFKA_BROKERS: comes with the cluster",
-            ".env:3: DB_HOST, DB_NAME, DB_USER: store.database_url: PostgreSQL comes with the cluster",
+            ".env:3: DB_HOST, DB_NAME: store.database_url: a database's address takes DB_NAME and DB_USER as well",
             ".env:6: MAX_FILE_SIZE: uploads.max_file_size: expected a size",
             ".env:7: ALLOWED_ORIGINS: server.allowed_origins: expected",
             "environment variable KERVAN_LIMITS__BURST: limits.burst: must be at least 1",
-            "to run on one node without them: KAFKA_BROKERS= REDIS_HOST= DB_HOST= DB_NAME= DB_USER= kervan",
+            "to run on one node without them: KAFKA_BROKERS= REDIS_HOST= kervan",
         ] {
             assert!(said.lines().any(|said| said.starts_with(line)), "{line} in\n{said}");
         }

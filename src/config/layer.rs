@@ -66,6 +66,19 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
+    /// How to start without what was set here, for an error.
+    pub(super) fn without(&self) -> Option<String> {
+        match self {
+            Self::Default | Self::Development => None,
+            Self::File(path, line) => Some(format!("take line {line} out of {}", path.display())),
+            Self::Environment(names) | Self::DotEnv(_, _, names) => {
+                let empty: Vec<String> = names.split(", ").map(|name| format!("{name}=")).collect();
+                Some(format!("{} kervan", empty.join(" ")))
+            }
+            Self::Flag(name) => Some(format!("leave {name} out")),
+        }
+    }
+
     /// The variable that a setting came from, if it came from one.
     pub(super) fn variable(&self) -> Option<&str> {
         match self {

@@ -175,6 +175,16 @@ impl Config {
     }
 }
 
+impl Loaded {
+    /// For errors about the database: where its address was said, and how to do without it. Empty if nobody said one.
+    #[must_use]
+    pub fn about_database(&self) -> String {
+        let Some(origin) = self.origins.get("store.database_url") else { return String::new() };
+        let without = origin.without().map_or(String::new(), |way| format!("; to keep rows in the data folder: {way}"));
+        format!("store.database_url is what {origin} says{without}")
+    }
+}
+
 impl Auth {
     /// Whether there is anything to check tokens with.
     #[must_use]
@@ -245,22 +255,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 pub fn load_to_find(sources: &Sources) -> Result<Loaded, Problems> {
     let Gathered { loaded, misread, .. } = gather(sources);
     Problems::or(misread, loaded)
-}
-
-/// As [`load`], for commands that serve, or work on what is served.
-///
-/// # Errors
-/// As [`load`]; and what this version can't serve with, though it is valid: PostgreSQL as the store, which comes with the
-/// cluster.
-pub fn load_to_serve(sources: &Sources) -> Result<Loaded, Problems> {
-    let Gathered { loaded, misread: mut problems, contradictions } = gather(sources);
-    problems.extend(contradictions);
-    if let Some(Database::Postgres(_)) = loaded.config.store.database_url {
-        let what =
-            "PostgreSQL comes with the cluster; this version serves from SQLite (`kervan migrate` takes PostgreSQL)";
-        problems.push(Problem::at("store.database_url", &loaded.origins, what));
-    }
-    Problems::or(problems, loaded)
 }
 
 /// What the sources come to.

@@ -250,8 +250,20 @@ section! {
 section! {
     /// The database that holds what the journal says, as rows.
     Store "store" {
-        /// "sqlite:FILE" or a path. "": kervan.db in the data folder. Environment: DATABASE_URL.
+        /// "sqlite:FILE", a path, or "postgres://USER:PASSWORD@HOST/NAME" (docs/postgresql.md). "": kervan.db in the data
+        /// folder. Environment: DATABASE_URL; or DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD.
         database_url: Option<Database> = "",
+        /// A replica of that PostgreSQL: pages of history are read there. If it does not answer, or lags behind what they
+        /// must show, the database itself is asked. "": none. Environment: DATABASE_REPLICA_URL.
+        replica_url: Option<Database> = "",
+        /// Connections to PostgreSQL that read pages and lists for clients; to a replica as many again.
+        client_connections: u32 = "4",
+        /// Connections to PostgreSQL that read for the engine: rooms and users that come into memory, and the workers.
+        engine_connections: u32 = "4",
+        /// Connections to PostgreSQL that write what no journal has: accounts, uploads, notifications, events.
+        direct_connections: u32 = "4",
+        /// Connections to PostgreSQL that write what the journal says.
+        writer_connections: u32 = "2",
     }
 }
 

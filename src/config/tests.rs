@@ -448,16 +448,19 @@ fn contradictions_are_found() {
 }
 
 #[test]
-fn postgres_is_a_valid_database_that_this_version_does_not_serve_from() {
-    let postgres = sources("", &[("DATABASE_URL", "postgres://u:p@db/kervan")]);
-    assert!(load(&postgres).is_ok());
-    let error = load_to_serve(&postgres).unwrap_err().to_string();
-    assert!(
-        error.starts_with("environment variable DATABASE_URL: store.database_url: PostgreSQL comes with"),
-        "{error}"
+fn a_database_says_where_its_address_came_from_and_how_to_do_without() {
+    let postgres = load(&sources("", &[("DATABASE_URL", "postgres://u:p@db/kervan")])).unwrap();
+    assert_eq!(postgres.config.database(), Database::Postgres("postgres://u:p@db/kervan".to_owned()));
+    assert_eq!(
+        postgres.about_database(),
+        "store.database_url is what environment variable DATABASE_URL says; to keep rows in the data folder: \
+         DATABASE_URL= kervan"
     );
-    let sqlite = load_to_serve(&sources("", &[("DATABASE_URL", "sqlite://chat.db?mode=rwc")])).unwrap();
+    let file = load(&sources("\n[store]\ndatabase_url = \"postgres://db/kervan\"\n", &[])).unwrap();
+    assert!(file.about_database().ends_with("folder: take line 3 out of cluster.toml"), "{}", file.about_database());
+    let sqlite = load(&sources("", &[("DATABASE_URL", "sqlite://chat.db?mode=rwc")])).unwrap();
     assert_eq!(sqlite.config.database(), Database::Sqlite(PathBuf::from("chat.db")));
+    assert_eq!(load(&sources("", &[])).unwrap().about_database(), "");
 }
 
 #[test]

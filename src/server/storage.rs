@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::api::uploads::Uploads;
-use crate::config::{Config, Database};
+use crate::config::Config;
 use crate::env::Env;
 use crate::metrics::Metrics;
 use crate::storage::backup::{self, BackupError, Manifest};
@@ -116,10 +116,5 @@ async fn open_journal(
 }
 
 async fn connect(config: &Config) -> Result<Connections, StartError> {
-    let database = config.database();
-    if matches!(database, Database::Postgres(_)) {
-        let why = "PostgreSQL comes with the cluster; this version stores in SQLite";
-        return Err(StartError::Unsupported(why.to_owned()));
-    }
-    Ok(Connections::open(&database).await?)
+    Ok(Connections::with(&config.database(), &config.store).await?)
 }

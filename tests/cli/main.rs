@@ -4,6 +4,7 @@
 
 mod drain;
 mod operator;
+mod postgres;
 mod running;
 mod shown;
 mod telemetry;
@@ -82,7 +83,7 @@ fn what_this_version_can_not_serve_is_refused() {
         ("KAFKA_BROKERS", "k:9092", "KAFKA_BROKERS: comes with the cluster"),
         ("DB_NAME", "chat", "a database's address takes DB_NAME and DB_USER"),
         ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
-        ("DATABASE_URL", "postgres://u:hidden@db/k", "PostgreSQL comes with the cluster"),
+        ("DATABASE_URL", "mysql://u:hidden@db/k", "expected sqlite:FILE, a file's path or postgres://"),
         ("KERVAN_SERVER__PRODUCTION", "true", "production needs a way to check tokens"),
         ("KERVAN_SERVER__HOST", "0.0.0.0", "development mode is for this machine only"),
     ] {
@@ -128,7 +129,7 @@ fn what_is_kept_is_its_users_alone() {
 #[test]
 fn the_environment_of_a_node_system_gets_one_error_that_names_all_of_it_and_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
-    let seed = "NODE_ENV=production\nPORT=0\nDB_HOST=localhost\nDB_PORT=5432\nDB_NAME=chat\nDB_USER=chat\nDB_PASSWORD=hidden\n\
+    let seed = "NODE_ENV=production\nPORT=0\nDATABASE_URL=chat.db\nREDIS_PASSWORD=hidden\n\
                 REDIS_HOST=localhost\nREDIS_PORT=6379\nKAFKA_BROKERS=localhost:9092\nMAX_FILE_SIZE=10mb\n\
                 JWT_SECRET=0123456789abcdef0123456789abcdef\n";
     std::fs::write(dir.path().join(".env"), seed).unwrap();

@@ -106,5 +106,6 @@ async fn a_postgresql_that_does_not_answer_is_unavailable_and_the_password_stays
     let error =
         migrate(&Database::Postgres(format!("postgres://kervan:hunter2@127.0.0.1:{port}/kervan"))).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-    assert!(error.to_string().contains("DATABASE_URL") && !error.to_string().contains("hunter2"), "{error}");
+    let place = format!("***@127.0.0.1:{port}/kervan");
+    assert!(error.to_string().contains(&place) && !error.to_string().contains("hunter2"), "{error}");
 }

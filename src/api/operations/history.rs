@@ -1,8 +1,9 @@
 //! `message.history`: a page of messages in their present form, the caller's own acknowledged writes among them.
 //!
-//! The store is read first and the room afterwards: the room is then never behind the rows, so its events in memory from
-//! the rows' end on make them present (`merge`). If memory does not reach back to the rows' end, the store is behind by
-//! more than memory holds; the handler waits for it a moment and tries again. If it does not come, or is down, a page comes
+//! The store is read first, at one moment, and the room afterwards: the room is then never behind the rows, so its events in
+//! memory from the rows' end on make them present (`merge`). So a replica of the database may tell the rows. If memory does
+//! not reach back to the rows' end, that one is asked no more; if it does not for the database itself, the store is behind by
+//! more than memory holds, and the handler waits for it a moment and tries again. If it does not come, or is down, a page comes
 //! from memory alone, as far as that reaches, and says that there is more. Where memory does not reach, the room's records
 //! are folded anew from the journal, if that goes back to the first one.
 
@@ -21,8 +22,8 @@ use super::{Caller, Error, Handlers, reactions, stored};
 use crate::actors::wire::{Entity, Event, Query, QueryAnswer, StreamEvent};
 use crate::ids::{Offset, Partition, RoomId, Seq};
 use crate::limits;
-use crate::storage::store::SeqRange;
-use crate::storage::store::rows::MessageRow;
+use crate::storage::store::rows::{MessageRow, Reactions};
+use crate::storage::store::{HistoryQuestion, HistoryRows, SeqRange};
 
 /// Messages in a page if the caller does not say.
 const PAGE: usize = 50;
@@ -48,12 +49,14 @@ pub(in crate::api) struct MessagesQuery {
 const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// What the store says of a room, or the journal in its place.
+#[derive(Default)]
 struct Stored {
     head: Seq,
     /// The first messages of those that are wanted.
     messages: Vec<MessageView>,
     /// The last of them in the wanted direction, if there may be more behind it.
     end: Option<Seq>,
+    reactions: Reactions,
 }
 
 /// What the room says.
@@ -86,7 +89,7 @@ impl Look {
             Want::Before(_) => all || some,
             Want::After(_) => all,
         };
-        let nothing = Stored { head: Seq::ZERO, messages: Vec::new(), end: None };
+        let nothing = Stored::default();
         let mut page = reaches.then(|| self.page(nothing, want, limit))?;
         page.more |= !all;
         Some(page)
@@ -116,15 +119,20 @@ impl Handlers {
         self.admit(caller, Cost::Question { rows: limit })?;
         // Strangers do not get as far as the store.
         self.inside(caller, room).await?;
-        let mut deadline = None;
+        let (mut deadline, mut may_lag) = (None, true);
         loop {
-            let without_store = match self.stored_messages(room, want, limit).await {
-                Ok(stored) => {
+            let without_store = match self.stored_messages(caller, room, want, limit, may_lag).await {
+                Ok(mut stored) => {
                     let next = stored.head.next();
                     let look = self.look(caller, room, next).await?;
                     if look.first() <= next {
-                        let page = look.page(stored, want, limit);
-                        return Ok(self.with_reactions(caller, room, page, &look.recent).await);
+                        let counted = std::mem::take(&mut stored.reactions);
+                        let mut page = look.page(stored, want, limit);
+                        reactions::put(&mut page.messages, counted, &look.recent, &caller.user);
+                        return Ok(page);
+                    }
+                    if std::mem::take(&mut may_lag) {
+                        continue;
                     }
                     // What lies between the rows and memory is in neither.
                     match self.catch_up(room.partition(), look.end, &mut deadline).await {
@@ -177,7 +185,8 @@ impl Handlers {
         let (messages, more) = merge(Vec::new(), None, &events, want, floor, limit);
         let end = if matches!(want, Want::Before(_)) { messages.first() } else { messages.last() };
         let end = end.filter(|_| more).map(|message| message.seq);
-        Some(Stored { head: events.last().map_or(Seq::ZERO, |event| event.seq), messages, end })
+        let head = events.last().map_or(Seq::ZERO, |event| event.seq);
+        Some(Stored { head, messages, end, ..Stored::default() })
     }
 
     async fn look(&self, caller: &Caller, room: RoomId, from: Seq) -> Result<Look, Error> {
@@ -190,18 +199,25 @@ impl Handlers {
     }
 
     /// The room's head in the store, and the wanted messages that are there: what a page needs of them.
-    async fn stored_messages(&self, room: RoomId, want: Want, limit: usize) -> Result<Stored, Error> {
-        let store = self.node.store();
-        let Some(chat) = stored(store.chat(room)).await? else {
-            return Ok(Stored { head: Seq::ZERO, messages: Vec::new(), end: None });
-        };
-        let (low, high) = want.bounds(chat.floor);
+    async fn stored_messages(
+        &self,
+        caller: &Caller,
+        room: RoomId,
+        want: Want,
+        limit: usize,
+        may_lag: bool,
+    ) -> Result<Stored, Error> {
+        let (low, high) = want.bounds(Seq::ZERO);
         let range = SeqRange { reverse: matches!(want, Want::Before(_)), ..SeqRange::new(low, high) };
         let range = range.within(limits::PAGE_BYTES);
-        let rows = stored(store.messages(room, range, limit + 1)).await?;
+        let question = HistoryQuestion { room, range, limit: limit + 1, user: &caller.user, may_lag };
+        let Some(HistoryRows { chat, messages: rows, reactions }) = stored(self.node.store().history(question)).await?
+        else {
+            return Ok(Stored::default());
+        };
         let whole = rows.len() <= limit && rows.iter().map(MessageRow::bytes).sum::<usize>() < range.bytes;
         let end = rows.last().filter(|_| !whole).map(|row| row.seq);
-        Ok(Stored { head: chat.head, messages: rows.into_iter().map(MessageView::of_row).collect(), end })
+        Ok(Stored { head: chat.head, messages: rows.into_iter().map(MessageView::of_row).collect(), end, reactions })
     }
 
     /// Waits until the store has what the room had in memory; not longer than [`CATCH_UP`] in all.

@@ -74,7 +74,7 @@ fn line(what: &'static str, verdict: Verdict, says: impl Into<String>) -> Line {
 
 impl Run for Doctor {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let loaded = sources::load_to_serve(&self.here.settings)?;
+        let loaded = sources::load(&self.here.settings)?;
         let config = &loaded.config;
         let overview = Server::holding(&config.data.dir).and_then(|server| server.get("overview")).ok();
         let folder = existing(&config.data.dir);

@@ -1,15 +1,22 @@
-//! Statements over a list of rows.
+//! Statements over a list of rows: SQLite takes the rows as `VALUES`, in pieces; PostgreSQL takes each column as an array,
+//! however many rows there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// Rows that one bulk statement takes: a batch is cut into pieces of these sizes, so that a handful of prepared
+/// Rows that one bulk statement of SQLite takes: a batch is cut into pieces of these sizes, so that a handful of prepared
 /// statements serves every batch.
 const PIECES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// A statement over a list of rows, in one text for each size of [`PIECES`].
+/// A statement over a list of rows.
 #[derive(Clone)]
 pub(in crate::storage) struct Bulk {
+    head: Arc<str>,
+    columns: usize,
+    tail: Arc<str>,
+    /// For SQLite: one for each size of [`PIECES`].
     texts: [Arc<str>; PIECES.len()],
+    /// For PostgreSQL: the one text, made when the kinds of the columns are seen first.
+    of_arrays: Arc<OnceLock<Arc<str>>>,
 }
 
 impl Bulk {
@@ -17,7 +24,8 @@ impl Bulk {
     pub(in crate::storage) fn new(head: &str, columns: usize, tail: &str) -> Self {
         let tuple = format!("({})", vec!["?"; columns].join(","));
         let text = |rows: usize| Arc::from(format!("{head} VALUES {}{tail}", vec![tuple.as_str(); rows].join(",")));
-        Self { texts: PIECES.map(text) }
+        let texts = PIECES.map(text);
+        Self { head: Arc::from(head), columns, tail: Arc::from(tail), texts, of_arrays: Arc::default() }
     }
 
     /// An insert that expects new rows.
@@ -49,7 +57,7 @@ impl Bulk {
         Self::new(&format!("WITH v({columns}) AS ("), columns.split(',').count(), &format!(") {statement}"))
     }
 
-    /// Cuts `len` rows into pieces: (text, rows).
+    /// For SQLite: cuts `len` rows into pieces: (text, rows).
     pub(in crate::storage) fn pieces(&self, len: usize) -> impl Iterator<Item = (Arc<str>, usize)> + '_ {
         let mut left = len;
         std::iter::from_fn(move || {
@@ -57,6 +65,20 @@ impl Bulk {
             left -= PIECES[at];
             Some((self.texts[at].clone(), PIECES[at]))
         })
+    }
+
+    /// How many values a row has.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// PostgreSQL's text; `kinds` are the types of its columns, always the same ones.
+    pub(super) fn of_arrays(&self, kinds: &[&'static str]) -> Arc<str> {
+        let text = || {
+            let arrays: Vec<String> = (1..).zip(kinds).map(|(n, kind)| format!("${n}::{kind}[]")).collect();
+            Arc::from(format!("{} SELECT * FROM unnest({}){}", self.head, arrays.join(", "), self.tail))
+        };
+        Arc::clone(self.of_arrays.get_or_init(text))
     }
 
     /// Every text, for the test of plans.

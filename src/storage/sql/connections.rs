@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Connection as _, Postgres, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::door::Door;
+use super::replica::Replica;
 use super::{Binder, Columns, Session, Transaction, classify, migrate, postgres, sqlite};
-use crate::config::Database;
-use crate::limits;
+use crate::config::{Database, Store as Settings};
 use crate::storage::store::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -28,12 +28,13 @@ struct Inner {
     engine: Pool,
     direct: Pool,
     writer: Writer,
+    replica: Option<Replica>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one for each open database")]
 enum Writer {
     Sqlite { options: SqliteConnectOptions, connection: Mutex<sqlite::WriteConnection> },
-    Postgres(PgPool),
+    Postgres(Door),
 }
 
 impl Connections {
@@ -41,8 +42,16 @@ impl Connections {
     ///
     /// # Errors
     /// [`StoreError::Incompatible`] if a newer program made it, or the address is none; [`StoreError::Unavailable`] if it
-    /// does not answer within [`limits::SQL_WAIT`]: the text then names the setting.
+    /// does not answer within [`limits::SQL_WAIT`]: the text then names the server.
     pub async fn open(database: &Database) -> Result<Self> {
+        Self::with(database, &Settings::default()).await
+    }
+
+    /// The same with connections as configured. A replica that does not answer now is asked again later.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn with(database: &Database, settings: &Settings) -> Result<Self> {
         let inner = match database {
             Database::Sqlite(path) => {
                 let options = sqlite::options(path)?;
@@ -56,6 +65,7 @@ impl Connections {
                         options,
                         connection: Mutex::new(sqlite::WriteConnection::Open(connection)),
                     },
+                    replica: None,
                 }
             }
             Database::Postgres(url) => {
@@ -63,12 +73,20 @@ impl Connections {
                 migrate::postgres(&mut connection).await?;
                 connection.close().await.map_err(classify)?;
                 let options = postgres::options(url)?;
-                let pool = |most| postgres::pool(&options, most);
+                let door = |most| Door::new(postgres::pool(&options, most));
+                let replica = match &settings.replica_url {
+                    Some(Database::Postgres(url)) => {
+                        let pool = postgres::pool(&postgres::options(url)?, settings.client_connections);
+                        Some(Replica::new(Pool::Postgres(Door::new(pool))))
+                    }
+                    _ => None,
+                };
                 Inner {
-                    clients: Pool::Postgres(pool(limits::SQL_CLIENT_READERS)),
-                    engine: Pool::Postgres(pool(limits::SQL_ENGINE_READERS)),
-                    direct: Pool::Postgres(pool(limits::SQL_DIRECT)),
-                    writer: Writer::Postgres(pool(limits::SQL_WRITERS)),
+                    clients: Pool::Postgres(door(settings.client_connections)),
+                    engine: Pool::Postgres(door(settings.engine_connections)),
+                    direct: Pool::Postgres(door(settings.direct_connections)),
+                    writer: Writer::Postgres(door(settings.writer_connections)),
+                    replica,
                 }
             }
         };
@@ -78,6 +96,11 @@ impl Connections {
     /// Those that read for clients.
     pub(in crate::storage) fn clients(&self) -> &Pool {
         &self.0.clients
+    }
+
+    /// A replica, if there is one: for pages that may lag behind.
+    pub(in crate::storage) fn replica(&self) -> Option<&Replica> {
+        self.0.replica.as_ref()
     }
 
     /// Those that read for the engine: rooms and users that are made from rows, and the workers.
@@ -94,7 +117,7 @@ impl Connections {
     pub(in crate::storage) async fn writer(&self) -> Result<WriterGuard<'_>> {
         Ok(match &self.0.writer {
             Writer::Sqlite { options, connection } => WriterGuard::Sqlite(options, connection.lock().await),
-            Writer::Postgres(pool) => WriterGuard::Postgres(pool.acquire().await.map_err(classify)?),
+            Writer::Postgres(door) => WriterGuard::Postgres(door.connection().await?),
         })
     }
 
@@ -141,15 +164,16 @@ impl Connections {
 
     /// Closes all of them; what is under way ends first. Later calls are refused.
     pub(in crate::storage) async fn close(&self) {
-        for pool in [&self.0.clients, &self.0.engine, &self.0.direct] {
+        let replica = self.replica().map(Replica::pool);
+        for pool in [&self.0.clients, &self.0.engine, &self.0.direct].into_iter().chain(replica) {
             match pool {
                 Pool::Sqlite(pool) => pool.close().await,
-                Pool::Postgres(pool) => pool.close().await,
+                Pool::Postgres(door) => door.close().await,
             }
         }
         match &self.0.writer {
             Writer::Sqlite { connection, .. } => connection.lock().await.close().await,
-            Writer::Postgres(pool) => pool.close().await,
+            Writer::Postgres(door) => door.close().await,
         }
     }
 }
@@ -198,7 +222,7 @@ impl WriterGuard<'_> {
 /// Connections for one use.
 pub(in crate::storage) enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Door),
 }
 
 /// One of a pool's connections.
@@ -220,28 +244,26 @@ impl Pool {
     /// One of them, for as long as the caller keeps it.
     pub(in crate::storage) async fn connection(&self) -> Result<Connection> {
         match self {
-            Self::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite),
-            Self::Postgres(pool) => pool.acquire().await.map(Connection::Postgres),
+            Self::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite).map_err(classify),
+            Self::Postgres(door) => door.connection().await.map(Connection::Postgres),
         }
-        .map_err(classify)
     }
 
     /// A transaction that only reads: everything read in it is of one moment.
     pub(in crate::storage) async fn snapshot(&self) -> Result<Transaction<'static>> {
-        match self {
-            Self::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_READING).await.map(Transaction::Sqlite),
-            Self::Postgres(pool) => pool.begin_with(postgres::BEGIN_READING).await.map(Transaction::Postgres),
-        }
-        .map_err(classify)
+        self.begin(sqlite::BEGIN_READING, postgres::BEGIN_READING).await
     }
 
     /// A transaction that writes.
     pub(in crate::storage) async fn change(&self) -> Result<Transaction<'static>> {
+        self.begin(sqlite::BEGIN_WRITING, postgres::BEGIN_WRITING).await
+    }
+
+    async fn begin(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction<'static>> {
         match self {
-            Self::Sqlite(pool) => pool.begin_with(sqlite::BEGIN_WRITING).await.map(Transaction::Sqlite),
-            Self::Postgres(pool) => pool.begin_with(postgres::BEGIN_WRITING).await.map(Transaction::Postgres),
+            Self::Sqlite(pool) => pool.begin_with(sqlite).await.map(Transaction::Sqlite).map_err(classify),
+            Self::Postgres(door) => door.begin(postgres).await.map(Transaction::Postgres),
         }
-        .map_err(classify)
     }
 
     /// A transaction that writes; of those with the same `name` one after the other.

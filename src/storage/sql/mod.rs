@@ -15,12 +15,15 @@
 //! 5. *Errors that say what to do.* A full disk, a busy file, a lost connection, a deadlock are
 //!    [`StoreError::Unavailable`](crate::storage::store::StoreError::Unavailable): trying again may help.
 
+mod arrays;
 mod bulk;
 mod columns;
 mod connections;
+mod door;
 mod error;
 pub mod migrate;
 pub(in crate::storage) mod postgres;
+mod replica;
 mod session;
 pub(in crate::storage) mod sqlite;
 #[cfg(test)]

@@ -25,27 +25,23 @@ pub(super) const STAND_IN_LINE: &str = "SELECT pg_advisory_xact_lock(hashtextext
 /// `on` for a server that takes no rows: a standby, or one whose operator set it so.
 pub(super) const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
 
-/// The setting that says where the database is, for errors.
-const SETTING: &str = "DATABASE_URL, or database_url in [store]";
-
 /// How the server at `url` is reached.
 ///
 /// # Errors
 /// The address is none. Its password is never part of the error.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let parsed = PgConnectOptions::from_str(url);
-    let parsed =
-        parsed.map_err(|_| StoreError::Incompatible(format!("not the address of a PostgreSQL server ({SETTING})")))?;
+    let parsed = parsed.map_err(|_| StoreError::Incompatible("not the address of a PostgreSQL server".to_owned()))?;
     let wait = format!("{}ms", limits::SQL_WAIT.as_millis());
     // A commit that was answered survives a crash of the server, whatever its operator's default is.
     let settings = [("synchronous_commit", "on"), ("lock_timeout", wait.as_str())];
     Ok(parsed.options(settings).statement_cache_capacity(limits::SQL_STATEMENTS).application_name("kervan"))
 }
 
-/// Opens one connection, or says which setting is to be looked at.
+/// Opens one connection, or says to which server it could not. Who knows where the address was said adds that.
 pub(super) async fn connect(url: &str) -> Result<PgConnection, StoreError> {
     let options = options(url)?;
-    let place = || format!("{:?} ({SETTING})", Database::Postgres(url.to_owned()));
+    let place = || format!("{:?}", Database::Postgres(url.to_owned()));
     match tokio::time::timeout(limits::SQL_WAIT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => match classify(error) {

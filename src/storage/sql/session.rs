@@ -4,7 +4,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnection};
 
 use super::columns::{Columns, Row};
-use super::{Binder, Bulk, classify, postgres, sqlite};
+use super::{Binder, Bulk, arrays, classify, postgres, sqlite};
+use crate::limits;
 use crate::storage::store::StoreError;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -78,6 +79,17 @@ impl Session<'_> {
         mut bind: impl FnMut(&mut Binder, T),
     ) -> Result<u64> {
         let mut changed = 0;
+        if let Self::Postgres(conn) = self {
+            let mut rows = rows.into_iter();
+            while rows.len() > 0 {
+                let binder =
+                    bound(|binder| rows.by_ref().take(limits::SQL_BULK_ROWS).for_each(|row| bind(binder, row)));
+                let (kinds, arguments) = arrays::arrays(binder, bulk.columns()).map_err(classify)?;
+                let query = sqlx::query_with(AssertSqlSafe(bulk.of_arrays(&kinds)), arguments);
+                changed += query.execute(&mut **conn).await.map_err(classify)?.rows_affected();
+            }
+            return Ok(changed);
+        }
         let pieces = bulk.pieces(rows.len());
         let mut rows = rows.into_iter();
         for (text, size) in pieces {
@@ -106,6 +118,17 @@ impl Session<'_> {
         read: impl Fn(&mut Columns<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut found = Vec::new();
+        if let Self::Postgres(conn) = self {
+            for rows in rows.chunks(limits::SQL_BULK_ROWS) {
+                let binder = bound(|binder| rows.iter().for_each(|row| bind(binder, row)));
+                let (kinds, arguments) = arrays::arrays(binder, bulk.columns()).map_err(classify)?;
+                let query = sqlx::query_with(AssertSqlSafe(bulk.of_arrays(&kinds)), arguments);
+                let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
+                let read = |row| read(&mut Columns::of(Row::Postgres(row)));
+                found.append(&mut rows.iter().map(read).collect::<Result<Vec<T>>>()?);
+            }
+            return Ok(found);
+        }
         let mut rest = rows;
         for (text, size) in bulk.pieces(rows.len()) {
             let (piece, behind) = rest.split_at(size);

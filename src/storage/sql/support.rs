@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use super::{Connections, migrate};
 use crate::config::Database;
 
+pub(crate) mod outage;
 pub(crate) mod server;
 
 /// A check of a suite: takes an empty database and panics where the contract is broken.
@@ -58,10 +59,19 @@ impl Postgres {
         Database::Postgres(self.server.url.replace("/postgres?", &format!("/{name}?")))
     }
 
-    /// An empty database.
+    /// An empty database with this program's schema.
     pub(crate) async fn fresh(&self) -> Database {
+        self.made_from("pattern").await
+    }
+
+    /// One without any.
+    pub(crate) async fn empty(&self) -> Database {
+        self.made_from("template0").await
+    }
+
+    async fn made_from(&self, template: &str) -> Database {
         let name = format!("fresh_{}", self.made.fetch_add(1, Ordering::Relaxed));
-        self.run(&format!("CREATE DATABASE {name} TEMPLATE pattern")).await;
+        self.run(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         self.database(&name)
     }
 }

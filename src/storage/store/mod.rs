@@ -29,12 +29,14 @@ use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 pub mod commit;
 #[cfg(test)]
 pub(crate) mod contract;
+mod history;
 pub mod memory;
 pub mod rows;
 pub mod sql;
 mod weight;
 
 pub use commit::Commit;
+pub use history::{HistoryQuestion, HistoryRows};
 use rows::{
     ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
     RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
@@ -83,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Messages of a room in their present form inside `range`, at most `limit`; deleted ones have no content.
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// A page of a room's history, all of it of one moment. `None` if there is no such room at that moment.
+    async fn history(&self, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>, StoreError>;
 
     /// The reactions to the messages inside `range`, as `user` sees them. Bounds of rows and bytes do not count.
     async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError>;

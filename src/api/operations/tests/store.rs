@@ -14,7 +14,7 @@ use crate::storage::store::rows::{
     RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
-use crate::storage::store::{Commit, Invitations, SeqRange, Store, StoreError};
+use crate::storage::store::{Commit, HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -102,6 +102,10 @@ impl Store for Gated {
 
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>> {
         self.inner()?.messages(room, range, limit).await
+    }
+
+    async fn history(&self, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>> {
+        self.inner()?.history(question).await
     }
 
     async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions> {

@@ -12,8 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     /// Where it is reached.
     pub url: String,
-    child: Child,
-    _folder: tempfile::TempDir,
+    pub(super) child: Child,
+    pub(super) place: Place,
+}
+
+/// Where a server lies, and as whom it runs.
+pub(super) struct Place {
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    folder: tempfile::TempDir,
 }
 
 /// The folder of the newest installed PostgreSQL's programs.
@@ -50,6 +57,54 @@ fn command(program: &Path, folder: &Path, user: Option<(u32, u32)>) -> Command {
     command
 }
 
+impl Place {
+    pub(super) fn command(&self, program: &str) -> Command {
+        command(&self.programs.join(program), self.folder(), self.user)
+    }
+
+    /// The folder that all of it is in, its socket among it.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder of the cluster.
+    fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder().join("log")
+    }
+
+    fn make(&self) {
+        let made = self
+            .command("initdb")
+            .args(["--auth=trust", "--username=kervan", "--encoding=UTF8", "--no-sync"])
+            // As most servers have it: an order of texts that is not that of their bytes.
+            .args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"])
+            .arg(self.data())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        // One user is asked for a password, which he does not have.
+        let rules = "local all locked scram-sha-256\nlocal all all trust\nlocal replication all trust\n";
+        std::fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+    }
+
+    /// Starts what lies there. It may not answer yet.
+    pub(super) fn run(&self) -> Child {
+        self.command("postgres")
+            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB", "-k"])
+            .arg(self.folder())
+            .arg("-D")
+            .arg(self.data())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::options().append(true).create(true).open(self.log()).unwrap())
+            .spawn()
+            .unwrap()
+    }
+}
+
 impl Server {
     /// Makes and starts one, and waits until it answers.
     pub(crate) fn start() -> Self {
@@ -58,42 +113,25 @@ impl Server {
         if let Some((uid, gid)) = user {
             std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let data = folder.path().join("data");
-        let made = command(&programs.join("initdb"), folder.path(), user)
-            .args(["--auth=trust", "--username=kervan", "--encoding=UTF8", "--no-sync"])
-            // As most servers have it: an order of texts that is not that of their bytes.
-            .args(["--locale-provider=icu", "--icu-locale=en-US", "--pgdata"])
-            .arg(&data)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let log = folder.path().join("log");
-        let child = command(&programs.join("postgres"), folder.path(), user)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB", "-k"])
-            .arg(folder.path())
-            .arg("-D")
-            .arg(&data)
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
         let url = format!("postgres://kervan@localhost/postgres?host={}", folder.path().display());
-        let mut server = Self { url, child, _folder: folder };
-        server.wait_until_it_answers(&programs, user, &log);
+        let place = Place { programs, user, folder };
+        place.make();
+        let mut server = Self { url, child: place.run(), place };
+        server.wait_until_it_answers();
         server
     }
 
-    fn wait_until_it_answers(&mut self, programs: &Path, user: Option<(u32, u32)>, log: &Path) {
+    pub(super) fn wait_until_it_answers(&mut self) {
         let since = Instant::now();
         loop {
-            let folder = self._folder.path();
-            let asked = command(&programs.join("pg_isready"), folder, user).arg("-qh").arg(folder).status().unwrap();
+            let asked = self.place.command("pg_isready").arg("-qh").arg(self.place.folder()).status().unwrap();
             if asked.success() {
                 return;
             }
             let ended = self.child.try_wait().unwrap();
             if ended.is_some() || since.elapsed() > PATIENCE {
-                panic!("postgres does not answer ({ended:?}):\n{}", std::fs::read_to_string(log).unwrap_or_default());
+                let log = std::fs::read_to_string(self.place.log()).unwrap_or_default();
+                panic!("postgres does not answer ({ended:?}):\n{log}");
             }
             // Pauses: between looks at a server that starts, within a bound.
             std::thread::sleep(Duration::from_millis(20));

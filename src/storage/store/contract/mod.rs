@@ -13,10 +13,12 @@ use super::rows::*;
 use super::{SeqRange, Store, StoreError};
 use crate::ids::{ClientId, DeviceId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
+mod history;
 mod lists;
 mod users;
 mod writes;
 
+pub(crate) use history::*;
 pub(crate) use lists::*;
 pub(crate) use users::*;
 pub(crate) use writes::*;
@@ -44,6 +46,7 @@ macro_rules! store_checks {
             a_deletion_redacts_the_message_and_its_edits
             an_edit_does_not_bring_a_deleted_message_back
             reactions_are_counted_and_go_with_their_message
+            a_page_of_history_is_of_one_moment_and_above_the_floor
             pages_of_events_go_both_ways
             a_trim_removes_what_lies_below_and_nothing_else
             the_window_begins_where_the_room_says

@@ -4,6 +4,7 @@ use super::core::Core;
 use crate::ids::{RoomId, Seq, UserId};
 use crate::storage::store::SeqRange;
 use crate::storage::store::commit::ReactionChange;
+use crate::storage::store::history::{HistoryQuestion, HistoryRows, stretch};
 use crate::storage::store::rows::{MessageBody, ReactionCount, Reactions};
 
 impl Core {
@@ -35,6 +36,19 @@ impl Core {
                 ReactionChange::Remove(row) => _ = self.reactions.remove(&row),
             }
         }
+    }
+
+    /// See [`crate::storage::store::Store::history`].
+    #[must_use]
+    pub(crate) fn history(&self, question: HistoryQuestion<'_>) -> Option<HistoryRows> {
+        let HistoryQuestion { room, limit, user, .. } = question;
+        let chat = self.chat(room)?;
+        let messages = self.messages(room, question.range_in(&chat), limit);
+        let reactions = match stretch(&messages) {
+            Some(range) => self.reactions(room, range, user),
+            None => Reactions { head: chat.head, counts: Vec::new() },
+        };
+        Some(HistoryRows { chat, messages, reactions })
     }
 
     /// See [`crate::storage::store::Store::reactions`].

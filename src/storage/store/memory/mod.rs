@@ -14,7 +14,7 @@ use super::rows::{
     RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
-use super::{Invitations, SeqRange, Store, StoreError};
+use super::{HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 
 mod core;
@@ -113,6 +113,10 @@ impl Store for MemoryStore {
 
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         self.core(|core| core.messages(room, range, limit))
+    }
+
+    async fn history(&self, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>, StoreError> {
+        self.core(|core| core.history(question))
     }
 
     async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError> {

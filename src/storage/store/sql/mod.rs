@@ -14,10 +14,10 @@ use super::rows::{
     RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
     WatermarkRow,
 };
-use super::{Invitations, SeqRange, Store, StoreError};
+use super::{HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 use crate::config::Database;
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
-use crate::storage::sql::{Binder, Columns, Connections, Transaction, WriterGuard, damaged};
+use crate::storage::sql::{Binder, Columns, Connections, Pool, Transaction, WriterGuard, damaged};
 
 mod list;
 #[cfg(test)]
@@ -117,6 +117,12 @@ async fn write_note(writer: &mut WriterGuard<'_>, key: &str, value: &str) -> Res
     transaction.commit().await
 }
 
+async fn history(pool: &Pool, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>, StoreError> {
+    let mut snapshot = pool.snapshot().await?;
+    let found = read::history(&mut snapshot.session(), question).await?;
+    ended(snapshot, found).await
+}
+
 /// Gives back what was read in a snapshot, and ends it.
 async fn ended<T>(snapshot: Transaction<'_>, found: T) -> Result<T, StoreError> {
     snapshot.commit().await.map(|()| found)
@@ -178,6 +184,15 @@ impl Store for SqlStore {
     async fn messages(&self, room: RoomId, range: SeqRange, limit: usize) -> Result<Vec<MessageRow>, StoreError> {
         let mut connection = self.connections.clients().connection().await?;
         read::messages(&mut connection.session(), room, range, limit).await
+    }
+
+    async fn history(&self, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>, StoreError> {
+        if let Some(replica) = self.connections.replica().filter(|_| question.may_lag)
+            && let Some(found) = replica.found(history(replica.pool(), question)).await
+        {
+            return Ok(found);
+        }
+        history(self.connections.clients(), question).await
     }
 
     async fn reactions(&self, room: RoomId, range: SeqRange, user: &UserId) -> Result<Reactions, StoreError> {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{statements, window};
 use crate::ids::{Generation, MessageNo, Partition, RoomId, Seq, UserId};
 use crate::storage::sql::{Binder, Columns, Session, damaged};
+use crate::storage::store::history::{HistoryQuestion, HistoryRows, stretch};
 use crate::storage::store::rows::{
     ChatRow, DeadLetterRow, EVENT_MESSAGE, FanOut, Mark, MemberRow, MessageBody, MessageRow, OutboxRow, ReactionCount,
     Reactions, ReadMarkRow, RoomEventRow, RoomRows, SourceRow, UserEventRow, UserRow, WatermarkRow, WindowRow,
@@ -298,6 +299,19 @@ pub(super) async fn messages(
     list_within(session, text, range, bind, message, MessageRow::bytes).await
 }
 
+/// See [`crate::storage::store::Store::history`]. In a snapshot.
+pub(super) async fn history(session: &mut Session<'_>, question: HistoryQuestion<'_>) -> Result<Option<HistoryRows>> {
+    let HistoryQuestion { room, limit, user, .. } = question;
+    let Some(chat) = session.one(statements::CHAT, |b| _ = b.room(room), chat).await? else { return Ok(None) };
+    let messages = messages(session, room, question.range_in(&chat), limit).await?;
+    let counts = match stretch(&messages) {
+        Some(range) => reaction_counts(session, room, range, user).await?,
+        None => Vec::new(),
+    };
+    let reactions = Reactions { head: chat.head, counts };
+    Ok(Some(HistoryRows { chat, messages, reactions }))
+}
+
 /// See [`crate::storage::store::Store::reactions`].
 pub(super) async fn reactions(
     session: &mut Session<'_>,
@@ -306,11 +320,20 @@ pub(super) async fn reactions(
     user: &UserId,
 ) -> Result<Reactions> {
     let head = session.one(statements::HEAD, |b| _ = b.room(room), |c| c.seq()).await?;
+    let counts = reaction_counts(session, room, range, user).await?;
+    Ok(Reactions { head: head.unwrap_or(Seq::ZERO), counts })
+}
+
+async fn reaction_counts(
+    session: &mut Session<'_>,
+    room: RoomId,
+    range: SeqRange,
+    user: &UserId,
+) -> Result<Vec<ReactionCount>> {
     let bind = |b: &mut Binder| {
         b.text(user.as_str()).room(room).int(range.from.as_i64()).int(range.to.as_i64());
     };
-    let counts = session.list(statements::REACTIONS, bind, reaction_count).await?;
-    Ok(Reactions { head: head.unwrap_or(Seq::ZERO), counts })
+    session.list(statements::REACTIONS, bind, reaction_count).await
 }
 
 fn reaction_count(c: &mut Columns<'_>) -> Result<ReactionCount> {
