@@ -36,14 +36,29 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let written = dir.clone();
     let progress =
         Progress::begin(move || format!("backup: {} MiB in {}", size(&written) / 1_048_576, written.display()));
-    let (records, bytes) = match DataLock::acquire(data) {
+    let made = match DataLock::acquire(data) {
         Ok(_lock) => at_rest(config, &dir)?,
         Err(held @ LockError::Held { .. }) => by_server(data, &dir, &held)?,
         Err(error) => return Err(Refused(error.to_string()).into()),
     };
     drop(progress);
+    let Made { records, bytes, holds_rows } = made;
     print(&format!("backup of {} in {}: {records} records, {bytes} bytes\n", data.display(), dir.display()))?;
+    if !holds_rows {
+        print(
+            "the rows are in PostgreSQL and not in it: a dump of the database that was taken before belongs to it; nothing \
+             is trimmed\n",
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was made.
+struct Made {
+    records: u64,
+    bytes: u64,
+    /// Else they are in a PostgreSQL.
+    holds_rows: bool,
 }
 
 /// The bytes that are there by now, also if a server writes them: it is on this machine. What can't be read counts nothing.
@@ -57,10 +72,14 @@ fn size(dir: &Path) -> u64 {
     entries.map(of).sum()
 }
 
-fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {
+fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<Made> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
     match runtime.block_on(backup_at_rest(config, dir)) {
-        Ok(made) => Ok((made.records, made.files.iter().map(|file| file.bytes).sum())),
+        Ok(made) => Ok(Made {
+            records: made.records,
+            bytes: made.files.iter().map(|file| file.bytes).sum(),
+            holds_rows: made.holds_rows(),
+        }),
         Err(AtRestError::Backup(error)) if error.is_refusal() => Err(Refused(error.to_string()).into()),
         Err(AtRestError::Start(error)) if error.is_refusal() => Err(Refused(error.to_string()).into()),
         Err(error) => Err(error.into()),
@@ -68,7 +87,7 @@ fn at_rest(config: &Config, dir: &Path) -> anyhow::Result<(u64, u64)> {
 }
 
 /// Asks the server that holds the data folder. It takes as long as it takes.
-fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<(u64, u64)> {
+fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<Made> {
     let Some((address, key)) = admin_file::find(data).with_context(|| format!("{held}; its address can't be read"))?
     else {
         return Err(
@@ -84,7 +103,11 @@ fn by_server(data: &Path, dir: &Path, held: &LockError) -> anyhow::Result<(u64, 
     let number = |key: &str| body.get(key).and_then(Value::as_u64).unwrap_or(0);
     let why = body.pointer("/error/message").and_then(Value::as_str).unwrap_or("it does not say why");
     match status {
-        200 => Ok((number("records"), number("bytes"))),
+        200 => Ok(Made {
+            records: number("records"),
+            bytes: number("bytes"),
+            holds_rows: body.get("holds_rows").and_then(Value::as_bool).unwrap_or(true),
+        }),
         400..500 => Err(Refused(why.to_owned()).into()),
         _ => Err(anyhow!("the server at {address} made no backup: {why}")),
     }

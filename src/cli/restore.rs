@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use kervan::config::Database;
 use kervan::env::Env;
 use kervan::server::JOURNAL_DIR;
 use kervan::storage::backup::{BackupError, restore};
@@ -29,9 +28,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let loaded = sources::load(&request.settings)?;
     let config = &loaded.config;
     let data = &config.data.dir;
-    let Database::Sqlite(database) = config.database() else {
-        return Err(Refused("a backup is restored into SQLite".to_owned()).into());
-    };
+    let database = config.database();
     let _lock = DataLock::acquire(data).map_err(|error| Refused(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
     match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, &ALLOWED, Env::system().ids.next())) {
@@ -49,7 +46,9 @@ fn hint(error: &BackupError) -> &'static str {
     match error {
         BackupError::NotEmpty { .. } | BackupError::Exists(_) => "; a restore goes into a new data folder: --data-dir",
         BackupError::NoBackup(_) => "; name the folder that `kervan backup` wrote",
-        BackupError::Incompatible { .. } => "",
+        BackupError::Incompatible { .. } | BackupError::RowsElsewhere(_) => "",
+        BackupError::Store(_) => "; for a PostgreSQL, restore the dump that was taken before this backup, first",
+        BackupError::Apart(_) => "; a dump of a database is taken before the backup of its journal",
         _ => "; restore another backup",
     }
 }

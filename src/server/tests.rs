@@ -14,7 +14,7 @@ use crate::api::operations::{Caller, Error, Handlers, Options};
 use crate::config::{Config, Database};
 use crate::env::Env;
 use crate::health::{Health, State};
-use crate::ids::{RoomId, Seq, UserId};
+use crate::ids::{Partition, RoomId, Seq, UserId};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::sql::support::Postgres;
@@ -51,8 +51,10 @@ impl Rig {
         Self { engine, handlers, health }
     }
 
-    /// Ends when all that was taken is stored.
+    /// Ends when all that was taken is stored. What halts is waited for by nobody: there must be none.
     async fn end(self) {
+        let halted = self.engine.node().halted();
+        assert_eq!(Partition::all().filter_map(|partition| halted.reason(partition)).collect::<Vec<_>>(), [""; 0]);
         drop(self.handlers);
         within("it drains", self.engine.drain()).await.unwrap();
     }

@@ -103,6 +103,11 @@ impl Retention {
     pub(crate) async fn backup(&self, dir: &Path) -> Result<Manifest, BackupError> {
         let _turn = self.turn.lock().await;
         let manifest = backup::take(self.journal.clone(), &*self.store, dir, self.env.now()).await?;
+        if !manifest.holds_rows() {
+            // Of the copy of the database that belongs to it nothing is known here: nothing is trimmed behind it.
+            self.last.fetch_max(manifest.taken_at.0, Ordering::Relaxed);
+            return Ok(manifest);
+        }
         let note = Note { taken_at: manifest.taken_at, watermarks: manifest.watermarks.clone() };
         let noted = match serde_json::to_string(&note) {
             Ok(text) => self.store.set_meta(NOTE, &text).await.map_err(|error| error.to_string()),

@@ -81,3 +81,49 @@ fn a_database_that_can_not_be_used_names_where_it_was_said_and_how_to_do_without
     let (code, error) = code_and_error(&migrated(dir.path(), &missing));
     assert!(code == 2 && error.contains("is what flag --database-url says"), "{code} {error}");
 }
+
+#[test]
+fn doctor_and_backup_say_what_is_in_postgresql() {
+    let (dir, postgres) = (tempfile::tempdir().unwrap(), Server::start());
+    let command =
+        |arguments: &[&str]| kervan(dir.path()).args(arguments).env("DATABASE_URL", &postgres.url).output().unwrap();
+    let line = || {
+        let said = stdout(&command(&["doctor", "--port", "0"]));
+        said.lines().find(|line| line.contains(" database ")).unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    let before = line();
+    assert!(before.starts_with("ok") && before.contains("PostgreSQL 1") && before.contains("next start"), "{before}");
+    let server = Running::start_with(serve(dir.path(), &postgres.url), Stdio::null());
+    let during = line();
+    assert!(
+        during.contains("schema 1") && during.contains("its clock is ") && !during.contains("next start"),
+        "{during}"
+    );
+    let made = stdout(&command(&["backup", "copy"]));
+    assert!(made.contains("the rows are in PostgreSQL and not in it"), "{made}");
+    assert!(!dir.path().join("copy/store.db").exists());
+    drop(server);
+    let made = stdout(&command(&["backup", "again"]));
+    assert!(made.contains("the rows are in PostgreSQL and not in it"), "{made}");
+
+    let (code, error) =
+        code_and_error(&kervan(dir.path()).args(["restore", "again", "--data-dir", "new"]).output().unwrap());
+    assert!(code == 2 && error.contains("the rows of this backup are in PostgreSQL"), "{code} {error}");
+    let restored = command(&["restore", "again", "--data-dir", "new"]);
+    assert_eq!(restored.status.code(), Some(0), "{restored:?}");
+    let mut again = serve(dir.path(), &postgres.url);
+    again.args(["--data-dir", "new"]);
+    let again = Running::start_with(again, Stdio::null());
+    drop(again);
+    // The folder from before is another history now.
+    let (code, error) = code_and_error(&serve(dir.path(), &postgres.url).output().unwrap());
+    assert!(code == 2 && error.contains("it is made from the journal"), "{code} {error}");
+
+    // A server that is away is a line, too.
+    drop(postgres);
+    let mut away = kervan(dir.path());
+    away.args(["doctor", "--port", "0"]).env("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/k");
+    let said = stdout(&away.output().unwrap());
+    let line = said.lines().find(|line| line.contains(" database ")).unwrap();
+    assert!(line.starts_with("fail") && line.contains("DATABASE_URL= kervan") && !line.contains("hunter2"), "{line}");
+}

@@ -127,8 +127,13 @@ async fn backup(State(backups): State<Arc<Backups>>, peer: Option<Extension<Peer
     match task.await {
         Ok(Ok((made, trimmed))) => {
             let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
-            let done =
-                json!({ "taken_at": made.taken_at, "records": made.records, "bytes": bytes, "trimmed": trimmed });
+            let done = json!({
+                "taken_at": made.taken_at,
+                "records": made.records,
+                "bytes": bytes,
+                "trimmed": trimmed,
+                "holds_rows": made.holds_rows(),
+            });
             Json(done).into_response()
         }
         Ok(Err(error)) => {

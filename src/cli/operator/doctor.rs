@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::admin_client::{Server, json as write_json};
 use super::csv::csv;
 use super::table::{As, Column, names};
-use super::{Here, Output, Run};
+use super::{Here, Output, Run, database};
 use crate::cli::terminal::Colours;
 use crate::cli::{print, rights, sources};
 
@@ -42,7 +42,7 @@ pub(crate) struct Doctor {
 
 /// How well something is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Ok,
     /// It works, and should be known.
     Warn,
@@ -62,13 +62,13 @@ impl Verdict {
 const COLUMNS: [Column; 3] =
     [("check", "/check", As::Plain), ("verdict", "/verdict", As::State), ("message", "/message", As::Plain)];
 
-struct Line {
+pub(super) struct Line {
     what: &'static str,
     verdict: Verdict,
     says: String,
 }
 
-fn line(what: &'static str, verdict: Verdict, says: impl Into<String>) -> Line {
+pub(super) fn line(what: &'static str, verdict: Verdict, says: impl Into<String>) -> Line {
     Line { what, verdict, says: says.into() }
 }
 
@@ -93,6 +93,7 @@ impl Run for Doctor {
             store(config, overview.as_ref()),
             journal(config, overview.as_ref()),
         ]);
+        lines.extend(database::lines(&loaded));
         lines.push(server(overview.as_ref()));
         self.write(&lines)?;
         let failed = lines.iter().any(|line| line.verdict == Verdict::Fail);
@@ -266,7 +267,7 @@ fn store(config: &Config, overview: Option<&Value>) -> Line {
         return checked("store", overview);
     }
     let Database::Sqlite(path) = config.database() else {
-        return line("store", Verdict::Warn, "PostgreSQL is not looked at");
+        return line("store", Verdict::Ok, "in PostgreSQL, see \"database\"");
     };
     let mut head = [0; 16];
     match File::open(&path).and_then(|mut file| io::Read::read_exact(&mut file, &mut head)) {

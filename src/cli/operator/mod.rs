@@ -9,6 +9,7 @@ mod bench;
 mod completions;
 mod confirm;
 mod csv;
+mod database;
 mod doctor;
 mod lists;
 mod rooms;

@@ -2,7 +2,7 @@
 //!
 //! | in the backup | what |
 //! |---|---|
-//! | `store.db` | the store, with the watermarks of its moment |
+//! | `store.db` | the store, with the watermarks of its moment; not if the rows are in PostgreSQL, which its own tools copy |
 //! | `journal/` | the journal, copied after the store: it reaches at least as far as the watermarks |
 //! | `backup.json` | the [`Manifest`]: every file with its size and checksum. Written last: without it the backup is none |
 //!
@@ -32,8 +32,10 @@ pub(crate) use restore::is_unfinished;
 pub use restore::restore;
 pub(crate) use take::take;
 
-/// The version of [`Manifest`] that this program writes, and the only one that it reads.
+/// The version of [`Manifest`] of a backup with rows.
 const FORMAT: u32 = 1;
+/// The version of one without: the rows are in a PostgreSQL. The newest version that this program reads.
+const FORMAT_WITHOUT_ROWS: u32 = 2;
 const MANIFEST: &str = "backup.json";
 const JOURNAL: &str = "journal";
 const STORE: &str = "store.db";
@@ -58,6 +60,14 @@ pub struct Manifest {
     pub watermarks: Vec<Offset>,
     /// All files but this one.
     pub files: Vec<FileEntry>,
+}
+
+impl Manifest {
+    /// Whether the rows are in it. If not, a copy of the database belongs to it that was taken before it.
+    #[must_use]
+    pub fn holds_rows(&self) -> bool {
+        self.format == FORMAT
+    }
 }
 
 /// One file of a backup.
@@ -97,8 +107,13 @@ pub enum BackupError {
         /// How.
         why: String,
     },
+    /// The rows of the backup are not where they are to be restored to.
+    #[error("{0}")]
+    RowsElsewhere(&'static str),
     /// Made by a newer program.
-    #[error("{} has format {found}, this program knows {FORMAT}: a newer one made it", .file.display())]
+    #[error(
+        "{} has format {found}, this program knows those up to {FORMAT_WITHOUT_ROWS}: a newer one made it", .file.display()
+    )]
     Incompatible {
         /// The manifest.
         file: PathBuf,
@@ -134,6 +149,7 @@ impl BackupError {
             | Self::Exists(_)
             | Self::NoBackup(_)
             | Self::Damaged { .. }
+            | Self::RowsElsewhere(_)
             | Self::Incompatible { .. }
             | Self::Apart(_) => true,
             Self::Journal(error) => !matches!(error, JournalError::Io(_)),

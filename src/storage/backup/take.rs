@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{BackupError, FORMAT, FileEntry, JOURNAL, MANIFEST, Manifest, STORE};
+use super::{BackupError, FORMAT, FORMAT_WITHOUT_ROWS, FileEntry, JOURNAL, MANIFEST, Manifest, STORE};
 use super::{belong_together, io_at, offsets, read_through};
 use crate::ids::Timestamp;
 use crate::storage::disk;
@@ -46,7 +46,7 @@ async fn fill(journal: Maintenance, store: &dyn Store, dir: &Path, now: Timestam
     let (verified, files) = copied?;
     belong_together(&verified, &watermarks)?;
     let manifest = Manifest {
-        format: FORMAT,
+        format: if files.iter().any(|file| file.name == STORE) { FORMAT } else { FORMAT_WITHOUT_ROWS },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         taken_at: now,
         journal: verified.journal,
@@ -63,7 +63,8 @@ async fn fill(journal: Maintenance, store: &dyn Store, dir: &Path, now: Timestam
 /// All files of a backup as they lie on disk.
 fn files(dir: &Path) -> Result<Vec<FileEntry>, BackupError> {
     let journal = dir.join(JOURNAL);
-    let mut names = vec![STORE.to_owned()];
+    let store = dir.join(STORE).try_exists().map_err(io_at(dir))?;
+    let mut names: Vec<String> = store.then(|| STORE.to_owned()).into_iter().collect();
     for entry in std::fs::read_dir(&journal).map_err(io_at(&journal))? {
         let name = entry.map_err(io_at(&journal))?.file_name();
         names.push(format!("{JOURNAL}/{}", name.display()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
+use crate::config::Database;
 use crate::env::Env;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::embedded::{EmbeddedJournal, Options};
@@ -12,6 +13,8 @@ use crate::storage::retention::same_journal;
 use crate::storage::store::Store as _;
 use crate::storage::store::contract::moved;
 use crate::storage::store::sql::SqlStore;
+
+mod postgres;
 
 fn options() -> Options {
     let mut options = Options::new(Env::system());
@@ -66,7 +69,7 @@ impl Live {
 
     async fn restore(&self, from: &Path) -> Result<Manifest, BackupError> {
         let data = self.data();
-        restore(from, &data, "journal", &data.join("kervan.db"), &["LOCK"], Uuid::from_u128(77)).await
+        restore(from, &data, "journal", &Database::Sqlite(data.join("kervan.db")), &["LOCK"], Uuid::from_u128(77)).await
     }
 
     /// What lies in the data folder.
@@ -118,7 +121,9 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     journal.close().await.unwrap();
     let again = live.folder.path().join("again");
     std::fs::create_dir_all(&again).unwrap();
-    restore(&from, &again, "journal", &again.join("kervan.db"), &[], Uuid::from_u128(78)).await.unwrap();
+    restore(&from, &again, "journal", &Database::Sqlite(again.join("kervan.db")), &[], Uuid::from_u128(78))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -139,7 +144,9 @@ async fn a_backup_never_goes_over_anything_and_neither_does_a_restore() {
         let path = live.folder.path().join(name);
         std::fs::write(&path, "mine").unwrap();
         let database = live.folder.path().join("my.db");
-        let error = restore(&from, &live.data(), "journal", &database, &[], Uuid::from_u128(77)).await.unwrap_err();
+        let error = restore(&from, &live.data(), "journal", &Database::Sqlite(database), &[], Uuid::from_u128(77))
+            .await
+            .unwrap_err();
         assert!(matches!(&error, BackupError::Exists(there) if *there == path), "{error}");
         std::fs::remove_file(path).unwrap();
     }
@@ -184,7 +191,7 @@ async fn a_manifest_that_is_missing_broken_newer_or_points_elsewhere_is_refused(
     for (text, why) in [
         ("{".to_owned(), "can't be read"),
         ("{}".to_owned(), "names no format"),
-        (with(&|made| made.format = 2), "a newer one made it"),
+        (with(&|made| made.format = 3), "a newer one made it"),
         (with(&|made| made.files[0].name = "../../etc/passwd".to_owned()), "names \"../../etc/passwd\""),
         (with(&|made| made.files.retain(|file| file.name != STORE)), "does not name store.db"),
         // One segment fewer, and nothing in the list that would miss it.

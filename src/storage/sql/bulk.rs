@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::postgres;
+
 /// Rows that one bulk statement of SQLite takes: a batch is cut into pieces of these sizes, so that a handful of prepared
 /// statements serves every batch.
 const PIECES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
@@ -76,7 +78,8 @@ impl Bulk {
     pub(super) fn of_arrays(&self, kinds: &[&'static str]) -> Arc<str> {
         let text = || {
             let arrays: Vec<String> = (1..).zip(kinds).map(|(n, kind)| format!("${n}::{kind}[]")).collect();
-            Arc::from(format!("{} SELECT * FROM unnest({}){}", self.head, arrays.join(", "), self.tail))
+            let (tail, rest) = postgres::without_hint(&self.tail);
+            Arc::from(format!("{} SELECT * FROM unnest({}){tail}{rest}", self.head, arrays.join(", ")))
         };
         Arc::clone(self.of_arrays.get_or_init(text))
     }

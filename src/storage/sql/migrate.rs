@@ -25,6 +25,9 @@ macro_rules! migrations {
 static SQLITE: &[(&str, &str)] = migrations!("sqlite");
 static POSTGRES: &[(&str, &str)] = migrations!("postgres");
 
+/// One migrates at a time.
+const STAND_IN_LINE: &str = "SELECT pg_advisory_xact_lock(hashtextextended('kervan migrations', 0))";
+
 /// Brings a database to this program's schema; makes a SQLite file if there is none. Returns the schema's version.
 ///
 /// # Errors
@@ -54,11 +57,21 @@ pub(in crate::storage) async fn sqlite(connection: &mut SqliteConnection) -> Res
     Ok(version(&migrator))
 }
 
-/// Migrates an open PostgreSQL connection.
+/// Migrates an open PostgreSQL connection: all that is missing, or nothing.
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<i64, StoreError> {
-    let migrator = migrator(POSTGRES);
-    migrator.run(connection).await.map_err(|error| explain(&migrator, error))?;
+    let mut migrator = migrator(POSTGRES);
+    // Several programs may start at once: they stand in line by a lock of the transaction, which ends whatever becomes of us.
+    migrator.set_locking(false);
+    let mut transaction = connection.begin().await.map_err(classify)?;
+    sqlx::query(STAND_IN_LINE).execute(&mut *transaction).await.map_err(classify)?;
+    migrator.run(&mut *transaction).await.map_err(|error| explain(&migrator, error))?;
+    transaction.commit().await.map_err(classify)?;
     Ok(version(&migrator))
+}
+
+/// The version that this program brings a PostgreSQL to.
+pub(super) fn newest_of_postgres() -> i64 {
+    version(&migrator(POSTGRES))
 }
 
 /// Numbered by their places in the list: `every_migration_is_in_the_list` holds their names to it.

@@ -21,6 +21,7 @@ mod columns;
 mod connections;
 mod door;
 mod error;
+pub mod facts;
 pub mod migrate;
 pub(in crate::storage) mod postgres;
 mod replica;

@@ -63,12 +63,8 @@ pub(super) fn pool(options: &PgConnectOptions, most: u32) -> PgPool {
 /// A statement as PostgreSQL reads it: `$1`, `$2`, … for each `?`, and without the hint that only SQLite needs.
 pub(super) fn text(text: impl SqlSafeStr) -> SqlStr {
     let text = text.into_sql_str();
-    let text = text.as_str();
-    let mut numbered = String::with_capacity(text.len() + text.len() / 4);
-    let (head, tail) = match text.split_once(" INDEXED BY ") {
-        Some((head, tail)) => (head, tail.find(' ').map_or("", |end| &tail[end..])),
-        None => (text, ""),
-    };
+    let (head, tail) = without_hint(text.as_str());
+    let mut numbered = String::with_capacity(text.as_str().len() + text.as_str().len() / 4);
     let mut parameter = 0;
     for c in head.chars().chain(tail.chars()) {
         if c == '?' {
@@ -80,6 +76,14 @@ pub(super) fn text(text: impl SqlSafeStr) -> SqlStr {
         }
     }
     AssertSqlSafe(numbered).into_sql_str()
+}
+
+/// What stands before and behind the hint that only SQLite needs.
+pub(super) fn without_hint(text: &str) -> (&str, &str) {
+    match text.split_once(" INDEXED BY ") {
+        Some((head, tail)) => (head, tail.find(' ').map_or("", |end| &tail[end..])),
+        None => (text, ""),
+    }
 }
 
 /// Values as PostgreSQL takes them.

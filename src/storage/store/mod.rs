@@ -171,7 +171,8 @@ pub trait Store: Send + Sync + 'static {
     async fn health(&self) -> Result<(), StoreError>;
 
     /// Writes a consistent copy to `path` (which must not exist) while the store is in use, flushed to disk. Returns the
-    /// watermarks of the copy: the journal may be trimmed behind them once the copy is safe (I7).
+    /// watermarks of the copy: the journal may be trimmed behind them once the copy is safe (I7). A store that lies in a
+    /// server of its own writes no file.
     async fn backup_to(&self, path: &Path) -> Result<Vec<WatermarkRow>, StoreError>;
 
     /// Makes what was committed durable, against a power cut, too. Returns watermarks that are.
