@@ -2,10 +2,14 @@
 
 SEEDS ?= 2000
 
-.PHONY: build test quick sim mutants bench
+.PHONY: build cluster test quick sim mutants bench
 
 build:
 	cargo build --release --locked
+
+# A node with real engines on this machine, until Ctrl-C: docs/cluster.md.
+cluster: build
+	@cargo run --release --locked --quiet -p kervan-devcluster
 
 # Everything; the last line is "N passed, N failed".
 test:

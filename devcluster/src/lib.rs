@@ -9,10 +9,12 @@
 //! - [`postgres::Server`]: a PostgreSQL.
 //! - [`Engine`]: what can be done to each: kill, pause, start again.
 //! - [`settings`]: how each is set up, as data.
+//! - [`needs`]: what has to be installed.
 //! - [`process`], [`ports`]: what they are made of.
 
 mod engine;
 pub mod kafka;
+pub mod needs;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -32,6 +32,20 @@ const START: Duration = Duration::from_secs(120);
 /// How long a server may take to write what it holds when it is told to end.
 const STOP: Duration = Duration::from_secs(60);
 
+/// Whether there is a PostgreSQL on this machine.
+#[must_use]
+pub fn is_installed() -> bool {
+    Programs::find().is_ok()
+}
+
+/// Whether the user as whom PostgreSQL runs may enter the folder, which exists.
+///
+/// # Errors
+/// There is no PostgreSQL, or no such user.
+pub fn can_enter(folder: &Path) -> anyhow::Result<bool> {
+    Programs::find()?.can_enter(folder)
+}
+
 /// A running PostgreSQL: server number 1.
 #[derive(Debug)]
 pub struct Server {
@@ -55,7 +69,11 @@ impl Server {
         let programs = Programs::find()?;
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let folder = dir.canonicalize()?;
-        programs.must_reach(&folder)?;
+        ensure!(
+            programs.can_enter(&folder)?,
+            "the user `postgres`, as whom PostgreSQL runs, may not enter {}: take a folder that everybody may enter",
+            folder.display()
+        );
         let port = port.map_or_else(Port::free, Port::exactly)?;
         let made = folder.join("made");
         let password =

@@ -13,7 +13,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
+};
 
 /// Between two looks at something that is awaited.
 const LOOK: Duration = Duration::from_millis(20);
@@ -142,17 +146,24 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// SIGKILL to it and to its own children; returns when it is gone.
+    /// SIGKILL to it and to its own children; returns when all are gone. A PostgreSQL whose last child has not ended could
+    /// not be started again.
     ///
     /// # Errors
     /// The system refuses it.
     pub fn kill(&mut self) -> io::Result<()> {
-        if self.ended()?.is_none() {
-            self.stand_still()?;
-            self.children()?.into_iter().try_for_each(|child| kill_process(child, Signal::KILL))?;
-            self.child.kill()?;
+        if self.ended()?.is_some() {
+            return Ok(());
         }
+        self.stand_still()?;
+        let open = |child: Pid| pidfd_open(child, PidfdFlags::empty());
+        let children = self.children()?.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        children.iter().try_for_each(|child| pidfd_send_signal(child, Signal::KILL))?;
+        self.child.kill()?;
         self.child.wait()?;
+        for child in &children {
+            retry_on_intr(|| poll(&mut [PollFd::new(child, PollFlags::IN)], None))?;
+        }
         Ok(())
     }
 
@@ -162,7 +173,7 @@ impl Process {
         self.signal(Signal::STOP)?;
         let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         if self.ended()?.is_none() {
-            rustix::process::waitid(WaitId::Pid(Pid::from_child(&self.child)), seen)?;
+            retry_on_intr(|| waitid(WaitId::Pid(Pid::from_child(&self.child)), seen))?;
         }
         Ok(())
     }

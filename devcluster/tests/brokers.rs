@@ -36,12 +36,15 @@ fn brokers_start_die_come_back_and_end_with_their_owner() {
     assert_eq!(starts(brokers.log(2)), 2);
 
     let pids = [1, 2, 3].map(|number| brokers.pid(number));
+    let ports = [1, 2, 3].map(|number| brokers.port(number));
     drop(brokers);
     assert!(!pids.into_iter().any(process_exists), "they are killed and waited for");
 
-    // Other ports, the same folder.
+    // Other ports, as the old ones are taken, and the same folder.
+    let taken = ports.map(|port| ports::Port::exactly(port).unwrap());
     let brokers = Brokers::start(dir.path(), None).unwrap();
     for number in 1..=3 {
+        assert!(taken.iter().all(|port| port.number() != brokers.port(number)));
         let log = std::fs::read_to_string(brokers.log(number)).unwrap();
         assert_eq!(log.matches("Formatting").count(), 1, "it goes on with what is there: {log}");
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use kervan_devcluster::Engine as _;
+use kervan_devcluster::ports::Port;
 use kervan_devcluster::redis::{COUNT, Cluster};
 
 fn keys() -> impl Iterator<Item = String> {
@@ -28,8 +29,11 @@ fn a_cluster_keeps_what_it_holds_when_nodes_die_and_when_it_is_started_again_at_
     }
 
     assert!(cluster.stop().unwrap());
+    let ports: Vec<_> = (1..=COUNT).map(|number| cluster.port(number)).collect();
     drop(cluster);
+    let taken: Vec<_> = ports.into_iter().map(|port| Port::exactly(port).unwrap()).collect();
     let cluster = Cluster::start(dir.path(), None).unwrap();
+    assert!(taken.iter().all(|port| port.number() != cluster.port(1)));
     for key in keys() {
         assert_eq!(cluster.ask(6, &["get", &key]).unwrap(), "kept\n", "{key}");
     }

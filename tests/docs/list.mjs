@@ -56,6 +56,11 @@ export const PAGES = {
       server: 'JWT_SECRET=0123456789abcdef0123456789abcdef kervan serve --config /etc/kervan/cluster.toml',
     },
   ],
+  'docs/cluster.md': [
+    { starts: 'make cluster', not: 'devcluster/tests/program.rs runs the program, and looks at all that it starts' },
+    { starts: 'psql', not: 'takes a cluster that runs: devcluster/tests/program.rs asks in the same way' },
+    { starts: 'rm -r target/kafka', not: 'fetches another Kafka, and replaces the committed sums' },
+  ],
   'docs/admin.md': [
     { starts: 'kervan actors tree', run: 'shell', server: DEVELOPMENT, says: /├─ hub/ },
     { starts: 'ssh -N', not: 'takes another machine' },

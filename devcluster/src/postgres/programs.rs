@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 use crate::process::bound_to_parent;
 
@@ -50,17 +50,12 @@ impl Programs {
         command
     }
 
-    /// Refuses a folder that is inside of one which the server's user may not enter, as /root.
-    pub(super) fn must_reach(&self, folder: &Path) -> anyhow::Result<()> {
-        let Some((user, group)) = self.user else { return Ok(()) };
+    /// Whether that user may enter a folder: not if it is inside of one that is closed to others, as /root.
+    pub(super) fn can_enter(&self, folder: &Path) -> anyhow::Result<bool> {
+        let Some((user, group)) = self.user else { return Ok(true) };
         let mut test = Command::new("test");
-        let reached = test.arg("-x").arg(folder).current_dir("/").uid(user).gid(group).status().context("test")?;
-        ensure!(
-            reached.success(),
-            "the user `postgres`, as whom PostgreSQL runs, can't reach {}: take a folder that everybody may enter",
-            folder.display()
-        );
-        Ok(())
+        let entered = test.arg("-x").arg(folder).current_dir("/").uid(user).gid(group).status().context("test")?;
+        Ok(entered.success())
     }
 }
 
