@@ -82,7 +82,7 @@ const ONLY: [(&str, &[&str]); 28] = [
             "src/actors/partition/follow.rs",
         ],
     ),
-    ("sqlx", &["src/storage/sql/", "src/storage/store/sql/plans.rs"]),
+    ("sqlx", &["src/storage/sql/", "src/storage/store/sql/plans"]),
     ("hyper", &["src/api/http/listener.rs", "src/api/http/patience.rs", "src/api/websocket/"]),
     ("hyper_util", &["src/api/http/listener.rs", "src/api/websocket/"]),
     (

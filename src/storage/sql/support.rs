@@ -9,7 +9,9 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use super::{Connections, migrate};
 use crate::config::Database;
 
+pub(crate) mod million;
 pub(crate) mod outage;
+pub(crate) mod report_page;
 pub(crate) mod server;
 
 /// A check of a suite: takes an empty database and panics where the contract is broken.

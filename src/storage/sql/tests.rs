@@ -1,5 +1,7 @@
 //! What holds for both databases, and the suites of everything that lies on this layer.
 
+mod report;
+
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;

@@ -1,5 +1,7 @@
 //! Looks at the plan of every statement: each finds its rows by an index, and none sorts.
 
+mod postgres;
+
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use super::statements;
