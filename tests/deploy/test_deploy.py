@@ -83,7 +83,7 @@ class Files(unittest.TestCase):
                 if "build" in one:
                     context = folder / one["build"]["context"]
                     self.assertTrue((context / one["build"]["dockerfile"]).is_file())
-                else:
+                elif not one["image"].startswith("kervan"):
                     self.assertRegex(one["image"], r":v?\d+\.\d+", f"{service}: an image without a version")
             for kind, names in used.items():
                 self.assertEqual(names, set(compose.get(kind, {})), f"{name}: {kind}")
@@ -95,13 +95,13 @@ class Files(unittest.TestCase):
             self.assertEqual(one["restart"], "unless-stopped", service)
             self.assertEqual(set(one["deploy"]["resources"]["limits"]), {"cpus", "memory"}, service)
             # Kervan's own image says how it is looked at.
-            self.assertTrue("healthcheck" in one or "build" in one, service)
+            self.assertTrue("healthcheck" in one or one["image"].startswith("kervan"), service)
 
     def test_production_has_its_secrets_in_files_and_opens_one_port(self):
         compose = COMPOSE["production"]
         for service, one in compose["services"].items():
             for name, value in one.get("environment", {}).items():
-                if re.search("PASSWORD|SECRET|TOKEN|_KEY", name):
+                if re.search("PASSWORD|SECRET|TOKEN|_KEY|URL", name):
                     self.assertRegex(value, "^/run/secrets/", f"{service}: {name}")
             for port in one.get("ports", []):
                 self.assertRegex(port, r"^(127\.0\.0\.1:|\$\{LISTEN:-127\.0\.0\.1:3000\})", service)
@@ -161,13 +161,24 @@ class Settings(unittest.TestCase):
 
 
 class Parts(unittest.TestCase):
+    def test_what_kervan_can_not_do_yet_starts_only_if_it_is_asked_for(self):
+        can = run(KERVAN, "worker", "--help").returncode == 0
+        for name, compose in COMPOSE.items():
+            workers = {kind: compose["services"][f"worker-{kind}"] for kind in ["persistence", "realtime", "notification"]}
+            for kind, one in workers.items():
+                self.assertEqual(one["command"], ["worker", kind])
+                self.assertEqual(one.get("profiles"), None if can else ["cluster"], f"{name}: {kind}")
+
     def test_kervan_takes_the_environment_that_it_gets(self):
         for name, compose in COMPOSE.items():
             with tempfile.TemporaryDirectory() as folder:
                 secret = pathlib.Path(folder) / "secret"
                 secret.write_text("0123456789abcdef0123456789abcdef")
+                address = pathlib.Path(folder) / "address"
+                address.write_text("postgres://kervan:secret@postgres-replica/kervan")
                 given = {"PATH": os.environ["PATH"], "KERVAN_DATA__DIR": folder}
                 for variable, value in compose["services"]["kervan"]["environment"].items():
+                    value = re.sub(r"^/run/secrets/\w+_url$", str(address), value)
                     value = re.sub(r"^/run/secrets/\w+$", str(secret), value)
                     given[variable] = re.sub(r"\$\{\w+:\?.*\}", "https://chat.example.com", value)
                 checked = run(KERVAN, "config", "check", cwd=folder, env=given)
