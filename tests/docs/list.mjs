@@ -60,6 +60,7 @@ export const PAGES = {
     { starts: 'make cluster', not: 'devcluster/tests/program.rs runs the program, and looks at all that it starts' },
     { starts: 'psql', not: 'takes a cluster that runs: devcluster/tests/program.rs asks in the same way' },
     { starts: 'rm -r target/kafka', not: 'fetches another Kafka, and replaces the committed sums' },
+  ],
   'docs/deployment.md': [
     { starts: 'docker compose up', not: 'there is no Docker where the tests run: tests/deploy looks at the files' },
     { starts: 'cd deploy', not: 'the same' },
