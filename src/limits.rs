@@ -81,6 +81,15 @@ pub(crate) const RELEASE_MS: u64 = 10_000;
 /// Bytes of a frame between nodes. The largest carries the events of one batch of an entity, which is at most what its
 /// partition holds, and about as much again for ids and lengths.
 pub(crate) const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
+/// Clients that write to Kafka: each has threads of its own.
+pub(crate) const KAFKA_PRODUCERS: u32 = 64;
+/// Bytes of recent records that a Kafka journal keeps of each partition. Half of it is what a reader may have before it until
+/// no more is fetched.
+pub(crate) const KAFKA_RUN_BYTES: usize = 1024 * 1024;
+/// Bytes that a record takes there beside its own.
+pub(crate) const KAFKA_RECORD_OVERHEAD: usize = 64;
+/// Bytes of batches that may wait for Kafka; beyond it appends are refused.
+pub(crate) const KAFKA_QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of one append: a batch that is fsynced as one.
 pub(crate) const APPEND_BYTES: usize = 1024 * 1024;
 /// Bytes of recent events that a room keeps for recovery, beyond those the store does not have yet.

@@ -90,10 +90,10 @@ pub struct Engine {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The journal does not open.
-    #[error("the journal in {dir}: {error}")]
+    #[error("the journal in {place}: {error}")]
     Journal {
-        /// Its folder.
-        dir: String,
+        /// Its folder, or the brokers that have it.
+        place: String,
         /// Why.
         error: JournalError,
     },
@@ -130,7 +130,8 @@ impl StartError {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
             Self::Auth(_) | Self::Uploads(_) | Self::Unrestored(_) => true,
-            Self::Journal { .. } | Self::Node(_) => false,
+            Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
+            Self::Node(_) => false,
         }
     }
 }
@@ -326,7 +327,8 @@ fn handlers(config: &Config, node: &Arc<Node>, hub: &Arc<Hub>) -> Handlers {
 
 fn partition_options(config: &Config) -> partition::core::Options {
     partition::core::Options {
-        rule: Rule::ReadableIsDurable,
+        // A broker may show a record that is lost later.
+        rule: if config.journal.kafka_brokers.is_some() { Rule::OwnReports } else { Rule::ReadableIsDurable },
         unknown_after_ms: 5_000,
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: millis(config.limits.idle),

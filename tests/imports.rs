@@ -58,7 +58,8 @@ const API: [&str; 17] = [
 
 /// Journals and stores that have rivals, and the places that may name one: its own folder, what is made for it alone, and
 /// the composition root.
-const CONCRETE: [(&str, &[&str]); 4] = [
+const CONCRETE: [(&str, &[&str]); 5] = [
+    ("KafkaJournal", &["src/storage/journal/", "src/server/storage.rs"]),
     ("EmbeddedJournal", &["src/storage/journal/", "src/storage/backup/", "src/server/storage.rs"]),
     ("MemoryJournal", &["src/storage/journal/"]),
     ("SqlStore", &["src/storage/store/", "src/storage/backup/", "src/server/storage.rs"]),
@@ -66,7 +67,9 @@ const CONCRETE: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 28] = [
+const ONLY: [(&str, &[&str]); 30] = [
+    ("rdkafka", &["src/storage/journal/kafka/"]),
+    ("kervan_kafka_calls", &["src/storage/journal/kafka/"]),
     ("object_store", &["src/storage/uploads/objects.rs"]),
     ("image", &["src/api/uploads/", "src/api/rest/tests/"]),
     ("infer", &["src/api/uploads/"]),

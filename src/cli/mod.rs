@@ -30,6 +30,7 @@ mod sources;
 mod telemetry;
 mod terminal;
 mod token;
+mod topics;
 
 /// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.
 #[derive(Parser)]
@@ -89,6 +90,8 @@ enum Command {
     Doctor(operator::Doctor),
     #[command(about = "Measure this machine in a few seconds")]
     Bench(operator::Bench),
+    /// The topics of a journal in Kafka.
+    Topics(topics::Request),
     /// Say which version this is.
     Version,
     #[command(about = "Write a shell's completions")]
@@ -125,6 +128,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Partitions(request) => request.run(),
         Command::Doctor(request) => request.run(),
         Command::Bench(request) => request.run(),
+        Command::Topics(request) => topics::run(&request),
         Command::Completions(request) => request.run(),
         Command::Version => print(concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| ExitCode::SUCCESS),
         Command::Config { what } => config::run(&what),

@@ -26,11 +26,31 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     }
     uploads(config, &mut wrong);
     store(config, &mut wrong);
+    journal(config, &mut wrong);
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")
     {
         wrong("auth.jwks_url", "expected an address that starts with https:// or http://");
+    }
+}
+
+fn journal(config: &Config, wrong: &mut impl FnMut(&str, &str)) {
+    let Some(brokers) = &config.journal.kafka_brokers else { return };
+    let is_broker = |broker: &str| {
+        broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    if !brokers.split(',').all(is_broker) {
+        wrong("journal.kafka_brokers", "expected host:port, and more of them behind commas");
+    }
+    if !(1..=limits::KAFKA_PRODUCERS).contains(&config.journal.kafka_producers) {
+        wrong("journal.kafka_producers", &format!("must be 1 to {}", limits::KAFKA_PRODUCERS));
+    }
+    if config.journal.kafka_topic == config.journal.kafka_control_topic {
+        wrong("journal.kafka_control_topic", "must be another topic than journal.kafka_topic");
+    }
+    if !config.data.journal_retention.is_zero() {
+        wrong("data.journal_retention", "must be 0 while the journal is in Kafka: this version trims no topic");
     }
 }
 

@@ -13,7 +13,7 @@ use super::value::Raw;
 use super::{Config, Namespace, dotenv};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
-const KNOWN: [(&str, &str, &str); 8] = [
+const KNOWN: [(&str, &str, &str); 9] = [
     ("PORT", "server", "port"),
     ("ALLOWED_ORIGINS", "server", "allowed_origins"),
     ("JWT_SECRET", "auth", "hmac_secret"),
@@ -21,6 +21,7 @@ const KNOWN: [(&str, &str, &str); 8] = [
     ("MAX_FILE_SIZE", "uploads", "max_file_size"),
     ("DATABASE_URL", "store", "database_url"),
     ("DATABASE_REPLICA_URL", "store", "replica_url"),
+    ("KAFKA_BROKERS", "journal", "kafka_brokers"),
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
@@ -34,16 +35,8 @@ const SECRETS: [(&str, &str); 7] = [
     ("store", "replica_url"),
 ];
 /// Names of the cluster's settings: an error for now, so that nobody believes to run one.
-const OF_THE_CLUSTER: [&str; 8] = [
-    "KAFKA_BROKERS",
-    "REDIS_HOST",
-    "REDIS_PORT",
-    "REDIS_PASSWORD",
-    "REDIS_URL",
-    "REDIS_PASSWORD_FILE",
-    "REDIS_URL_FILE",
-    "KAFKA_BROKERS_FILE",
-];
+const OF_THE_CLUSTER: [&str; 6] =
+    ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_URL", "REDIS_PASSWORD_FILE", "REDIS_URL_FILE"];
 /// Names of settings of later versions that do no harm when they are ignored.
 const LATER: [&str; 2] = ["PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
 

@@ -193,18 +193,18 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_said_in_one_round_with_the_way_out() {
-        let file = "REDIS_HOST=r\nKAFKA_BROKERS=k:9092\nDB_HOST=db\nDB_NAME=chat\n# \nMAX_FILE_SIZE=10 miles\n\
+        let file = "REDIS_HOST=r\nREDIS_PORT=6379\nDB_HOST=db\nDB_NAME=chat\n# \nMAX_FILE_SIZE=10 miles\n\
                     ALLOWED_ORIGINS=chat.example.com\n";
         let Problems(found) = load(&sources(file, &[("KERVAN_LIMITS__BURST", "0")])).unwrap_err();
         let said = Problems(found).to_string();
         for line in [
             ".env:1: REDIS_HOST: comes with the cluster",
-            ".env:2: KAFKA_BROKERS: comes with the cluster",
+            ".env:2: REDIS_PORT: comes with the cluster",
             ".env:3: DB_HOST, DB_NAME: store.database_url: a database's address takes DB_NAME and DB_USER as well",
             ".env:6: MAX_FILE_SIZE: uploads.max_file_size: expected a size",
             ".env:7: ALLOWED_ORIGINS: server.allowed_origins: expected",
             "environment variable KERVAN_LIMITS__BURST: limits.burst: must be at least 1",
-            "to run on one node without them: KAFKA_BROKERS= REDIS_HOST= kervan",
+            "to run on one node without them: REDIS_HOST= REDIS_PORT= kervan",
         ] {
             assert!(said.lines().any(|said| said.starts_with(line)), "{line} in\n{said}");
         }

@@ -37,7 +37,7 @@ pub(crate) use problem::Problem;
 pub use problem::Problems;
 pub use reference::reference;
 pub(crate) use schema::Section;
-pub use sections::{Admin, Auth, Data, Log, Rooms, Server, Store};
+pub use sections::{Admin, Auth, Data, Journal, Log, Rooms, Server, Store};
 pub(crate) use sections::{Api, Limits, Namespace, Uploads};
 pub(crate) use show::ShownSetting;
 pub use show::template;
@@ -63,8 +63,10 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 pub struct Config {
     /// Listeners, start and stop.
     pub server: Server,
-    /// Data folder and journal.
+    /// Data folder.
     pub data: Data,
+    /// Which journal.
+    pub journal: Journal,
     /// The operator's API.
     pub admin: Admin,
     /// Tokens.
@@ -99,6 +101,7 @@ impl Config {
         Self {
             server: Server::default(),
             data: Data::default(),
+            journal: Journal::default(),
             admin: Admin::default(),
             auth: Auth::default(),
             api: Api::default(),
@@ -126,10 +129,11 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 10] {
+    fn sections(&self) -> [&dyn Section; 11] {
         [
             &self.server,
             &self.data,
+            &self.journal,
             &self.admin,
             &self.auth,
             &self.api,
@@ -141,10 +145,11 @@ impl Config {
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 10] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 11] {
         [
             &mut self.server,
             &mut self.data,
+            &mut self.journal,
             &mut self.admin,
             &mut self.auth,
             &mut self.api,

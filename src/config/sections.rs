@@ -61,6 +61,21 @@ section! {
 }
 
 section! {
+    /// Which journal holds every fact: one in the data folder, or Kafka.
+    Journal "journal" {
+        /// Brokers, as "host:9092,host:9092": the journal is in Kafka. "": it is in the data folder. Environment: KAFKA_BROKERS.
+        kafka_brokers: Option<String> = "",
+        /// Topic of the journal. `kervan topics create` makes it, `kervan topics check` says whether it is as it must be.
+        kafka_topic: String = "kervan.journal",
+        /// Topic with what concerns the journal as a whole.
+        kafka_control_topic: String = "kervan.control",
+        /// Clients that write. Each asks a broker for one partition at a time: more of them are quicker when many rooms are
+        /// written to.
+        kafka_producers: u32 = "4",
+    }
+}
+
+section! {
     /// The operator's API on the admin port.
     Admin "admin" {
         /// Bearer token of the admin API, at least 32 bytes. "": only who can read the data folder may ask it, and in

@@ -15,7 +15,7 @@ use crate::health::{Check, Health};
 use crate::ids::Timestamp;
 use crate::shutdown::Shutdown;
 use crate::storage::analytics::Analytics;
-use crate::storage::journal::embedded::Maintenance;
+use crate::storage::journal::maintenance::Maintenance;
 use crate::storage::retention::Retention;
 
 /// How often it is looked whether the journal can be trimmed.

@@ -10,7 +10,9 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::metrics::Metrics;
 use crate::storage::backup::{self, BackupError, Manifest};
-use crate::storage::journal::embedded::{self, EmbeddedJournal, Maintenance, OpenReport};
+use crate::storage::journal::embedded::{EmbeddedJournal, Options};
+use crate::storage::journal::kafka::{self, KafkaJournal};
+use crate::storage::journal::maintenance::Maintenance;
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::retention::{self, Retention};
 use crate::storage::sql::Connections;
@@ -24,7 +26,7 @@ pub const JOURNAL_DIR: &str = "journal";
 /// What a server keeps, open.
 pub(super) struct Storage {
     pub journal: Arc<dyn Journal>,
-    /// What only the embedded journal can do: backups, trimming.
+    /// Backups, trimming, identity.
     pub maintenance: Maintenance,
     /// To the database, for the store and for the rows that are written beside the journal.
     pub connections: Connections,
@@ -37,18 +39,14 @@ impl Storage {
     /// # Errors
     /// One of them does not open, or the store is made from another journal.
     pub(crate) async fn open(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
-        let (journal, report) = open_journal(config, env, metrics).await?;
-        tracing::info!(
-            records = report.records,
-            segments = report.segments,
-            torn_bytes = report.torn_bytes,
-            ms = report.duration.as_millis(),
-            "the journal is open"
-        );
-        let (maintenance, connections) = (journal.maintenance(), connect(config).await?);
+        let (journal, maintenance) = match kafka::Options::of(&config.journal) {
+            Some(options) => in_kafka(options, env).await?,
+            None => embedded(config, env, metrics).await?,
+        };
+        let connections = connect(config).await?;
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
-        Ok(Self { journal: Arc::new(journal), maintenance, connections, store })
+        Ok(Self { journal, maintenance, connections, store })
     }
 
     /// Uploaded files: their bytes in the folder or bucket of the configuration, their rows in the database.
@@ -93,16 +91,29 @@ pub enum AtRestError {
     Backup(#[from] BackupError),
 }
 
-async fn open_journal(
+/// The journal in the brokers of the configuration.
+async fn in_kafka(options: kafka::Options, env: &Env) -> Result<(Arc<dyn Journal>, Maintenance), StartError> {
+    let (name, env) = (format!("Kafka at {} (journal.kafka_brokers)", options.brokers), env.clone());
+    let failed = |error| StartError::Journal { place: name.clone(), error };
+    kafka::topics::check(&options).await.map_err(failed)?;
+    let opened = tokio::task::spawn_blocking(move || KafkaJournal::open(options, env)).await;
+    let journal = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string()))).map_err(failed)?;
+    tracing::info!(place = name, id = %journal.maintenance().id(), "the journal is open");
+    let maintenance = journal.maintenance();
+    Ok((Arc::new(journal), maintenance))
+}
+
+/// The journal in the data folder.
+async fn embedded(
     config: &Config,
     env: &Env,
     metrics: &Arc<Metrics>,
-) -> Result<(EmbeddedJournal, OpenReport), StartError> {
+) -> Result<(Arc<dyn Journal>, Maintenance), StartError> {
     if backup::is_unfinished(&config.data.dir) {
         return Err(StartError::Unrestored(config.data.dir.display().to_string()));
     }
     let dir = config.data.dir.join(JOURNAL_DIR);
-    let mut options = embedded::Options::new(env.clone());
+    let mut options = Options::new(env.clone());
     options.segment_bytes = config.data.segment_size.0 as u64;
     let synced = Arc::clone(metrics);
     options.on_sync = Some(Arc::new(move |took| {
@@ -112,7 +123,16 @@ async fn open_journal(
     let name = dir.display().to_string();
     let opened = tokio::task::spawn_blocking(move || EmbeddedJournal::open(&dir, options)).await;
     let opened = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string())));
-    opened.map_err(|error| StartError::Journal { dir: name, error })
+    let (journal, report) = opened.map_err(|error| StartError::Journal { place: name, error })?;
+    tracing::info!(
+        records = report.records,
+        segments = report.segments,
+        torn_bytes = report.torn_bytes,
+        ms = report.duration.as_millis(),
+        "the journal is open"
+    );
+    let maintenance = journal.maintenance().into();
+    Ok((Arc::new(journal), maintenance))
 }
 
 async fn connect(config: &Config) -> Result<Connections, StartError> {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
-use super::journal::embedded::Maintenance;
+use super::journal::maintenance::Maintenance;
 use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp, millis};
@@ -204,7 +204,7 @@ mod tests {
 
         fn retention(&self, store: &Arc<SqlStore>, keep: Option<Duration>) -> Retention {
             let env = Env { clock: self.clock.clone(), ids: Arc::new(SystemIds) };
-            Retention::new(self.journal.maintenance(), Arc::clone(store) as _, env, keep)
+            Retention::new(self.journal.maintenance().into(), Arc::clone(store) as _, env, keep)
         }
 
         fn start(&self) -> u64 {

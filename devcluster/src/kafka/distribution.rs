@@ -15,7 +15,7 @@ use crate::settings::KAFKA_JVM;
 const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka/pom.xml");
 const SUMS: &str = include_str!("../../kafka/jars.sha256");
 
-/// Where Kafka is kept, unless `KERVAN_KAFKA_DIR` says otherwise.
+/// Where Kafka is kept, unless `DEVCLUSTER_KAFKA_DIR` says otherwise.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/kafka");
 
 /// The oldest Java that it runs on.
@@ -35,7 +35,7 @@ impl Distribution {
     /// No Java or Maven, nothing to fetch from, or a jar with another sum.
     pub(crate) fn ready() -> anyhow::Result<Self> {
         let java = java_version()?;
-        let folder = std::env::var_os("KERVAN_KAFKA_DIR").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
+        let folder = std::env::var_os("DEVCLUSTER_KAFKA_DIR").map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
         create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         // One way to write it, whoever asks: the class archive knows its jars by their paths.
         let folder = folder.canonicalize()?;

@@ -42,7 +42,7 @@ const VARIABLES: &[&str] = &[
 ];
 
 /// What is said to this program, and no setting of a node, which would refuse it.
-const OURS: &str = "KERVAN_KAFKA_DIR";
+const OURS: &str = "DEVCLUSTER_KAFKA_DIR";
 
 /// How long a node may take to be ready, and to drain.
 const PATIENCE: Duration = Duration::from_secs(90);

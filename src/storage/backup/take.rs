@@ -7,7 +7,8 @@ use super::{belong_together, io_at, offsets, read_through};
 use crate::ids::Timestamp;
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
-use crate::storage::journal::embedded::{self, Maintenance};
+use crate::storage::journal::embedded;
+use crate::storage::journal::maintenance::Maintenance;
 use crate::storage::store::Store;
 
 /// Writes a backup into `dir`, which must be empty or not there. Both sides may be in use; nothing may be trimmed until it

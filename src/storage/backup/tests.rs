@@ -58,7 +58,7 @@ impl Live {
 
     async fn backup(&self) -> (PathBuf, Result<Manifest, BackupError>) {
         let to = self.folder.path().join("backup");
-        (to.clone(), take(self.journal.maintenance(), &self.store, &to, Timestamp(5)).await)
+        (to.clone(), take(self.journal.maintenance().into(), &self.store, &to, Timestamp(5)).await)
     }
 
     fn data(&self) -> PathBuf {

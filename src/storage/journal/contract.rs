@@ -25,16 +25,21 @@ pub(crate) struct Fixture {
     pub journal: Arc<dyn Journal>,
     /// How it is trimmed.
     pub trim: Trim,
+    /// Whether all records of a batch always have one append time: else a report of a batch that nobody else wrote into may
+    /// not be dense.
+    pub has_one_time: bool,
     /// What is dropped with the fixture: a folder, a container.
     #[expect(dead_code, reason = "kept to be dropped")]
     pub keep: Box<dyn Any + Send>,
 }
 
-/// Makes a test of each check. The argument is an async function without parameters that gives a [`Fixture`].
+/// Makes a test of each check. The argument is an async function without parameters that gives a [`Fixture`]; or, behind
+/// `@list`, a macro that takes the names of all checks, for a journal that is too dear to be made for each.
 #[macro_export]
 macro_rules! journal_contract {
-    ($fixture:path) => {
-        $crate::journal_contract!($fixture:
+    (@list $with:path $(, @each $fixture:path)?) => {
+        $with! {
+            $(@each $fixture:)?
             offsets_are_dense_and_in_the_order_given
             records_come_back_byte_for_byte
             partitions_are_apart
@@ -59,9 +64,12 @@ macro_rules! journal_contract {
             a_trim_beyond_the_end_changes_nothing
             append_times_come_with_the_records
             a_closed_journal_takes_no_more
-        );
+        }
     };
-    ($fixture:path: $($check:ident)*) => {
+    ($fixture:path) => {
+        $crate::journal_contract! { @list $crate::journal_contract, @each $fixture }
+    };
+    (@each $fixture:path: $($check:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $check() {

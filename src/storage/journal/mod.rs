@@ -32,6 +32,8 @@ use crate::ids::{Offset, Partition, Timestamp};
 #[cfg(test)]
 pub mod contract;
 pub mod embedded;
+pub mod kafka;
+pub(crate) mod maintenance;
 #[cfg(test)]
 pub mod memory;
 pub mod record;

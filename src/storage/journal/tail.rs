@@ -162,7 +162,6 @@ impl Places {
     }
 
     /// What lay at `end` and beyond is gone; to be called before any report on what takes its place.
-    #[cfg(test)]
     pub(crate) fn truncated(&self, end: Offset, losses: u64) {
         for place in self.lock().iter().filter_map(Weak::upgrade) {
             let mut state = place.state();
@@ -173,6 +172,11 @@ impl Places {
             drop(state);
             place.bell.notify_one();
         }
+    }
+
+    /// Where the last of them stands. `None` if nobody follows.
+    pub(crate) fn lowest(&self) -> Option<Offset> {
+        self.lock().iter().filter_map(Weak::upgrade).map(|place| place.next()).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Place>>> {

@@ -46,7 +46,7 @@ mod tests;
 mod verify;
 mod writer;
 
-pub(crate) use maintenance::Maintenance;
+pub(crate) use maintenance::{BackupReport, Maintenance};
 #[cfg(test)]
 pub(crate) use metrics::Snapshot;
 pub(crate) use verify::{Verified, verify};

@@ -17,7 +17,7 @@ mod contract {
         let journal = super::MemoryJournal::new(clock);
         let trimmed = journal.clone();
         let trim = Box::new(move |up_to: &[_]| trimmed.with_log(|log| log.trim(up_to)));
-        super::Fixture { journal: super::Arc::new(journal), trim, keep: Box::new(()) }
+        super::Fixture { journal: super::Arc::new(journal), trim, has_one_time: true, keep: Box::new(()) }
     }
     crate::journal_contract!(fixture);
 }

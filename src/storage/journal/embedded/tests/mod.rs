@@ -43,7 +43,7 @@ fn fixture(dir: tempfile::TempDir, options: Options) -> Fixture {
     let (journal, _) = EmbeddedJournal::open(dir.path(), options).unwrap();
     let maintenance = journal.maintenance();
     let trim = Box::new(move |up_to: &[_]| maintenance.trim(up_to));
-    Fixture { journal: Arc::new(journal), trim, keep: Box::new(dir) }
+    Fixture { journal: Arc::new(journal), trim, has_one_time: true, keep: Box::new(dir) }
 }
 
 fn options() -> Options {

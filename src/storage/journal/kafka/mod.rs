@@ -1,0 +1,302 @@
+//! The journal in a topic of Kafka with 256 partitions.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the journal: what is asked of it, and what its parts have in common |
+//! | [`lane`] | pure: a partition's batches on their way, and the limits of time |
+//! | [`producers`] | clients that write; their delivery reports |
+//! | [`parts`] | what is known of each partition: bounds, recent records, losses |
+//! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
+//! | [`older`] | the client that fetches what lies behind the recent records |
+//! | [`topics`] | makes and checks the topics; [`identity`]: which journal it is |
+//! | [`settings`] | what the clients are told, with reasons |
+//!
+//! A record is durable when all replicas in sync have it, at least two. It must never say "durable" without a report of the
+//! brokers, "not written" of what was sent, or go on somewhere else when the brokers' log is not the one that was read.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rdkafka::error::KafkaError;
+use uuid::Uuid;
+
+use self::lane::{Lane, RecordFate};
+use self::parts::{Parts, Whereabouts};
+pub use self::settings::Options;
+use super::maintenance::Maintenance;
+use super::{AppendError, Bounds, Done, Journal, JournalError, ReadError, StoredRecord, Tail};
+use crate::env::Env;
+use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
+use crate::limits;
+
+mod follow;
+mod identity;
+mod lane;
+mod older;
+mod parts;
+mod producers;
+mod reader;
+mod settings;
+#[cfg(test)]
+mod tests;
+pub mod topics;
+
+/// How often lanes look at the clock.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a question to the brokers may take.
+const ASK: Duration = Duration::from_secs(10);
+
+fn error(why: &KafkaError) -> JournalError {
+    JournalError::Io(format!("Kafka: {why}"))
+}
+
+/// A journal in Kafka. See the module. Dropping it gives up what is under way.
+pub struct KafkaJournal {
+    shared: Arc<Shared>,
+    id: Uuid,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What callers, producers and reader share.
+struct Shared {
+    env: Env,
+    lanes: Vec<Mutex<Lane<Done>>>,
+    parts: Parts,
+    producers: producers::Producers,
+    reader: reader::Reader,
+    older: older::Older,
+    /// Bytes that wait in lanes.
+    queued: AtomicUsize,
+    closed: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl KafkaJournal {
+    /// Opens the journal in a topic that is there and fits. Blocks.
+    ///
+    /// # Errors
+    /// The brokers do not answer; there is no such topic, or it does not fit.
+    pub fn open(options: Options, env: Env) -> Result<Self, JournalError> {
+        let reader = reader::Reader::new(&options)?;
+        let bounds = reader.bounds(ASK)?;
+        let id = identity::identity(&options, env.ids.next())?;
+        let shared = Arc::new(Shared {
+            env,
+            lanes: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
+            parts: Parts::new(bounds.into_iter()),
+            older: older::Older::new(&options)?,
+            producers: producers::Producers::new(options),
+            reader,
+            queued: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        });
+        shared.producers.open(&shared)?;
+        let (reading, timing) = (Arc::clone(&shared), Arc::clone(&shared));
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(run)
+                .map_err(|why| JournalError::Io(why.to_string()))
+        };
+        let threads = vec![
+            spawn("kafka-reader", Box::new(move || reader::run(&reading)))?,
+            spawn("kafka-clock", Box::new(move || timing.keep_time()))?,
+        ];
+        Ok(Self { shared, id, threads: Mutex::new(threads) })
+    }
+
+    /// What is done to it beside its work.
+    #[must_use]
+    pub(crate) fn maintenance(&self) -> Maintenance {
+        Maintenance::Kafka(self.id)
+    }
+}
+
+impl Shared {
+    fn lane(&self, partition: Partition) -> MutexGuard<'_, Lane<Done>> {
+        self.lanes[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what waits in a lane, as long as that is possible at once.
+    fn launch(&self, partition: Partition, lane: &mut Lane<Done>) {
+        while let Some(launch) = lane.launch(self.env.steady()) {
+            self.parts.of(partition).is_flying.store(true, Ordering::Release);
+            for (index, fate) in self.producers.send(partition, &launch) {
+                lane.report(launch.number, index, fate);
+            }
+            if !self.land(partition, lane) {
+                return;
+            }
+        }
+    }
+
+    /// If all of a flight has its fate: what is known of the partition first, then the reports, then those who follow.
+    fn land(&self, partition: Partition, lane: &mut Lane<Done>) -> bool {
+        let part = self.parts.of(partition);
+        let Some(landed) = lane.land(part.bounds().end, self.now_of(partition)) else { return false };
+        let steady = self.env.steady();
+        part.delivered(landed.written, steady);
+        self.queued.fetch_sub(landed.bytes, Ordering::AcqRel);
+        let losses = part.losses();
+        for (done, report) in landed.answers {
+            done(report.map(|report| super::Appended { losses, ..report }));
+        }
+        part.is_flying.store(false, Ordering::Release);
+        part.wake();
+        true
+    }
+
+    /// A record of a flight has its fate. On a producer's thread.
+    fn reported(&self, partition: Partition, flight: u32, index: usize, fate: RecordFate) {
+        let mut lane = self.lane(partition);
+        lane.report(flight, index, fate);
+        if self.land(partition, &mut lane) {
+            self.launch(partition, &mut lane);
+        }
+    }
+
+    fn now_of(&self, partition: Partition) -> Timestamp {
+        self.parts.of(partition).now(self.env.now(), self.env.steady())
+    }
+
+    /// Keeps the limits of time until the journal is gone.
+    fn keep_time(self: Arc<Self>) {
+        while !self.stopped.load(Ordering::Acquire) {
+            std::thread::park_timeout(TICK);
+            self.tick();
+        }
+    }
+
+    fn tick(self: &Arc<Self>) {
+        let now = self.env.steady();
+        let mut renewed = vec![false; self.producers.count()];
+        for partition in Partition::all() {
+            let mut lane = self.lane(partition);
+            let overdue = lane.tick(now);
+            renewed[self.producers.slot(partition)] |= overdue.purges;
+            if overdue.answers.is_empty() {
+                continue;
+            }
+            self.queued.fetch_sub(overdue.bytes, Ordering::AcqRel);
+            overdue.answers.into_iter().for_each(|(done, why)| done(Err(why)));
+            drop(lane);
+            let part = self.parts.of(partition);
+            part.is_flying.store(false, Ordering::Release);
+            part.wake();
+        }
+        for (slot, purges) in renewed.into_iter().enumerate() {
+            if purges || self.producers.is_fatal(slot) {
+                tracing::warn!(slot, "a producer of Kafka is given up, and a new one made");
+                if let Err(error) = self.producers.renew(slot, self) {
+                    tracing::error!(%error, "no new producer");
+                }
+            }
+        }
+        self.producers.sweep();
+    }
+
+    /// Records from `from` on, wherever they lie.
+    async fn read(
+        self: &Arc<Self>,
+        partition: Partition,
+        from: Offset,
+        most: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let part = self.parts.of(partition);
+        let start = part.bounds().start;
+        if from < start {
+            return Err(ReadError::Trimmed { partition, asked: from, start });
+        }
+        match part.find(from, most) {
+            Whereabouts::Here(records) => Ok(records),
+            Whereabouts::Nothing => Ok(Vec::new()),
+            Whereabouts::Coming => self.fetch(partition, from, part.bounds().end, most).await,
+            Whereabouts::Older(to) => self.fetch(partition, from, to, most).await,
+        }
+    }
+
+    async fn fetch(
+        self: &Arc<Self>,
+        partition: Partition,
+        from: Offset,
+        to: Offset,
+        most: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let shared = Arc::clone(self);
+        let fetched = tokio::task::spawn_blocking(move || shared.older.fetch(&shared.parts, partition, from, to, most));
+        fetched.await.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string()).into()))
+    }
+}
+
+#[async_trait]
+impl Journal for KafkaJournal {
+    fn enqueue(&self, partition: Partition, batch: Vec<Bytes>, done: Done) {
+        let shared = &self.shared;
+        let bytes: usize = batch.iter().map(Bytes::len).sum();
+        if shared.closed.load(Ordering::Acquire) {
+            return done(Err(AppendError::Closed("it was closed".to_owned())));
+        }
+        if let Some(large) = batch.iter().find(|record| record.len() > limits::RECORD_BYTES) {
+            return done(Err(AppendError::Refused(format!("a record of {} bytes is too large", large.len()))));
+        }
+        if shared.queued.fetch_add(bytes, Ordering::AcqRel) + bytes > limits::KAFKA_QUEUE_BYTES {
+            shared.queued.fetch_sub(bytes, Ordering::AcqRel);
+            return done(Err(AppendError::Refused("too much waits for Kafka".to_owned())));
+        }
+        let mut lane = shared.lane(partition);
+        match lane.push(batch, done) {
+            Ok(()) => shared.launch(partition, &mut lane),
+            Err(done) => {
+                shared.queued.fetch_sub(bytes, Ordering::AcqRel);
+                done(Err(AppendError::Refused("the partition's leader does not answer".to_owned())));
+            }
+        }
+    }
+
+    fn tail(&self, partition: Partition, from: Offset) -> Box<dyn Tail> {
+        Box::new(follow::KafkaTail::new(Arc::clone(&self.shared), partition, from))
+    }
+
+    async fn read(&self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        self.shared.read(partition, from, max_bytes).await
+    }
+
+    fn bounds(&self, partition: Partition) -> Bounds {
+        self.shared.parts.of(partition).bounds()
+    }
+
+    fn now(&self, partition: Partition) -> Timestamp {
+        self.shared.now_of(partition)
+    }
+
+    async fn close(&self) -> Result<(), JournalError> {
+        self.shared.closed.store(true, Ordering::Release);
+        let shared = Arc::clone(&self.shared);
+        let flushed = tokio::task::spawn_blocking(move || {
+            // Each flight has its report, or its caller an answer, when the limits of time have passed.
+            while Partition::all().any(|partition| !shared.lane(partition).is_done()) {
+                std::thread::park_timeout(TICK / 10);
+            }
+        });
+        flushed.await.map_err(|panic| JournalError::Io(panic.to_string()))
+    }
+}
+
+impl Drop for KafkaJournal {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.stopped.store(true, Ordering::Release);
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            thread.thread().unpark();
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
+        // Here, and not where the last reference goes: that may be on a producer's own thread.
+        self.shared.producers.close();
+    }
+}

@@ -1,0 +1,109 @@
+//! Fetches what lies behind the recent records: one question at a time, each with its own position. Only those who are far behind
+//! need it: a worker after a pause, a retelling.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::error;
+use super::parts::{Parts, Resumption};
+use super::reader::{Client, client, log, position, record};
+use super::settings::Options;
+use crate::ids::{Offset, Partition};
+use crate::storage::journal::{JournalError, ReadError, StoredRecord};
+
+/// How long the first record may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long further ones are waited for once there is one: what there is goes out.
+const MORE: Duration = Duration::from_millis(20);
+
+/// See the module.
+pub(super) struct Older {
+    client: Mutex<Client>,
+    topic: String,
+}
+
+impl Older {
+    pub(super) fn new(options: &Options) -> Result<Self, JournalError> {
+        Ok(Self { client: Mutex::new(client(options)?), topic: options.topic.clone() })
+    }
+
+    /// Records `from..to`, as far as `most` bytes go, but at least one. Blocks.
+    pub(super) fn fetch(
+        &self,
+        parts: &Parts,
+        partition: Partition,
+        from: Offset,
+        to: Offset,
+        most: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = position(&self.topic, partition, Resumption { at: from, epoch: None });
+        at.and_then(|at| client.assign(&at)).map_err(|why| error(&why))?;
+        let fetched = self.collect(&client, parts, partition, from, to, most);
+        log(client.unassign());
+        // Told by the error of the poll, too.
+        drop(client.context().take());
+        fetched
+    }
+
+    fn collect(
+        &self,
+        client: &Client,
+        parts: &Parts,
+        partition: Partition,
+        from: Offset,
+        to: Offset,
+        most: usize,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let (mut records, mut next, mut bytes) = (Vec::new(), from, 0usize);
+        let begun = Instant::now();
+        while next < to {
+            let patience = if records.is_empty() { PATIENCE.saturating_sub(begun.elapsed()) } else { MORE };
+            match client.poll(patience) {
+                Some(Ok(message)) => {
+                    let Some((_, record)) = record(&message).filter(|(of, _)| *of == partition) else { continue };
+                    bytes = bytes.saturating_add(record.bytes.len());
+                    if record.offset != next {
+                        let why = format!("offset {} of partition {partition} follows on {next}", record.offset);
+                        return Err(JournalError::Damaged(why).into());
+                    }
+                    if bytes > most && !records.is_empty() {
+                        break;
+                    }
+                    next = record.offset.next();
+                    records.push(record);
+                }
+                Some(Err(why)) if why.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                    return Err(self.out_of_range(client, parts, partition, from));
+                }
+                // A broker that is away comes back.
+                Some(Err(_)) if begun.elapsed() < PATIENCE => {}
+                Some(Err(why)) => return Err(error(&why).into()),
+                None if records.is_empty() => {
+                    let why = format!("Kafka gave nothing of partition {partition} from offset {from} in {PATIENCE:?}");
+                    return Err(JournalError::Io(why).into());
+                }
+                None => break,
+            }
+        }
+        Ok(records)
+    }
+
+    fn out_of_range(&self, client: &Client, parts: &Parts, partition: Partition, asked: Offset) -> ReadError {
+        match client.fetch_watermarks(&self.topic, i32::from(partition.get()), PATIENCE) {
+            Ok((start, _)) => {
+                let start = Offset(u64::try_from(start).unwrap_or_default());
+                parts.of(partition).starts(start);
+                if asked < start {
+                    return ReadError::Trimmed { partition, asked, start };
+                }
+                JournalError::Io(format!("partition {partition} of Kafka's log has been cut below offset {asked}"))
+                    .into()
+            }
+            Err(why) => error(&why).into(),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The client that follows partitions, on a thread of its own: what others wrote comes in by it, and whether the brokers' log is
+//! still the one that was read.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kervan_kafka_calls::{leader_epoch, set_leader_epoch};
+use rdkafka::client::ClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::parts::{Kept, Resumption};
+use super::settings::Options;
+use super::{ASK, Shared, TICK, error};
+use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
+use crate::storage::journal::{Bounds, JournalError, StoredRecord};
+
+/// How long a broker may not have heard of a topic that was just made.
+const HEARSAY: Duration = Duration::from_secs(3);
+/// How often partitions that nobody follows any more are let go.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Partitions that a client can't go on with, as librdkafka tells them: in words.
+#[derive(Default)]
+pub(super) struct Troubles(Mutex<Vec<Trouble>>);
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Trouble {
+    pub partition: Partition,
+    /// Where the brokers say that the log was cut.
+    pub cut: Option<Offset>,
+}
+
+impl Trouble {
+    /// From a text like "topic [5]: Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100".
+    fn from_text(text: &str) -> Option<Self> {
+        let number = text.split('[').skip(1).find_map(|rest| rest.split(']').next()?.trim().parse().ok())?;
+        let cut = text.split("end offset is ").nth(1);
+        let cut = cut.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        Some(Self { partition: Partition::new(number)?, cut: cut.map(Offset) })
+    }
+}
+
+impl Troubles {
+    pub(super) fn take(&self) -> Vec<Trouble> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for Troubles {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AutoOffsetReset) {
+            tracing::debug!(%error, reason, "Kafka, reading");
+            return;
+        }
+        tracing::warn!(reason, "Kafka: the log is not the one that was read");
+        match Trouble::from_text(reason) {
+            Some(trouble) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(trouble),
+            None => tracing::error!(reason, "Kafka: which partition that is can't be told"),
+        }
+    }
+}
+
+impl ConsumerContext for Troubles {}
+
+/// A client that reads.
+pub(super) type Client = BaseConsumer<Troubles>;
+
+/// A new one.
+pub(super) fn client(options: &Options) -> Result<Client, JournalError> {
+    Client::from_config_and_context(&options.consumer(), Troubles::default()).map_err(|why| error(&why))
+}
+
+/// One entry for a position in a partition.
+pub(super) fn position(topic: &str, partition: Partition, to: Resumption) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    let offset = rdkafka::Offset::Offset(i64::try_from(to.at.0).unwrap_or(i64::MAX));
+    list.add_partition_offset(topic, i32::from(partition.get()), offset)?;
+    if let Some(epoch) = to.epoch {
+        set_leader_epoch(&mut list, 0, epoch);
+    }
+    Ok(list)
+}
+
+/// The record of a message.
+pub(super) fn record(message: &BorrowedMessage<'_>) -> Option<(Partition, StoredRecord)> {
+    let partition = Partition::new(u16::try_from(message.partition()).ok()?)?;
+    let offset = Offset(u64::try_from(message.offset()).ok()?);
+    let time = message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok()).unwrap_or_default();
+    let bytes = message.payload().unwrap_or_default().to_vec().into();
+    Some((partition, StoredRecord { offset, time: Timestamp(time), bytes }))
+}
+
+/// See the module.
+pub(super) struct Reader {
+    client: Client,
+    topic: String,
+}
+
+impl Reader {
+    pub(super) fn new(options: &Options) -> Result<Self, JournalError> {
+        Ok(Self { client: client(options)?, topic: options.topic.clone() })
+    }
+
+    /// What every partition holds.
+    ///
+    /// # Errors
+    /// The brokers do not answer, or there is no such topic with 256 partitions.
+    pub(super) fn bounds(&self, patience: Duration) -> Result<Vec<Bounds>, JournalError> {
+        let begun = Instant::now();
+        let count = loop {
+            let metadata = self.client.fetch_metadata(Some(&self.topic), patience).map_err(|why| error(&why))?;
+            let topic = metadata.topics().first().filter(|topic| topic.error().is_none());
+            let count = topic.map_or(0, |topic| topic.partitions().len());
+            if count > 0 || begun.elapsed() > HEARSAY {
+                break count;
+            }
+            std::thread::park_timeout(TICK);
+        };
+        if count != usize::from(PARTITIONS) {
+            let why = match count {
+                0 => format!("there is no topic {}: `kervan topics create` makes it", self.topic),
+                count => format!("the topic {} has {count} partitions, not {PARTITIONS}", self.topic),
+            };
+            return Err(JournalError::Incompatible(why));
+        }
+        Partition::all().map(|partition| self.bounds_of(partition, patience)).collect()
+    }
+
+    /// What a partition holds.
+    pub(super) fn bounds_of(&self, partition: Partition, patience: Duration) -> Result<Bounds, JournalError> {
+        let begun = Instant::now();
+        let (start, end) = loop {
+            match self.client.fetch_watermarks(&self.topic, i32::from(partition.get()), patience) {
+                Ok(watermarks) => break watermarks,
+                // A leader that moves, or is about to be told that it is one.
+                Err(_) if begun.elapsed() < patience => std::thread::park_timeout(TICK),
+                Err(why) => return Err(error(&why)),
+            }
+        };
+        let offset = |n: i64| Offset(u64::try_from(n).unwrap_or_default());
+        Ok(Bounds { start: offset(start), end: offset(end) })
+    }
+
+    /// Follows a partition from here, until nobody does any more.
+    pub(super) fn follow(&self, partition: Partition, from: Resumption) -> KafkaResult<()> {
+        self.client.incremental_assign(&position(&self.topic, partition, from)?)
+    }
+
+    fn leave(&self, partition: Partition) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, i32::from(partition.get()));
+        self.client.incremental_unassign(&list)
+    }
+
+    /// Brings no more of a partition until [`Self::resume`].
+    fn pause(&self, partition: Partition) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, i32::from(partition.get()));
+        self.client.pause(&list)
+    }
+
+    pub(super) fn resume(&self, partition: Partition) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, i32::from(partition.get()));
+        self.client.resume(&list)
+    }
+}
+
+/// The thread.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let mut swept_at = Instant::now();
+    while !shared.stopped.load(Ordering::Acquire) {
+        match shared.reader.client.poll(TICK) {
+            Some(Ok(message)) => take(shared, &message),
+            // What lies behind it comes as a trouble; a broker that is away comes back.
+            Some(Err(error)) => tracing::debug!(%error, "Kafka, reading"),
+            None => {}
+        }
+        for trouble in shared.reader.client.context().take() {
+            mend(shared, &trouble);
+        }
+        if swept_at.elapsed() > SWEEP {
+            swept_at = Instant::now();
+            sweep(shared);
+        }
+    }
+}
+
+fn take(shared: &Shared, message: &BorrowedMessage<'_>) {
+    let number = u16::try_from(message.partition()).ok().and_then(Partition::new);
+    let (Some(partition), Ok(offset)) = (number, u64::try_from(message.offset())) else { return };
+    let part = shared.parts.of(partition);
+    let kept = part.fetched(Offset(offset), leader_epoch(message), || {
+        record(message).map_or_else(
+            || StoredRecord { offset: Offset(offset), time: Timestamp::ZERO, bytes: Default::default() },
+            |(_, record)| record,
+        )
+    });
+    if kept == Kept::TooMuch {
+        log(shared.reader.pause(partition));
+    }
+    // Perhaps our own, whose report is about to tell it: it wakes whoever has more to hear.
+    if kept != Kept::Known && !part.is_flying.load(Ordering::Acquire) {
+        part.wake();
+    }
+}
+
+/// The log of a partition is not the one that was read: goes on where it can.
+fn mend(shared: &Shared, trouble: &Trouble) {
+    let Trouble { partition, cut } = *trouble;
+    let part = shared.parts.of(partition);
+    let resumption = match shared.reader.bounds_of(partition, ASK) {
+        Ok(held) => part.mended(held, cut),
+        Err(error) => {
+            tracing::warn!(%partition, %error, "Kafka: what the partition holds can't be had");
+            shared.reader.client.context().0.lock().unwrap_or_else(PoisonError::into_inner).push(trouble.clone());
+            return;
+        }
+    };
+    if let Some(resumption) = resumption {
+        tracing::warn!(%partition, at = resumption.at.0, "Kafka: reading goes on here");
+        log(shared.reader.leave(partition));
+        log(shared.reader.follow(partition, resumption));
+    }
+    part.wake();
+}
+
+fn sweep(shared: &Shared) {
+    for partition in Partition::all() {
+        let part = shared.parts.of(partition);
+        if part.is_fetched() && part.followers.lowest().is_none() {
+            part.forsake();
+            log(shared.reader.leave(partition));
+        }
+    }
+}
+
+/// Nothing follows from it but that something is slower, or comes again.
+pub(super) fn log(done: KafkaResult<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "Kafka: librdkafka refused a call");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_is_read_from_librdkafkas_words() {
+        let text = "kervan.journal [5]: Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100 (offset leader epoch 0)";
+        let trouble = Trouble::from_text(text).unwrap();
+        assert_eq!((trouble.partition.get(), trouble.cut), (5, Some(Offset(100))));
+        let text = "kervan.journal [12]: fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
+        assert_eq!(Trouble::from_text(text), Some(Trouble { partition: Partition::new(12).unwrap(), cut: None }));
+        assert_eq!(Trouble::from_text("no place at all"), None);
+    }
+}

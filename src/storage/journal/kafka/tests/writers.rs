@@ -1,0 +1,52 @@
+//! Two journals over one topic: owners of one partition at the same time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Options, open};
+use crate::ids::{Offset, Partition};
+use crate::storage::journal::contract::read_all;
+use crate::storage::journal::{Appended, Journal, StoredRecord, Tail, Tailed};
+use crate::testing::within;
+
+async fn next(tail: &mut dyn Tail) -> Vec<StoredRecord> {
+    match within("the tail tells something", tail.next(1 << 20)).await.unwrap() {
+        Tailed::Batch { records, .. } => records,
+        told @ Tailed::Truncated { .. } => panic!("nothing was lost: {told:?}"),
+    }
+}
+
+pub(super) async fn see_each_others_records_once_and_their_reports_are_honest(options: &Options) {
+    let (one, other) = (open(options).await, open(options).await);
+    let partition = Partition::new(7).unwrap();
+    let mut tail = one.tail(partition, Offset::ZERO);
+    assert_eq!(next(&mut *tail).await, []);
+    let write = |journal: &Arc<super::KafkaJournal>, name: &'static str| {
+        let journal = Arc::clone(journal);
+        tokio::spawn(async move {
+            let mut reports: Vec<(Appended, Vec<Bytes>)> = Vec::new();
+            for n in 0..100 {
+                let batch: Vec<Bytes> = (0..3).map(|m| Bytes::from(format!("{name}/{n}/{m}"))).collect();
+                reports.push((journal.append(partition, batch.clone()).await.unwrap(), batch));
+            }
+            reports
+        })
+    };
+    let (mine, others) = (write(&one, "one"), write(&other, "other"));
+    let mut told = Vec::new();
+    while told.len() < 600 {
+        told.extend(next(&mut *tail).await);
+    }
+    let all = read_all(&*other, partition, Offset::ZERO, 1 << 20).await;
+    assert_eq!(told, all, "each record once and in order");
+    for (report, batch) in mine.await.unwrap().into_iter().chain(others.await.unwrap()) {
+        let lies = &all[report.first.0 as usize..report.end.0 as usize];
+        assert_eq!((lies[0].bytes.clone(), lies[lies.len() - 1].bytes.clone()), (batch[0].clone(), batch[2].clone()));
+        let is_dense = lies.len() == 3 && lies.iter().all(|record| record.time == report.time);
+        assert_eq!(report.is_dense, is_dense);
+        if is_dense {
+            assert_eq!(lies.iter().map(|record| record.bytes.clone()).collect::<Vec<_>>(), batch);
+        }
+    }
+}
