@@ -10,7 +10,7 @@
 //! - [`Engine`]: what can be done to each: kill, pause, start again.
 //! - [`settings`]: how each is set up, as data.
 //! - [`needs`]: what has to be installed.
-//! - [`process`], [`ports`]: what they are made of.
+//! - [`process`], [`ports`], [`random`]: what they are made of.
 
 mod engine;
 pub mod kafka;
@@ -18,7 +18,7 @@ pub mod needs;
 pub mod ports;
 pub mod postgres;
 pub mod process;
-mod random;
+pub mod random;
 pub mod redis;
 pub mod settings;
 

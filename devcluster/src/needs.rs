@@ -1,5 +1,7 @@
 //! The programs that the engines need on this machine, and Debian's packages of them.
 
+use anyhow::ensure;
+
 /// A program and its package. PostgreSQL's are in a folder of their own, see [`crate::postgres`].
 const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
@@ -17,6 +19,16 @@ pub fn missing() -> Vec<&'static str> {
     missing.chain(postgres).collect()
 }
 
+/// Says which package has a program that is not there.
+///
+/// # Errors
+/// It is not there.
+pub(crate) fn must_have(program: &str) -> anyhow::Result<()> {
+    let package = PROGRAMS.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| *package);
+    ensure!(is_there(program), "there is no `{program}` on this machine: apt-get install {package}");
+    Ok(())
+}
+
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
@@ -29,6 +41,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_missed() {
         assert!(is_there("sh"));
-        assert!(!is_there("no-such-program"));
+        let error = must_have("no-such-program").unwrap_err();
+        assert_eq!(error.to_string(), "there is no `no-such-program` on this machine: apt-get install no-such-program");
     }
 }

@@ -126,6 +126,8 @@ impl Server {
         if data.exists() {
             // One whose making was cut short: nothing was ever kept in it.
             std::fs::remove_dir_all(&data)?;
+        }
+        if password.exists() {
             std::fs::remove_file(&password)?;
         }
         std::fs::create_dir(&data)?;

@@ -19,6 +19,8 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
 };
 
+use crate::needs::must_have;
+
 /// Between two looks at something that is awaited.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -40,8 +42,9 @@ impl Starter {
     /// With its thread, which ends when this is dropped.
     ///
     /// # Errors
-    /// There can be no thread.
-    pub fn new() -> io::Result<Self> {
+    /// There is no `setpriv`, or there can be no thread.
+    pub fn new() -> anyhow::Result<Self> {
+        must_have("setpriv")?;
         let (orders, ordered) = mpsc::channel::<Order>();
         let run = move || {
             for (mut command, answer) in ordered {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
 use crate::engine::{Engine, at};
+use crate::needs::must_have;
 use crate::ports::Port;
 use crate::process::{self, Process, Starter, bound_to_parent};
 use crate::settings::{REDIS, REDIS_MASTERS};
@@ -48,6 +49,7 @@ impl Cluster {
     /// # Errors
     /// No Redis, a port that is taken, or a node that does not start: its log's end is told.
     pub fn start(dir: &Path, ports: Option<[u16; COUNT]>) -> anyhow::Result<Self> {
+        ["redis-server", "redis-cli"].into_iter().try_for_each(must_have)?;
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let dir = dir.canonicalize()?;
         let made = dir.join("made");
@@ -193,7 +195,7 @@ fn node_says(port: u16, command: &[&str]) -> String {
 
 fn cli(arguments: &[&str]) -> anyhow::Result<String> {
     let run = Command::new("redis-cli").args(arguments).stdin(Stdio::null()).output();
-    let run = run.context("redis-cli can't be started: apt-get install redis-server")?;
+    let run = run.context("redis-cli")?;
     let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
     ensure!(run.status.success(), "redis-cli {}: {}", arguments.join(" "), said.trim_end());
     Ok(said)

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -110,12 +110,46 @@ fn exists(pid: Pid) -> bool {
     Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists()
 }
 
-fn get(port: &Value, path: &str) -> String {
+fn ask(port: &Value, method: &str, path: &str, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n").unwrap();
+    let length = body.len();
+    let head = format!("host: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-length: {length}\r\n{head}");
+    write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+fn get(port: &Value, path: &str) -> String {
+    ask(port, "GET", path, "", "")
+}
+
+fn post(port: &Value, path: &str, token: &str, body: &Value) -> Value {
+    let head = format!("content-type: application/json\r\nauthorization: Bearer {token}\r\n");
+    let answer = ask(port, "POST", path, &head, &body.to_string());
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// What Alice says to Bob.
+struct Conversation {
+    port: Value,
+    token: String,
+    path: String,
+}
+
+impl Conversation {
+    fn begin(port: &Value) -> Self {
+        let signed_in = post(port, "/api/auth/development", "", &json!({ "user": "alice" }));
+        let token = signed_in["access_token"].as_str().unwrap().to_owned();
+        let chat = post(port, "/api/chats", &token, &json!({ "kind": "direct", "user": "bob" }));
+        let path = format!("/api/chats/{}/messages", chat["room"].as_str().unwrap());
+        Self { port: port.clone(), token, path }
+    }
+
+    fn say(&self, words: &str) {
+        post(&self.port, &self.path, &self.token, &json!({ "client_id": words, "body": words }));
+    }
 }
 
 /// PostgreSQL's folder, if the program had to put it elsewhere.
@@ -150,16 +184,20 @@ fn a_cluster_starts_with_one_command_heals_stops_whole_and_goes_on_with_what_was
     assert_eq!(second.status.code(), Some(2), "{error}");
     assert!(error.contains("another program runs the cluster in"), "{error}");
 
-    running.query("CREATE TABLE kept (word text)");
-    running.query("INSERT INTO kept VALUES ('before')");
+    // The database dies under a conversation.
+    let said = "SELECT string_agg(message, ' ' ORDER BY created_at) FROM report.messages WHERE length(message) < 10";
+    let alice = Conversation::begin(&node["port"]);
+    alice.say("before");
     kill_process(pid(&record["postgres"]["pid"]), Signal::KILL).unwrap();
-    until("the database is back", || running.query("SELECT word FROM kept") == "before");
+    alice.say("meanwhile");
+    until("the database is back, and has all", || running.query(said) == "before meanwhile");
     assert_ne!(running.record()["postgres"]["pid"], record["postgres"]["pid"]);
     let cluster = std::fs::read(running.data.join("kafka/cluster.id")).unwrap();
     running.stop();
 
     let mut running = Running::start(dir.path());
-    assert_eq!(running.query("SELECT word FROM kept"), "before");
+    Conversation::begin(&running.record()["nodes"][0]["port"]).say("again");
+    until("it goes on with what was there", || running.query(said) == "before meanwhile again");
     assert_eq!(std::fs::read(running.data.join("kafka/cluster.id")).unwrap(), cluster);
     let log = std::fs::read_to_string(running.data.join("kafka/n1/log")).unwrap();
     assert_eq!(log.matches("Formatting").count(), 1, "the brokers go on with what they had");

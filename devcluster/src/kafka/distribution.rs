@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 
 use super::archive;
+use crate::needs::must_have;
 use crate::process::bound_to_parent;
 use crate::settings::KAFKA_JVM;
 
@@ -106,6 +107,7 @@ fn check(jars: &Path) -> anyhow::Result<()> {
 }
 
 fn fetch(folder: &Path, jars: &Path) -> anyhow::Result<()> {
+    must_have("mvn")?;
     if jars.exists() {
         remove_dir_all(jars).context("the old jars")?;
     }
@@ -117,7 +119,7 @@ fn fetch(folder: &Path, jars: &Path) -> anyhow::Result<()> {
         .arg(format!("-DoutputDirectory={}", jars.display()))
         .arg("dependency:copy-dependencies")
         .output()
-        .context("Kafka is fetched by Maven: apt-get install maven")?;
+        .context("mvn")?;
     let said = [run.stdout, run.stderr].concat();
     ensure!(run.status.success(), "mvn: {}\n{}", run.status, String::from_utf8_lossy(&said).trim_end());
     // Its copies of the jars and of its own plugins: nothing needs them any more.

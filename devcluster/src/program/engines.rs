@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use kervan_devcluster::kafka::{self, Brokers};
 use kervan_devcluster::postgres::{self, Server};
 use kervan_devcluster::redis::{self, Cluster};
-use kervan_devcluster::{Engine, ports};
+use kervan_devcluster::{Engine, ports, random};
 
 use super::{Arguments, say};
 
@@ -87,7 +87,7 @@ fn postgres_folder(dir: &Path) -> anyhow::Result<PathBuf> {
     }
     // What hangs in the air is of a folder that somebody has removed.
     let _ = std::fs::remove_file(&folder);
-    let elsewhere = Path::new("/var/tmp").join(format!("kervan-postgres-{}", std::process::id()));
+    let elsewhere = Path::new("/var/tmp").join(format!("kervan-postgres-{}", random::digits()?));
     std::fs::create_dir(&elsewhere).with_context(|| elsewhere.display().to_string())?;
     std::os::unix::fs::symlink(&elsewhere, &folder).with_context(|| folder.display().to_string())?;
     say::line(&format!(

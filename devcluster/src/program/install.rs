@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use kervan_devcluster::needs;
 
 use super::{Refused, say};
@@ -16,22 +16,26 @@ pub(super) fn what_is_missing() -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let names = missing.join(" ");
-    let by_hand = || {
-        Refused(format!("missing on this machine: {names}\nhint: apt-get install {names} (as root), and start again"))
-    };
     if !rustix::process::geteuid().is_root() {
-        return Err(by_hand().into());
+        bail!(by_hand(&missing));
     }
-    say::line(&format!("installing what is missing: {names}"));
-    apt_get(&["update", "-q"]).with_context(by_hand)?;
-    apt_get(&[&["install", "-q", "-y", "--no-install-recommends"][..], &missing].concat()).with_context(by_hand)?;
-    if needs::missing().is_empty() { Ok(()) } else { Err(by_hand().into()) }
+    say::line(&format!("installing what is missing: {}", missing.join(" ")));
+    apt_get(&["update", "-q"]).with_context(|| by_hand(&missing))?;
+    let install = ["install", "-q", "-y", "--no-install-recommends"];
+    apt_get(&[&install[..], &missing].concat()).with_context(|| by_hand(&missing))?;
+    let missing = needs::missing();
+    ensure!(missing.is_empty(), by_hand(&missing));
+    Ok(())
+}
+
+fn by_hand(missing: &[&str]) -> Refused {
+    let names = missing.join(" ");
+    Refused(format!("missing on this machine: {names}\nhint: apt-get install {names} (as root), and start again"))
 }
 
 fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
     let status = command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).status();
-    anyhow::ensure!(status.context("apt-get")?.success(), "apt-get {} failed", arguments.join(" "));
+    ensure!(status.context("apt-get")?.success(), "apt-get {} failed", arguments.join(" "));
     Ok(())
 }

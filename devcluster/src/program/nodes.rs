@@ -18,7 +18,7 @@ use super::{Arguments, Refused, say};
 /// Which engines this version of `kervan serve` works on. Of the others it is not told.
 const WORKS_ON_KAFKA: bool = false;
 const WORKS_ON_REDIS: bool = false;
-const WORKS_ON_POSTGRES: bool = false;
+const WORKS_ON_POSTGRES: bool = true;
 
 /// What says in an environment where engines are. A node gets all of them: empty ones take back what a `.env` says, which
 /// may be other engines.
