@@ -16,7 +16,7 @@ use super::engines::Engines;
 use super::{Arguments, Refused, say};
 
 /// Which engines this version of `kervan serve` works on. Of the others it is not told.
-const WORKS_ON_KAFKA: bool = false;
+const WORKS_ON_KAFKA: bool = true;
 const WORKS_ON_REDIS: bool = false;
 const WORKS_ON_POSTGRES: bool = true;
 
@@ -33,6 +33,8 @@ const VARIABLES: &[&str] = &[
     "REDIS_URL_FILE",
     "DATABASE_URL",
     "DATABASE_URL_FILE",
+    "DATABASE_REPLICA_URL",
+    "DATABASE_REPLICA_URL_FILE",
     "DB_HOST",
     "DB_PORT",
     "DB_NAME",
@@ -41,8 +43,14 @@ const VARIABLES: &[&str] = &[
     "DB_PASSWORD_FILE",
 ];
 
-/// What is said to this program, and no setting of a node, which would refuse it.
-const OURS: &str = "DEVCLUSTER_KAFKA_DIR";
+/// The same by the names of the settings, which would go before: a node does not get these.
+const FULL_NAMES: &[&str] = &[
+    "KERVAN_JOURNAL__KAFKA_BROKERS",
+    "KERVAN_STORE__DATABASE_URL",
+    "KERVAN_STORE__DATABASE_URL_FILE",
+    "KERVAN_STORE__REPLICA_URL",
+    "KERVAN_STORE__REPLICA_URL_FILE",
+];
 
 /// How long a node may take to be ready, and to drain.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -83,7 +91,7 @@ pub(super) fn program(arguments: &Arguments) -> anyhow::Result<PathBuf> {
 /// The port that the nodes' configuration says, after a look whether there is anything wrong with it.
 pub(super) fn configured_port(kervan: &Path) -> anyhow::Result<u16> {
     let mut command = Command::new(kervan);
-    command.args(["config", "show"]).envs(VARIABLES.iter().map(|name| (name, ""))).env_remove(OURS);
+    command.args(["config", "show"]).envs(VARIABLES.iter().map(|name| (name, "")));
     command.stdin(Stdio::null());
     let shown = command.output().with_context(|| kervan.display().to_string())?;
     if !shown.status.success() {
@@ -111,19 +119,39 @@ impl Nodes {
         let environment = environment(engines);
         let mut nodes =
             Self { kervan, environment, nodes: vec![node], processes: Vec::new(), starter: Starter::new()? };
+        if WORKS_ON_KAFKA {
+            nodes.make_topics()?;
+        }
         let process = nodes.process(0)?;
         nodes.processes.push(process);
         nodes.until_started(1)?;
         Ok(nodes)
     }
 
+    /// The topics that the nodes need, unless they are there.
+    fn make_topics(&self) -> anyhow::Result<()> {
+        let mut command = self.command();
+        command.args(["topics", "create"]);
+        let log = self.nodes[0].folder.join("log");
+        Process::start(&self.starter, "kervan topics create", command, &log)?.until_done(PATIENCE)
+    }
+
+    /// The `kervan` program with its environment, its arguments to follow.
+    fn command(&self) -> Command {
+        let mut command = bound_to_parent(&self.kervan);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for name in FULL_NAMES {
+            command.env_remove(name);
+        }
+        command
+    }
+
     fn process(&self, place: usize) -> anyhow::Result<Process> {
         let node = &self.nodes[place];
-        let mut command = bound_to_parent(&self.kervan);
+        let mut command = self.command();
         command.arg("serve").arg("--data-dir").arg(node.folder.join("data"));
         command.args(["--port", &node.public.number().to_string()]);
         command.env("KERVAN_SERVER__ADMIN_PORT", node.admin.number().to_string());
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).env_remove(OURS);
         Process::start(&self.starter, &node.name, command, &node.folder.join("log"))
     }
 
