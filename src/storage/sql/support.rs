@@ -11,7 +11,7 @@ use crate::config::Database;
 
 pub(crate) mod million;
 pub(crate) mod outage;
-pub(crate) mod report_page;
+pub(crate) mod report;
 pub(crate) mod server;
 
 /// A check of a suite: takes an empty database and panics where the contract is broken.

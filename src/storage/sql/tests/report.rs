@@ -1,13 +1,12 @@
 //! The schema `report`: what its views say, who may read them, and that its page is true.
 
 use serde_json::{Value, json};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::*;
 use crate::ids::{MessageNo, RoomId};
 use crate::storage::sql::migrate;
-use crate::storage::sql::support::report_page;
+use crate::storage::sql::support::report::{self, connect, rows};
 use crate::storage::sql::support::server::Server;
 use crate::storage::store::commit::MemberChange;
 use crate::storage::store::contract::{member_row, user_id, uuid};
@@ -19,23 +18,9 @@ const FUTURE: u64 = 32_503_680_000_000;
 /// [`PAST`] as JSON has it.
 const THEN: &str = "2023-11-14T22:13:20.123+00:00";
 
-/// A connection to a database of [`Postgres`], as this user.
-async fn connect(database: &Database, user: &str) -> PgConnection {
-    let Database::Postgres(url) = database else { panic!("not PostgreSQL") };
-    let options: PgConnectOptions = url.parse().unwrap();
-    options.username(user).options([("timezone", "UTC")]).connect().await.unwrap()
-}
-
 async fn run(connection: &mut PgConnection, text: &str) -> Result<(), String> {
     let done = sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await;
     done.map(|_| ()).map_err(|why| why.to_string())
-}
-
-/// The rows of a question, as JSON.
-async fn rows(connection: &mut PgConnection, question: &str) -> Vec<Value> {
-    let text = format!("SELECT row_to_json(q)::text FROM ({question}) AS q");
-    let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
-    rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect()
 }
 
 /// A direct chat of alice and bob.
@@ -293,7 +278,7 @@ async fn a_time_that_is_none_fails_no_question(postgres: &Postgres) {
 async fn whoever_has_the_role_reads_the_views_and_nothing_else(postgres: &Postgres) {
     let database = postgres.fresh().await;
     let mut owner = connect(&database, "kervan").await;
-    for block in report_page::sql_blocks().filter(|block| block.contains("CREATE ROLE anna")) {
+    for block in report::sql_blocks().filter(|block| block.contains("CREATE ROLE anna")) {
         run(&mut owner, block).await.unwrap();
     }
     let relations = "SELECT n.nspname || '.' || c.relname AS name, c.relkind = 'v' AS view FROM pg_class AS c \
@@ -339,7 +324,7 @@ async fn the_page_lists_every_column_with_its_type(postgres: &Postgres) {
         let kind = text(&row, "udt_name");
         there.push((text(&row, "table_name"), text(&row, "column_name"), type_name(&kind).to_owned()));
     }
-    let mut listed: Vec<_> = report_page::columns().collect();
+    let mut listed: Vec<_> = report::columns().collect();
     // By view; the columns of each stay in the page's order.
     listed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     assert_eq!(listed, there);
@@ -359,7 +344,7 @@ async fn a_user_who_may_not_make_roles_gets_the_views_and_somebody_else_makes_th
     let mut operator = connect(&database, "kervan").await;
     let roles = "SELECT rolname FROM pg_roles WHERE rolname = 'kervan_report'";
     assert!(rows(&mut operator, roles).await.is_empty());
-    let made = report_page::sql_blocks().find(|block| block.contains("CREATE ROLE kervan_report")).unwrap();
+    let made = report::sql_blocks().find(|block| block.contains("CREATE ROLE kervan_report")).unwrap();
     run(&mut operator, made).await.unwrap();
     run(&mut operator, "CREATE ROLE eve LOGIN IN ROLE kervan_report").await.unwrap();
     let mut eve = connect(&database, "eve").await;

@@ -2,7 +2,7 @@
 
 use super::{every_statement, statements};
 use crate::storage::sql::support::million::{Million, Steps};
-use crate::storage::sql::support::report_page;
+use crate::storage::sql::support::report;
 
 /// What is read as a whole, because it is little; and indexes that hold nothing but what is looked for.
 const LITTLE: [&str; 4] =
@@ -65,7 +65,7 @@ async fn the_check_sees_a_scan_and_a_sort(million: &mut Million) {
 async fn the_questions_of_the_page_have_answers_and_find_them_by_an_index(million: &mut Million) {
     million.run("SET ROLE kervan_report").await;
     let mut used = Vec::new();
-    for question in report_page::sql_blocks().filter(|block| block.contains("\nSELECT ")) {
+    for question in report::sql_blocks().filter(|block| block.contains("\nSELECT ")) {
         let steps = Steps::of(&million.explain(question).await);
         // The messages of a stretch of time are of so many chats that PostgreSQL may go through all of those: one row each.
         let whole =
