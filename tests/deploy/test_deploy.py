@@ -134,12 +134,15 @@ class Settings(unittest.TestCase):
             self.assertEqual(ids, {"1", "2", "3"})
             self.assertGreaterEqual(re.search(r"kafka:(\d+\.\d+)", compose["services"]["kafka-1"]["image"])[1], "4.1")
 
-    def test_the_journal_is_never_trimmed_by_kafka(self):
-        text = (DEPLOY / "kafka/topics.sh").read_text()
-        for setting in ["retention.ms=-1", "retention.bytes=-1", "min.insync.replicas=2", "cleanup.policy=delete"]:
-            self.assertRegex(text, rf"\n    {re.escape(setting)}\n")
-        self.assertIn("kervan.journal:256", text)
-        self.assertIn("--replication-factor 3", text)
+    def test_kervan_itself_makes_the_topics_before_it_starts(self):
+        # With retention.ms=-1 and the other settings that it checks at each start.
+        for compose in COMPOSE.values():
+            job, kervan = compose["services"]["kafka-topics"], compose["services"]["kervan"]
+            self.assertEqual((job["command"], job["image"]), (["topics", "create"], kervan["image"]))
+            self.assertEqual(job["environment"]["KAFKA_BROKERS"], kervan["environment"]["KAFKA_BROKERS"])
+            self.assertEqual(kervan["depends_on"]["kafka-topics"], {"condition": "service_completed_successfully"})
+        self.assertEqual(run(KERVAN, "topics", "create", "--help").returncode, 0)
+        self.assertIn('("retention.ms", "-1",', (ROOT / "src/storage/journal/kafka/topics.rs").read_text())
 
     def test_redis_is_set_up_as_devcluster_has_it(self):
         lines = (DEPLOY / "redis/redis.conf").read_text().splitlines()

@@ -65,7 +65,6 @@ export const PAGES = {
     { starts: 'docker compose up', not: 'there is no Docker where the tests run: tests/deploy looks at the files' },
     { starts: 'cd deploy', not: 'the same' },
     { starts: 'docker compose -f docker-compose.prod.yml up', not: 'the same' },
-    { starts: 'docker compose -f docker-compose.prod.yml exec postgres', not: 'the same' },
   ],
   'docs/admin.md': [
     { starts: 'kervan actors tree', run: 'shell', server: DEVELOPMENT, says: /├─ hub/ },
