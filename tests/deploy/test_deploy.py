@@ -272,7 +272,7 @@ def until(met, seconds=60):
     end = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
+        time.sleep(0.1)  # Pauses: between two looks at what other programs do.
 
 
 if __name__ == "__main__":

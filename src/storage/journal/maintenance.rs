@@ -12,13 +12,13 @@ use crate::ids::{Offset, Timestamp};
 #[derive(Clone)]
 pub(crate) enum Maintenance {
     /// Of an embedded journal; its folder is locked as long as the handle lives.
-    Embedded(embedded::Maintenance),
+    Embedded(embedded::EmbeddedMaintenance),
     /// Of a journal in Kafka with this identity.
     Kafka(Uuid),
 }
 
-impl From<embedded::Maintenance> for Maintenance {
-    fn from(journal: embedded::Maintenance) -> Self {
+impl From<embedded::EmbeddedMaintenance> for Maintenance {
+    fn from(journal: embedded::EmbeddedMaintenance) -> Self {
         Self::Embedded(journal)
     }
 }

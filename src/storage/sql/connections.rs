@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Connection as _, Postgres, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::door::Door;
+use super::guarded_pool::GuardedPool;
 use super::replica::Replica;
 use super::{Binder, Columns, Session, Transaction, classify, migrate, postgres, sqlite};
 use crate::config::{Database, Store as Settings};
@@ -34,7 +34,7 @@ struct Inner {
 #[expect(clippy::large_enum_variant, reason = "there is one for each open database")]
 enum Writer {
     Sqlite { options: SqliteConnectOptions, connection: Mutex<sqlite::WriteConnection> },
-    Postgres(Door),
+    Postgres(GuardedPool),
 }
 
 impl Connections {
@@ -73,19 +73,19 @@ impl Connections {
                 migrate::postgres(&mut connection).await?;
                 connection.close().await.map_err(classify)?;
                 let options = postgres::options(url)?;
-                let door = |most| Door::new(postgres::pool(&options, most));
+                let guarded = |most| GuardedPool::new(postgres::pool(&options, most));
                 let replica = match &settings.replica_url {
                     Some(Database::Postgres(url)) => {
                         let pool = postgres::pool(&postgres::options(url)?, settings.client_connections);
-                        Some(Replica::new(Pool::Postgres(Door::new(pool))))
+                        Some(Replica::new(Pool::Postgres(GuardedPool::new(pool))))
                     }
                     _ => None,
                 };
                 Inner {
-                    clients: Pool::Postgres(door(settings.client_connections)),
-                    engine: Pool::Postgres(door(settings.engine_connections)),
-                    direct: Pool::Postgres(door(settings.direct_connections)),
-                    writer: Writer::Postgres(door(settings.writer_connections)),
+                    clients: Pool::Postgres(guarded(settings.client_connections)),
+                    engine: Pool::Postgres(guarded(settings.engine_connections)),
+                    direct: Pool::Postgres(guarded(settings.direct_connections)),
+                    writer: Writer::Postgres(guarded(settings.writer_connections)),
                     replica,
                 }
             }
@@ -117,7 +117,7 @@ impl Connections {
     pub(in crate::storage) async fn writer(&self) -> Result<WriterGuard<'_>> {
         Ok(match &self.0.writer {
             Writer::Sqlite { options, connection } => WriterGuard::Sqlite(options, connection.lock().await),
-            Writer::Postgres(door) => WriterGuard::Postgres(door.connection().await?),
+            Writer::Postgres(pool) => WriterGuard::Postgres(pool.connection().await?),
         })
     }
 
@@ -169,12 +169,12 @@ impl Connections {
         for pool in [&self.0.clients, &self.0.engine, &self.0.direct].into_iter().chain(replica) {
             match pool {
                 Pool::Sqlite(pool) => pool.close().await,
-                Pool::Postgres(door) => door.close().await,
+                Pool::Postgres(pool) => pool.close().await,
             }
         }
         match &self.0.writer {
             Writer::Sqlite { connection, .. } => connection.lock().await.close().await,
-            Writer::Postgres(door) => door.close().await,
+            Writer::Postgres(pool) => pool.close().await,
         }
     }
 }
@@ -223,7 +223,7 @@ impl WriterGuard<'_> {
 /// Connections for one use.
 pub(in crate::storage) enum Pool {
     Sqlite(SqlitePool),
-    Postgres(Door),
+    Postgres(GuardedPool),
 }
 
 /// One of a pool's connections.
@@ -246,7 +246,7 @@ impl Pool {
     pub(in crate::storage) async fn connection(&self) -> Result<Connection> {
         match self {
             Self::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite).map_err(classify),
-            Self::Postgres(door) => door.connection().await.map(Connection::Postgres),
+            Self::Postgres(pool) => pool.connection().await.map(Connection::Postgres),
         }
     }
 
@@ -263,7 +263,7 @@ impl Pool {
     async fn begin(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction<'static>> {
         match self {
             Self::Sqlite(pool) => pool.begin_with(sqlite).await.map(Transaction::Sqlite).map_err(classify),
-            Self::Postgres(door) => door.begin(postgres).await.map(Transaction::Postgres),
+            Self::Postgres(pool) => pool.begin(postgres).await.map(Transaction::Postgres),
         }
     }
 

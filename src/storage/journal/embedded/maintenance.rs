@@ -26,11 +26,11 @@ pub(crate) struct BackupReport {
 /// What is done to an embedded journal beside its work: it is trimmed, copied, and asked how it is. A handle; it keeps the
 /// folder locked as long as it lives.
 #[derive(Clone)]
-pub(crate) struct Maintenance {
+pub(crate) struct EmbeddedMaintenance {
     shared: Arc<Shared>,
 }
 
-impl Maintenance {
+impl EmbeddedMaintenance {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }

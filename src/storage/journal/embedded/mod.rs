@@ -46,7 +46,7 @@ mod tests;
 mod verify;
 mod writer;
 
-pub(crate) use maintenance::{BackupReport, Maintenance};
+pub(crate) use maintenance::{BackupReport, EmbeddedMaintenance};
 #[cfg(test)]
 pub(crate) use metrics::Snapshot;
 pub(crate) use verify::{Verified, verify};
@@ -204,8 +204,8 @@ impl EmbeddedJournal {
 
     /// Trim, backup, identity and failure: what an operator's side of the engine needs of it.
     #[must_use]
-    pub(crate) fn maintenance(&self) -> Maintenance {
-        Maintenance::new(Arc::clone(&self.shared))
+    pub(crate) fn maintenance(&self) -> EmbeddedMaintenance {
+        EmbeddedMaintenance::new(Arc::clone(&self.shared))
     }
 
     /// The counters as they are now.

@@ -49,6 +49,34 @@ impl Older {
         fetched
     }
 
+    /// Whether what lay below a position when it was read is gone. Blocks.
+    ///
+    /// # Errors
+    /// The brokers do not say.
+    pub(super) fn is_gone(&self, partition: Partition, from: Resumption) -> Result<bool, JournalError> {
+        let Some(before) = from.at.0.checked_sub(1) else { return Ok(false) };
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = position(&self.topic, partition, Resumption { at: Offset(before), epoch: from.epoch });
+        at.and_then(|at| client.assign(&at)).map_err(|why| error(&why))?;
+        let begun = Instant::now();
+        let told = loop {
+            match client.poll(PATIENCE.saturating_sub(begun.elapsed())) {
+                Some(Ok(_)) => break Ok(false),
+                Some(Err(why)) if why.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                    break Ok(true);
+                }
+                Some(Err(_)) if begun.elapsed() < PATIENCE => {}
+                Some(Err(why)) => break Err(error(&why)),
+                None => {
+                    break Err(JournalError::Io(format!("Kafka gave nothing of partition {partition} in {PATIENCE:?}")));
+                }
+            }
+        };
+        log(client.unassign());
+        drop(client.context().take());
+        told
+    }
+
     fn collect(
         &self,
         client: &Client,

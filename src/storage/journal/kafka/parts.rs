@@ -16,7 +16,7 @@ use crate::storage::journal::tail::Places;
 use crate::storage::journal::{Bounds, StoredRecord};
 
 /// One partition.
-pub(super) struct Part {
+pub(super) struct LogPart {
     start: AtomicU64,
     end: AtomicU64,
     recent: Mutex<Recent>,
@@ -75,7 +75,7 @@ pub(super) struct Resumption {
     pub epoch: Option<i32>,
 }
 
-impl Part {
+impl LogPart {
     /// A partition with these bounds.
     pub(super) fn new(bounds: Bounds) -> Self {
         let recent = Recent { next: bounds.end, ..Recent::default() };
@@ -181,9 +181,10 @@ impl Part {
         Some(Resumption { at, epoch: None })
     }
 
-    /// Whether the reader follows it.
-    pub(super) fn is_fetched(&self) -> bool {
-        self.recent().fetches.is_some()
+    /// Where the reader goes on, if it follows the partition.
+    pub(super) fn fetches(&self) -> Option<Resumption> {
+        let recent = self.recent();
+        recent.fetches.map(|at| Resumption { at, epoch: recent.epoch })
     }
 
     /// The reader lets the partition go.
@@ -287,14 +288,14 @@ impl Recent {
 }
 
 /// All partitions.
-pub(super) struct Parts(Vec<Part>);
+pub(super) struct Parts(Vec<LogPart>);
 
 impl Parts {
     pub(super) fn new(bounds: impl Iterator<Item = Bounds>) -> Self {
-        Self(bounds.map(Part::new).collect())
+        Self(bounds.map(LogPart::new).collect())
     }
 
-    pub(super) fn of(&self, partition: Partition) -> &Part {
+    pub(super) fn of(&self, partition: Partition) -> &LogPart {
         &self.0[partition.index()]
     }
 }

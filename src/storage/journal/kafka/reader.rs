@@ -20,34 +20,40 @@ use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::storage::journal::{Bounds, JournalError, StoredRecord};
 
 /// How long a broker may not have heard of a topic that was just made.
-const HEARSAY: Duration = Duration::from_secs(3);
+const HEARSAY: Duration = Duration::from_secs(10);
 /// How often partitions that nobody follows any more are let go.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Partitions that a client can't go on with, as librdkafka tells them: in words.
+/// What a client can't go on with, as librdkafka tells it: in words, and without saying in which partition.
 #[derive(Default)]
-pub(super) struct Troubles(Mutex<Vec<Trouble>>);
+pub(super) struct Troubles(Mutex<Vec<ReadTrouble>>);
 
-/// One of them.
+/// A position from which nothing can be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Trouble {
-    pub partition: Partition,
-    /// Where the brokers say that the log was cut.
+pub(super) struct ReadTrouble {
+    /// The position, if it was told.
+    pub at: Option<Offset>,
+    /// Where the log was cut, if that is why.
     pub cut: Option<Offset>,
 }
 
-impl Trouble {
-    /// From a text like "topic [5]: Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100".
-    fn from_text(text: &str) -> Option<Self> {
-        let number = text.split('[').skip(1).find_map(|rest| rest.split(']').next()?.trim().parse().ok())?;
-        let cut = text.split("end offset is ").nth(1);
-        let cut = cut.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-        Some(Self { partition: Partition::new(number)?, cut: cut.map(Offset) })
+impl ReadTrouble {
+    /// From a text like "Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100".
+    fn from_text(text: &str) -> Self {
+        let number = |behind: &str| {
+            let rest = text.split(behind).nth(1)?;
+            rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok().map(Offset)
+        };
+        Self { at: number("detected at offset "), cut: number("end offset is ") }
     }
 }
 
 impl Troubles {
-    pub(super) fn take(&self) -> Vec<Trouble> {
+    fn push(&self, trouble: ReadTrouble) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(trouble);
+    }
+
+    pub(super) fn take(&self) -> Vec<ReadTrouble> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -59,10 +65,7 @@ impl ClientContext for Troubles {
             return;
         }
         tracing::warn!(reason, "Kafka: the log is not the one that was read");
-        match Trouble::from_text(reason) {
-            Some(trouble) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(trouble),
-            None => tracing::error!(reason, "Kafka: which partition that is can't be told"),
-        }
+        self.push(ReadTrouble::from_text(reason));
     }
 }
 
@@ -211,30 +214,48 @@ fn take(shared: &Shared, message: &BorrowedMessage<'_>) {
     }
 }
 
-/// The log of a partition is not the one that was read: goes on where it can.
-fn mend(shared: &Shared, trouble: &Trouble) {
-    let Trouble { partition, cut } = *trouble;
-    let part = shared.parts.of(partition);
-    let resumption = match shared.reader.bounds_of(partition, ASK) {
-        Ok(held) => part.mended(held, cut),
-        Err(error) => {
-            tracing::warn!(%partition, %error, "Kafka: what the partition holds can't be had");
-            shared.reader.client.context().0.lock().unwrap_or_else(PoisonError::into_inner).push(trouble.clone());
-            return;
+/// A log is not the one that was read. Looks which one it is, and goes on where that is possible.
+fn mend(shared: &Shared, trouble: &ReadTrouble) {
+    let is_meant = |at: Offset| trouble.at.is_none_or(|told| told == at);
+    for partition in Partition::all() {
+        let part = shared.parts.of(partition);
+        let Some(from) = part.fetches().filter(|from| is_meant(from.at)) else { continue };
+        let resumption = match look(shared, partition, from, trouble) {
+            Ok(Some((held, cut))) => part.mended(held, cut),
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(%partition, %error, "Kafka: what the partition holds can't be had; it is asked again");
+                shared.reader.client.context().push(trouble.clone());
+                return;
+            }
+        };
+        if let Some(resumption) = resumption {
+            tracing::warn!(%partition, at = resumption.at.0, "Kafka: reading goes on here");
+            log(shared.reader.leave(partition));
+            log(shared.reader.follow(partition, resumption));
         }
-    };
-    if let Some(resumption) = resumption {
-        tracing::warn!(%partition, at = resumption.at.0, "Kafka: reading goes on here");
-        log(shared.reader.leave(partition));
-        log(shared.reader.follow(partition, resumption));
+        part.wake();
     }
-    part.wake();
+}
+
+/// What a partition holds, and where it was cut, if it is one that can't be read from `from` on.
+fn look(
+    shared: &Shared,
+    partition: Partition,
+    from: Resumption,
+    trouble: &ReadTrouble,
+) -> Result<Option<(Bounds, Option<Offset>)>, JournalError> {
+    let held = shared.reader.bounds_of(partition, ASK)?;
+    if trouble.cut.is_some() && shared.older.is_gone(partition, from)? {
+        return Ok(Some((held, trouble.cut)));
+    }
+    Ok((from.at < held.start || from.at > held.end).then_some((held, None)))
 }
 
 fn sweep(shared: &Shared) {
     for partition in Partition::all() {
         let part = shared.parts.of(partition);
-        if part.is_fetched() && part.followers.lowest().is_none() {
+        if part.fetches().is_some() && part.followers.lowest().is_none() {
             part.forsake();
             log(shared.reader.leave(partition));
         }
@@ -254,11 +275,12 @@ mod tests {
 
     #[test]
     fn a_trouble_is_read_from_librdkafkas_words() {
-        let text = "kervan.journal [5]: Partition log truncation detected at offset 150 (leader epoch 0): broker end offset is 100 (offset leader epoch 0)";
-        let trouble = Trouble::from_text(text).unwrap();
-        assert_eq!((trouble.partition.get(), trouble.cut), (5, Some(Offset(100))));
-        let text = "kervan.journal [12]: fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
-        assert_eq!(Trouble::from_text(text), Some(Trouble { partition: Partition::new(12).unwrap(), cut: None }));
-        assert_eq!(Trouble::from_text("no place at all"), None);
+        let text = "Partition log truncation detected at offset 15 (leader epoch 0): broker end offset is 10 (offset leader \
+                    epoch 0). Reset to INVALID.: Local: Partition log truncation detected (broker 2)";
+        let trouble = ReadTrouble::from_text(text);
+        assert_eq!(trouble, ReadTrouble { at: Some(Offset(15)), cut: Some(Offset(10)) });
+        let text =
+            "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
+        assert_eq!(ReadTrouble::from_text(text), ReadTrouble { at: None, cut: None });
     }
 }

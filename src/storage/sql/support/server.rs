@@ -13,11 +13,11 @@ pub(crate) struct Server {
     /// Where it is reached.
     pub url: String,
     pub(super) child: Child,
-    pub(super) place: Place,
+    pub(super) place: ServerFolder,
 }
 
 /// Where a server lies, and as whom it runs.
-pub(super) struct Place {
+pub(super) struct ServerFolder {
     programs: PathBuf,
     user: Option<(u32, u32)>,
     folder: tempfile::TempDir,
@@ -57,7 +57,7 @@ fn command(program: &Path, folder: &Path, user: Option<(u32, u32)>) -> Command {
     command
 }
 
-impl Place {
+impl ServerFolder {
     pub(super) fn command(&self, program: &str) -> Command {
         command(&self.programs.join(program), self.folder(), self.user)
     }
@@ -114,7 +114,7 @@ impl Server {
             std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
         let url = format!("postgres://kervan@localhost/postgres?host={}", folder.path().display());
-        let place = Place { programs, user, folder };
+        let place = ServerFolder { programs, user, folder };
         place.make();
         let mut server = Self { url, child: place.run(), place };
         server.wait_until_it_answers();

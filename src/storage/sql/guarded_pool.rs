@@ -11,14 +11,14 @@ use crate::limits;
 use crate::storage::store::StoreError;
 
 /// See the module.
-pub(in crate::storage) struct Door {
+pub(in crate::storage) struct GuardedPool {
     pool: PgPool,
     /// Nobody got a connection when it was asked last. Then nobody waits for long: what can do without the database is not
     /// to be slow for as long as it is away.
     shut: AtomicBool,
 }
 
-impl Door {
+impl GuardedPool {
     pub(super) fn new(pool: PgPool) -> Self {
         Self { pool, shut: AtomicBool::new(false) }
     }
