@@ -68,7 +68,9 @@ impl Older {
                 Some(Err(_)) if begun.elapsed() < PATIENCE => {}
                 Some(Err(why)) => break Err(error(&why)),
                 None => {
-                    break Err(JournalError::Io(format!("Kafka gave nothing of partition {partition} in {PATIENCE:?}")));
+                    break Err(JournalError::Io(format!(
+                        "Kafka gave nothing of partition {partition} in {PATIENCE:?}"
+                    )));
                 }
             }
         };
