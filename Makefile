@@ -9,7 +9,7 @@ build:
 
 # A node with real engines on this machine, until Ctrl-C: docs/cluster.md.
 cluster: build
-	@cargo run --release --locked --quiet -p kervan-devcluster
+	@cargo run --release --locked -p kervan-devcluster
 
 # Everything; the last line is "N passed, N failed".
 test:
