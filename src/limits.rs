@@ -266,6 +266,32 @@ pub(crate) const RELAY_EXPANSIONS: usize = 16;
 pub(crate) const RELAY_LOOK_MS: u64 = 5_000;
 /// Milliseconds that the store may take for a batch of the relay before its target counts as one that takes nothing.
 pub(crate) const RELAY_STUCK_MS: u64 = 2_000;
+/// Bytes of the journal that the notification worker reads of a partition at a time.
+pub(crate) const NOTIFY_READ_BYTES: usize = 1024 * 1024;
+/// Messages of a partition that it decides on before another one has its turn.
+pub(crate) const NOTIFY_MESSAGES: usize = 256;
+/// Members of a room that it decides on at a time: a larger room takes several transactions.
+pub(crate) const NOTIFY_MEMBERS: usize = 500;
+/// Notifications in one transaction, and a page of members more.
+pub(crate) const NOTIFY_BATCH: usize = 1_000;
+/// Milliseconds that what is due gathers before it is decided on: a transaction has a price of its own.
+pub(crate) const NOTIFY_GATHER_MS: u64 = 500;
+/// Notifications that wait for their provider. Above it nothing more is decided: the journal keeps the rest.
+pub(crate) const NOTIFY_WAITING: u32 = 10_000;
+/// Notifications that are claimed at a time, and that are sent again if the sender is killed.
+pub(crate) const NOTIFY_CLAIM: u32 = 64;
+/// Of those, requests to the provider that are under way at the same time.
+pub(crate) const NOTIFY_UNDER_WAY: usize = 16;
+/// Milliseconds between two looks for what is due, if nobody says that there is something: another worker may have died.
+pub(crate) const NOTIFY_LOOK_MS: u64 = 5_000;
+/// First wait, in milliseconds, before a notification is sent again; twice as long after each failure.
+pub(crate) const NOTIFY_RETRY_FIRST_MS: u64 = 5_000;
+/// Longest such wait, also if the provider asks for more.
+pub(crate) const NOTIFY_RETRY_MOST_MS: u64 = 3_600_000;
+/// Dead notifications that are kept; the oldest go first.
+pub(crate) const NOTIFY_DEAD: u32 = 10_000;
+/// Bytes of an answer of a provider that are read.
+pub(crate) const NOTIFY_ANSWER_BYTES: usize = 16 * 1024;
 /// Expired rooms that are read at a time.
 pub(crate) const EXPIRY_PAGE: usize = 500;
 /// Milliseconds between two scans for expired rooms.

@@ -6,9 +6,11 @@
 //! | here | the engine: journal, store, node, hub, sessions, operations and routes, without a listener |
 //! | `storage` | the concrete journal and store, opened |
 //! | `background` | what runs beside the engine until it drains |
+//! | `notifying` | the notification worker, if it is wanted |
 //! | `process` | the listeners around the engine: bind, start, serve, drain |
 
 mod background;
+mod notifying;
 mod process;
 mod storage;
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub use self::process::{BindError, DrainError, Server, Serving, Started};
 pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
 
 use self::background::Checks;
+use self::notifying::Notifying;
 use self::storage::Storage;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::moment::FoldVersion;
@@ -45,7 +48,7 @@ use crate::config::Config;
 use crate::env::Env;
 use crate::epoch::History;
 use crate::health::Health;
-use crate::ids::{Partition, UserId, millis};
+use crate::ids::{Partition, RoomId, UserId, millis};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -53,6 +56,7 @@ use crate::storage::accounts::{AccountError, AccountRows};
 use crate::storage::analytics::Analytics;
 use crate::storage::journal::JournalError;
 use crate::storage::notifications::Notifications;
+use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::retention::Retention;
 use crate::storage::store::StoreError;
 
@@ -80,6 +84,8 @@ pub struct Engine {
     accounts: Arc<Accounts>,
     rest: Rest,
     retention: Arc<Retention>,
+    outbox: NotificationOutbox,
+    notifying: Option<Notifying>,
     /// Ended before the node stops: what they do needs it.
     background: Vec<JoinHandle<()>>,
     /// Ended after the node has stopped: answers still go out by it.
@@ -152,6 +158,7 @@ impl Engine {
 
         let rows = storage.connections.clone();
         let (notifications, analytics) = (Notifications::new(rows.clone()), Analytics::new(rows.clone()));
+        let outbox = NotificationOutbox::new(rows.clone());
         let uploads = Arc::new(storage.uploads(config, env.clone())?);
         let options = accounts::Options::from(&**config);
         let (keyring, revoked) = (auth.keyring, auth.revoked);
@@ -171,7 +178,14 @@ impl Engine {
             session::Options::new(config, history),
             shutdown.clone(),
         ));
-        let retention = Arc::new(storage.retention(config, env.clone()));
+        let notified = Arc::clone(&handlers);
+        let acknowledged = Arc::new(move |user: &UserId, room: RoomId| notified.delivered_to(user, room));
+        let notifying = Notifying::start(&deps, &node, &storage.connections, acknowledged).await?;
+        let mut retention = storage.retention(config, env.clone());
+        if notifying.is_some() {
+            retention = retention.behind(outbox.clone());
+        }
+        let retention = Arc::new(retention);
         retention.remember().await?;
         background::look(&node, &storage.maintenance, &checks).await;
         let background = vec![
@@ -188,7 +202,7 @@ impl Engine {
         let (served, known, config) = (Arc::clone(&sessions), Arc::clone(&accounts), Arc::clone(config));
         let rest =
             Rest::new(handlers, auth.verifier, served, known, uploads, notifications, analytics, Arc::clone(&config));
-        Ok(Self { config, node, hub, sessions, accounts, rest, retention, background, ticker })
+        Ok(Self { config, node, hub, sessions, accounts, rest, retention, outbox, notifying, background, ticker })
     }
 
     /// The routes of the public listener.
@@ -249,6 +263,7 @@ impl Engine {
             accounts: Arc::clone(&self.accounts),
             history: self.history(),
             handlers: Arc::clone(self.handlers()),
+            outbox: self.outbox.clone(),
         }
     }
 
@@ -264,6 +279,9 @@ impl Engine {
     /// The journal could not be flushed.
     pub async fn drain(self) -> Result<(), JournalError> {
         self.background.iter().for_each(JoinHandle::abort);
+        if let Some(notifying) = self.notifying {
+            notifying.stop().await;
+        }
         let done = self.node.stop(self.config.server.shutdown_grace).await;
         self.ticker.abort();
         done

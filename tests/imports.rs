@@ -120,6 +120,7 @@ const ONLY: [(&str, &[&str]); 30] = [
         "reqwest",
         &[
             "src/http_client.rs",
+            "src/actors/workers/notification/providers/",
             "src/api/auth/jwks.rs",
             "src/api/rest/tests/",
             "src/cli/operator/admin_client.rs",

@@ -84,6 +84,8 @@ enum Command {
     User(operator::User),
     #[command(about = "List authenticated connections")]
     Sessions(operator::Sessions),
+    #[command(about = "Look at notifications that could not be sent, and have them tried again")]
+    Notifications(operator::Notifications),
     #[command(about = "How far each partition is")]
     Partitions(operator::Partitions),
     #[command(about = "Check what the server rests on, a line each: exit code 1 if something is wrong")]
@@ -125,6 +127,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Room(request) => request.run(),
         Command::User(request) => request.run(),
         Command::Sessions(request) => request.run(),
+        Command::Notifications(request) => request.run(),
         Command::Partitions(request) => request.run(),
         Command::Doctor(request) => request.run(),
         Command::Bench(request) => request.run(),
@@ -151,6 +154,7 @@ impl Command {
             Self::Room(request) => request.output(),
             Self::User(request) => request.output(),
             Self::Sessions(request) => request.output(),
+            Self::Notifications(request) => request.output(),
             Self::Partitions(request) => request.output(),
             Self::Doctor(request) => request.output(),
             Self::Bench(request) => request.output(),

@@ -27,6 +27,7 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
     uploads(config, &mut wrong);
     store(config, &mut wrong);
     journal(config, &mut wrong);
+    notifications(config, &mut wrong);
     if let Some(url) = &config.auth.jwks_url
         && !url.starts_with("https://")
         && !url.starts_with("http://")
@@ -151,6 +152,30 @@ fn store(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
         if most == 0 || most > limits::SQL_CONNECTIONS {
             wrong(path, &format!("expected 1 to {}", limits::SQL_CONNECTIONS));
         }
+    }
+}
+
+fn notifications(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
+    let set = &config.notifications;
+    if let Some(url) = &set.webhook_url {
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            wrong("notifications.webhook_url", "expected an address that starts with https:// or http://");
+        }
+        if set.webhook_secret.is_none() {
+            wrong(
+                "notifications.webhook_secret",
+                "goes with notifications.webhook_url: who gets it must be able to tell that it is yours",
+            );
+        }
+    }
+    if set.attempts == 0 {
+        wrong("notifications.attempts", "must be at least 1");
+    }
+    if set.timeout < Duration::from_secs(1) || set.timeout > Duration::from_secs(60) {
+        wrong("notifications.timeout", "expected 1s to 60s");
+    }
+    if set.expiry <= set.after {
+        wrong("notifications.expiry", "must be longer than notifications.after: else nobody is ever notified");
     }
 }
 

@@ -31,6 +31,7 @@ const SECRETS: [(&str, &str); 7] = [
     ("auth", "hmac_secret"),
     ("uploads", "s3_access_key"),
     ("uploads", "s3_secret_key"),
+    ("notifications", "webhook_secret"),
     ("store", "database_url"),
     ("store", "replica_url"),
 ];

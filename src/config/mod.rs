@@ -23,6 +23,7 @@ mod reference;
 mod schema;
 mod sections;
 mod show;
+mod signing_key;
 mod value;
 
 #[cfg(test)]
@@ -38,9 +39,12 @@ pub use problem::Problems;
 pub use reference::reference;
 pub(crate) use schema::Section;
 pub use sections::{Admin, Auth, Data, Journal, Log, Rooms, Server, Store};
-pub(crate) use sections::{Api, Limits, Namespace, Uploads};
+pub(crate) use sections::{Api, Limits, Namespace, Notifications, Uploads};
 pub(crate) use show::ShownSetting;
 pub use show::template;
+pub(crate) use signing_key::SigningKey;
+#[cfg(test)]
+pub(crate) use signing_key::signing_key;
 #[cfg(test)]
 pub(crate) use value::ByteSize;
 pub use value::Secret;
@@ -81,6 +85,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// Files in chats.
     pub uploads: Uploads,
+    /// Telling people of messages.
+    pub notifications: Notifications,
     /// Database.
     pub store: Store,
     /// Logs.
@@ -109,6 +115,7 @@ impl Config {
             limits: Limits::default(),
             rooms: Rooms::default(),
             uploads: Uploads::default(),
+            notifications: Notifications::default(),
             store: Store::default(),
             log: Log::default(),
         }
@@ -129,7 +136,7 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 11] {
+    fn sections(&self) -> [&dyn Section; 12] {
         [
             &self.server,
             &self.data,
@@ -140,12 +147,13 @@ impl Config {
             &self.limits,
             &self.rooms,
             &self.uploads,
+            &self.notifications,
             &self.store,
             &self.log,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 11] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 12] {
         [
             &mut self.server,
             &mut self.data,
@@ -156,6 +164,7 @@ impl Config {
             &mut self.limits,
             &mut self.rooms,
             &mut self.uploads,
+            &mut self.notifications,
             &mut self.store,
             &mut self.log,
         ]

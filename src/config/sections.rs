@@ -9,6 +9,7 @@ use super::choice::{Database, LogFilter, LogFormat, Publish};
 use super::network::Network;
 use super::origin::AllowedOrigin;
 use super::schema::section;
+use super::signing_key::SigningKey;
 use super::value::{ByteSize, Pem, Secret};
 
 section! {
@@ -259,6 +260,28 @@ section! {
         s3_access_key: Option<Secret> = "",
         /// The key's secret.
         s3_secret_key: Option<Secret> = "",
+    }
+}
+
+section! {
+    /// Telling people of messages that none of their devices has acknowledged. Off unless a way out is named.
+    Notifications "notifications" {
+        /// A line in the log for each, to try it out.
+        log: bool = "false",
+        /// Where each is posted, as Standard Webhooks (https://www.standardwebhooks.com) describe it. "": nowhere. See
+        /// docs/notifications.md.
+        webhook_url: Option<String> = "",
+        /// What signs it: "whsec_" and the base64 of 24 to 64 bytes.
+        webhook_secret: Option<SigningKey> = "",
+        /// How long a user's devices have to acknowledge a message, or to read it.
+        after: Duration = "30s",
+        /// Messages that are older by then notify nobody any more.
+        expiry: Duration = "24h",
+        /// How long one attempt may take.
+        timeout: Duration = "10s",
+        /// Attempts, each after a longer wait than the one before, up to an hour: 12 take about four hours. Then a notification
+        /// is dead, until `kervan notifications dead replay`.
+        attempts: u32 = "12",
     }
 }
 

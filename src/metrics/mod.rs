@@ -86,6 +86,14 @@ pub struct Metrics {
     pub(crate) activation_seconds: Histogram,
     /// Actors that panicked and were started again.
     pub(crate) actor_restarts: Counter,
+    /// Notifications that a provider took.
+    pub(crate) notifications_sent: Counter,
+    /// Attempts at a provider that failed.
+    pub(crate) notifications_failed: Counter,
+    /// Notifications that were given up.
+    pub(crate) notifications_dead: Counter,
+    /// Records that the notification worker has not decided on.
+    pub(crate) notification_lag_records: Gauge,
 }
 
 impl Default for Metrics {
@@ -165,6 +173,12 @@ impl Metrics {
             activation_seconds: r
                 .seconds("kervan_activation_seconds", "From asking for a cold room or user to having it."),
             actor_restarts: r.counter("kervan_actor_restarts_total", "Actors that panicked and were started again."),
+            notifications_sent: r.counter("kervan_notifications_sent_total", "Notifications that a provider took."),
+            notifications_failed: r
+                .counter("kervan_notification_attempts_failed_total", "Attempts at a provider that failed."),
+            notifications_dead: r.counter("kervan_notifications_dead_total", "Notifications that were given up."),
+            notification_lag_records: r
+                .gauge("kervan_notification_lag_records", "Records on which notifications are not decided."),
             recorder: r,
         }
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
 use super::journal::maintenance::Maintenance;
+use super::notifications::outbox::NotificationOutbox;
 use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp, millis};
@@ -31,6 +32,8 @@ pub(crate) struct Retention {
     store: Arc<dyn Store>,
     env: Env,
     keep: Option<Duration>,
+    /// Reads the journal by cursors of its own.
+    notified: Option<NotificationOutbox>,
     /// When the last backup was taken; 0 if there is none.
     last: AtomicU64,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
@@ -75,7 +78,13 @@ impl Retention {
     /// `keep`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
     pub(crate) fn new(journal: Maintenance, store: Arc<dyn Store>, env: Env, keep: Option<Duration>) -> Self {
-        Self { journal, store, env, keep, last: AtomicU64::new(0), turn: Mutex::default() }
+        Self { journal, store, env, keep, notified: None, last: AtomicU64::new(0), turn: Mutex::default() }
+    }
+
+    /// The same, that keeps what nobody was notified of yet.
+    #[must_use]
+    pub(crate) fn behind(self, notified: NotificationOutbox) -> Self {
+        Self { notified: Some(notified), ..self }
     }
 
     /// Looks up what the store knows of the last backup.
@@ -136,11 +145,20 @@ impl Retention {
         };
         // After a power cut the store stands where it was flushed last, and the journal must reach back to there.
         let flushed = self.store.flush().await?;
+        let cursors = match &self.notified {
+            Some(notified) => Some(notified.cursors().await?),
+            None => None,
+        };
         let covered: Vec<Offset> = Partition::all()
             .map(|partition| {
                 let stored = flushed.iter().find(|row| row.partition == partition).map(|row| row.next_offset);
                 let backed_up = note.watermarks.get(partition.index()).copied();
-                stored.unwrap_or_default().min(backed_up.unwrap_or_default())
+                let notified = cursors.as_ref().map(|cursors| {
+                    let cursor = cursors.iter().find(|at| at.partition == partition);
+                    cursor.map_or(Offset::ZERO, |at| at.next)
+                });
+                let covered = stored.unwrap_or_default().min(backed_up.unwrap_or_default());
+                notified.map_or(covered, |notified| covered.min(notified))
             })
             .collect();
         let keep_ms = millis(keep);

@@ -3,12 +3,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`persistence`] | the projector: the same fold from its own rows, rows and watermark in one transaction |
+//! | [`notification`] | who is told of messages that no device has acknowledged, and the providers that tell them |
 //! | [`relay`] | the outbox that the projector fills, appended to other partitions; expiry of cold rooms |
 //!
 //! Each is a pure core, which the simulation drives, and a shell that reads and writes. A worker never talks to an actor
 //! and never drops what it could not do: it waits and does it again.
 
 mod back_off;
+pub(crate) mod notification;
 pub mod persistence;
 pub mod relay;
 mod running;

@@ -16,6 +16,7 @@
 //! | `rooms`, `users`, `sessions` | what they are named after |
 //! | `accounts`, `moderation` | what is done to accounts, and in rooms |
 //! | `partitions`, `overview`, `settings` | the node's state and its configuration |
+//! | `notifications` | notifications that no provider took |
 //! | [`log`], `warnings`, `traces` | log lines, what deserves a look, the way of a few commands |
 //!
 mod accounts;
@@ -28,6 +29,7 @@ pub mod guard;
 pub mod log;
 mod moderation;
 mod names;
+mod notifications;
 mod overview;
 mod partitions;
 mod rooms;
@@ -63,6 +65,7 @@ use crate::epoch::History;
 use crate::health::Health;
 use crate::ids::Timestamp;
 use crate::metrics::Metrics;
+use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::retention::Retention;
 
 /// What the routes are given before the engine starts.
@@ -95,6 +98,8 @@ pub struct Live {
     pub(crate) history: History,
     /// The operations of the chat.
     pub handlers: Arc<Handlers>,
+    /// Notifications on their way to providers.
+    pub(crate) outbox: NotificationOutbox,
 }
 
 /// What all routes share.
@@ -178,6 +183,8 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/sessions", get(sessions::list))
         .route("/admin/sessions/{client}", get(sessions::detail))
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))
+        .route("/admin/notifications/dead", get(notifications::dead))
+        .route("/admin/notifications/dead/replay", post(notifications::replay))
         .route("/admin/limits", get(settings::limits))
         .route("/admin/config", get(settings::config))
         .route("/admin/traces", get(traces::list).post(traces::follow))

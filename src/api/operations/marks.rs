@@ -10,7 +10,7 @@ use super::{Caller, Error, Handlers, stored};
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands::{self, UpTo};
 use crate::actors::wire::{Entity, Ephemeral, Query, QueryAnswer, ReadFacts, ReadPoint, ReceiptStatus};
-use crate::ids::{MessageNo, Offset, RoomId, Seq};
+use crate::ids::{MessageNo, Offset, RoomId, Seq, UserId};
 use crate::storage::store::SeqRange;
 
 /// Read marks of one user in one room, merged while one is on its way.
@@ -80,6 +80,13 @@ impl Handlers {
             self.tell(room, Ephemeral::Receipt { user: caller.user.clone(), status, seq })?;
         }
         Ok(Done {})
+    }
+
+    /// How far a device of a user's has acknowledged a room, as far as this node remembers. A hint: with a restart, or when
+    /// there is too much to remember, it is forgotten.
+    #[must_use]
+    pub(crate) fn delivered_to(&self, user: &UserId, room: RoomId) -> Option<Seq> {
+        self.delivered.to(user, room)
     }
 
     pub(in crate::api) async fn typing(&self, caller: &Caller, InRoom { room }: InRoom) -> Result<Done, Error> {

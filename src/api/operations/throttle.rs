@@ -48,11 +48,18 @@ impl Delivered {
             return seq > std::mem::replace(known, seq.max(*known));
         }
         if last.len() >= PAIRS {
-            // Some receipts are passed on twice then, which changes nothing for who gets them.
+            // Some receipts are passed on twice then, which changes nothing for who gets them; and some users are notified of
+            // what a device of theirs has.
             last.clear();
         }
         last.insert(key, seq);
         true
+    }
+
+    /// How far a user has acknowledged a room, if that is remembered.
+    pub(crate) fn to(&self, user: &UserId, room: RoomId) -> Option<Seq> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.get(&(user.clone(), room)).copied()
     }
 }
 

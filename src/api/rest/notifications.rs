@@ -56,14 +56,14 @@ struct Which {
 struct NotificationView {
     /// Its id.
     id: Uuid,
-    /// `room.invited`, `room.joined`, `room.kicked`, `room.ended`, `room.reopened`.
+    /// `room.invited`, `room.joined`, `room.kicked`, `room.ended`, `room.reopened`; `message` if notifications are on.
     #[serde(rename = "type")]
     kind: String,
     /// In a few words.
     title: String,
     /// In a sentence.
     message: String,
-    /// The room, and who did it.
+    /// The room, and who did it; of a message its `seq`, too.
     #[schema(value_type = serde_json::Value)]
     data: Option<Box<RawValue>>,
     /// Whether the user has seen it.

@@ -12,6 +12,7 @@ mod csv;
 mod database;
 mod doctor;
 mod lists;
+mod notifications;
 mod rooms;
 pub(super) mod table;
 mod tree;
@@ -28,6 +29,7 @@ pub(super) use bench::Bench;
 pub(super) use completions::Completions;
 pub(super) use doctor::Doctor;
 pub(super) use lists::{Partitions, Sessions};
+pub(super) use notifications::Notifications;
 pub(super) use rooms::Room;
 pub(super) use users::User;
 

@@ -175,8 +175,9 @@ async fn every_contract_holds_on_postgresql() {
         broken.extend(failed(name, check(&store)).await);
         store.close().await;
     }
-    let suites = [CHECKS, accounts::CHECKS, uploads::CHECKS, notifications::CHECKS, analytics::CHECKS];
-    for (name, check) in suites.into_iter().flatten() {
+    let notified = [notifications::CHECKS, notifications::outbox::CHECKS];
+    let suites = [CHECKS, accounts::CHECKS, uploads::CHECKS, analytics::CHECKS].into_iter().chain(notified);
+    for (name, check) in suites.flatten() {
         let connections = Connections::open(&postgres.fresh().await).await.unwrap();
         broken.extend(failed(name, check(&connections)).await);
         connections.close().await;

@@ -20,8 +20,9 @@ const WHOLE: [&str; 2] = ["USING INDEX users_banned", "USING INDEX users_tokens_
 
 /// Every single statement of all rows.
 fn every_statement<'a>() -> impl Iterator<Item = &'a str> {
-    let all = [statements::ALL, &accounts::SQL, &uploads::SQL, &notifications::SQL, &analytics::SQL];
-    all.into_iter().flatten().copied()
+    let notified = [&notifications::SQL[..], &notifications::outbox::SQL, &notifications::facts::SQL];
+    let all = [statements::ALL, &accounts::SQL, &uploads::SQL, &analytics::SQL].into_iter().chain(notified);
+    all.flatten().copied()
 }
 
 /// What a plan line must not say. The list of a bulk update (`v`) is scanned: it is what is given. So are the bounded list of

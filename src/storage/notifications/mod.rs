@@ -1,4 +1,16 @@
-//! Notifications: rows that the projector writes, and that are listed and marked directly.
+//! Notifications: rows that the projector and the notification worker write, and that are listed and marked directly; and what
+//! that worker keeps and reads.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the rows, as their users see them |
+//! | [`outbox`] | how far the worker has decided, and what providers have not taken |
+//! | [`facts`] | what it decides on |
+
+pub(crate) mod facts;
+pub(crate) mod outbox;
+#[cfg(test)]
+mod outbox_tests;
 
 use uuid::Uuid;
 

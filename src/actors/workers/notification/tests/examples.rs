@@ -1,0 +1,139 @@
+//! When a message notifies, and what a rebuilt store does to that.
+
+use std::time::Duration;
+
+use super::super::rounds::NotifyStep;
+use super::support::{AFTER, Fate, Life, World, user_id};
+use crate::actors::user::UserCommandBody;
+use crate::actors::user::commands::Read;
+use crate::actors::wire::ReadPoint;
+use crate::env::Clock as _;
+use crate::ids::{MessageNo, Seq, Timestamp};
+use crate::storage::notifications::Notifications;
+use crate::storage::sql::support::forget_what_is_derived;
+
+async fn everything(world: &World) {
+    world.stores().await;
+    assert!(world.lives(&mut Life::without_end()).await);
+}
+
+async fn rows(world: &World, user: &str) -> Vec<(String, bool)> {
+    let rows = Notifications::new(world.connections.clone());
+    let (found, _) = rows.list(&user_id(user), None, false, 50).await.unwrap();
+    found.into_iter().filter(|one| one.kind == "message").map(|one| (one.data, one.read)).collect()
+}
+
+#[tokio::test]
+async fn a_message_waits_until_its_devices_had_their_time() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.says(room, "ann").await;
+    world.stores().await;
+    let mut decider = world.decider();
+    let mut waits = Vec::new();
+    while waits.len() < 2 {
+        match decider.step() {
+            NotifyStep::Rest(wait) => {
+                waits.push(wait);
+                world.passes(AFTER - Duration::from_millis(1));
+            }
+            step => decider.carry_out(step).await,
+        }
+    }
+    assert_eq!(waits, [Some(AFTER), Some(Duration::from_millis(1))]);
+    assert_eq!(rows(&world, "bob").await, []);
+    // Read in the last moment.
+    let read = Read { room, to: ReadPoint { seq: Seq(2), no: MessageNo(1) } };
+    world.user("bob", UserCommandBody::Read(read)).await;
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await, world.requests()), (vec![], 0));
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await.len(), world.requests()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_nobody_wait_for_an_hour() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.says(room, "ann").await;
+    world.stores().await;
+    let mut decider = world.decider();
+    let now = world.clock.now();
+    world.clock.set(Timestamp(now.0 - 3_600_000));
+    let wait = loop {
+        match decider.step() {
+            NotifyStep::Rest(wait) => break wait,
+            step => decider.carry_out(step).await,
+        }
+    };
+    assert_eq!(wait, Some(AFTER));
+    world.passes(AFTER);
+    loop {
+        match decider.step() {
+            NotifyStep::Rest(_) => break,
+            step => decider.carry_out(step).await,
+        }
+    }
+    assert_eq!(rows(&world, "bob").await.len(), 1);
+}
+
+#[tokio::test]
+async fn rows_that_are_built_anew_push_nothing_and_are_found_as_read_as_they_were() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob", "cem"]).await;
+    world.says(room, "ann").await;
+    world.says(room, "ann").await;
+    everything(&world).await;
+    Notifications::new(world.connections.clone()).read_all(&user_id("bob"), None).await.unwrap();
+    let (before, requests) = ((rows(&world, "bob").await, rows(&world, "cem").await), world.requests());
+    assert!(before.0.iter().all(|(_, read)| *read) && before.1.iter().all(|(_, read)| !*read), "{before:?}");
+    assert_eq!((before.0.len(), before.1.len(), requests), (2, 2, 4));
+    forget_what_is_derived(&world.connections).await;
+    everything(&world).await;
+    assert_eq!(((rows(&world, "bob").await, rows(&world, "cem").await), world.requests()), (before, requests));
+    world.says(room, "cem").await;
+    everything(&world).await;
+    assert_eq!(world.requests(), requests + 2, "and it goes on");
+}
+
+#[tokio::test]
+async fn a_lost_database_pushes_nothing_of_before_and_everything_after() {
+    let mut world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.says(room, "ann").await;
+    everything(&world).await;
+    world.loses_its_database().await;
+    world.begins().await;
+    everything(&world).await;
+    assert_eq!(world.requests(), 1);
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((world.requests(), rows(&world, "bob").await.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_a_provider_refuses_is_dead_until_it_is_replayed() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.receiver.fates.lock().unwrap().push_back(Fate::Refuse);
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((world.told().len(), world.outbox.dead(None, 9).await.unwrap().len()), (0, 1));
+    assert_eq!(world.outbox.dead(None, 9).await.unwrap()[0].why, "refused");
+    world.outbox.replay(None, world.clock.now()).await.unwrap();
+    everything(&world).await;
+    assert_eq!((world.told().len(), world.outbox.dead(None, 9).await.unwrap().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_old_message_notifies_nobody() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.says(room, "ann").await;
+    world.passes(Duration::from_secs(3_600));
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await, world.requests()), (vec![], 0));
+    let cursor = world.outbox.cursors().await.unwrap()[room.partition().index()].next;
+    assert_eq!(cursor.0, 2, "and the worker has passed it");
+}

@@ -1,0 +1,5 @@
+//! The worker over a journal and real rows.
+
+mod examples;
+mod killed;
+mod support;

@@ -1,0 +1,137 @@
+//! The notification worker inside a server: which providers the configuration names, the worker and its sender over this node's
+//! journal and rows, looked after until the drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::{Deps, StartError};
+use crate::actors::node::Node;
+use crate::actors::workers::Running;
+use crate::actors::workers::notification::providers::{LogProvider, Provider, Webhook};
+use crate::actors::workers::notification::sender::{self, SenderStatus};
+use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
+use crate::config::Notifications;
+use crate::env::Env;
+use crate::health::Check;
+use crate::storage::notifications::facts::NotificationFacts;
+use crate::storage::notifications::outbox::NotificationOutbox;
+use crate::storage::sql::Connections;
+
+/// How often the two are looked after.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Both, running.
+pub(super) struct Notifying {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Notifying {
+    /// Starts them, if the configuration names a way out. What is sent from now on notifies.
+    ///
+    /// # Errors
+    /// A provider can't be made of its settings, or the store does not answer.
+    pub(super) async fn start(
+        deps: &Deps,
+        node: &Node,
+        connections: &Connections,
+        acknowledged: Acknowledged,
+    ) -> Result<Option<Self>, StartError> {
+        let Deps { config, env, metrics, health, .. } = deps;
+        let settings = &config.notifications;
+        let providers = providers(settings, env)?;
+        if providers.is_empty() {
+            return Ok(None);
+        }
+        let (outbox, sends) = (NotificationOutbox::new(connections.clone()), Arc::new(Notify::new()));
+        worker::begin(&**node.journal(), &**node.store(), &outbox).await?;
+        let channels = providers.iter().map(|provider| provider.channel()).collect();
+        let worker = worker::Deps {
+            journal: Arc::clone(node.journal()),
+            store: Arc::clone(node.store()),
+            outbox: outbox.clone(),
+            facts: NotificationFacts::new(connections.clone()),
+            stored: Arc::clone(node.stored()),
+            acknowledged,
+            sends: Arc::clone(&sends),
+            env: env.clone(),
+            metrics: Arc::clone(metrics),
+            options: worker::Options::new(settings.after, settings.expiry, channels),
+        };
+        let sender = sender::Deps {
+            outbox,
+            providers: providers.into(),
+            sends,
+            env: env.clone(),
+            metrics: Arc::clone(metrics),
+            attempts: settings.attempts,
+            timeout: settings.timeout,
+            expiry: settings.expiry,
+        };
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(look_after(worker, sender, health.check("notifications"), stopping));
+        Ok(Some(Self { stop, task }))
+    }
+
+    /// Ends them; what is under way at a provider is noted before.
+    pub(super) async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the notification worker died; the next start goes on where it was");
+        }
+    }
+}
+
+fn providers(settings: &Notifications, env: &Env) -> Result<Vec<Arc<dyn Provider>>, StartError> {
+    let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
+    if settings.log {
+        providers.push(Arc::new(LogProvider));
+    }
+    if let (Some(url), Some(key)) = (&settings.webhook_url, &settings.webhook_secret) {
+        let webhook = Webhook::new(url, key.clone(), settings.timeout, env.clone());
+        providers
+            .push(Arc::new(webhook.map_err(|error| StartError::Unsupported(format!("[notifications]: {error}")))?));
+    }
+    Ok(providers)
+}
+
+async fn look_after(worker: worker::Deps, sender: sender::Deps, health: Check, mut stopping: watch::Receiver<bool>) {
+    let mut decides = worker::spawn(worker.clone());
+    let mut sends = sender::spawn(sender.clone());
+    while !*stopping.borrow() {
+        if decides.is_finished() || sends.is_finished() {
+            tracing::error!("the notification worker died and is started again");
+            worker.metrics.actor_restarts.inc();
+            if decides.is_finished() {
+                decides = worker::spawn(worker.clone());
+            }
+            if sends.is_finished() {
+                sends = sender::spawn(sender.clone());
+            }
+        }
+        match trouble(&decides, &sends) {
+            // Nobody's chat depends on it: the node stays ready.
+            Some(trouble) => health.warn(trouble),
+            None => health.up(),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+    for ended in [decides.stop().await, sends.stop().await] {
+        if let Err(error) = ended {
+            tracing::error!(%error, "the notification worker died while it was stopped");
+        }
+    }
+}
+
+fn trouble(decides: &Running<NotifyStatus>, sends: &Running<SenderStatus>) -> Option<String> {
+    let (decides, sends) = (decides.status(), sends.status());
+    let (decides, sends) = (decides.borrow(), sends.borrow());
+    let halted = decides.halted.first().map(|(partition, why)| format!("partition {partition}: {why}"));
+    halted.or_else(|| decides.failing.clone()).or_else(|| sends.failing.clone())
+}

@@ -1,0 +1,234 @@
+"""A real `kervan serve` posts notifications to an address here: each is verified by a library that Kervan does not know, the
+address fails and refuses, and the server is killed while it sends."""
+
+import base64
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+KERVAN = os.environ["KERVAN_BIN"]
+PATIENCE = 60
+
+
+def until(what, holds):
+    """Looks again until it holds; what is looked at tells nobody when it changes."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"not in {PATIENCE} s: {what}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Receiver:
+    """An address that verifies what it gets. `answers` are the statuses of the next ones, then 204."""
+
+    def __init__(self, secret):
+        self.webhook, self.lock = Webhook(secret), threading.Lock()
+        self.keys, self.requests, self.wrong, self.answers, self.held = defaultdict(set), 0, [], [], None
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                answer = receiver.take(body, dict(self.headers))
+                if receiver.held:
+                    receiver.held.wait(PATIENCE)
+                try:
+                    self.send_response(answer)
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                except OSError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def take(self, body, headers):
+        with self.lock:
+            self.requests += 1
+            try:
+                said = self.webhook.verify(body, {name.lower(): value for name, value in headers.items()})
+            except WebhookVerificationError as error:
+                self.wrong.append(str(error))
+                return 400
+            data = said["data"]
+            answer = self.answers.pop(0) if self.answers else 204
+            if answer < 300 or self.held:
+                self.keys[(data["user"], data["room"], data["seq"])].add(headers["webhook-id"])
+            self.last = said
+            return answer
+
+    def told(self):
+        with self.lock:
+            return {who for who, _, _ in self.keys}, len(self.keys)
+
+
+class Server:
+    """A server over a folder, with keys in files."""
+
+    def __init__(self, folder, receiver_url, after="300ms"):
+        self.folder, self.port = Path(folder), free_port()
+        self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        (self.folder / "key").write_text(self.secret + "\n")
+        self.settings = {
+            "PATH": os.environ["PATH"],
+            "KERVAN_SERVER__ADMIN_PORT": "0",
+            "KERVAN_NOTIFICATIONS__WEBHOOK_SECRET_FILE": str(self.folder / "key"),
+            "KERVAN_NOTIFICATIONS__AFTER": after,
+            "KERVAN_NOTIFICATIONS__ATTEMPTS": "3",
+            "KERVAN_LIMITS__MESSAGES_PER_MINUTE": "0",
+        }
+        self.process = None
+        self.receiver_url = receiver_url
+
+    def start(self):
+        environment = {**self.settings, "KERVAN_NOTIFICATIONS__WEBHOOK_URL": self.receiver_url}
+        log = open(self.folder / "log", "ab")
+        command = [KERVAN, "serve", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
+        self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
+        log.close()
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError((self.folder / "log").read_text())
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz").status == 200
+            except OSError:
+                return False
+
+        until("the server is ready", ready)
+        self.alice, self.bob = self.sign_in("alice"), self.sign_in("bob")
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        self.process.wait(PATIENCE)
+
+    def ask(self, path, token=None, body=None):
+        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
+        answer = urllib.request.urlopen(request).read()
+        return json.loads(answer) if answer else None
+
+    def sign_in(self, user):
+        return self.ask("/api/auth/development", body={"user": user})["access_token"]
+
+    def cli(self, *arguments):
+        command = [KERVAN, *arguments, "--data-dir", str(self.folder / "data")]
+        done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, cwd=self.folder, capture_output=True, text=True)
+        return done
+
+
+class WebhookTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.server = Server(folder.name, "")
+        self.receiver = Receiver(self.server.secret)
+        self.addCleanup(self.receiver.server.shutdown)
+        self.server.receiver_url = self.receiver.url
+        self.server.start()
+        self.addCleanup(lambda: self.server.process.poll() is None and self.server.kill())
+        chats = self.server.ask("/api/chats", self.server.bob)
+        self.room = next(iter(chats["rooms"] if "rooms" in chats else chats["chats"]))
+        self.room = self.room.get("id") or self.room.get("room")
+
+    def say(self, token, count=1):
+        sent = [self.server.ask(f"/api/chats/{self.room}/messages", token, {"body": f"a secret {n}"}) for n in range(count)]
+        return [one["seq"] for one in sent]
+
+    def test_a_message_that_nobody_acknowledged_is_posted_and_verified(self):
+        [seq] = self.say(self.server.alice)
+        until("it is posted", lambda: self.receiver.requests)
+        self.assertEqual(self.receiver.wrong, [])
+        said = self.receiver.last
+        self.assertEqual((said["type"], said["data"]["room"], said["data"]["seq"]), ("notification.message", self.room, seq))
+        self.assertNotIn("secret", json.dumps(said))
+        listed = self.server.ask("/api/notifications", self.server.bob)["notifications"]
+        row = next(one for one in listed if one["id"] == said["data"]["notification"])
+        self.assertEqual((row["type"], row["data"]["seq"]), ("message", seq))
+        # A body, a time or a key of somebody else's is not verified by the same library.
+        with self.assertRaises(WebhookVerificationError):
+            Webhook("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()).verify("{}", {})
+
+    def test_what_was_read_or_delivered_is_not_posted(self):
+        [read] = self.say(self.server.alice)
+        self.server.ask(f"/api/chats/{self.room}/read", self.server.bob, {"seq": read})
+        [delivered] = self.say(self.server.alice)
+        self.server.ask(f"/api/chats/{self.room}/delivered", self.server.bob, {"seq": delivered})
+        [seq] = self.say(self.server.alice)
+        until("the last is posted", lambda: self.receiver.requests)
+        with self.receiver.lock:
+            seqs = {key[2] for key in self.receiver.keys}
+        self.assertLessEqual(seqs - {read}, {seq, delivered} - {delivered})
+
+    def test_what_the_address_refuses_is_dead_until_it_is_replayed(self):
+        self.receiver.answers = [400]
+        self.say(self.server.alice)
+
+        def dead():
+            done = self.server.cli("notifications", "dead", "ls", "-o", "json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return json.loads(done.stdout)["items"]
+
+        [one] = until("it is dead", dead)
+        self.assertEqual((one["channel"], one["reason"], one["attempts"]), ("webhook", "the webhook answered 400 Bad Request", 1))
+        self.assertEqual(self.server.cli("notifications", "dead", "replay").returncode, 2)
+        done = self.server.cli("notifications", "dead", "replay", one["id"], "-y")
+        self.assertEqual((done.returncode, done.stdout), (0, "1 are tried again\n"), done.stderr)
+        until("it is posted again", lambda: self.receiver.told()[1] == 1)
+        until("nothing is dead", lambda: not dead())
+
+    def test_killed_while_it_sends_everything_comes_under_one_key(self):
+        seqs = []
+        for _ in range(3):
+            self.receiver.held = threading.Event()
+            seqs += self.say(self.server.alice, 5)
+            before = self.receiver.requests
+            until("some are under way", lambda: self.receiver.requests > before)
+            self.server.kill()
+            self.receiver.held.set()
+            self.receiver.held = None
+            self.server.start()
+        # Claims of the killed end by themselves: see the sender.
+        end = time.monotonic() + 240
+        while time.monotonic() < end and self.receiver.told()[1] < len(seqs):
+            time.sleep(0.2)
+        with self.receiver.lock:
+            keys = dict(self.receiver.keys)
+        self.assertEqual({key[2] for key in keys}, set(seqs))
+        self.assertEqual({len(of) for of in keys.values()}, {1}, "one key each")
+        self.assertEqual(self.receiver.wrong, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
