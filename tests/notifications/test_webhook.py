@@ -95,7 +95,7 @@ class Receiver:
 class Server:
     """A server over a folder, with keys in files."""
 
-    def __init__(self, folder, receiver_url, after="300ms"):
+    def __init__(self, folder, receiver_url, after="2s"):
         self.folder, self.port = Path(folder), free_port()
         self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         (self.folder / "key").write_text(self.secret + "\n")
@@ -155,12 +155,15 @@ class WebhookTest(unittest.TestCase):
         self.server = Server(folder.name, "")
         self.receiver = Receiver(self.server.secret)
         self.addCleanup(self.receiver.server.shutdown)
-        self.server.receiver_url = self.receiver.url
+        # What is said while notifications are off notifies nobody later: a first start makes a room and says something.
         self.server.start()
         self.addCleanup(lambda: self.server.process.poll() is None and self.server.kill())
+        self.server.kill(signal.SIGTERM)
+        self.server.receiver_url = self.receiver.url
+        self.server.start()
         chats = self.server.ask("/api/chats", self.server.bob)
-        self.room = next(iter(chats["rooms"] if "rooms" in chats else chats["chats"]))
-        self.room = self.room.get("id") or self.room.get("room")
+        self.room = (chats.get("rooms") or chats["chats"])[0]
+        self.room = self.room.get("id") or self.room["room"]
 
     def say(self, token, count=1):
         sent = [self.server.ask(f"/api/chats/{self.room}/messages", token, {"body": f"a secret {n}"}) for n in range(count)]
@@ -188,8 +191,7 @@ class WebhookTest(unittest.TestCase):
         [seq] = self.say(self.server.alice)
         until("the last is posted", lambda: self.receiver.requests)
         with self.receiver.lock:
-            seqs = {key[2] for key in self.receiver.keys}
-        self.assertLessEqual(seqs - {read}, {seq, delivered} - {delivered})
+            self.assertEqual({key[2] for key in self.receiver.keys}, {seq})
 
     def test_what_the_address_refuses_is_dead_until_it_is_replayed(self):
         self.receiver.answers = [400]
