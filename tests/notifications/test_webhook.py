@@ -24,15 +24,15 @@ KERVAN = os.environ["KERVAN_BIN"]
 PATIENCE = 60
 
 
-def until(what, holds):
-    """Looks again until it holds; what is looked at tells nobody when it changes."""
-    end = time.monotonic() + PATIENCE
+def until(what, holds, patience=PATIENCE):
+    """Looks again until it holds; gives what it found."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         found = holds()
         if found:
             return found
-        time.sleep(0.05)
-    raise AssertionError(f"not in {PATIENCE} s: {what}")
+        time.sleep(0.05)  # Pauses: between two looks at another process, which tells nobody when it changes
+    raise AssertionError(f"not in {patience} s: {what}")
 
 
 def free_port():
@@ -222,9 +222,7 @@ class WebhookTest(unittest.TestCase):
             self.receiver.held = None
             self.server.start()
         # Claims of the killed end by themselves: see the sender.
-        end = time.monotonic() + 240
-        while time.monotonic() < end and self.receiver.told()[1] < len(seqs):
-            time.sleep(0.2)
+        until("all are posted", lambda: self.receiver.told()[1] == len(seqs), patience=300)
         with self.receiver.lock:
             keys = dict(self.receiver.keys)
         self.assertEqual({key[2] for key in keys}, set(seqs))

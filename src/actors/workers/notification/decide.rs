@@ -4,7 +4,7 @@
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::providers::Channel;
+use super::providers::NotificationChannel;
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
 use crate::storage::notifications::facts::{NotifiedMember, NotifiedMessage, NotifiedRoom};
 use crate::storage::notifications::outbox::OutgoingNotification;
@@ -47,7 +47,7 @@ pub(super) fn row(user: &UserId, room: RoomId, about: &NotifiedRoom, message: &N
 
 /// What a provider is told; `device` is empty where it does not want to know.
 pub(super) fn outgoing(
-    channel: Channel,
+    channel: NotificationChannel,
     device: &str,
     row: &NotificationRow,
     (room, message): (RoomId, &NotifiedMessage),
@@ -78,7 +78,7 @@ fn row_id(user: &UserId, room: RoomId, seq: Seq, at: Timestamp) -> Uuid {
 }
 
 /// The idempotency key. No part of it can hold a NUL.
-fn outgoing_id(channel: Channel, device: &str, user: &UserId, room: RoomId, seq: Seq) -> Uuid {
+fn outgoing_id(channel: NotificationChannel, device: &str, user: &UserId, room: RoomId, seq: Seq) -> Uuid {
     let place = format!("{}\0{device}\0{user}\0{}\0{}\0{MESSAGE}", channel.name(), room.0, seq.0);
     Uuid::new_v5(&OUTGOING, place.as_bytes())
 }
@@ -162,7 +162,7 @@ mod tests {
             b in ("[ab]{1,2}", 0_u64..3, 0_u64..3, "[xy]{0,2}", any::<bool>()),
         ) {
             let key = |(name, room, seq, device, hook): &(String, u64, u64, String, bool)| {
-                let channel = if *hook { Channel::Webhook } else { Channel::Log };
+                let channel = if *hook { NotificationChannel::Webhook } else { NotificationChannel::Log };
                 outgoing_id(channel, device, &user(name), RoomId(Uuid::from_u64_pair(0, *room)), Seq(*seq))
             };
             prop_assert_eq!(key(&a) == key(&b), a == b);

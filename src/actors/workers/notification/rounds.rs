@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::decide::{self, is_notified};
 use super::pending::{Due, PartitionBatch, due_records};
-use super::providers::Channel;
+use super::providers::NotificationChannel;
 use crate::actors::wire::RoomKind;
 use crate::actors::workers::back_off;
 use crate::ids::{Offset, PARTITIONS, Partition, RoomId, Seq, Timestamp, UserId, millis};
@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// Older messages notify nobody.
     pub expiry: Duration,
     /// Who is told.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<NotificationChannel>,
     /// Members that are asked for at a time.
     pub members: usize,
     /// Notifications of one transaction, about.
@@ -46,7 +46,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// For these channels, with the program's own bounds.
-    pub(crate) fn new(after: Duration, expiry: Duration, channels: Vec<Channel>) -> Self {
+    pub(crate) fn new(after: Duration, expiry: Duration, channels: Vec<NotificationChannel>) -> Self {
         Self {
             after,
             expiry,

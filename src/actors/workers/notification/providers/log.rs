@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Channel, Provider, SendError};
+use super::{NotificationChannel, Provider, SendError};
 use crate::storage::notifications::outbox::OutgoingNotification;
 
 /// See the module.
@@ -10,8 +10,8 @@ pub(crate) struct LogProvider;
 
 #[async_trait]
 impl Provider for LogProvider {
-    fn channel(&self) -> Channel {
-        Channel::Log
+    fn channel(&self) -> NotificationChannel {
+        NotificationChannel::Log
     }
 
     async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {

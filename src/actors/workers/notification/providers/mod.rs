@@ -15,14 +15,14 @@ use crate::storage::notifications::outbox::OutgoingNotification;
 
 /// A way out. Its name stands in rows, and is for life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Channel {
+pub(crate) enum NotificationChannel {
     /// A line in the log.
     Log,
     /// A request to an address.
     Webhook,
 }
 
-impl Channel {
+impl NotificationChannel {
     /// As rows have it.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
@@ -37,7 +37,7 @@ impl Channel {
 #[async_trait]
 pub(crate) trait Provider: Send + Sync + 'static {
     /// Which it is.
-    fn channel(&self) -> Channel;
+    fn channel(&self) -> NotificationChannel;
 
     /// Tells it of a notification. `Ok`: it has it.
     async fn send(&self, notification: &OutgoingNotification) -> Result<(), SendError>;

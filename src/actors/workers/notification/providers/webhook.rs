@@ -12,7 +12,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{Channel, Provider, SendError};
+use super::{NotificationChannel, Provider, SendError};
 use crate::config::SigningKey;
 use crate::env::Env;
 use crate::http_client::{self, ClientError};
@@ -72,8 +72,8 @@ fn rfc3339(at: Timestamp) -> String {
 
 #[async_trait]
 impl Provider for Webhook {
-    fn channel(&self) -> Channel {
-        Channel::Webhook
+    fn channel(&self) -> NotificationChannel {
+        NotificationChannel::Webhook
     }
 
     async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::super::providers::{Channel, Provider, SendError};
+use super::super::providers::{NotificationChannel, Provider, SendError};
 use super::super::rounds::{NotifyStep, Options};
 use super::super::sender;
 use super::super::worker::{self, Decider};
@@ -65,8 +65,8 @@ pub(super) struct Receiver {
 
 #[async_trait]
 impl Provider for Receiver {
-    fn channel(&self) -> Channel {
-        Channel::Webhook
+    fn channel(&self) -> NotificationChannel {
+        NotificationChannel::Webhook
     }
 
     async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {
@@ -178,8 +178,11 @@ impl World {
 
     /// Small bounds, so that every one of them is met.
     pub(super) fn decider(&self) -> Decider {
-        let options =
-            Options { members: 2, batch: 3, ..Options::new(AFTER, Duration::from_secs(3_600), vec![Channel::Webhook]) };
+        let options = Options {
+            members: 2,
+            batch: 3,
+            ..Options::new(AFTER, Duration::from_secs(3_600), vec![NotificationChannel::Webhook])
+        };
         let acknowledged = Arc::clone(&self.acknowledged);
         Decider::new(worker::Deps {
             journal: Arc::new(self.journal.clone()),
