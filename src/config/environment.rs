@@ -25,7 +25,7 @@ const KNOWN: [(&str, &str, &str); 9] = [
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 7] = [
+const SECRETS: [(&str, &str); 8] = [
     ("admin", "token"),
     ("api", "key"),
     ("auth", "hmac_secret"),
