@@ -115,6 +115,9 @@ pub enum StartError {
     /// The folder or bucket of uploads can't be used.
     #[error("[uploads]: {0}")]
     Uploads(String),
+    /// A provider of [notifications] can't be used.
+    #[error("[notifications]: {0}")]
+    Notifications(String),
     /// A restore was cut short.
     #[error("a restore into {0} did not finish: empty the folder, and restore again")]
     Unrestored(String),
@@ -135,7 +138,7 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_) | Self::Uploads(_) | Self::Unrestored(_) => true,
+            Self::Auth(_) | Self::Uploads(_) | Self::Notifications(_) | Self::Unrestored(_) => true,
             Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
             Self::Node(_) => false,
         }

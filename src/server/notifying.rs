@@ -92,8 +92,7 @@ fn providers(settings: &Notifications, env: &Env) -> Result<Vec<Arc<dyn Provider
     }
     if let (Some(url), Some(key)) = (&settings.webhook_url, &settings.webhook_secret) {
         let webhook = Webhook::new(url, key.clone(), settings.timeout, env.clone());
-        providers
-            .push(Arc::new(webhook.map_err(|error| StartError::Unsupported(format!("[notifications]: {error}")))?));
+        providers.push(Arc::new(webhook.map_err(|error| StartError::Notifications(error.to_string()))?));
     }
     Ok(providers)
 }
