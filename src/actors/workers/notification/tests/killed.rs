@@ -87,8 +87,12 @@ async fn killed_again_and_again_with_a_provider_that_fails_everybody_is_told_und
 async fn two_workers_at_once_tell_everybody_once() {
     let (world, expected) = afternoon().await;
     let (mut one, mut other) = (Life::without_end(), Life::without_end());
-    let both = tokio::join!(world.lives(&mut one), world.lives(&mut other));
-    assert_eq!(both, (true, true));
+    assert_eq!(tokio::join!(world.decides(&mut one), world.decides(&mut other)), (true, true));
+    let (one, other) = (world.sender(100), world.sender(100));
+    let (claimed, rest) = tokio::join!(one.claim(), other.claim());
+    let (claimed, rest) = (claimed.unwrap(), rest.unwrap());
+    assert_eq!(claimed.notifications.len() + rest.notifications.len(), expected.len(), "each is one sender's");
+    tokio::join!(one.send(claimed), other.send(rest));
     assert_eq!(world.told(), expected);
     assert_eq!(world.requests(), expected.len() as u64, "nothing was sent twice");
 }

@@ -214,10 +214,14 @@ impl World {
 
     /// Decides and sends until there is nothing left to do, and never longer than `life` lasts. `false`: it was killed.
     pub(super) async fn lives(&self, life: &mut Life) -> bool {
+        self.decides(life).await && self.sends(life).await
+    }
+
+    pub(super) async fn decides(&self, life: &mut Life) -> bool {
         let mut decider = self.decider();
         loop {
             match decider.step() {
-                NotifyStep::Rest(None) => break,
+                NotifyStep::Rest(None) => return true,
                 NotifyStep::Rest(Some(time)) | NotifyStep::Retry(time) => self.passes(time),
                 step => {
                     if life.ends() {
@@ -230,6 +234,9 @@ impl World {
                 }
             }
         }
+    }
+
+    async fn sends(&self, life: &mut Life) -> bool {
         let sender = self.sender(100);
         while let Some(due) = self.outbox.next_due().await.unwrap() {
             self.passes(Duration::from_millis(due.since(self.env.now())));
