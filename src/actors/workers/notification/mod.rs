@@ -3,7 +3,7 @@
 //! before its decision is stored, and never reads what a message says.
 //!
 //! How a message becomes a notification, and why nothing is lost or doubled whoever is killed
-//! (`docs/decisions/0028-notifications.md`):
+//! (`docs/decisions/0029-notifications.md`):
 //!
 //! 1. The cursor of its partition reaches the record once the devices of the members have had their time (`after`) and the
 //!    projector has stored what came of it. The cursor is a row of its own, not derived: a store that is built anew leaves it.
