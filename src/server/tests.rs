@@ -1,6 +1,7 @@
 //! The engine on a PostgreSQL that dies, and on one that falls back to an older backup: what was acknowledged stays, rooms
 //! that are in memory go on meanwhile, and the rows come to be what a fold of the whole journal makes of it.
 
+mod kafka;
 mod report;
 
 use std::path::Path;
@@ -31,6 +32,8 @@ struct Rig {
     engine: Engine,
     handlers: Arc<Handlers>,
     health: Health,
+    /// A send may be refused, or have an unknown outcome, and is sent again.
+    journal_may_stall: bool,
 }
 
 impl Rig {
@@ -38,6 +41,11 @@ impl Rig {
         let mut config = Config::default();
         config.data.dir = data.to_owned();
         config.store.database_url = Some(database.clone());
+        Self::of(config).await
+    }
+
+    async fn of(config: Config) -> Self {
+        let journal_may_stall = config.journal.kafka_brokers.is_some();
         let shutdown = Shutdown::new();
         let health = Health::new(shutdown.clone());
         let deps = Deps {
@@ -50,7 +58,7 @@ impl Rig {
         let engine = within("the engine starts", Engine::start(deps)).await.unwrap();
         let options = Options { rates: Rates::unbounded(), ..Options::default() };
         let handlers = Arc::new(Handlers::new(Arc::clone(engine.node()), options, Arc::new(|_| true)));
-        Self { engine, handlers, health }
+        Self { engine, handlers, health, journal_may_stall }
     }
 
     /// Ends when all that was taken is stored. What halts is waited for by nobody: there must be none.
@@ -91,13 +99,21 @@ impl Sender {
         let (acknowledged, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, told, handlers, sender) =
             (Arc::clone(&acknowledged), Arc::clone(&stop), Arc::clone(&rig.handlers), user.clone());
+        let (may_stall, ids) = (rig.journal_may_stall, Env::system().ids);
         let task = tokio::spawn(async move {
             let mut said = Said::new();
             while !told.load(Ordering::Relaxed) {
                 let text = format!("{n}: {}", said.len());
-                let message = json!({ "room": room.to_string(), "body": text });
-                // Whatever happens to the database, a warm room refuses nothing.
-                let sent = call(&handlers, &sender, "message.send", &message).await.unwrap();
+                let message = json!({ "room": room.to_string(), "client_id": ids.next().to_string(), "body": text });
+                let sent = loop {
+                    match call(&handlers, &sender, "message.send", &message).await {
+                        Ok(sent) => break sent,
+                        // Pauses: a client that is told to try again does so a little later.
+                        Err(_) if may_stall => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                        // Whatever happens to the database, a warm room refuses nothing.
+                        Err(error) => panic!("{error:?}"),
+                    }
+                };
                 said.push((Seq(sent["seq"].as_u64().unwrap()), sent["id"].as_str().unwrap().to_owned(), text));
                 counted.fetch_add(1, Ordering::Relaxed);
             }
