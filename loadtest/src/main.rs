@@ -4,6 +4,7 @@
 mod acks;
 mod activation;
 mod actors;
+mod bare_kafka;
 mod fairness;
 mod journal;
 mod lists;

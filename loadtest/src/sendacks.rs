@@ -1,6 +1,7 @@
 //! `kervan-loadtest sendacks [PROGRAM] [SENDERS]`: acknowledged messages through real sockets. The server is a child, so
 //! that its CPU time is its own; each sender has a socket, sends a message, waits for its acknowledgement, and sends the
-//! next. Beside it, in the same run and on the same disk, the bare group-commit appender.
+//! next. Beside it, in the same run and on the same disk, the bare group-commit appender; with `KAFKA_BROKERS`, which the server
+//! gets, too, a bare producer on the same brokers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use tokio::sync::Mutex;
 
 use crate::acks::{BODY, appends};
 use crate::bare::{self, Layout};
+use crate::bare_kafka::BareProducers;
+use crate::group::GroupAppender;
 use crate::measure::{Run, measure_process, median};
 use crate::server::{Server, token};
 use crate::socket::Socket;
@@ -22,6 +25,8 @@ const ROUNDS: usize = 5;
 const DURATION: Duration = Duration::from_secs(2);
 /// Few enough that a commit has messages of several rooms, and members enough for all senders.
 const ROOMS: usize = 10;
+/// With Kafka, where each partition has its own batches.
+const ROOMS_ON_KAFKA: usize = 500;
 
 /// Runs the subcommand.
 ///
@@ -40,21 +45,42 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     done
 }
 
+/// What the server is compared with.
+enum Bare {
+    Disk(Arc<GroupAppender>),
+    Kafka(Arc<BareProducers>),
+}
+
+impl Bare {
+    async fn appends(&self, senders: usize, rooms: usize) -> Result<Run> {
+        match self {
+            Self::Disk(bare) => appends(bare, senders, DURATION).await,
+            Self::Kafka(bare) => bare.appends(senders, rooms, DURATION).await,
+        }
+    }
+}
+
 async fn run(program: &str, dir: &Path, all: &[usize]) -> Result<()> {
+    let brokers = std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty());
+    let most = if brokers.is_some() { ROOMS_ON_KAFKA } else { ROOMS };
     println!(
-        "{ROOMS} rooms with one listener each, bodies of {BODY} bytes, {ROUNDS} rounds of {DURATION:?}, medians; CPU is \
+        "{most} rooms at most with one listener each, bodies of {BODY} bytes, {ROUNDS} rounds of {DURATION:?}, medians; CPU is \
          that of the server, or of the appender's process"
     );
     println!("senders  what      acks/s      p50      p99  CPU-us/ack  of the bare one  deliveries/ack");
     for (number, senders) in all.iter().copied().enumerate() {
         // One for each, so that none has the others' rooms and files behind it.
         let server = Server::start(program)?;
-        let bare = Arc::new(bare::create(&dir.join(format!("bare{number}.dat")), Layout::Growing)?);
-        let stage = Stage::set(&server, senders).await?;
+        let bare = match &brokers {
+            Some(brokers) => Bare::Kafka(Arc::new(BareProducers::start(brokers).await?)),
+            None => Bare::Disk(Arc::new(bare::create(&dir.join(format!("bare{number}.dat")), Layout::Growing)?)),
+        };
+        let rooms = if brokers.is_some() { most.min(senders) } else { most };
+        let stage = Stage::set(&server, senders, rooms).await?;
         let (mut bares, mut servers) = (Vec::new(), Vec::new());
         let before = counts(&server)?;
         for _ in 0..ROUNDS {
-            bares.push(appends(&bare, senders, DURATION).await?);
+            bares.push(bare.appends(senders, rooms).await?);
             servers.push(stage.acks(server.pid()).await?);
         }
         let after = counts(&server)?;
@@ -87,11 +113,11 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(server: &Server, senders: usize) -> Result<Self> {
+    async fn set(server: &Server, senders: usize, count: usize) -> Result<Self> {
         let mut rooms = Vec::new();
-        for room in 0..ROOMS {
+        for room in 0..count {
             let mut listener = Socket::connect(&server.address, &token(&format!("listener{room}"))?).await?;
-            let members: Vec<String> = (room..senders).step_by(ROOMS).map(|n| format!("\"sender{n}\"")).collect();
+            let members: Vec<String> = (room..senders).step_by(count).map(|n| format!("\"sender{n}\"")).collect();
             let create = format!(r#"{{"kind":"group","members":[{}]}}"#, members.join(","));
             let made = listener.rpc(2, "room.create", &create).await?;
             let uuid =
@@ -104,7 +130,7 @@ impl Stage {
         let mut sockets = Vec::new();
         for n in 0..senders {
             let socket = Socket::connect(&server.address, &token(&format!("sender{n}"))?).await?;
-            sockets.push(Arc::new(Mutex::new((socket, rooms[n % ROOMS].clone()))));
+            sockets.push(Arc::new(Mutex::new((socket, rooms[n % count].clone()))));
         }
         Ok(Self { env: Env::system(), senders: sockets })
     }
