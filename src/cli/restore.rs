@@ -31,7 +31,8 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let database = config.database();
     let _lock = DataLock::acquire(data).map_err(|error| Refused(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the async runtime")?;
-    match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, &ALLOWED, Env::system().ids.next())) {
+    let (store, id) = (&config.store, Env::system().ids.next());
+    match runtime.block_on(restore(&request.dir, data, JOURNAL_DIR, &database, store, &ALLOWED, id)) {
         Ok(made) => {
             print(&format!("restored {} records to {}; `kervan serve` serves them\n", made.records, data.display()))?;
             Ok(ExitCode::SUCCESS)

@@ -75,6 +75,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if !config.data.journal_retention.is_zero() && matches!(config.database(), Database::Postgres(_)) {
+        let why = "data.journal_retention has no effect: rows are in PostgreSQL, and its dumps are not seen here";
+        warnings.push(why.to_owned());
+    }
     if config.server.production && config.registration() {
         warnings.push("auth.registration is open: anybody who reaches this can make an account".to_owned());
     }

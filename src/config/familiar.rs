@@ -180,6 +180,8 @@ mod tests {
         let expected = "postgresql://u:p%40%2F%3Ax@db:5433/chat";
         assert_eq!(found.config.store.database_url, Some(Database::Postgres(expected.to_owned())));
         assert!(!found.show(true).contains("p%40"));
+        let trimmed = loaded(parts, &[("KERVAN_DATA__JOURNAL_RETENTION", "7d")]);
+        assert!(trimmed.warnings.iter().any(|warning| warning.starts_with("data.journal_retention has no effect")));
         let whole = loaded(parts, &[("DATABASE_URL", "chat.db")]).config.database();
         assert_eq!(whole, Database::Sqlite(PathBuf::from("chat.db")));
         let half = load(&sources("", &[("DB_HOST", "db")])).unwrap_err().to_string();

@@ -294,6 +294,8 @@ section! {
         /// A replica of that PostgreSQL: pages of history are read there. If it does not answer, or lags behind what they
         /// must show, the database itself is asked. "": none. Environment: DATABASE_REPLICA_URL.
         replica_url: Option<Database> = "",
+        /// The addresses lead to a pooler in transaction mode, such as pgbouncer: nothing is kept on a connection.
+        pooler: bool = "false",
         /// Connections to PostgreSQL that read pages and lists for clients; to a replica as many again.
         client_connections: u32 = "4",
         /// Connections to PostgreSQL that read for the engine: rooms and users that come into memory, and the workers.

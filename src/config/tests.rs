@@ -464,6 +464,24 @@ fn a_database_says_where_its_address_came_from_and_how_to_do_without() {
 }
 
 #[test]
+fn a_replica_goes_with_its_database_and_no_use_goes_without_a_connection() {
+    let replica = ("DATABASE_REPLICA_URL", "postgres://u:hidden@db2/kervan");
+    let both = load(&sources("", &[("DATABASE_URL", "postgres://db/kervan"), replica])).unwrap();
+    assert_eq!(both.origins["store.replica_url"].to_string(), "environment variable DATABASE_REPLICA_URL");
+    assert!(both.config.store.replica_url.is_some() && !both.show(true).contains("hidden"));
+    let alone = refused("", &[replica]);
+    assert!(alone.starts_with("environment variable DATABASE_REPLICA_URL: store.replica_url: goes with"), "{alone}");
+    let file = [("DATABASE_URL", "postgres://db/kervan"), ("DATABASE_REPLICA_URL", "chat.db")];
+    assert!(refused("", &file).ends_with("store.replica_url: expected postgres://…"), "{}", refused("", &file));
+    for key in ["client_connections", "engine_connections", "direct_connections", "writer_connections"] {
+        for number in ["0", "1001"] {
+            let said = refused(&format!("[store]\n{key} = {number}\n"), &[]);
+            assert_eq!(said, format!("cluster.toml:2: store.{key}: expected 1 to 1000"));
+        }
+    }
+}
+
+#[test]
 fn durations_and_sizes_read_as_they_are_shown() {
     use super::value::{Raw, Value};
     for text in ["500ms", "300s", "24h", "7d", "90s", "30m", "36h", "0"] {

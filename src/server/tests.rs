@@ -2,6 +2,8 @@
 //! that are in memory go on meanwhile, and the rows come to be what a fold of the whole journal makes of it.
 
 mod kafka;
+mod rate;
+mod replica;
 mod report;
 
 use std::path::Path;
@@ -38,9 +40,13 @@ struct Rig {
 
 impl Rig {
     async fn start(data: &Path, database: &Database) -> Self {
+        Self::with(data, |config| config.store.database_url = Some(database.clone())).await
+    }
+
+    async fn with(data: &Path, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.data.dir = data.to_owned();
-        config.store.database_url = Some(database.clone());
+        change(&mut config);
         Self::of(config).await
     }
 

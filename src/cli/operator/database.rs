@@ -16,13 +16,13 @@ pub(super) fn lines(loaded: &Loaded) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(database @ Database::Postgres(url)) = &store.database_url {
         let about = loaded.about_database();
-        lines.push(match ask(url) {
+        lines.push(match ask(url, store.pooler) {
             Ok(facts) => primary(database, &facts),
             Err(error) => line("database", Verdict::Fail, format!("{error}; {about}")),
         });
     }
     if let Some(replica @ Database::Postgres(url)) = &store.replica_url {
-        lines.push(match ask(url) {
+        lines.push(match ask(url, store.pooler) {
             Ok(facts) => line("replica", Verdict::Ok, format!("{replica:?}, PostgreSQL {}", facts.version)),
             // The primary is asked in its place.
             Err(error) => line("replica", Verdict::Warn, format!("{error}; pages come from the database itself")),
@@ -31,10 +31,10 @@ pub(super) fn lines(loaded: &Loaded) -> Vec<Line> {
     lines
 }
 
-fn ask(url: &str) -> Result<Facts, StoreError> {
+fn ask(url: &str, pooler: bool) -> Result<Facts, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    runtime.block_on(facts(url, &SystemClock::default()))
+    runtime.block_on(facts(url, pooler, &SystemClock::default()))
 }
 
 fn primary(database: &Database, facts: &Facts) -> Line {

@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::{BackupError, FORMAT, FORMAT_WITHOUT_ROWS, JOURNAL, MANIFEST, Manifest, STORE};
 use super::{belong_together, copy, io_at};
-use crate::config::Database;
+use crate::config::{Database, Store as Settings};
 use crate::storage::disk;
 use crate::storage::journal::JournalError;
 use crate::storage::journal::embedded::{self, Verified};
 use crate::storage::retention;
+use crate::storage::sql::Connections;
 use crate::storage::store::Store as _;
 use crate::storage::store::sql::SqlStore;
 
@@ -31,7 +32,7 @@ enum Rows {
     /// In a file, and what it is before it counts.
     File { database: PathBuf, new: PathBuf },
     /// In a PostgreSQL, in which their operator has put them before.
-    Server(Database),
+    Server(Database, Settings),
 }
 
 /// Whether a restore into `data` was begun and not finished.
@@ -53,12 +54,13 @@ pub async fn restore(
     data: &Path,
     journal: &str,
     database: &Database,
+    settings: &Settings,
     allowed: &[&str],
     id: Uuid,
 ) -> Result<Manifest, BackupError> {
     let rows = match database {
         Database::Sqlite(file) => Rows::File { database: file.clone(), new: beside(file, ".restoring") },
-        server @ Database::Postgres(_) => Rows::Server(server.clone()),
+        server @ Database::Postgres(_) => Rows::Server(server.clone(), settings.clone()),
     };
     let places = Places { journal: data.join(journal), rows, work: data.join(WORK) };
     let manifest = read(from)?;
@@ -68,7 +70,7 @@ pub async fn restore(
                 "the rows of this backup are in PostgreSQL: restore its dump, and say where (DATABASE_URL)",
             ));
         }
-        (Rows::Server(_), true) => {
+        (Rows::Server(..), true) => {
             return Err(BackupError::RowsElsewhere(
                 "this backup has its rows with it, in SQLite: restore it without a PostgreSQL (DATABASE_URL=)",
             ));
@@ -212,8 +214,8 @@ impl Places {
                 install(new, database)?;
                 install(&new_journal, &self.journal)?;
             }
-            Rows::Server(server) => {
-                let store = SqlStore::open(server).await?;
+            Rows::Server(server, settings) => {
+                let store = SqlStore::new(Connections::with(server, settings).await?);
                 let done = self.take_over(&store, &verified, &new_journal, id).await;
                 store.close().await;
                 done?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::config::Database;
+use crate::config::{Database, Store as Settings};
 use crate::env::Env;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::embedded::{EmbeddedJournal, Options};
@@ -69,7 +69,16 @@ impl Live {
 
     async fn restore(&self, from: &Path) -> Result<Manifest, BackupError> {
         let data = self.data();
-        restore(from, &data, "journal", &Database::Sqlite(data.join("kervan.db")), &["LOCK"], Uuid::from_u128(77)).await
+        restore(
+            from,
+            &data,
+            "journal",
+            &Database::Sqlite(data.join("kervan.db")),
+            &Settings::default(),
+            &["LOCK"],
+            Uuid::from_u128(77),
+        )
+        .await
     }
 
     /// What lies in the data folder.
@@ -121,9 +130,17 @@ async fn a_backup_of_what_goes_on_is_restored_to_one_moment() {
     journal.close().await.unwrap();
     let again = live.folder.path().join("again");
     std::fs::create_dir_all(&again).unwrap();
-    restore(&from, &again, "journal", &Database::Sqlite(again.join("kervan.db")), &[], Uuid::from_u128(78))
-        .await
-        .unwrap();
+    restore(
+        &from,
+        &again,
+        "journal",
+        &Database::Sqlite(again.join("kervan.db")),
+        &Settings::default(),
+        &[],
+        Uuid::from_u128(78),
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -144,9 +161,17 @@ async fn a_backup_never_goes_over_anything_and_neither_does_a_restore() {
         let path = live.folder.path().join(name);
         std::fs::write(&path, "mine").unwrap();
         let database = live.folder.path().join("my.db");
-        let error = restore(&from, &live.data(), "journal", &Database::Sqlite(database), &[], Uuid::from_u128(77))
-            .await
-            .unwrap_err();
+        let error = restore(
+            &from,
+            &live.data(),
+            "journal",
+            &Database::Sqlite(database),
+            &Settings::default(),
+            &[],
+            Uuid::from_u128(77),
+        )
+        .await
+        .unwrap_err();
         assert!(matches!(&error, BackupError::Exists(there) if *there == path), "{error}");
         std::fs::remove_file(path).unwrap();
     }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::guarded_pool::GuardedPool;
 use super::replica::Replica;
-use super::{Binder, Columns, Session, Transaction, classify, migrate, postgres, sqlite};
+use super::{Binder, Columns, Route, Session, Transaction, classify, migrate, postgres, sqlite};
 use crate::config::{Database, Store as Settings};
 use crate::storage::store::StoreError;
 
@@ -69,15 +69,16 @@ impl Connections {
                 }
             }
             Database::Postgres(url) => {
-                let mut connection = postgres::connect(url).await?;
-                migrate::postgres(&mut connection).await?;
+                let route = Route::of(settings.pooler);
+                let mut connection = postgres::connect(url, route).await?;
+                migrate::postgres(&mut connection, route).await?;
                 connection.close().await.map_err(classify)?;
-                let options = postgres::options(url)?;
-                let guarded = |most| GuardedPool::new(postgres::pool(&options, most));
+                let options = postgres::options(url, route)?;
+                let guarded = |most| GuardedPool::new(postgres::pool(&options, most), route);
                 let replica = match &settings.replica_url {
                     Some(Database::Postgres(url)) => {
-                        let pool = postgres::pool(&postgres::options(url)?, settings.client_connections);
-                        Some(Replica::new(Pool::Postgres(GuardedPool::new(pool))))
+                        let pool = postgres::pool(&postgres::options(url, route)?, settings.client_connections);
+                        Some(Replica::new(Pool::Postgres(GuardedPool::new(pool, route))))
                     }
                     _ => None,
                 };
@@ -117,7 +118,7 @@ impl Connections {
     pub(in crate::storage) async fn writer(&self) -> Result<WriterGuard<'_>> {
         Ok(match &self.0.writer {
             Writer::Sqlite { options, connection } => WriterGuard::Sqlite(options, connection.lock().await),
-            Writer::Postgres(pool) => WriterGuard::Postgres(pool.connection().await?),
+            Writer::Postgres(pool) => WriterGuard::Postgres(pool.connection().await?, pool.route),
         })
     }
 
@@ -182,7 +183,7 @@ impl Connections {
 /// The connection that writes, for as long as one needs it.
 pub(in crate::storage) enum WriterGuard<'a> {
     Sqlite(&'a SqliteConnectOptions, MutexGuard<'a, sqlite::WriteConnection>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(PoolConnection<Postgres>, Route),
 }
 
 impl WriterGuard<'_> {
@@ -193,8 +194,9 @@ impl WriterGuard<'_> {
                 let begun = writer.open(options).await?.begin_with(sqlite::BEGIN_WRITING).await;
                 begun.map(Transaction::Sqlite)
             }
-            Self::Postgres(connection) => {
-                connection.begin_with(postgres::BEGIN_WRITING).await.map(Transaction::Postgres)
+            Self::Postgres(connection, route) => {
+                let begun = connection.begin_with(route.begin_writing()).await;
+                begun.map(|transaction| Transaction::Postgres(transaction, *route))
             }
         }
         .map_err(classify)
@@ -211,7 +213,7 @@ impl WriterGuard<'_> {
     /// Whether rows would be taken: a full disk, a file that is gone or a standby show here. Writes nothing.
     pub(in crate::storage) async fn takes_rows(&mut self) -> Result<()> {
         let mut transaction = self.begin().await?;
-        if let mut session @ Session::Postgres(_) = transaction.session()
+        if let mut session @ Session::Postgres(..) = transaction.session()
             && session.one(postgres::READ_ONLY, |_| (), |c| c.text()).await?.as_deref() != Some("off")
         {
             return Err(StoreError::Unavailable("the PostgreSQL server only reads".to_owned()));
@@ -230,13 +232,24 @@ pub(in crate::storage) enum Pool {
 pub(in crate::storage) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
+    /// Behind a pooler no statement goes alone.
+    Within(Transaction<'static>),
 }
 
 impl Connection {
     pub(in crate::storage) fn session(&mut self) -> Session<'_> {
         match self {
             Self::Sqlite(connection) => Session::Sqlite(connection),
-            Self::Postgres(connection) => Session::Postgres(connection),
+            Self::Postgres(connection) => Session::Postgres(connection, Route::Direct),
+            Self::Within(transaction) => transaction.session(),
+        }
+    }
+
+    /// What was done by it counts.
+    async fn done(self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(()),
+            Self::Within(transaction) => transaction.commit().await,
         }
     }
 }
@@ -246,31 +259,35 @@ impl Pool {
     pub(in crate::storage) async fn connection(&self) -> Result<Connection> {
         match self {
             Self::Sqlite(pool) => pool.acquire().await.map(Connection::Sqlite).map_err(classify),
-            Self::Postgres(pool) => pool.connection().await.map(Connection::Postgres),
+            Self::Postgres(pool) if pool.route.keeps_statements() => pool.connection().await.map(Connection::Postgres),
+            Self::Postgres(_) => self.change().await.map(Connection::Within),
         }
     }
 
     /// A transaction that only reads: everything read in it is of one moment.
     pub(in crate::storage) async fn snapshot(&self) -> Result<Transaction<'static>> {
-        self.begin(sqlite::BEGIN_READING, postgres::BEGIN_READING).await
+        self.begin(sqlite::BEGIN_READING, Route::begin_reading).await
     }
 
     /// A transaction that writes.
     pub(in crate::storage) async fn change(&self) -> Result<Transaction<'static>> {
-        self.begin(sqlite::BEGIN_WRITING, postgres::BEGIN_WRITING).await
+        self.begin(sqlite::BEGIN_WRITING, Route::begin_writing).await
     }
 
-    async fn begin(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction<'static>> {
+    async fn begin(&self, sqlite: &'static str, postgres: fn(Route) -> &'static str) -> Result<Transaction<'static>> {
         match self {
             Self::Sqlite(pool) => pool.begin_with(sqlite).await.map(Transaction::Sqlite).map_err(classify),
-            Self::Postgres(pool) => pool.begin(postgres).await.map(Transaction::Postgres),
+            Self::Postgres(pool) => {
+                let begun = pool.begin(postgres(pool.route)).await?;
+                Ok(Transaction::Postgres(begun, pool.route))
+            }
         }
     }
 
     /// A transaction that writes; of those with the same `name` one after the other.
     pub(in crate::storage) async fn change_in_line(&self, name: &str) -> Result<Transaction<'static>> {
         let mut transaction = self.change().await?;
-        if let mut session @ Session::Postgres(_) = transaction.session() {
+        if let mut session @ Session::Postgres(..) = transaction.session() {
             session.execute(postgres::STAND_IN_LINE, |b| _ = b.text(name)).await?;
         }
         Ok(transaction)
@@ -278,7 +295,9 @@ impl Pool {
 
     /// See [`Session::execute`].
     pub(in crate::storage) async fn execute(&self, text: &'static str, bind: impl FnOnce(&mut Binder)) -> Result<u64> {
-        self.connection().await?.session().execute(text, bind).await
+        let mut connection = self.connection().await?;
+        let done = connection.session().execute(text, bind).await?;
+        connection.done().await.map(|()| done)
     }
 
     /// See [`Session::execute_unique`].
@@ -287,7 +306,9 @@ impl Pool {
         text: &'static str,
         bind: impl FnOnce(&mut Binder),
     ) -> Result<std::result::Result<u64, super::Taken>> {
-        self.connection().await?.session().execute_unique(text, bind).await
+        let mut connection = self.connection().await?;
+        let done = connection.session().execute_unique(text, bind).await?;
+        connection.done().await.map(|()| done)
     }
 
     /// See [`Session::list`].
@@ -297,7 +318,9 @@ impl Pool {
         bind: impl FnOnce(&mut Binder),
         read: impl Fn(&mut Columns<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        self.connection().await?.session().list(text, bind, read).await
+        let mut connection = self.connection().await?;
+        let done = connection.session().list(text, bind, read).await?;
+        connection.done().await.map(|()| done)
     }
 
     /// See [`Session::one`].
@@ -307,6 +330,8 @@ impl Pool {
         bind: impl FnOnce(&mut Binder),
         read: impl Fn(&mut Columns<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        self.connection().await?.session().one(text, bind, read).await
+        let mut connection = self.connection().await?;
+        let done = connection.session().one(text, bind, read).await?;
+        connection.done().await.map(|()| done)
     }
 }

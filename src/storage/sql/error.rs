@@ -31,13 +31,18 @@ const TRANSIENT_CLASSES: [&str; 8] = [
     "58", // I/O of the server
 ];
 
+/// What PostgreSQL says of a prepared statement that it does not know, that it has under this name already, or whose plan does
+/// not fit any more. The last is its word for other things as well.
+pub(super) const UNKNOWN_STATEMENT: [&str; 3] = ["26000", "42P05", "0A000"];
+
 /// Sorts an error of sqlx into the errors of the contract. Never carries values of rows, nor a password.
 pub(in crate::storage) fn classify(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::Database(db) if db.try_downcast_ref::<PgDatabaseError>().is_some() => {
             let code = db.code().unwrap_or_default();
             let text = format!("postgres {code}: {}", db.message());
-            if TRANSIENT_CLASSES.iter().any(|class| code.starts_with(class)) {
+            let is_unknown = UNKNOWN_STATEMENT.contains(&&*code) && (code != "0A000" || text.contains("cached plan"));
+            if is_unknown || TRANSIENT_CLASSES.iter().any(|class| code.starts_with(class)) {
                 StoreError::Unavailable(text)
             } else {
                 StoreError::Damaged(text)

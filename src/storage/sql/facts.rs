@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, query_scalar};
 
-use super::{classify, migrate, postgres};
+use super::{Route, classify, migrate, postgres};
 use crate::env::Clock;
 use crate::storage::store::StoreError;
 
@@ -26,29 +26,46 @@ pub struct Facts {
     pub round_trip: Duration,
 }
 
-/// Looks at the server at `url`.
+/// `on` for a server that takes no rows. Of a transaction it could not be asked: this one only reads.
+const TAKES_NO_ROWS: &str =
+    "SELECT CASE WHEN pg_is_in_recovery() THEN 'on' ELSE current_setting('default_transaction_read_only') END";
+
+/// Looks at the server at `url`; `pooler` as in `[store]`.
 ///
 /// # Errors
 /// As [`super::Connections::open`].
-pub async fn facts(url: &str, clock: &dyn Clock) -> Result<Facts, StoreError> {
-    let mut connection = postgres::connect(url).await?;
-    let facts = read(&mut connection, clock).await.map_err(classify);
+pub async fn facts(url: &str, pooler: bool, clock: &dyn Clock) -> Result<Facts, StoreError> {
+    let route = Route::of(pooler);
+    let mut connection = postgres::connect(url, route).await?;
+    let mut snapshot = connection.begin_with(route.begin_reading()).await.map_err(classify)?;
+    let facts = read(&mut snapshot, clock).await.map_err(classify);
+    snapshot.rollback().await.map_err(classify)?;
     connection.close().await.map_err(classify)?;
     facts
 }
 
 async fn read(connection: &mut PgConnection, clock: &dyn Clock) -> Result<Facts, sqlx::Error> {
-    let version = query_scalar("SELECT current_setting('server_version')").fetch_one(&mut *connection).await?;
-    let has_schema: bool =
-        query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let version =
+        query_scalar("SELECT current_setting('server_version')").persistent(false).fetch_one(&mut *connection).await?;
+    let has_schema: bool = query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await?;
     let schema = match has_schema {
-        true => query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await?,
+        true => {
+            query_scalar("SELECT max(version) FROM _sqlx_migrations")
+                .persistent(false)
+                .fetch_one(&mut *connection)
+                .await?
+        }
         false => None,
     };
-    let reads_only: String = query_scalar(postgres::READ_ONLY).fetch_one(&mut *connection).await?;
+    let reads_only: String = query_scalar(TAKES_NO_ROWS).persistent(false).fetch_one(&mut *connection).await?;
     let (begun, before) = (tokio::time::Instant::now(), clock.now());
-    let there: i64 =
-        query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8").fetch_one(connection).await?;
+    let there: i64 = query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8")
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
     let round_trip = begun.elapsed();
     let here = before.as_i64() + i64::try_from(round_trip.as_millis() / 2).unwrap_or(0);
     Ok(Facts {

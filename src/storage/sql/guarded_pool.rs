@@ -6,7 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, SqlSafeStr as _, Transaction};
 
-use super::classify;
+use super::{Route, classify};
 use crate::limits;
 use crate::storage::store::StoreError;
 
@@ -16,11 +16,13 @@ pub(in crate::storage) struct GuardedPool {
     /// Nobody got a connection when it was asked last. Then nobody waits for long: what can do without the database is not
     /// to be slow for as long as it is away.
     shut: AtomicBool,
+    /// How the server is reached.
+    pub(super) route: Route,
 }
 
 impl GuardedPool {
-    pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, shut: AtomicBool::new(false) }
+    pub(super) fn new(pool: PgPool, route: Route) -> Self {
+        Self { pool, shut: AtomicBool::new(false), route }
     }
 
     /// One of the connections.

@@ -6,7 +6,7 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Connection as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 
-use super::classify;
+use super::{Route, classify};
 use crate::config::Database;
 use crate::storage::store::StoreError;
 
@@ -42,8 +42,8 @@ pub async fn migrate(database: &Database) -> Result<i64, StoreError> {
             done.and_then(|version| closed.map(|()| version))
         }
         Database::Postgres(url) => {
-            let mut connection = super::postgres::connect(url).await?;
-            let done = postgres(&mut connection).await;
+            let mut connection = super::postgres::connect(url, Route::Direct).await?;
+            let done = postgres(&mut connection, Route::Direct).await;
             let closed = connection.close().await.map_err(classify);
             done.and_then(|version| closed.map(|()| version))
         }
@@ -58,8 +58,11 @@ pub(in crate::storage) async fn sqlite(connection: &mut SqliteConnection) -> Res
 }
 
 /// Migrates an open PostgreSQL connection: all that is missing, or nothing.
-pub(super) async fn postgres(connection: &mut PgConnection) -> Result<i64, StoreError> {
+pub(super) async fn postgres(connection: &mut PgConnection, route: Route) -> Result<i64, StoreError> {
     let mut migrator = migrator(POSTGRES);
+    if route == Route::Pooled {
+        return must_be_up_to_date(connection, route, &migrator).await;
+    }
     // Several programs may start at once: they stand in line by a lock of the transaction, which ends whatever becomes of us.
     migrator.set_locking(false);
     let mut transaction = connection.begin().await.map_err(classify)?;
@@ -67,6 +70,35 @@ pub(super) async fn postgres(connection: &mut PgConnection) -> Result<i64, Store
     migrator.run(&mut *transaction).await.map_err(|error| explain(&migrator, error))?;
     transaction.commit().await.map_err(classify)?;
     Ok(version(&migrator))
+}
+
+/// The migrator prepares statements, which a pooler does not bear: it changes nothing behind one.
+async fn must_be_up_to_date(
+    connection: &mut PgConnection,
+    route: Route,
+    migrator: &Migrator,
+) -> Result<i64, StoreError> {
+    let mut snapshot = connection.begin_with(route.begin_reading()).await.map_err(classify)?;
+    let has_schema = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").persistent(false);
+    let has_schema: bool = has_schema.fetch_one(&mut *snapshot).await.map_err(classify)?;
+    let applied: Vec<(i64, Vec<u8>)> = match has_schema {
+        true => {
+            let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+            applied.persistent(false).fetch_all(&mut *snapshot).await.map_err(classify)?
+        }
+        false => Vec::new(),
+    };
+    snapshot.commit().await.map_err(classify)?;
+    let known = version(migrator);
+    let fits = migrator.iter().map(|migration| (migration.version, &*migration.checksum));
+    if fits.eq(applied.iter().map(|(version, checksum)| (*version, checksum.as_slice()))) {
+        return Ok(known);
+    }
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    Err(StoreError::Incompatible(format!(
+        "its schema has version {found}, this program has {known}, and nothing is changed through a pooler: `kervan migrate \
+         --database-url` with the address of the server behind it"
+    )))
 }
 
 /// The version that this program brings a PostgreSQL to.

@@ -25,6 +25,7 @@ mod guarded_pool;
 pub mod migrate;
 pub(in crate::storage) mod postgres;
 mod replica;
+mod route;
 mod session;
 pub(in crate::storage) mod sqlite;
 #[cfg(test)]
@@ -38,5 +39,6 @@ pub(in crate::storage) use columns::Columns;
 pub use connections::Connections;
 pub(in crate::storage) use connections::{Pool, WriterGuard};
 pub(in crate::storage) use error::{classify, damaged};
+pub(in crate::storage) use route::Route;
 pub(in crate::storage) use session::{Session, Taken, Transaction};
 pub(in crate::storage) use value::Binder;

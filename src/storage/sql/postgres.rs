@@ -10,15 +10,11 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPool
 use sqlx::{Arguments as _, AssertSqlSafe, Connection as _, SqlSafeStr, SqlStr};
 
 use super::value::Value;
-use super::{Binder, classify};
+use super::{Binder, Route, classify};
 use crate::config::Database;
 use crate::limits;
 use crate::storage::store::StoreError;
 
-/// How a transaction that writes begins.
-pub(super) const BEGIN_WRITING: &str = "BEGIN";
-/// How a transaction that reads begins: all of it is of the moment of its first statement.
-pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Until the transaction ends nobody else passes this with the same name. Where SQLite has one writer at a time, a decision
 /// that rests on several rows of a user needs it.
 pub(super) const STAND_IN_LINE: &str = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))";
@@ -29,18 +25,22 @@ pub(super) const READ_ONLY: &str = "SELECT current_setting('transaction_read_onl
 ///
 /// # Errors
 /// The address is none. Its password is never part of the error.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+pub(super) fn options(url: &str, route: Route) -> Result<PgConnectOptions, StoreError> {
     let parsed = PgConnectOptions::from_str(url);
     let parsed = parsed.map_err(|_| StoreError::Incompatible("not the address of a PostgreSQL server".to_owned()))?;
     let wait = format!("{}ms", limits::SQL_WAIT.as_millis());
-    // A commit that was answered survives a crash of the server, whatever its operator's default is.
-    let settings = [("synchronous_commit", "on"), ("lock_timeout", wait.as_str())];
-    Ok(parsed.options(settings).statement_cache_capacity(limits::SQL_STATEMENTS).application_name("kervan"))
+    let parsed = match route {
+        // See [`Route::begin_writing`].
+        Route::Direct => parsed.options([("synchronous_commit", "on"), ("lock_timeout", wait.as_str())]),
+        // The pooler would refuse them.
+        Route::Pooled => parsed,
+    };
+    Ok(parsed.statement_cache_capacity(limits::SQL_STATEMENTS).application_name("kervan"))
 }
 
 /// Opens one connection, or says to which server it could not. Who knows where the address was said adds that.
-pub(super) async fn connect(url: &str) -> Result<PgConnection, StoreError> {
-    let options = options(url)?;
+pub(super) async fn connect(url: &str, route: Route) -> Result<PgConnection, StoreError> {
+    let options = options(url, route)?;
     let place = || format!("{:?}", Database::Postgres(url.to_owned()));
     match tokio::time::timeout(limits::SQL_WAIT, PgConnection::connect_with(&options)).await {
         Ok(Ok(connection)) => Ok(connection),

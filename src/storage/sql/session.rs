@@ -1,10 +1,11 @@
 //! Statements over one connection.
 
 use futures_util::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnection};
 
 use super::columns::{Columns, Row};
-use super::{Binder, Bulk, arrays, classify, postgres, sqlite};
+use super::error::UNKNOWN_STATEMENT;
+use super::{Binder, Bulk, Route, arrays, classify, postgres, sqlite};
 use crate::limits;
 use crate::storage::store::StoreError;
 
@@ -13,7 +14,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// A connection in use.
 pub(in crate::storage) enum Session<'c> {
     Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut PgConnection, Route),
 }
 
 /// A row that must be unique stands there already: what the database says of it, which names the index or its columns.
@@ -32,6 +33,21 @@ fn bound(bind: impl FnOnce(&mut Binder)) -> Binder {
     binder
 }
 
+/// After an error that says that the server does not know the statements which this connection has prepared, or that they are
+/// not any more what they were (another server behind the same address, another schema), they are forgotten: whoever tries
+/// again prepares them anew.
+async fn known<T>(
+    conn: &mut PgConnection,
+    done: std::result::Result<T, sqlx::Error>,
+) -> std::result::Result<T, sqlx::Error> {
+    if let Err(sqlx::Error::Database(error)) = &done
+        && error.code().is_some_and(|code| UNKNOWN_STATEMENT.contains(&&*code))
+    {
+        conn.clear_cached_statements().await?;
+    }
+    done
+}
+
 impl Session<'_> {
     async fn run(&mut self, text: impl SqlSafeStr, binder: Binder) -> std::result::Result<u64, sqlx::Error> {
         match self {
@@ -39,10 +55,10 @@ impl Session<'_> {
                 let done = sqlx::query_with(text, sqlite::arguments(binder)?).execute(&mut **conn).await?;
                 Ok(done.rows_affected())
             }
-            Self::Postgres(conn) => {
-                let text = postgres::text(text);
-                let done = sqlx::query_with(text, postgres::arguments(binder)?).execute(&mut **conn).await?;
-                Ok(done.rows_affected())
+            Self::Postgres(conn, route) => {
+                let query = sqlx::query_with(postgres::text(text), postgres::arguments(binder)?);
+                let done = query.persistent(route.keeps_statements()).execute(&mut **conn).await;
+                Ok(known(conn, done).await?.rows_affected())
             }
         }
     }
@@ -79,14 +95,15 @@ impl Session<'_> {
         mut bind: impl FnMut(&mut Binder, T),
     ) -> Result<u64> {
         let mut changed = 0;
-        if let Self::Postgres(conn) = self {
+        if let Self::Postgres(conn, route) = self {
             let mut rows = rows.into_iter();
             while rows.len() > 0 {
                 let binder =
                     bound(|binder| rows.by_ref().take(limits::SQL_BULK_ROWS).for_each(|row| bind(binder, row)));
                 let (kinds, arguments) = arrays::arrays(binder, bulk.columns()).map_err(classify)?;
                 let query = sqlx::query_with(AssertSqlSafe(bulk.of_arrays(&kinds)), arguments);
-                changed += query.execute(&mut **conn).await.map_err(classify)?.rows_affected();
+                let done = query.persistent(route.keeps_statements()).execute(&mut **conn).await;
+                changed += known(conn, done).await.map_err(classify)?.rows_affected();
             }
             return Ok(changed);
         }
@@ -118,12 +135,13 @@ impl Session<'_> {
         read: impl Fn(&mut Columns<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut found = Vec::new();
-        if let Self::Postgres(conn) = self {
+        if let Self::Postgres(conn, route) = self {
             for rows in rows.chunks(limits::SQL_BULK_ROWS) {
                 let binder = bound(|binder| rows.iter().for_each(|row| bind(binder, row)));
                 let (kinds, arguments) = arrays::arrays(binder, bulk.columns()).map_err(classify)?;
                 let query = sqlx::query_with(AssertSqlSafe(bulk.of_arrays(&kinds)), arguments);
-                let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
+                let rows = query.persistent(route.keeps_statements()).fetch_all(&mut **conn).await;
+                let rows = known(conn, rows).await.map_err(classify)?;
                 let read = |row| read(&mut Columns::of(Row::Postgres(row)));
                 found.append(&mut rows.iter().map(read).collect::<Result<Vec<T>>>()?);
             }
@@ -151,9 +169,10 @@ impl Session<'_> {
                 let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
                 rows.iter().map(|row| read(&mut Columns::of(Row::Sqlite(row)))).collect()
             }
-            Self::Postgres(conn) => {
+            Self::Postgres(conn, route) => {
                 let query = sqlx::query_with(postgres::text(text), postgres::arguments(binder).map_err(classify)?);
-                let rows = query.fetch_all(&mut **conn).await.map_err(classify)?;
+                let rows = query.persistent(route.keeps_statements()).fetch_all(&mut **conn).await;
+                let rows = known(conn, rows).await.map_err(classify)?;
                 rows.iter().map(|row| read(&mut Columns::of(Row::Postgres(row)))).collect()
             }
         }
@@ -185,14 +204,20 @@ impl Session<'_> {
                     }
                 }
             }
-            Self::Postgres(conn) => {
+            Self::Postgres(conn, route) => {
                 let arguments = postgres::arguments(binder).map_err(classify)?;
                 let query = sqlx::query_with::<Postgres, _>(postgres::text(text), arguments);
-                let mut rows = query.fetch(&mut **conn);
-                while let Some(row) = rows.try_next().await.map_err(classify)? {
-                    if !take(Row::Postgres(&row))? {
-                        break;
+                let mut rows = query.persistent(route.keeps_statements()).fetch(&mut **conn);
+                let failed = loop {
+                    match rows.try_next().await {
+                        Ok(Some(row)) if take(Row::Postgres(&row))? => {}
+                        Ok(_) => break None,
+                        Err(error) => break Some(error),
                     }
+                };
+                drop(rows);
+                if let Some(error) = failed {
+                    known(conn, Err::<(), _>(error)).await.map_err(classify)?;
                 }
             }
         }
@@ -213,21 +238,21 @@ impl Session<'_> {
 /// Statements that are seen together or not at all. Rolled back when dropped.
 pub(in crate::storage) enum Transaction<'c> {
     Sqlite(sqlx::Transaction<'c, Sqlite>),
-    Postgres(sqlx::Transaction<'c, Postgres>),
+    Postgres(sqlx::Transaction<'c, Postgres>, Route),
 }
 
 impl Transaction<'_> {
     pub(in crate::storage) fn session(&mut self) -> Session<'_> {
         match self {
             Self::Sqlite(transaction) => Session::Sqlite(transaction),
-            Self::Postgres(transaction) => Session::Postgres(transaction),
+            Self::Postgres(transaction, route) => Session::Postgres(transaction, *route),
         }
     }
 
     pub(in crate::storage) async fn commit(self) -> Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
+            Self::Postgres(transaction, _) => transaction.commit().await,
         }
         .map_err(classify)
     }
@@ -235,7 +260,7 @@ impl Transaction<'_> {
     pub(in crate::storage) async fn rollback(self) -> Result<()> {
         match self {
             Self::Sqlite(transaction) => transaction.rollback().await,
-            Self::Postgres(transaction) => transaction.rollback().await,
+            Self::Postgres(transaction, _) => transaction.rollback().await,
         }
         .map_err(classify)
     }

@@ -11,6 +11,7 @@ use crate::config::Database;
 
 pub(crate) mod million;
 pub(crate) mod outage;
+pub(crate) mod pooler;
 pub(crate) mod report;
 pub(crate) mod server;
 

@@ -18,6 +18,8 @@ use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{SeqRange, Store, StoreError};
 use crate::storage::{accounts, analytics, notifications, uploads};
 
+mod pooler;
+
 support::sql_suite!(
     a_transaction_that_is_dropped_leaves_nothing
     a_snapshot_shows_one_moment

@@ -15,7 +15,7 @@ async fn live(postgres: &Postgres) -> (Live, Database) {
 async fn restored(live: &Live, from: &Path, into: &str, database: &Database) -> Result<Manifest, BackupError> {
     let data = live.folder.path().join(into);
     std::fs::create_dir_all(&data).unwrap();
-    restore(from, &data, "journal", database, &[], Uuid::from_u128(77)).await
+    restore(from, &data, "journal", database, &Settings::default(), &[], Uuid::from_u128(77)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
-//! What happens to a database server: it dies and comes back, and its rows fall back to a backup. And its rows as texts, to
-//! compare.
+//! What happens to a database server: it dies and comes back, its rows fall back to a backup, a replica follows it. And its
+//! rows as texts, to compare.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query_scalar};
 
 use super::Postgres;
-use super::server::Server;
+use super::server::{Server, ServerFolder};
 use crate::config::Database;
 
 /// Tables that differ after a replay: how far the workers came, what they have still to tell, and of which journal.
@@ -43,8 +43,43 @@ impl Server {
     }
 }
 
+/// A streaming replica.
+pub(crate) struct Replica(Server);
+
+impl Replica {
+    /// The same database there.
+    pub(crate) fn same(&self, database: &Database) -> Database {
+        Database::Postgres(self.0.url.replace("/postgres?", &format!("/{}?", name(database))))
+    }
+
+    async fn connection(&self, database: &Database) -> PgConnection {
+        let Database::Postgres(url) = self.same(database) else { unreachable!("a server's") };
+        PgConnection::connect(&url).await.unwrap()
+    }
+
+    /// How many messages it has.
+    pub(crate) async fn messages(&self, database: &Database) -> i64 {
+        let mut connection = self.connection(database).await;
+        query_scalar("SELECT count(*) FROM messages").fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// It follows no more, and takes rows: then `change` is made.
+    pub(crate) async fn promote(&self, database: &Database, change: &'static str) {
+        let mut connection = self.connection(database).await;
+        let done: bool = query_scalar("SELECT pg_promote()").fetch_one(&mut connection).await.unwrap();
+        assert!(done);
+        connection.close().await.unwrap();
+        let mut connection = self.connection(database).await;
+        sqlx::query(change).execute(&mut connection).await.unwrap();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.0.kill();
+    }
+}
+
 /// The name of a database of a server.
-fn name(database: &Database) -> &str {
+pub(super) fn name(database: &Database) -> &str {
     let Database::Postgres(url) = database else { panic!("{database:?} is on no server") };
     url.split_once("localhost/").unwrap().1.split('?').next().unwrap()
 }
@@ -56,6 +91,21 @@ impl Postgres {
 
     pub(crate) fn start_again(&mut self) {
         self.server.start_again();
+    }
+
+    /// A replica of it, which follows.
+    pub(crate) fn replica(&self) -> Replica {
+        let place = ServerFolder::new();
+        let mut command = place.command("pg_basebackup");
+        command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-U", "kervan", "-h"]);
+        let copied = command.arg(self.server.place.folder()).arg("-D").arg(place.data()).output().unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        Replica(Server::at(place))
+    }
+
+    /// The process of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.child.id()
     }
 
     /// See [`Server::dump`].

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Server {
@@ -37,7 +37,7 @@ fn programs() -> PathBuf {
 }
 
 /// PostgreSQL does not run as root: the user and group to be instead, if that is who we are.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(super) fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -51,13 +51,31 @@ fn unprivileged() -> Option<(u32, u32)> {
 fn command(program: &Path, folder: &Path, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_clear().env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-    if let Some((uid, gid)) = user {
-        command.uid(uid).gid(gid);
-    }
+    run_as(&mut command, user);
     command
 }
 
+pub(super) fn run_as(command: &mut Command, user: Option<(u32, u32)>) {
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+}
+
+/// Whoever it runs as owns these.
+pub(super) fn give_to(user: Option<(u32, u32)>, paths: &[&Path]) {
+    if let Some((uid, gid)) = user {
+        paths.iter().for_each(|path| std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap());
+    }
+}
+
 impl ServerFolder {
+    pub(super) fn new() -> Self {
+        let (programs, user) = (programs(), unprivileged());
+        let folder = tempfile::Builder::new().prefix("kervan-pg").tempdir_in("/tmp").unwrap();
+        give_to(user, &[folder.path()]);
+        Self { programs, user, folder }
+    }
+
     pub(super) fn command(&self, program: &str) -> Command {
         command(&self.programs.join(program), self.folder(), self.user)
     }
@@ -68,7 +86,7 @@ impl ServerFolder {
     }
 
     /// The folder of the cluster.
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder().join("data")
     }
 
@@ -94,7 +112,17 @@ impl ServerFolder {
     /// Starts what lies there. It may not answer yet.
     pub(super) fn run(&self) -> Child {
         self.command("postgres")
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB", "-k"])
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "shared_buffers=16MB",
+                "-c",
+                "max_connections=400",
+                "-k",
+            ])
             .arg(self.folder())
             .arg("-D")
             .arg(self.data())
@@ -108,14 +136,14 @@ impl ServerFolder {
 impl Server {
     /// Makes and starts one, and waits until it answers.
     pub(crate) fn start() -> Self {
-        let (programs, user) = (programs(), unprivileged());
-        let folder = tempfile::Builder::new().prefix("kervan-pg").tempdir_in("/tmp").unwrap();
-        if let Some((uid, gid)) = user {
-            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
-        }
-        let url = format!("postgres://kervan@localhost/postgres?host={}", folder.path().display());
-        let place = ServerFolder { programs, user, folder };
+        let place = ServerFolder::new();
         place.make();
+        Self::at(place)
+    }
+
+    /// Starts what lies there, and waits until it answers.
+    pub(super) fn at(place: ServerFolder) -> Self {
+        let url = format!("postgres://kervan@localhost/postgres?host={}", place.folder().display());
         let mut server = Self { url, child: place.run(), place };
         server.wait_until_it_answers();
         server
