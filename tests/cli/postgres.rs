@@ -21,12 +21,11 @@ fn migrated(dir: &Path, url: &str) -> Output {
     kervan(dir).args(["migrate", "--database-url", url]).output().unwrap()
 }
 
-/// The rooms that the operator sees, and how much was said in them.
-fn rooms(dir: &Path, url: &str) -> Vec<(String, Value)> {
+/// The rooms that the operator sees: rows, which come after what they say was acknowledged.
+fn rooms(dir: &Path, url: &str) -> Vec<String> {
     let listed = kervan(dir).args(["room", "list", "-o", "json"]).env("DATABASE_URL", url).output().unwrap();
     let listed: Value = serde_json::from_str(&stdout(&listed)).unwrap_or_else(|_| panic!("{listed:?}"));
-    let seen = |room: &Value| (room["id"].as_str().unwrap().to_owned(), room["head"].clone());
-    listed["items"].as_array().unwrap().iter().map(seen).collect()
+    listed["items"].as_array().unwrap().iter().map(|room| room["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
