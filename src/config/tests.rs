@@ -474,10 +474,8 @@ fn a_replica_goes_with_its_database_and_no_use_goes_without_a_connection() {
     let file = [("DATABASE_URL", "postgres://db/kervan"), ("DATABASE_REPLICA_URL", "chat.db")];
     assert!(refused("", &file).ends_with("store.replica_url: expected postgres://…"), "{}", refused("", &file));
     for key in ["client_connections", "engine_connections", "direct_connections", "writer_connections"] {
-        for number in ["0", "1001"] {
-            let said = refused(&format!("[store]\n{key} = {number}\n"), &[]);
-            assert_eq!(said, format!("cluster.toml:2: store.{key}: expected 1 to 1000"));
-        }
+        let said = ["0", "1001"].map(|number| refused(&format!("[store]\n{key} = {number}\n"), &[]));
+        assert_eq!(said, [(); 2].map(|()| format!("cluster.toml:2: store.{key}: expected 1 to 1000")));
     }
 }
 

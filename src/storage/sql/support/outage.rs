@@ -44,9 +44,9 @@ impl Server {
 }
 
 /// A streaming replica.
-pub(crate) struct Replica(Server);
+pub(crate) struct Standby(Server);
 
-impl Replica {
+impl Standby {
     /// The same database there.
     pub(crate) fn same(&self, database: &Database) -> Database {
         Database::Postgres(self.0.url.replace("/postgres?", &format!("/{}?", name(database))))
@@ -94,13 +94,13 @@ impl Postgres {
     }
 
     /// A replica of it, which follows.
-    pub(crate) fn replica(&self) -> Replica {
+    pub(crate) fn replica(&self) -> Standby {
         let place = ServerFolder::new();
         let mut command = place.command("pg_basebackup");
         command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-U", "kervan", "-h"]);
         let copied = command.arg(self.server.place.folder()).arg("-D").arg(place.data()).output().unwrap();
         assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
-        Replica(Server::at(place))
+        Standby(Server::at(place))
     }
 
     /// The process of the server.
