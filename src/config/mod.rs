@@ -193,9 +193,19 @@ impl Loaded {
     /// For errors about the database: where its address was said, and how to do without it. Empty if nobody said one.
     #[must_use]
     pub fn about_database(&self) -> String {
-        let Some(origin) = self.origins.get("store.database_url") else { return String::new() };
-        let without = origin.without().map_or(String::new(), |way| format!("; to keep rows in the data folder: {way}"));
-        format!("store.database_url is what {origin} says{without}")
+        self.about("store.database_url", "rows")
+    }
+
+    /// The same about Kafka's brokers.
+    #[must_use]
+    pub fn about_brokers(&self) -> String {
+        self.about("journal.kafka_brokers", "the journal")
+    }
+
+    fn about(&self, key: &str, kept: &str) -> String {
+        let Some(origin) = self.origins.get(key) else { return String::new() };
+        let way = |way: String| format!("; to keep {kept} in the data folder: {way}");
+        format!("{key} is what {origin} says{}", origin.without().map_or(String::new(), way))
     }
 }
 

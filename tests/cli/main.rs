@@ -80,7 +80,7 @@ fn a_bad_value_names_its_variable_or_flag() {
 fn what_this_version_can_not_serve_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (name, value, hint) in [
-        ("KAFKA_BROKERS", "k:9092", "KAFKA_BROKERS: comes with the cluster"),
+        ("KAFKA_BROKERS", "k:9092,", "KAFKA_BROKERS: journal.kafka_brokers: expected host:port"),
         ("DB_NAME", "chat", "a database's address takes DB_NAME and DB_USER"),
         ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
         ("DATABASE_URL", "mysql://u:hidden@db/k", "expected sqlite:FILE, a file's path or postgres://"),
@@ -127,10 +127,23 @@ fn what_is_kept_is_its_users_alone() {
 }
 
 #[test]
+fn brokers_that_do_not_answer_are_named_with_the_way_to_do_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let brokers = format!("127.0.0.1:{port}");
+    let (code, error) = code_and_error(&kervan(dir.path()).env("KAFKA_BROKERS", &brokers).output().unwrap());
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains(&format!("the journal in Kafka at {brokers}")), "{error}");
+    let way_out = "journal.kafka_brokers is what environment variable KAFKA_BROKERS says; to keep the journal in the data \
+                   folder: KAFKA_BROKERS= kervan";
+    assert!(error.contains(way_out), "{error}");
+}
+
+#[test]
 fn the_environment_of_a_node_system_gets_one_error_that_names_all_of_it_and_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
     let seed = "NODE_ENV=production\nPORT=0\nDATABASE_URL=chat.db\nREDIS_PASSWORD=hidden\n\
-                REDIS_HOST=localhost\nREDIS_PORT=6379\nKAFKA_BROKERS=localhost:9092\nMAX_FILE_SIZE=10mb\n\
+                REDIS_HOST=localhost\nREDIS_PORT=6379\nREDIS_URL=redis://localhost\nMAX_FILE_SIZE=10mb\n\
                 JWT_SECRET=0123456789abcdef0123456789abcdef\n";
     std::fs::write(dir.path().join(".env"), seed).unwrap();
     let (code, error) = code_and_error(&run(dir.path(), &[]));

@@ -33,11 +33,15 @@ async fn both_dialects_have_the_same_tables_columns_keys_and_indexes() {
     assert_eq!(migrate(&database(&server)).await.unwrap(), version, "the second time nothing is left to do");
     let (_folder, mut lite) = sqlite().await;
     let mut post = PgConnection::connect(&server.url).await.unwrap();
-    let (lite, post) = (catalog::sqlite(&mut lite).await, catalog::postgres(&mut post).await);
+    let (lite, mut post) = (catalog::sqlite(&mut lite).await, catalog::postgres(&mut post).await);
     assert!(lite.contains_key("room_events") && lite.contains_key("notifications"), "{lite:?}");
     assert_eq!(lite.keys().collect::<Vec<_>>(), post.keys().collect::<Vec<_>>());
-    for (table, columns) in &lite {
-        assert_eq!(columns, &post[table], "table {table}");
+    let views = include_str!("../../migrations/postgres/0010_report.sql");
+    for (table, lite) in lite {
+        // Indexes for those who query the views, which SQLite has not.
+        let mut post = post.remove(&table).unwrap();
+        post.indexes.retain(|name, _| !views.contains(&format!("INDEX {name} ")));
+        assert_eq!(lite, post, "table {table}");
     }
 }
 
