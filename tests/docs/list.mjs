@@ -24,6 +24,7 @@ export const PAGES = {
     { starts: 'make test', not: 'it is what runs this' },
     { starts: 'import { Centrifuge }', run: 'save', as: 'chat.mjs' },
     { starts: 'npm install --no-save', run: 'shell', says: /acknowledged as seq \d+/ },
+    { starts: 'make cluster', not: 'devcluster/tests/program.rs runs the program, and looks at all that it starts' },
     { starts: 'kervan config show --origin', run: 'shell', says: /# default/ },
   ],
   'docs/quickstart.md': [
