@@ -13,7 +13,9 @@ mod back_off;
 pub(crate) mod notification;
 pub mod persistence;
 pub mod relay;
+mod row_id;
 mod running;
 
 use back_off::back_off;
+use row_id::row_id;
 pub use running::Running;

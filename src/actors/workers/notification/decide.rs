@@ -1,10 +1,10 @@
 //! Who is notified of a message, and what about: pure. Whether somebody is online never matters: a socket that is open may
 //! belong to a phone in a pocket. What counts is that a device said so, by reading or by acknowledging.
 
-use uuid::{Builder, Uuid};
-use xxhash_rust::xxh3::xxh3_128;
+use uuid::Uuid;
 
 use super::providers::NotificationChannel;
+use crate::actors::workers::row_id;
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
 use crate::storage::notifications::facts::{NotifiedMember, NotifiedMessage, NotifiedRoom};
 use crate::storage::notifications::outbox::OutgoingNotification;
@@ -36,7 +36,7 @@ pub(super) fn row(user: &UserId, room: RoomId, about: &NotifiedRoom, message: &N
     let data = serde_json::json!({ "room": room.0, "seq": message.seq.0, "by": message.sender });
     NotificationRow {
         user: user.clone(),
-        id: row_id(user, room, message.seq, message.at),
+        id: row_id(&format!("{MESSAGE}\0{user}\0{}\0{}", room.0, message.seq.0), message.at),
         kind: MESSAGE,
         title: "New message",
         message: format!("{by} wrote{place}"),
@@ -67,14 +67,6 @@ pub(super) fn outgoing(
         attempts: 0,
         next_at: now,
     }
-}
-
-/// A UUIDv7 that follows from the message and the user: its time, and its place for the rest.
-fn row_id(user: &UserId, room: RoomId, seq: Seq, at: Timestamp) -> Uuid {
-    let place = xxh3_128(format!("{MESSAGE}\0{user}\0{}\0{}", room.0, seq.0).as_bytes()).to_be_bytes();
-    let mut rest = [0; 10];
-    rest.copy_from_slice(&place[..10]);
-    Builder::from_unix_timestamp_millis(at.0, &rest).into_uuid()
 }
 
 /// The idempotency key. No part of it can hold a NUL.

@@ -1,10 +1,10 @@
 //! What a user should notice of what others did: a row beside the event of the user's stream, made with it. Messages are none: those
 //! are counted by the room's unread count.
 
-use uuid::{Builder, Uuid};
-use xxhash_rust::xxh3::xxh3_128;
+use uuid::Uuid;
 
 use crate::actors::wire::{RoomChange, UserEvent, UserEventBody};
+use crate::actors::workers::row_id;
 use crate::ids::{Seq, Timestamp, UserId};
 use crate::storage::store::rows::NotificationRow;
 
@@ -32,12 +32,9 @@ pub(super) fn notification(user: &UserId, event: &UserEvent) -> Option<Notificat
     })
 }
 
-/// A UUIDv7 that follows from the event: its time, and its place for the rest.
+/// It follows from the event.
 fn id(user: &UserId, seq: Seq, at: Timestamp) -> Uuid {
-    let place = xxh3_128(format!("{user}\0{}", seq.0).as_bytes()).to_be_bytes();
-    let mut rest = [0; 10];
-    rest.copy_from_slice(&place[..10]);
-    Builder::from_unix_timestamp_millis(at.0, &rest).into_uuid()
+    row_id(&format!("{user}\0{}", seq.0), at)
 }
 
 #[cfg(test)]
