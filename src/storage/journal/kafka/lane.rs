@@ -142,6 +142,11 @@ impl<D> Lane<D> {
         }
     }
 
+    /// Whether there is something to [`Self::land`].
+    pub(super) fn has_landed(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.left == 0)
+    }
+
     /// The flight, if all of it has its fate. `end`: where the partition ended before it, `now`: the journal's clock; for what is
     /// told of empty batches.
     pub(super) fn land(&mut self, end: Offset, now: Timestamp) -> Option<Landed<D>> {

@@ -137,6 +137,10 @@ impl Shared {
 
     /// If all of a flight has its fate: what is known of the partition first, then the reports, then those who follow.
     fn land(&self, partition: Partition, lane: &mut Lane<Done>) -> bool {
+        // Asked for each record that is reported: what a landing needs is looked up for the last one alone.
+        if !lane.has_landed() {
+            return false;
+        }
         let part = self.parts.of(partition);
         let Some(landed) = lane.land(part.bounds().end, self.now_of(partition)) else { return false };
         let steady = self.env.steady();

@@ -9,7 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::error;
 use super::parts::{Parts, Resumption};
-use super::reader::{Client, client, log, position, record};
+use super::reader::{Client, client, log, place_of, position, record_at};
 use super::settings::Options;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::{JournalError, ReadError, StoredRecord};
@@ -39,14 +39,25 @@ impl Older {
         to: Offset,
         most: usize,
     ) -> Result<Vec<StoredRecord>, ReadError> {
+        let at = Resumption { at: from, epoch: None };
+        self.standing_at(partition, at, |client| self.collect(client, parts, partition, from, to, most))
+    }
+
+    /// Lets `read` poll a client that stands at this position.
+    fn standing_at<T, E: From<JournalError>>(
+        &self,
+        partition: Partition,
+        at: Resumption,
+        read: impl FnOnce(&Client) -> Result<T, E>,
+    ) -> Result<T, E> {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = position(&self.topic, partition, Resumption { at: from, epoch: None });
+        let at = position(&self.topic, partition, at);
         at.and_then(|at| client.assign(&at)).map_err(|why| error(&why))?;
-        let fetched = self.collect(&client, parts, partition, from, to, most);
+        let found = read(&client);
         log(client.unassign());
         // Told by the error of the poll, too.
         drop(client.context().take());
-        fetched
+        found
     }
 
     /// Whether what lay below a position when it was read is gone. Blocks.
@@ -55,28 +66,24 @@ impl Older {
     /// The brokers do not say.
     pub(super) fn is_gone(&self, partition: Partition, from: Resumption) -> Result<bool, JournalError> {
         let Some(before) = from.at.0.checked_sub(1) else { return Ok(false) };
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = position(&self.topic, partition, Resumption { at: Offset(before), epoch: from.epoch });
-        at.and_then(|at| client.assign(&at)).map_err(|why| error(&why))?;
-        let begun = Instant::now();
-        let told = loop {
-            match client.poll(PATIENCE.saturating_sub(begun.elapsed())) {
-                Some(Ok(_)) => break Ok(false),
-                Some(Err(why)) if why.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
-                    break Ok(true);
-                }
-                Some(Err(_)) if begun.elapsed() < PATIENCE => {}
-                Some(Err(why)) => break Err(error(&why)),
-                None => {
-                    break Err(JournalError::Io(format!(
-                        "Kafka gave nothing of partition {partition} in {PATIENCE:?}"
-                    )));
+        let at = Resumption { at: Offset(before), epoch: from.epoch };
+        self.standing_at(partition, at, |client| {
+            let begun = Instant::now();
+            loop {
+                match client.poll(PATIENCE.saturating_sub(begun.elapsed())) {
+                    Some(Ok(_)) => return Ok(false),
+                    Some(Err(why)) if why.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
+                        return Ok(true);
+                    }
+                    Some(Err(_)) if begun.elapsed() < PATIENCE => {}
+                    Some(Err(why)) => return Err(error(&why)),
+                    None => {
+                        let why = format!("Kafka gave nothing of partition {partition} in {PATIENCE:?}");
+                        return Err(JournalError::Io(why));
+                    }
                 }
             }
-        };
-        log(client.unassign());
-        drop(client.context().take());
-        told
+        })
     }
 
     fn collect(
@@ -94,7 +101,8 @@ impl Older {
             let patience = if records.is_empty() { PATIENCE.saturating_sub(begun.elapsed()) } else { MORE };
             match client.poll(patience) {
                 Some(Ok(message)) => {
-                    let Some((_, record)) = record(&message).filter(|(of, _)| *of == partition) else { continue };
+                    let Some((_, offset)) = place_of(&message).filter(|(of, _)| *of == partition) else { continue };
+                    let record = record_at(&message, offset);
                     bytes = bytes.saturating_add(record.bytes.len());
                     if record.offset != next {
                         let why = format!("offset {} of partition {partition} follows on {next}", record.offset);

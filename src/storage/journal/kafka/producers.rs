@@ -11,6 +11,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
 
 use super::lane::{Launch, RecordFate};
+use super::reader::partition_of;
 use super::settings::Options;
 use super::{Shared, error};
 use crate::ids::{Offset, Partition, Timestamp};
@@ -46,8 +47,7 @@ impl ProducerContext for Reports {
             Ok(message) => (message, written(message)),
             Err((error, message)) => (message, failed(error, message)),
         };
-        let number = u16::try_from(message.partition()).ok();
-        if let Some(partition) = number.and_then(Partition::new) {
+        if let Some(partition) = partition_of(message) {
             journal.reported(partition, (place >> 32) as u32, place & 0xffff_ffff, fate);
         }
     }

@@ -90,13 +90,21 @@ pub(super) fn position(topic: &str, partition: Partition, to: Resumption) -> Kaf
     Ok(list)
 }
 
-/// The record of a message.
-pub(super) fn record(message: &BorrowedMessage<'_>) -> Option<(Partition, StoredRecord)> {
-    let partition = Partition::new(u16::try_from(message.partition()).ok()?)?;
-    let offset = Offset(u64::try_from(message.offset()).ok()?);
+/// Which partition a message is of.
+pub(super) fn partition_of(message: &BorrowedMessage<'_>) -> Option<Partition> {
+    u16::try_from(message.partition()).ok().and_then(Partition::new)
+}
+
+/// Where a message lies.
+pub(super) fn place_of(message: &BorrowedMessage<'_>) -> Option<(Partition, Offset)> {
+    Some((partition_of(message)?, Offset(u64::try_from(message.offset()).ok()?)))
+}
+
+/// The record of a message that lies at `offset`.
+pub(super) fn record_at(message: &BorrowedMessage<'_>, offset: Offset) -> StoredRecord {
     let time = message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok()).unwrap_or_default();
     let bytes = message.payload().unwrap_or_default().to_vec().into();
-    Some((partition, StoredRecord { offset, time: Timestamp(time), bytes }))
+    StoredRecord { offset, time: Timestamp(time), bytes }
 }
 
 /// See the module.
@@ -156,22 +164,22 @@ impl Reader {
     }
 
     fn leave(&self, partition: Partition) -> KafkaResult<()> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, i32::from(partition.get()));
-        self.client.incremental_unassign(&list)
+        self.client.incremental_unassign(&self.list(partition))
     }
 
     /// Brings no more of a partition until [`Self::resume`].
     fn pause(&self, partition: Partition) -> KafkaResult<()> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topic, i32::from(partition.get()));
-        self.client.pause(&list)
+        self.client.pause(&self.list(partition))
     }
 
     pub(super) fn resume(&self, partition: Partition) -> KafkaResult<()> {
+        self.client.resume(&self.list(partition))
+    }
+
+    fn list(&self, partition: Partition) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, i32::from(partition.get()));
-        self.client.resume(&list)
+        list
     }
 }
 
@@ -196,15 +204,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
 }
 
 fn take(shared: &Shared, message: &BorrowedMessage<'_>) {
-    let number = u16::try_from(message.partition()).ok().and_then(Partition::new);
-    let (Some(partition), Ok(offset)) = (number, u64::try_from(message.offset())) else { return };
+    let Some((partition, offset)) = place_of(message) else { return };
     let part = shared.parts.of(partition);
-    let kept = part.fetched(Offset(offset), leader_epoch(message), || {
-        record(message).map_or_else(
-            || StoredRecord { offset: Offset(offset), time: Timestamp::ZERO, bytes: Default::default() },
-            |(_, record)| record,
-        )
-    });
+    let kept = part.fetched(offset, leader_epoch(message), || record_at(message, offset));
     if kept == Kept::TooMuch {
         log(shared.reader.pause(partition));
     }
