@@ -192,8 +192,8 @@ impl NotifyRounds {
                     if self.wanted(&applied, steady_ms).next().is_some() {
                         return NotifyStep::Standing;
                     }
-                    let next = self.due.values().map(|due| due.steady_ms).min();
-                    return NotifyStep::Rest(next.map(|at| Duration::from_millis(at.saturating_sub(steady_ms))));
+                    let next = self.next_due(&applied).map(|at| at.saturating_sub(steady_ms));
+                    return NotifyStep::Rest(next.map(Duration::from_millis));
                 }
                 Stage::Visit(step) => {
                     if self.draft.decided.outgoing.len() + self.draft.decided.rows.len() >= self.options.batch {
@@ -237,9 +237,16 @@ impl NotifyRounds {
         applied: &'a impl Fn(Partition) -> Offset,
         steady_ms: u64,
     ) -> impl Iterator<Item = Partition> + 'a {
-        let readable = |at: &&NotificationCursor| at.next < applied(at.partition);
-        let ready = move |partition: &Partition| !self.waits(*partition, steady_ms);
-        self.cursors.iter().filter(readable).map(|at| at.partition).filter(ready)
+        self.unread(applied).filter(move |partition| !self.waits(*partition, steady_ms))
+    }
+
+    /// When the first message is due of those that are left here: another worker may have decided on one that was waited for.
+    fn next_due(&self, applied: &impl Fn(Partition) -> Offset) -> Option<u64> {
+        self.unread(applied).filter_map(|partition| self.due.get(&partition)).map(|due| due.steady_ms).min()
+    }
+
+    fn unread<'a>(&'a self, applied: &'a impl Fn(Partition) -> Offset) -> impl Iterator<Item = Partition> + 'a {
+        self.cursors.iter().filter(|at| at.next < applied(at.partition)).map(|at| at.partition)
     }
 
     fn waits(&self, partition: Partition, steady_ms: u64) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::super::rounds::NotifyStep;
 use super::support::{Fate, Life, Told, World, create, message, user_id};
 use crate::actors::room::commands::{Delete, Invite, Join, OpenChannel, RoomCommand, Send};
 use crate::actors::user::UserCommandBody;
@@ -95,4 +96,20 @@ async fn two_workers_at_once_tell_everybody_once() {
     tokio::join!(one.send(claimed), other.send(rest));
     assert_eq!(world.told(), expected);
     assert_eq!(world.requests(), expected.len() as u64, "nothing was sent twice");
+}
+
+#[tokio::test]
+async fn who_waited_for_what_another_worker_decided_comes_to_rest() {
+    let (world, _) = afternoon().await;
+    let mut waiting = world.decider();
+    let wait = loop {
+        match waiting.step() {
+            NotifyStep::Rest(wait) => break wait.unwrap(),
+            step => waiting.carry_out(step).await,
+        }
+    };
+    world.passes(wait);
+    assert!(world.decides(&mut Life::without_end()).await);
+    assert!(world.decides_with(&mut waiting, &mut Life::without_end()).await);
+    assert!(matches!(waiting.step(), NotifyStep::Rest(None)));
 }

@@ -218,8 +218,11 @@ impl World {
     }
 
     pub(super) async fn decides(&self, life: &mut Life) -> bool {
-        let mut decider = self.decider();
-        loop {
+        self.decides_with(&mut self.decider(), life).await
+    }
+
+    pub(super) async fn decides_with(&self, decider: &mut Decider, life: &mut Life) -> bool {
+        for _ in 0..10_000 {
             match decider.step() {
                 NotifyStep::Rest(None) => return true,
                 NotifyStep::Rest(Some(time)) | NotifyStep::Retry(time) => self.passes(time),
@@ -234,6 +237,7 @@ impl World {
                 }
             }
         }
+        panic!("it never comes to rest");
     }
 
     async fn sends(&self, life: &mut Life) -> bool {
