@@ -2,7 +2,7 @@
 
 SEEDS ?= 2000
 
-.PHONY: build cluster test quick sim mutants bench
+.PHONY: build cluster faults test quick sim mutants bench
 
 build:
 	cargo build --release --locked
@@ -10,6 +10,10 @@ build:
 # A node with real engines on this machine, until Ctrl-C: docs/cluster.md.
 cluster: build
 	@cargo run --release --locked -p kervan-devcluster
+
+# Brokers, database, Redis and nodes die under load for half an hour: make faults SEED=7 FAULTS=200 MINUTES=60.
+faults: build
+	@scripts/faults long
 
 # Everything; the last line is "N passed, N failed".
 test:

@@ -30,7 +30,7 @@ pub(crate) fn kervan(arguments: &[&str], paths: &[&Path], data: Option<&Path>) -
 
 /// A server with its data in `folder/data` that is ready.
 pub(crate) fn start(folder: &Path, more: &str) -> Server {
-    let mut server = Server::start(folder, Setup { more: more.to_owned(), files_may_be_limited: false });
+    let mut server = Server::start(folder, Setup { more: more.to_owned(), ..Setup::default() });
     server.wait_ready(START);
     server
 }

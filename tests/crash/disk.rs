@@ -2,10 +2,7 @@
 //! through. On a small tmpfs where this process may mount one, else with files that fill up; and with files that may not
 //! grow at all.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +14,8 @@ use crate::history::{Entry, Recorder, What};
 use crate::reading;
 use crate::rooms;
 use crate::server::{self, Server, Setup};
+use crate::small_disk::SmallDisk;
+use crate::sql::Database;
 
 /// Bytes of the small disk.
 const DISK_BYTES: u64 = 48 * 1024 * 1024;
@@ -32,7 +31,7 @@ const RECOVERY: Duration = Duration::from_secs(30);
 /// How the disk is made full.
 enum Disk {
     /// A small file system of its own, filled by a file.
-    Small(PathBuf),
+    Small(SmallDisk),
     /// No file may have more bytes.
     Limit(u64),
 }
@@ -41,44 +40,26 @@ impl Disk {
     /// A tmpfs on `at`, if this process may mount one. Else files that fill up stand for it, and the output says so.
     #[expect(clippy::print_stderr, reason = "what was tried is part of the result")]
     fn small(at: &Path) -> Self {
-        fs::create_dir(at).unwrap();
-        let size = format!("size={DISK_BYTES}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
-        match mounted {
-            Ok(output) if output.status.success() => Self::Small(at.to_owned()),
-            refused => {
-                eprintln!(
-                    "no tmpfs may be mounted here, files of at most {FULL_BYTES} bytes stand for it: {refused:?}"
-                );
+        SmallDisk::mount(at, DISK_BYTES).map_or_else(
+            |refused| {
+                eprintln!("no tmpfs may be mounted here, files of at most {FULL_BYTES} bytes stand for it: {refused}");
                 Self::Limit(FULL_BYTES)
-            }
-        }
+            },
+            Self::Small,
+        )
     }
 
     fn fill(&self, server: &Server) {
         match self {
-            Self::Small(at) => {
-                let mut ballast = File::create(at.join("ballast")).unwrap();
-                let block = [0; 4096];
-                let written = (0..=DISK_BYTES / 4096).find(|_| ballast.write_all(&block).is_err());
-                assert!(written.is_some(), "the disk is not full");
-            }
+            Self::Small(disk) => disk.fill(),
             Self::Limit(bytes) => server.limit_files(Some(*bytes)),
         }
     }
 
     fn clear(&self, server: &Server) {
         match self {
-            Self::Small(at) => fs::remove_file(at.join("ballast")).unwrap(),
+            Self::Small(disk) => disk.clear(),
             Self::Limit(_) => server.limit_files(None),
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if let Self::Small(at) = self {
-            let _ = Command::new("umount").arg("--lazy").arg(at).status();
         }
     }
 }
@@ -105,7 +86,8 @@ async fn send(link: &Link, recorder: &Recorder, room: &str, client_id: &str, tex
 async fn a_full_disk_is_survived(disk: &Disk, folder: &Path) {
     let recorder = Arc::new(Recorder::default());
     let more = "[data]\nsegment_size = \"4MiB\"\n".to_owned();
-    let mut server = Server::start(folder, Setup { more, files_may_be_limited: matches!(disk, Disk::Limit(_)) });
+    let mut server =
+        Server::start(folder, Setup { more, files_may_be_limited: matches!(disk, Disk::Limit(_)), ..Setup::default() });
     server.wait_ready(Duration::from_secs(20));
     let rooms = vec![rooms::create(&server.url(), "direct", "ann", &["bob".to_owned()], "").await.unwrap()];
     let room = rooms[0].room.clone().unwrap();
@@ -150,8 +132,9 @@ async fn a_full_disk_is_survived(disk: &Disk, folder: &Path) {
     server.restart();
     server.wait_ready(Duration::from_secs(20));
     let heads = reading::streams(&server.url(), &rooms, &recorder).await.unwrap();
-    reading::wait_for_rows(&server, &rooms, &heads).await.unwrap();
-    reading::rows(&server, &rooms, &recorder).await.unwrap();
+    let database = Database::open(&server.data).await.unwrap();
+    reading::wait_for_rows(&database, &rooms, &heads).await.unwrap();
+    reading::rows(&database, &rooms, &recorder).await.unwrap();
     server.terminate();
     assert!(server.wait_end(Duration::from_secs(30)).success(), "{}", server.log_tail());
     let anomalies = checker::check(&recorder.entries());

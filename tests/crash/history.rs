@@ -1,8 +1,10 @@
 //! What was observed from outside: an ordered list of operations, deliveries, pages and final states. The order is that
 //! in which this process saw them, so an entry that stands before another happened before it. Judges nothing.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// An attempt at an operation. A retry is another attempt with the same client id.
 pub(crate) type Op = u64;
@@ -216,11 +218,76 @@ pub(crate) struct MessageRow {
     pub text: String,
 }
 
-/// Takes the entries down, in the order in which they happen.
+/// The entries, and when each was taken down: milliseconds since the recorder was made.
 #[derive(Default)]
+struct Tape {
+    entries: Vec<Entry>,
+    moments_ms: Vec<u64>,
+}
+
+/// Who sent it, and the client id.
+type MessageKey = (String, String);
+
+/// The messages without an acknowledgement.
+#[derive(Default)]
+struct Waiting {
+    attempts: HashMap<Op, MessageKey>,
+    /// Since when, and if no attempt is under way, since when that.
+    since: HashMap<MessageKey, (Instant, Option<Instant>)>,
+}
+
+impl Waiting {
+    /// After so long without a new attempt a message was given up: the server said no.
+    const GIVEN_UP: Duration = Duration::from_secs(3);
+
+    /// Says whether a message is acknowledged by it.
+    fn note(&mut self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Invoke { op, user, what: What::Send { client_id, .. }, .. } => {
+                let key = (user.clone(), client_id.clone());
+                self.since.entry(key.clone()).or_insert((Instant::now(), None)).1 = None;
+                self.attempts.insert(*op, key);
+            }
+            Entry::Ok { op, .. } => {
+                let key = self.attempts.remove(op);
+                return key.is_some_and(|key| self.since.remove(&key).is_some());
+            }
+            Entry::Fail { op, .. } | Entry::Unknown { op } => {
+                let Some(key) = self.attempts.remove(op) else { return false };
+                self.since.entry(key).and_modify(|(_, idle)| *idle = Some(Instant::now()));
+            }
+            _ => {}
+        }
+        false
+    }
+
+    fn longest(&mut self) -> Duration {
+        self.since.retain(|_, (_, idle)| idle.is_none_or(|idle| idle.elapsed() < Self::GIVEN_UP));
+        self.since.values().map(|(since, _)| since.elapsed()).max().unwrap_or_default()
+    }
+}
+
+/// Takes the entries down, in the order in which they happen.
 pub(crate) struct Recorder {
-    entries: Mutex<Vec<Entry>>,
+    begin: Instant,
+    tape: Mutex<Tape>,
     numbers: AtomicU64,
+    acks: AtomicU64,
+    waiting: Mutex<Waiting>,
+    resumed: Mutex<HashSet<Sub>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            begin: Instant::now(),
+            tape: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            acks: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            resumed: Mutex::default(),
+        }
+    }
 }
 
 impl Recorder {
@@ -230,11 +297,47 @@ impl Recorder {
     }
 
     pub(crate) fn record(&self, entry: Entry) {
-        self.entries.lock().unwrap().push(entry);
+        if self.waiting.lock().unwrap().note(&entry) {
+            self.acks.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut tape = self.tape.lock().unwrap();
+        tape.moments_ms.push(self.now_ms());
+        tape.entries.push(entry);
+    }
+
+    /// Milliseconds since it was made.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.begin.elapsed().as_millis() as u64
+    }
+
+    /// How many sends were acknowledged so far.
+    pub(crate) fn acks(&self) -> u64 {
+        self.acks.load(Ordering::Relaxed)
+    }
+
+    /// How long the message waits for its acknowledgement that has waited longest, over all its attempts.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.waiting.lock().unwrap().longest()
+    }
+
+    /// The subscription goes on with one that was cut off.
+    pub(crate) fn resumes(&self, sub: Sub) {
+        self.resumed.lock().unwrap().insert(sub);
+    }
+
+    /// The subscriptions that go on with one that was cut off.
+    pub(crate) fn resumed(&self) -> HashSet<Sub> {
+        self.resumed.lock().unwrap().clone()
     }
 
     /// A copy of all that was recorded so far.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.entries.lock().unwrap().clone()
+        self.tape.lock().unwrap().entries.clone()
+    }
+
+    /// Takes all that was recorded so far, with the moment of each entry in milliseconds.
+    pub(crate) fn take(&self) -> (Vec<Entry>, Vec<u64>) {
+        let tape = std::mem::take(&mut *self.tape.lock().unwrap());
+        (tape.entries, tape.moments_ms)
     }
 }

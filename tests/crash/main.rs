@@ -10,8 +10,10 @@
 
 mod checker;
 mod client;
+mod crowd;
 mod damage;
 mod disk;
+mod faults;
 mod history;
 mod member;
 mod reading;
@@ -19,6 +21,7 @@ mod rng;
 mod rooms;
 mod scenario;
 mod server;
+mod small_disk;
 mod sql;
 mod watch;
 mod wire;

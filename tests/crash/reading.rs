@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::client::{CallError, Link};
 use crate::history::{Body, Entry, Event, Recorder};
 use crate::rooms::Room;
-use crate::server::{self, Server};
+use crate::server;
 use crate::sql::Database;
 use crate::wire;
 
@@ -130,13 +130,12 @@ pub(crate) async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, Call
 }
 
 /// Waits until the database has every room's head, for as long as it may be behind.
-pub(crate) async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]) -> sqlx::Result<()> {
-    let database = Database::open(&server.data).await?;
+pub(crate) async fn wait_for_rows(database: &Database<'_>, rooms: &[Room], heads: &[u64]) -> anyhow::Result<()> {
     // Pauses: the bound of the wait below.
     let end = Instant::now() + ROWS_PATIENCE;
     for (room, head) in rooms.iter().zip(heads) {
         while Instant::now() < end {
-            match uuid(&database, room).await? {
+            match uuid(database, room).await? {
                 Some(id) if database.head(id).await? >= *head => break,
                 // Pauses: between looks, within a bound.
                 _ => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -147,10 +146,9 @@ pub(crate) async fn wait_for_rows(server: &Server, rooms: &[Room], heads: &[u64]
 }
 
 /// Takes down the rows of each room.
-pub(crate) async fn rows(server: &Server, rooms: &[Room], recorder: &Recorder) -> sqlx::Result<()> {
-    let database = Database::open(&server.data).await?;
+pub(crate) async fn rows(database: &Database<'_>, rooms: &[Room], recorder: &Recorder) -> anyhow::Result<()> {
     for room in rooms {
-        let rows = match uuid(&database, room).await? {
+        let rows = match uuid(database, room).await? {
             Some(id) => database.rows(id).await?,
             None => crate::history::Rows::default(),
         };
@@ -159,7 +157,7 @@ pub(crate) async fn rows(server: &Server, rooms: &[Room], recorder: &Recorder) -
     Ok(())
 }
 
-async fn uuid(database: &Database, room: &Room) -> sqlx::Result<Option<Uuid>> {
+async fn uuid(database: &Database<'_>, room: &Room) -> anyhow::Result<Option<Uuid>> {
     match &room.room {
         Some(id) => Ok(Some(Uuid::parse_str(id).unwrap())),
         None => database.open_channel(&room.channel).await,

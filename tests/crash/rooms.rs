@@ -42,10 +42,16 @@ pub(crate) async fn pair(url: &str) -> Result<(Vec<Room>, Vec<Plan>), CallError>
     Ok((rooms, plans))
 }
 
-/// Makes the rooms over the protocol: three direct chats, public groups, a broadcast, and an open channel.
-pub(crate) async fn make(url: &str, size: Size, rng: &mut Rng) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
+/// Makes the rooms over the protocol: three direct chats, public groups, a broadcast, and an open channel. Names of users
+/// and of the channel begin with `world`, so that a server may have several, one after the other.
+pub(crate) async fn make(
+    url: &str,
+    world: &str,
+    size: Size,
+    rng: &mut Rng,
+) -> Result<(Vec<Room>, Vec<Plan>), CallError> {
     // A fifth of the clients are second devices.
-    let users: Vec<String> = (0..size.clients.div_ceil(5) * 4).map(|n| format!("user-{n}")).collect();
+    let users: Vec<String> = (0..size.clients.div_ceil(5) * 4).map(|n| format!("{world}user-{n}")).collect();
     let mut rooms = Vec::new();
     for pair in users.chunks(2).take(3) {
         rooms.push(create(url, "direct", &pair[0], &pair[1..], "").await?);
@@ -61,7 +67,7 @@ pub(crate) async fn make(url: &str, size: Size, rng: &mut Rng) -> Result<(Vec<Ro
     let sits = |user: &String| rooms.iter().any(|room: &Room| room.members.contains(user));
     let strollers = users.iter().enumerate().filter(|(n, user)| n % 3 == 0 || !sits(user));
     let members = strollers.map(|(_, user)| user.clone()).collect();
-    rooms.push(Room { channel: "lobby".to_owned(), room: None, kind: "open", creator: users[0].clone(), members });
+    rooms.push(Room { channel: format!("{world}lobby"), room: None, kind: "open", creator: users[0].clone(), members });
     let plans = (0..size.clients).map(|n| plan(url, &users[n % users.len()], n, &rooms, size.pace_ms)).collect();
     Ok((rooms, plans))
 }

@@ -5,21 +5,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::checker::{self, Anomaly};
+use crate::crowd::Crowd;
 use crate::history::{Entry, Recorder};
-use crate::member::{Member, Phase};
 use crate::reading;
 use crate::rng::Rng;
 use crate::rooms::{self, Size};
 use crate::server::{Server, Setup};
-use crate::watch::Watch;
+use crate::sql::Database;
 
 /// What the run does.
 #[derive(Clone, Debug)]
@@ -79,28 +76,25 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// How often a position was shown and the answer was `recovered: false`. No history is removed in a run, so honest
-    /// servers have no reason for it.
+    /// See [`recoveries_refused`].
     pub(crate) fn recoveries_refused(&self) -> usize {
-        let mut asked = HashMap::new();
-        let mut refused = 0;
-        for entry in &self.history {
-            match entry {
-                Entry::Subscribing { sub, from: Some(_), .. } => drop(asked.insert(*sub, ())),
-                Entry::Subscribed { sub, recovered: false, .. } if asked.contains_key(sub) => refused += 1,
-                _ => {}
-            }
-        }
-        refused
+        recoveries_refused(&self.history)
     }
 }
 
-/// The clients of a run.
-struct Crowd {
-    phase: watch::Sender<Phase>,
-    views: Vec<Arc<Watch>>,
-    idle: Vec<Arc<AtomicBool>>,
-    tasks: JoinSet<()>,
+/// How often a position was shown and the answer was `recovered: false`. No history is removed in a run, so honest servers
+/// have no reason for it.
+pub(crate) fn recoveries_refused(history: &[Entry]) -> usize {
+    let mut asked = HashMap::new();
+    let mut refused = 0;
+    for entry in history {
+        match entry {
+            Entry::Subscribing { sub, from: Some(_), .. } => drop(asked.insert(*sub, ())),
+            Entry::Subscribed { sub, recovered: false, .. } if asked.contains_key(sub) => refused += 1,
+            _ => {}
+        }
+    }
+    refused
 }
 
 /// Runs it in `folder`.
@@ -110,36 +104,20 @@ pub(crate) async fn run(run: Run, folder: &Path) -> Report {
     let mut server = Server::start(folder, Setup::default());
     server.wait_ready(START);
     let made = match run.size {
-        Some(size) => rooms::make(&server.url(), size, &mut rng).await,
+        Some(size) => rooms::make(&server.url(), "", size, &mut rng).await,
         None => rooms::pair(&server.url()).await,
     };
     let (rooms, plans) = made.unwrap_or_else(|error| panic!("rooms can be made: {error}: {}", server.log_tail()));
-    let mut crowd =
-        Crowd { phase: watch::Sender::new(Phase::Work), views: Vec::new(), idle: Vec::new(), tasks: JoinSet::new() };
-    for plan in plans {
-        let member = Member::new(plan, Arc::clone(&recorder), rng.fork());
-        crowd.views.push(Arc::clone(&member.watch));
-        crowd.idle.push(member.idle_flag());
-        crowd.tasks.spawn(member.run(crowd.phase.subscribe()));
-    }
+    let mut crowd = Crowd::new(plans, &recorder, &mut rng, (START, SETTLE));
     crowd.begin(&server).await;
     let kills = torment(&run, &mut crowd, &mut server, &mut rng).await;
-    crowd.phase.send_replace(Phase::Settle);
     server.wait_ready(START);
-    crowd.settle(&server).await;
-    let heads = reading::streams(&server.url(), &rooms, &recorder).await.expect("rooms can be read");
-    reading::wait_for_rows(&server, &rooms, &heads).await.expect("the database can be read");
-    let personal = reading::users(&server.url(), &rooms, &recorder).await.expect("the users' own can be read");
-    let of_rooms = rooms.iter().zip(&heads).map(|(room, head)| (room.channel.clone(), *head));
-    crowd.catch_up(&of_rooms.chain(personal).collect(), &recorder).await;
-    crowd.phase.send_replace(Phase::Done);
-    while let Some(ended) = crowd.tasks.join_next().await {
-        ended.expect("a client failed");
-    }
+    let database = Database::open(&server.data).await.expect("the database can be read");
+    crowd.rest(&server, &database, &rooms, &recorder).await;
     server.terminate();
     let status = server.wait_end(Duration::from_secs(30));
     assert!(status.success(), "after SIGTERM: {status}: {}", server.log_tail());
-    reading::rows(&server, &rooms, &recorder).await.expect("the database can be read");
+    reading::rows(&database, &rooms, &recorder).await.expect("the database can be read");
     let history = recorder.entries();
     let anomalies = checker::check(&history);
     let mut endings = BTreeMap::new();
@@ -184,54 +162,4 @@ async fn torment(run: &Run, crowd: &mut Crowd, server: &mut Server, rng: &mut Rn
     // Pauses: the schedule of the faults.
     sleep(run.work.saturating_sub(start.elapsed())).await;
     run.kills
-}
-
-impl Crowd {
-    /// Waits until every client has a subscription: what comes before that meets nobody.
-    async fn begin(&mut self, server: &Server) {
-        // Pauses: the bound of the wait below.
-        let end = Instant::now() + START;
-        while self.views.iter().any(|view| view.open().is_empty()) {
-            if let Some(ended) = self.tasks.try_join_next() {
-                ended.expect("a client failed");
-            }
-            assert!(Instant::now() < end, "clients do not come in: {}", server.log_tail());
-            // Pauses: between looks, within a bound.
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until every client has its answers and its subscriptions.
-    async fn settle(&mut self, server: &Server) {
-        // Pauses: the bound of the wait below.
-        let end = Instant::now() + SETTLE;
-        loop {
-            let busy: Vec<usize> = (0..self.idle.len()).filter(|n| !self.idle[*n].load(Ordering::Relaxed)).collect();
-            if busy.is_empty() {
-                return;
-            }
-            if let Some(ended) = self.tasks.try_join_next() {
-                ended.expect("a client failed");
-            }
-            assert!(Instant::now() < end, "clients {busy:?} do not settle: {}", server.log_tail());
-            // Pauses: between looks, within a bound.
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until every open subscription has its channel's head, or time is over, and takes down that it had the time.
-    async fn catch_up(&self, heads: &HashMap<String, u64>, recorder: &Recorder) {
-        // Pauses: the bound of the wait below.
-        let end = Instant::now() + SETTLE;
-        for view in &self.views {
-            let is_behind = |(channel, _, at): &(String, u64, u64)| heads.get(channel).is_some_and(|head| at < head);
-            while view.open().iter().any(is_behind) && Instant::now() < end {
-                // Pauses: between looks, within a bound.
-                sleep(Duration::from_millis(20)).await;
-            }
-            for (_, sub, _) in view.open() {
-                recorder.record(Entry::Settled { sub });
-            }
-        }
-    }
 }

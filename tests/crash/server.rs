@@ -1,15 +1,16 @@
 //! A child `kervan serve` with a data folder of its own. Ends only what it started.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{EncodingKey, Header};
-use rustix::process::{Resource, Rlimit, prlimit};
+use kervan_devcluster::ports::Port;
+use kervan_devcluster::process::{Process, Starter, bound_to_parent};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::json;
 
 /// Signs the tokens of the run; goes into the server's configuration.
@@ -40,16 +41,20 @@ pub(crate) struct Setup {
     pub more: String,
     /// Whether the child is made to see too large writes fail, as a full disk does, instead of being ended by a signal.
     pub files_may_be_limited: bool,
+    /// Variables of the child's environment.
+    pub environment: Vec<(String, String)>,
 }
 
-/// The child, or the place where it will be started again.
+/// The child, or the place where it will be started again. It ends with this program.
 pub(crate) struct Server {
-    child: Option<Child>,
-    pub port: u16,
     pub data: PathBuf,
     config: PathBuf,
     log: PathBuf,
     setup: Setup,
+    port: Port,
+    // Before the starter: it is to have ended when its thread does.
+    process: Option<Process>,
+    starter: Starter,
 }
 
 impl Server {
@@ -63,35 +68,37 @@ impl Server {
             setup.more
         );
         fs::write(&config, text).unwrap();
-        // The port is free now and loopback only; nothing else here asks for this one.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (data, log) = (folder.join("data"), folder.join("kervan.log"));
-        let mut server = Self { child: None, port, data, config, log, setup };
+        let (port, starter) = (Port::free().unwrap(), Starter::new().unwrap());
+        let mut server = Self { data, config, log, setup, port, process: None, starter };
         server.restart();
         server
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}/connection/websocket", self.port)
+        format!("ws://127.0.0.1:{}/connection/websocket", self.port.number())
+    }
+
+    /// A command with the child's environment and configuration, arguments to follow: only what is said here configures
+    /// it, because Kervan reads its environment.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = bound_to_parent(program);
+        command.env_clear().envs(std::env::vars().filter(|(name, _)| ["PATH", "RUST_LOG"].contains(&name.as_str())));
+        command.envs(self.setup.environment.iter().cloned());
+        command
     }
 
     /// Starts the child again, on the same port and data.
     pub(crate) fn restart(&mut self) {
-        assert!(self.child.is_none(), "it runs");
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
-        let mut command = Command::new(binary());
+        assert!(self.process.is_none(), "it runs");
+        let mut command = self.command(&binary());
         if self.setup.files_may_be_limited {
-            command = Command::new("sh");
+            command = self.command(Path::new("sh"));
             command.arg("-c").arg("trap '' XFSZ; exec \"$0\" \"$@\"").arg(binary());
         }
         command.arg("serve").arg("--config").arg(&self.config).arg("--data-dir").arg(&self.data);
-        command.arg("--port").arg(self.port.to_string());
-        // Only what is said here configures the child: Kervan reads its environment.
-        command.env_clear().envs(std::env::vars().filter(|(name, _)| ["PATH", "RUST_LOG"].contains(&name.as_str())));
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        // A Ctrl-C at the terminal is for the test, which then ends its child.
-        command.process_group(0);
-        self.child = Some(command.spawn().unwrap());
+        command.arg("--port").arg(self.port.number().to_string());
+        self.process = Some(Process::start(&self.starter, "the server", command, &self.log).unwrap());
     }
 
     /// Waits until the child says that it is ready, at most `patience`.
@@ -99,7 +106,7 @@ impl Server {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         while !self.is_ready().unwrap_or(false) {
-            let status = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            let status = self.process.as_mut().and_then(|process| process.ended().unwrap());
             assert!(status.is_none(), "the server ended by itself, {status:?}: {}", self.log_tail());
             assert!(Instant::now() < end, "not ready after {patience:?}: {}", self.log_tail());
             // Pauses: between looks, within a bound.
@@ -108,7 +115,7 @@ impl Server {
     }
 
     fn is_ready(&self) -> io::Result<bool> {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port.number()));
         // Pauses: the bound of one look.
         let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
         // Pauses: the bound of one look.
@@ -119,23 +126,32 @@ impl Server {
         Ok(answer.ends_with(b" 200"))
     }
 
-    fn pid(&self) -> rustix::process::Pid {
-        rustix::process::Pid::from_child(self.child.as_ref().expect("it runs"))
+    fn running(&mut self) -> &mut Process {
+        self.process.as_mut().expect("it runs")
     }
 
     /// SIGKILL. Panics if the child had ended before by itself: nobody asked it to.
     pub(crate) fn kill9(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let before = child.try_wait().unwrap();
+        if let Some(mut process) = self.process.take() {
+            let before = process.ended().unwrap();
             assert!(before.is_none(), "the server ended by itself, {before:?}: {}", self.log_tail());
-            child.kill().unwrap();
-            child.wait().unwrap();
+            process.kill().unwrap();
         }
     }
 
+    /// SIGSTOP: it keeps its connections, and does nothing.
+    pub(crate) fn pause(&mut self) {
+        self.running().pause().unwrap();
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&mut self) {
+        self.running().resume().unwrap();
+    }
+
     /// SIGTERM.
-    pub(crate) fn terminate(&self) {
-        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
+    pub(crate) fn terminate(&mut self) {
+        self.running().signal(Signal::TERM).unwrap();
     }
 
     /// Waits for the child's end, at most `patience`.
@@ -143,8 +159,8 @@ impl Server {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
         loop {
-            if let Some(status) = self.child.as_mut().expect("it runs").try_wait().unwrap() {
-                self.child = None;
+            if let Some(status) = self.running().ended().unwrap() {
+                self.process = None;
                 return status;
             }
             assert!(Instant::now() < end, "still there after {patience:?}: {}", self.log_tail());
@@ -155,8 +171,9 @@ impl Server {
 
     /// Forbids the running child to write beyond `bytes` in any file, or allows it again.
     pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let pid = self.process.as_ref().expect("it runs").pid();
         let limit = Rlimit { current: bytes, maximum: None };
-        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
+        prlimit(Pid::from_raw(pid.try_into().unwrap()), Resource::Fsize, limit).unwrap();
     }
 
     /// The last lines of the child's log.
@@ -164,14 +181,5 @@ impl Server {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Place {
     pub sub: Option<Sub>,
     /// The last position, for coming back.
     pub position: Option<Position>,
+    /// Whether the last subscription was cut off, and not ended by anybody's wish.
+    cut_off: bool,
 }
 
 /// All channels of a client. Shared with the connection's reading task.
@@ -47,7 +49,11 @@ impl Watch {
     /// Takes down that a subscription is asked for. Gives its number and the request's fields.
     pub(crate) fn subscribing(&self, channel: &str, recover: bool) -> (Sub, Value) {
         let sub = self.recorder.number();
-        let from = if recover { self.place(channel).position } else { None };
+        let place = self.place(channel);
+        if place.cut_off && recover {
+            self.recorder.resumes(sub);
+        }
+        let from = if recover { place.position } else { None };
         let mut request = json!({ "channel": channel, "recoverable": true, "positioned": true });
         if let Some(from) = &from {
             request["recover"] = true.into();
@@ -76,6 +82,7 @@ impl Watch {
             publications: publications.len() as u64,
         });
         place.sub = Some(sub);
+        place.cut_off = false;
         if !recovered || place.position.is_none() {
             place.position = Some(Position { epoch, offset });
         }
@@ -107,9 +114,14 @@ impl Watch {
         }
     }
 
-    /// The connection is over, and every subscription with it.
-    pub(crate) fn disconnected(&self) {
-        self.places.lock().unwrap().values_mut().for_each(|place| place.sub = None);
+    /// The connection is over, and every subscription with it; `cut_off` if the client did not wish it, and comes back at
+    /// once.
+    pub(crate) fn disconnected(&self, cut_off: bool) {
+        for place in self.places.lock().unwrap().values_mut() {
+            let had_one = place.sub.take().is_some();
+            // One that is cut off once more before it stands was cut off.
+            place.cut_off = cut_off && (had_one || place.cut_off);
+        }
     }
 
     fn deliver(&self, place: &mut Place, channel: &str, publication: &Value) {

@@ -167,9 +167,10 @@ impl Member {
                     continue;
                 }
             };
-            self.work(&link, &mut phase).await;
+            let by_itself = self.work(&link, &mut phase).await;
             link.cut().await;
-            self.watch.disconnected();
+            let stays_away = *phase.borrow() == Phase::Work && self.rng.chance(50);
+            self.watch.disconnected(by_itself && !stays_away);
             // Pauses: takes what has come; more is taken in the next turn.
             while let Ok(note) = self.notes.try_recv() {
                 self.note(note);
@@ -181,7 +182,7 @@ impl Member {
                     seat.state = State::Ready { not_before: Instant::now() };
                 }
             }
-            if *phase.borrow() == Phase::Work && self.rng.chance(50) {
+            if stays_away {
                 let away = Duration::from_millis(self.rng.range(0, 1500));
                 // Pauses: how long a member stays away.
                 let _ = tokio::time::timeout(away, phase.wait_for(|phase| *phase > Phase::Work)).await;
@@ -212,19 +213,23 @@ impl Member {
         Link::open(&self.plan.url, &request, on_connected, on_push).await
     }
 
-    /// One connection, to its end.
-    async fn work(&mut self, link: &Link, phase: &mut watch::Receiver<Phase>) {
+    /// One connection, to its end; says whether it ended without the client's wish.
+    async fn work(&mut self, link: &Link, phase: &mut watch::Receiver<Phase>) -> bool {
         let mut next = Instant::now();
         loop {
             let now = *phase.borrow_and_update();
             if now == Phase::Done {
-                return link.goodbye().await;
+                link.goodbye().await;
+                return false;
             }
             self.keep_up(link, now);
             let idle = now == Phase::Settle && self.is_idle();
             self.idle.store(idle, Ordering::Relaxed);
             tokio::select! {
-                closed = link.closed() => return self.watch.endings.lock().unwrap().push(closed.code),
+                closed = link.closed() => {
+                    self.watch.endings.lock().unwrap().push(closed.code);
+                    return true;
+                }
                 note = self.notes.recv() => if let Some(note) = note { self.note(note) },
                 _ = phase.changed() => {}
                 () = sleep_until(next) => {
@@ -232,8 +237,11 @@ impl Member {
                     next = Instant::now() + Duration::from_millis(self.rng.range(self.plan.pace_ms.0, self.plan.pace_ms.1));
                     if now == Phase::Work {
                         match self.rng.range(0, if self.plan.restless { 400 } else { u64::MAX }) {
-                            0 => return,
-                            1 => return link.goodbye().await,
+                            0 => return false,
+                            1 => {
+                                link.goodbye().await;
+                                return false;
+                            }
                             _ => self.act(link),
                         }
                     }
