@@ -292,6 +292,18 @@ pub(crate) const NOTIFY_RETRY_MOST_MS: u64 = 3_600_000;
 pub(crate) const NOTIFY_DEAD: u32 = 10_000;
 /// Bytes of an answer of a provider that are read.
 pub(crate) const NOTIFY_ANSWER_BYTES: usize = 16 * 1024;
+/// Milliseconds that Redis may take to answer; what it has not said by then is missing.
+pub(crate) const REDIS_WAIT_MS: u64 = 500;
+/// Milliseconds that connecting to Redis may take.
+pub(crate) const REDIS_CONNECT_MS: u64 = 2_000;
+/// Commands to Redis that are under way for one who asks.
+pub(crate) const REDIS_UNDER_WAY: usize = 64;
+/// Nodes of a Redis Cluster that are remembered.
+pub(crate) const REDIS_NODES: usize = 64;
+/// Acknowledgements, by user and room, that wait for the next turn to Redis; more are forgotten. About 6 MB.
+pub(crate) const ACKNOWLEDGEMENTS: usize = 32_768;
+/// Rooms of one user's acknowledgements in Redis; with more of them all are forgotten.
+pub(crate) const ACKNOWLEDGED_ROOMS: usize = 1_024;
 /// Expired rooms that are read at a time.
 pub(crate) const EXPIRY_PAGE: usize = 500;
 /// Milliseconds between two scans for expired rooms.

@@ -6,10 +6,12 @@
 //! | here | the engine: journal, store, node, hub, sessions, operations and routes, without a listener |
 //! | `storage` | the concrete journal and store, opened |
 //! | `background` | what runs beside the engine until it drains |
+//! | `hinting` | Redis, if it is wanted |
 //! | `notifying` | the notification worker, if it is wanted |
 //! | `process` | the listeners around the engine: bind, start, serve, drain |
 
 mod background;
+mod hinting;
 mod notifying;
 mod process;
 mod storage;
@@ -24,9 +26,11 @@ pub use self::process::{BindError, DrainError, Server, Serving, Started};
 pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
 
 use self::background::Checks;
+use self::hinting::Hinting;
 use self::notifying::Notifying;
 use self::storage::Storage;
 use crate::actors::gateway::hub::Hub;
+use crate::actors::hints::RedisError;
 use crate::actors::moment::FoldVersion;
 use crate::actors::node::{self, Node};
 use crate::actors::partition;
@@ -34,6 +38,7 @@ use crate::actors::partition::verified::Rule;
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::router::{self, Router};
 use crate::actors::wire::NodeId;
+use crate::actors::workers::notification::worker::Acknowledged;
 use crate::api::accounts::{self, Accounts};
 use crate::api::admin::Live;
 use crate::api::auth::{AuthOptions, Keyring, Revoked, Verifier};
@@ -115,6 +120,9 @@ pub enum StartError {
     /// The folder or bucket of uploads can't be used.
     #[error("[uploads]: {0}")]
     Uploads(String),
+    /// Redis does not answer.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
     /// A provider of [notifications] can't be used.
     #[error("[notifications]: {0}")]
     Notifications(String),
@@ -140,6 +148,7 @@ impl StartError {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
             Self::Auth(_) | Self::Uploads(_) | Self::Notifications(_) | Self::Unrestored(_) => true,
             Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
+            Self::Redis(error) => matches!(error, RedisError::Address(_)),
             Self::Node(_) => false,
         }
     }
@@ -153,6 +162,7 @@ impl Engine {
     pub async fn start(deps: Deps) -> Result<Self, StartError> {
         let auth = Auth::open(&deps)?;
         let checks = Checks::of(&deps.health);
+        let hinting = Hinting::connect(&deps).await?;
         let Deps { config, env, shutdown, .. } = &deps;
         let storage = Storage::open(config, env, &deps.metrics).await?;
         let (node, hub) = start_node(&deps, &storage).await?;
@@ -169,7 +179,8 @@ impl Engine {
             Accounts::open(AccountRows::new(rows), keyring, revoked, Arc::clone(&hub), env.clone(), options).await?;
         let accounts = Arc::new(accounts);
 
-        let handlers = Arc::new(handlers(config, &node, &hub));
+        let told = hinting.as_ref().map(|hinting| Arc::clone(&hinting.acknowledgements));
+        let handlers = Arc::new(handlers(config, &node, &hub).telling(told.clone()));
         let history = History::of(storage.maintenance.id());
         let sessions = Arc::new(session::Server::new(
             Arc::clone(&hub),
@@ -182,7 +193,8 @@ impl Engine {
             shutdown.clone(),
         ));
         let notified = Arc::clone(&handlers);
-        let acknowledged = Arc::new(move |user: &UserId, room: RoomId| notified.delivered_to(user, room));
+        let here = Arc::new(move |user: &UserId, room: RoomId| notified.delivered_to(user, room));
+        let acknowledged = Acknowledged { here: Some(here), told };
         let notifying = Notifying::start(&deps, &node, &storage.connections, acknowledged).await?;
         let mut retention = storage.retention(config, env.clone());
         if notifying.is_some() {
@@ -191,7 +203,7 @@ impl Engine {
         let retention = Arc::new(retention);
         retention.remember().await?;
         background::look(&node, &storage.maintenance, &checks).await;
-        let background = vec![
+        let mut background = vec![
             tokio::spawn(background::say_goodbye(
                 Arc::clone(&hub),
                 shutdown.clone(),
@@ -202,6 +214,7 @@ impl Engine {
             tokio::spawn(background::keep(Arc::clone(&accounts))),
             tokio::spawn(background::sweep(Arc::clone(&uploads), analytics.clone(), Arc::clone(&env.clock))),
         ];
+        background.extend(hinting.map(|hinting| hinting.run()));
         let (served, known, config) = (Arc::clone(&sessions), Arc::clone(&accounts), Arc::clone(config));
         let rest =
             Rest::new(handlers, auth.verifier, served, known, uploads, notifications, analytics, Arc::clone(&config));

@@ -67,9 +67,10 @@ const CONCRETE: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 30] = [
+const ONLY: [(&str, &[&str]); 31] = [
     ("rdkafka", &["src/storage/journal/kafka/"]),
     ("kervan_kafka_calls", &["src/storage/journal/kafka/"]),
+    ("redis", &["src/actors/hints/redis_client.rs"]),
     ("object_store", &["src/storage/uploads/objects.rs"]),
     ("image", &["src/api/uploads/", "src/api/rest/tests/"]),
     ("infer", &["src/api/uploads/"]),

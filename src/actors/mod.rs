@@ -11,6 +11,7 @@
 //! | [`room`], [`user`] | the pure folds: types, state, decisions. No tokio, no storage, no clock |
 //! | [`partition`] | log reader and writer of one partition, the verified prefix, activation and passivation |
 //! | [`gateway`] | feeds of rooms with listeners, outboxes |
+//! | [`hints`] | what processes tell each other through Redis, and may lose |
 //! | [`router`] | the only way to the owners of partitions, and the table of open questions |
 //! | `workers` | persistence projector, relay |
 
@@ -21,6 +22,7 @@ pub mod digest;
 pub mod fold;
 pub mod gateway;
 pub mod halted;
+pub mod hints;
 pub(crate) mod inspect;
 pub mod kinds;
 pub mod moment;

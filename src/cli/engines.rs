@@ -17,11 +17,15 @@ pub(super) fn in_use(loaded: &Loaded) -> String {
     let brokers = loaded.config.journal.kafka_brokers.as_ref();
     let journal = brokers.zip(loaded.origins.get("journal.kafka_brokers"));
     let journal = journal.map(|(brokers, origin)| format!("the journal is in Kafka, {brokers} ({origin})"));
-    match (journal, rows) {
+    let kept = match (journal, rows) {
         (None, None) => format!("{data}, journal and rows (SQLite)"),
         (None, Some(rows)) => format!("{data}, the journal; {rows}"),
         (Some(journal), None) => format!("{data}, rows (SQLite); {journal}"),
         (Some(journal), Some(rows)) => format!("{data}, uploads; {rows}; {journal}"),
+    };
+    match (&loaded.config.redis.url, loaded.origins.get("redis.url")) {
+        (Some(url), Some(origin)) => format!("{kept}; hints are in Redis, {} ({origin})", url.places()),
+        _ => kept,
     }
 }
 
@@ -30,6 +34,7 @@ pub(super) fn start_error(error: StartError, loaded: &Loaded) -> anyhow::Error {
     match error {
         StartError::Store(error) => store_error(error, loaded),
         StartError::Journal { .. } => about(&error.to_string(), loaded.about_brokers(), error.is_refusal()),
+        StartError::Redis(_) => about(&error.to_string(), loaded.about_redis(), error.is_refusal()),
         error if error.is_refusal() => Refused(error.to_string()).into(),
         error => error.into(),
     }

@@ -13,7 +13,7 @@ use super::value::Raw;
 use super::{Config, Namespace, dotenv};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
-const KNOWN: [(&str, &str, &str); 9] = [
+const KNOWN: [(&str, &str, &str); 10] = [
     ("PORT", "server", "port"),
     ("ALLOWED_ORIGINS", "server", "allowed_origins"),
     ("JWT_SECRET", "auth", "hmac_secret"),
@@ -22,10 +22,11 @@ const KNOWN: [(&str, &str, &str); 9] = [
     ("DATABASE_URL", "store", "database_url"),
     ("DATABASE_REPLICA_URL", "store", "replica_url"),
     ("KAFKA_BROKERS", "journal", "kafka_brokers"),
+    ("REDIS_URL", "redis", "url"),
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 8] = [
+const SECRETS: [(&str, &str); 9] = [
     ("admin", "token"),
     ("api", "key"),
     ("auth", "hmac_secret"),
@@ -34,10 +35,8 @@ const SECRETS: [(&str, &str); 8] = [
     ("notifications", "webhook_secret"),
     ("store", "database_url"),
     ("store", "replica_url"),
+    ("redis", "url"),
 ];
-/// Names of the cluster's settings: an error for now, so that nobody believes to run one.
-const OF_THE_CLUSTER: [&str; 6] =
-    ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_URL", "REDIS_PASSWORD_FILE", "REDIS_URL_FILE"];
 /// Names of settings of later versions that do no harm when they are ignored.
 const LATER: [&str; 2] = ["PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
 
@@ -97,10 +96,12 @@ pub(super) fn read(sources: &Sources) -> (Layer, Notes) {
     let (mut layer, mut notes) = (Layer::default(), Notes::default());
     let all = variables(sources);
     // Below all others: each of those that could say it as a whole is known not to.
-    match familiar::database(&all) {
-        Some(Ok(setting)) => layer.settings.push(setting),
-        Some(Err(problem)) => layer.problems.push(problem),
-        None => {}
+    for parts in [&familiar::DATABASE, &familiar::REDIS] {
+        match familiar::address(&all, parts) {
+            Some(Ok(setting)) => layer.settings.push(setting),
+            Some(Err(problem)) => layer.problems.push(problem),
+            None => {}
+        }
     }
     for variable in &all {
         let Variable { name, value, origin } = variable;
@@ -183,9 +184,6 @@ enum Target {
 fn target_of(name: &str) -> Option<Target> {
     if OF_COMMANDS.contains(&name) {
         return None;
-    }
-    if OF_THE_CLUSTER.contains(&name) {
-        return Some(Target::Refused(CLUSTER.to_owned()));
     }
     if is_familiar(name) {
         return Some(Target::Familiar);

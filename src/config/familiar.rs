@@ -1,16 +1,58 @@
-//! Variables that other systems have and that are more than the text of a setting: `NODE_ENV`, `LOG_LEVEL`, `DB_*`. What is
-//! set counts, or a line says that it does not.
+//! Variables that other systems have and that are more than the text of a setting: `NODE_ENV`, `LOG_LEVEL`, `DB_*`, `REDIS_*`. What
+//! is set counts, or a line says that it does not.
 
 use super::environment::Variable;
 use super::layer::{Origin, Setting};
 use super::problem::Problem;
 use super::value::Raw;
 
-/// The parts of a database's address. `DB_PASSWORD_FILE` is a file with the password.
-const DATABASE: [&str; 6] = ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_PASSWORD_FILE"];
-/// A deployment that sets one of these has said where the rows are.
-const WHOLE: [&str; 4] =
-    ["DATABASE_URL", "DATABASE_URL_FILE", "KERVAN_STORE__DATABASE_URL", "KERVAN_STORE__DATABASE_URL_FILE"];
+/// An engine's address in parts.
+pub(super) struct Parts {
+    /// The setting that they make.
+    section: &'static str,
+    key: &'static str,
+    /// The variables. What stands in the file of `password_file` is a password.
+    names: &'static [&'static str],
+    password: &'static str,
+    password_file: &'static str,
+    /// A deployment that sets one of these has said it.
+    whole: &'static [&'static str],
+    /// The address; or what is missing.
+    made: fn(&Found<'_>) -> Result<String, &'static str>,
+    /// To do without it.
+    without: &'static str,
+}
+
+/// What the parts say.
+struct Found<'a> {
+    parts: &'a [&'a Variable],
+    /// `:` and the password, encoded; or nothing.
+    password: String,
+}
+
+/// A PostgreSQL.
+pub(super) const DATABASE: Parts = Parts {
+    section: "store",
+    key: "database_url",
+    names: &["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_PASSWORD_FILE"],
+    password: "DB_PASSWORD",
+    password_file: "DB_PASSWORD_FILE",
+    whole: &["DATABASE_URL", "DATABASE_URL_FILE", "KERVAN_STORE__DATABASE_URL", "KERVAN_STORE__DATABASE_URL_FILE"],
+    made: database,
+    without: "to keep rows in the data folder",
+};
+
+/// A Redis.
+pub(super) const REDIS: Parts = Parts {
+    section: "redis",
+    key: "url",
+    names: &["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_PASSWORD_FILE"],
+    password: "REDIS_PASSWORD",
+    password_file: "REDIS_PASSWORD_FILE",
+    whole: &["REDIS_URL", "REDIS_URL_FILE", "KERVAN_REDIS__URL", "KERVAN_REDIS__URL_FILE"],
+    made: redis,
+    without: "to do without",
+};
 
 /// What a variable comes to.
 pub(super) enum Meaning {
@@ -21,9 +63,9 @@ pub(super) enum Meaning {
     Nothing,
 }
 
-/// Whether [`meaning`] or [`database`] knows it.
+/// Whether [`meaning`] or [`address`] knows it.
 pub(super) fn is_familiar(name: &str) -> bool {
-    matches!(name, "NODE_ENV" | "LOG_LEVEL") || DATABASE.contains(&name)
+    matches!(name, "NODE_ENV" | "LOG_LEVEL") || DATABASE.names.contains(&name) || REDIS.names.contains(&name)
 }
 
 /// The meaning of a variable that [`is_familiar`], as far as it has one alone.
@@ -64,43 +106,72 @@ fn level(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The address that `DB_*` make together, as a setting. `None` without any, or if a whole address is set.
-pub(super) fn database(variables: &[Variable]) -> Option<Result<Setting, Problem>> {
+/// The address that parts make together, as a setting. `None` without any, or if a whole address is set.
+pub(super) fn address(variables: &[Variable], of: &Parts) -> Option<Result<Setting, Problem>> {
     let is =
         |names: &[&str], variable: &Variable| names.contains(&variable.name.as_str()) && !variable.value.is_empty();
-    let parts: Vec<&Variable> = variables.iter().filter(|variable| is(&DATABASE, variable)).collect();
+    let parts: Vec<&Variable> = variables.iter().filter(|variable| is(of.names, variable)).collect();
     let names = parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>().join(", ");
     let origin = match parts.first()?.origin.clone() {
         Origin::DotEnv(path, line, _) => Origin::DotEnv(path, line, names),
         _ => Origin::Environment(names),
     };
-    if variables.iter().any(|variable| is(&WHOLE, variable)) {
+    if variables.iter().any(|variable| is(of.whole, variable)) {
         return None;
     }
-    let wrong = |what: String| Err(Problem { path: "store.database_url".to_owned(), origin: origin.clone(), what });
-    let part = |name: &str| parts.iter().find(|part| part.name == name).and_then(|part| part.value.to_str());
-    let (Some(name), Some(user)) = (part("DB_NAME"), part("DB_USER")) else {
-        let without = origin.without().unwrap_or_default();
-        return Some(wrong(format!(
-            "a database's address takes DB_NAME and DB_USER as well; to keep rows in the data folder: {without}"
-        )));
-    };
-    let read = match part("DB_PASSWORD_FILE") {
+    let wrong =
+        |what: String| Err(Problem { path: format!("{}.{}", of.section, of.key), origin: origin.clone(), what });
+    let mut found = Found { parts: &parts, password: String::new() };
+    let password = match found.part(of.password_file) {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
             Err(error) => return Some(wrong(format!("can't read {path:?}: {error}"))),
         },
-        None => part("DB_PASSWORD").map(str::to_owned),
+        None => found.part(of.password).map(str::to_owned),
     };
-    let host = match part("DB_HOST").unwrap_or("localhost") {
+    found.password = password.map_or(String::new(), |password| format!(":{}", encoded(&password)));
+    let setting = match (of.made)(&found) {
+        Ok(text) => {
+            let (section, key, raw) = (of.section.to_owned(), of.key.to_owned(), Raw::Text(text));
+            Ok(Setting { section, key, raw, origin })
+        }
+        Err(what) => wrong(format!("{what}; {}: {}", of.without, origin.without().unwrap_or_default())),
+    };
+    Some(setting)
+}
+
+impl Found<'_> {
+    fn part(&self, name: &str) -> Option<&str> {
+        self.parts.iter().find(|part| part.name == name).and_then(|part| part.value.to_str())
+    }
+}
+
+fn database(found: &Found<'_>) -> Result<String, &'static str> {
+    let (Some(name), Some(user)) = (found.part("DB_NAME"), found.part("DB_USER")) else {
+        return Err("a database's address takes DB_NAME and DB_USER as well");
+    };
+    let host = match found.part("DB_HOST").unwrap_or("localhost") {
         host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
         host if host.starts_with('/') => encoded(host),
         host => host.to_owned(),
     };
-    let password = read.map_or(String::new(), |password| format!(":{}", encoded(&password)));
-    let (port, user, name) = (part("DB_PORT").unwrap_or("5432"), encoded(user), encoded(name));
-    let raw = Raw::Text(format!("postgresql://{user}{password}@{host}:{port}/{name}"));
-    Some(Ok(Setting { section: "store".to_owned(), key: "database_url".to_owned(), raw, origin }))
+    let (port, user, name) = (found.part("DB_PORT").unwrap_or("5432"), encoded(user), encoded(name));
+    Ok(format!("postgresql://{user}{}@{host}:{port}/{name}", found.password))
+}
+
+/// `REDIS_HOST` may name several nodes of a cluster behind commas, each with a port of its own.
+fn redis(found: &Found<'_>) -> Result<String, &'static str> {
+    let port = found.part("REDIS_PORT").unwrap_or("6379");
+    let password = if found.password.is_empty() { String::new() } else { format!("{}@", found.password) };
+    let address = |host: &str| match host.trim() {
+        host if host.matches(':').count() > 1 && !host.starts_with('[') => format!("redis://{password}[{host}]:{port}"),
+        host if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            format!("redis://{password}{host}")
+        }
+        host => format!("redis://{password}{host}:{port}"),
+    };
+    let hosts = found.part("REDIS_HOST").unwrap_or("localhost");
+    Ok(hosts.split(',').map(address).collect::<Vec<_>>().join(","))
 }
 
 /// A part of an address, so that nothing in it means anything there.
@@ -113,7 +184,7 @@ fn encoded(text: &str) -> String {
 mod tests {
     use std::path::PathBuf;
 
-    use crate::config::{Database, Loaded, Problems, Secret, Sources, load};
+    use crate::config::{Database, Loaded, Problems, Secret, Sources, load, redis_url};
 
     fn sources(dotenv: &str, environment: &[(&str, &str)]) -> Sources {
         Sources {
@@ -194,19 +265,39 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_redis_are_an_address() {
+        let url = |environment: &[(&str, &str)]| loaded("", environment).config.redis.url;
+        let is = |environment: &[(&str, &str)], text: &str| assert_eq!(url(environment), Some(redis_url(text)));
+        is(&[("REDIS_HOST", "r")], "redis://r:6379");
+        is(&[("REDIS_PORT", "7001")], "redis://localhost:7001");
+        is(&[("REDIS_HOST", "r"), ("REDIS_PASSWORD", "p@,x")], "redis://:p%40%2Cx@r:6379");
+        is(
+            &[("REDIS_HOST", "r1:7001, r2,::1"), ("REDIS_PORT", "7000")],
+            "redis://r1:7001,redis://r2:7000,redis://[::1]:7000",
+        );
+        is(&[("REDIS_HOST", "r"), ("REDIS_URL", "redis://whole")], "redis://whole");
+        is(&[("REDIS_HOST", "r"), ("KERVAN_REDIS__URL", "redis://whole")], "redis://whole");
+        assert_eq!(url(&[("REDIS_HOST", ""), ("REDIS_PORT", "tcp://10.0.0.1:6379")]), None);
+        let loaded = loaded("REDIS_HOST=r\nREDIS_PASSWORD=hidden\n", &[]);
+        assert!(!loaded.show(true).contains("hidden") && loaded.show(true).contains("redis://***@r:6379"));
+        let said = "redis.url is what .env:1: REDIS_HOST, REDIS_PASSWORD says; to do without: REDIS_HOST= REDIS_PASSWORD= kervan";
+        assert_eq!(loaded.about_redis(), said);
+    }
+
+    #[test]
     fn all_that_is_wrong_is_said_in_one_round_with_the_way_out() {
-        let file = "REDIS_HOST=r\nREDIS_PORT=6379\nDB_HOST=db\nDB_NAME=chat\n# \nMAX_FILE_SIZE=10 miles\n\
+        let file = "REDIS_HOST=\"r,\"\nREDIS_PORT=http\nKERVAN_CLUSTER__NODE=1\nDB_HOST=db\nDB_NAME=chat\n# \nMAX_FILE_SIZE=10 miles\n\
                     ALLOWED_ORIGINS=chat.example.com\n";
         let Problems(found) = load(&sources(file, &[("KERVAN_LIMITS__BURST", "0")])).unwrap_err();
         let said = Problems(found).to_string();
         for line in [
-            ".env:1: REDIS_HOST: comes with the cluster",
-            ".env:2: REDIS_PORT: comes with the cluster",
-            ".env:3: DB_HOST, DB_NAME: store.database_url: a database's address takes DB_NAME and DB_USER as well",
-            ".env:6: MAX_FILE_SIZE: uploads.max_file_size: expected a size",
-            ".env:7: ALLOWED_ORIGINS: server.allowed_origins: expected",
+            ".env:1: REDIS_HOST, REDIS_PORT: redis.url: expected redis://[USER:PASSWORD@]HOST[:PORT]",
+            ".env:3: KERVAN_CLUSTER__NODE: comes with the cluster",
+            ".env:4: DB_HOST, DB_NAME: store.database_url: a database's address takes DB_NAME and DB_USER as well",
+            ".env:7: MAX_FILE_SIZE: uploads.max_file_size: expected a size",
+            ".env:8: ALLOWED_ORIGINS: server.allowed_origins: expected",
             "environment variable KERVAN_LIMITS__BURST: limits.burst: must be at least 1",
-            "to run on one node without them: REDIS_HOST= REDIS_PORT= kervan",
+            "to run on one node without them: KERVAN_CLUSTER__NODE= kervan",
         ] {
             assert!(said.lines().any(|said| said.starts_with(line)), "{line} in\n{said}");
         }

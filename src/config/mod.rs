@@ -19,6 +19,7 @@ mod layer;
 mod network;
 mod origin;
 mod problem;
+mod redis_url;
 mod reference;
 mod schema;
 mod sections;
@@ -36,9 +37,12 @@ pub(crate) use network::Network;
 pub(crate) use origin::AllowedOrigin;
 pub(crate) use problem::Problem;
 pub use problem::Problems;
+pub use redis_url::RedisUrl;
+#[cfg(test)]
+pub(crate) use redis_url::redis_url;
 pub use reference::reference;
 pub(crate) use schema::Section;
-pub use sections::{Admin, Auth, Data, Journal, Log, Rooms, Server, Store};
+pub use sections::{Admin, Auth, Data, Journal, Log, Redis, Rooms, Server, Store};
 pub(crate) use sections::{Api, Limits, Namespace, Notifications, Uploads};
 pub(crate) use show::ShownSetting;
 pub use show::template;
@@ -89,6 +93,8 @@ pub struct Config {
     pub notifications: Notifications,
     /// Database.
     pub store: Store,
+    /// Hints.
+    pub redis: Redis,
     /// Logs.
     pub log: Log,
 }
@@ -117,6 +123,7 @@ impl Config {
             uploads: Uploads::default(),
             notifications: Notifications::default(),
             store: Store::default(),
+            redis: Redis::default(),
             log: Log::default(),
         }
     }
@@ -136,7 +143,7 @@ impl Config {
     }
 
     /// The sections that are there once, in the order of the template. Channels are apart.
-    fn sections(&self) -> [&dyn Section; 12] {
+    fn sections(&self) -> [&dyn Section; 13] {
         [
             &self.server,
             &self.data,
@@ -149,11 +156,12 @@ impl Config {
             &self.uploads,
             &self.notifications,
             &self.store,
+            &self.redis,
             &self.log,
         ]
     }
 
-    fn sections_mut(&mut self) -> [&mut dyn Section; 12] {
+    fn sections_mut(&mut self) -> [&mut dyn Section; 13] {
         [
             &mut self.server,
             &mut self.data,
@@ -166,6 +174,7 @@ impl Config {
             &mut self.uploads,
             &mut self.notifications,
             &mut self.store,
+            &mut self.redis,
             &mut self.log,
         ]
     }
@@ -193,18 +202,24 @@ impl Loaded {
     /// For errors about the database: where its address was said, and how to do without it. Empty if nobody said one.
     #[must_use]
     pub fn about_database(&self) -> String {
-        self.about("store.database_url", "rows")
+        self.about("store.database_url", "to keep rows in the data folder")
     }
 
     /// The same about Kafka's brokers.
     #[must_use]
     pub fn about_brokers(&self) -> String {
-        self.about("journal.kafka_brokers", "the journal")
+        self.about("journal.kafka_brokers", "to keep the journal in the data folder")
     }
 
-    fn about(&self, key: &str, kept: &str) -> String {
+    /// The same about Redis.
+    #[must_use]
+    pub fn about_redis(&self) -> String {
+        self.about("redis.url", "to do without")
+    }
+
+    fn about(&self, key: &str, without: &str) -> String {
         let Some(origin) = self.origins.get(key) else { return String::new() };
-        let way = |way: String| format!("; to keep {kept} in the data folder: {way}");
+        let way = |way: String| format!("; {without}: {way}");
         format!("{key} is what {origin} says{}", origin.without().map_or(String::new(), way))
     }
 }

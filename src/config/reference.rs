@@ -21,9 +21,10 @@ pub fn reference() -> String {
          Names of other systems: `NODE_ENV=production` is `production = true` (no other value means anything); `LOG_LEVEL` is\n\
          a level for `filter`, unless `RUST_LOG` is set; `DB_HOST`, `DB_PORT`, `DB_NAME`, `DB_USER` and `DB_PASSWORD` (or\n\
          `DB_PASSWORD_FILE`) are a PostgreSQL address, unless `DATABASE_URL` is set; what PostgreSQL needs says `docs/postgresql.md`.\n\
-         `KAFKA_BROKERS` puts the journal into Kafka (`docs/kafka.md`). `REDIS_*` comes with the cluster: until then a start\n\
-         with it is refused, in one error that names all. `.env` is read as the `dotenv` of Node.js reads it; a variable of\n\
-         the environment goes before the same one there, and an empty one takes it back (`KAFKA_BROKERS= kervan`).\n",
+         `KAFKA_BROKERS` puts the journal into Kafka (`docs/kafka.md`). `REDIS_URL` says where hints are\n\
+         kept (`docs/redis.md`), or `REDIS_HOST` (one or more, behind commas), `REDIS_PORT` and `REDIS_PASSWORD` (or\n\
+         `REDIS_PASSWORD_FILE`). `.env` is read as the `dotenv` of Node.js reads it; a variable of the environment goes before\n\
+         the same one there, and an empty one takes it back (`KAFKA_BROKERS= kervan`).\n",
     );
     let config = Config::bare();
     for section in config.sections() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::choice::{Database, LogFilter, LogFormat, Publish};
 use super::network::Network;
 use super::origin::AllowedOrigin;
+use super::redis_url::RedisUrl;
 use super::schema::section;
 use super::signing_key::SigningKey;
 use super::value::{ByteSize, Pem, Secret};
@@ -304,6 +305,15 @@ section! {
         direct_connections: u32 = "4",
         /// Connections to PostgreSQL that write what the journal says.
         writer_connections: u32 = "2",
+    }
+}
+
+section! {
+    /// Hints between processes, nothing that can't be lost: docs/redis.md.
+    Redis "redis" {
+        /// "redis://[USER:PASSWORD@]HOST[:PORT]", a server or a node of a cluster, and more nodes behind commas. "": none.
+        /// Environment: REDIS_URL; or REDIS_HOST, REDIS_PORT and REDIS_PASSWORD.
+        url: Option<RedisUrl> = "",
     }
 }
 

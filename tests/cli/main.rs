@@ -82,7 +82,8 @@ fn what_this_version_can_not_serve_is_refused() {
     for (name, value, hint) in [
         ("KAFKA_BROKERS", "k:9092,", "KAFKA_BROKERS: journal.kafka_brokers: expected host:port"),
         ("DB_NAME", "chat", "a database's address takes DB_NAME and DB_USER"),
-        ("REDIS_URL", "redis://r", "REDIS_URL: comes with the cluster"),
+        ("REDIS_URL", "rediss://:hidden@r", "REDIS_URL: redis.url: TLS to Redis (rediss://) is not supported"),
+        ("KERVAN_CLUSTER__NODE", "1", "comes with the cluster"),
         ("DATABASE_URL", "mysql://u:hidden@db/k", "expected sqlite:FILE, a file's path or postgres://"),
         ("KERVAN_SERVER__PRODUCTION", "true", "production needs a way to check tokens"),
         ("KERVAN_SERVER__HOST", "0.0.0.0", "development mode is for this machine only"),
@@ -140,14 +141,27 @@ fn brokers_that_do_not_answer_are_named_with_the_way_to_do_without() {
 }
 
 #[test]
+fn a_redis_that_does_not_answer_is_named_with_the_way_to_do_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = kervan(dir.path());
+    command.env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", port.to_string()).env("REDIS_PASSWORD", "hidden");
+    let (code, error) = code_and_error(&command.output().unwrap());
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains(&format!("Redis at 127.0.0.1:{port}")) && !error.contains("hidden"), "{error}");
+    let way_out = "redis.url is what environment variable REDIS_HOST, REDIS_PASSWORD, REDIS_PORT says; to do without: \
+                   REDIS_HOST= REDIS_PASSWORD= REDIS_PORT= kervan";
+    assert!(error.contains(way_out), "{error}");
+}
+
+#[test]
 fn the_environment_of_a_node_system_gets_one_error_that_names_all_of_it_and_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
-    let seed = "NODE_ENV=production\nPORT=0\nDATABASE_URL=chat.db\nREDIS_PASSWORD=hidden\n\
-                REDIS_HOST=localhost\nREDIS_PORT=6379\nREDIS_URL=redis://localhost\nMAX_FILE_SIZE=10mb\n\
+    let seed = "NODE_ENV=production\nPORT=0\nDATABASE_URL=chat.db\nKERVAN_CLUSTER__NODE=hidden\nMAX_FILE_SIZE=10mb\n\
                 JWT_SECRET=0123456789abcdef0123456789abcdef\n";
     std::fs::write(dir.path().join(".env"), seed).unwrap();
     let (code, error) = code_and_error(&run(dir.path(), &[]));
-    assert_eq!((code, error.lines().count()), (2, 5), "{error}");
+    assert_eq!((code, error.lines().count()), (2, 2), "{error}");
     assert!(!error.contains("hidden") && !dir.path().join("data").exists(), "{error}");
     let way_out = error.lines().last().unwrap().strip_prefix("error: to run on one node without them: ").unwrap();
     let mut command = kervan(dir.path());

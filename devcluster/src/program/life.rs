@@ -121,8 +121,5 @@ fn say_hello(dir: &Path, nodes: &Nodes, engines: &Engines, since: Instant) {
     );
     line("Logs", &format!("{dir}/kervan/n1/log, {dir}/kafka/n*/log, {dir}/redis/n*/log, {dir}/postgres/log"));
     line("Runs", &format!("{dir}/cluster.json"));
-    if let Some(unused) = nodes::unused() {
-        line("Note", &unused);
-    }
     line("Stop", "Ctrl-C, which ends all of them and keeps what they hold");
 }

@@ -15,11 +15,6 @@ use rustix::process::Signal;
 use super::engines::Engines;
 use super::{Arguments, Refused, say};
 
-/// Which engines this version of `kervan serve` works on. Of the others it is not told.
-const WORKS_ON_KAFKA: bool = true;
-const WORKS_ON_REDIS: bool = false;
-const WORKS_ON_POSTGRES: bool = true;
-
 /// What says in an environment where engines are. A node gets all of them: empty ones take back what a `.env` says, which
 /// may be other engines.
 const VARIABLES: &[&str] = &[
@@ -50,6 +45,8 @@ const FULL_NAMES: &[&str] = &[
     "KERVAN_STORE__DATABASE_URL_FILE",
     "KERVAN_STORE__REPLICA_URL",
     "KERVAN_STORE__REPLICA_URL_FILE",
+    "KERVAN_REDIS__URL",
+    "KERVAN_REDIS__URL_FILE",
 ];
 
 /// How long a node may take to be ready, and to drain.
@@ -119,9 +116,7 @@ impl Nodes {
         let environment = environment(engines);
         let mut nodes =
             Self { kervan, environment, nodes: vec![node], processes: Vec::new(), starter: Starter::new()? };
-        if WORKS_ON_KAFKA {
-            nodes.make_topics()?;
-        }
+        nodes.make_topics()?;
         let process = nodes.process(0)?;
         nodes.processes.push(process);
         nodes.until_started(1)?;
@@ -205,21 +200,15 @@ fn two_ports(wanted: u16) -> anyhow::Result<(Port, Port)> {
     }
 }
 
-/// Where the engines are, as far as a node works on them.
+/// Where the engines are.
 fn environment(engines: &Engines) -> Vec<Variable> {
     let taken_back = VARIABLES.iter().map(|name| (*name, String::new()));
-    let kafka = WORKS_ON_KAFKA.then(|| ("KAFKA_BROKERS", engines.kafka.addresses()));
-    let redis = [("REDIS_HOST", "127.0.0.1".to_owned()), ("REDIS_PORT", engines.redis.port(1).to_string())];
-    let redis = redis.into_iter().filter(|_| WORKS_ON_REDIS);
-    let postgres = WORKS_ON_POSTGRES.then(|| ("DATABASE_URL", engines.postgres.url()));
-    taken_back.chain(kafka).chain(redis).chain(postgres).collect()
-}
-
-/// What a person is told about engines that the node does not use.
-pub(super) fn unused() -> Option<String> {
-    let engines = [(WORKS_ON_KAFKA, "Kafka"), (WORKS_ON_REDIS, "Redis"), (WORKS_ON_POSTGRES, "PostgreSQL")];
-    let names: Vec<_> = engines.into_iter().filter(|(works, _)| !works).map(|(_, name)| name).collect();
-    (!names.is_empty()).then(|| format!("this version of the node does not use {} yet", names.join(", ")))
+    let said = [
+        ("KAFKA_BROKERS", engines.kafka.addresses()),
+        ("REDIS_HOST", engines.redis.addresses()),
+        ("DATABASE_URL", engines.postgres.url()),
+    ];
+    taken_back.chain(said).collect()
 }
 
 fn is_ready(port: u16) -> std::io::Result<bool> {

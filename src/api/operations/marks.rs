@@ -76,6 +76,9 @@ impl Handlers {
         let seq = seq(to.seq)?;
         let seq = seq.min(self.inside(caller, room).await?.head);
         if self.delivered.advance(&caller.user, room, seq) {
+            if let Some(told) = &self.told {
+                told.note(&caller.user, room, seq);
+            }
             let status = ReceiptStatus::Delivered;
             self.tell(room, Ephemeral::Receipt { user: caller.user.clone(), status, seq })?;
         }

@@ -48,6 +48,7 @@ use self::request::{InRoom, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
 use self::users::PresenceQuery;
+use crate::actors::hints::acknowledgements::Acknowledgements;
 use crate::actors::node::Node;
 use crate::actors::room::commands::{NewBody, NewMessage, NewRoom, NewSettings, Reaction, Unanswered};
 use crate::actors::room::{self, RoomCommand};
@@ -167,6 +168,8 @@ pub struct Handlers {
     reads: Coalescer<(UserId, RoomId), Reading>,
     typing: TypingThrottle,
     delivered: Delivered,
+    /// Told of deliveries, for other processes.
+    told: Option<Arc<Acknowledgements>>,
 }
 
 /// One line says all of a method: its name on the wire, what it is about and what is said beside that, what carries it out,
@@ -302,7 +305,13 @@ impl Handlers {
         let admission = Admission::new(options.rates, &node.env().clock);
         let shares = Shares::new(Arc::clone(node.owed()));
         let (reads, typing, delivered) = (Coalescer::default(), TypingThrottle::default(), Delivered::default());
-        Self { node, options, online, admission, own, shares, reads, typing, delivered }
+        Self { node, options, online, admission, own, shares, reads, typing, delivered, told: None }
+    }
+
+    /// Tells other processes of deliveries, if there is a way.
+    #[must_use]
+    pub(crate) fn telling(self, told: Option<Arc<Acknowledgements>>) -> Self {
+        Self { told, ..self }
     }
 
     /// The accounts that clients pay from.

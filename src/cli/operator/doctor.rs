@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::admin_client::{Server, json as write_json};
 use super::csv::csv;
 use super::table::{As, Column, names};
-use super::{Here, Output, Run, database};
+use super::{Here, Output, Run, database, redis_nodes};
 use crate::cli::terminal::Colours;
 use crate::cli::{print, rights, sources};
 
@@ -94,6 +94,7 @@ impl Run for Doctor {
             journal(config, overview.as_ref()),
         ]);
         lines.extend(database::lines(&loaded));
+        lines.extend(redis_nodes::lines(&loaded));
         lines.push(server(overview.as_ref()));
         self.write(&lines)?;
         let failed = lines.iter().any(|line| line.verdict == Verdict::Fail);

@@ -13,6 +13,7 @@ mod database;
 mod doctor;
 mod lists;
 mod notifications;
+mod redis_nodes;
 mod rooms;
 pub(super) mod table;
 mod tree;

@@ -5,7 +5,7 @@
 //! there is nothing to remember. A driver, the worker or a test, asks for the next [`NotifyStep`], carries it out and says what
 //! came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -362,11 +362,19 @@ impl NotifyRounds {
         batch.messages.extend(young.map(|message| (message.id, (room.clone(), message))));
     }
 
-    /// The members that were asked for. `acknowledged` says how far a device of a user's has a room, as far as anybody knows.
+    /// Those of the members that were asked for who are notified unless a device of theirs has the message.
+    pub(crate) fn undecided(&self, members: &[NotifiedMember]) -> Vec<UserId> {
+        let batch = self.batch.as_ref();
+        let message = batch.and_then(|batch| batch.messages.get(&batch.records.front()?.id));
+        let Some((_, message)) = message else { return Vec::new() };
+        members.iter().filter(|member| is_notified(message, member, None)).map(|member| member.user.clone()).collect()
+    }
+
+    /// The members that were asked for. `acknowledged` says how far a device of a user's has the room, as far as anybody knows.
     pub(crate) fn members(
         &mut self,
         members: Result<Vec<NotifiedMember>, StoreError>,
-        acknowledged: impl Fn(&UserId, RoomId) -> Option<Seq>,
+        acknowledged: &HashMap<UserId, Seq>,
         now: Timestamp,
     ) {
         let members = match members {
@@ -378,7 +386,7 @@ impl NotifyRounds {
         let Some((about, message)) = batch.messages.get(&record.id) else { return };
         let room = record.room;
         for member in &members {
-            if !is_notified(message, member, acknowledged(&member.user, room)) {
+            if !is_notified(message, member, acknowledged.get(&member.user).copied()) {
                 continue;
             }
             let row = decide::row(&member.user, room, about, message);

@@ -1,5 +1,6 @@
 //! The worker around the pure core of deciding: reads journal and rows, writes what was decided, and waits, as the rounds say.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::rounds::{NotifyRounds, NotifyStep};
 pub(crate) use super::rounds::{NotifyStatus, Options};
+use crate::actors::hints::acknowledgements::Acknowledgements;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::env::Env;
@@ -19,9 +21,34 @@ use crate::storage::notifications::outbox::{Decided, NotificationCursor, Notific
 use crate::storage::store::rows::WatermarkRow;
 use crate::storage::store::{Store, StoreError};
 
-/// How far a device of a user's has acknowledged a room, as far as it is known here. A hint: it may be forgotten at any time,
-/// and then the user is notified.
-pub(crate) type Acknowledged = Arc<dyn Fn(&UserId, RoomId) -> Option<Seq> + Send + Sync>;
+/// How far a device of a user's has acknowledged a room. A hint: it may be forgotten at any time, and then the user is
+/// notified.
+#[derive(Clone, Default)]
+pub(crate) struct Acknowledged {
+    /// As this process remembers it, if clients come to it.
+    pub here: Option<Arc<Remembered>>,
+    /// As other processes say.
+    pub told: Option<Arc<Acknowledgements>>,
+}
+
+/// What a process remembers of its own clients.
+pub(crate) type Remembered = dyn Fn(&UserId, RoomId) -> Option<Seq> + Send + Sync;
+
+impl Acknowledged {
+    /// How far each of these users has the room; those of whom nothing is known are left out.
+    async fn of(&self, room: RoomId, users: &[UserId]) -> HashMap<UserId, Seq> {
+        let mut known = match &self.told {
+            Some(told) => told.of(room, users).await,
+            None => HashMap::new(),
+        };
+        let here = |user: &UserId| self.here.as_ref().and_then(|here| here(user, room));
+        for (user, seq) in users.iter().filter_map(|user| Some((user, here(user)?))) {
+            let known = known.entry(user.clone()).or_default();
+            *known = seq.max(*known);
+        }
+        known
+    }
+}
 
 /// What the worker works with.
 #[derive(Clone)]
@@ -124,8 +151,9 @@ impl Decider {
             }
             NotifyStep::Members { room, sender, after, limit } => {
                 let members = facts.members(room, sender.as_ref(), after.as_ref(), limit).await;
-                let acknowledged = |user: &UserId, room| (self.deps.acknowledged)(user, room);
-                self.rounds.members(members, acknowledged, self.deps.env.now());
+                let open = self.rounds.undecided(members.as_deref().unwrap_or_default());
+                let acknowledged = self.deps.acknowledged.of(room, &open).await;
+                self.rounds.members(members, &acknowledged, self.deps.env.now());
             }
             NotifyStep::Decide(decided) => {
                 let has_more = !decided.outgoing.is_empty();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::super::providers::{NotificationChannel, Provider, SendError};
 use super::super::rounds::{NotifyStep, Options};
 use super::super::sender;
-use super::super::worker::{self, Decider};
+use super::super::worker::{self, Acknowledged, Decider};
 use crate::actors::room;
 use crate::actors::room::commands::{Command, Create, RoomCommand, Send};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
@@ -184,13 +184,14 @@ impl World {
             ..Options::new(AFTER, Duration::from_secs(3_600), vec![NotificationChannel::Webhook])
         };
         let acknowledged = Arc::clone(&self.acknowledged);
+        let here = move |user: &UserId, room| acknowledged.lock().unwrap().get(&(user.clone(), room)).copied();
         Decider::new(worker::Deps {
             journal: Arc::new(self.journal.clone()),
             store: Arc::new(SqlStore::new(self.connections.clone())),
             outbox: self.outbox.clone(),
             facts: NotificationFacts::new(self.connections.clone()),
             stored: Arc::clone(&self.stored),
-            acknowledged: Arc::new(move |user, room| acknowledged.lock().unwrap().get(&(user.clone(), room)).copied()),
+            acknowledged: Acknowledged { here: Some(Arc::new(here)), told: None },
             sends: Arc::new(Notify::new()),
             env: self.env.clone(),
             metrics: Arc::new(Metrics::new()),
