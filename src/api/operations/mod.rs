@@ -15,6 +15,7 @@
 //! | `marks`, [`coalesce`], [`throttle`] | `read.mark`, `message.delivered`, `typing` |
 //! | [`blocks`] | what a block keeps away |
 //! | [`admission`] | who may ask for how much |
+//! | [`options`] | what the configuration says |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
 //!
 //! # In order, or beside others
@@ -36,7 +37,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use self::admission::{Admission, Cost, Payer, Rates};
+use self::admission::{Admission, Cost, Payer};
 use self::coalesce::Coalescer;
 use self::error::{Accepted, accepted};
 use self::history::MessagesQuery;
@@ -56,9 +57,8 @@ use crate::actors::user::commands::{DeviceFacts, NewPreferences, UpTo};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFacts};
 use crate::api::schema::Described;
-use crate::config::Config;
 use crate::env::Env;
-use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId, millis};
+use crate::ids::{DeviceId, Generation, Offset, Partition, RoomId, Seq, UserId};
 use crate::limits;
 use crate::storage::journal::record::Addressed;
 use crate::storage::store::StoreError;
@@ -75,6 +75,7 @@ pub(in crate::api) mod list;
 mod marks;
 pub(in crate::api) mod members;
 pub mod messages;
+mod options;
 mod page;
 mod reactions;
 pub mod read_your_writes;
@@ -89,6 +90,7 @@ pub mod view;
 mod tests;
 
 pub use error::Error;
+pub use options::Options;
 
 /// How long a question to the store may take before it counts as unanswered.
 const STORE_DEADLINE: Duration = Duration::from_secs(3);
@@ -116,41 +118,6 @@ impl Caller {
     #[must_use]
     pub(crate) fn in_the_name_of(user: UserId) -> Self {
         Self { user, device: None, payer: Payer::Nobody }
-    }
-}
-
-/// What the configuration says to the handlers.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Bytes of a message's body, at most [`limits::BODY_BYTES`].
-    pub body_bytes: usize,
-    /// Milliseconds that a direct chat lives if its maker does not say; 0 for ever.
-    pub direct_ttl_ms: u64,
-    /// Most members of a room, at most [`limits::MEMBERS`].
-    pub max_members: u32,
-    /// Unanswered invitations that a user may have out, in all rooms; 0 for no bound.
-    pub invitations: usize,
-    /// How much a user may ask for.
-    pub rates: Rates,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self::new(&Config::default())
-    }
-}
-
-impl Options {
-    /// The options of a configuration.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self {
-            body_bytes: config.limits.body.0.min(limits::BODY_BYTES),
-            direct_ttl_ms: millis(config.rooms.direct_ttl),
-            max_members: limits::MEMBERS as u32,
-            invitations: config.limits.invitations as usize,
-            rates: Rates::from(&config.limits),
-        }
     }
 }
 
