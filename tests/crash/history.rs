@@ -157,10 +157,11 @@ pub(crate) enum Entry {
         user: String,
         limit: usize,
     },
-    /// Messages only, in any order.
+    /// Messages only, in any order. `more`: the server says that there are older ones.
     Page {
         page: PageNo,
         items: Vec<Event>,
+        more: bool,
     },
     /// After the run: the subscription was open and had all the time it needed to catch up.
     Settled {

@@ -37,6 +37,7 @@ pub(crate) struct PageView<'a> {
     pub asked: usize,
     pub got: usize,
     pub items: &'a [Event],
+    pub more: bool,
 }
 
 /// A room's whole stream as read in the end.
@@ -110,13 +111,13 @@ impl<'a> Index<'a> {
                 Entry::PageAsked { page, room, user, limit } => {
                     asked.insert(*page, (at, room, user, *limit));
                 }
-                Entry::Page { page, items } => {
+                Entry::Page { page, items, more } => {
                     if let Some((asked, room, user, limit)) = asked.remove(page) {
                         for event in items {
                             index.seen.entry((room, event.seq)).or_insert(at);
                             truth.event(room, event, "a history page", findings);
                         }
-                        index.pages.push(PageView { room, user, limit, asked, got: at, items });
+                        index.pages.push(PageView { room, user, limit, asked, got: at, items, more: *more });
                     }
                 }
                 Entry::Final { room, epoch, events } => {

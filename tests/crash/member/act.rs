@@ -126,8 +126,9 @@ impl Member {
         let Unacked { client_id, text } = self.new_message();
         let channel = self.seats[at].plan.channel.clone();
         let data = json!({ "client_id": client_id, "text": text });
-        let what = What::Send { device: self.plan.device.clone(), client_id, text };
-        let record = recording(&self.watch, &channel, what);
+        // A `publish` names no predecessor: its order is that of one connection.
+        let device = format!("{}, connection {}", self.plan.device, self.link);
+        let record = recording(&self.watch, &channel, What::Send { device, client_id, text });
         let done = self.done(at, Doing::Other);
         let on_answer = move |answer: Answer| {
             record(&answer);
@@ -145,7 +146,8 @@ impl Member {
             if let Ok(result) = &answer {
                 let messages = result["data"]["messages"].as_array().expect("a page has messages");
                 let items = messages.iter().map(wire::message).collect();
-                view.recorder.record(Entry::Page { page, items });
+                let more = result["data"]["more"] == Value::Bool(true);
+                view.recorder.record(Entry::Page { page, items, more });
             }
             done(answer);
         };

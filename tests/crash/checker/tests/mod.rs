@@ -74,7 +74,7 @@ impl Story {
         self.next += 1;
         let page = self.next;
         self.add(Entry::PageAsked { page, room: ROOM.into(), user: user.into(), limit });
-        self.add(Entry::Page { page, items: items.to_vec() })
+        self.add(Entry::Page { page, items: items.to_vec(), more: items.len() == limit })
     }
 
     fn last(&mut self, events: &[Event]) -> &mut Self {
