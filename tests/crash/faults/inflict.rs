@@ -19,7 +19,7 @@ const AWAY: Duration = Duration::from_secs(60);
 const NOTICES: Duration = Duration::from_secs(15);
 /// Over is a fault after so many further acknowledgements, and when nobody has waited for one longer than this.
 const ACKS_AFTER: u64 = 20;
-const NOBODY_WAITS: Duration = Duration::from_secs(1);
+const NOBODY_WAITS: Duration = Duration::from_secs(2);
 
 /// A fault that was inflicted: from when to when, in the recorder's milliseconds.
 #[derive(Clone, Debug)]

@@ -69,12 +69,13 @@ export class Peer {
     this.personal = [];
     this.sockets = [];
     const peer = this;
-    // Counts the frames that go out.
+    // Counts the frames that go out, but for answers to pings, which come when they will.
     this.frames = 0;
     class Socket extends WebSocket {
-      send(...args) {
-        peer.frames += 1;
-        return super.send(...args);
+      send(frame) {
+        const isPong = (frame.length ?? frame.byteLength) <= 2;
+        peer.frames += isPong ? 0 : 1;
+        return super.send(frame);
       }
     }
     this.client = new this.Centrifuge(url, {
