@@ -2,10 +2,18 @@
 
 SEEDS ?= 2000
 
-.PHONY: build cluster faults test quick sim mutants bench
+.PHONY: build setup cluster health faults test quick sim mutants bench
 
 build:
 	cargo build --release --locked
+
+# Installs and fetches by name what all of it needs: Debian packages (as root), crates, Apache Kafka, what the suites take from npm and PyPI.
+setup:
+	@scripts/setup
+
+# Whether the nodes of `make cluster`, or the one at http://localhost:3000, are ready: exit code 0 if all are.
+health:
+	@scripts/health
 
 # A node with real engines on this machine, until Ctrl-C: docs/cluster.md.
 cluster: build
