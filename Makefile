@@ -2,7 +2,7 @@
 
 SEEDS ?= 2000
 
-.PHONY: build setup cluster health faults test quick sim mutants bench
+.PHONY: build setup cluster cluster-suites health faults test quick sim mutants bench
 
 build:
 	cargo build --release --locked
@@ -18,6 +18,13 @@ health:
 # A node with real engines on this machine, until Ctrl-C: docs/cluster.md.
 cluster: build
 	@cargo run --release --locked -p kervan-devcluster
+
+# The tests of the SDKs, of REST and of the pages against servers on real engines.
+cluster-suites: build
+	cargo build --release --locked -p kervan-devcluster
+	tests/cluster/run sdk
+	tests/cluster/run rest
+	tests/cluster/run browser
 
 # Brokers, database, Redis and nodes die under load for half an hour: make faults SEED=7 FAULTS=200 MINUTES=60.
 faults: build

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 export const KEY = 'the key of a back end, long enough for a test';
 export const SECRET = 'the secret of a test run, long enough for HS256';
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+// How long a server may take to start. On a Kafka it makes topics first.
+const START_MS = Number(process.env.TEST_START_SECONDS || 20) * 1000;
 export const binary = process.env.KERVAN_BIN || join(root, 'target/release/kervan');
 
 // Only what is said here configures the child: Kervan reads its environment.
@@ -91,7 +93,7 @@ export class Server {
     this.child = spawn(binary, ['serve', '--config', join(this.folder, 'kervan.toml'),
       '--data-dir', join(this.folder, 'data'), '--port', String(this.port)], { env, stdio: ['ignore', log, log] });
     this.child.on('error', error => { this.failed = error; });
-    const end = Date.now() + 20_000;
+    const end = Date.now() + START_MS;
     while (!(await isReady(this.port))) {
       if (this.failed || this.child.exitCode !== null || Date.now() > end) {
         throw new Error(`${binary} is not ready (${this.failed ?? this.child.exitCode}): ${this.log()}`);

@@ -18,6 +18,8 @@ import urllib.request
 KEY = "the key of a back end, long enough for a test"
 SECRET = "the secret of a test run, long enough for HS256"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+# How long a server may take to start. On a Kafka it makes topics first.
+START_SECONDS = float(os.environ.get("TEST_START_SECONDS") or 20)
 BINARY = os.environ.get("KERVAN_BIN") or str(ROOT / "target/release/kervan")
 
 CONFIG = f"""
@@ -93,7 +95,7 @@ class Server:
             # Only what is said here configures the child: Kervan reads its environment.
             env = {"PATH": os.environ["PATH"]}
             self.child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + 20
+        end = time.monotonic() + START_SECONDS
         while True:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=1):
