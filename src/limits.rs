@@ -224,9 +224,11 @@ pub(crate) const RECOVERY_REPLY_BYTES: usize = 64 * 1024;
 pub const PROJECTOR_BATCH_RECORDS: usize = 4_096;
 /// Bytes of records in one commit at most.
 pub(crate) const PROJECTOR_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Milliseconds that records gather before a commit that is not full: a commit has a price of its own. Twice as long if nobody
-/// waits for their rows.
+/// Milliseconds that records gather before a commit that is not full: a commit has a price of its own.
 pub(crate) const PROJECTOR_GATHER_MS: u64 = 10;
+/// Milliseconds that records gather on top of that while nobody waits for their rows. With 200 in all an acknowledgement takes
+/// a tenth less CPU than with 20; a restart folds what is not stored yet anew.
+pub(crate) const PROJECTOR_LINGER_MS: u64 = 190;
 /// Users whose rows the projector reads at once: as many as one statement takes.
 pub(crate) const PROJECTOR_USERS: usize = 64;
 /// Bytes of states that the projector keeps between commits, about: some thirty rooms with a full window, or two hundred and

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::ids::{Offset, PARTITIONS, Partition};
 
@@ -12,6 +12,7 @@ use crate::ids::{Offset, PARTITIONS, Partition};
 pub(crate) struct Watermarks {
     offsets: Box<[AtomicU64]>,
     changed: watch::Sender<u64>,
+    wanted: Notify,
 }
 
 impl Default for Watermarks {
@@ -24,7 +25,8 @@ impl Watermarks {
     /// All at zero.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self { offsets: (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect(), changed: watch::Sender::new(0) }
+        let offsets = (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect();
+        Self { offsets, changed: watch::Sender::new(0), wanted: Notify::new() }
     }
 
     /// The partition's offset.
@@ -58,13 +60,42 @@ impl Watermarks {
         self.changed.subscribe()
     }
 
+    /// Somebody waits for them: whoever raises them is not to put it off.
+    pub(crate) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody waits for them, or has since the last call.
+    pub(crate) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
     /// Waits until the partition's offset is at least `to`.
     pub(crate) async fn reach(&self, partition: Partition, to: Offset) {
         let mut changes = self.changed.subscribe();
         while self.get(partition) < to {
+            self.want();
             if changes.changed().await.is_err() {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::within;
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_mark_says_so_until_it_is_reached() {
+        let marks = Watermarks::new();
+        let raises = async {
+            for to in 1..=3 {
+                within("the mark is wanted", marks.wanted()).await;
+                marks.raise(Partition::FIRST, Offset(to));
+            }
+        };
+        tokio::join!(raises, within("the mark is reached", marks.reach(Partition::FIRST, Offset(3))));
     }
 }

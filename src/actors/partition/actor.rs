@@ -233,7 +233,11 @@ impl PartitionState {
                     let _ = myself.cast(PartitionMessage::Loaded(entity, loaded.ok()));
                 });
             }
-            Action::NoMemory => context.metrics.memory_refused.inc(),
+            Action::NoMemory => {
+                context.metrics.memory_refused.inc();
+                context.stored.want();
+            }
+            Action::WantRows => context.stored.want(),
             Action::Rest { entity, ms } => {
                 myself.send_after(Duration::from_millis(ms), move || PartitionMessage::Rested(entity));
             }

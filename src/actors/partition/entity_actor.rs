@@ -17,6 +17,7 @@ use super::progress::SharedProgress;
 use super::question::Question;
 use super::stored_fetch::StoredFetch;
 use crate::actors::inspect::StatsHandle;
+use crate::actors::kinds;
 use crate::actors::router::owned::Owner;
 use crate::actors::trace::Stage;
 use crate::actors::wire::Entity;
@@ -150,6 +151,9 @@ impl ResidentState {
         self.core.apply(batch, stored, &mut self.emits);
         self.ties.context.trails.reached(Stage::Folded, batch);
         self.flush();
+        if batch.items().iter().any(|item| kinds::is_awaited(item.get().envelope.kind)) {
+            self.ties.context.stored.want();
+        }
         self.ties.context.trails.reached(Stage::Delivered, batch);
         batch.finish();
         self.ties.budget.give(batch.weight());

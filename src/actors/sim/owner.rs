@@ -172,6 +172,8 @@ impl World<'_> {
             }
             // It is only counted. Nodes here have bytes enough, but few places; `partition/tests` has the cases without bytes.
             Action::NoMemory => {}
+            // Projectors here never linger.
+            Action::WantRows => {}
             Action::Rest { entity, ms } => self.after_exactly(ms, What::Rested { owner: id, entity }),
             Action::Spawn { entity, core, share } => _ = owner.residents.insert(entity, Resident::new(*core, share)),
             Action::Deliver { entity, batch } => self.post(owner, &entity, Message::Deliver(batch)),

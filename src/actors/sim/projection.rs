@@ -231,7 +231,9 @@ impl World<'_> {
                     return self.after(30, What::Commit { node, life, commit });
                 }
                 ProjectorStep::Retry(wait) => return self.after_exactly(millis(wait), What::Project { node }),
-                ProjectorStep::Gather(_) => return self.after(self.plan.project_every_ms, What::Project { node }),
+                ProjectorStep::Gather(_) | ProjectorStep::Linger(_) => {
+                    return self.after(self.plan.project_every_ms, What::Project { node });
+                }
                 // The next look finds what is applied meanwhile.
                 ProjectorStep::Idle(_) => {}
             }

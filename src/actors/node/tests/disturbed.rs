@@ -29,7 +29,7 @@ async fn a_read_that_fails_for_a_moment_is_tried_again_and_halts_nothing() {
     let it = Fixture::new().await;
     let room = stored_direct(&it).await;
     written_by_another(&it, room, "m1").await;
-    it.journal.fail_reads([io("Too many open files"), io("Too many open files")]);
+    it.journal.fail_reads(room.partition(), [io("Too many open files"), io("Too many open files")]);
     assert_eq!(seq_of(it.say(room, "alice", "m2").await), 3, "behind the other's");
     assert!(it.node.context.metrics.read_errors.get() > 0);
     assert_eq!(it.health.report().checks["partitions"], State::Up);
@@ -40,7 +40,7 @@ async fn a_read_that_finds_damage_halts_the_partition() {
     let it = Fixture::new().await;
     let room = stored_direct(&it).await;
     written_by_another(&it, room, "m1").await;
-    it.journal.fail_reads([JournalError::Damaged("segment 3, byte 7".to_owned()).into()]);
+    it.journal.fail_reads(room.partition(), [JournalError::Damaged("segment 3, byte 7".to_owned()).into()]);
     assert_eq!(it.say(room, "alice", "m2").await, Answer::Unknown);
     let report = it.health.report();
     let State::Down(reason) = &report.checks["partitions"] else { panic!("{report:?}") };

@@ -94,6 +94,8 @@ pub(crate) enum Action {
         /// The end of it.
         to: Offset,
     },
+    /// Something waits here until what is folded is stored.
+    WantRows,
     /// Answer the asker.
     Answer {
         /// Whom.

@@ -85,6 +85,9 @@ impl Core {
         while !self.halted && !self.is_full && !self.for_place.is_empty() && self.make_room(out) {
             self.let_first_in(out);
         }
+        if !self.for_place.is_empty() {
+            out.push(Action::WantRows);
+        }
     }
 
     /// Lets in who has waited for long enough, above the number of places.

@@ -29,8 +29,11 @@ impl Core {
     /// much memory, or every place in it, the tail rests, the store catches up, and some of them are let go.
     pub(super) fn follow(&mut self, out: &mut Vec<Action>) {
         let replays = self.next < self.replay_to;
-        if self.halted || self.is_full || (replays && self.memory.excess() > 0) {
+        if self.halted {
             return;
+        }
+        if self.is_full || (replays && self.memory.excess() > 0) {
+            return out.push(Action::WantRows);
         }
         let bytes = if replays { limits::TAIL_REPLAY_BYTES } else { limits::TAIL_BATCH_BYTES };
         self.tail_rests = false;

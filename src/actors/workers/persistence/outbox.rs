@@ -15,15 +15,6 @@ use crate::limits;
 use crate::storage::journal::record::{Addressed, Envelope};
 use crate::storage::store::rows::{FanOut, OutboxRow};
 
-/// Kinds of records that make no facts: messages and what is done to messages, and read marks.
-const TOLD_TO_NOBODY: [u32; 5] = [2, 3, 4, 20, 1000];
-
-/// Whether somebody may wait for the rows of a record of this kind: others are told of it, or it tells somebody.
-#[must_use]
-pub(super) fn is_awaited(kind: u32) -> bool {
-    !TOLD_TO_NOBODY.contains(&kind)
-}
-
 /// Where a fact comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Source {
@@ -133,16 +124,4 @@ pub(crate) fn for_member(pattern: &Envelope, user: &UserId) -> Addressed {
 
 fn row(source: Source, ord: u32, target: Partition, record: Bytes, fan_out: Option<FanOut>) -> OutboxRow {
     OutboxRow { source: source.partition, offset: source.offset, ord, target, record, fan_out }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::actors::kinds;
-
-    #[test]
-    fn nobody_waits_for_messages_and_read_marks() {
-        let names = TOLD_TO_NOBODY.map(kinds::name);
-        assert_eq!(names, ["room.send", "room.edit", "room.delete", "room.react", "user.read"]);
-    }
 }

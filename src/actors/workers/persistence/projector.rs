@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cache::{Cache, Cached, CachedRoom, CachedUser};
 use super::commit_builder::{CommitBuilder, trim_floor};
-use super::outbox::{self, Source};
+use super::outbox::Source;
 use super::pieces::PieceUnderWay;
 use super::rows::{self, RoomExtras, RowsError};
 use crate::actors::digest::{Chain, Misfit, RunningHash};
 use crate::actors::fold::{self, FoldClock};
+use crate::actors::kinds;
 use crate::actors::moment::{FoldVersion, Moment};
 use crate::actors::room::{Outcome, RoomState};
 use crate::actors::user::{UserOutcome, UserState};
@@ -203,7 +204,7 @@ impl Projector {
     /// Whether somebody may wait for the rows of what is pending.
     #[must_use]
     pub(crate) fn is_awaited(&self) -> bool {
-        self.pending.iter().any(|pending| outbox::is_awaited(pending.envelope.kind))
+        self.pending.iter().any(|pending| kinds::is_awaited(pending.envelope.kind))
     }
 
     /// Partitions of the records that wait to be folded, in order.

@@ -25,6 +25,8 @@ pub struct Options {
     pub batch_bytes: usize,
     /// How long records may gather before they are committed, unless a batch is full.
     pub gather: Duration,
+    /// How long they gather on top of that while nobody waits for their rows.
+    pub linger: Duration,
     /// Bytes of states kept between batches, about.
     pub cache_bytes: u64,
     /// First wait after a failure of the store.
@@ -41,6 +43,7 @@ impl Default for Options {
             batch_records: limits::PROJECTOR_BATCH_RECORDS,
             batch_bytes: limits::PROJECTOR_BATCH_BYTES,
             gather: Duration::from_millis(limits::PROJECTOR_GATHER_MS),
+            linger: Duration::from_millis(limits::PROJECTOR_LINGER_MS),
             cache_bytes: limits::PROJECTOR_CACHE_BYTES,
             retry_first: Duration::from_millis(50),
             retry_most: Duration::from_secs(5),
@@ -83,6 +86,8 @@ pub(crate) enum ProjectorStep {
     Commit(Box<Commit>),
     /// Wait a little: records gather.
     Gather(Duration),
+    /// Wait until somebody asks for the rows of what is applied, and at most so long: records gather.
+    Linger(Duration),
     /// All that is applied is stored. Wait until more is; and at most so long, if something could not be read.
     Idle(Option<Duration>),
     /// Something failed. Wait so long.
@@ -112,6 +117,7 @@ enum Stage {
     Fold,
     Commit(Box<Commit>),
     Gather,
+    Linger,
     Retry,
     /// Waits for what the driver does.
     Out,
@@ -127,8 +133,8 @@ pub(crate) struct ProjectorRounds {
     first: u16,
     /// There was more to read than fits into the batch.
     full: bool,
-    /// Nobody waits for what is pending: it gathers once more.
-    gathers: bool,
+    /// Nobody waited for what is pending: it gathers for longer.
+    lingers: bool,
     failures: Failures,
     /// Partitions and records of the batch.
     batch: (Vec<Partition>, usize),
@@ -145,7 +151,7 @@ impl ProjectorRounds {
             stage: Stage::Collect(0),
             first: 0,
             full: false,
-            gathers: false,
+            lingers: false,
             failures: Failures::default(),
             batch: (Vec::new(), 0),
             sources: BTreeSet::new(),
@@ -188,6 +194,10 @@ impl ProjectorRounds {
                     self.stage = Stage::Collect(0);
                     return ProjectorStep::Gather(self.options.gather);
                 }
+                Stage::Linger => {
+                    self.stage = Stage::Collect(0);
+                    return ProjectorStep::Linger(self.options.linger);
+                }
                 Stage::Collect(step) => {
                     let Some(mut projector) = self.projector.take() else { return ProjectorStep::Watermarks };
                     let read = self.collect(&projector, step, &applied, &stored);
@@ -195,12 +205,11 @@ impl ProjectorRounds {
                         return ProjectorStep::Watermarks;
                     }
                     self.batch = (projector.pending_partitions(), projector.pending().0);
-                    // What nobody waits for gathers twice: half as many commits.
                     let is_ready = read.is_none() && self.batch.1 > 0;
                     if is_ready {
-                        self.gathers = !self.full && !self.gathers && !projector.is_awaited();
+                        self.lingers = !self.full && !self.lingers && !projector.is_awaited();
                     }
-                    let missing = if is_ready && !self.gathers { projector.missing() } else { Vec::new() };
+                    let missing = if is_ready && !self.lingers { projector.missing() } else { Vec::new() };
                     self.projector = Some(projector);
                     self.note_halted();
                     if let Some(read) = read {
@@ -213,8 +222,8 @@ impl ProjectorRounds {
                         let unread = self.status.failing.is_some().then_some(self.options.retry_most);
                         return ProjectorStep::Idle(unread);
                     }
-                    if self.gathers {
-                        self.stage = Stage::Gather;
+                    if self.lingers {
+                        self.stage = Stage::Linger;
                         continue;
                     }
                     self.stage = Stage::Hydrate;
@@ -393,6 +402,8 @@ impl ProjectorRounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Timestamp;
+    use crate::storage::journal::record::Envelope;
 
     fn unavailable() -> StoreError {
         StoreError::Unavailable("no reader is free".to_owned())
@@ -425,6 +436,33 @@ mod tests {
         }
         assert!(matches!(rounds.step(|_| Offset(1), |_| Offset(1)), ProjectorStep::Idle(Some(_))));
         assert!(matches!(rounds.step(|_| Offset(1), |_| Offset(1)), ProjectorStep::Gather(_)) && rounds.begins());
+    }
+
+    /// A record of a room or user of the first partition.
+    fn record(offset: u64, kind: u32) -> StoredRecord {
+        let envelope = Envelope { kind, ..Envelope::default() };
+        StoredRecord { offset: Offset(offset), time: Timestamp(1), bytes: envelope.encode_record() }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_lingers_once_and_what_somebody_waits_for_never() {
+        for (kind, lingers) in [(2, true), (1, false)] {
+            let mut rounds = ProjectorRounds::new(Options::default());
+            let step = |rounds: &mut ProjectorRounds, applied| rounds.step(|_| Offset(applied), |_| Offset::ZERO);
+            assert!(matches!(step(&mut rounds, 1), ProjectorStep::Watermarks));
+            rounds.watermarks(Ok(vec![WatermarkRow::start(Partition::FIRST)]));
+            let reads = |rounds: &mut ProjectorRounds, offset: u64| {
+                assert!(matches!(step(rounds, offset + 1), ProjectorStep::Read { from, .. } if from == Offset(offset)));
+                rounds.read(Partition::FIRST, Offset(offset + 1), Ok(vec![record(offset, kind)]));
+                step(rounds, offset + 1)
+            };
+            let mut next = reads(&mut rounds, 0);
+            if lingers {
+                assert!(matches!(next, ProjectorStep::Linger(_)), "nobody waits");
+                next = reads(&mut rounds, 1);
+            }
+            assert!(matches!(next, ProjectorStep::Fold(_)), "kind {kind}");
+        }
     }
 
     /// Nothing new may come for a long time: the rows that were lost are made again all the same.

@@ -92,6 +92,13 @@ impl ProjectorTask {
                     self.stored(chains, committed);
                 }
                 ProjectorStep::Gather(time) => self.pause(time).await,
+                ProjectorStep::Linger(time) => {
+                    let stored = Arc::clone(&self.deps.stored);
+                    tokio::select! {
+                        () = stored.wanted() => {}
+                        () = self.pause(time) => {}
+                    }
+                }
                 ProjectorStep::Idle(_) | ProjectorStep::Retry(_) if *self.stopping.borrow() => return,
                 ProjectorStep::Retry(time) => self.pause(time).await,
                 ProjectorStep::Idle(most) => tokio::select! {

@@ -1,6 +1,6 @@
 //! The async [`Journal`] over a [`MemoryLog`], with faults that a test asks for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use crate::storage::journal::{Bounds, Done, Journal, JournalError, Place, ReadEr
 struct State {
     log: MemoryLog,
     fates: VecDeque<Fate>,
-    reads: VecDeque<ReadError>,
+    reads: BTreeMap<Partition, VecDeque<ReadError>>,
     holding: bool,
     held: VecDeque<(Ticket, Fate, Done)>,
 }
@@ -39,7 +39,7 @@ impl MemoryJournal {
     }
 
     fn over(log: MemoryLog, clock: Arc<dyn Clock>, node: Node) -> Self {
-        let (fates, reads, held) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        let (fates, reads, held) = (VecDeque::new(), BTreeMap::new(), VecDeque::new());
         let state = State { log, fates, reads, holding: false, held };
         let shared = Shared { state: Mutex::new(state), clock };
         Self { shared: Arc::new(shared), node }
@@ -62,9 +62,9 @@ impl MemoryJournal {
         self.state().fates.extend(fates);
     }
 
-    /// The next reads, of whatever node, fail like this; those after them succeed again.
-    pub(crate) fn fail_reads(&self, errors: impl IntoIterator<Item = ReadError>) {
-        self.state().reads.extend(errors);
+    /// The next reads of the partition, by whatever node, fail like this; those after them succeed again.
+    pub(crate) fn fail_reads(&self, partition: Partition, errors: impl IntoIterator<Item = ReadError>) {
+        self.state().reads.entry(partition).or_default().extend(errors);
     }
 
     /// From now on appends stay in flight, in order, until [`MemoryJournal::release`].
@@ -107,13 +107,17 @@ impl State {
         done(self.log.settle(ticket, now, fate));
     }
 
+    fn failure(&mut self, partition: Partition) -> Option<ReadError> {
+        self.reads.get_mut(&partition)?.pop_front()
+    }
+
     fn read(&mut self, partition: Partition, from: Offset, max_bytes: usize) -> Result<Vec<StoredRecord>, ReadError> {
-        self.reads.pop_front().map_or_else(|| self.log.read(partition, from, max_bytes), Err)
+        self.failure(partition).map_or_else(|| self.log.read(partition, from, max_bytes), Err)
     }
 
     fn tell(&mut self, partition: Partition, place: &Place, max_bytes: usize) -> Result<Option<Tailed>, ReadError> {
         let reads = place.next() < self.log.bounds(partition).end;
-        match if reads { self.reads.pop_front() } else { None } {
+        match if reads { self.failure(partition) } else { None } {
             Some(error) => Err(error),
             None => self.log.tell(partition, place, max_bytes),
         }
