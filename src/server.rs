@@ -8,9 +8,11 @@
 //! | `background` | what runs beside the engine until it drains |
 //! | `hinting` | Redis, if it is wanted |
 //! | `notifying` | the notification worker, if it is wanted |
+//! | `graduate` | moves a data folder to Kafka and PostgreSQL |
 //! | `process` | the listeners around the engine: bind, start, serve, drain |
 
 mod background;
+pub mod graduate;
 mod hinting;
 mod notifying;
 mod process;
@@ -126,6 +128,9 @@ pub enum StartError {
     /// A provider of [notifications] can't be used.
     #[error("[notifications]: {0}")]
     Notifications(String),
+    /// The data folder moves, or has moved, elsewhere.
+    #[error("{0}")]
+    Graduated(String),
     /// A restore was cut short.
     #[error("a restore into {0} did not finish: empty the folder, and restore again")]
     Unrestored(String),
@@ -146,7 +151,11 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_) | Self::Uploads(_) | Self::Notifications(_) | Self::Unrestored(_) => true,
+            Self::Auth(_)
+            | Self::Uploads(_)
+            | Self::Notifications(_)
+            | Self::Graduated(_)
+            | Self::Unrestored(_) => true,
             Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
             Self::Redis(error) => matches!(error, RedisError::Address(_)),
             Self::Node(_) => false,

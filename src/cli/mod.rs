@@ -17,6 +17,7 @@ mod backup;
 mod banner;
 mod config;
 mod engines;
+mod graduate;
 mod health;
 mod logging;
 mod migrate;
@@ -69,6 +70,8 @@ enum Command {
     Backup(backup::Request),
     /// Put a backup into an empty data folder.
     Restore(restore::Request),
+    /// Move a data folder of one node to Kafka, PostgreSQL and the object store.
+    Graduate(graduate::Request),
     /// Make a token of a user with the configured secret, or check one.
     Token(token::Request),
     /// Ask the running server whether it is ready: exit code 0 if so, 1 if not.
@@ -121,6 +124,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Migrate(request) => migrate::run(&request),
         Command::Backup(request) => backup::run(&request),
         Command::Restore(request) => restore::run(&request),
+        Command::Graduate(request) => graduate::run(&request),
         Command::Token(request) => token::run(&request),
         Command::Health { settings } => health::run(&settings),
         Command::Actors(request) => request.run(),

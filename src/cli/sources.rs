@@ -34,15 +34,30 @@ pub(super) fn load_to_find(settings: &Settings) -> anyhow::Result<Loaded> {
     Ok(config::load_to_find(&gather(settings, Vec::new())?)?)
 }
 
-fn gather(settings: &Settings, more: Vec<Flag>) -> Result<Sources, Refused> {
+/// The configuration of a data folder that is left for another one: what the flags say, and the file if they name one. The
+/// environment, and `cluster.toml`, are the other one's.
+///
+/// # Errors
+/// What can't be read.
+pub(super) fn load_left(settings: &Settings) -> anyhow::Result<Loaded> {
+    let file = settings.config.as_deref().map(|path| read(Some(path))).transpose()?.flatten();
+    let sources = Sources { file, flags: flags(settings).collect(), ..Sources::default() };
+    Ok(config::load_to_find(&sources)?)
+}
+
+fn flags(settings: &Settings) -> impl Iterator<Item = Flag> {
     let flag = |name, key, value: &Option<String>| value.clone().map(|value| Flag { name, key, value });
     let flags =
         [flag("--data-dir", ("data", "dir"), &settings.data_dir), flag("--port", ("server", "port"), &settings.port)];
+    flags.into_iter().flatten()
+}
+
+fn gather(settings: &Settings, more: Vec<Flag>) -> Result<Sources, Refused> {
     Ok(Sources {
         file: read(settings.config.as_deref())?,
         environment: std::env::vars_os().collect(),
         dotenv: dotenv()?,
-        flags: flags.into_iter().flatten().chain(more).collect(),
+        flags: flags(settings).chain(more).collect(),
     })
 }
 

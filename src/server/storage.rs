@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, graduate};
 use crate::api::uploads::Uploads;
 use crate::config::Config;
 use crate::env::Env;
@@ -37,8 +37,20 @@ impl Storage {
     /// Opens journal and store of a data folder, which the caller holds.
     ///
     /// # Errors
-    /// One of them does not open, or the store is made from another journal.
+    /// The folder moves, or has moved, elsewhere; one of them does not open, or the store is made from another journal.
     pub(crate) async fn open(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        match graduate::refusal(&config.data.dir) {
+            Ok(None) => Self::open_sealed(config, env, metrics).await,
+            Ok(Some(why)) => Err(StartError::Graduated(why)),
+            Err(error) => Err(StartError::Graduated(error.to_string())),
+        }
+    }
+
+    /// The same for whoever moves the folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn open_sealed(config: &Config, env: &Env, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
         let (journal, maintenance) = match kafka::Options::of(&config.journal) {
             Some(options) => in_kafka(options, env).await?,
             None => embedded(config, env, metrics).await?,
@@ -47,6 +59,16 @@ impl Storage {
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
         Ok(Self { journal, maintenance, connections, store })
+    }
+
+    /// Ends what it does, and closes it.
+    ///
+    /// # Errors
+    /// The journal's disk failed.
+    pub(super) async fn close(self) -> Result<(), JournalError> {
+        self.journal.close().await?;
+        self.store.close().await;
+        Ok(())
     }
 
     /// Uploaded files: their bytes in the folder or bucket of the configuration, their rows in the database.
@@ -137,4 +159,14 @@ async fn embedded(
 
 async fn connect(config: &Config) -> Result<Connections, StartError> {
     Ok(Connections::with(&config.database(), &config.store).await?)
+}
+
+/// The database alone.
+///
+/// # Errors
+/// It does not open.
+pub(super) async fn rows(config: &Config) -> Result<(Connections, Arc<dyn Store>), StartError> {
+    let connections = connect(config).await?;
+    let store = Arc::new(SqlStore::new(connections.clone()));
+    Ok((connections, store))
 }

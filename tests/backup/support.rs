@@ -91,6 +91,21 @@ impl Chat {
         Ok(seq)
     }
 
+    /// The room's id.
+    pub(crate) fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// Calls a method.
+    pub(crate) async fn rpc(&self, method: &str, data: Value) -> Value {
+        self.link.rpc(method, data).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command of the protocol.
+    pub(crate) async fn call(&self, method: &str, request: Value) -> Value {
+        self.link.call(method, request).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
     /// Waits for so many acknowledgements.
     pub(crate) async fn reach(&self, count: usize) {
         let mut acked = self.acked.subscribe();

@@ -68,6 +68,10 @@ export const PAGES = {
     { starts: 'cd deploy', not: 'the same' },
     { starts: 'docker compose -f docker-compose.prod.yml up', not: 'the same' },
   ],
+  'docs/graduate.md': [
+    { starts: 'kervan graduate --data-dir /var/lib/kervan --to', not: 'takes brokers and a database: tests/graduate moves a folder' },
+    { starts: 'kervan graduate --data-dir /var/lib/kervan --back', not: 'the same' },
+  ],
   'docs/admin.md': [
     { starts: 'kervan actors tree', run: 'shell', server: DEVELOPMENT, says: /├─ hub/ },
     { starts: 'ssh -N', not: 'takes another machine' },

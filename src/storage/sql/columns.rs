@@ -69,7 +69,7 @@ impl<'r> Columns<'r> {
         self.opt_text()?.ok_or_else(|| damaged("a text", "is missing"))
     }
 
-    fn opt_slice(&mut self) -> Result<Option<&'r [u8]>> {
+    pub(super) fn opt_slice(&mut self) -> Result<Option<&'r [u8]>> {
         next_column!(self, &'r [u8])
     }
 

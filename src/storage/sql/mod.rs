@@ -32,6 +32,7 @@ pub(in crate::storage) mod sqlite;
 pub(crate) mod support;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod value;
 
 pub(in crate::storage) use bulk::Bulk;

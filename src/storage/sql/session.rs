@@ -1,6 +1,7 @@
 //! Statements over one connection.
 
-use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Postgres, SqlSafeStr, Sqlite, SqliteConnection};
 
 use super::columns::{Columns, Row};
@@ -49,7 +50,7 @@ async fn known<T>(
 }
 
 impl Session<'_> {
-    async fn run(&mut self, text: impl SqlSafeStr, binder: Binder) -> std::result::Result<u64, sqlx::Error> {
+    pub(super) async fn run(&mut self, text: impl SqlSafeStr, binder: Binder) -> std::result::Result<u64, sqlx::Error> {
         match self {
             Self::Sqlite(conn) => {
                 let done = sqlx::query_with(text, sqlite::arguments(binder)?).execute(&mut **conn).await?;
@@ -178,7 +179,25 @@ impl Session<'_> {
         }
     }
 
-    /// The same up to the first row that `wanted` takes for the last one.
+    /// The rows that a statement finds, as they come: for what no memory should hold.
+    pub(super) fn rows<'s, T: Send + 's>(
+        &'s mut self,
+        text: impl SqlSafeStr,
+        read: impl Fn(&mut Columns<'_>) -> Result<T> + Send + 's,
+    ) -> BoxStream<'s, Result<T>> {
+        match self {
+            Self::Sqlite(conn) => {
+                let rows = sqlx::query::<Sqlite>(text).fetch(&mut **conn);
+                rows.map(move |row| read(&mut Columns::of(Row::Sqlite(&row.map_err(classify)?)))).boxed()
+            }
+            Self::Postgres(conn, _) => {
+                let rows = sqlx::query::<Postgres>(postgres::text(text)).persistent(false).fetch(&mut **conn);
+                rows.map(move |row| read(&mut Columns::of(Row::Postgres(&row.map_err(classify)?)))).boxed()
+            }
+        }
+    }
+
+    /// As [`Self::list`], up to the first row that `wanted` takes for the last one.
     pub(in crate::storage) async fn list_while<T>(
         &mut self,
         text: &'static str,

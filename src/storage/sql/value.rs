@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::ids::RoomId;
 
 /// What a parameter may be. Of an absent value the kind still counts: PostgreSQL wants to know it.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Value {
     Int(Option<i64>),
     Flag(bool),
@@ -29,7 +30,7 @@ impl Binder {
         Ok(self.values)
     }
 
-    fn bind(&mut self, value: Value) -> &mut Self {
+    pub(super) fn bind(&mut self, value: Value) -> &mut Self {
         self.values.push(value);
         self
     }

@@ -98,6 +98,15 @@ impl Objects {
         Ok((found.meta.size, found.into_stream().map_err(failed).boxed()))
     }
 
+    /// All bytes at once, if they are there: for whoever carries them elsewhere. They are as many as an upload may have.
+    pub(crate) async fn whole(&self, upload: &Upload, part: Part) -> Result<Option<Bytes>, UploadError> {
+        match self.store.get(&path(upload.chat, upload.id, part)).await {
+            Ok(found) => found.bytes().await.map(Some).map_err(failed),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Deletes the bytes of an upload; what is not there is deleted.
     pub(crate) async fn delete(&self, chat: RoomId, id: Uuid) -> Result<(), UploadError> {
         for part in [Part::File, Part::Thumbnail] {

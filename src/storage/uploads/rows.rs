@@ -51,6 +51,11 @@ impl UploadRows {
         Ok(self.connections.direct().one(statements::GET, |b| _ = b.uuid(id), upload).await?)
     }
 
+    /// All rows, for whoever carries them elsewhere.
+    pub(crate) async fn list(&self) -> Result<Vec<Upload>, UploadError> {
+        Ok(self.connections.direct().list(statements::LIST, |_| (), upload).await?)
+    }
+
     /// Removes a row. Whether there was one.
     pub(crate) async fn remove(&self, id: Uuid) -> Result<bool, UploadError> {
         Ok(self.connections.direct().execute(statements::REMOVE, |b| _ = b.uuid(id)).await? > 0)

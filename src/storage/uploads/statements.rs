@@ -16,8 +16,10 @@ pub(super) const ADD: &str = concat!(
 );
 pub(super) const USED: &str = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT), COUNT(*) FROM uploads WHERE user_id = ?";
 pub(super) const GET: &str = concat!("SELECT ", columns!(), " FROM uploads WHERE id = ?");
+/// For whoever carries all of them elsewhere.
+pub(super) const LIST: &str = concat!("SELECT ", columns!(), " FROM uploads");
 pub(super) const REMOVE: &str = "DELETE FROM uploads WHERE id = ?";
 
-/// All of them, for the test of plans.
+/// All of them but `LIST`, which reads the whole table, for the test of plans.
 #[cfg(test)]
 pub(in crate::storage) const ALL: [&str; 4] = [ADD, USED, GET, REMOVE];

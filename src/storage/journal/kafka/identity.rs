@@ -44,6 +44,17 @@ pub(super) fn identity(options: &Options, fresh: Uuid) -> Result<Uuid, JournalEr
     first(&client, topic)
 }
 
+/// Reads it, if there is one. Blocks.
+///
+/// # Errors
+/// As [`identity`].
+pub(super) fn known(options: &Options) -> Result<Option<Uuid>, JournalError> {
+    let client = client(options)?;
+    let topic = &options.control_topic;
+    let (_, end) = client.fetch_watermarks(topic, i32::from(CONTROL.get()), ASK).map_err(|why| error(&why))?;
+    if end == 0 { Ok(None) } else { first(&client, topic).map(Some) }
+}
+
 fn propose(options: &Options, fresh: Uuid) -> Result<(), JournalError> {
     let record = ControlRecord { journal: fresh.as_bytes().to_vec() }.encode_to_vec();
     let producer: BaseProducer = BaseProducer::from_config(&options.producer()).map_err(|why| error(&why))?;

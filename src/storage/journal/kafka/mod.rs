@@ -9,6 +9,7 @@
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
 //! | [`older`] | the client that fetches what lies behind the recent records |
 //! | [`topics`] | makes and checks the topics; [`identity`]: which journal it is |
+//! | [`load`] | loads a topic with a journal that was kept elsewhere |
 //! | [`settings`] | what the clients are told, with reasons |
 //!
 //! A record is durable when all replicas in sync have it, at least two. It must never say "durable" without a report of the
@@ -36,6 +37,7 @@ use crate::limits;
 mod follow;
 mod identity;
 mod lane;
+pub(crate) mod load;
 mod older;
 mod parts;
 mod producers;

@@ -60,7 +60,7 @@ impl Options {
     }
 }
 
-fn admin(options: &Options) -> Result<AdminClient<DefaultClientContext>, JournalError> {
+pub(super) fn admin(options: &Options) -> Result<AdminClient<DefaultClientContext>, JournalError> {
     options.client().create().map_err(|why| error(&why))
 }
 
