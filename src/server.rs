@@ -151,11 +151,9 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_)
-            | Self::Uploads(_)
-            | Self::Notifications(_)
-            | Self::Graduated(_)
-            | Self::Unrestored(_) => true,
+            Self::Auth(_) | Self::Uploads(_) | Self::Notifications(_) | Self::Graduated(_) | Self::Unrestored(_) => {
+                true
+            }
             Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
             Self::Redis(error) => matches!(error, RedisError::Address(_)),
             Self::Node(_) => false,

@@ -39,7 +39,9 @@ pub(super) struct Request {
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let source = sources::load_left(&request.settings)?.config;
     if !source.data.dir.exists() {
-        return Err(Refused(format!("there is no folder {}; --data-dir names another", source.data.dir.display())).into());
+        return Err(
+            Refused(format!("there is no folder {}; --data-dir names another", source.data.dir.display())).into()
+        );
     }
     let lock = DataLock::acquire(&source.data.dir);
     let _lock = lock.map_err(|error| Refused(format!("{error}; stop its server first")))?;
@@ -48,7 +50,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
         Some(to) => {
             let settings = Settings { config: Some(to.clone()), ..Settings::default() };
             let target = sources::load(&settings)?.config;
-            let graduation = Graduation::new(source, target, Env::system()).map_err(refused)?;
+            let graduation = Graduation::new(source, target, Env::system()).map_err(said)?;
             runtime.block_on(async {
                 if request.dry_run { survey(&graduation).await } else { graduate(&graduation, to).await }
             })
@@ -58,7 +60,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
 }
 
 async fn survey(graduation: &Graduation) -> anyhow::Result<ExitCode> {
-    let survey = graduation.survey().await.map_err(refused)?;
+    let survey = graduation.survey().await.map_err(said)?;
     survey.lines.iter().try_for_each(|line| print(&format!("{line}\n")))?;
     if survey.against.is_empty() {
         print("nothing stands against it, and nothing was done\n")?;
@@ -69,23 +71,29 @@ async fn survey(graduation: &Graduation) -> anyhow::Result<ExitCode> {
 
 async fn graduate(graduation: &Graduation, to: &std::path::Path) -> anyhow::Result<ExitCode> {
     // A move does not stop because nobody reads what it says.
-    graduation.run(&|done| drop(print(&format!("{done}\n")))).await.map_err(refused)?;
+    graduation.run(&|done| drop(print(&format!("{done}\n")))).await.map_err(cut_short)?;
     print(&format!("moved; `kervan serve --config {}` goes on with it\n", to.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn give_back(source: &Config) -> anyhow::Result<ExitCode> {
     let data = source.data.dir.display();
-    print(&match back(source, &Env::system()).await.map_err(refused)? {
-        true => format!("{data} may be served again, as it was; it is a history of its own now, and clients begin anew\n"),
+    print(&match back(source, &Env::system()).await.map_err(said)? {
+        true => {
+            format!("{data} may be served again, as it was; it is a history of its own now, and clients begin anew\n")
+        }
         false => format!("{data} may be served again, as it was\n"),
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn refused(error: GraduateError) -> anyhow::Error {
-    if error.is_refusal() {
-        return Refused(error.to_string()).into();
-    }
-    anyhow::Error::new(error).context("what is done stays done, and the same command goes on with it")
+fn said(error: GraduateError) -> anyhow::Error {
+    if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
+}
+
+/// The same of a move that was begun.
+fn cut_short(error: GraduateError) -> anyhow::Error {
+    let is_refusal = error.is_refusal();
+    let error = said(error);
+    if is_refusal { error } else { error.context("what is done stays done, and the same command goes on with it") }
 }

@@ -107,8 +107,18 @@ impl Engines {
     /// A digest of each table that is made from the journal.
     pub(crate) fn rows(&self, database: &str) -> Vec<(&'static str, String)> {
         const TABLES: [&str; 12] = [
-            "chats", "members", "messages", "room_events", "reactions", "room_blocks", "blocks", "user_rooms", "user_events",
-            "read_marks", "devices", "room_decisions",
+            "chats",
+            "members",
+            "messages",
+            "room_events",
+            "reactions",
+            "room_blocks",
+            "blocks",
+            "user_rooms",
+            "user_events",
+            "read_marks",
+            "devices",
+            "room_decisions",
         ];
         let digest = |table| {
             let text = format!(

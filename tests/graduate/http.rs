@@ -9,9 +9,12 @@ use crate::server::{self, Server};
 
 /// Asks; gives the status and the body.
 fn ask(server: &Server, head: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    write!(stream, "{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n", body.len())
-        .unwrap();
+    let url = server.url();
+    let address = url.trim_start_matches("ws://").split('/').next().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let rest = format!("host: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n");
+    write!(stream, "{head} HTTP/1.1\r\n{rest}").unwrap();
     stream.write_all(body).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

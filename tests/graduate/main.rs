@@ -47,7 +47,7 @@ fn position(reply: &Value) -> Value {
 }
 
 fn serve(folder: &Path, sections: &str) -> Server {
-    let mut server = Server::start(folder, Setup { more: sections.to_owned(), files_may_be_limited: false });
+    let mut server = Server::start(folder, Setup { more: sections.to_owned(), ..Setup::default() });
     server.wait_ready(START);
     server
 }
@@ -69,12 +69,17 @@ async fn a_data_folder_moves_to_the_cluster_and_its_clients_notice_nothing() {
     chat.live_a_little().await;
     let sends = (100..100 + MESSAGES).collect::<Vec<_>>();
     for sends in sends.chunks(500) {
-        join_all(sends.iter().map(|n| chat.send(*n, "hello again"))).await.into_iter().for_each(|sent| _ = sent.unwrap());
+        join_all(sends.iter().map(|n| chat.send(*n, "hello again")))
+            .await
+            .into_iter()
+            .for_each(|sent| _ = sent.unwrap());
     }
     chat.rpc("message.react", json!({ "room": chat.room(), "target": chat.acked()[0].1, "emoji": "👍" })).await;
+    chat.call("subscribe", json!({ "channel": "news" })).await;
     for n in 0..5 {
         chat.call("publish", json!({ "channel": "news", "data": { "n": n } })).await;
     }
+    chat.call("unsubscribe", json!({ "channel": "news" })).await;
     assert_eq!(http::post(&old, "/api/auth/register", &http::account()), 201);
     let bytes: Vec<u8> = (0..FILE).map(|n| (n * 7 % 251) as u8).collect();
     let file = http::upload(&old, "ann", chat.room(), &bytes);
@@ -133,7 +138,8 @@ async fn a_data_folder_moves_to_the_cluster_and_its_clients_notice_nothing() {
     let reply = again.subscribe(&new, Some(&place)).await;
     assert_eq!(reply["recovered"], true, "{reply}");
     assert_eq!(reply["epoch"], place["epoch"]);
-    let seqs: Vec<_> = reply["publications"].as_array().unwrap().iter().map(|one| one["offset"].as_u64().unwrap()).collect();
+    let seqs: Vec<_> =
+        reply["publications"].as_array().unwrap().iter().map(|one| one["offset"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [last, next], "all that came after its position, and nothing twice");
     assert_eq!(Chat::personal(&new, Some(&own)).await["recovered"], true);
     assert_eq!(http::post(&new, "/api/auth/login", &http::account()), 200);
@@ -163,7 +169,10 @@ async fn a_data_folder_moves_to_the_cluster_and_its_clients_notice_nothing() {
     old.kill9();
     // It would be another journal now.
     let (code, out) = graduate.run(&["--dry-run"]);
-    assert!(code == 2 && out.contains("belong to the journal") && out.contains("has rows of the journal"), "{code}: {out}");
+    assert!(
+        code == 2 && out.contains("belong to the journal") && out.contains("has rows of the journal"),
+        "{code}: {out}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

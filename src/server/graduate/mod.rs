@@ -31,7 +31,7 @@ pub use self::survey::Survey;
 use super::storage::{self, Storage};
 use super::{JOURNAL_DIR, StartError};
 use crate::actors::workers::persistence::rows::RowsError;
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::env::Env;
 use crate::metrics::Metrics;
 use crate::storage::journal::kafka::{self, load};
@@ -127,6 +127,18 @@ impl Graduation {
             let dir = source.data.dir.display();
             against.push(format!("there is nothing to move in {dir}; --data-dir names another"));
         }
+        match source.database() {
+            Database::Sqlite(file) if !file.exists() => {
+                against.push(format!(
+                    "there is no database {}: --config names the file that says where it is",
+                    file.display()
+                ));
+            }
+            Database::Sqlite(_) => {}
+            elsewhere @ Database::Postgres(_) => {
+                against.push(format!("the rows are in {elsewhere:?} already: this moves them out of SQLite only"));
+            }
+        }
         let absolute = |config: &Config| std::path::absolute(&config.data.dir).ok();
         if absolute(&source) == absolute(&target) {
             let dir = source.data.dir.display();
@@ -136,11 +148,14 @@ impl Graduation {
             ));
         }
         let Some(kafka) = kafka::Options::of(&target.journal) else {
-            against.push("no brokers are named: journal.kafka_brokers in the file that --to names, or KAFKA_BROKERS".into());
+            against.push(
+                "no brokers are named: journal.kafka_brokers in the file that --to names, or KAFKA_BROKERS".into(),
+            );
             return Err(GraduateError::Refused(against));
         };
-        if !matches!(target.database(), crate::config::Database::Postgres(_)) {
-            against.push("no PostgreSQL is named: store.database_url in the file that --to names, or DATABASE_URL".into());
+        if !matches!(target.database(), Database::Postgres(_)) {
+            against
+                .push("no PostgreSQL is named: store.database_url in the file that --to names, or DATABASE_URL".into());
         }
         if against.is_empty() { Ok(Self { source, target, kafka, env }) } else { Err(GraduateError::Refused(against)) }
     }

@@ -141,8 +141,14 @@ impl Target {
             Some(other) if *other != own => {
                 against.push(format!("the database has rows of the journal {other}: name an empty database"));
             }
+            Some(_) if self.has_rows && !is_moved && !(self.is_loading && self.journal == Some(id)) => against.push(
+                "the database has rows of this journal already, and the topics are not half loaded with it: a server may be \
+                 using them; name an empty database"
+                    .to_owned(),
+            ),
             None if self.has_rows => {
-                against.push("the database has rows, and they are of no known journal: name an empty database".to_owned());
+                against
+                    .push("the database has rows, and they are of no known journal: name an empty database".to_owned());
             }
             _ => {}
         }
@@ -243,10 +249,11 @@ mod tests {
         let opened = Target { is_loading: false, ..half.clone() };
         assert_eq!(opened.refusals(own, true), [""; 0], "its own, and all but the last step is done");
         let bad = [
-            (opened, "was opened"),
+            (Target { has_rows: false, ..opened }, "was opened"),
             (Target { journal: Some(other), ..empty.clone() }, "belong to the journal"),
             (Target { records: 1, ..empty.clone() }, "no journal's identity"),
             (Target { rows_of: Some(other.to_string()), ..empty.clone() }, "has rows of the journal"),
+            (Target { rows_of: Some(own.to_string()), has_rows: true, ..empty.clone() }, "of this journal already"),
             (Target { has_rows: true, ..empty.clone() }, "of no known journal"),
             (Target { reads_only: true, ..empty.clone() }, "takes no rows"),
             (Target { wrong: vec!["3 partitions".to_owned()], ..empty }, "3 partitions"),

@@ -84,7 +84,8 @@ pub(super) async fn compare(source: &Storage, options: &Options) -> Result<(), G
         for (partition, _) in held {
             let (here, there) = (here.of(partition), there.of(partition));
             if here != there {
-                let why = format_args!("the hash of partition {partition} is {:016x}, not {:016x}", there.hash, here.hash);
+                let why =
+                    format_args!("the hash of partition {partition} is {:016x}, not {:016x}", there.hash, here.hash);
                 return Err(load::differs(&options, why).into());
             }
         }
@@ -118,10 +119,12 @@ pub(super) async fn trim(source: &Storage, options: &Options) -> Result<(), Grad
 /// Whether the rows were made from this log, where the watermark lies here.
 fn fits(prefix: Prefix, stored: Option<&WatermarkRow>) -> Result<(), GraduateError> {
     match stored {
-        Some(row) if row.next_offset == prefix.end && row.log_hash != prefix.hash => Err(GraduateError::Differs(format!(
-            "the rows of partition {} were made from another log than this journal's up to {}: a server would halt it as well",
-            row.partition, prefix.end
-        ))),
+        Some(row) if row.next_offset == prefix.end && row.log_hash != prefix.hash => {
+            Err(GraduateError::Differs(format!(
+                "the rows of partition {} were made from another log than this journal's up to {}: a server would halt it as well",
+                row.partition, prefix.end
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -38,7 +38,10 @@ pub(super) async fn copy(
         transfer::copy(from, target, &table).await?;
         let found = transfer::content(target, &table).await?;
         if found != wanted {
-            let why = format!("the table {} has {} rows there and {} here, and they differ", table.name, found.rows, wanted.rows);
+            let why = format!(
+                "the table {} has {} rows there and {} here, and they differ",
+                table.name, found.rows, wanted.rows
+            );
             return Err(GraduateError::Differs(why));
         }
         told(&format!("  {}: {} rows", table.name, found.rows));
@@ -57,7 +60,7 @@ pub(super) async fn compare_states(
 ) -> Result<(), GraduateError> {
     let here = &source.store;
     let (rooms, users) = transfer::rooms_and_users(&source.connections).await?;
-    if transfer::rooms_and_users(target).await? .0.len() != rooms.len() {
+    if transfer::rooms_and_users(target).await?.0.len() != rooms.len() {
         return Err(GraduateError::Differs("there are not as many rooms there as here".to_owned()));
     }
     stream::iter(rooms)

@@ -32,7 +32,8 @@ impl Graduation {
     pub(super) async fn look(&self, source: &Storage) -> Result<Survey, GraduateError> {
         let (id, seal) = (source.maintenance.id(), Seal::load(&self.source.data.dir)?);
         let found = load::look(&self.kafka).await?;
-        let rows = transfer::look(&self.target.database(), &self.target.store).await?;
+        let names = transfer::names(&source.connections).await?;
+        let rows = transfer::look(&self.target.database(), &self.target.store, &names).await?;
         let target = Target {
             journal: found.journal,
             records: found.bounds.iter().map(|bounds| bounds.end.0).sum(),
@@ -85,7 +86,10 @@ impl Graduation {
             format!("rows -> {}: {row_count} in {} tables", to.rows, tables.len()),
         ];
         if fillers > 0 {
-            lines.insert(1, format!("the journal is trimmed: {fillers} empty records stand in for what is gone, and are deleted"));
+            lines.insert(
+                1,
+                format!("the journal is trimmed: {fillers} empty records stand in for what is gone, and are deleted"),
+            );
         }
         lines.extend(tables.iter().map(|(table, rows)| format!("  {table:<24} {rows:>12}")));
         lines.push(match stays {

@@ -37,7 +37,13 @@ pub(super) async fn copy(source: &Storage, from: &Config, to: &Config, told: Tol
     Ok(())
 }
 
-async fn carry(upload: &Upload, part: Part, here: &Objects, there: &Objects, told: Told<'_>) -> Result<(), GraduateError> {
+async fn carry(
+    upload: &Upload,
+    part: Part,
+    here: &Objects,
+    there: &Objects,
+    told: Told<'_>,
+) -> Result<(), GraduateError> {
     let Some(bytes) = here.whole(upload, part).await? else {
         told(&format!("  the upload {} has lost its bytes ({part:?}): it has none over there either", upload.id));
         return Ok(());
@@ -52,4 +58,76 @@ async fn carry(upload: &Upload, part: Part, here: &Objects, there: &Objects, tol
         return Ok(());
     }
     Err(GraduateError::Differs(format!("the upload {} does not come back as it was written", upload.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::{Secret, Uploads};
+    use crate::ids::{RoomId, Timestamp, UserId};
+
+    fn upload(number: u128) -> Upload {
+        Upload {
+            id: Uuid::from_u128(number),
+            chat: RoomId(Uuid::from_u128(7)),
+            user: UserId::new("ann").unwrap(),
+            name: "a".to_owned(),
+            media_type: "text/plain".to_owned(),
+            size: 5,
+            pixels: None,
+            thumbnail: true,
+            created_at: Timestamp(1),
+        }
+    }
+
+    /// What is missing, damaged or there already over there is what it is here afterwards; what is lost here is told.
+    async fn are_carried_over(here: &Objects, there: &Objects) {
+        let told = Mutex::new(Vec::new());
+        let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+        let (file, lost) = (upload(1), upload(2));
+        here.put(file.chat, file.id, Part::File, Bytes::from_static(b"bytes")).await.unwrap();
+        here.put(file.chat, file.id, Part::Thumbnail, Bytes::from_static(b"small")).await.unwrap();
+        there.put(file.chat, file.id, Part::Thumbnail, Bytes::from_static(b"sm")).await.unwrap();
+        for _ in 0..2 {
+            for part in [Part::File, Part::Thumbnail] {
+                carry(&file, part, here, there, &tell).await.unwrap();
+            }
+            for (part, bytes) in [(Part::File, "bytes"), (Part::Thumbnail, "small")] {
+                assert_eq!(there.whole(&file, part).await.unwrap().as_deref(), Some(bytes.as_bytes()));
+            }
+        }
+        carry(&lost, Part::File, here, there, &tell).await.unwrap();
+        assert_eq!(there.whole(&lost, Part::File).await.unwrap(), None);
+        let told = told.into_inner().unwrap();
+        assert!(told.len() == 1 && told[0].contains(&lost.id.to_string()), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn uploads_are_carried_into_another_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str| Objects::open(&Uploads::default(), &folder.path().join(name)).unwrap();
+        are_carried_over(&open("here"), &open("there")).await;
+    }
+
+    /// Against the S3 that `tests/s3/run` starts and names in the environment; run by it alone.
+    #[tokio::test]
+    #[ignore = "takes a server: tests/s3/run"]
+    async fn s3_takes_the_uploads_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Some(Secret::new("testing"));
+        let config = Uploads {
+            s3_bucket: Some("kervan".to_owned()),
+            s3_endpoint: Some(std::env::var("KERVAN_TEST_S3").expect("the address of an S3")),
+            s3_access_key: key.clone(),
+            s3_secret_key: key,
+            ..Uploads::default()
+        };
+        let here = Objects::open(&Uploads::default(), folder.path()).unwrap();
+        are_carried_over(&here, &Objects::open(&config, folder.path()).unwrap()).await;
+    }
 }

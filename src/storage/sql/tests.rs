@@ -19,6 +19,7 @@ use crate::storage::store::{SeqRange, Store, StoreError};
 use crate::storage::{accounts, analytics, notifications, uploads};
 
 mod pooler;
+mod transfer;
 
 support::sql_suite!(
     a_transaction_that_is_dropped_leaves_nothing

@@ -127,7 +127,15 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
     }
 }
 
-/// The tables, as the database that takes them has them.
+/// The names of the tables of a SQLite file.
+///
+/// # Errors
+/// The database does not answer.
+pub(crate) async fn names(of: &Connections) -> Result<Vec<String>> {
+    of.engine().list(NAMES, |_| (), |c| c.text()).await
+}
+
+/// The tables of a SQLite file, as the database that takes their rows has them.
 ///
 /// # Errors
 /// Both must be of this program's schema, and one is not; a database does not answer.
@@ -146,11 +154,12 @@ pub(crate) async fn tables(from: &Connections, to: &Connections) -> Result<Vec<T
             None => tables.push(Table { name: table, columns: vec![(column, kind)] }),
         }
     }
-    let there: BTreeSet<String> = from.engine().list(NAMES, |_| (), |c| c.text()).await?.into_iter().collect();
-    let here: BTreeSet<String> = tables.iter().map(|table| table.name.clone()).collect();
-    match there.symmetric_difference(&here).next() {
+    let there: BTreeSet<String> = names(from).await?.into_iter().collect();
+    // What else is in there is somebody else's.
+    tables.retain(|table| there.contains(&table.name));
+    match there.iter().find(|name| !tables.iter().any(|table| table.name == **name)) {
         None => Ok(tables),
-        Some(table) => Err(StoreError::Incompatible(format!("only one of the databases has a table {table}"))),
+        Some(table) => Err(StoreError::Incompatible(format!("the database has no table {table}"))),
     }
 }
 
@@ -182,7 +191,7 @@ pub(crate) async fn content(of: &Connections, table: &Table) -> Result<Content> 
 /// The database does not answer.
 pub(crate) async fn counts(of: &Connections) -> Result<Vec<(String, u64)>> {
     let mut counts = Vec::new();
-    for name in of.engine().list(NAMES, |_| (), |c| c.text()).await? {
+    for name in names(of).await? {
         let mut snapshot = of.engine().snapshot().await?;
         let text = format!("SELECT COUNT(*) FROM {name}");
         let counted = snapshot.session().rows(AssertSqlSafe(text), |c| c.number()).try_next().await?;
@@ -201,7 +210,11 @@ pub(crate) async fn counts(of: &Connections) -> Result<Vec<(String, u64)>> {
 pub(crate) async fn copy(from: &Connections, to: &Connections, table: &Table) -> Result<()> {
     let mut source = from.engine().snapshot().await?;
     let mut change = to.engine().change().await?;
-    change.session().run(AssertSqlSafe(format!("DELETE FROM {}", table.name)), Binder::default()).await.map_err(classify)?;
+    change
+        .session()
+        .run(AssertSqlSafe(format!("DELETE FROM {}", table.name)), Binder::default())
+        .await
+        .map_err(classify)?;
     let insert = Bulk::insert(&table.name, &table.names());
     {
         let mut reading = source.session();
@@ -240,24 +253,24 @@ async fn write(session: &mut Session<'_>, insert: &Bulk, rows: Vec<Vec<Value>>) 
     session.bulk(insert, rows, bind).await.map(drop)
 }
 
-/// Looks at a database that may take rows, and changes nothing: its schema may not be there yet.
+/// Looks at these tables of a database that may take rows, and changes nothing: its schema may not be there yet.
 ///
 /// # Errors
 /// It is no PostgreSQL, or does not answer.
-pub(crate) async fn look(database: &Database, settings: &Settings) -> Result<Found> {
+pub(crate) async fn look(database: &Database, settings: &Settings, tables: &[String]) -> Result<Found> {
     let Database::Postgres(url) = database else {
         return Err(StoreError::Incompatible("rows are moved into a PostgreSQL, and none is named".to_owned()));
     };
     let route = Route::of(settings.pooler);
     let mut connection = postgres::connect(url, route).await?;
     let mut snapshot = connection.begin_with(route.begin_reading()).await.map_err(classify)?;
-    let found = look_by(&mut Session::Postgres(&mut snapshot, route)).await;
+    let found = look_by(&mut Session::Postgres(&mut snapshot, route), tables).await;
     snapshot.rollback().await.map_err(classify)?;
     connection.close().await.map_err(classify)?;
     found
 }
 
-async fn look_by(session: &mut Session<'_>) -> Result<Found> {
+async fn look_by(session: &mut Session<'_>, tables: &[String]) -> Result<Found> {
     const READS_ONLY: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 'on' \
                               ELSE current_setting('default_transaction_read_only') END";
     const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()";
@@ -265,17 +278,16 @@ async fn look_by(session: &mut Session<'_>) -> Result<Found> {
         reads_only: session.one(READS_ONLY, |_| (), |c| c.text()).await?.as_deref() != Some("off"),
         ..Found::default()
     };
-    for table in session.list(TABLES, |_| (), |c| c.text()).await? {
+    let there = session.list(TABLES, |_| (), |c| c.text()).await?;
+    for table in there.into_iter().filter(|table| tables.contains(table)) {
         let text = match table.as_str() {
-            "_sqlx_migrations" => continue,
             "meta" => {
                 let journal = session.one("SELECT value FROM meta WHERE key = 'journal'", |_| (), |c| c.text()).await?;
                 found.journal = journal;
                 continue;
             }
             "watermarks" => "SELECT 1 FROM watermarks WHERE next_offset > 0 LIMIT 1".to_owned(),
-            // Somebody else's table may be called anything.
-            other => format!("SELECT 1 FROM \"{}\" LIMIT 1", other.replace('"', "\"\"")),
+            other => format!("SELECT 1 FROM {other} LIMIT 1"),
         };
         found.has_rows |= session.rows(AssertSqlSafe(text), |c| c.number::<i64>()).try_next().await?.is_some();
     }
@@ -286,9 +298,7 @@ async fn look_by(session: &mut Session<'_>) -> Result<Found> {
 ///
 /// # Errors
 /// The database does not answer.
-pub(crate) async fn rooms_and_users(
-    of: &Connections,
-) -> Result<(Vec<crate::ids::RoomId>, Vec<crate::ids::UserId>)> {
+pub(crate) async fn rooms_and_users(of: &Connections) -> Result<(Vec<crate::ids::RoomId>, Vec<crate::ids::UserId>)> {
     let rooms = of.engine().list("SELECT uuid FROM chats", |_| (), |c| c.room()).await?;
     let users = of.engine().list("SELECT id FROM users", |_| (), |c| c.user()).await?;
     Ok((rooms, users))

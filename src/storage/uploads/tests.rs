@@ -74,6 +74,7 @@ async fn contract(objects: &Objects) {
         let (size, stream) = objects.get(&file, part).await.unwrap();
         let pieces: Vec<_> = stream.try_collect().await.unwrap();
         assert_eq!((size, pieces.concat()), (5, text.as_bytes().to_vec()));
+        assert_eq!(objects.whole(&file, part).await.unwrap().as_deref(), Some(text.as_bytes()));
     }
     let far = Timestamp(4_000_000_000_000);
     let found: Vec<_> = objects.older(far).try_collect().await.unwrap();
@@ -83,6 +84,7 @@ async fn contract(objects: &Objects) {
     objects.delete(file.chat, file.id).await.unwrap();
     objects.delete(file.chat, file.id).await.unwrap();
     assert!(matches!(objects.get(&file, Part::File).await, Err(UploadError::Objects(_))));
+    assert_eq!(objects.whole(&file, Part::File).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -65,8 +65,10 @@ pub(crate) async fn look(options: &Options) -> Result<Found, JournalError> {
     let mut names = Vec::new();
     for topic in options.topics() {
         let Some(state) = topics::look(options, &topic).await? else { continue };
-        let (times, wrong): (Vec<_>, Vec<_>) = state.wrong.into_iter().partition(|what| what.starts_with(TIMES));
-        found.is_loading |= topic.name == options.topic && !times.is_empty();
+        let is_journal = topic.name == options.topic;
+        let (times, wrong): (Vec<_>, Vec<_>) =
+            state.wrong.into_iter().partition(|what| is_journal && what.starts_with(TIMES));
+        found.is_loading |= !times.is_empty();
         found.wrong.extend(wrong.into_iter().map(|what| format!("topic {}: {what}", topic.name)));
         names.push(topic.name);
     }
@@ -97,7 +99,9 @@ pub(crate) async fn begin(options: &Options, id: Uuid) -> Result<(), JournalErro
     let asked = options.clone();
     let found = blocking(move || identity::identity(&asked, id)).await?;
     if found != id {
-        return Err(JournalError::Incompatible(format!("the topics belong to the journal {found}, and this one is {id}")));
+        return Err(JournalError::Incompatible(format!(
+            "the topics belong to the journal {found}, and this one is {id}"
+        )));
     }
     take_times(options, GIVEN).await
 }
@@ -121,7 +125,8 @@ async fn take_times(options: &Options, whose: &str) -> Result<(), JournalError> 
         let told = admin.describe_configs(&[topic], &patience()).await.map_err(|why| error(&why))?;
         let resource = told.into_iter().next().and_then(Result::ok);
         let entries = resource.map(|resource| resource.entries).unwrap_or_default();
-        let value = |name: &str| entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.as_deref());
+        let value =
+            |name: &str| entries.iter().find(|entry| entry.name == name).and_then(|entry| entry.value.as_deref());
         if value(TIMES) == Some(whose) {
             tokio::time::sleep(HEARSAY).await;
             return Ok(());
@@ -137,7 +142,9 @@ async fn take_times(options: &Options, whose: &str) -> Result<(), JournalError> 
             wanted = wanted.set(AHEAD, "9223372036854775807");
         }
         for done in admin.alter_configs([&wanted], &patience()).await.map_err(|why| error(&why))? {
-            done.map_err(|(_, why)| JournalError::Io(format!("Kafka does not set {TIMES} of {}: {why}", options.topic)))?;
+            done.map_err(|(_, why)| {
+                JournalError::Io(format!("Kafka does not set {TIMES} of {}: {why}", options.topic))
+            })?;
         }
         tokio::time::sleep(HEARSAY / 10).await;
     }

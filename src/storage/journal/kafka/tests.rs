@@ -2,6 +2,7 @@
 
 mod cut;
 mod failures;
+mod load;
 mod writers;
 
 use std::sync::Arc;
