@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::parts::Resumption;
 use super::reader::{Client, client, position};
 use super::settings::Options;
-use super::{ASK, error};
+use super::{ASK, TICK, error};
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::JournalError;
 
@@ -34,7 +34,7 @@ struct ControlRecord {
 pub(super) fn identity(options: &Options, fresh: Uuid) -> Result<Uuid, JournalError> {
     let client = client(options)?;
     let topic = &options.control_topic;
-    let (start, end) = client.fetch_watermarks(topic, i32::from(CONTROL.get()), ASK).map_err(|why| error(&why))?;
+    let (start, end) = held(&client, topic)?;
     if start > 0 {
         return Err(JournalError::Damaged(format!("the topic {topic} has lost its first record")));
     }
@@ -51,8 +51,20 @@ pub(super) fn identity(options: &Options, fresh: Uuid) -> Result<Uuid, JournalEr
 pub(super) fn known(options: &Options) -> Result<Option<Uuid>, JournalError> {
     let client = client(options)?;
     let topic = &options.control_topic;
-    let (_, end) = client.fetch_watermarks(topic, i32::from(CONTROL.get()), ASK).map_err(|why| error(&why))?;
+    let (_, end) = held(&client, topic)?;
     if end == 0 { Ok(None) } else { first(&client, topic).map(Some) }
+}
+
+/// Where the control topic begins and ends. One that was just made may have no leader for a moment.
+fn held(client: &Client, topic: &str) -> Result<(i64, i64), JournalError> {
+    let begun = Instant::now();
+    loop {
+        match client.fetch_watermarks(topic, i32::from(CONTROL.get()), ASK) {
+            Ok(held) => return Ok(held),
+            Err(_) if begun.elapsed() < ASK => std::thread::park_timeout(TICK),
+            Err(why) => return Err(error(&why)),
+        }
+    }
 }
 
 fn propose(options: &Options, fresh: Uuid) -> Result<(), JournalError> {
