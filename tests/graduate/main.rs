@@ -47,6 +47,7 @@ fn position(reply: &Value) -> Value {
 }
 
 fn serve(folder: &Path, sections: &str) -> Server {
+    std::fs::create_dir_all(folder).unwrap();
     let mut server = Server::start(folder, Setup { more: sections.to_owned(), ..Setup::default() });
     server.wait_ready(START);
     server
