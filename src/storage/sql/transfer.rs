@@ -50,7 +50,7 @@ pub(crate) struct Content {
 
 /// What stands in a database that may take the rows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct RowsThere {
     /// The journal that its rows are made from, as it says.
     pub journal: Option<String>,
     /// It has rows of something.
@@ -257,7 +257,7 @@ async fn write(session: &mut Session<'_>, insert: &Bulk, rows: Vec<Vec<Value>>) 
 ///
 /// # Errors
 /// It is no PostgreSQL, or does not answer.
-pub(crate) async fn look(database: &Database, settings: &Settings, tables: &[String]) -> Result<Found> {
+pub(crate) async fn look(database: &Database, settings: &Settings, tables: &[String]) -> Result<RowsThere> {
     let Database::Postgres(url) = database else {
         return Err(StoreError::Incompatible("rows are moved into a PostgreSQL, and none is named".to_owned()));
     };
@@ -270,13 +270,13 @@ pub(crate) async fn look(database: &Database, settings: &Settings, tables: &[Str
     found
 }
 
-async fn look_by(session: &mut Session<'_>, tables: &[String]) -> Result<Found> {
+async fn look_by(session: &mut Session<'_>, tables: &[String]) -> Result<RowsThere> {
     const READS_ONLY: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 'on' \
                               ELSE current_setting('default_transaction_read_only') END";
     const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()";
-    let mut found = Found {
+    let mut found = RowsThere {
         reads_only: session.one(READS_ONLY, |_| (), |c| c.text()).await?.as_deref() != Some("off"),
-        ..Found::default()
+        ..RowsThere::default()
     };
     let there = session.list(TABLES, |_| (), |c| c.text()).await?;
     for table in there.into_iter().filter(|table| tables.contains(table)) {

@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// What is there to be loaded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct TopicsToLoad {
     /// The journal that the control topic names.
     pub journal: Option<Uuid>,
     /// What the journal's partitions hold, by number; nothing if there is no such topic.
@@ -60,8 +60,8 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// The brokers do not answer; the control topic begins with something else.
-pub(crate) async fn look(options: &Options) -> Result<Found, JournalError> {
-    let mut found = Found::default();
+pub(crate) async fn look(options: &Options) -> Result<TopicsToLoad, JournalError> {
+    let mut found = TopicsToLoad::default();
     let mut names = Vec::new();
     for topic in options.topics() {
         let Some(state) = topics::look(options, &topic).await? else { continue };

@@ -33,7 +33,7 @@ async fn each_row_is_carried_over_as_it_is_and_a_table_that_differs_is_seen() {
     let names = transfer::names(&from).await.unwrap();
     let settings = crate::config::Store::default();
     let empty = transfer::look(&database, &settings, &names).await.unwrap();
-    assert_eq!(empty, transfer::Found::default(), "its schema alone is nothing");
+    assert_eq!(empty, transfer::RowsThere::default(), "its schema alone is nothing");
     let to = Connections::open(&database).await.unwrap();
     let tables = transfer::tables(&from, &to).await.unwrap();
     assert_eq!(tables.len(), names.len());
