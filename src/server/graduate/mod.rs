@@ -9,7 +9,7 @@
 //! | `seal` | the note in the data folder, by which servers refuse it |
 //! | `records`, `rows`, `uploads` | each carried over, and compared |
 //!
-//! Offsets stay what they were: `docs/decisions/0030-graduation-keeps-offsets.md` says why. It must never delete or change
+//! Offsets stay what they were: `docs/decisions/0033-graduation-keeps-offsets.md` says why. It must never delete or change
 //! anything of the source but its seal, go on after a difference, or open a topic that was not compared to its end.
 
 mod plan;
