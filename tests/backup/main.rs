@@ -10,6 +10,7 @@ mod rows;
 #[allow(dead_code, reason = "the crash run has it, and needs more of it")]
 #[path = "../crash/server.rs"]
 mod server;
+#[allow(dead_code, reason = "the test of graduation has it, too, and needs more of it")]
 mod support;
 
 use std::fs;

@@ -4,9 +4,12 @@ use super::super::{Connections, transfer};
 use super::support::{self, Postgres};
 use crate::storage::sql::Binder;
 
+/// A statement, and what binds its values.
+type Bound = (&'static str, fn(&mut Binder));
+
 /// A value of each kind, absent ones, texts that are hard to carry, and the largest number.
 async fn fill(from: &Connections) {
-    let rows: [(&'static str, fn(&mut Binder)); 5] = [
+    let rows: [Bound; 5] = [
         ("INSERT INTO meta (key, value) VALUES ('journal', 'a'), ('backup', 'of the folder')", |_| ()),
         (
             "INSERT INTO users (id, first_name, created_at, updated_at, decisions) VALUES ('ann', 'Ä\u{2028}\'\"', 1, ?, ?)",
