@@ -12,7 +12,7 @@ async fn fill(from: &Connections) {
     let rows: [Bound; 5] = [
         ("INSERT INTO meta (key, value) VALUES ('journal', 'a'), ('backup', 'of the folder')", |_| ()),
         (
-            "INSERT INTO users (id, first_name, created_at, updated_at, decisions) VALUES ('ann', 'Ä\u{2028}\'\"', 1, ?, ?)",
+            "INSERT INTO users (id, first_name, created_at, updated_at, decisions) VALUES ('ann', 'Ä\u{2028}''\"', 1, ?, ?)",
             |b| _ = b.int(i64::MAX).blob(vec![0, 255]),
         ),
         ("INSERT INTO users (id, created_at, updated_at) VALUES ('ben', 1, 2)", |_| ()),
