@@ -154,8 +154,8 @@ impl Torment {
         self.rng.range(1, count + 1) as usize
     }
 
-    /// Pauses: the schedule of the faults.
     fn pause(&mut self, low_ms: u64, high_ms: u64) {
+        // Pauses: the schedule of the faults.
         sleep(Duration::from_millis(self.rng.range(low_ms, high_ms)));
     }
 
