@@ -83,6 +83,9 @@ pub(crate) const RELEASE_MS: u64 = 10_000;
 pub(crate) const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
 /// Clients that write to Kafka: each has threads of its own.
 pub(crate) const KAFKA_PRODUCERS: u32 = 64;
+/// Flights of partitions that a producer has under way for each broker: one that the broker works on, and enough behind it that
+/// the connection does not rest when partitions are spread unevenly.
+pub(crate) const KAFKA_FLIGHTS: usize = 3;
 /// Bytes of recent records that a Kafka journal keeps of each partition. Half of it is what a reader may have before it until
 /// no more is fetched.
 pub(crate) const KAFKA_RUN_BYTES: usize = 1024 * 1024;

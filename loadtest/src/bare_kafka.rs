@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 
 use crate::measure::{Run, measure};
 
-const PRODUCERS: usize = 4;
 const PARTITIONS: usize = 256;
 const TOPIC: &str = "kervan.loadtest";
 
@@ -32,6 +31,12 @@ impl ProducerContext for Reports {
     }
 }
 
+/// As many as the server is told to have, by the variable of its configuration.
+fn producers() -> usize {
+    let said = std::env::var("KERVAN_JOURNAL__KAFKA_PRODUCERS").ok();
+    said.and_then(|count| count.parse().ok()).unwrap_or(4).max(1)
+}
+
 /// See the module.
 pub(crate) struct BareProducers(Vec<ThreadedProducer<Reports>>);
 
@@ -45,14 +50,14 @@ impl BareProducers {
             brokers: brokers.to_owned(),
             topic: TOPIC.to_owned(),
             control_topic: format!("{TOPIC}.control"),
-            producers: PRODUCERS,
+            producers: producers(),
         };
         topics::create(&options).await?;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("acks", "all");
         config.set("message.timeout.ms", "0").set("max.in.flight.requests.per.connection", "1");
         config.set("compression.type", "lz4").set("linger.ms", "0.2");
-        let producers = (0..PRODUCERS).map(|_| ThreadedProducer::from_config_and_context(&config, Reports));
+        let producers = (0..producers()).map(|_| ThreadedProducer::from_config_and_context(&config, Reports));
         Ok(Self(producers.collect::<Result<_, _>>()?))
     }
 
@@ -60,7 +65,7 @@ impl BareProducers {
         let (told, report) = oneshot::channel();
         let message = BaseRecord::<(), [u8], _>::with_opaque_to(TOPIC, Box::new(told));
         let message = message.partition(i32::try_from(partition)?).payload(record);
-        self.0[partition % PRODUCERS].send(message).map_err(|(error, _)| anyhow!(error))?;
+        self.0[partition % self.0.len()].send(message).map_err(|(error, _)| anyhow!(error))?;
         report.await?.then_some(()).context("a record was not taken")
     }
 

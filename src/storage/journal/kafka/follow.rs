@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Shared;
-use super::parts::Whereabouts;
+use super::parts::{Pace, Whereabouts};
 use super::reader::log;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::tail::Step;
@@ -23,9 +23,7 @@ impl KafkaTail {
         let part = shared.parts.of(partition);
         let place = Place::new(from, part.losses());
         part.followers.add(&place);
-        if let Some(resumption) = part.follows(from) {
-            log(shared.reader.follow(partition, resumption));
-        }
+        shared.readers.begin(part, partition, from);
         Self { shared, partition, place }
     }
 }
@@ -36,20 +34,22 @@ impl Tail for KafkaTail {
         let part = self.shared.parts.of(self.partition);
         loop {
             if part.resumes() {
-                log(self.shared.reader.resume(self.partition));
+                log(self.shared.readers.of(part.pace()).resume(self.partition));
             }
             let (from, first) = match self.place.step() {
                 Step::Tell(told) => return Ok(told),
                 Step::Read { from, first } => (from, first),
             };
-            let start = part.bounds().start;
             let records = match part.find(from, max_bytes) {
-                _ if from < start => {
+                Whereabouts::Trimmed(start) => {
                     return Err(ReadError::Trimmed { partition: self.partition, asked: from, start });
                 }
                 Whereabouts::Here(records) => records,
                 Whereabouts::Nothing if first => Vec::new(),
                 Whereabouts::Nothing | Whereabouts::Coming => {
+                    if part.is_left_behind() {
+                        self.shared.readers.change(part, self.partition, Pace::Prompt);
+                    }
                     self.place.moved().await;
                     continue;
                 }

@@ -8,6 +8,10 @@
 //! 2. until something of the partition is written again, only one flight tries: everybody else is refused at once;
 //! 3. a flight that is as old as [`PURGE_MS`] asks for a new producer. What the old one had never sent goes into the next
 //!    flight, in its order.
+//!
+//! A report says that all that lies before it in the log is durable, too. Where others' records were read that no report has
+//! covered yet, and that may have been lost and replaced since, it is held back until the log has been read up to it: by then
+//! the loss is known. It, too, is told "unknown" after [`ANSWER_MS`].
 
 use std::collections::VecDeque;
 
@@ -67,11 +71,21 @@ pub(super) struct Launch {
 /// A flight whose records all have their fates.
 pub(super) struct Landed<D> {
     /// What the callers are told, in their order.
-    pub answers: Vec<(D, Result<Appended, AppendError>)>,
+    pub answers: Answers<D>,
     /// What is in the log, in its order.
     pub written: Vec<(Offset, Timestamp, Bytes)>,
     /// Bytes that wait here no more.
     pub bytes: usize,
+}
+
+/// What callers are told, in their order.
+pub(super) type Answers<D> = Vec<(D, Result<Appended, AppendError>)>;
+
+/// Reports that wait until the log has been read up to `end`.
+struct Held<D> {
+    end: Offset,
+    since: Timestamp,
+    answers: Answers<D>,
 }
 
 /// What is due.
@@ -87,6 +101,7 @@ pub(super) struct Overdue<D> {
 pub(super) struct Lane<D> {
     waiting: VecDeque<Batch<D>>,
     flight: Option<Flight<D>>,
+    held: VecDeque<Held<D>>,
     /// A flight was overdue, and nothing has been written since.
     is_suspect: bool,
     flights: u32,
@@ -94,7 +109,7 @@ pub(super) struct Lane<D> {
 
 impl<D> Default for Lane<D> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), flight: None, is_suspect: false, flights: 0 }
+        Self { waiting: VecDeque::new(), flight: None, held: VecDeque::new(), is_suspect: false, flights: 0 }
     }
 }
 
@@ -112,9 +127,14 @@ impl<D> Lane<D> {
         Ok(())
     }
 
+    /// Whether [`Self::launch`] would send something.
+    pub(super) fn is_ready(&self) -> bool {
+        self.flight.is_none() && !self.waiting.is_empty()
+    }
+
     /// What is to be sent now, if nothing is under way. A flight of empty batches has landed already.
     pub(super) fn launch(&mut self, now: Timestamp) -> Option<Launch> {
-        if self.flight.is_some() || self.waiting.is_empty() {
+        if !self.is_ready() {
             return None;
         }
         let (mut batches, mut bytes) = (Vec::new(), 0);
@@ -176,9 +196,34 @@ impl<D> Lane<D> {
         Some(landed)
     }
 
+    /// These reports wait until the log has been read up to `end`: see [`Self::release`].
+    pub(super) fn hold(&mut self, answers: Answers<D>, end: Offset, since: Timestamp) {
+        self.held.push_back(Held { end, since, answers });
+    }
+
+    /// The reports that wait no more, in their order: the log has been read up to here.
+    pub(super) fn release(&mut self, read: Offset) -> Answers<D> {
+        let mut released = Vec::new();
+        while let Some(held) = self.held.pop_front_if(|held| held.end <= read) {
+            released.extend(held.answers);
+        }
+        released
+    }
+
+    /// Whether reports are held back.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Timestamp) -> Overdue<D> {
         let mut overdue = Overdue { answers: Vec::new(), bytes: 0, purges: false };
+        while let Some(held) = self.held.pop_front_if(|held| now.since(held.since) >= ANSWER_MS) {
+            let why = "it is in the log, and what lies before it can't be read".to_owned();
+            let unknown =
+                |report: Result<Appended, AppendError>| report.err().unwrap_or(AppendError::Unknown(why.clone()));
+            overdue.answers.extend(held.answers.into_iter().map(|(done, report)| (done, unknown(report))));
+        }
         let Some(flight) = &mut self.flight else { return overdue };
         let age = now.since(flight.since);
         if age >= ANSWER_MS && !flight.is_overdue {
@@ -199,7 +244,7 @@ impl<D> Lane<D> {
 
     /// Everybody has been told what became of their batches.
     pub(super) fn is_done(&self) -> bool {
-        self.waiting.is_empty() && self.flight.as_ref().is_none_or(|flight| flight.is_overdue)
+        self.waiting.is_empty() && self.held.is_empty() && self.flight.as_ref().is_none_or(|flight| flight.is_overdue)
     }
 }
 
@@ -331,6 +376,31 @@ mod tests {
         lane.report(launch.number, 0, RecordFate::Written(Offset(9), START));
         assert!(lane.land(Offset(0), START).is_none(), "a report of the flight before is nobody's");
         assert_eq!(write(&mut lane, &again, 0).answers.len(), 4);
+    }
+
+    #[test]
+    fn reports_that_are_held_back_are_given_in_their_order_when_the_log_has_been_read_or_told_unknown_in_time() {
+        let report =
+            |first| Appended { first: Offset(first), end: Offset(first + 1), time: START, is_dense: true, losses: 0 };
+        let held = || {
+            let mut lane = Numbered::default();
+            lane.hold(vec![(0, Ok(report(5)))], Offset(6), START);
+            lane.hold(vec![(1, Ok(report(6))), (2, Err(AppendError::Refused(String::new())))], Offset::ZERO, after(1));
+            lane
+        };
+        let mut lane = held();
+        assert!(lane.release(Offset(5)).is_empty() && lane.holds() && !lane.is_done());
+        let told: Vec<_> = lane.release(Offset(6)).into_iter().map(|(who, told)| (who, told.is_ok())).collect();
+        assert_eq!(told, [(0, true), (1, true), (2, false)]);
+        assert!(lane.is_done());
+        let mut lane = held();
+        assert!(lane.tick(after(ANSWER_MS - 1)).answers.is_empty());
+        let overdue = lane.tick(after(ANSWER_MS + 1)).answers;
+        let [(0, AppendError::Unknown(_)), (1, AppendError::Unknown(_)), (2, AppendError::Refused(_))] = overdue[..]
+        else {
+            panic!("{overdue:?}")
+        };
+        assert!(lane.release(Offset(9)).is_empty(), "each is told once");
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | the journal: what is asked of it, and what its parts have in common |
 //! | [`lane`] | pure: a partition's batches on their way, and the limits of time |
+//! | [`runway`] | pure: which lanes' turn it is |
 //! | [`producers`] | clients that write; their delivery reports |
 //! | [`parts`] | what is known of each partition: bounds, recent records, losses |
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
@@ -26,7 +27,8 @@ use rdkafka::error::KafkaError;
 use uuid::Uuid;
 
 use self::lane::{Lane, RecordFate};
-use self::parts::{Parts, Whereabouts};
+use self::parts::{Pace, Parts, Whereabouts};
+use self::runway::Runway;
 pub use self::settings::Options;
 use super::maintenance::Maintenance;
 use super::{AppendError, Bounds, Done, Journal, JournalError, ReadError, StoredRecord, Tail};
@@ -42,6 +44,7 @@ mod older;
 mod parts;
 mod producers;
 mod reader;
+mod runway;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -67,9 +70,11 @@ pub struct KafkaJournal {
 struct Shared {
     env: Env,
     lanes: Vec<Mutex<Lane<Done>>>,
+    /// One for each producer. Locked behind a lane, never the other way round.
+    runways: Vec<Mutex<Runway>>,
     parts: Parts,
     producers: producers::Producers,
-    reader: reader::Reader,
+    readers: reader::Readers,
     older: older::Older,
     /// Bytes that wait in lanes.
     queued: AtomicUsize,
@@ -83,22 +88,25 @@ impl KafkaJournal {
     /// # Errors
     /// The brokers do not answer; there is no such topic, or it does not fit.
     pub fn open(options: Options, env: Env) -> Result<Self, JournalError> {
-        let reader = reader::Reader::new(&options)?;
-        let bounds = reader.bounds(ASK)?;
+        let readers = reader::Readers::new(&options)?;
+        let bounds = readers.of(Pace::Prompt).bounds(ASK)?;
         let id = identity::identity(&options, env.ids.next())?;
+        let producers = options.producers.max(1);
+        let flights = limits::KAFKA_FLIGHTS * readers.of(Pace::Prompt).brokers()?;
         let shared = Arc::new(Shared {
             env,
             lanes: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
+            runways: (0..producers).map(|_| Mutex::new(Runway::new(flights))).collect(),
             parts: Parts::new(bounds.into_iter()),
             older: older::Older::new(&options)?,
             producers: producers::Producers::new(options),
-            reader,
+            readers,
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         });
         shared.producers.open(&shared)?;
-        let (reading, timing) = (Arc::clone(&shared), Arc::clone(&shared));
+        let (reading, calm, timing) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.to_owned())
@@ -106,7 +114,8 @@ impl KafkaJournal {
                 .map_err(|why| JournalError::Io(why.to_string()))
         };
         let threads = vec![
-            spawn("kafka-reader", Box::new(move || reader::run(&reading)))?,
+            spawn("kafka-reader", Box::new(move || reader::run(&reading, Pace::Prompt)))?,
+            spawn("kafka-calm", Box::new(move || reader::run(&calm, Pace::Calm)))?,
             spawn("kafka-clock", Box::new(move || timing.keep_time()))?,
         ];
         Ok(Self { shared, id, threads: Mutex::new(threads) })
@@ -124,17 +133,33 @@ impl Shared {
         self.lanes[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what waits in a lane, as long as that is possible at once.
-    fn launch(&self, partition: Partition, lane: &mut Lane<Done>) {
+    fn runway(&self, partition: Partition) -> MutexGuard<'_, Runway> {
+        self.runways[self.producers.slot(partition)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what waits in the lanes whose turn it is, of those that share a producer with this one. Holds no lock when called.
+    fn depart(&self, beside: Partition) {
+        loop {
+            let Some(partition) = self.runway(beside).next(self.env.steady()) else { return };
+            let mut lane = self.lane(partition);
+            if !self.launch(partition, &mut lane) {
+                self.runway(partition).landed(partition, self.env.steady());
+            }
+        }
+    }
+
+    /// Sends what waits in a lane. Whether a flight is under way then that was not before.
+    fn launch(&self, partition: Partition, lane: &mut Lane<Done>) -> bool {
         while let Some(launch) = lane.launch(self.env.steady()) {
             self.parts.of(partition).is_flying.store(true, Ordering::Release);
             for (index, fate) in self.producers.send(partition, &launch) {
                 lane.report(launch.number, index, fate);
             }
             if !self.land(partition, lane) {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// If all of a flight has its fate: what is known of the partition first, then the reports, then those who follow.
@@ -146,24 +171,43 @@ impl Shared {
         let part = self.parts.of(partition);
         let Some(landed) = lane.land(part.bounds().end, self.now_of(partition)) else { return false };
         let steady = self.env.steady();
-        part.delivered(landed.written, steady);
+        let hold = part.delivered(landed.written, steady);
         self.queued.fetch_sub(landed.bytes, Ordering::AcqRel);
-        let losses = part.losses();
-        for (done, report) in landed.answers {
-            done(report.map(|report| super::Appended { losses, ..report }));
+        if hold.is_some() || lane.holds() {
+            lane.hold(landed.answers, hold.unwrap_or_default(), steady);
+        } else {
+            answer(landed.answers, part.losses());
         }
         part.is_flying.store(false, Ordering::Release);
         part.wake();
         true
     }
 
+    /// Gives the reports that were held back until the log was read up to here.
+    fn release(&self, partition: Partition, read: Offset) {
+        let (part, mut lane) = (self.parts.of(partition), self.lane(partition));
+        answer(lane.release(read), part.losses());
+        if !lane.holds() {
+            part.holds_nothing();
+        }
+    }
+
     /// A record of a flight has its fate. On a producer's thread.
     fn reported(&self, partition: Partition, flight: u32, index: usize, fate: RecordFate) {
         let mut lane = self.lane(partition);
         lane.report(flight, index, fate);
-        if self.land(partition, &mut lane) {
-            self.launch(partition, &mut lane);
+        if !self.land(partition, &mut lane) {
+            return;
         }
+        let has_more = lane.is_ready();
+        drop(lane);
+        let mut runway = self.runway(partition);
+        runway.landed(partition, self.env.steady());
+        if has_more {
+            runway.wants(partition);
+        }
+        drop(runway);
+        self.depart(partition);
     }
 
     fn now_of(&self, partition: Partition) -> Timestamp {
@@ -182,6 +226,10 @@ impl Shared {
         let now = self.env.steady();
         let mut renewed = vec![false; self.producers.count()];
         for partition in Partition::all() {
+            let part = self.parts.of(partition);
+            if part.is_left_behind() {
+                self.readers.change(part, partition, Pace::Prompt);
+            }
             let mut lane = self.lane(partition);
             let overdue = lane.tick(now);
             renewed[self.producers.slot(partition)] |= overdue.purges;
@@ -190,10 +238,16 @@ impl Shared {
             }
             self.queued.fetch_sub(overdue.bytes, Ordering::AcqRel);
             overdue.answers.into_iter().for_each(|(done, why)| done(Err(why)));
+            if !lane.holds() {
+                part.holds_nothing();
+            }
             drop(lane);
-            let part = self.parts.of(partition);
             part.is_flying.store(false, Ordering::Release);
             part.wake();
+        }
+        // Those that waited for flights that take too long.
+        for partition in Partition::all().take(self.producers.count()) {
+            self.depart(partition);
         }
         for (slot, purges) in renewed.into_iter().enumerate() {
             if purges || self.producers.is_fatal(slot) {
@@ -214,11 +268,8 @@ impl Shared {
         most: usize,
     ) -> Result<Vec<StoredRecord>, ReadError> {
         let part = self.parts.of(partition);
-        let start = part.bounds().start;
-        if from < start {
-            return Err(ReadError::Trimmed { partition, asked: from, start });
-        }
         match part.find(from, most) {
+            Whereabouts::Trimmed(start) => Err(ReadError::Trimmed { partition, asked: from, start }),
             Whereabouts::Here(records) => Ok(records),
             Whereabouts::Nothing => Ok(Vec::new()),
             Whereabouts::Coming => self.fetch(partition, from, part.bounds().end, most).await,
@@ -239,6 +290,13 @@ impl Shared {
     }
 }
 
+/// Gives reports to those who wait for them.
+fn answer(answers: lane::Answers<Done>, losses: u64) {
+    for (done, report) in answers {
+        done(report.map(|report| super::Appended { losses, ..report }));
+    }
+}
+
 #[async_trait]
 impl Journal for KafkaJournal {
     fn enqueue(&self, partition: Partition, batch: Vec<Bytes>, done: Done) {
@@ -256,7 +314,14 @@ impl Journal for KafkaJournal {
         }
         let mut lane = shared.lane(partition);
         match lane.push(batch, done) {
-            Ok(()) => shared.launch(partition, &mut lane),
+            Ok(()) => {
+                let is_ready = lane.is_ready();
+                drop(lane);
+                if is_ready {
+                    shared.runway(partition).wants(partition);
+                    shared.depart(partition);
+                }
+            }
             Err(done) => {
                 shared.queued.fetch_sub(bytes, Ordering::AcqRel);
                 done(Err(AppendError::Refused("the partition's leader does not answer".to_owned())));

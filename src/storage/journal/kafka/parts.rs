@@ -37,11 +37,23 @@ struct Recent {
     fetches: Option<Offset>,
     /// The reader has been told to wait: nobody takes what it brings.
     is_paused: bool,
+    /// Which reader follows it.
+    pace: Pace,
+    /// Own flights without a long pause between them.
+    flights: u32,
+    /// How often [`LogPart::wanted`] has been asked since the last of them.
+    idle: u32,
+    /// And since one that did not lie right behind the one before.
+    alone: u32,
     /// Of the last record that was fetched.
     epoch: Option<i32>,
     /// One past what own reports cover: no loss reaches below.
     confirmed: Offset,
     losses: u64,
+    /// Reports up to here are held back.
+    held: Option<Offset>,
+    /// What was fetched for them is not what they reported: it is about to be told that the log was cut.
+    is_another: bool,
     /// Append time of the last own report, and when it came by the steady clock.
     clock: Option<(Timestamp, Timestamp)>,
 }
@@ -56,6 +68,8 @@ pub(super) enum Whereabouts {
     Coming,
     /// Behind the run, below this offset: they must be fetched.
     Older(Offset),
+    /// They are trimmed: the log starts here.
+    Trimmed(Offset),
 }
 
 /// What became of a record that was fetched.
@@ -68,6 +82,25 @@ pub(super) enum Kept {
     TooMuch,
 }
 
+/// How soon what others wrote is to be here. Each pace has a reader of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Pace {
+    /// At once: a broker answers for each record.
+    #[default]
+    Prompt,
+    /// In half a second. For partitions that are written to here and nowhere else: reports tell what is in them, and a report
+    /// that does not follow on the one before tells that somebody else writes.
+    Calm,
+}
+
+/// A partition is read calmly that was written to here so many seconds ago at most, and by others longer ago.
+const CALM_S: u32 = 20;
+/// After so many flights: to change the reader costs as much as to answer some fetches.
+const BUSY: u32 = 5;
+
+/// Records that a reader may lack so that a report waits for it.
+const NEAR: u64 = 1_000;
+
 /// Where the reader is to go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Resumption {
@@ -78,7 +111,8 @@ pub(super) struct Resumption {
 impl LogPart {
     /// A partition with these bounds.
     pub(super) fn new(bounds: Bounds) -> Self {
-        let recent = Recent { next: bounds.end, ..Recent::default() };
+        // Nobody is known to write here, this journal included.
+        let recent = Recent { next: bounds.end, idle: u32::MAX, alone: CALM_S, ..Recent::default() };
         let (start, end) = (AtomicU64::new(bounds.start.0), AtomicU64::new(bounds.end.0));
         let is_flying = AtomicBool::new(false);
         Self { start, end, recent: Mutex::new(recent), is_flying, followers: Places::default() }
@@ -108,9 +142,10 @@ impl LogPart {
         self.recent().clock.map_or(now, |(time, at)| Timestamp(time.0 + steady.since(at)))
     }
 
-    /// Own records are durable: in the order of their offsets. To be called before their reports are given.
-    pub(super) fn delivered(&self, written: Vec<(Offset, Timestamp, Bytes)>, steady: Timestamp) {
-        let (Some(&(first, ..)), Some(&(last, time, _))) = (written.first(), written.last()) else { return };
+    /// Own records are durable: in the order of their offsets. To be called before their reports are given. `Some` if they are
+    /// to be held back until the log has been read up to there: see [`lane`](super::lane).
+    pub(super) fn delivered(&self, written: Vec<(Offset, Timestamp, Bytes)>, steady: Timestamp) -> Option<Offset> {
+        let (&(first, ..), &(last, time, _)) = written.first().zip(written.last())?;
         let mut recent = self.recent();
         if first < recent.confirmed || recent.has_another(&written[0]) {
             // What stood here is gone, and ours took its place. Nothing says from where on: whatever no report covers.
@@ -118,6 +153,12 @@ impl LogPart {
             self.cut(&mut recent, cut);
         }
         recent.clock = Some((time, steady));
+        let hold = recent.doubts(first).then(|| last.next());
+        let is_first = recent.confirmed == Offset::ZERO;
+        if !is_first && (first != recent.confirmed || last.next().0 - first.0 != written.len() as u64) {
+            recent.alone = 0;
+        }
+        (recent.flights, recent.idle) = (recent.flights.saturating_add(1), 0);
         recent.confirmed = last.next();
         if recent.fetches.is_none() && recent.next < first {
             // Nobody here reads what others wrote in between.
@@ -128,8 +169,24 @@ impl LogPart {
                 recent.push(StoredRecord { offset, time, bytes });
             }
         }
+        recent.held = hold.or(recent.held);
         drop(recent);
         self.reaches(last.next());
+        hold
+    }
+
+    /// How far the log has been read for reports that are held back. `None`: no further than it was, or what was read is not what
+    /// is there now.
+    pub(super) fn read_for_reports(&self) -> Option<Offset> {
+        let recent = self.recent();
+        recent.held?;
+        if recent.is_paused { Some(Offset(u64::MAX)) } else { recent.fetches.filter(|_| !recent.is_another) }
+    }
+
+    /// No report is held back any more.
+    pub(super) fn holds_nothing(&self) {
+        let mut recent = self.recent();
+        (recent.held, recent.is_another) = (None, false);
     }
 
     /// A record was fetched.
@@ -139,10 +196,17 @@ impl LogPart {
         recent.epoch = epoch.or(recent.epoch);
         self.reaches(offset.next());
         if offset < recent.next {
+            if recent.held.is_some_and(|end| offset < end) {
+                let StoredRecord { offset, time, bytes } = record();
+                recent.is_another |= recent.has_another(&(offset, time, bytes));
+            }
             return Kept::Known;
         }
         if offset > recent.next {
             recent.restart(offset);
+        }
+        if !self.is_flying.load(Ordering::Acquire) {
+            recent.alone = 0;
         }
         recent.push(record());
         if recent.bytes > limits::KAFKA_RUN_BYTES / 2 && !recent.is_paused {
@@ -177,7 +241,7 @@ impl LogPart {
         }
         let at = if recent.first() <= at { recent.next } else { at };
         recent.fetches = Some(at);
-        recent.is_paused = false;
+        (recent.is_paused, recent.pace) = (false, Pace::Prompt);
         Some(Resumption { at, epoch: None })
     }
 
@@ -185,6 +249,33 @@ impl LogPart {
     pub(super) fn fetches(&self) -> Option<Resumption> {
         let recent = self.recent();
         recent.fetches.map(|at| Resumption { at, epoch: recent.epoch })
+    }
+
+    /// Which reader follows it.
+    pub(super) fn pace(&self) -> Pace {
+        self.recent().pace
+    }
+
+    /// Another reader follows it from now on.
+    pub(super) fn paced(&self, pace: Pace) {
+        let mut recent = self.recent();
+        (recent.is_paused, recent.pace) = (false, pace);
+    }
+
+    /// Which reader should follow it, by what was reported in the last seconds. To be asked once a second.
+    pub(super) fn wanted(&self) -> Pace {
+        let mut recent = self.recent();
+        (recent.idle, recent.alone) = (recent.idle.saturating_add(1), recent.alone.saturating_add(1));
+        if recent.idle > CALM_S {
+            recent.flights = 0;
+        }
+        if recent.flights >= BUSY && recent.alone > CALM_S { Pace::Calm } else { Pace::Prompt }
+    }
+
+    /// Reports tell that others wrote, and the reader that follows takes its time.
+    pub(super) fn is_left_behind(&self) -> bool {
+        let recent = self.recent();
+        recent.pace == Pace::Calm && (recent.next < recent.confirmed || recent.held.is_some())
     }
 
     /// The reader lets the partition go.
@@ -225,6 +316,10 @@ impl LogPart {
 
     /// Records from `from` on.
     pub(super) fn find(&self, from: Offset, max_bytes: usize) -> Whereabouts {
+        let start = self.bounds().start;
+        if from < start {
+            return Whereabouts::Trimmed(start);
+        }
         let recent = self.recent();
         let first = recent.first();
         if from >= first && from < recent.next {
@@ -250,8 +345,10 @@ impl LogPart {
 
     /// Wakes those who follow and have not heard of what is here.
     pub(super) fn wake(&self) {
-        let next = self.recent().next;
-        self.followers.ends(next);
+        let recent = self.recent();
+        let end = recent.next.max(recent.confirmed);
+        drop(recent);
+        self.followers.ends(end);
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -263,6 +360,14 @@ impl Recent {
     /// The first offset of the run.
     fn first(&self) -> Offset {
         Offset(self.next.0 - self.run.len() as u64)
+    }
+
+    /// Whether a report from `first` on would vouch for records that were read, are of others, and may have been replaced by
+    /// now. A reader that is far behind, or rests, is not waited for: its follower would wait for itself.
+    fn doubts(&self, first: Offset) -> bool {
+        let unconfirmed = self.confirmed.max(self.first()) < self.next.min(first);
+        let is_near = !self.is_paused && first.0.saturating_sub(self.next.0) <= NEAR;
+        unconfirmed && is_near && self.fetches.is_some_and(|at| at <= first)
     }
 
     /// Whether something else is known to have stood where this record stands.

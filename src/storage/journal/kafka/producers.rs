@@ -68,9 +68,32 @@ fn failed(error: &KafkaError, message: &BorrowedMessage<'_>) -> RecordFate {
         matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight));
     match persisted(message) {
         Persisted::No if is_purged => RecordFate::Withdrawn,
-        Persisted::No => RecordFate::Never(error.to_string()),
-        Persisted::Possibly | Persisted::Yes => RecordFate::Unknown(error.to_string()),
+        Persisted::No if is_refusal(error) => RecordFate::Never(error.to_string()),
+        Persisted::No | Persisted::Possibly | Persisted::Yes => RecordFate::Unknown(error.to_string()),
     }
+}
+
+/// Whether an error says that nothing was written. librdkafka takes whatever it does not know for that, even a broker's "unknown
+/// error", which may come from behind the write.
+fn is_refusal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        ClusterAuthorizationFailed, InvalidMessageSize, InvalidProducerEpoch, MessageBatchTooLarge,
+        MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, Unknown,
+    };
+    error.rdkafka_error_code().is_some_and(|code| {
+        // What librdkafka itself says has numbers below those of brokers.
+        (code as i32) < Unknown as i32
+            || matches!(
+                code,
+                MessageSizeTooLarge
+                    | MessageBatchTooLarge
+                    | InvalidMessageSize
+                    | InvalidProducerEpoch
+                    | TopicAuthorizationFailed
+                    | ClusterAuthorizationFailed
+                    | PolicyViolation
+            )
+    })
 }
 
 impl Producers {

@@ -2,10 +2,11 @@
 //! still the one that was read.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kervan_kafka_calls::{leader_epoch, set_leader_epoch};
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -13,7 +14,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::parts::{Kept, Resumption};
+use super::parts::{Kept, LogPart, Pace, Resumption};
 use super::settings::Options;
 use super::{ASK, Shared, TICK, error};
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
@@ -23,6 +24,9 @@ use crate::storage::journal::{Bounds, JournalError, StoredRecord};
 const HEARSAY: Duration = Duration::from_secs(10);
 /// How often partitions that nobody follows any more are let go.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// Partitions that change their reader in one sweep at most.
+const MOVES: usize = 32;
 
 /// What a client can't go on with, as librdkafka tells it: in words, and without saying in which partition.
 #[derive(Default)]
@@ -107,17 +111,75 @@ pub(super) fn record_at(message: &BorrowedMessage<'_>, offset: Offset) -> Stored
     StoredRecord { offset, time: Timestamp(time), bytes }
 }
 
-/// See the module.
+/// One client.
 pub(super) struct Reader {
     client: Client,
     topic: String,
 }
 
-impl Reader {
+/// See the module.
+pub(super) struct Readers {
+    prompt: Reader,
+    calm: Reader,
+    /// Held by whoever changes which of them follows a partition.
+    moving: Mutex<()>,
+}
+
+impl Readers {
     pub(super) fn new(options: &Options) -> Result<Self, JournalError> {
-        Ok(Self { client: client(options)?, topic: options.topic.clone() })
+        let reader = |config: &ClientConfig| {
+            let client = Client::from_config_and_context(config, Troubles::default()).map_err(|why| error(&why))?;
+            Ok::<_, JournalError>(Reader { client, topic: options.topic.clone() })
+        };
+        Ok(Self {
+            prompt: reader(&options.consumer())?,
+            calm: reader(&options.calm_consumer())?,
+            moving: Mutex::default(),
+        })
     }
 
+    pub(super) fn of(&self, pace: Pace) -> &Reader {
+        match pace {
+            Pace::Prompt => &self.prompt,
+            Pace::Calm => &self.calm,
+        }
+    }
+
+    /// Somebody follows a partition from here.
+    pub(super) fn begin(&self, part: &LogPart, partition: Partition, from: Offset) {
+        let _moving = self.moving();
+        if let Some(resumption) = part.follows(from) {
+            log(self.prompt.follow(partition, resumption));
+        }
+    }
+
+    /// Lets a partition go that nobody follows any more. Whether that is so.
+    fn end(&self, part: &LogPart, partition: Partition) -> bool {
+        let _moving = self.moving();
+        let is_over = part.followers.lowest().is_none();
+        if is_over {
+            part.forsake();
+            log(self.of(part.pace()).leave(partition));
+        }
+        is_over
+    }
+
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another one follows a partition from now on.
+    pub(super) fn change(&self, part: &LogPart, partition: Partition, to: Pace) {
+        let _moving = self.moving();
+        let from = part.pace();
+        let Some(at) = part.fetches().filter(|_| from != to) else { return };
+        log(self.of(from).leave(partition));
+        part.paced(to);
+        log(self.of(to).follow(partition, at));
+    }
+}
+
+impl Reader {
     /// What every partition holds.
     ///
     /// # Errors
@@ -141,6 +203,15 @@ impl Reader {
             return Err(JournalError::Incompatible(why));
         }
         Partition::all().map(|partition| self.bounds_of(partition, patience)).collect()
+    }
+
+    /// How many brokers there are.
+    ///
+    /// # Errors
+    /// They do not answer.
+    pub(super) fn brokers(&self) -> Result<usize, JournalError> {
+        let metadata = self.client.fetch_metadata(Some(&self.topic), ASK).map_err(|why| error(&why))?;
+        Ok(metadata.brokers().len())
     }
 
     /// What a partition holds.
@@ -183,32 +254,39 @@ impl Reader {
     }
 }
 
-/// The thread.
-pub(super) fn run(shared: &Arc<Shared>) {
+/// The thread of one.
+pub(super) fn run(shared: &Arc<Shared>, pace: Pace) {
+    let reader = shared.readers.of(pace);
     let mut swept_at = Instant::now();
     while !shared.stopped.load(Ordering::Acquire) {
-        match shared.reader.client.poll(TICK) {
-            Some(Ok(message)) => take(shared, &message),
+        match reader.client.poll(TICK) {
+            Some(Ok(message)) => take(shared, reader, &message),
             // What lies behind it comes as a trouble; a broker that is away comes back.
             Some(Err(error)) => tracing::debug!(%error, "Kafka, reading"),
             None => {}
         }
-        for trouble in shared.reader.client.context().take() {
-            mend(shared, &trouble);
+        let mut troubles = reader.client.context().take();
+        // One for each partition, and many of them alike.
+        troubles.dedup();
+        for trouble in troubles {
+            mend(shared, pace, &trouble);
         }
-        if swept_at.elapsed() > SWEEP {
+        if pace == Pace::Prompt && swept_at.elapsed() > SWEEP {
             swept_at = Instant::now();
             sweep(shared);
         }
     }
 }
 
-fn take(shared: &Shared, message: &BorrowedMessage<'_>) {
+fn take(shared: &Shared, reader: &Reader, message: &BorrowedMessage<'_>) {
     let Some((partition, offset)) = place_of(message) else { return };
     let part = shared.parts.of(partition);
     let kept = part.fetched(offset, leader_epoch(message), || record_at(message, offset));
     if kept == Kept::TooMuch {
-        log(shared.reader.pause(partition));
+        log(reader.pause(partition));
+    }
+    if let Some(read) = part.read_for_reports() {
+        shared.release(partition, read);
     }
     // Perhaps our own, whose report is about to tell it: it wakes whoever has more to hear.
     if kept != Kept::Known && !part.is_flying.load(Ordering::Acquire) {
@@ -217,24 +295,40 @@ fn take(shared: &Shared, message: &BorrowedMessage<'_>) {
 }
 
 /// A log is not the one that was read. Looks which one it is, and goes on where that is possible.
-fn mend(shared: &Shared, trouble: &ReadTrouble) {
+fn mend(shared: &Shared, pace: Pace, trouble: &ReadTrouble) {
+    let reader = shared.readers.of(pace);
     let is_meant = |at: Offset| trouble.at.is_none_or(|told| told == at);
     for partition in Partition::all() {
         let part = shared.parts.of(partition);
         let Some(from) = part.fetches().filter(|from| is_meant(from.at)) else { continue };
-        let resumption = match look(shared, partition, from, trouble) {
-            Ok(Some((held, cut))) => part.mended(held, cut),
-            Ok(None) => continue,
+        if part.pace() != pace {
+            continue;
+        }
+        let looked = match look(shared, partition, from, trouble) {
+            // It was another one, or the brokers were mistaken: the client stopped all the same.
+            Ok(None) if trouble.at.is_some() => continue,
+            Ok(looked) => looked,
             Err(error) => {
                 tracing::warn!(%partition, %error, "Kafka: what the partition holds can't be had; it is asked again");
-                shared.reader.client.context().push(trouble.clone());
+                reader.client.context().push(trouble.clone());
                 return;
             }
         };
+        let moving = shared.readers.moving();
+        let resumption = match looked {
+            Some((held, cut)) => part.mended(held, cut),
+            None => part.fetches(),
+        };
         if let Some(resumption) = resumption {
             tracing::warn!(%partition, at = resumption.at.0, "Kafka: reading goes on here");
-            log(shared.reader.leave(partition));
-            log(shared.reader.follow(partition, resumption));
+            let reader = shared.readers.of(part.pace());
+            log(reader.leave(partition));
+            log(reader.follow(partition, resumption));
+        }
+        drop(moving);
+        if looked.is_some() {
+            // What was lost is known now.
+            shared.release(partition, Offset(u64::MAX));
         }
         part.wake();
     }
@@ -247,7 +341,7 @@ fn look(
     from: Resumption,
     trouble: &ReadTrouble,
 ) -> Result<Option<(Bounds, Option<Offset>)>, JournalError> {
-    let held = shared.reader.bounds_of(partition, ASK)?;
+    let held = shared.readers.prompt.bounds_of(partition, ASK)?;
     if trouble.cut.is_some() && shared.older.is_gone(partition, from)? {
         return Ok(Some((held, trouble.cut)));
     }
@@ -255,11 +349,21 @@ fn look(
 }
 
 fn sweep(shared: &Shared) {
+    let mut moves = 0;
     for partition in Partition::all() {
         let part = shared.parts.of(partition);
-        if part.fetches().is_some() && part.followers.lowest().is_none() {
-            part.forsake();
-            log(shared.reader.leave(partition));
+        if part.fetches().is_none() {
+            continue;
+        }
+        if shared.readers.end(part, partition) {
+            shared.release(partition, Offset(u64::MAX));
+        } else {
+            let wanted = part.wanted();
+            // Each takes a broker's answer; it is not urgent.
+            if wanted != part.pace() && moves < MOVES {
+                moves += 1;
+                shared.readers.change(part, partition, wanted);
+            }
         }
     }
 }

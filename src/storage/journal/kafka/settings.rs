@@ -74,4 +74,11 @@ impl Options {
         config.set("fetch.message.max.bytes", limits::APPEND_BYTES.to_string());
         config
     }
+
+    /// Of the client that reads what only this node writes to: each broker answers when there is much, or after half a second.
+    pub(super) fn calm_consumer(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.set("fetch.min.bytes", limits::APPEND_BYTES.to_string());
+        config
+    }
 }

@@ -1,7 +1,9 @@
 //! On real brokers, started for this.
 
 mod cut;
+mod errors;
 mod failures;
+mod held;
 mod load;
 mod writers;
 
@@ -75,6 +77,8 @@ macro_rules! contract_on_kafka {
             )*
             eprintln!("two writers");
             writers::see_each_others_records_once_and_their_reports_are_honest(&cluster.topic().await).await;
+            eprintln!("a calm reader");
+            writers::what_another_one_writes_is_told_in_time_though_it_is_read_calmly(&cluster.topic().await).await;
             eprintln!("identity");
             let (one, other) = (open(&options).await, open(&options).await);
             assert_eq!(one.maintenance().id(), other.maintenance().id(), "whoever opens it finds the same journal");
