@@ -127,15 +127,8 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(options: &Options) -> Result<Self, JournalError> {
-        let reader = |config: &ClientConfig| {
-            let client = Client::from_config_and_context(config, Troubles::default()).map_err(|why| error(&why))?;
-            Ok::<_, JournalError>(Reader { client, topic: options.topic.clone() })
-        };
-        Ok(Self {
-            prompt: reader(&options.consumer())?,
-            calm: reader(&options.calm_consumer())?,
-            moving: Mutex::default(),
-        })
+        let calm = Reader::with(options, &options.calm_consumer())?;
+        Ok(Self { prompt: Reader::new(options)?, calm, moving: Mutex::default() })
     }
 
     pub(super) fn of(&self, pace: Pace) -> &Reader {
@@ -180,6 +173,15 @@ impl Readers {
 }
 
 impl Reader {
+    pub(super) fn new(options: &Options) -> Result<Self, JournalError> {
+        Self::with(options, &options.consumer())
+    }
+
+    fn with(options: &Options, config: &ClientConfig) -> Result<Self, JournalError> {
+        let client = Client::from_config_and_context(config, Troubles::default()).map_err(|why| error(&why))?;
+        Ok(Self { client, topic: options.topic.clone() })
+    }
+
     /// What every partition holds.
     ///
     /// # Errors
