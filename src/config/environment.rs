@@ -105,7 +105,8 @@ pub(super) fn read(sources: &Sources) -> (Layer, Notes) {
     }
     for variable in &all {
         let Variable { name, value, origin } = variable;
-        if value.is_empty() && !name.starts_with(PREFIX) {
+        // Of its own names an empty one is a value, but where every value is refused: there it is the way out.
+        if value.is_empty() && (!name.starts_with(PREFIX) || is_of_cluster(name)) {
             continue;
         }
         if LATER.contains(&name.as_str()) {
@@ -180,6 +181,10 @@ enum Target {
     Refused(String),
 }
 
+fn is_of_cluster(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with("CLUSTER__"))
+}
+
 /// What a variable sets; `None` if it is none of Kervan's.
 fn target_of(name: &str) -> Option<Target> {
     if OF_COMMANDS.contains(&name) {
@@ -200,7 +205,7 @@ fn target_of(name: &str) -> Option<Target> {
     if rest == "CHANNELS" {
         return Some(Target::Channels);
     }
-    if rest.starts_with("CLUSTER__") {
+    if is_of_cluster(name) {
         return Some(Target::Refused(CLUSTER.to_owned()));
     }
     for section in Config::bare().sections() {
