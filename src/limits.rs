@@ -232,6 +232,8 @@ pub(crate) const PROJECTOR_GATHER_MS: u64 = 10;
 /// Milliseconds that records gather on top of that while nobody waits for their rows. With 200 in all an acknowledgement takes
 /// a tenth less CPU than with 20; a restart folds what is not stored yet anew.
 pub(crate) const PROJECTOR_LINGER_MS: u64 = 190;
+/// Milliseconds that an operator's question waits for rows of what was said before it.
+pub(crate) const OPERATOR_ROWS_MS: u64 = 500;
 /// Users whose rows the projector reads at once: as many as one statement takes.
 pub(crate) const PROJECTOR_USERS: usize = 64;
 /// Bytes of states that the projector keeps between commits, about: some thirty rooms with a full window, or two hundred and

@@ -202,6 +202,21 @@ impl Node {
         &self.context.store
     }
 
+    /// The store, once it has what was folded here before the question, for operators: not waited for longer than
+    /// [`limits::OPERATOR_ROWS_MS`], as the store may be away.
+    pub(crate) async fn rows(&self) -> &Arc<dyn Store> {
+        let Context { applied, stored, store, .. } = &*self.context;
+        let behind: Vec<_> = applied.beyond(stored).collect();
+        let all = async {
+            for (partition, to) in behind {
+                stored.reach(partition, to).await;
+            }
+        };
+        // What does not come is not shown.
+        _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), all).await;
+        store
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Arc<dyn Journal> {

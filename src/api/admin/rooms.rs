@@ -87,11 +87,12 @@ pub(super) async fn list(
     let after = wanted.after.as_deref().map(|after| after.parse().map(RoomId)).transpose();
     let after = after.map_err(|_| bad("after: expected a room's id"))?;
     let Some(text) = wanted.text.filter(|text| !text.is_empty()) else {
-        let rows = live.node.store().rooms(after, limit + 1).await.map_err(stored)?;
+        let rows = live.node.rows().await.rooms(after, limit + 1).await.map_err(stored)?;
         let rows = rows.into_iter().map(|chat| AdminRoom::of(live, chat)).collect();
         return Ok(Json(Page::new(rows, limit, |row: &AdminRoom| row.id.to_string())));
     };
-    let read = |after, limit| live.node.store().rooms(after, limit);
+    let rows = live.node.rows().await;
+    let read = |after, limit| rows.rooms(after, limit);
     let fits = |chat: &ChatRow| names::holds(&text, [&chat.title, &chat.channel, chat.room.to_string().as_str()]);
     let Page { items, next } = names::search(after, limit, read, |chat| chat.room, fits).await?;
     Ok(Json(Page { items: items.into_iter().map(|chat| AdminRoom::of(live, chat)).collect(), next }))
@@ -129,7 +130,7 @@ pub(super) fn room_of(text: &str) -> Result<RoomId, HttpError> {
 }
 
 pub(super) async fn chat(live: &Live, room: RoomId) -> Result<ChatRow, HttpError> {
-    live.node.store().chat(room).await.map_err(stored)?.ok_or_else(|| not_found("room"))
+    live.node.rows().await.chat(room).await.map_err(stored)?.ok_or_else(|| not_found("room"))
 }
 
 async fn member_page(
@@ -138,7 +139,7 @@ async fn member_page(
     after: Option<&UserId>,
     limit: usize,
 ) -> Result<Page<AdminMember>, HttpError> {
-    let rows = live.node.store().members(room, after, limit + 1).await.map_err(stored)?;
+    let rows = live.node.rows().await.members(room, after, limit + 1).await.map_err(stored)?;
     let member = |MemberRow { user, state, seq, .. }: MemberRow| AdminMember {
         online: live.hub.sessions().is_online(&user),
         user,
@@ -260,7 +261,7 @@ pub(super) async fn messages(
         _ => chat.floor,
     };
     let range = SeqRange::new(floor, to).reversed();
-    let rows = live.node.store().messages(chat.room, range, limit + 1).await.map_err(stored)?;
+    let rows = live.node.rows().await.messages(chat.room, range, limit + 1).await.map_err(stored)?;
     let rows = rows.into_iter().map(|row| AdminMessage::of(row, wanted.bodies)).collect();
     Ok(Json(Page::new(rows, limit, |message: &AdminMessage| message.seq.to_string())))
 }

@@ -73,7 +73,7 @@ pub(super) async fn list(
     let after = wanted.after.as_deref().map(UserId::new).transpose().map_err(|_| bad("after: expected a user's id"))?;
     let mut page = match wanted.text.as_deref().filter(|text| !text.is_empty()) {
         None => {
-            let rows = live.node.store().users(after.as_ref(), limit + 1).await.map_err(stored)?;
+            let rows = live.node.rows().await.users(after.as_ref(), limit + 1).await.map_err(stored)?;
             Page::new(rows, limit, |row: &UserRow| row.user.to_string())
         }
         Some(text) => search(live, text, after, limit).await?,
@@ -96,10 +96,10 @@ async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) ->
     let mut first = Vec::new();
     if come_first && after.is_none() {
         for user in &called {
-            first.extend(live.node.store().user(user).await.map_err(stored)?.user);
+            first.extend(live.node.rows().await.user(user).await.map_err(stored)?.user);
         }
     }
-    let store = live.node.store();
+    let store = live.node.rows().await;
     let read = |after: Option<UserId>, limit| async move { store.users(after.as_ref(), limit).await };
     let fits = |row: &UserRow| match called.contains(&row.user) {
         true => !come_first,
@@ -151,7 +151,7 @@ pub(super) async fn detail(
 ) -> Result<Json<AdminUserDetail>, HttpError> {
     let live = admin.live()?;
     let user = user_of(&user)?;
-    let found = live.node.store().user(&user).await.map_err(stored)?;
+    let found = live.node.rows().await.user(&user).await.map_err(stored)?;
     let connections: Vec<_> =
         live.hub.sessions().of(&user).iter().map(|connection| AdminSession::of(&admin.env, connection)).collect();
     let row = match found.user {
@@ -302,7 +302,7 @@ async fn is_known(live: &Live, user: &UserId) -> Result<bool, HttpError> {
     if live.accounts.is_banned(user) || !live.hub.sessions().of(user).is_empty() {
         return Ok(true);
     }
-    Ok(live.node.store().user(user).await.map_err(stored)?.user.is_some())
+    Ok(live.node.rows().await.user(user).await.map_err(stored)?.user.is_some())
 }
 
 fn refused(error: &Refusal) -> HttpError {
