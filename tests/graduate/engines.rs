@@ -48,6 +48,17 @@ pub(crate) struct Graduate {
     pub data: PathBuf,
 }
 
+/// What it says, in order, as far as it is killed there.
+const STEPS: [&str; 7] = [
+    "topics",
+    "records",
+    "records compared",
+    "start of the partitions",
+    "  messages:",
+    "rows",
+    "rooms and users compared",
+];
+
 impl Graduate {
     /// Writes the file: the engines, and the folder of the server to come.
     pub(crate) fn new(data: &Path, folder: &Path, sections: &str) -> Self {
@@ -80,10 +91,14 @@ impl Graduate {
         child.wait().unwrap();
     }
 
-    /// Runs it, and kills it so long after it has said `line`. Gives what it had said.
+    /// Runs it, and kills it so long after it has said `line`, or what comes behind it, if a run before came as far. Gives
+    /// what it had said.
     pub(crate) fn killed_after(&self, line: &str, later: Duration) -> String {
         // What ends with a colon is only the beginning of a line.
-        let is_it = |found: &str| found == line || (line.ends_with(':') && found.starts_with(line));
+        let place = |found: &str| {
+            STEPS.iter().position(|step| found == *step || (step.ends_with(':') && found.starts_with(step)))
+        };
+        let is_it = |found: &str| place(found).is_some_and(|at| Some(at) >= place(line));
         let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         for found in BufReader::new(child.stdout.take().unwrap()).lines() {
