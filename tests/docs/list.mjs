@@ -59,6 +59,7 @@ export const PAGES = {
   ],
   'docs/cluster.md': [
     { starts: 'make cluster', not: 'devcluster/tests/program.rs runs the program, and looks at all that it starts' },
+    { starts: 'make faults', not: 'the tests run its short form, scripts/faults short' },
     { starts: 'export DATABASE_URL=', not: 'takes a cluster that runs: the tests of the journal in Kafka ask the same of brokers that they start' },
     { starts: 'psql', not: 'takes a cluster that runs: devcluster/tests/program.rs asks in the same way' },
     { starts: 'rm -r target/kafka', not: 'fetches another Kafka, and replaces the committed sums' },
