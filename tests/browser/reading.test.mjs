@@ -218,3 +218,25 @@ test('whoever is sent away from the chat that is open is told so', async () => {
   await bob.getByText('You are not in “Closed circle” any more.').waitFor();
   await line(bob, 'Closed circle').waitFor({ state: 'detached' });
 });
+
+test('a chat whose history can not be read for a moment shows it as soon as it can', async () => {
+  await group('Tea', 3);
+  const bob = await enter('Bob');
+  let refused = 0;
+  await bob.routeWebSocket(/connection\/websocket/, page => {
+    const server = page.connectToServer();
+    page.onMessage(text => {
+      const isRefused = line => JSON.parse(line).rpc?.method === 'message.history' && refused < 2 && ++refused;
+      const error = { code: 450, message: 'unavailable', temporary: true };
+      const passed = text.split('\n').filter(line => {
+        if (!isRefused(line)) return true;
+        page.send(JSON.stringify({ id: JSON.parse(line).id, error }));
+        return false;
+      });
+      if (passed.length) server.send(passed.join('\n'));
+    });
+  });
+  await bob.reload();
+  await bubble(bob, 'Tea 2').waitFor();
+  assert.equal(refused, 2);
+});

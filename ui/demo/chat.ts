@@ -2,7 +2,7 @@
 // here touches the page.
 
 import { computed, signal } from '@preact/signals';
-import { Centrifuge, type Subscription, UnauthorizedError } from 'centrifuge';
+import { Centrifuge, type Subscription, SubscriptionState, UnauthorizedError } from 'centrifuge';
 import { ApiError, type Person, people, token } from './api';
 import { upload } from './files';
 import { Outbox, type Waiting, sentence, uuidv7 } from './outbox';
@@ -139,7 +139,7 @@ export class Chat {
     subscription.on('publication', ({ data }) => this.event(room.room, data));
     subscription.on('subscribed', ({ wasRecovering, recovered }) => {
       // The first time, or when not all that was missed could be given: begin with the newest page.
-      if (!(wasRecovering && recovered)) void this.latest(room.room);
+      if (!(wasRecovering && recovered)) void this.begin(room.room, subscription);
     });
     subscription.on('join', ({ info }) => { this.online.value = { ...this.online.value, [info.user]: true }; });
     // He may be here on another device yet: that is asked.
@@ -203,6 +203,17 @@ export class Chat {
     more.forEach(message => known.set(message.seq, { ...known.get(message.seq), reactions: undefined, ...message }));
     const sorted = [...known.values()].sort((a, b) => a.seq - b.seq);
     this.messages.value = { ...this.messages.value, [id]: sorted };
+  }
+
+  // Asks for the newest page until it is there: while the database is away it may not be given.
+  private async begin(id: string, subscription: Subscription, wait = 500) {
+    try {
+      await this.latest(id);
+    } catch (error: any) {
+      // Without a subscription it is asked for with the next one.
+      if (subscription.state !== SubscriptionState.Subscribed || !(error.code < 100 || error.temporary)) return;
+      setTimeout(() => void this.begin(id, subscription, Math.min(2 * wait, 10_000)), wait);
+    }
   }
 
   private async latest(id: string) {
