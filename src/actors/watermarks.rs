@@ -80,6 +80,13 @@ impl Watermarks {
             }
         }
     }
+
+    /// The same for each of these.
+    pub(crate) async fn reach_all(&self, ends: impl IntoIterator<Item = (Partition, Offset)>) {
+        for (partition, to) in ends {
+            self.reach(partition, to).await;
+        }
+    }
 }
 
 #[cfg(test)]

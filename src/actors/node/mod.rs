@@ -207,13 +207,8 @@ impl Node {
     pub(crate) async fn rows(&self) -> &Arc<dyn Store> {
         let Context { applied, stored, store, .. } = &*self.context;
         let behind: Vec<_> = applied.beyond(stored).collect();
-        let all = async {
-            for (partition, to) in behind {
-                stored.reach(partition, to).await;
-            }
-        };
         // What does not come is not shown.
-        _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), all).await;
+        _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), stored.reach_all(behind)).await;
         store
     }
 

@@ -93,13 +93,13 @@ pub(super) async fn list(
 async fn search(live: &Live, text: &str, after: Option<UserId>, limit: usize) -> Result<Page<UserRow>, HttpError> {
     let called = names::users_called(live, text, names::NAMED).await;
     let come_first = called.len() < limit;
+    let store = live.node.rows().await;
     let mut first = Vec::new();
     if come_first && after.is_none() {
         for user in &called {
-            first.extend(live.node.rows().await.user(user).await.map_err(stored)?.user);
+            first.extend(store.user(user).await.map_err(stored)?.user);
         }
     }
-    let store = live.node.rows().await;
     let read = |after: Option<UserId>, limit| async move { store.users(after.as_ref(), limit).await };
     let fits = |row: &UserRow| match called.contains(&row.user) {
         true => !come_first,

@@ -139,12 +139,7 @@ impl OwnWrites {
         let common = self.common.beyond(stored).filter(|(partition, _)| *partition == home || !halted.is(*partition));
         // What is left of the note is what the store lacks.
         let behind: Vec<_> = note.rest.into_iter().chain(common).collect();
-        let all = async {
-            for (partition, end) in behind {
-                stored.reach(partition, end).await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, all).await.map_err(|_| Behind)?;
+        tokio::time::timeout(DEADLINE, stored.reach_all(behind)).await.map_err(|_| Behind)?;
         let mut rooms: Vec<RoomId> = note.rooms.into_iter().map(|(room, ..)| room).collect();
         rooms.sort_unstable();
         rooms.dedup();

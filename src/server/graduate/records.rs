@@ -8,7 +8,7 @@ use super::super::storage::Storage;
 use super::GraduateError;
 use super::plan;
 use crate::actors::digest::RunningHash;
-use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
+use crate::ids::{Offset, Partition, Timestamp};
 use crate::limits;
 use crate::storage::journal::kafka::{Options, load};
 use crate::storage::journal::record::Prefix;
@@ -39,13 +39,9 @@ pub(super) async fn copy(source: &Storage, options: &Options) -> Result<(), Grad
             for offset in there.end.0..there.end.0 + rest.fillers {
                 loader.put(partition, Offset(offset), FILLER_TIME, None)?;
             }
-            let mut from = rest.from;
-            while from < rest.to {
-                for record in runtime.block_on(journal.read(partition, from, limits::APPEND_BYTES))? {
-                    loader.put(partition, record.offset, record.time, Some(&record.bytes))?;
-                    from = record.offset.next();
-                }
-            }
+            each_record(&*journal, &runtime, partition, Bounds { start: rest.from, end: rest.to }, |record| {
+                Ok(loader.put(partition, record.offset, record.time, Some(&record.bytes))?)
+            })?;
         }
         Ok(loader.flush()?)
     })
@@ -62,19 +58,10 @@ pub(super) async fn compare(source: &Storage, options: &Options) -> Result<(), G
     blocking(move || {
         let held = bounds(&*journal);
         let mut here = Hashes::new(&held);
-        for (partition, bounds) in &held {
-            let mut from = bounds.start;
-            while from < bounds.end {
-                for record in runtime.block_on(journal.read(*partition, from, limits::APPEND_BYTES))? {
-                    let prefix = here.push(*partition, &record);
-                    from = prefix.end;
-                    let stored = watermarks.iter().find(|row| row.partition == *partition);
-                    // Of a journal that was trimmed nobody can make the hash again.
-                    if bounds.start == Offset::ZERO {
-                        fits(prefix, stored)?;
-                    }
-                }
-            }
+        for &(partition, bounds) in &held {
+            // Of a journal that was trimmed nobody can make the hash again.
+            let stored = watermarks.iter().find(|row| row.partition == partition && bounds.start == Offset::ZERO);
+            each_record(&*journal, &runtime, partition, bounds, |record| fits(here.push(partition, &record), stored))?;
         }
         let mut there = Hashes::new(&held);
         load::read(&options, &held, |partition, record| {
@@ -100,8 +87,8 @@ pub(super) async fn compare(source: &Storage, options: &Options) -> Result<(), G
 /// It does not; the brokers do not answer.
 pub(super) async fn trim(source: &Storage, options: &Options) -> Result<(), GraduateError> {
     let held = bounds(&*source.journal);
-    let starts: Vec<_> = held.iter().map(|(partition, held)| (*partition, held.start)).collect();
-    let starts: Vec<_> = starts.into_iter().filter(|(_, start)| *start > Offset::ZERO).collect();
+    let starts = held.iter().map(|(partition, held)| (*partition, held.start));
+    let starts: Vec<_> = starts.filter(|(_, start)| *start > Offset::ZERO).collect();
     load::trim(options, &starts).await?;
     let options = options.clone();
     blocking(move || {
@@ -114,6 +101,23 @@ pub(super) async fn trim(source: &Storage, options: &Options) -> Result<(), Grad
         })
     })
     .await
+}
+
+/// Hands on the records of a partition between these bounds, in order.
+fn each_record(
+    journal: &dyn Journal,
+    runtime: &Handle,
+    partition: Partition,
+    Bounds { start: mut from, end }: Bounds,
+    mut take: impl FnMut(StoredRecord) -> Result<(), GraduateError>,
+) -> Result<(), GraduateError> {
+    while from < end {
+        for record in runtime.block_on(journal.read(partition, from, limits::APPEND_BYTES))? {
+            from = record.offset.next();
+            take(record)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the rows were made from this log, where the watermark lies here.
@@ -133,14 +137,10 @@ fn fits(prefix: Prefix, stored: Option<&WatermarkRow>) -> Result<(), GraduateErr
 struct Hashes(Vec<(RunningHash, Prefix)>);
 
 impl Hashes {
+    /// `held` are all partitions, as [`bounds`] gives them.
     fn new(held: &[(Partition, Bounds)]) -> Self {
-        let mut hashes: Vec<_> =
-            (0..PARTITIONS).map(|_| (RunningHash::new(Prefix::default()), Prefix::default())).collect();
-        for (partition, bounds) in held {
-            let prefix = Prefix { end: bounds.start, hash: 0 };
-            hashes[partition.index()] = (RunningHash::new(prefix), prefix);
-        }
-        Self(hashes)
+        let starts = held.iter().map(|(_, bounds)| Prefix { end: bounds.start, hash: 0 });
+        Self(starts.map(|prefix| (RunningHash::new(prefix), prefix)).collect())
     }
 
     fn push(&mut self, partition: Partition, record: &StoredRecord) -> Prefix {

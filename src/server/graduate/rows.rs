@@ -1,7 +1,5 @@
 //! The rows, into PostgreSQL, table by table; and whether rooms and users that are made of them are the same.
 
-use std::sync::Arc;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
@@ -58,18 +56,18 @@ pub(super) async fn compare_states(
     target: &Connections,
     store: &dyn Store,
 ) -> Result<(), GraduateError> {
-    let here = &source.store;
+    let here = &*source.store;
     let (rooms, users) = transfer::rooms_and_users(&source.connections).await?;
     if transfer::rooms_and_users(target).await?.0.len() != rooms.len() {
         return Err(GraduateError::Differs("there are not as many rooms there as here".to_owned()));
     }
     stream::iter(rooms)
-        .map(|id| async move { same(id, room(here, id).await?, room_of(store, id).await?) })
+        .map(|id| async move { same(id, room(here, id).await?, room(store, id).await?) })
         .buffer_unordered(AT_ONCE)
         .try_for_each(async |()| Ok(()))
         .await?;
     stream::iter(&users)
-        .map(|id| async move { same(id, user(&**here, id).await?, user(store, id).await?) })
+        .map(|id| async move { same(id, user(here, id).await?, user(store, id).await?) })
         .buffer_unordered(AT_ONCE)
         .try_for_each(async |()| Ok(()))
         .await
@@ -82,11 +80,7 @@ fn same<T: PartialEq>(id: impl std::fmt::Display, here: T, there: T) -> Result<(
     Err(GraduateError::Differs(format!("{id} is another one of the rows there than of those here")))
 }
 
-async fn room(store: &Arc<dyn Store>, id: RoomId) -> Result<u64, GraduateError> {
-    room_of(&**store, id).await
-}
-
-async fn room_of(store: &dyn Store, id: RoomId) -> Result<u64, GraduateError> {
+async fn room(store: &dyn Store, id: RoomId) -> Result<u64, GraduateError> {
     Ok(rows::room_state(id, store.room(id).await?)?.hash())
 }
 
