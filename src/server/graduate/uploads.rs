@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Some(Secret::new("testing"));
         let config = Uploads {
-            s3_bucket: Some("kervan".to_owned()),
+            s3_bucket: Some("graduate".to_owned()),
             s3_endpoint: Some(std::env::var("KERVAN_TEST_S3").expect("the address of an S3")),
             s3_access_key: key.clone(),
             s3_secret_key: key,

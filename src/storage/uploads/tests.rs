@@ -99,7 +99,7 @@ async fn a_folder_keeps_the_contract() {
 async fn s3_keeps_the_contract() {
     let key = Some(config::Secret::new("testing"));
     let config = config::Uploads {
-        s3_bucket: Some("kervan".to_owned()),
+        s3_bucket: Some("contract".to_owned()),
         s3_endpoint: Some(std::env::var("KERVAN_TEST_S3").expect("the address of an S3")),
         s3_access_key: key.clone(),
         s3_secret_key: key,
