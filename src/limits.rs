@@ -159,6 +159,10 @@ pub(crate) const LOAD_RETRY_MS: u64 = 200;
 pub(crate) const PLACE_WAIT_MS: u64 = 500;
 /// Deaths of a room or user over one record that are borne; at one more the record counts as poison, and its partition halts.
 pub(crate) const DEATHS_OVER_A_RECORD: u32 = 2;
+/// Milliseconds behind a partition's last record after which its owner covers it by a barrier, for those who read the log
+/// without owning it.
+#[cfg(test)]
+pub(crate) const COVER_AFTER_MS: u64 = 20;
 /// Bytes of records that a partition's tail tells at a time.
 pub(crate) const TAIL_BATCH_BYTES: usize = 1024 * 1024;
 /// The same of what is folded anew at a start, which may make a room of each record: it is looked often how much memory is

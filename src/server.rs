@@ -373,6 +373,7 @@ fn partition_options(config: &Config) -> partition::core::Options {
         unknown_after_ms: 5_000,
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: millis(config.limits.idle),
+        cover_after_ms: None,
         knows: FoldVersion::KNOWN,
     }
 }

@@ -81,7 +81,8 @@ fn deps(
         memory,
     });
     let knows = FoldVersion::KNOWN;
-    let options = Options { rule, unknown_after_ms: 500, retry_after_ms: 50, idle_ms: 60_000, knows };
+    let options =
+        Options { rule, unknown_after_ms: 500, retry_after_ms: 50, idle_ms: 60_000, cover_after_ms: None, knows };
     let deps = Deps {
         env: env.clone(),
         journal,

@@ -114,6 +114,11 @@ impl Actor for PartitionActor {
             PartitionMessage::Loaded(entity, None) => state.core.load_failed(&entity, out),
             PartitionMessage::Rested(entity) => state.core.rested(&entity, out),
             PartitionMessage::Stored(to, chains) => state.core.stored(to, chains, now, out),
+            PartitionMessage::Cover => {
+                let Ties { context, .. } = &state.ties;
+                let barrier = || fold::barrier(context.env.ids.next(), context.env.now());
+                state.core.cover(now, barrier, out);
+            }
             PartitionMessage::Tick => {
                 let Ties { context, owner, .. } = &state.ties;
                 let barrier = || fold::barrier(context.env.ids.next(), context.env.now());
@@ -189,7 +194,8 @@ impl PartitionState {
             PartitionMessage::Appended(..)
             | PartitionMessage::Told(..)
             | PartitionMessage::Loaded(..)
-            | PartitionMessage::Rested(..) => self.stats.worked(now),
+            | PartitionMessage::Rested(..)
+            | PartitionMessage::Cover => self.stats.worked(now),
             PartitionMessage::Tick => self.stats.ticked(now),
             _ => self.stats.handled(now),
         }
@@ -238,6 +244,8 @@ impl PartitionState {
                 context.stored.want();
             }
             Action::WantRows => context.stored.want(),
+            Action::Cover { ms: 0 } => myself.cast(PartitionMessage::Cover)?,
+            Action::Cover { ms } => _ = myself.send_after(Duration::from_millis(ms), || PartitionMessage::Cover),
             Action::Rest { entity, ms } => {
                 myself.send_after(Duration::from_millis(ms), move || PartitionMessage::Rested(entity));
             }

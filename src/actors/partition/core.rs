@@ -8,23 +8,23 @@
 //! |---|---|
 //! | here | commands to appends, reports and records to verified records |
 //! | `action` | what the driver is asked to do |
+//! | `cover` | barriers for those who read the log without owning it |
 //! | `placing` | records on their way into the journal, and what they bear from there on |
-//! | `tail` | when the tail may tell more |
+//! | `tail` | what the tail tells ([`LogReader`] reads it), and when it may tell more |
 //! | `dispatch` | verified records to their entities, and what waits for a place in memory |
 //! | `places` | commands and questions that wait for a place in memory |
-//! | `reading` | what the tail tells, what was lost again, and whether the writers have read the same log |
 //! | `residency` | which entities are in memory, what waits for them, when they may go |
 //! | `deaths` | entities that died, and records that kill |
 //! | `heads` | who listens, and who is told where a stream's head is |
 //! | `version` | how a version of the fold begins |
 
 mod action;
+mod cover;
 mod deaths;
 mod dispatch;
 mod heads;
 mod places;
 mod placing;
-mod reading;
 mod residency;
 mod tail;
 #[cfg(test)]
@@ -37,15 +37,15 @@ use bytes::Bytes;
 
 pub(crate) use action::{Action, Ticket};
 
+use self::cover::Cover;
 use self::places::PlaceQueue;
 use self::placing::{CommandKey, Queued, command_key};
-use self::reading::Unverified;
 use self::residency::{Parked, Residency};
 use super::listeners::ListenerTable;
+use super::log_reader::{Heard, LogReader};
 use super::memory::Memory;
 use super::progress::SharedProgress;
-use super::verified::{Rule, VerifiedPrefix};
-use crate::actors::digest::RunningHash;
+use super::verified::Rule;
 use crate::actors::fold::{self, FoldClock};
 use crate::actors::kinds;
 use crate::actors::moment::FoldVersion;
@@ -67,6 +67,9 @@ pub struct Options {
     pub retry_after_ms: u32,
     /// Milliseconds without work after which an entity is let go.
     pub idle_ms: u64,
+    /// Milliseconds behind the last record that no later one covers, if somebody reads the log without owning it: then a
+    /// barrier covers it.
+    pub cover_after_ms: Option<u64>,
     /// The highest version of the fold that this program knows.
     pub knows: FoldVersion,
 }
@@ -94,23 +97,15 @@ pub(crate) struct Core {
     queue: VecDeque<Queued>,
     inflight: Option<(Ticket, Vec<Queued>)>,
     next_ticket: u64,
-    /// The next offset to take, from the tail or from an own delivery report.
-    next: Offset,
-    visible: Offset,
-    /// How often the partition had lost records when this core heard of it last.
-    losses: u64,
+    /// What was read and not handed out yet, and how far it is verified.
+    reader: LogReader,
     /// An own append was confirmed.
     has_report: bool,
-    verified: VerifiedPrefix,
     clock: FoldClock,
-    /// Over what was taken.
-    log: RunningHash,
     /// What was handed to entities: new records say that this is verified.
     folded: Prefix,
-    /// A record whose writer had read another log, for which that was read once more.
-    doubted: Option<Offset>,
-    /// Read, but not verified yet.
-    pending: VecDeque<Unverified>,
+    /// How far what was handed out is covered by what later records say.
+    cover: Cover,
     /// Whom to answer, by command.
     waiting: HashMap<CommandKey, Origin>,
     /// Commands of appends with an unknown outcome, and when to give up on them.
@@ -151,20 +146,15 @@ impl Core {
         listeners.forget_empty();
         Self {
             partition: watermark.partition,
-            verified: VerifiedPrefix::new(options.rule, start),
+            reader: LogReader::new(watermark.partition, options.rule, folded),
             options,
             queue: VecDeque::new(),
             inflight: None,
             next_ticket: 0,
-            next: start,
-            visible: start,
-            losses: 0,
             has_report: false,
             clock,
-            log: RunningHash::new(folded),
             folded,
-            doubted: None,
-            pending: VecDeque::new(),
+            cover: Cover::default(),
             waiting: HashMap::new(),
             unknown: Vec::new(),
             residents: HashMap::new(),
@@ -199,7 +189,7 @@ impl Core {
     /// One past the last verified offset.
     #[must_use]
     pub(crate) fn verified(&self) -> Offset {
-        self.verified.end()
+        self.reader.verified()
     }
 
     /// The fold time of the last record that was handed out.
@@ -288,20 +278,20 @@ impl Core {
     }
 
     fn delivered(&mut self, report: Appended, batch: Vec<Queued>, now: Timestamp, out: &mut Vec<Action>) {
-        self.hears_of_losses(report.losses, out);
-        self.verified.delivered(&report);
+        let heard = self.reader.hears_of_losses(report.losses);
+        self.seek(&heard, out);
+        self.reader.delivered(&report);
         self.has_report = true;
-        self.visible = self.visible.max(report.end);
-        if report.is_dense && report.first == self.next {
+        if report.is_dense && report.first == self.reader.next() {
             // Nothing stands between what was folded and this batch: no need to read it back.
             for (queued, offset) in batch.into_iter().zip(report.first.0..) {
                 let record = StoredRecord { offset: Offset(offset), time: report.time, bytes: queued.record };
                 let envelope = Envelope::decode_record(&record.bytes).ok();
-                self.take(record, envelope);
+                self.reader.take(record, envelope);
             }
-        } else if self.next < report.end {
+        } else if self.reader.next() < report.end {
             // Others stand before it or inside it, or what the tail told is still on its way: the tail tells all of it.
-            out.push(Action::Seek { from: self.next });
+            out.push(Action::Seek { from: self.reader.next() });
         }
         self.dispatch(now, out);
     }
@@ -349,7 +339,7 @@ impl Core {
             let Residency::Loading { held, .. } = residency else { continue };
             held.into_iter().for_each(|held| self.refuse_held(&entity, held, out));
         }
-        self.pending.clear();
+        self.reader.stop();
         let mut waiting: Vec<_> = self.waiting.drain().map(|(_, origin)| origin).collect();
         waiting.sort_unstable();
         out.extend(waiting.into_iter().map(|origin| Action::Answer { origin, answer: Answer::Unknown }));
@@ -383,7 +373,7 @@ impl Core {
                 out.push(Action::Answer { origin, answer: Answer::Unknown });
             }
         }
-        if self.verified.wants_barrier()
+        if self.reader.wants_barrier()
             && self.inflight.is_none()
             && self.queue.is_empty()
             && !(self.has_report && self.waits_for_barriers())
@@ -400,14 +390,14 @@ impl Core {
         self.give_places(out);
         self.let_late_in(now, out);
         self.announce(out);
+        self.cover_later(out);
     }
 
     /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one
     /// of its own all the same: what stands there may be of an earlier life, and then nobody else covers it.
     fn waits_for_barriers(&self) -> bool {
-        let is_barrier = |pending: &Unverified| {
-            pending.envelope.as_ref().is_some_and(|envelope| envelope.kind == kinds::CONTROL_BARRIER)
-        };
-        self.next >= self.visible && !self.pending.is_empty() && self.pending.iter().all(is_barrier)
+        let pending = self.reader.pending();
+        let mut kinds = pending.iter().map(|pending| pending.envelope.as_ref().map(|envelope| envelope.kind));
+        self.reader.has_all() && !pending.is_empty() && kinds.all(|kind| kind == Some(kinds::CONTROL_BARRIER))
     }
 }

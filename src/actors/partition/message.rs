@@ -53,6 +53,8 @@ pub(crate) enum PartitionMessage {
     Loaded(Entity, Option<Loaded>),
     /// An entity that could not be loaded has rested.
     Rested(Entity),
+    /// What is not covered by a later record may be due to be.
+    Cover,
     /// Once a second.
     Tick,
     /// The projector has stored everything below this, with these chains of some entities, each after the record at its

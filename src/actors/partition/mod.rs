@@ -18,6 +18,7 @@ pub(crate) mod hydrate;
 pub(crate) mod hydration;
 pub mod item;
 pub mod listeners;
+pub(crate) mod log_reader;
 pub mod memory;
 pub mod message;
 pub mod progress;

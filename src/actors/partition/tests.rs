@@ -1,6 +1,7 @@
 //! The partition's pure core, driven by hand.
 
 mod answers;
+mod cover;
 mod drives;
 mod full;
 mod halts;
@@ -45,7 +46,14 @@ fn entity() -> Entity {
 }
 
 fn options(rule: Rule) -> Options {
-    Options { rule, unknown_after_ms: 2_000, retry_after_ms: 50, idle_ms: 60_000, knows: FoldVersion::KNOWN }
+    Options {
+        rule,
+        unknown_after_ms: 2_000,
+        retry_after_ms: 50,
+        idle_ms: 60_000,
+        cover_after_ms: None,
+        knows: FoldVersion::KNOWN,
+    }
 }
 
 fn deps(rule: Rule, memory: usize) -> Deps {

@@ -9,17 +9,19 @@ use crate::actors::fold::EntityState;
 use crate::actors::kinds;
 use crate::actors::wire::{Entity, RoomKind, RoomStanding, RoomStatus, StreamEvent};
 use crate::actors::workers::persistence::rows;
+use crate::actors::workers::prefix::PrefixReader;
 use crate::ids::{Offset, Partition, Seq};
-use crate::storage::journal::StoredRecord;
 use crate::storage::journal::memory::MemoryLog;
 use crate::storage::journal::record::{Envelope, Prefix};
+use crate::storage::journal::{Bounds, StoredRecord, Tailed};
 use crate::storage::store::SeqRange;
 use crate::storage::store::rows::OutboxPlace;
 
 /// Milliseconds within which an owner says what became of a command.
 const UNANSWERED_MS: u64 = 10_000;
-/// Barriers of a partition in a while in which nothing else is written: one of each owner, and some to spare.
-const QUIET_BARRIERS: usize = 2 * NODES;
+/// Barriers of a partition in a while in which nothing else is written: of each owner one for what others wrote and one that
+/// covers it, and some to spare.
+const QUIET_BARRIERS: usize = 3 * NODES;
 
 impl World<'_> {
     /// I6: after a commit the rows have read the log that is; where the rows have all, their states are the
@@ -96,6 +98,7 @@ impl World<'_> {
             self.arrivals.check(&self.truth),
             self.check_relayed(),
             self.check_told(),
+            self.check_covered(),
         ];
         if let Some(why) = checks.into_iter().find_map(Result::err) {
             self.fail(why);
@@ -252,6 +255,22 @@ impl World<'_> {
                         return Err(format!("relay: {user} blocks the other side of {:?}: {blocks} there", room.id));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who reads the log without owning it comes to the end of all that means something.
+    fn check_covered(&self) -> Result<(), String> {
+        for partition in self.cast.partitions.iter().copied().filter(|_| !self.plan.embedded) {
+            let Bounds { start, end } = self.log.bounds(partition);
+            let Some(prefix) = self.truth.prefix(partition, start) else { continue };
+            let records = self.log.read(partition, start, usize::MAX).map_err(|error| error.to_string())?;
+            let mut reader = PrefixReader::new(partition, prefix);
+            reader.heard(Tailed::Batch { records, end, losses: 0 })?;
+            if !only_barriers(&self.log, partition, reader.verified().end) {
+                let verified = reader.verified().end;
+                return Err(format!("liveness: {partition} is verified up to {verified} of {end} by what it says"));
             }
         }
         Ok(())

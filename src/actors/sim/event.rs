@@ -118,6 +118,8 @@ pub(crate) enum What {
     Loaded { owner: OwnerId, entity: Entity, loaded: Option<Loaded> },
     /// An entity that could not be loaded has rested.
     Rested { owner: OwnerId, entity: Entity },
+    /// What no later record covers is due to be covered.
+    Cover { owner: OwnerId },
     /// A resident takes its next message.
     Resident { owner: OwnerId, entity: Entity },
     /// The owner notices that a resident died.
@@ -251,6 +253,7 @@ impl fmt::Display for What {
             Self::Told { owner, told: Err(error) } => write!(f, "{owner:?} can't read: {error}"),
             Self::Load { owner, entity, replay_to, .. } => write!(f, "{owner:?} loads {entity:?} up to {replay_to}"),
             Self::Loaded { owner, entity, loaded } => write!(f, "{owner:?} has {entity:?}: {}", loaded.is_some()),
+            Self::Cover { owner } => write!(f, "{owner:?} covers what no later record does"),
             Self::Rested { owner, entity } => write!(f, "{owner:?} asks again for {entity:?}, or refuses it"),
             Self::Resident { owner, entity } => write!(f, "{entity:?} works at {owner:?}"),
             Self::Died { owner, entity } => write!(f, "{entity:?} has died at {owner:?}"),
@@ -290,6 +293,7 @@ impl What {
             | Self::Load { owner, .. }
             | Self::Loaded { owner, .. }
             | Self::Rested { owner, .. }
+            | Self::Cover { owner }
             | Self::Resident { owner, .. }
             | Self::Died { owner, .. }
             | Self::Fetch { owner, .. } => Some(owner.node),
@@ -350,6 +354,7 @@ impl What {
             Self::Reopen => 31,
             Self::Obey { .. } => 32,
             Self::Replace { .. } => 33,
+            Self::Cover { .. } => 34,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::actors::partition::question::{Question, QuestionBody};
 use crate::actors::partition::verified::Rule;
 use crate::actors::wire::{Answer, Denial, Entity, NodeId, Origin, QueryAnswer, ToGateway, ToOwner};
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::limits;
 use crate::storage::journal::record::Envelope;
 use crate::storage::journal::{AppendError, Appended, JournalError, Place, ReadError, Tailed};
 
@@ -53,6 +54,7 @@ impl World<'_> {
             unknown_after_ms: 2_000,
             retry_after_ms: 50,
             idle_ms: self.plan.idle_ms,
+            cover_after_ms: (!self.plan.embedded).then_some(limits::COVER_AFTER_MS),
             knows: self.nodes[self.index(node)].knows,
         };
         let index = self.index(node);
@@ -174,6 +176,7 @@ impl World<'_> {
             Action::NoMemory => {}
             // Projectors here never linger.
             Action::WantRows => {}
+            Action::Cover { ms } => self.after_exactly(ms, What::Cover { owner: id }),
             Action::Rest { entity, ms } => self.after_exactly(ms, What::Rested { owner: id, entity }),
             Action::Spawn { entity, core, share } => _ = owner.residents.insert(entity, Resident::new(*core, share)),
             Action::Deliver { entity, batch } => self.post(owner, &entity, Message::Deliver(batch)),
@@ -277,6 +280,12 @@ impl World<'_> {
             ToOwner::Fetch { .. } | ToOwner::Unlisten { .. } | ToOwner::Ephemeral { .. } => return,
         };
         self.send_to_gateway(to, from, frame);
+    }
+
+    /// What no later record covers is due to be covered.
+    pub(crate) fn cover(&mut self, id: OwnerId) {
+        let (record, wall) = (self.fresh_id(), self.clock(self.index(id.node)));
+        self.with_owner(id, |owner, now, out| owner.core.cover(now, || fold::barrier(record, wall), out));
     }
 
     /// Once a second.

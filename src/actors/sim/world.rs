@@ -296,6 +296,7 @@ impl<'a> World<'a> {
                 self.load(owner, entity, replay_to, listeners, share);
             }
             What::Loaded { owner, entity, loaded } => self.loaded(owner, &entity, loaded),
+            What::Cover { owner } => self.cover(owner),
             What::Rested { owner, entity } => self.with_owner(owner, |owner, _, out| owner.core.rested(&entity, out)),
             What::Resident { owner, entity } => self.resident_turn(owner, &entity),
             What::Died { owner, entity } => self.resident_died(owner, &entity),

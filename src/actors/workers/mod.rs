@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`persistence`] | the projector: the same fold from its own rows, rows and watermark in one transaction |
 //! | [`notification`] | who is told of messages that no device has acknowledged, and the providers that tell them |
+//! | [`prefix`] | how far each partition is verified, for those that stand alone beside the owners |
 //! | [`relay`] | the outbox that the projector fills, appended to other partitions; expiry of cold rooms |
 //!
 //! Each is a pure core, which the simulation drives, and a shell that reads and writes. A worker never talks to an actor
@@ -12,6 +13,8 @@
 mod back_off;
 pub(crate) mod notification;
 pub mod persistence;
+#[cfg(test)]
+pub(crate) mod prefix;
 pub mod relay;
 mod row_id;
 mod running;

@@ -96,6 +96,11 @@ pub(crate) enum Action {
     },
     /// Something waits here until what is folded is stored.
     WantRows,
+    /// Report with [`super::Core::cover`] after a while.
+    Cover {
+        /// Milliseconds; 0: behind what is being done.
+        ms: u64,
+    },
     /// Answer the asker.
     Answer {
         /// Whom.

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::reading::Unverified;
 use super::{Action, Core, command_key};
 use crate::actors::digest::Chain;
 use crate::actors::fold;
@@ -31,8 +30,9 @@ impl Core {
     /// Hands every verified record to its entity, in offset order. A record that can't be read halts the partition behind
     /// those before it: each entity gets all of its own up to there, and then nothing any more. One whose entity has to wait
     /// for a place in memory stays where it is.
-    fn hand_out(&mut self, now: Timestamp, out: &mut Vec<Action>) {
-        let of_place = |offset: Offset, error| format!("partition {} offset {offset}: {error}", self.partition);
+    fn hand_out(&mut self, at: Timestamp, out: &mut Vec<Action>) {
+        let partition = self.partition;
+        let of_place = |offset: Offset, error| format!("partition {partition} offset {offset}: {error}");
         let mut unreadable = self.clock.check().err().map(|error| of_place(self.folded.end, error));
         let mut groups: Vec<(Entity, Vec<Verified<Item>>)> = Vec::new();
         // Looked up, never iterated: entities are told in the order of their first records.
@@ -40,10 +40,10 @@ impl Core {
         let mut newcomers = 0;
         self.is_full = false;
         while unreadable.is_none()
-            && let Some(next) = self.pending.front()
+            && let Some(next) = self.reader.pending().front()
         {
             let has_place = |entity: &Entity| self.residents.contains_key(entity) || places.contains_key(entity);
-            if next.record.offset < self.replay_to.min(self.verified.end())
+            if next.record.offset < self.replay_to.min(self.reader.verified())
                 && self.residents.len() + newcomers >= self.resident
                 && let Some(envelope) = &next.envelope
                 && fold::entity_in(self.partition, envelope).is_some_and(|entity| !has_place(&entity))
@@ -51,14 +51,7 @@ impl Core {
                 self.is_full = true;
                 break;
             }
-            let Some(Unverified { record, envelope, prefix }) = self.pending.pop_front() else { break };
-            let record = match self.verified.admit(record.offset, record) {
-                Ok(record) => record,
-                Err(record) => {
-                    self.pending.push_front(Unverified { record, envelope, prefix });
-                    break;
-                }
-            };
+            let Some((record, envelope, prefix)) = self.reader.take_verified() else { break };
             let StoredRecord { offset, time, .. } = *record.get();
             let read = envelope.map_or_else(|| Envelope::decode_record(&record.get().bytes), Ok);
             let read = read.and_then(|envelope| Ok((self.clock.advance(offset, time, &envelope)?, envelope)));
@@ -70,6 +63,7 @@ impl Core {
                 }
             };
             self.folded = prefix;
+            self.note_cover(offset, &envelope, at);
             let origin = if self.waiting.is_empty() { None } else { self.waiting.remove(&command_key(&envelope)) };
             match fold::entity_in(self.partition, &envelope) {
                 Some(entity) => {
@@ -87,10 +81,11 @@ impl Core {
                 }
             }
         }
-        self.log.settle(self.folded.end);
+        self.reader.settle(self.folded.end);
         for (entity, items) in groups {
-            self.deliver(entity, Arc::new(Batch::new(items)), now, out);
+            self.deliver(entity, Arc::new(Batch::new(items)), at, out);
         }
+        self.cover_later(out);
         if let Some(reason) = unreadable {
             self.halt(reason, out);
         }

@@ -203,7 +203,7 @@ impl Core {
             Parked::Batch(batch) => Some(batch.first()),
             _ => None,
         });
-        let next = self.pending.front().map_or(self.next, |pending| pending.record.offset);
+        let next = self.reader.pending().front().map_or(self.reader.next(), |pending| pending.record.offset);
         if snapshot > first_held.unwrap_or(next) {
             Some("the store is ahead")
         } else if replay_to == Offset::ZERO && snapshot < self.settled {

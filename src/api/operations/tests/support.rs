@@ -107,6 +107,7 @@ impl Fixture {
                 unknown_after_ms: 500,
                 retry_after_ms: 50,
                 idle_ms: 60_000,
+                cover_after_ms: None,
                 knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: Arc::new(router),

@@ -137,6 +137,7 @@ impl Rig {
                 unknown_after_ms: 5_000,
                 retry_after_ms: 50,
                 idle_ms: 60_000,
+                cover_after_ms: None,
                 knows: crate::actors::moment::FoldVersion::KNOWN,
             },
             router: router.clone(),

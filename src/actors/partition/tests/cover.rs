@@ -1,0 +1,85 @@
+//! Barriers for those who read the log without owning it.
+
+use super::*;
+
+/// A core beside which somebody reads, whose room is resident and has a record that is not covered.
+fn uncovered(out: &mut Actions) -> Core {
+    let options = Options { cover_after_ms: Some(20), ..options(Rule::OwnReports) };
+    let mut core = Core::new(Deps { options, ..deps(Rule::OwnReports, 1 << 30) });
+    core.begin(out);
+    core.ask(entity(), question(), NOW, out);
+    load(&mut core, &entity(), 0, out);
+    out.clear();
+    appends(&mut core, 1, NOW, out);
+    core
+}
+
+/// A record is appended and confirmed, at the offset of its number.
+fn appends(core: &mut Core, n: u64, now: Timestamp, out: &mut Actions) {
+    core.submit(origin(n), record(n.into()), now, now, out);
+    let ticket = append_of(out);
+    core.place(ticket, now, now);
+    out.clear();
+    core.appended(ticket, Ok(report(n - 1, n)), now, out);
+}
+
+fn barrier() -> Bytes {
+    fold::barrier(Uuid::from_u128(99), NOW)
+}
+
+fn cover_in(out: &Actions) -> Option<u64> {
+    out.iter().find_map(|action| match action {
+        Action::Cover { ms } => Some(*ms),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_last_record_is_covered_by_a_barrier_that_says_so_and_the_barrier_by_none() {
+    let mut out = Actions::new();
+    let mut core = uncovered(&mut out);
+    assert_eq!(cover_in(&out), Some(20));
+    out.clear();
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    let ticket = append_of(&out);
+    let placed = core.place(ticket, NOW, NOW);
+    assert_eq!(Envelope::decode_record(&placed[0]).unwrap().prefix().end, Offset(1));
+    out.clear();
+    core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
+    core.tick(Timestamp(NOW.0 + 2_000), Offset(0), RESIDENT, barrier, &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}
+
+#[test]
+fn while_records_come_nothing_more_is_appended_for_those_before() {
+    let mut out = Actions::new();
+    let mut core = uncovered(&mut out);
+    appends(&mut core, 2, Timestamp(NOW.0 + 19), &mut out);
+    assert_eq!(cover_in(&out), None, "it is said once");
+    out.clear();
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    assert!(matches!(out[..], [Action::Cover { ms: 20 }]), "the last one is too young: {out:?}");
+}
+
+#[test]
+fn a_cover_that_was_refused_is_made_good_at_the_next_tick() {
+    let mut out = Actions::new();
+    let mut core = uncovered(&mut out);
+    out.clear();
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Err(AppendError::Refused("full".to_owned())), NOW, &mut out);
+    assert_eq!(cover_in(&out), None);
+    core.tick(Timestamp(NOW.0 + 1_000), Offset(0), RESIDENT, barrier, &mut out);
+    assert_eq!(cover_in(&out), Some(20), "{out:?}");
+}
+
+#[test]
+fn nothing_is_covered_where_nobody_stands_alone() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    appends(&mut core, 1, NOW, &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+}
