@@ -24,8 +24,8 @@ pub(crate) const METADATA_BYTES: usize = 8 * 1024;
 pub(crate) const MESSAGE_TYPE_BYTES: usize = 32;
 /// Bytes of a room's title.
 pub(crate) const TITLE_BYTES: usize = 256;
-/// Bytes of a push token.
-pub(crate) const PUSH_TOKEN_BYTES: usize = 512;
+/// Bytes of a push token: one of FCM's has some 200, a Web Push subscription as JSON 500 to 1,000.
+pub(crate) const PUSH_TOKEN_BYTES: usize = 2 * 1024;
 /// Bytes of a user's preferences (JSON text).
 pub const PREFERENCES_BYTES: usize = 8 * 1024;
 /// Devices of a user. The one not heard of for longest makes room.

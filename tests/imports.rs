@@ -116,7 +116,15 @@ const ONLY: [(&str, &[&str]); 31] = [
     ("rust_embed", &["src/api/http/pages.rs", "src/api/http/packed.rs"]),
     ("tower", &["src/api/http/"]),
     ("tokio_tungstenite", &["src/api/rest/tests/", "src/api/websocket/tests/"]),
-    ("jsonwebtoken", &["src/api/auth/", "src/api/rest/tests/", "src/api/websocket/tests/"]),
+    (
+        "jsonwebtoken",
+        &[
+            "src/actors/workers/notification/providers/fcm.rs",
+            "src/api/auth/",
+            "src/api/rest/tests/",
+            "src/api/websocket/tests/",
+        ],
+    ),
     (
         "reqwest",
         &[

@@ -36,9 +36,6 @@ pub(super) fn run(what: &What) -> anyhow::Result<ExitCode> {
             for warning in &loaded.warnings {
                 print(&format!("warning: {warning}\n"))?;
             }
-            for name in &loaded.not_used_yet {
-                print(&format!("note: {name} is not used yet: it belongs to a later version\n"))?;
-            }
             print("the configuration is good\n")?;
         }
         What::Template => print(&template())?,

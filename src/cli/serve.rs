@@ -83,9 +83,6 @@ fn say_settings(loaded: &Loaded) {
     if let Some((path, names)) = &loaded.from_dotenv {
         tracing::info!(path = %path.display(), names = names.join(" "), "variables are read from a file");
     }
-    for name in &loaded.not_used_yet {
-        tracing::info!(name, "set, and not used yet: it belongs to a later version");
-    }
 }
 
 /// The user of the token in the banner.

@@ -172,6 +172,9 @@ fn notifications(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
             );
         }
     }
+    if !set.fcm_url.starts_with("https://") && !set.fcm_url.starts_with("http://") {
+        wrong("notifications.fcm_url", "expected an address that starts with https:// or http://");
+    }
     if set.attempts == 0 {
         wrong("notifications.attempts", "must be at least 1");
     }

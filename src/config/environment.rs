@@ -13,7 +13,7 @@ use super::value::Raw;
 use super::{Config, Namespace, dotenv};
 
 /// Names that are accepted as they are. An empty value counts as not set: compose files pass those on.
-const KNOWN: [(&str, &str, &str); 10] = [
+const KNOWN: [(&str, &str, &str); 11] = [
     ("PORT", "server", "port"),
     ("ALLOWED_ORIGINS", "server", "allowed_origins"),
     ("JWT_SECRET", "auth", "hmac_secret"),
@@ -23,22 +23,22 @@ const KNOWN: [(&str, &str, &str); 10] = [
     ("DATABASE_REPLICA_URL", "store", "replica_url"),
     ("KAFKA_BROKERS", "journal", "kafka_brokers"),
     ("REDIS_URL", "redis", "url"),
+    ("PUSH_NOTIFICATION_KEY", "notifications", "fcm_account"),
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 9] = [
+const SECRETS: [(&str, &str); 10] = [
     ("admin", "token"),
     ("api", "key"),
     ("auth", "hmac_secret"),
     ("uploads", "s3_access_key"),
     ("uploads", "s3_secret_key"),
+    ("notifications", "fcm_account"),
     ("notifications", "webhook_secret"),
     ("store", "database_url"),
     ("store", "replica_url"),
     ("redis", "url"),
 ];
-/// Names of settings of later versions that do no harm when they are ignored.
-const LATER: [&str; 2] = ["PUSH_NOTIFICATION_KEY", "PUSH_NOTIFICATION_KEY_FILE"];
 
 /// What the operator's commands take from the environment; no settings.
 const OF_COMMANDS: [&str; 2] = ["KERVAN_URL", "KERVAN_TOKEN"];
@@ -56,8 +56,6 @@ pub(super) struct Variable {
 /// What the variables say beside settings.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// Accepted, and not used yet.
-    pub not_used_yet: Vec<String>,
     /// Set, and without effect.
     pub warnings: Vec<String>,
     /// Variables of Kervan's that a `.env` file has set.
@@ -107,10 +105,6 @@ pub(super) fn read(sources: &Sources) -> (Layer, Notes) {
         let Variable { name, value, origin } = variable;
         // Of its own names an empty one is a value, but where every value is refused: there it is the way out.
         if value.is_empty() && (!name.starts_with(PREFIX) || is_of_cluster(name)) {
-            continue;
-        }
-        if LATER.contains(&name.as_str()) {
-            notes.not_used_yet.push(name.clone());
             continue;
         }
         let Some(target) = target_of(name) else { continue };

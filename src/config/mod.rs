@@ -23,6 +23,7 @@ mod redis_url;
 mod reference;
 mod schema;
 mod sections;
+mod service_account;
 mod show;
 mod signing_key;
 mod value;
@@ -44,6 +45,7 @@ pub use reference::reference;
 pub(crate) use schema::Section;
 pub use sections::{Admin, Auth, Data, Journal, Log, Redis, Rooms, Server, Store};
 pub(crate) use sections::{Api, Limits, Namespace, Notifications, Uploads};
+pub(crate) use service_account::ServiceAccount;
 pub(crate) use show::ShownSetting;
 pub use show::template;
 pub(crate) use signing_key::SigningKey;
@@ -266,8 +268,6 @@ pub struct Loaded {
     pub config: Config,
     /// Where each setting that is not a built-in default came from, by its path (`server.port`).
     pub origins: BTreeMap<String, Origin>,
-    /// Environment variables that belong to later versions: accepted, not used yet.
-    pub not_used_yet: Vec<String>,
     /// What works but should be known, for the log at start.
     pub warnings: Vec<String>,
     /// The file that was read, if any.
@@ -328,7 +328,7 @@ fn gather(sources: &Sources) -> Gathered {
     let file = sources.file.as_ref().map(|(path, _)| path.clone());
     let dotenv = sources.dotenv.as_ref().map(|(path, _)| path.clone()).filter(|_| !notes.from_dotenv.is_empty());
     let from_dotenv = dotenv.map(|path| (path, notes.from_dotenv));
-    let loaded = Loaded { config, origins, not_used_yet: notes.not_used_yet, warnings, file, from_dotenv };
+    let loaded = Loaded { config, origins, warnings, file, from_dotenv };
     Gathered { loaded, misread: problems, contradictions }
 }
 

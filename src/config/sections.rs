@@ -10,6 +10,7 @@ use super::network::Network;
 use super::origin::AllowedOrigin;
 use super::redis_url::RedisUrl;
 use super::schema::section;
+use super::service_account::ServiceAccount;
 use super::signing_key::SigningKey;
 use super::value::{ByteSize, Pem, Secret};
 
@@ -274,6 +275,11 @@ section! {
         webhook_url: Option<String> = "",
         /// What signs it: "whsec_" and the base64 of 24 to 64 bytes.
         webhook_secret: Option<SigningKey> = "",
+        /// The service account that pushes by Firebase Cloud Messaging: its JSON, or the path of a file with it. "": nobody pushes
+        /// so. Environment: PUSH_NOTIFICATION_KEY.
+        fcm_account: Option<ServiceAccount> = "",
+        /// Where FCM is.
+        fcm_url: String = "https://fcm.googleapis.com",
         /// How long a user's devices have to acknowledge a message, or to read it.
         after: Duration = "30s",
         /// Messages that are older by then notify nobody any more.

@@ -103,9 +103,6 @@ impl Loaded {
                 }
             }
         }
-        for name in &self.not_used_yet {
-            let _ = writeln!(out, "# {name} is set and not used yet: it belongs to a later version");
-        }
         out
     }
 

@@ -247,10 +247,13 @@ fn what_kubernetes_says_about_services_is_not_for_us() {
 }
 
 #[test]
-fn names_of_later_versions_are_accepted_and_listed() {
-    let loaded = loaded("", &[("PUSH_NOTIFICATION_KEY", "x"), ("OTEL_SERVICE_NAME", "k")]);
-    assert_eq!(loaded.not_used_yet, ["PUSH_NOTIFICATION_KEY"]);
-    assert!(loaded.show(false).contains("# PUSH_NOTIFICATION_KEY is set and not used yet"));
+fn the_key_of_pushes_is_taken_by_the_name_that_people_know_and_not_repeated() {
+    let account = r#"{"project_id": "tea", "client_email": "a@b", "private_key": "-----BEGIN PRIVATE KEY-----"}"#;
+    let loaded = loaded("", &[("PUSH_NOTIFICATION_KEY", account), ("OTEL_SERVICE_NAME", "k")]);
+    assert_eq!(loaded.config.notifications.fcm_account.as_ref().unwrap().project, "tea");
+    assert!(loaded.show(true).contains("fcm_account = \"***\""), "{}", loaded.show(true));
+    let said = refused("", &[("PUSH_NOTIFICATION_KEY", "{\"private_key\": \"TOPSECRET\"}")]);
+    assert!(said.contains("PUSH_NOTIFICATION_KEY") && !said.contains("TOPSECRET"), "{said}");
 }
 
 #[test]

@@ -10,12 +10,13 @@ use tokio::task::JoinHandle;
 use super::{Deps, StartError};
 use crate::actors::node::Node;
 use crate::actors::workers::Running;
-use crate::actors::workers::notification::providers::{LogProvider, Provider, Webhook};
+use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, Webhook};
 use crate::actors::workers::notification::sender::{self, SenderStatus};
 use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
 use crate::config::Notifications;
 use crate::env::Env;
 use crate::health::Check;
+use crate::storage::notifications::devices::PushDevices;
 use crate::storage::notifications::facts::NotificationFacts;
 use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::sql::Connections;
@@ -54,6 +55,7 @@ impl Notifying {
             store: Arc::clone(node.store()),
             outbox: outbox.clone(),
             facts: NotificationFacts::new(connections.clone()),
+            devices: PushDevices::new(connections.clone()),
             stored: Arc::clone(node.stored()),
             acknowledged,
             sends: Arc::clone(&sends),
@@ -63,6 +65,8 @@ impl Notifying {
         };
         let sender = sender::Deps {
             outbox,
+            devices: PushDevices::new(connections.clone()),
+            append: node.append(),
             providers: providers.into(),
             sends,
             env: env.clone(),
@@ -93,6 +97,11 @@ fn providers(settings: &Notifications, env: &Env) -> Result<Vec<Arc<dyn Provider
     if let (Some(url), Some(key)) = (&settings.webhook_url, &settings.webhook_secret) {
         let webhook = Webhook::new(url, key.clone(), settings.timeout, env.clone());
         providers.push(Arc::new(webhook.map_err(|error| StartError::Notifications(error.to_string()))?));
+    }
+    if let Some(account) = &settings.fcm_account {
+        let Notifications { fcm_url, timeout, expiry, .. } = settings;
+        let fcm = Fcm::new(account.clone(), fcm_url, *timeout, *expiry, env.clone());
+        providers.push(Arc::new(fcm.map_err(|error| StartError::Notifications(error.to_string()))?));
     }
     Ok(providers)
 }

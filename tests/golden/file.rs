@@ -142,7 +142,9 @@ fn in_words(outcome: &EntityOutcome) -> String {
         EntityOutcome::User(outcome) => match outcome {
             UserOutcome::Event(event) => format!("event {} of kind {}", event.seq, event.body.number()),
             UserOutcome::Quiet(Quiet::Read { to, .. }) => format!("quiet read to {} {}", to.seq, to.no),
-            UserOutcome::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)) => "quiet device".to_owned(),
+            UserOutcome::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_) | Quiet::DevicesForgotten(_)) => {
+                "quiet device".to_owned()
+            }
             UserOutcome::Unchanged => "unchanged".to_owned(),
             UserOutcome::Duplicate { seq, at } => format!("duplicate of {seq} {at}"),
             UserOutcome::Rejected(reject) => format!("rejected {reject:?}"),

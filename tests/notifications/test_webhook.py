@@ -3,42 +3,15 @@ address fails and refuses, and the server is killed while it sends."""
 
 import base64
 import json
-import os
 import secrets
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
-import time
 import unittest
-import urllib.error
-import urllib.request
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-KERVAN = os.environ["KERVAN_BIN"]
-PATIENCE = 60
-
-
-def until(what, holds, patience=PATIENCE):
-    """Looks again until it holds; gives what it found."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.05)  # Pauses: between two looks at another process, which tells nobody when it changes
-    raise AssertionError(f"not in {patience} s: {what}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from harness import PATIENCE, NotificationTest, until
 
 
 class Receiver:
@@ -92,82 +65,16 @@ class Receiver:
             return {who for who, _, _ in self.keys}, len(self.keys)
 
 
-class Server:
-    """A server over a folder, with keys in files."""
-
-    def __init__(self, folder, receiver_url, after="2s"):
-        self.folder, self.port = Path(folder), free_port()
-        self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        (self.folder / "key").write_text(self.secret + "\n")
-        self.settings = {
-            "PATH": os.environ["PATH"],
-            "KERVAN_SERVER__ADMIN_PORT": "0",
-            "KERVAN_NOTIFICATIONS__WEBHOOK_SECRET_FILE": str(self.folder / "key"),
-            "KERVAN_NOTIFICATIONS__AFTER": after,
-            "KERVAN_NOTIFICATIONS__ATTEMPTS": "3",
-            "KERVAN_LIMITS__MESSAGES_PER_MINUTE": "0",
-        }
-        self.process = None
-        self.receiver_url = receiver_url
-
-    def start(self):
-        environment = {**self.settings, "KERVAN_NOTIFICATIONS__WEBHOOK_URL": self.receiver_url}
-        log = open(self.folder / "log", "ab")
-        command = [KERVAN, "serve", "--port", str(self.port), "--data-dir", str(self.folder / "data")]
-        self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=log, stderr=log)
-        log.close()
-
-        def ready():
-            if self.process.poll() is not None:
-                raise AssertionError((self.folder / "log").read_text())
-            try:
-                return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz").status == 200
-            except OSError:
-                return False
-
-        until("the server is ready", ready)
-        self.alice, self.bob = self.sign_in("alice"), self.sign_in("bob")
-
-    def kill(self, how=signal.SIGKILL):
-        self.process.send_signal(how)
-        self.process.wait(PATIENCE)
-
-    def ask(self, path, token=None, body=None):
-        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers)
-        answer = urllib.request.urlopen(request).read()
-        return json.loads(answer) if answer else None
-
-    def sign_in(self, user):
-        return self.ask("/api/auth/development", body={"user": user})["access_token"]
-
-    def cli(self, *arguments):
-        command = [KERVAN, *arguments, "--data-dir", str(self.folder / "data")]
-        done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, cwd=self.folder, capture_output=True, text=True)
-        return done
-
-
-class WebhookTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.server = Server(folder.name, "")
-        self.receiver = Receiver(self.server.secret)
+class WebhookTest(NotificationTest):
+    def settings(self, folder):
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        (folder / "key").write_text(secret + "\n")
+        self.receiver = Receiver(secret)
         self.addCleanup(self.receiver.server.shutdown)
-        # What is said while notifications are off notifies nobody later: a first start makes a room and says something.
-        self.server.start()
-        self.addCleanup(lambda: self.server.process.poll() is None and self.server.kill())
-        self.server.kill(signal.SIGTERM)
-        self.server.receiver_url = self.receiver.url
-        self.server.start()
-        chats = self.server.ask("/api/chats", self.server.bob)
-        self.room = (chats.get("rooms") or chats["chats"])[0]
-        self.room = self.room.get("id") or self.room["room"]
-
-    def say(self, token, count=1):
-        sent = [self.server.ask(f"/api/chats/{self.room}/messages", token, {"body": f"a secret {n}"}) for n in range(count)]
-        return [one["seq"] for one in sent]
+        return {
+            "KERVAN_NOTIFICATIONS__WEBHOOK_SECRET_FILE": str(folder / "key"),
+            "KERVAN_NOTIFICATIONS__WEBHOOK_URL": self.receiver.url,
+        }
 
     def test_a_message_that_nobody_acknowledged_is_posted_and_verified(self):
         [seq] = self.say(self.server.alice)

@@ -18,7 +18,7 @@ use crate::actors::partition::message::PartitionMessage;
 use crate::actors::router::Router;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::{Entity, ToGateway};
-use crate::actors::workers::relay::Owed;
+use crate::actors::workers::relay::{Append, Owed};
 use crate::env::Env;
 use crate::health::Health;
 use crate::ids::{Offset, Partition};
@@ -304,6 +304,12 @@ impl Node {
     /// Has a resident room or user made anew, as if it had died. Says whether its partition was told.
     pub(crate) fn restart_resident(&self, entity: Entity) -> bool {
         self.router.cast(entity.partition(), PartitionMessage::Restart(Some(entity)))
+    }
+
+    /// How workers beside the node append: by the owners of the partitions.
+    #[must_use]
+    pub(crate) fn append(&self) -> Append {
+        workers::append_by(Arc::clone(&self.router))
     }
 
     /// Has the workers made anew.

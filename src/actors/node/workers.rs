@@ -148,7 +148,7 @@ fn note(worker: &'static str, ended: Result<(), JoinError>) {
 }
 
 /// Workers append through the owners of the target partitions.
-fn append_by(router: Arc<Router>) -> Append {
+pub(super) fn append_by(router: Arc<Router>) -> Append {
     Arc::new(move |partition: Partition, records: Vec<Bytes>| {
         // In order: each takes its place before the next is looked at.
         let asked: Vec<_> = records.into_iter().map(|record| router.command(partition, record)).collect();

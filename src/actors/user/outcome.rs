@@ -31,7 +31,10 @@ impl UserOutcome {
     /// Whether the user is another one now, read marks aside: those are kept by themselves, and are many.
     #[must_use]
     pub(crate) fn is_change(&self) -> bool {
-        matches!(self, Self::Event(_) | Self::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_)))
+        matches!(
+            self,
+            Self::Event(_) | Self::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_) | Quiet::DevicesForgotten(_))
+        )
     }
 }
 
@@ -49,4 +52,6 @@ pub enum Quiet {
     Device(Device),
     /// A device was forgotten.
     DeviceRemoved(DeviceId),
+    /// All of these were forgotten, and there are no others.
+    DevicesForgotten(Vec<DeviceId>),
 }

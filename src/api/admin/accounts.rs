@@ -70,7 +70,11 @@ pub(super) async fn password(
     OptionalBody(new): OptionalBody<PasswordReset>,
 ) -> Result<Json<Ended>, HttpError> {
     let user = user_of(&user)?;
-    let done = admin.live()?.accounts.set_password(&user, &Secret::new(new.password)).await;
+    let live = admin.live()?;
+    let done = live.accounts.set_password(&user, &Secret::new(new.password)).await;
+    if done.is_ok() {
+        live.handlers.forget_devices(&user).await;
+    }
     let ended = noted(&admin, &who, "user.password", user.as_str(), done).await?;
     Ok(Json(Ended { ended }))
 }
@@ -82,7 +86,11 @@ pub(super) async fn remove(
     Path(user): Path<String>,
 ) -> Result<Json<Closed>, HttpError> {
     let user = user_of(&user)?;
-    let done = admin.live()?.accounts.remove(&user).await;
+    let live = admin.live()?;
+    let done = live.accounts.remove(&user).await;
+    if done.is_ok() {
+        live.handlers.forget_devices(&user).await;
+    }
     let closed = noted(&admin, &who, "user.delete", user.as_str(), done).await?;
     Ok(Json(Closed::new(closed)))
 }

@@ -287,6 +287,9 @@ async fn act(admin: &Admin, who: &Who, user: &str, meant: &Meant, act: Act) -> R
         Act::Unban => live.accounts.ban(&user, false).await,
         Act::SignOut => live.accounts.revoke_tokens(&user).await,
     };
+    if done.is_ok() && !matches!(act, Act::Unban) {
+        live.handlers.forget_devices(&user).await;
+    }
     let done = done.map_err(|error| refused(&error));
     let what = match act {
         Act::Ban => "user.ban",

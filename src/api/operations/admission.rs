@@ -100,6 +100,8 @@ impl Cost {
             | UserCommandBody::Unblock(_)
             | UserCommandBody::Device(_)
             | UserCommandBody::DeviceRemove(_)
+            | UserCommandBody::DevicesForget(_)
+            | UserCommandBody::PushGone(_)
             | UserCommandBody::Preferences(_)
             | UserCommandBody::RoomFact(_) => Self::CHANGE,
         }

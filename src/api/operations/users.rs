@@ -67,6 +67,15 @@ impl Handlers {
         Ok(Done {})
     }
 
+    /// Forgets all devices of a user who has signed out everywhere, is banned or gone: no push reaches them any more. What was
+    /// done to the user is done whether this works or not; the log tells.
+    pub(in crate::api) async fn forget_devices(&self, user: &UserId) {
+        let body = UserCommandBody::DevicesForget(commands::DevicesForget);
+        if let Err(error) = self.user_command(&Caller::in_the_name_of(user.clone()), body).await {
+            tracing::warn!(%user, %error, "the devices of a user who was signed out could not be forgotten");
+        }
+    }
+
     pub(in crate::api) async fn preferences(
         &self,
         caller: &Caller,

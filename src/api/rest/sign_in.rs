@@ -14,15 +14,17 @@ use uuid::Uuid;
 use super::extract::{From, SignedIn};
 use super::profiles::MyAccount;
 use super::{ApiError, Body, Rest};
+use crate::actors::user::commands::DeviceFacts;
 use crate::api::accounts::{Client, Names, Refusal, Tokens};
 use crate::api::development::USERS;
 use crate::api::failures::Credential;
 use crate::api::http::Path;
 use crate::api::http::{self, HttpError};
-use crate::api::operations;
 use crate::api::operations::admission::{Cost, Payer};
+use crate::api::operations::request::OfDevice;
+use crate::api::operations::{self, Caller};
 use crate::config::Secret;
-use crate::ids::{Timestamp, UserId};
+use crate::ids::{DeviceId, Timestamp, UserId};
 use crate::storage::accounts::Profile;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
@@ -101,6 +103,9 @@ pub(super) struct LogOut {
     #[serde(default)]
     #[schema(required = false)]
     all: bool,
+    /// The device that signs out: it is forgotten, so that no push reaches it any more. With `all` every one is.
+    #[schema(required = false, nullable = false)]
+    device: Option<DeviceId>,
 }
 
 /// Another password.
@@ -269,8 +274,16 @@ async fn refresh(
 async fn log_out(
     State(rest): State<Rest>,
     SignedIn { user, sign_in }: SignedIn,
-    Body(LogOut { all }): Body<LogOut>,
+    Body(LogOut { all, device }): Body<LogOut>,
 ) -> Result<StatusCode, ApiError> {
+    // Before the token is refused: whoever is not told that it worked asks again.
+    if let Some(device) = device.filter(|_| !all) {
+        let forgotten = DeviceFacts { remove: true, ..DeviceFacts::default() };
+        rest.handlers.device(&Caller::in_the_name_of(user.clone()), OfDevice { device }, forgotten).await?;
+    }
+    if all {
+        rest.handlers.forget_devices(&user).await;
+    }
     match sign_in {
         _ if all => _ = rest.accounts.end_all(&user, None).await?,
         Some(id) => rest.accounts.end(&user, id).await?,
@@ -294,6 +307,8 @@ async fn password(
     let (current, new) = (current_password.secret(), new_password.secret());
     let changed = rest.accounts.change_password(&user, sign_in, &current, &new, http::network(address)).await;
     told(&rest, Credential::SignIn, address, changed)?;
+    // Whoever knew the old password may have named a device. One's own come back with the next connection.
+    rest.handlers.forget_devices(&user).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,9 @@
 //! | here | the rows, as their users see them |
 //! | [`outbox`] | how far the worker has decided, and what providers have not taken |
 //! | [`facts`] | what it decides on |
+//! | [`devices`] | where pushes go |
 
+pub(crate) mod devices;
 pub(crate) mod facts;
 pub(crate) mod outbox;
 #[cfg(test)]

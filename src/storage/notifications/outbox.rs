@@ -120,7 +120,7 @@ pub(crate) struct Decided {
 /// What came of an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Settled {
-    /// The provider has it.
+    /// The provider has it, or there is no device any more that it could bring it to.
     Sent,
     /// It is tried again.
     Later {

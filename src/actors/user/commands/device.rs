@@ -22,7 +22,7 @@ pub(crate) struct DeviceFacts {
     #[serde(default)]
     #[schema(required = false)]
     pub platform: String,
-    /// Where pushes go, at most 512 bytes.
+    /// Where pushes go, at most 2,048 bytes: see docs/notifications.md.
     #[serde(default)]
     #[schema(required = false)]
     pub push_token: String,

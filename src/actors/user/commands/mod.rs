@@ -4,7 +4,9 @@
 mod block;
 mod device;
 mod device_remove;
+mod devices_forget;
 mod preferences;
+mod push_gone;
 mod read;
 mod room;
 mod unblock;
@@ -17,8 +19,10 @@ pub use self::block::Block;
 pub use self::device::Device;
 pub(crate) use self::device::DeviceFacts;
 pub use self::device_remove::DeviceRemove;
+pub use self::devices_forget::DevicesForget;
 pub(crate) use self::preferences::NewPreferences;
 pub use self::preferences::Preferences;
+pub use self::push_gone::PushGone;
 pub use self::read::Read;
 pub(crate) use self::read::UpTo;
 pub use self::room::RoomFact;
@@ -65,6 +69,10 @@ verbs! {
     Preferences = 1005 "user.preferences";
     /// The user's membership of a room changed, as the relay read it.
     RoomFact = 1006 "user.room";
+    /// Takes a push token away that leads nowhere any more.
+    PushGone = 1007 "user.push_gone";
+    /// Forgets all devices.
+    DevicesForget = 1008 "user.devices_forget";
 }
 
 /// The payload of verbs that say only whom they concern.

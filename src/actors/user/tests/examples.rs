@@ -1,6 +1,6 @@
 //! One thing at a time.
 
-use super::support::{Someone, block, device, fact, forget, preferences, read, room, unblock};
+use super::support::{Someone, block, device, fact, forget, forget_all, preferences, push_gone, read, room, unblock};
 use crate::actors::room::tests::support::user;
 use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
@@ -70,6 +70,30 @@ fn a_forgotten_device_is_forgotten_once() {
     let device = DeviceId::new("d").unwrap();
     assert_eq!(ann.fold(body.clone()), UserOutcome::Quiet(Quiet::DeviceRemoved(device)));
     assert_eq!(ann.fold(body), UserOutcome::Unchanged);
+}
+
+#[test]
+fn a_dead_token_is_taken_from_its_device_and_not_the_one_that_came_since() {
+    let mut ann = Someone::new("ann");
+    ann.fold(device("d", "old"));
+    ann.fold(device("d", "new"));
+    assert_eq!(ann.fold(push_gone("d", "old")), UserOutcome::Unchanged, "it spoke of the one before");
+    assert_eq!(ann.fold(push_gone("other", "new")), UserOutcome::Unchanged);
+    assert!(matches!(ann.fold(push_gone("d", "new")), UserOutcome::Quiet(Quiet::Device(_))));
+    let tokens: Vec<&str> = ann.state.devices().map(|(_, known)| known.push_token.as_str()).collect();
+    assert_eq!(tokens, [""], "the device stays");
+    assert_eq!(ann.fold(push_gone("d", "")), UserOutcome::Unchanged);
+}
+
+#[test]
+fn all_devices_are_forgotten_at_once() {
+    let mut ann = Someone::new("ann");
+    assert_eq!(ann.fold(forget_all()), UserOutcome::Unchanged);
+    ann.fold(device("b", "token"));
+    ann.fold(device("a", ""));
+    let devices = ["a", "b"].map(|id| DeviceId::new(id).unwrap()).to_vec();
+    assert_eq!(ann.fold(forget_all()), UserOutcome::Quiet(Quiet::DevicesForgotten(devices)));
+    assert_eq!(ann.state.devices().len(), 0);
 }
 
 #[test]

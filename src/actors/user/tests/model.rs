@@ -49,12 +49,32 @@ impl Model {
     }
 
     pub(crate) fn has_device(&self, device: &DeviceId) -> bool {
-        let last = self.bodies().rev().find_map(|body| match body {
-            UserCommandBody::Device(commands::Device { device: other, .. }) if other == device => Some(true),
-            UserCommandBody::DeviceRemove(commands::DeviceRemove { device: other }) if other == device => Some(false),
+        self.push_token(device).is_some()
+    }
+
+    /// Where pushes for a device go; `None` if it is not known.
+    pub(crate) fn push_token(&self, device: &DeviceId) -> Option<&str> {
+        self.bodies().fold(None, |token, body| match body {
+            UserCommandBody::Device(commands::Device { device: other, push_token, .. }) if other == device => {
+                Some(push_token)
+            }
+            UserCommandBody::DeviceRemove(commands::DeviceRemove { device: other }) if other == device => None,
+            UserCommandBody::DevicesForget(_) => None,
+            UserCommandBody::PushGone(gone) if gone.device == *device && token == Some(gone.push_token.as_str()) => {
+                Some("")
+            }
+            _ => token,
+        })
+    }
+
+    /// The devices that are known, by id.
+    fn devices(&self) -> Vec<DeviceId> {
+        let named = self.bodies().filter_map(|body| match body {
+            UserCommandBody::Device(commands::Device { device, .. }) => Some(device.clone()),
             _ => None,
         });
-        last.unwrap_or(false)
+        let named: std::collections::BTreeSet<DeviceId> = named.collect();
+        named.into_iter().filter(|device| self.has_device(device)).collect()
     }
 
     fn preferences(&self) -> &str {
@@ -132,6 +152,25 @@ impl Model {
             UserCommandBody::DeviceRemove(commands::DeviceRemove { device }) => {
                 UserOutcome::Quiet(Quiet::DeviceRemoved(device.clone()))
             }
+            UserCommandBody::DevicesForget(_) => match self.devices() {
+                none if none.is_empty() => UserOutcome::Unchanged,
+                devices => UserOutcome::Quiet(Quiet::DevicesForgotten(devices)),
+            },
+            UserCommandBody::PushGone(commands::PushGone { push_token, .. })
+                if push_token.len() > limits::PUSH_TOKEN_BYTES =>
+            {
+                UserOutcome::Rejected(Reject::TooLarge)
+            }
+            UserCommandBody::PushGone(commands::PushGone { device, push_token }) => match self.push_token(device) {
+                Some(token) if token == push_token && !token.is_empty() => {
+                    UserOutcome::Quiet(Quiet::Device(commands::Device {
+                        device: device.clone(),
+                        platform: "web".into(),
+                        push_token: String::new(),
+                    }))
+                }
+                _ => UserOutcome::Unchanged,
+            },
             UserCommandBody::Preferences(commands::Preferences { json }) if json.len() > limits::PREFERENCES_BYTES => {
                 UserOutcome::Rejected(Reject::TooLarge)
             }

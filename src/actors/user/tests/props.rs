@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::model::Model;
-use super::support::{block, device, fact, forget, preferences, read, room, unblock};
+use super::support::{block, device, fact, forget, forget_all, preferences, push_gone, read, room, unblock};
 use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands::{UserCommand, UserCommandBody};
 use crate::actors::user::outcome::UserOutcome;
@@ -29,14 +29,19 @@ fn body() -> impl Strategy<Value = UserCommandBody> {
         "[]".into(),
         "x".repeat(limits::PREFERENCES_BYTES + 1),
     ]);
-    let token = proptest::sample::select(vec![String::new(), "t".into(), "x".repeat(limits::PUSH_TOKEN_BYTES + 1)]);
+    let token = || {
+        let tokens = vec![String::new(), "t".into(), "u".into(), "x".repeat(limits::PUSH_TOKEN_BYTES + 1)];
+        proptest::sample::select(tokens)
+    };
     let id = || (0..4u8).prop_map(|n| format!("d{n}"));
     prop_oneof![
         3 => (0..3u8, 0..9u64, 0..9u64).prop_map(|(n, seq, no)| read(n, seq, no)),
         2 => name().prop_map(block),
         2 => name().prop_map(unblock),
-        2 => (id(), token).prop_map(|(id, token)| device(&id, &token)),
+        3 => (id(), token()).prop_map(|(id, token)| device(&id, &token)),
         1 => id().prop_map(|id| forget(&id)),
+        1 => (id(), token()).prop_map(|(id, token)| push_gone(&id, &token)),
+        1 => Just(forget_all()),
         1 => json.prop_map(|json| preferences(&json)),
         4 => (0..3u16, 0..20u64, 0..3u8, changes).prop_map(|(source, offset, n, change)| fact(source, offset, n, change)),
     ]
@@ -102,7 +107,8 @@ proptest! {
         }
         for n in 0..4 {
             let id = DeviceId::new(&format!("d{n}")).unwrap();
-            prop_assert_eq!(state.devices().any(|(other, _)| *other == id), model.has_device(&id));
+            let token = state.devices().find(|(other, _)| **other == id).map(|(_, known)| known.push_token.as_str());
+            prop_assert_eq!(token, model.push_token(&id));
         }
         for name in ["bob", "cat", "anon:1"] {
             prop_assert_eq!(state.is_blocking(&user(name)), model.blocks(&user(name)));

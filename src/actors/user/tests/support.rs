@@ -33,6 +33,15 @@ pub(crate) fn forget(id: &str) -> UserCommandBody {
     UserCommandBody::DeviceRemove(commands::DeviceRemove { device: DeviceId::new(id).unwrap() })
 }
 
+pub(crate) fn push_gone(id: &str, push_token: &str) -> UserCommandBody {
+    let device = DeviceId::new(id).unwrap();
+    UserCommandBody::PushGone(commands::PushGone { device, push_token: push_token.into() })
+}
+
+pub(crate) fn forget_all() -> UserCommandBody {
+    UserCommandBody::DevicesForget(commands::DevicesForget)
+}
+
 pub(crate) fn preferences(json: &str) -> UserCommandBody {
     UserCommandBody::Preferences(commands::Preferences { json: json.into() })
 }

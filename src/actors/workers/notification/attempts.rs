@@ -20,6 +20,8 @@ pub(super) fn settled(
     let attempts = one.attempts.saturating_add(1);
     match result {
         Ok(()) => Settled::Sent,
+        // Nobody can be told there any more, and nobody need look at it.
+        Err(SendError::Gone(_)) => Settled::Sent,
         Err(SendError::Never(why)) => Settled::Dead { attempts, at: now, why },
         Err(SendError::Later { why, .. }) if attempts >= most => Settled::Dead { attempts, at: now, why },
         Err(SendError::Later { why, after }) => {
@@ -95,5 +97,7 @@ mod tests {
         let refused = Err(SendError::Never("400".to_owned()));
         assert_eq!(settled(&one(0), refused, 10, Timestamp(7), 0), dead(1, "400"));
         assert_eq!(settled(&one(9), Ok(()), 10, Timestamp(7), 0), Settled::Sent);
+        let gone = Err(SendError::Gone("404".to_owned()));
+        assert_eq!(settled(&one(0), gone, 10, Timestamp(7), 0), Settled::Sent, "nobody is there to be told");
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::providers::NotificationChannel;
 use crate::actors::workers::row_id;
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
+use crate::storage::notifications::devices::PushDevice;
 use crate::storage::notifications::facts::{NotifiedMember, NotifiedMessage, NotifiedRoom};
 use crate::storage::notifications::outbox::OutgoingNotification;
 use crate::storage::store::rows::NotificationRow;
@@ -43,6 +44,22 @@ pub(super) fn row(user: &UserId, room: RoomId, about: &NotifiedRoom, message: &N
         data: data.to_string(),
         at: message.at,
     }
+}
+
+/// The ways out to a user: one for each channel that is told of users, and one for each device whose channel there is. The
+/// latter come with the device.
+pub(super) fn ways<'a>(
+    channels: &[NotificationChannel],
+    user: &UserId,
+    devices: &'a [PushDevice],
+) -> Vec<(NotificationChannel, &'a str)> {
+    let of_user = channels.iter().filter(|channel| !channel.is_push()).map(|channel| (*channel, ""));
+    let own = devices.iter().filter(|device| device.user == *user);
+    let of_devices = own.filter_map(|device| {
+        let channel = NotificationChannel::of_device(&device.platform, &device.token_start)?;
+        channels.contains(&channel).then_some((channel, device.device.as_str()))
+    });
+    of_user.chain(of_devices).collect()
 }
 
 /// What a provider is told; `device` is empty where it does not want to know.
@@ -159,6 +176,22 @@ mod tests {
             };
             prop_assert_eq!(key(&a) == key(&b), a == b);
         }
+    }
+
+    #[test]
+    fn a_push_goes_to_each_device_that_has_a_token_of_its_channel() {
+        use NotificationChannel::{Fcm, Log, Webhook};
+        let device = |name: &str, id: &str, token: &str| PushDevice {
+            user: user(name),
+            device: crate::ids::DeviceId::new(id).unwrap(),
+            platform: "android".to_owned(),
+            token_start: token.to_owned(),
+        };
+        let devices =
+            [device("bob", "a", "c"), device("bob", "b", "{"), device("eve", "c", "d"), device("bob", "d", "e")];
+        assert_eq!(ways(&[Webhook, Fcm], &user("bob"), &devices), [(Webhook, ""), (Fcm, "a"), (Fcm, "d")]);
+        assert_eq!(ways(&[Log], &user("bob"), &devices), [(Log, "")], "nobody pushes");
+        assert_eq!(ways(&[Fcm], &user("cat"), &devices), []);
     }
 
     #[test]

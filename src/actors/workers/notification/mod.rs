@@ -21,7 +21,7 @@
 //! | [`worker`] | carries that out |
 //! | [`attempts`] | pure: what follows from an attempt at a provider |
 //! | [`sender`] | claims, sends, and notes what came of it |
-//! | [`providers`] | the seam to the outside: the log, a webhook |
+//! | [`providers`] | the seam to the outside: the log, a webhook, pushes to devices |
 
 pub(crate) mod attempts;
 pub(crate) mod decide;

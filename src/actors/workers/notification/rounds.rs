@@ -18,6 +18,7 @@ use crate::actors::workers::back_off;
 use crate::ids::{Offset, PARTITIONS, Partition, RoomId, Seq, Timestamp, UserId, millis};
 use crate::limits;
 use crate::storage::journal::{ReadError, StoredRecord};
+use crate::storage::notifications::devices::PushDevice;
 use crate::storage::notifications::facts::{NotifiedMember, NotifiedMessage, NotifiedRoom};
 use crate::storage::notifications::outbox::{Decided, NotificationCursor};
 use crate::storage::store::StoreError;
@@ -362,6 +363,11 @@ impl NotifyRounds {
         batch.messages.extend(young.map(|message| (message.id, (room.clone(), message))));
     }
 
+    /// Whether a device of its own is told by one of the ways out.
+    pub(crate) fn has_push(&self) -> bool {
+        self.options.channels.iter().any(|channel| channel.is_push())
+    }
+
     /// Those of the members that were asked for who are notified unless a device of theirs has the message.
     pub(crate) fn undecided(&self, members: &[NotifiedMember]) -> Vec<UserId> {
         let batch = self.batch.as_ref();
@@ -370,15 +376,16 @@ impl NotifyRounds {
         members.iter().filter(|member| is_notified(message, member, None)).map(|member| member.user.clone()).collect()
     }
 
-    /// The members that were asked for. `acknowledged` says how far a device of a user's has the room, as far as anybody knows.
+    /// The members that were asked for. `acknowledged` says how far a device of a user's has the room, as far as anybody
+    /// knows, and `devices` which of theirs can be pushed to.
     pub(crate) fn members(
         &mut self,
-        members: Result<Vec<NotifiedMember>, StoreError>,
+        members: Result<(Vec<NotifiedMember>, Vec<PushDevice>), StoreError>,
         acknowledged: &HashMap<UserId, Seq>,
         now: Timestamp,
     ) {
-        let members = match members {
-            Ok(members) => members,
+        let (members, devices) = match members {
+            Ok(found) => found,
             Err(error) => return self.fails(error),
         };
         let Some(batch) = &mut self.batch else { return };
@@ -390,8 +397,8 @@ impl NotifyRounds {
                 continue;
             }
             let row = decide::row(&member.user, room, about, message);
-            for channel in &self.options.channels {
-                let outgoing = decide::outgoing(*channel, "", &row, (room, message), now);
+            for (channel, device) in decide::ways(&self.options.channels, &member.user, &devices) {
+                let outgoing = decide::outgoing(channel, device, &row, (room, message), now);
                 self.draft.decided.outgoing.push(outgoing);
             }
             self.draft.decided.rows.push(row);

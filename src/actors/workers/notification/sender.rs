@@ -9,12 +9,17 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::attempts;
-use super::providers::{Provider, SendError};
+use super::providers::{NotificationChannel, Provider, SendError};
+use crate::actors::user::commands::PushGone;
+use crate::actors::user::{UserCommand, UserCommandBody, payload};
 use crate::actors::workers::Running;
+use crate::actors::workers::relay::Append;
 use crate::env::Env;
-use crate::ids::{Timestamp, millis};
+use crate::ids::{DeviceId, Timestamp, millis};
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::storage::journal::record::Addressed;
+use crate::storage::notifications::devices::{PushDevices, PushTarget};
 use crate::storage::notifications::outbox::{NotificationOutbox, OutgoingNotification, Settled};
 use crate::storage::store::StoreError;
 
@@ -23,6 +28,10 @@ use crate::storage::store::StoreError;
 pub(crate) struct Deps {
     /// What is to be sent.
     pub outbox: NotificationOutbox,
+    /// Where pushes go.
+    pub devices: PushDevices,
+    /// How a dead token is taken away.
+    pub append: Append,
     /// To whom: one for each channel.
     pub providers: Arc<[Arc<dyn Provider>]>,
     /// Woken if there is something to send.
@@ -105,7 +114,39 @@ impl Deps {
         if self.env.now().since(one.at) >= millis(self.expiry) {
             return Err(SendError::Never("older than [notifications] expiry".to_owned()));
         }
-        provider.send(one).await
+        let to = match provider.channel().is_push() {
+            false => PushTarget::default(),
+            true => match self.devices.target(one).await {
+                Ok(Some(to)) if NotificationChannel::of_device(&to.platform, &to.token) == Some(provider.channel()) => {
+                    to
+                }
+                Ok(_) => return Err(SendError::Gone("the device has no such token any more".to_owned())),
+                Err(error) => return Err(SendError::Later { why: error.to_string(), after: None }),
+            },
+        };
+        let sent = provider.send(one, &to).await;
+        match &sent {
+            Err(SendError::Gone(why)) => self.take_away(one, to.token, why).await.and(sent),
+            _ => sent,
+        }
+    }
+
+    /// Takes a token that leads nowhere from its device: a command of the user's partition like any other. Before the
+    /// notification is settled, so that whoever is killed in between is told again that it leads nowhere.
+    async fn take_away(&self, one: &OutgoingNotification, push_token: String, why: &str) -> Result<(), SendError> {
+        let Ok(device) = DeviceId::new(&one.device) else { return Ok(()) };
+        tracing::info!(user = %one.user, %device, why, "a push token leads nowhere and is taken away");
+        let body = UserCommandBody::PushGone(PushGone { device, push_token });
+        let (user, id, issued_at) = (one.user.clone(), self.env.ids.next(), self.env.now());
+        // The fold takes away what it names and nothing newer: however late it comes, it does no harm.
+        let Addressed { partition, record, .. } =
+            payload::address(UserCommand { user, id, issued_at, ttl_ms: 0, body });
+        match (self.append)(partition, vec![record]).await.into_iter().collect::<Result<(), _>>() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                Err(SendError::Later { why: format!("the dead token is not taken away: {error}"), after: None })
+            }
+        }
     }
 
     fn count(&self, result: &Result<(), SendError>) {

@@ -16,6 +16,7 @@ use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::storage::journal::Journal;
+use crate::storage::notifications::devices::PushDevices;
 use crate::storage::notifications::facts::NotificationFacts;
 use crate::storage::notifications::outbox::{Decided, NotificationCursor, NotificationOutbox};
 use crate::storage::store::rows::WatermarkRow;
@@ -61,6 +62,8 @@ pub(crate) struct Deps {
     pub outbox: NotificationOutbox,
     /// What is decided on.
     pub facts: NotificationFacts,
+    /// Which devices can be pushed to.
+    pub devices: PushDevices,
     /// How far each partition may be read: what is verified and stored.
     pub stored: Arc<Watermarks>,
     /// How far devices have acknowledged.
@@ -153,7 +156,13 @@ impl Decider {
                 let members = facts.members(room, sender.as_ref(), after.as_ref(), limit).await;
                 let open = self.rounds.undecided(members.as_deref().unwrap_or_default());
                 let acknowledged = self.deps.acknowledged.of(room, &open).await;
-                self.rounds.members(members, &acknowledged, self.deps.env.now());
+                let found = match members {
+                    Ok(members) if self.rounds.has_push() => {
+                        self.deps.devices.of(&open).await.map(|devices| (members, devices))
+                    }
+                    members => members.map(|members| (members, Vec::new())),
+                };
+                self.rounds.members(found, &acknowledged, self.deps.env.now());
             }
             NotifyStep::Decide(decided) => {
                 let has_more = !decided.outgoing.is_empty();

@@ -68,6 +68,11 @@ async fn users_are_listed_with_where_they_are() {
     assert_eq!(ann["connections"][0]["client"], connection.client.to_string());
     assert!(!ann.to_string().contains("hidden"), "push tokens are nobody's matter: {ann}");
     assert_eq!(rig.get("/admin/users/nobody").await.0, 404);
+    // Signed out everywhere, a user is pushed nothing any more: the devices are forgotten.
+    assert_eq!(ann["devices"][0]["device"], "phone");
+    rig.post("/admin/users/ann/sign-out", "").await;
+    let forgotten = async || rig.ok("/admin/users/ann").await["devices"] == json!([]);
+    until("the devices are forgotten", forgotten).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,6 +141,6 @@ async fn devices_and_preferences_are_the_users_own() {
     assert_eq!(f.ok("alice", "user.device", device).await, json!({}));
     assert_eq!(f.ok("alice", "user.device", json!({ "device": "phone", "remove": true })).await, json!({}));
     assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "platform": "x".repeat(33) })).await, 430);
-    assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "push_token": "x".repeat(513) })).await, 430);
+    assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "push_token": "x".repeat(2_049) })).await, 430);
     assert_eq!(f.code("alice", "user.block", json!({ "user": "alice" })).await, 107);
 }

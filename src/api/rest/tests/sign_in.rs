@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::support::{Answer, Rig};
-use crate::testing::within;
+use crate::testing::{found, within};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -166,6 +166,32 @@ async fn signing_out_closes_the_sockets_of_that_sign_in_and_holds_after_a_restar
     assert_eq!(close_code(&answer), Some(3500), "{answer:?}");
     assert_eq!(rig.refreshed(&here).await.refusal(), (401, "signed_out"));
     assert_eq!(rig.as_bearer(&there, "GET", "/api/users/me", Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_signs_out_is_pushed_nothing_any_more() {
+    let rig = Rig::start().await;
+    let tokens = rig.registered("ada").await;
+    let user = crate::ids::UserId::new(tokens["user"]["id"].as_str().unwrap()).unwrap();
+    let known = async |expected: &[&str]| {
+        found("the devices are these", async || {
+            let rows = rig.engine.as_ref().unwrap().node().store().user(&user).await.unwrap();
+            let known: Vec<String> = rows.devices.into_iter().map(|row| row.device.to_string()).collect();
+            (known == expected).then_some(())
+        })
+        .await
+    };
+    for device in ["phone", "tablet", "watch"] {
+        let path = format!("/api/users/me/devices/{device}");
+        let told = rig.as_bearer(&tokens, "PUT", &path, json!({"push_token": "t"})).await;
+        assert_eq!(told.status, 200, "{told:?}");
+    }
+    known(&["phone", "tablet", "watch"]).await;
+    assert_eq!(rig.as_bearer(&tokens, "POST", "/api/auth/logout", json!({"device": "tablet"})).await.status, 204);
+    known(&["phone", "watch"]).await;
+    let again = rig.post("/api/auth/login", json!({"username": "ada", "password": PASSWORD})).await.body;
+    assert_eq!(rig.as_bearer(&again, "POST", "/api/auth/logout", json!({"all": true})).await.status, 204);
+    known(&[]).await;
 }
 
 #[tokio::test]

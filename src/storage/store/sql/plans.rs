@@ -20,7 +20,12 @@ const WHOLE: [&str; 2] = ["USING INDEX users_banned", "USING INDEX users_tokens_
 
 /// Every single statement of all rows.
 fn every_statement<'a>() -> impl Iterator<Item = &'a str> {
-    let notified = [&notifications::SQL[..], &notifications::outbox::SQL, &notifications::facts::SQL];
+    let notified = [
+        &notifications::SQL[..],
+        &notifications::outbox::SQL,
+        &notifications::facts::SQL,
+        &notifications::devices::SQL,
+    ];
     let all = [statements::ALL, &accounts::SQL, &uploads::SQL, &analytics::SQL].into_iter().chain(notified);
     all.flatten().copied()
 }
@@ -41,7 +46,7 @@ fn is_bad(line: &str) -> bool {
 #[tokio::test]
 async fn every_statement_finds_its_rows_by_an_index_and_sorts_nothing() {
     let mut conn = migrated_in_memory().await;
-    let bulks = statements::Bulks::new().texts();
+    let bulks = [statements::Bulks::new().texts(), notifications::devices::texts()].concat();
     for text in every_statement().chain(bulks.iter().map(|text| text.as_ref())) {
         let plan = plan(&mut conn, text).await;
         // The watermarks are the one table that is read as a whole, in the order of its key.
@@ -75,7 +80,7 @@ async fn the_check_of_plans_sees_a_scan_and_a_sort() {
 async fn every_index_is_used_by_a_statement() {
     let mut conn = migrated_in_memory().await;
     let mut plans = String::new();
-    let bulks = statements::Bulks::new().texts();
+    let bulks = [statements::Bulks::new().texts(), notifications::devices::texts()].concat();
     for text in every_statement().chain(bulks.iter().map(|text| text.as_ref())) {
         plans.push_str(&plan(&mut conn, text).await.join("\n"));
         plans.push('\n');

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::{NotificationChannel, Provider, SendError};
+use crate::storage::notifications::devices::PushTarget;
 use crate::storage::notifications::outbox::OutgoingNotification;
 
 /// See the module.
@@ -14,7 +15,7 @@ impl Provider for LogProvider {
         NotificationChannel::Log
     }
 
-    async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {
+    async fn send(&self, one: &OutgoingNotification, _: &PushTarget) -> Result<(), SendError> {
         let OutgoingNotification { id, user, room, seq, kind, .. } = one;
         tracing::info!(%id, %user, %room, %seq, kind, "a notification");
         Ok(())

@@ -2,6 +2,8 @@
 //! again under the same id, and says whether trying again makes sense. It keeps to its own timeout, and what it says of a
 //! failure holds no secret.
 
+mod answer;
+mod fcm;
 mod log;
 mod webhook;
 
@@ -9,8 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use self::fcm::Fcm;
 pub(crate) use self::log::LogProvider;
 pub(crate) use self::webhook::Webhook;
+use crate::storage::notifications::devices::PushTarget;
 use crate::storage::notifications::outbox::OutgoingNotification;
 
 /// A way out. Its name stands in rows, and is for life.
@@ -20,6 +24,8 @@ pub(crate) enum NotificationChannel {
     Log,
     /// A request to an address.
     Webhook,
+    /// Firebase Cloud Messaging: a push to one device.
+    Fcm,
 }
 
 impl NotificationChannel {
@@ -29,7 +35,24 @@ impl NotificationChannel {
         match self {
             Self::Log => "log",
             Self::Webhook => "webhook",
+            Self::Fcm => "fcm",
         }
+    }
+
+    /// Whether it brings a notification to one device, and not to the user.
+    #[must_use]
+    pub(crate) fn is_push(self) -> bool {
+        match self {
+            Self::Log | Self::Webhook => false,
+            Self::Fcm => true,
+        }
+    }
+
+    /// The way out that leads to a device which says of itself that it is `platform`, and whose push token begins so. A JSON
+    /// object is a browser's subscription to Web Push; every other token is one of FCM's.
+    #[must_use]
+    pub(crate) fn of_device(_platform: &str, token_start: &str) -> Option<Self> {
+        if token_start.starts_with('{') { None } else { Some(Self::Fcm) }
     }
 }
 
@@ -39,8 +62,8 @@ pub(crate) trait Provider: Send + Sync + 'static {
     /// Which it is.
     fn channel(&self) -> NotificationChannel;
 
-    /// Tells it of a notification. `Ok`: it has it.
-    async fn send(&self, notification: &OutgoingNotification) -> Result<(), SendError>;
+    /// Tells it of a notification. `Ok`: it has it. `to` is the device, if the channel [is one of devices](NotificationChannel::is_push).
+    async fn send(&self, notification: &OutgoingNotification, to: &PushTarget) -> Result<(), SendError>;
 }
 
 /// Why a provider does not have a notification, as far as anybody knows.
@@ -57,4 +80,7 @@ pub(crate) enum SendError {
     /// It will never take it.
     #[error("{0}")]
     Never(String),
+    /// The device's token leads nowhere any more.
+    #[error("{0}")]
+    Gone(String),
 }

@@ -7,17 +7,18 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, StatusCode, Url};
 use serde_json::json;
 use sha2::Sha256;
 
+use super::answer::Answered;
 use super::{NotificationChannel, Provider, SendError};
 use crate::config::SigningKey;
 use crate::env::Env;
 use crate::http_client::{self, ClientError};
 use crate::ids::Timestamp;
-use crate::limits;
+use crate::storage::notifications::devices::PushTarget;
 use crate::storage::notifications::outbox::OutgoingNotification;
 
 /// Why there is no webhook.
@@ -76,47 +77,33 @@ impl Provider for Webhook {
         NotificationChannel::Webhook
     }
 
-    async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {
+    async fn send(&self, one: &OutgoingNotification, _: &PushTarget) -> Result<(), SendError> {
         let (id, seconds, body) = (one.id.to_string(), self.env.now().0 / 1_000, body(one).to_string());
         let signature = signature(&self.key, &id, seconds, body.as_bytes());
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         let request = request.header("webhook-id", id).header("webhook-timestamp", seconds.to_string());
         match request.header("webhook-signature", signature).body(body).send().await {
-            Ok(response) => answered(response).await,
+            Ok(response) => judged(&Answered::read(response).await),
             Err(error) => Err(SendError::Later { why: http_client::reason(&error), after: None }),
         }
     }
 }
 
 /// 2xx takes it. What says that the request itself is wrong never will; everything else may be better later.
-async fn answered(mut response: Response) -> Result<(), SendError> {
-    let status = response.status();
-    let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
-    // Read to the end, so that the connection serves the next one; a long answer costs the connection.
-    let mut read = 0;
-    while let Ok(Some(piece)) = response.chunk().await {
-        read += piece.len();
-        if read > limits::NOTIFY_ANSWER_BYTES {
-            break;
-        }
-    }
+fn judged(answered: &Answered) -> Result<(), SendError> {
+    let status = answered.status;
     if status.is_success() {
         return Ok(());
     }
     let why = format!("the webhook answered {status}");
     let passes =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-    if status.is_client_error() && !passes.contains(&status) {
-        // A deployment under way answers these, too.
-        let may_come = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
-        return Err(if may_come.contains(&status) { SendError::Later { why, after } } else { SendError::Never(why) });
+    // A deployment under way answers these, too.
+    let may_come = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
+    if status.is_client_error() && !passes.contains(&status) && !may_come.contains(&status) {
+        return Err(SendError::Never(why));
     }
-    Err(SendError::Later { why, after })
-}
-
-/// Seconds; a date is not looked at: it would be judged by another clock.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    Err(answered.later(why))
 }
 
 #[cfg(test)]

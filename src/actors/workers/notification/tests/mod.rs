@@ -2,4 +2,5 @@
 
 mod examples;
 mod killed;
+mod pushes;
 mod support;

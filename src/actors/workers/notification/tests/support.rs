@@ -1,11 +1,13 @@
 //! A journal, the rows that a projector makes of it, and a provider that remembers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -25,6 +27,7 @@ use crate::ids::{ClientId, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::metrics::Metrics;
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::memory::MemoryJournal;
+use crate::storage::notifications::devices::{PushDevices, PushTarget};
 use crate::storage::notifications::facts::NotificationFacts;
 use crate::storage::notifications::outbox::{NotificationOutbox, OutgoingNotification};
 use crate::storage::sql::Connections;
@@ -53,12 +56,18 @@ pub(super) enum Fate {
     Away,
     /// It refuses it for good.
     Refuse,
+    /// It says that the device's token leads nowhere.
+    TokenGone,
 }
 
 /// A provider that remembers the keys under which it was told of each notification, and how often.
 #[derive(Default)]
 pub(super) struct Receiver {
     pub told: Mutex<BTreeMap<Told, BTreeSet<Uuid>>>,
+    /// The tokens that were pushed to, each time.
+    pub pushed: Mutex<Vec<String>>,
+    /// Whether it brings notifications to devices, and not to users.
+    pub is_push: AtomicBool,
     pub fates: Mutex<VecDeque<Fate>>,
     pub requests: Mutex<u64>,
 }
@@ -66,10 +75,11 @@ pub(super) struct Receiver {
 #[async_trait]
 impl Provider for Receiver {
     fn channel(&self) -> NotificationChannel {
-        NotificationChannel::Webhook
+        if self.is_push.load(Ordering::Relaxed) { NotificationChannel::Fcm } else { NotificationChannel::Webhook }
     }
 
-    async fn send(&self, one: &OutgoingNotification) -> Result<(), SendError> {
+    async fn send(&self, one: &OutgoingNotification, to: &PushTarget) -> Result<(), SendError> {
+        self.pushed.lock().unwrap().push(to.token.clone());
         *self.requests.lock().unwrap() += 1;
         let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Take);
         if matches!(fate, Fate::Take | Fate::LoseAnswer) {
@@ -80,6 +90,7 @@ impl Provider for Receiver {
             Fate::Take => Ok(()),
             Fate::LoseAnswer | Fate::Away => Err(SendError::Later { why: "away".to_owned(), after: None }),
             Fate::Refuse => Err(SendError::Never("refused".to_owned())),
+            Fate::TokenGone => Err(SendError::Gone("404".to_owned())),
         }
     }
 }
@@ -181,7 +192,7 @@ impl World {
         let options = Options {
             members: 2,
             batch: 3,
-            ..Options::new(AFTER, Duration::from_secs(3_600), vec![NotificationChannel::Webhook])
+            ..Options::new(AFTER, Duration::from_secs(3_600), vec![self.receiver.channel()])
         };
         let acknowledged = Arc::clone(&self.acknowledged);
         let here = move |user: &UserId, room| acknowledged.lock().unwrap().get(&(user.clone(), room)).copied();
@@ -190,6 +201,7 @@ impl World {
             store: Arc::new(SqlStore::new(self.connections.clone())),
             outbox: self.outbox.clone(),
             facts: NotificationFacts::new(self.connections.clone()),
+            devices: PushDevices::new(self.connections.clone()),
             stored: Arc::clone(&self.stored),
             acknowledged: Acknowledged { here: Some(Arc::new(here)), told: None },
             sends: Arc::new(Notify::new()),
@@ -201,8 +213,15 @@ impl World {
 
     pub(super) fn sender(&self, attempts: u32) -> sender::Deps {
         let provider: Arc<dyn Provider> = self.receiver.clone();
+        let journal = self.journal.clone();
+        let append = move |partition: Partition, records: Vec<Bytes>| {
+            let journal = journal.clone();
+            async move { vec![journal.append(partition, records).await.map(drop)] }.boxed()
+        };
         sender::Deps {
             outbox: self.outbox.clone(),
+            devices: PushDevices::new(self.connections.clone()),
+            append: Arc::new(append),
             providers: Arc::new([provider]),
             sends: Arc::new(Notify::new()),
             env: self.env.clone(),

@@ -160,7 +160,7 @@ impl World {
     fn random_user(&mut self, dice: &mut Dice) {
         let (me, other) = (dice.one(&USERS), user_id(dice.one(&USERS)));
         let room = self.any_room(dice);
-        let body = match dice.below(9) {
+        let body = match dice.below(11) {
             0 | 1 => {
                 let (seq, no) = (Seq(dice.below(30)), MessageNo(dice.below(20)));
                 UserCommandBody::Read(commands::Read { room, to: ReadPoint { seq, no } })
@@ -175,7 +175,12 @@ impl World {
             5 => UserCommandBody::DeviceRemove(commands::DeviceRemove {
                 device: DeviceId::new(&format!("d{}", dice.below(40))).unwrap(),
             }),
-            6 | 7 => UserCommandBody::RoomFact(RoomFact {
+            6 => UserCommandBody::PushGone(commands::PushGone {
+                device: DeviceId::new(&format!("d{}", dice.below(40))).unwrap(),
+                push_token: "token".to_owned(),
+            }),
+            7 => UserCommandBody::DevicesForget(commands::DevicesForget),
+            8 | 9 => UserCommandBody::RoomFact(RoomFact {
                 source: Partition::new(dice.below(3) as u16).unwrap(),
                 source_offset: Offset(self.next_id - dice.below(self.next_id.min(9) + 1)),
                 room,
