@@ -5,29 +5,60 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{Args, Subcommand};
 use kervan::config::Config;
 use kervan::http_client;
 use kervan::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
 use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
 
+use super::operator::{Mark, Marks, Output, Run as _};
 use super::terminal::Progress;
 use super::{Refused, Settings, admin_file, print, sources};
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Request {
     /// Where to: a folder that is empty or not there. A server that writes it has its own view of the disk.
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    #[arg(value_name = "DIR", required = true)]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    what: Option<What>,
     #[command(flatten)]
     settings: Settings,
 }
 
+#[derive(Subcommand)]
+enum What {
+    #[command(about = "Register a copy of the database as a backup that the journal in Kafka may be trimmed behind")]
+    Mark(Mark),
+    #[command(about = "Backups that were registered")]
+    Marks(Marks),
+}
+
+impl Request {
+    /// How its answer is written.
+    pub(super) fn output(&self) -> Output {
+        match &self.what {
+            Some(What::Marks(marks)) => marks.output(),
+            _ => Output::Table,
+        }
+    }
+}
+
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
+    match (&request.what, &request.dir) {
+        (Some(What::Mark(mark)), _) => mark.run(),
+        (Some(What::Marks(marks)), _) => marks.run(),
+        (None, Some(dir)) => copy(request, dir),
+        (None, None) => Err(Refused("name a folder for the backup".to_owned()).into()),
+    }
+}
+
+fn copy(request: &Request, dir: &Path) -> anyhow::Result<ExitCode> {
     let loaded = sources::load_to_find(&request.settings)?;
     let config = &loaded.config;
-    let (data, dir) = (&config.data.dir, std::path::absolute(&request.dir)?);
+    let (data, dir) = (&config.data.dir, std::path::absolute(dir)?);
     if !data.join(JOURNAL_DIR).exists() {
         return Err(
             Refused(format!("there is nothing to back up in {}; --data-dir names another", data.display())).into()

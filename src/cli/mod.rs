@@ -66,7 +66,7 @@ enum Command {
     },
     /// Bring a database to this version's schema (the start does it by itself).
     Migrate(migrate::Request),
-    /// Write a backup of the data folder, also while it is served.
+    #[command(about = "Write a backup of the data folder, also while it is served")]
     Backup(backup::Request),
     /// Put a backup into an empty data folder.
     Restore(restore::Request),
@@ -155,6 +155,7 @@ impl Command {
     fn output(&self) -> Output {
         match self {
             Self::Actors(request) => request.output(),
+            Self::Backup(request) => request.output(),
             Self::Room(request) => request.output(),
             Self::User(request) => request.output(),
             Self::Sessions(request) => request.output(),

@@ -31,7 +31,15 @@ pub(super) fn load_with(settings: &Settings, more: Vec<Flag>) -> anyhow::Result<
 /// # Errors
 /// What can't be read.
 pub(super) fn load_to_find(settings: &Settings) -> anyhow::Result<Loaded> {
-    Ok(config::load_to_find(&gather(settings, Vec::new())?)?)
+    load_to_find_with(settings, Vec::new())
+}
+
+/// The same, with flags of one command on top.
+///
+/// # Errors
+/// As [`load_to_find`].
+pub(super) fn load_to_find_with(settings: &Settings, more: Vec<Flag>) -> anyhow::Result<Loaded> {
+    Ok(config::load_to_find(&gather(settings, more)?)?)
 }
 
 /// The configuration of a data folder that is left for another one: what the flags say, and the file if they name one. The

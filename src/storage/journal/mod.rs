@@ -34,6 +34,7 @@ pub mod contract;
 pub mod embedded;
 pub mod kafka;
 pub(crate) mod maintenance;
+pub mod marks;
 #[cfg(test)]
 pub mod memory;
 pub mod record;

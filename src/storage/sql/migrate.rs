@@ -106,6 +106,11 @@ pub(super) fn newest_of_postgres() -> i64 {
     version(&migrator(POSTGRES))
 }
 
+/// The same of a SQLite file.
+pub(super) fn newest_of_sqlite() -> i64 {
+    version(&migrator(SQLITE))
+}
+
 /// Numbered by their places in the list: `every_migration_is_in_the_list` holds their names to it.
 fn migrator(list: &[(&'static str, &'static str)]) -> Migrator {
     let migration = |(version, (name, sql)): (i64, &(&'static str, &'static str))| {

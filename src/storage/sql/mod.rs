@@ -19,6 +19,7 @@ mod arrays;
 mod bulk;
 mod columns;
 mod connections;
+pub mod copy;
 mod error;
 pub mod facts;
 mod guarded_pool;

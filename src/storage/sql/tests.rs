@@ -18,6 +18,7 @@ use crate::storage::store::sql::SqlStore;
 use crate::storage::store::{SeqRange, Store, StoreError};
 use crate::storage::{accounts, analytics, notifications, uploads};
 
+mod copy;
 mod pooler;
 mod transfer;
 

@@ -9,7 +9,8 @@
 //! | [`parts`] | what is known of each partition: bounds, recent records, losses |
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
 //! | [`older`] | the client that fetches what lies behind the recent records |
-//! | [`topics`] | makes and checks the topics; [`identity`]: which journal it is |
+//! | [`topics`] | makes and checks the topics |
+//! | [`control`] | the control topic: [`identity`], which journal it is; [`marks`] of backups |
 //! | [`load`] | loads a topic with a journal that was kept elsewhere |
 //! | [`settings`] | what the clients are told, with reasons |
 //!
@@ -36,10 +37,12 @@ use crate::env::Env;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::limits;
 
+mod control;
 mod follow;
 mod identity;
 mod lane;
 pub(crate) mod load;
+pub mod marks;
 mod older;
 mod parts;
 mod producers;

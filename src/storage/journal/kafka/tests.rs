@@ -5,6 +5,7 @@ mod errors;
 mod failures;
 mod held;
 mod load;
+mod marks;
 mod writers;
 
 use std::sync::Arc;

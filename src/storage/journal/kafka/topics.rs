@@ -55,7 +55,7 @@ impl Options {
     pub fn topics(&self) -> [Topic<'_>; 2] {
         [
             Topic { name: &self.topic, holds: "the journal", partitions: PARTITIONS },
-            Topic { name: &self.control_topic, holds: "the journal's identity", partitions: 1 },
+            Topic { name: &self.control_topic, holds: "the journal's identity, marks of backups", partitions: 1 },
         ]
     }
 }

@@ -19,14 +19,14 @@ use crate::testing::{found, within};
 const BROKERS: i32 = 3;
 
 /// Brokers that do as they are told, and a journal on them.
-struct Mock {
+pub(super) struct Mock {
     cluster: MockCluster<'static, DefaultProducerContext>,
-    options: Options,
-    journal: Arc<KafkaJournal>,
+    pub options: Options,
+    pub journal: Arc<KafkaJournal>,
 }
 
 impl Mock {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let cluster = MockCluster::new(BROKERS).unwrap();
         cluster.create_topic("journal", i32::from(PARTITIONS), BROKERS).unwrap();
         cluster.create_topic("control", 1, BROKERS).unwrap();

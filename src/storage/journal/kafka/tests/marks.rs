@@ -1,0 +1,62 @@
+//! Marks of backups in the control topic, with librdkafka's mock brokers.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::errors::Mock;
+use super::{Options, open};
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::storage::journal::Journal;
+use crate::storage::journal::kafka::marks::{MarkError, Marked, marked, register};
+use crate::storage::journal::marks::{BackupMark, CopyRefused};
+use crate::storage::sql::copy::{CopiedWatermark, DatabaseCopy};
+
+fn partition() -> Partition {
+    Partition::new(5).unwrap()
+}
+
+/// A copy of the rows of a journal, with so many records of one partition.
+pub(super) fn copy_of(journal: Uuid, partition: Partition, records: u64) -> DatabaseCopy {
+    let row = |each: Partition| {
+        let next = if each == partition { records } else { 0 };
+        CopiedWatermark { partition: each, next_offset: Offset(next), fold_time: Timestamp(next) }
+    };
+    let watermarks = Partition::all().map(row).collect();
+    DatabaseCopy { schema: Some(1), known: 1, journal: Some(journal.to_string()), watermarks }
+}
+
+pub(super) async fn mark(options: &Options, copy: DatabaseCopy, name: &str) -> Result<BackupMark, MarkError> {
+    let (options, name) = (options.clone(), name.to_owned());
+    let id = Uuid::new_v4();
+    tokio::task::spawn_blocking(move || register(&options, &copy, id, &name)).await.unwrap()
+}
+
+async fn all(options: &Options) -> Marked {
+    let options = options.clone();
+    tokio::task::spawn_blocking(move || marked(&options)).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_are_kept_in_their_order_and_a_copy_that_is_none_leaves_no_mark() {
+    let mock = Mock::start().await;
+    let (options, journal) = (&mock.options, mock.journal.maintenance().id());
+    mock.journal.append(partition(), vec![Bytes::from_static(b"a"); 3]).await.unwrap();
+    assert_eq!(all(options).await.marks, []);
+
+    let first = mark(options, copy_of(journal, partition(), 2), "monday").await.unwrap();
+    assert!(first.marked_at > Timestamp(1_700_000_000_000), "the brokers' time: {}", first.marked_at.0);
+    assert_eq!((first.name.as_str(), first.watermarks[5], first.reaches), ("monday", Offset(2), Timestamp(2)));
+    let found = all(options).await;
+    assert_eq!((found.bounds[5].end, first.lag(&found.bounds)), (Offset(3), 1));
+    assert_eq!(found.marks, [first.clone()]);
+
+    let ahead = mark(options, copy_of(journal, partition(), 4), "ahead").await.unwrap_err();
+    assert!(matches!(ahead, MarkError::Refused(CopyRefused::Ahead { at: Offset(4), end: Offset(3), .. })), "{ahead}");
+    let other = mark(options, copy_of(Uuid::from_u128(9), partition(), 2), "other").await.unwrap_err();
+    assert!(matches!(other, MarkError::Refused(CopyRefused::OtherJournal { .. })), "{other}");
+    assert_eq!(all(options).await.marks, [first.clone()]);
+
+    let second = mark(options, copy_of(journal, partition(), 3), "tuesday").await.unwrap();
+    assert_eq!(all(options).await.marks, [first, second]);
+    assert_eq!(open(options).await.maintenance().id(), journal, "what follows changes nothing about who it is");
+}
