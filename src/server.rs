@@ -204,11 +204,14 @@ impl Engine {
         let acknowledged = Acknowledged { here: Some(here), told };
         let notifying = Notifying::start(&deps, &node, &storage.connections, acknowledged).await?;
         let mut retention = storage.retention(config, env.clone());
-        if notifying.is_some() {
+        // Where others read the same journal, one of them may notify.
+        if notifying.is_some() || config.journal.kafka_brokers.is_some() {
             retention = retention.behind(outbox.clone());
         }
         let retention = Arc::new(retention);
-        retention.remember().await?;
+        if let Err(error) = retention.remember().await {
+            tracing::warn!(%error, "when the last backup was taken is not known yet");
+        }
         background::look(&node, &storage.maintenance, &checks).await;
         let mut background = vec![
             tokio::spawn(background::say_goodbye(

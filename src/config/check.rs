@@ -50,9 +50,6 @@ fn journal(config: &Config, wrong: &mut impl FnMut(&str, &str)) {
     if config.journal.kafka_topic == config.journal.kafka_control_topic {
         wrong("journal.kafka_control_topic", "must be another topic than journal.kafka_topic");
     }
-    if !config.data.journal_retention.is_zero() {
-        wrong("data.journal_retention", "must be 0 while the journal is in Kafka: this version trims no topic");
-    }
 }
 
 /// What is allowed but should be known.
@@ -75,7 +72,10 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !config.data.journal_retention.is_zero() && matches!(config.database(), Database::Postgres(_)) {
+    if !config.data.journal_retention.is_zero()
+        && config.journal.kafka_brokers.is_none()
+        && matches!(config.database(), Database::Postgres(_))
+    {
         let why = "data.journal_retention has no effect: rows are in PostgreSQL, and its dumps are not seen here";
         warnings.push(why.to_owned());
     }

@@ -56,9 +56,9 @@ section! {
         dir: PathBuf = "./data",
         /// Size of one journal segment file.
         segment_size: ByteSize = "64MiB",
-        /// How long the journal keeps records that a backup has (`kervan backup`); older segments are removed. "0": for
-        /// ever, and a lost database can be built anew from the journal alone. Otherwise a lost database takes a backup
-        /// that is younger than this.
+        /// How long the journal keeps records that a backup has (`kervan backup`; with a journal in Kafka `kervan backup mark`);
+        /// older ones are removed. "0": for ever, and a lost database can be built anew from the journal alone. Otherwise a
+        /// lost database takes a backup that is younger than this.
         journal_retention: Duration = "0",
     }
 }

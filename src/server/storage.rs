@@ -121,7 +121,7 @@ async fn in_kafka(options: kafka::Options, env: &Env) -> Result<(Arc<dyn Journal
     let opened = tokio::task::spawn_blocking(move || KafkaJournal::open(options, env)).await;
     let journal = opened.unwrap_or_else(|panic| Err(JournalError::Io(panic.to_string()))).map_err(failed)?;
     tracing::info!(place = name, id = %journal.maintenance().id(), "the journal is open");
-    let maintenance = journal.maintenance();
+    let maintenance = journal.maintenance().into();
     Ok((Arc::new(journal), maintenance))
 }
 

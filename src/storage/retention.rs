@@ -2,11 +2,12 @@
 //!
 //! The journal is cut only behind what a finished backup covers and the live store has on disk: loss of the store can then
 //! be made good by that backup or any younger one. Which backup counts stands as a note in the store itself, so that a
-//! store that was built anew or restored never knows of a backup that is younger than it is.
+//! store that was built anew or restored never knows of a backup that is younger than it is. Of a journal in Kafka it is what
+//! its control topic says: the copy of the database that was marked last.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,9 @@ use uuid::Uuid;
 
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
-use super::journal::maintenance::Maintenance;
-use super::notifications::outbox::NotificationOutbox;
+use super::journal::maintenance::{Maintenance, Marks};
+use super::notifications::outbox::{NotificationCursor, NotificationOutbox};
+use super::store::rows::WatermarkRow;
 use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp, millis};
@@ -36,6 +38,8 @@ pub(crate) struct Retention {
     notified: Option<NotificationOutbox>,
     /// When the last backup was taken; 0 if there is none.
     last: AtomicU64,
+    /// Nothing could be trimmed, because no backup is marked: that was said.
+    lacks_mark: AtomicBool,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
     turn: Mutex<()>,
 }
@@ -74,11 +78,36 @@ struct Note {
     watermarks: Vec<Offset>,
 }
 
+impl Note {
+    /// How far nobody needs the journal any more, by partition number: the backup has it, a store that falls back to where it was
+    /// flushed last still has it, and it is decided whom it notifies. Who relays to others reads rows.
+    fn covers(&self, flushed: &[WatermarkRow], notified: Option<&[NotificationCursor]>) -> Vec<Offset> {
+        let of = |partition: Partition| {
+            let backed_up = self.watermarks.get(partition.index()).copied().unwrap_or_default();
+            let stored = flushed.iter().find(|row| row.partition == partition).map(|row| row.next_offset);
+            let covered = stored.unwrap_or_default().min(backed_up);
+            let Some(cursors) = notified else { return covered };
+            let cursor = cursors.iter().find(|at| at.partition == partition);
+            covered.min(cursor.map_or(Offset::ZERO, |at| at.next))
+        };
+        Partition::all().map(of).collect()
+    }
+}
+
 impl Retention {
     /// `keep`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
     pub(crate) fn new(journal: Maintenance, store: Arc<dyn Store>, env: Env, keep: Option<Duration>) -> Self {
-        Self { journal, store, env, keep, notified: None, last: AtomicU64::new(0), turn: Mutex::default() }
+        Self {
+            journal,
+            store,
+            env,
+            keep,
+            notified: None,
+            last: AtomicU64::new(0),
+            lacks_mark: AtomicBool::new(false),
+            turn: Mutex::default(),
+        }
     }
 
     /// The same, that keeps what nobody was notified of yet.
@@ -87,16 +116,33 @@ impl Retention {
         Self { notified: Some(notified), ..self }
     }
 
-    /// Looks up what the store knows of the last backup.
+    /// Looks up when the last backup was taken.
     ///
     /// # Errors
-    /// The store does not answer.
-    pub(crate) async fn remember(&self) -> Result<(), StoreError> {
-        let note = self.store.meta(NOTE).await?;
-        if let Some(note) = note.and_then(|text| serde_json::from_str::<Note>(&text).ok()) {
+    /// The store or the journal do not answer.
+    pub(crate) async fn remember(&self) -> Result<(), BackupError> {
+        self.newest().await.map(drop)
+    }
+
+    /// What the backup has that counts.
+    async fn newest(&self) -> Result<Option<Note>, BackupError> {
+        let journal = self.journal.clone();
+        let marks = tokio::task::spawn_blocking(move || journal.newest_mark()).await;
+        let note = match marks.map_err(|panic| JournalError::Io(format!("the mark was not read: {panic}")))?? {
+            Marks::Marked(mark) => mark.map(|mark| Note { taken_at: mark.marked_at, watermarks: mark.watermarks }),
+            Marks::Noted => {
+                let Some(text) = self.store.meta(NOTE).await? else { return Ok(None) };
+                let note = serde_json::from_str::<Note>(&text).ok();
+                if note.is_none() {
+                    tracing::warn!("the note of the last backup can't be read: nothing is trimmed until the next one");
+                }
+                note
+            }
+        };
+        if let Some(note) = &note {
             self.last.fetch_max(note.taken_at.0, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(note)
     }
 
     /// When the last backup was taken, as far as the store knows.
@@ -130,48 +176,39 @@ impl Retention {
         Ok(manifest)
     }
 
-    /// Gives up the segments of the journal that are covered and old enough. Returns how many went; 0 if nothing is to
-    /// be trimmed at all.
+    /// Gives up what of the journal is covered and old enough. Returns how many segments or partitions that concerns; 0 if nothing
+    /// is to be trimmed at all.
     ///
     /// # Errors
     /// The store or the journal do not answer. What is still needed is there in any case.
     pub(crate) async fn trim(&self) -> Result<usize, BackupError> {
-        let Some(keep) = self.keep else { return Ok(0) };
         let _turn = self.turn.lock().await;
-        let Some(text) = self.store.meta(NOTE).await? else { return Ok(0) };
-        let Ok(note) = serde_json::from_str::<Note>(&text) else {
-            tracing::warn!("the note of the last backup can't be read: nothing is trimmed until the next one");
+        // Asked for also if nothing is to go: backups are marked by other processes.
+        let newest = self.newest().await?;
+        let Some(keep) = self.keep else { return Ok(0) };
+        let Some(note) = newest else {
+            if !self.lacks_mark.swap(true, Ordering::Relaxed) {
+                tracing::warn!("there is no backup: nothing of the journal is trimmed until there is one");
+            }
             return Ok(0);
         };
+        self.lacks_mark.store(false, Ordering::Relaxed);
         // After a power cut the store stands where it was flushed last, and the journal must reach back to there.
         let flushed = self.store.flush().await?;
         let cursors = match &self.notified {
             Some(notified) => Some(notified.cursors().await?),
             None => None,
         };
-        let covered: Vec<Offset> = Partition::all()
-            .map(|partition| {
-                let stored = flushed.iter().find(|row| row.partition == partition).map(|row| row.next_offset);
-                let backed_up = note.watermarks.get(partition.index()).copied();
-                let notified = cursors.as_ref().map(|cursors| {
-                    let cursor = cursors.iter().find(|at| at.partition == partition);
-                    cursor.map_or(Offset::ZERO, |at| at.next)
-                });
-                let covered = stored.unwrap_or_default().min(backed_up.unwrap_or_default());
-                notified.map_or(covered, |notified| covered.min(notified))
-            })
-            .collect();
+        // There is none as long as nobody was ever to be notified.
+        let cursors = cursors.filter(|cursors| !cursors.is_empty());
+        let covered = note.covers(&flushed, cursors.as_deref());
         let keep_ms = millis(keep);
         let before = Timestamp(self.env.now().0.saturating_sub(keep_ms));
         let journal = self.journal.clone();
         let trimmed = tokio::task::spawn_blocking(move || journal.trim_covered(&covered, before)).await;
         let trimmed = trimmed.map_err(|panic| JournalError::Io(format!("trimming did not finish: {panic}")))??;
         if trimmed > 0 {
-            tracing::info!(
-                segments = trimmed,
-                backup = note.taken_at.0,
-                "the journal is trimmed behind the last backup"
-            );
+            tracing::info!(pieces = trimmed, backup = note.taken_at.0, "the journal is trimmed behind the last backup");
         }
         Ok(trimmed)
     }
@@ -180,6 +217,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::env::{ManualClock, SystemIds};
@@ -275,6 +313,32 @@ mod tests {
         assert_eq!((before.last_backup(), after.last_backup()), (Some(Timestamp(1_000)), None));
         after.remember().await.unwrap();
         assert_eq!(after.last_backup(), Some(Timestamp(1_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_covered_that_a_backup_the_store_or_who_notifies_lacks(
+            rows in proptest::collection::vec((0u64..9, 0u64..9, 0u64..9), 0..4), notifies in proptest::bool::ANY,
+        ) {
+            let of = |n: usize| Partition::all().nth(n * 80).unwrap();
+            let row = |n: usize, at: u64| WatermarkRow { next_offset: Offset(at), ..WatermarkRow::start(of(n)) };
+            let stored: Vec<_> = rows.iter().enumerate().map(|(n, (at, ..))| row(n, *at)).collect();
+            let cursor = |n: usize, at: u64| NotificationCursor {
+                partition: of(n), next: Offset(at), after: None, latest: Timestamp::ZERO,
+            };
+            let cursors: Vec<_> = rows.iter().enumerate().map(|(n, (_, at, _))| cursor(n, *at)).collect();
+            let mut watermarks = vec![Offset::ZERO; 256];
+            rows.iter().enumerate().for_each(|(n, (.., at))| watermarks[of(n).index()] = Offset(*at));
+            let note = Note { taken_at: Timestamp(1), watermarks };
+            let covered = note.covers(&stored, notifies.then_some(&cursors[..]));
+            prop_assert_eq!(covered.len(), 256);
+            for (n, (stored, notified, backed_up)) in rows.iter().enumerate() {
+                let least = stored.min(backed_up).min(if notifies { notified } else { stored });
+                prop_assert_eq!(covered[of(n).index()], Offset(*least));
+            }
+            prop_assert_eq!(covered.iter().filter(|at| **at > Offset::ZERO).count(), covered.iter().enumerate()
+                .filter(|(n, at)| n % 80 == 0 && **at > Offset::ZERO).count(), "of others nothing is known");
+        }
     }
 
     #[tokio::test]

@@ -361,7 +361,8 @@ impl Node {
 fn check(journal: &dyn Journal, partition: Partition, watermark: Offset) -> Result<(), StartError> {
     let bounds = journal.bounds(partition);
     let hint = if watermark < bounds.start {
-        "the journal was trimmed beyond this store; put the store.db of your last backup in its place, or restore all of it"
+        "the journal was trimmed beyond this store; put your last backup of it in its place: its store.db, or a dump that `kervan \
+         backup marks ls` calls good; or restore all of it"
     } else if watermark > bounds.end {
         "the journal is shorter than the store; restore the journal that belongs to it, or a whole backup"
     } else {

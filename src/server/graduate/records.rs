@@ -10,7 +10,7 @@ use super::plan;
 use crate::actors::digest::RunningHash;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::limits;
-use crate::storage::journal::kafka::{Options, load};
+use crate::storage::journal::kafka::{Options, load, topics};
 use crate::storage::journal::record::Prefix;
 use crate::storage::journal::{Bounds, Journal, JournalError, StoredRecord};
 use crate::storage::store::rows::WatermarkRow;
@@ -89,7 +89,7 @@ pub(super) async fn trim(source: &Storage, options: &Options) -> Result<(), Grad
     let held = bounds(&*source.journal);
     let starts = held.iter().map(|(partition, held)| (*partition, held.start));
     let starts: Vec<_> = starts.filter(|(_, start)| *start > Offset::ZERO).collect();
-    load::trim(options, &starts).await?;
+    topics::delete_below(options, &starts).await?;
     let options = options.clone();
     blocking(move || {
         let found = load::settled(&options)?;

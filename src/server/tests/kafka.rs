@@ -4,7 +4,10 @@ use kervan_devcluster::Engine as _;
 use kervan_devcluster::kafka::Brokers;
 
 use super::*;
+use crate::ids::Offset;
+use crate::storage::journal::kafka::marks::register;
 use crate::storage::journal::kafka::{Options as Kafka, topics};
+use crate::storage::sql::copy;
 
 fn config(data: &Path, brokers: &Brokers) -> Config {
     std::fs::create_dir_all(data).unwrap();
@@ -62,6 +65,87 @@ async fn on_kafka_what_was_acknowledged_stays_while_brokers_die() {
         let end = rig.engine.node().applied().get(room.partition());
         within("all of it is stored", rig.engine.node().stored().reach(room.partition(), end)).await;
         assert_eq!(texts(&rig, room).await, before, "a database from the brokers alone");
+    }
+    rig.end().await;
+}
+
+/// The text of each message of each room.
+async fn all_texts(rig: &Rig, rooms: &[RoomId]) -> Vec<Vec<(Seq, String)>> {
+    let mut all = Vec::new();
+    for room in rooms {
+        let partition = room.partition();
+        let end = rig.engine.node().applied().get(partition);
+        within("all of it is stored", rig.engine.node().stored().reach(partition, end)).await;
+        all.push(texts(rig, *room).await);
+    }
+    all
+}
+
+/// A dump is marked, the log is trimmed behind it, the database is lost: the restored dump and the rest of the log are all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "starts brokers: `scripts/test` runs it in a stage of its own"]
+async fn on_kafka_a_marked_dump_and_what_is_left_of_the_log_are_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kafka");
+    let brokers = tokio::task::spawn_blocking(move || Brokers::start(&path, None)).await.unwrap().unwrap();
+    let postgres = Postgres::start().await;
+    let config = |data: &str, database: &Database| {
+        let mut config = config(&folder.path().join(data), &brokers);
+        config.store.database_url = Some(database.clone());
+        config.data.journal_retention = std::time::Duration::from_millis(1);
+        config
+    };
+    let live = postgres.fresh().await;
+    let options = Kafka::of(&config("first", &live).journal).unwrap();
+    topics::create(&options).await.unwrap();
+    let rig = Rig::of(config("first", &live)).await;
+    let [too_old, dump] = ["too old", "dump"].map(|name| folder.path().join(name));
+    postgres.dump(&live, &too_old);
+    let senders = Sender::all(&rig).await;
+    each_sends(&senders, 30).await;
+    let rooms: Vec<RoomId> = senders.iter().map(|sender| sender.room).collect();
+    all_texts(&rig, &rooms).await;
+    postgres.dump(&live, &dump);
+    each_sends(&senders, 30).await;
+    assert_eq!(rig.engine.retention().trim().await.unwrap(), 0, "nothing is marked");
+
+    let copy = copy::look(&postgres.restored(&dump).await, false).await.unwrap();
+    let (at, id) = (options.clone(), Env::system().ids.next());
+    let mark = tokio::task::spawn_blocking(move || register(&at, &copy, id, "dump")).await.unwrap().unwrap();
+    assert!(rig.engine.retention().trim().await.unwrap() > 0);
+    assert_eq!(rig.engine.retention().last_backup(), Some(mark.marked_at));
+    for room in &rooms {
+        let (start, marked) =
+            (rig.engine.node().journal().bounds(room.partition()).start, mark.watermarks[room.partition().index()]);
+        assert!(start > Offset::ZERO && start < marked, "{start} and {marked}");
+    }
+    each_sends(&senders, 30).await;
+    stop_and_compare(&rig, senders).await;
+    let before = all_texts(&rig, &rooms).await;
+    rig.end().await;
+
+    for (data, dump) in [("empty", None), ("old", Some(&too_old))] {
+        let database = match dump {
+            None => postgres.fresh().await,
+            Some(dump) => postgres.restored(dump).await,
+        };
+        let deps = Deps {
+            config: Arc::new(config(data, &database)),
+            env: Env::system(),
+            health: Health::new(Shutdown::new()),
+            metrics: Arc::new(Metrics::new()),
+            shutdown: Shutdown::new(),
+        };
+        let refused = within("it answers", Engine::start(deps)).await.err().expect("it is refused").to_string();
+        assert!(refused.contains("trimmed beyond this store") && refused.contains("marks ls"), "{data}: {refused}");
+    }
+    let rig = Rig::of(config("restored", &postgres.restored(&dump).await)).await;
+    assert_eq!(all_texts(&rig, &rooms).await, before, "by the rest of the log alone");
+    for (n, (room, before)) in rooms.iter().zip(&before).enumerate() {
+        let user = UserId::new(&format!("sender{n}")).unwrap();
+        let message = json!({ "room": room.to_string(), "body": "and on" });
+        let sent = within("an answer", call(&rig.handlers, &user, "message.send", &message)).await.unwrap();
+        assert_eq!(sent["seq"].as_u64(), before.last().map(|(seq, _)| seq.0 + 1), "the same seqs go on");
     }
     rig.end().await;
 }

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::JournalError;
 use super::embedded::{self, BackupReport};
+use super::kafka::KafkaMaintenance;
+use super::marks::BackupMark;
 use crate::ids::{Offset, Timestamp};
 
 /// A handle.
@@ -13,13 +15,28 @@ use crate::ids::{Offset, Timestamp};
 pub(crate) enum Maintenance {
     /// Of an embedded journal; its folder is locked as long as the handle lives.
     Embedded(embedded::EmbeddedMaintenance),
-    /// Of a journal in Kafka with this identity.
-    Kafka(Uuid),
+    /// Of a journal in Kafka.
+    Kafka(KafkaMaintenance),
+}
+
+/// Where it stands which backups there are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Marks {
+    /// In a note of the store.
+    Noted,
+    /// In the journal: the newest one.
+    Marked(Option<BackupMark>),
 }
 
 impl From<embedded::EmbeddedMaintenance> for Maintenance {
     fn from(journal: embedded::EmbeddedMaintenance) -> Self {
         Self::Embedded(journal)
+    }
+}
+
+impl From<KafkaMaintenance> for Maintenance {
+    fn from(journal: KafkaMaintenance) -> Self {
+        Self::Kafka(journal)
     }
 }
 
@@ -29,7 +46,7 @@ impl Maintenance {
     pub(crate) fn id(&self) -> Uuid {
         match self {
             Self::Embedded(journal) => journal.id(),
-            Self::Kafka(id) => *id,
+            Self::Kafka(journal) => journal.id(),
         }
     }
 
@@ -51,8 +68,19 @@ impl Maintenance {
     pub(crate) fn trim_covered(&self, covered: &[Offset], before: Timestamp) -> Result<usize, JournalError> {
         match self {
             Self::Embedded(journal) => journal.trim_covered(covered, before),
-            // Nothing is ever covered: see `backup_to`.
-            Self::Kafka(_) => Ok(0),
+            Self::Kafka(journal) => journal.trim_covered(covered, before),
+        }
+    }
+
+    /// Whether what backups have is marked in the journal itself, and not noted by the store: the one that was marked last.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// The journal does not answer.
+    pub(crate) fn newest_mark(&self) -> Result<Marks, JournalError> {
+        match self {
+            Self::Embedded(_) => Ok(Marks::Noted),
+            Self::Kafka(journal) => journal.newest_mark().map(Marks::Marked),
         }
     }
 
@@ -64,8 +92,8 @@ impl Maintenance {
         match self {
             Self::Embedded(journal) => journal.backup_to(to),
             Self::Kafka(_) => {
-                let why =
-                    "the journal is in Kafka, whose brokers keep its copies; `kervan backup` is for a data folder";
+                let why = "the journal is in Kafka, whose brokers keep its copies: dump the database, restore the dump \
+                           somewhere, and register that by `kervan backup mark`";
                 Err(JournalError::Incompatible(why.to_owned()))
             }
         }

@@ -165,6 +165,15 @@ impl ReadError {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Journal(JournalError::Io(_)))
     }
+
+    /// Why whoever makes rows or rooms of the records can't go on, and what to do about it.
+    #[must_use]
+    pub(crate) fn why_halted(&self) -> String {
+        match self {
+            Self::Trimmed { .. } => format!("{self}: the rows are too old, restore the newest backup of them"),
+            Self::Journal(error) => error.to_string(),
+        }
+    }
 }
 
 /// A failure of the journal itself.

@@ -1,11 +1,13 @@
 //! What a copy of a database says of itself: a dump that was restored somewhere, a file that was copied. It is only read: a copy whose
 //! schema is an older program's stays as it is.
 
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, PgConnection, SqliteConnection, query_as, query_scalar};
 
-use super::{Route, classify, damaged, migrate, postgres, sqlite};
+use super::{Route, classify, damaged, migrate, postgres};
 use crate::config::Database;
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::limits;
 use crate::storage::store::StoreError;
 
 /// See the module.
@@ -79,7 +81,8 @@ pub async fn look(database: &Database, pooler: bool) -> Result<DatabaseCopy, Sto
             Ok(copy)
         }
         Database::Sqlite(path) => {
-            let options = sqlite::options(path)?.read_only(true).create_if_missing(false);
+            // Whatever the mode of its log is: to change it would be to write.
+            let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(limits::SQL_WAIT);
             let absent = |error| StoreError::Unavailable(format!("{}: {error}", path.display()));
             let mut connection = SqliteConnection::connect_with(&options).await.map_err(absent)?;
             let mut snapshot = connection.begin().await.map_err(classify)?;

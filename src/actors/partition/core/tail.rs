@@ -20,7 +20,7 @@ impl Core {
             Ok(Tailed::Batch { records, end, losses }) => self.told(records, end, losses, now, out),
             Ok(Tailed::Truncated { end, losses }) => self.truncated(end, losses, out),
             Err(error) if error.is_transient() => return,
-            Err(error) => self.halt(error.to_string(), out),
+            Err(error) => self.halt(error.why_halted(), out),
         }
         self.follow(out);
     }

@@ -138,6 +138,21 @@ fn a_read_that_may_succeed_later_is_tried_again_and_any_other_failure_halts() {
 }
 
 #[test]
+fn an_owner_whose_next_record_is_trimmed_halts_by_name_and_says_what_to_do() {
+    let mut core = replaying(0, 1 << 30);
+    let mut out = Actions::new();
+    core.begin(&mut out);
+    out.clear();
+    let partition = entity().partition();
+    core.heard(Err(ReadError::Trimmed { partition, asked: Offset(0), start: Offset(7) }), NOW, &mut out);
+    let says = |reason: &str| {
+        reason.contains(&format!("offset 0 of partition {partition} is trimmed"))
+            && reason.contains("restore the newest backup")
+    };
+    assert!(matches!(&out[..], [Action::Halt { reason }] if says(reason)), "{out:?}");
+}
+
+#[test]
 fn a_journal_that_is_folded_anew_waits_while_its_rooms_take_too_much_memory() {
     let mut core = replaying(2, RESIDENT_BYTES);
     let mut out = Actions::new();

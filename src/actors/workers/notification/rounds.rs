@@ -332,6 +332,10 @@ impl NotifyRounds {
         let mut records = match records {
             Ok(records) => records,
             Err(error) if error.is_transient() => return self.fails(error),
+            Err(error @ ReadError::Trimmed { .. }) => {
+                let then = "the next start goes on where the journal begins, and nobody is notified of what lay before";
+                return self.halt(partition, format!("{error}: {then}"));
+            }
             Err(error) => return self.halt(partition, error.to_string()),
         };
         records.retain(|record| record.offset < self.readable[partition.index()]);

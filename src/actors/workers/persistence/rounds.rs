@@ -311,7 +311,7 @@ impl ProjectorRounds {
                 true
             }
             Err(error) => {
-                projector.halt(partition, Halt::Journal(error.to_string()));
+                projector.halt(partition, Halt::Journal(error.why_halted()));
                 true
             }
         };

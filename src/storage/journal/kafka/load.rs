@@ -177,24 +177,6 @@ pub(crate) fn bounds(options: &Options) -> Result<Vec<Bounds>, JournalError> {
     Reader::new(options)?.bounds(ASK)
 }
 
-/// Deletes what lies below each start.
-///
-/// # Errors
-/// The brokers do not answer, or refuse.
-pub(crate) async fn trim(options: &Options, starts: &[(Partition, Offset)]) -> Result<(), JournalError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, start) in starts {
-        let offset = rdkafka::Offset::Offset(i64::try_from(start.0).unwrap_or(i64::MAX));
-        let added = list.add_partition_offset(&options.topic, i32::from(partition.get()), offset);
-        added.map_err(|why| error(&why))?;
-    }
-    if list.count() == 0 {
-        return Ok(());
-    }
-    let done = admin(options)?.delete_records(&list, &patience()).await.map_err(|why| error(&why))?;
-    done.elements().iter().try_for_each(|entry| entry.error()).map_err(|why| error(&why))
-}
-
 /// Reads what the partitions hold, and hands each record on: those of a partition in their order. Blocks.
 ///
 /// # Errors

@@ -9,7 +9,7 @@
 //! | [`parts`] | what is known of each partition: bounds, recent records, losses |
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
 //! | [`older`] | the client that fetches what lies behind the recent records |
-//! | [`topics`] | makes and checks the topics |
+//! | [`topics`] | makes and checks the topics; [`maintenance`] trims the journal |
 //! | [`control`] | the control topic: [`identity`], which journal it is; [`marks`] of backups |
 //! | [`load`] | loads a topic with a journal that was kept elsewhere |
 //! | [`settings`] | what the clients are told, with reasons |
@@ -25,13 +25,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rdkafka::error::KafkaError;
-use uuid::Uuid;
 
 use self::lane::{Lane, RecordFate};
+pub(crate) use self::maintenance::KafkaMaintenance;
 use self::parts::{Pace, Parts, Whereabouts};
 use self::runway::Runway;
 pub use self::settings::Options;
-use super::maintenance::Maintenance;
 use super::{AppendError, Bounds, Done, Journal, JournalError, ReadError, StoredRecord, Tail};
 use crate::env::Env;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
@@ -42,6 +41,7 @@ mod follow;
 mod identity;
 mod lane;
 pub(crate) mod load;
+mod maintenance;
 pub mod marks;
 mod older;
 mod parts;
@@ -65,7 +65,7 @@ fn error(why: &KafkaError) -> JournalError {
 /// A journal in Kafka. See the module. Dropping it gives up what is under way.
 pub struct KafkaJournal {
     shared: Arc<Shared>,
-    id: Uuid,
+    maintenance: KafkaMaintenance,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -102,7 +102,7 @@ impl KafkaJournal {
             runways: (0..producers).map(|_| Mutex::new(Runway::new(flights))).collect(),
             parts: Parts::new(bounds.into_iter()),
             older: older::Older::new(&options)?,
-            producers: producers::Producers::new(options),
+            producers: producers::Producers::new(options.clone()),
             readers,
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -121,13 +121,14 @@ impl KafkaJournal {
             spawn("kafka-calm", Box::new(move || reader::run(&calm, Pace::Calm)))?,
             spawn("kafka-clock", Box::new(move || timing.keep_time()))?,
         ];
-        Ok(Self { shared, id, threads: Mutex::new(threads) })
+        let maintenance = KafkaMaintenance::new(id, options, Arc::clone(&shared));
+        Ok(Self { shared, maintenance, threads: Mutex::new(threads) })
     }
 
     /// What is done to it beside its work.
     #[must_use]
-    pub(crate) fn maintenance(&self) -> Maintenance {
-        Maintenance::Kafka(self.id)
+    pub(crate) fn maintenance(&self) -> KafkaMaintenance {
+        self.maintenance.clone()
     }
 }
 

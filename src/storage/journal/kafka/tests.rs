@@ -54,10 +54,10 @@ async fn open(options: &Options) -> Arc<KafkaJournal> {
 
 async fn fixture(options: &Options) -> Fixture {
     let journal = open(options).await;
-    let (trims, options, runtime) = (Arc::clone(&journal), options.clone(), tokio::runtime::Handle::current());
+    let (trims, runtime) = (journal.maintenance(), tokio::runtime::Handle::current());
     Fixture {
         journal,
-        trim: Box::new(move |starts| tokio::task::block_in_place(|| runtime.block_on(trims.trim(&options, starts)))),
+        trim: Box::new(move |starts| tokio::task::block_in_place(|| runtime.block_on(trims.trim(starts)))),
         has_one_time: false,
         keep: Box::new(()),
     }
@@ -80,6 +80,8 @@ macro_rules! contract_on_kafka {
             writers::see_each_others_records_once_and_their_reports_are_honest(&cluster.topic().await).await;
             eprintln!("a calm reader");
             writers::what_another_one_writes_is_told_in_time_though_it_is_read_calmly(&cluster.topic().await).await;
+            eprintln!("a trim");
+            marks::a_trim_keeps_what_is_young_or_not_covered_and_the_last_record_that_is(&cluster.topic().await).await;
             eprintln!("identity");
             let (one, other) = (open(&options).await, open(&options).await);
             assert_eq!(one.maintenance().id(), other.maintenance().id(), "whoever opens it finds the same journal");

@@ -1,4 +1,4 @@
-//! Makes the topics, checks that they are as they must be, and moves the starts of the journal's partitions up.
+//! Makes the topics, checks that they are as they must be, and deletes what lies below new starts of the journal's partitions.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -8,7 +8,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::settings::Options;
-use super::{ASK, KafkaJournal, error};
+use super::{ASK, error};
 use crate::ids::{Offset, PARTITIONS, Partition};
 use crate::limits;
 use crate::storage::journal::JournalError;
@@ -152,34 +152,20 @@ pub async fn check(options: &Options) -> Result<(), JournalError> {
     if wrong.is_empty() { Ok(()) } else { Err(JournalError::Incompatible(wrong.join("; "))) }
 }
 
-impl KafkaJournal {
-    /// Moves the starts of partitions up; what lies below is gone for everybody.
-    ///
-    /// # Errors
-    /// One of them is beyond the end: then nothing is moved. The brokers do not answer, or refuse.
-    pub async fn trim(&self, options: &Options, starts: &[(Partition, Offset)]) -> Result<(), JournalError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, start) in starts.iter().copied() {
-            let bounds = self.shared.parts.of(partition).bounds();
-            if start > bounds.end {
-                return Err(JournalError::BeyondEnd { partition, asked: start, end: bounds.end });
-            }
-            if start > bounds.start {
-                let offset = rdkafka::Offset::Offset(i64::try_from(start.0).unwrap_or(i64::MAX));
-                list.add_partition_offset(&options.topic, i32::from(partition.get()), offset)
-                    .map_err(|why| error(&why))?;
-            }
-        }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        let done = admin(options)?.delete_records(&list, &patience()).await.map_err(|why| error(&why))?;
-        for entry in done.elements() {
-            entry.error().map_err(|why| error(&why))?;
-        }
-        for (partition, start) in starts.iter().copied() {
-            self.shared.parts.of(partition).starts(start);
-        }
-        Ok(())
+/// Deletes what lies below each start.
+///
+/// # Errors
+/// The brokers do not answer, or refuse; some of it may be gone.
+pub(crate) async fn delete_below(options: &Options, starts: &[(Partition, Offset)]) -> Result<(), JournalError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, start) in starts {
+        let offset = rdkafka::Offset::Offset(i64::try_from(start.0).unwrap_or(i64::MAX));
+        let added = list.add_partition_offset(&options.topic, i32::from(partition.get()), offset);
+        added.map_err(|why| error(&why))?;
     }
+    if list.count() == 0 {
+        return Ok(());
+    }
+    let done = admin(options)?.delete_records(&list, &patience()).await.map_err(|why| error(&why))?;
+    done.elements().iter().try_for_each(|entry| entry.error()).map_err(|why| error(&why))
 }

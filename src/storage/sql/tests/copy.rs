@@ -39,6 +39,12 @@ async fn says_what_it_has_and_stays_as_it_is(database: &Database) {
 async fn a_copied_file_says_what_it_has_and_none_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
+    let live = Database::Sqlite(file("live ?#%.db"));
+    fill(&live).await;
+    let store = SqlStore::open(&live).await.unwrap();
+    store.backup_to(&file("backup.db")).await.unwrap();
+    assert_eq!(look(&Database::Sqlite(file("backup.db")), false).await.unwrap(), look(&live, false).await.unwrap());
+    store.close().await;
     says_what_it_has_and_stays_as_it_is(&Database::Sqlite(file("store.db"))).await;
     let absent = look(&Database::Sqlite(file("absent.db")), false).await.unwrap_err();
     assert!(absent.to_string().contains("absent.db") && !file("absent.db").exists(), "{absent}");

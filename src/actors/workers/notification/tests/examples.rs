@@ -9,6 +9,7 @@ use crate::actors::user::commands::Read;
 use crate::actors::wire::ReadPoint;
 use crate::env::Clock as _;
 use crate::ids::{MessageNo, Seq, Timestamp};
+use crate::storage::journal::Journal as _;
 use crate::storage::notifications::Notifications;
 use crate::storage::sql::support::forget_what_is_derived;
 
@@ -136,4 +137,28 @@ async fn an_old_message_notifies_nobody() {
     assert_eq!((rows(&world, "bob").await, world.requests()), (vec![], 0));
     let cursor = world.outbox.cursors().await.unwrap()[room.partition().index()].next;
     assert_eq!(cursor.0, 2, "and the worker has passed it");
+}
+
+/// The start moves cursors up, so this is one that was overtaken while it ran.
+#[tokio::test]
+async fn a_notifier_whose_next_record_is_trimmed_halts_by_name_and_goes_on_behind_it_after_a_start() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob"]).await;
+    world.says(room, "ann").await;
+    world.stores().await;
+    let partition = room.partition();
+    let end = world.journal.bounds(partition).end;
+    world.journal.with_log(|log| log.trim(&[(partition, end)])).unwrap();
+    let mut decider = world.decider();
+    assert!(world.decides_with(&mut decider, &mut Life::without_end()).await);
+    let halted = decider.rounds.status().halted.clone();
+    assert_eq!(halted.iter().map(|(partition, _)| *partition).collect::<Vec<_>>(), [partition]);
+    let why = &halted[0].1;
+    assert!(why.contains(&format!("of partition {partition} is trimmed")) && why.contains("the next start"), "{why}");
+    world.begins().await;
+    world.says(room, "ann").await;
+    world.stores().await;
+    world.passes(AFTER * 2);
+    everything(&world).await;
+    assert_eq!(world.told().into_iter().map(|(user, _, seq)| (user, seq)).collect::<Vec<_>>(), [("bob".to_owned(), 3)]);
 }

@@ -61,6 +61,29 @@ async fn reached(world: &World, deps: &Deps, part: impl Fn(u64) -> u64) {
 }
 
 #[tokio::test]
+async fn what_is_trimmed_before_it_is_stored_halts_its_partition_by_name_and_no_other() {
+    let (world, store) = (World::random(1, 600), Arc::new(MemoryStore::new()));
+    let (lost, trimmed) = (*world.logs.keys().next().unwrap(), journal(&world));
+    trimmed.with_log(|log| log.trim(&[(lost, Offset(1))])).unwrap();
+    let deps = Deps { journal: Arc::new(trimmed), ..deps(&world, store.clone()) };
+    let worker = spawn(deps.clone());
+    apply(&world, &deps, |len| len);
+    for (partition, log) in world.logs.iter().filter(|(partition, _)| **partition != lost) {
+        within("others are stored", deps.stored.reach(*partition, Offset(log.len() as u64))).await;
+    }
+    let mut status = worker.status().clone();
+    let halted = within("it halts", status.wait_for(|status| !status.halted.is_empty())).await.unwrap().halted.clone();
+    assert_eq!(halted.iter().map(|(partition, _)| *partition).collect::<Vec<_>>(), [lost]);
+    let why = &halted[0].1;
+    assert!(
+        why.contains("offset 0") && why.contains("is trimmed") && why.contains("restore the newest backup"),
+        "{why}"
+    );
+    assert_eq!(store.snapshot().watermark(lost).next_offset, Offset::ZERO, "nothing was passed over");
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_the_owner_has_applied_is_stored_and_nothing_beyond() {
     let (world, store) = (World::random(1, 600), Arc::new(MemoryStore::new()));
     let deps = deps(&world, store.clone());

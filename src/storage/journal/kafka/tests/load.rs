@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::super::load::{self, Loader};
+use super::super::topics::delete_below;
 use super::*;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::{Bounds, Journal as _, JournalError, StoredRecord};
@@ -56,7 +57,7 @@ async fn on_kafka_a_topic_is_loaded_with_given_times_and_what_comes_in_between_i
     let state = load::look(&options).await.unwrap();
     assert!(state.is_loading && state.journal == Some(id) && state.wrong.is_empty(), "{state:?}");
 
-    load::trim(&options, &[(partition, Offset(600))]).await.unwrap();
+    delete_below(&options, &[(partition, Offset(600))]).await.unwrap();
     load::open(&options).await.unwrap();
     let journal = open(&options).await;
     assert_eq!(journal.maintenance().id(), id);
