@@ -161,7 +161,6 @@ pub(crate) const PLACE_WAIT_MS: u64 = 500;
 pub(crate) const DEATHS_OVER_A_RECORD: u32 = 2;
 /// Milliseconds behind a partition's last record after which its owner covers it by a barrier, for those who read the log
 /// without owning it.
-#[cfg(test)]
 pub(crate) const COVER_AFTER_MS: u64 = 20;
 /// Bytes of records that a partition's tail tells at a time.
 pub(crate) const TAIL_BATCH_BYTES: usize = 1024 * 1024;
@@ -236,6 +235,12 @@ pub(crate) const PROJECTOR_GATHER_MS: u64 = 10;
 /// Milliseconds that records gather on top of that while nobody waits for their rows. With 200 in all an acknowledgement takes
 /// a tenth less CPU than with 20; a restart folds what is not stored yet anew.
 pub(crate) const PROJECTOR_LINGER_MS: u64 = 190;
+/// The same of a projector by itself, which nobody can tell that he waits.
+pub(crate) const WORKER_LINGER_MS: u64 = 15;
+/// Milliseconds between two looks at how far the rows are that another process makes: while somebody waits for them, and while
+/// they are behind.
+pub(crate) const MARKS_EAGER_MS: u64 = 15;
+pub(crate) const MARKS_BEHIND_MS: u64 = 200;
 /// Milliseconds that an operator's question waits for rows of what was said before it.
 pub(crate) const OPERATOR_ROWS_MS: u64 = 500;
 /// Users whose rows the projector reads at once: as many as one statement takes.

@@ -7,8 +7,9 @@
 //! | `storage` | the concrete journal and store, opened |
 //! | `background` | what runs beside the engine until it drains |
 //! | `hinting` | Redis, if it is wanted |
-//! | `notifying` | the notification worker, if it is wanted |
+//! | `notifying` | the notification worker, if it is wanted, here or by itself |
 //! | `graduate` | moves a data folder to Kafka and PostgreSQL |
+//! | `worker` | a worker as a process of its own |
 //! | `process` | the listeners around the engine: bind, start, serve, drain |
 
 mod background;
@@ -19,6 +20,7 @@ mod process;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::sync::Arc;
 
@@ -26,10 +28,11 @@ use tokio::task::JoinHandle;
 
 pub use self::process::{BindError, DrainError, Server, Serving, Started};
 pub use self::storage::{AtRestError, JOURNAL_DIR, backup_at_rest};
+pub use self::worker::{RunningWorker, Worker, WorkerKind};
 
 use self::background::Checks;
 use self::hinting::Hinting;
-use self::notifying::Notifying;
+use self::notifying::{Followed, Notifying};
 use self::storage::Storage;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::hints::RedisError;
@@ -51,7 +54,7 @@ use crate::api::rest::{self, Rest};
 use crate::api::session::{self, ProtocolEncoder};
 use crate::api::streams;
 use crate::api::websocket;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::env::Env;
 use crate::epoch::History;
 use crate::health::Health;
@@ -202,7 +205,11 @@ impl Engine {
         let notified = Arc::clone(&handlers);
         let here = Arc::new(move |user: &UserId, room: RoomId| notified.delivered_to(user, room));
         let acknowledged = Acknowledged { here: Some(here), told };
-        let notifying = Notifying::start(&deps, &node, &storage.connections, acknowledged).await?;
+        let is_alone = config.server.role == Role::All;
+        let notifying = match is_alone {
+            true => Notifying::start(&deps, Followed::of(&node), &storage.connections, acknowledged).await?,
+            false => None,
+        };
         let mut retention = storage.retention(config, env.clone());
         // Where others read the same journal, one of them may notify.
         if notifying.is_some() || config.journal.kafka_brokers.is_some() {
@@ -358,6 +365,7 @@ async fn start_node(deps: &Deps, storage: &Storage) -> Result<(Arc<Node>, Arc<Hu
         options: partition_options(config),
         router,
         resident: config.limits.resident_rooms as usize + config.limits.resident_users as usize,
+        rows: if config.server.role == Role::Api { node::RowsMadeBy::Worker } else { node::RowsMadeBy::Node },
         gateway,
     });
     Ok((Arc::new(node.await?), hub))
@@ -376,7 +384,7 @@ fn partition_options(config: &Config) -> partition::core::Options {
         unknown_after_ms: 5_000,
         retry_after_ms: limits::NOT_TAKEN_RETRY_MS,
         idle_ms: millis(config.limits.idle),
-        cover_after_ms: None,
+        cover_after_ms: (config.server.role == Role::Api).then_some(limits::COVER_AFTER_MS),
         knows: FoldVersion::KNOWN,
     }
 }

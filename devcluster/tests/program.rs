@@ -48,10 +48,11 @@ impl Running {
     /// All process ids of the record.
     fn pids(&self) -> Vec<Pid> {
         let record = self.record();
-        let lists = ["nodes", "brokers", "redis"].into_iter().flat_map(|kind| record[kind].as_array().unwrap());
+        let lists =
+            ["nodes", "workers", "brokers", "redis"].into_iter().flat_map(|kind| record[kind].as_array().unwrap());
         let pids = lists.chain([&record["postgres"]]).map(|server| pid(&server["pid"]));
         let pids: Vec<_> = pids.collect();
-        assert_eq!(pids.len(), 1 + 3 + 6 + 1, "{record:#}");
+        assert_eq!(pids.len(), 1 + 2 + 3 + 6 + 1, "{record:#}");
         pids
     }
 
@@ -185,7 +186,11 @@ fn a_cluster_starts_with_one_command_heals_stops_whole_and_goes_on_with_what_was
     let running = Running::start(dir.path());
     let _elsewhere = Elsewhere(running.data.join("postgres"));
     let record = running.record();
-    assert_eq!(record["workers"], Value::Array(Vec::new()));
+    let workers = record["workers"].as_array().unwrap();
+    let kinds: Vec<_> = workers.iter().map(|worker| worker["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["persistence", "notification"]);
+    assert!(workers.iter().all(|worker| get(&worker["port"], "/readyz").starts_with("HTTP/1.1 200 ")));
+    assert!(get(&workers[0]["admin"], "/metrics").contains("kervan_projector_lag_records "));
     let node = &record["nodes"][0];
     assert_eq!(
         (&node["name"], node["admin"].as_i64()),
@@ -212,12 +217,19 @@ fn a_cluster_starts_with_one_command_heals_stops_whole_and_goes_on_with_what_was
     alice.say("always");
     until("all of it is a row", || running.query(said) == "before meanwhile always");
     until("the broker is started again", || running.record()["brokers"][0]["pid"] != record["brokers"][0]["pid"]);
+    // And then each worker.
+    for (n, word) in ["row", "told"].into_iter().enumerate() {
+        kill_process(pid(&workers[n]["pid"]), Signal::KILL).unwrap();
+        alice.say(word);
+        until("the worker is started again", || running.record()["workers"][n]["pid"] != workers[n]["pid"]);
+    }
+    until("all of it is a row again", || running.query(said) == "before meanwhile always row told");
     let cluster = std::fs::read(running.data.join("kafka/cluster.id")).unwrap();
     running.stop();
 
     let mut running = Running::start(dir.path());
     Conversation::begin(&running.record()["nodes"][0]["port"]).say("again");
-    until("it goes on with what was there", || running.query(said) == "before meanwhile always again");
+    until("it goes on with what was there", || running.query(said) == "before meanwhile always row told again");
     assert_eq!(std::fs::read(running.data.join("kafka/cluster.id")).unwrap(), cluster);
     let log = std::fs::read_to_string(running.data.join("kafka/n1/log")).unwrap();
     assert_eq!(log.matches("Formatting").count(), 1, "the brokers go on with what they had");

@@ -32,6 +32,7 @@ mod telemetry;
 mod terminal;
 mod token;
 mod topics;
+mod worker;
 
 /// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.
 #[derive(Parser)]
@@ -63,7 +64,12 @@ enum Command {
     Serve {
         #[command(flatten)]
         settings: Settings,
+        /// all: rows and notifications, too; api: what workers do that stand alone is left to them.
+        #[arg(long, value_name = "all|api")]
+        role: Option<String>,
     },
+    /// Do one part of the work beside nodes with --role api, until SIGTERM or Ctrl-C.
+    Worker(worker::Request),
     /// Bring a database to this version's schema (the start does it by itself).
     Migrate(migrate::Request),
     #[command(about = "Write a backup of the data folder, also while it is served")]
@@ -117,10 +123,11 @@ pub(crate) struct Refused(pub String);
 pub(crate) fn run() -> ExitCode {
     rights::keep_to_oneself();
     let cli = Cli::parse();
-    let command = cli.command.unwrap_or(Command::Serve { settings: cli.settings });
+    let command = cli.command.unwrap_or(Command::Serve { settings: cli.settings, role: None });
     let output = command.output();
     let result = match command {
-        Command::Serve { settings } => serve::run(&settings),
+        Command::Serve { settings, role } => serve::run(&settings, role),
+        Command::Worker(request) => worker::run(&request),
         Command::Migrate(request) => migrate::run(&request),
         Command::Backup(request) => backup::run(&request),
         Command::Restore(request) => restore::run(&request),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kervan::api::admin::log::LogRing;
-use kervan::config::Loaded;
+use kervan::config::{Flag, Loaded};
 use kervan::env::Env;
 use kervan::server::Server;
 use kervan::storage::lock::DataLock;
@@ -20,8 +20,9 @@ use super::signals::Signals;
 use super::telemetry::Telemetry;
 use super::{Refused, Settings, admin_file, banner, engines, logging, open_files, print, rights, sources, token};
 
-pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let loaded = sources::load(settings)?;
+pub(super) fn run(settings: &Settings, role: Option<String>) -> anyhow::Result<ExitCode> {
+    let role = role.map(|value| Flag { name: "--role", key: ("server", "role"), value });
+    let loaded = sources::load_with(settings, role.into_iter().collect())?;
     let log = logging::start(&loaded.config.log)?;
     let telemetry = Telemetry::from_environment()?;
     open_files::raise();
@@ -76,7 +77,7 @@ async fn serve(loaded: Loaded, log: Arc<LogRing>, telemetry: Option<&Telemetry>)
 }
 
 /// Logs what deserves a look in the settings, and where they come from.
-fn say_settings(loaded: &Loaded) {
+pub(super) fn say_settings(loaded: &Loaded) {
     for warning in loaded.warnings.iter().chain(&rights::exposed(&loaded.config)) {
         tracing::warn!("{warning}");
     }

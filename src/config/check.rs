@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::layer::Origin;
 use super::problem::Problem;
 use super::value::{ByteSize, Secret};
-use super::{Config, Database, Namespace};
+use super::{Config, Database, Namespace, Role};
 use crate::limits;
 
 const KIB: usize = 1024;
@@ -37,6 +37,14 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Origin>, problem
 }
 
 fn journal(config: &Config, wrong: &mut impl FnMut(&str, &str)) {
+    let is_apart = config.journal.kafka_brokers.is_some() && matches!(config.database(), Database::Postgres(_));
+    if config.server.role == Role::Api && !is_apart {
+        wrong(
+            "server.role",
+            "api leaves the rows to `kervan worker persistence`: that takes the journal in Kafka (KAFKA_BROKERS) and the \
+             rows in PostgreSQL (DATABASE_URL)",
+        );
+    }
     let Some(brokers) = &config.journal.kafka_brokers else { return };
     let is_broker = |broker: &str| {
         broker.trim().rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())

@@ -41,6 +41,16 @@ choice! {
 }
 
 choice! {
+    /// What a server does beside serving.
+    Role {
+        /// Everything.
+        All = "all",
+        /// What workers do that stand alone is left to them.
+        Api = "api",
+    }
+}
+
+choice! {
     /// How log lines look.
     LogFormat {
         /// For people.

@@ -32,7 +32,7 @@ mod value;
 mod tests;
 
 pub(crate) use choice::Publish;
-pub use choice::{Database, LogFormat};
+pub use choice::{Database, LogFormat, Role};
 pub use layer::{Flag, Origin, Sources};
 pub(crate) use network::Network;
 pub(crate) use origin::AllowedOrigin;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::choice::{Database, LogFilter, LogFormat, Publish};
+use super::choice::{Database, LogFilter, LogFormat, Publish, Role};
 use super::network::Network;
 use super::origin::AllowedOrigin;
 use super::redis_url::RedisUrl;
@@ -21,6 +21,9 @@ section! {
         /// channel namespace "" is open. true: refused without a secret, public key or jwks_url of your own; no
         /// channel is open unless [[channels]] says so.
         production: bool = "false",
+        /// "all": the server makes the rows and notifies by itself. "api": `kervan worker persistence` and `kervan worker
+        /// notification` do, as processes of their own, beside a journal in Kafka and rows in PostgreSQL.
+        role: Role = "all",
         /// Address of the public listener. "" is 127.0.0.1 in development and 0.0.0.0 in production.
         host: Option<IpAddr> = "",
         /// Development mode is for this machine alone: it refuses to listen elsewhere, and answers those only who ask for

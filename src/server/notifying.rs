@@ -1,5 +1,5 @@
-//! The notification worker inside a server: which providers the configuration names, the worker and its sender over this node's
-//! journal and rows, looked after until the drain.
+//! The notification worker, inside a server or by itself: which providers the configuration names, the worker and its sender over
+//! journal and rows, looked after until it is stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +9,50 @@ use tokio::task::JoinHandle;
 
 use super::{Deps, StartError};
 use crate::actors::node::Node;
+use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, Webhook};
 use crate::actors::workers::notification::sender::{self, SenderStatus};
 use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
+use crate::actors::workers::relay::Append;
 use crate::config::Notifications;
 use crate::env::Env;
 use crate::health::Check;
+use crate::storage::journal::Journal;
 use crate::storage::notifications::devices::PushDevices;
 use crate::storage::notifications::facts::NotificationFacts;
 use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::sql::Connections;
+use crate::storage::store::Store;
 
 /// How often the two are looked after.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What the two follow, and where they append.
+pub(super) struct Followed {
+    pub journal: Arc<dyn Journal>,
+    pub store: Arc<dyn Store>,
+    /// How far each partition may be read: what is verified and stored.
+    pub stored: Arc<Watermarks>,
+    pub append: Append,
+}
+
+impl Followed {
+    /// Those of a node.
+    pub(super) fn of(node: &Node) -> Self {
+        Self {
+            journal: Arc::clone(node.journal()),
+            store: Arc::clone(node.store()),
+            stored: Arc::clone(node.stored()),
+            append: node.append(),
+        }
+    }
+}
+
+/// Whether a configuration names a way out.
+pub(super) fn is_wanted(settings: &Notifications) -> bool {
+    settings.log || settings.webhook_url.is_some() || settings.fcm_account.is_some()
+}
 
 /// Both, running.
 pub(super) struct Notifying {
@@ -37,7 +67,7 @@ impl Notifying {
     /// A provider can't be made of its settings, or the store does not answer.
     pub(super) async fn start(
         deps: &Deps,
-        node: &Node,
+        followed: Followed,
         connections: &Connections,
         acknowledged: Acknowledged,
     ) -> Result<Option<Self>, StartError> {
@@ -48,15 +78,16 @@ impl Notifying {
             return Ok(None);
         }
         let (outbox, sends) = (NotificationOutbox::new(connections.clone()), Arc::new(Notify::new()));
-        worker::begin(&**node.journal(), &**node.store(), &outbox).await?;
+        let Followed { journal, store, stored, append } = followed;
+        worker::begin(&*journal, &*store, &outbox).await?;
         let channels = providers.iter().map(|provider| provider.channel()).collect();
         let worker = worker::Deps {
-            journal: Arc::clone(node.journal()),
-            store: Arc::clone(node.store()),
+            journal,
+            store,
             outbox: outbox.clone(),
             facts: NotificationFacts::new(connections.clone()),
             devices: PushDevices::new(connections.clone()),
-            stored: Arc::clone(node.stored()),
+            stored,
             acknowledged,
             sends: Arc::clone(&sends),
             env: env.clone(),
@@ -66,7 +97,7 @@ impl Notifying {
         let sender = sender::Deps {
             outbox,
             devices: PushDevices::new(connections.clone()),
-            append: node.append(),
+            append,
             providers: providers.into(),
             sends,
             env: env.clone(),

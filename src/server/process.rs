@@ -194,7 +194,8 @@ impl Serving {
     }
 }
 
-async fn bind(address: SocketAddr, what: &'static str, hint: &'static str) -> Result<Listener, BindError> {
+/// Takes an address.
+pub(super) async fn bind(address: SocketAddr, what: &'static str, hint: &'static str) -> Result<Listener, BindError> {
     Listener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::Taken { what, port: address.port(), hint },
         _ => BindError::Address { address, source },

@@ -17,6 +17,7 @@ use crate::storage::journal::{Journal, JournalError};
 use crate::storage::retention::{self, Retention};
 use crate::storage::sql::Connections;
 use crate::storage::store::Store;
+use crate::storage::store::rows::WatermarkRow;
 use crate::storage::store::sql::SqlStore;
 use crate::storage::uploads::{Objects, UploadRows};
 
@@ -59,6 +60,23 @@ impl Storage {
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
         Ok(Self { journal, maintenance, connections, store })
+    }
+
+    /// Opens journal and rows beside others who write both, and says where the rows were before: so the journal, as it is known
+    /// here, has all that they have.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) async fn open_beside(config: &Config, env: &Env) -> Result<(Self, Vec<WatermarkRow>), StartError> {
+        let connections = connect(config).await?;
+        let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
+        let rows = store.watermarks().await?;
+        let (journal, maintenance) = match kafka::Options::of(&config.journal) {
+            Some(options) => in_kafka(options, env).await?,
+            None => embedded(config, env, &Arc::new(Metrics::new())).await?,
+        };
+        retention::same_journal(&*store, maintenance.id()).await?;
+        Ok((Self { journal, maintenance, connections, store }, rows))
     }
 
     /// Ends what it does, and closes it.

@@ -192,6 +192,29 @@ fn whoever_asks_a_server_needs_none_of_its_secrets() {
 }
 
 #[test]
+fn a_worker_by_itself_names_what_it_lacks_and_so_does_a_server_that_leaves_the_rows_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lacks = "error: a worker by itself needs the journal in Kafka (KAFKA_BROKERS=host:9092), and the rows in PostgreSQL \
+                 (DATABASE_URL=postgres://…): without them `kervan serve` does all of it in one process\n";
+    assert_eq!(code_and_error(&run(dir.path(), &["worker", "persistence"])), (2, lacks.to_owned()));
+    let mut command = kervan(dir.path());
+    command.args(["worker", "persistence"]).env("KAFKA_BROKERS", "127.0.0.1:1");
+    let (code, error) = code_and_error(&command.output().unwrap());
+    assert!(code == 2 && error.contains("needs the rows in PostgreSQL") && !error.contains("the journal"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["worker", "notification"]));
+    assert!(code == 2 && error.contains("[notifications] names no way out"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["worker", "baking"]));
+    assert!(code == 2 && error.contains("unrecognized subcommand"), "{error}");
+    let (code, error) = code_and_error(&run(dir.path(), &["serve", "--role", "api"]));
+    assert!(
+        code == 2 && error.contains("--role: server.role: api leaves the rows to `kervan worker persistence`"),
+        "{error}"
+    );
+    let (code, error) = code_and_error(&run(dir.path(), &["serve", "--role", "most"]));
+    assert!(code == 2 && error.contains("expected one of all, api"), "{error}");
+}
+
+#[test]
 fn the_version_is_said() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(stdout(&run(dir.path(), &["version"])), concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n"));

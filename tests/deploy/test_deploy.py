@@ -165,12 +165,31 @@ class Settings(unittest.TestCase):
 
 class Parts(unittest.TestCase):
     def test_what_kervan_can_not_do_yet_starts_only_if_it_is_asked_for(self):
-        can = run(KERVAN, "worker", "--help").returncode == 0
+        help = run(KERVAN, "worker", "--help").stdout
         for name, compose in COMPOSE.items():
             workers = {kind: compose["services"][f"worker-{kind}"] for kind in ["persistence", "realtime", "notification"]}
             for kind, one in workers.items():
                 self.assertEqual(one["command"], ["worker", kind])
+                can = re.search(rf"^  {kind} ", help, re.MULTILINE)
                 self.assertEqual(one.get("profiles"), None if can else ["cluster"], f"{name}: {kind}")
+            self.assertEqual(compose["services"]["kervan"]["command"], ["serve", "--role", "api"])
+
+    def test_workers_take_the_environment_that_they_get(self):
+        for name, compose in COMPOSE.items():
+            for kind in ["persistence", "notification"]:
+                with tempfile.TemporaryDirectory() as folder:
+                    secret = pathlib.Path(folder) / "secret"
+                    secret.write_text("0123456789abcdef0123456789abcdef")
+                    given = {"PATH": os.environ["PATH"]}
+                    for variable, value in compose["services"][f"worker-{kind}"]["environment"].items():
+                        given[variable] = re.sub(r"^/run/secrets/\w+$", str(secret), value)
+                    # The database is asked before anything else, and nobody answers.
+                    nobody = {"DATABASE_URL": "postgres://kervan:kervan@127.0.0.1:1/kervan", "DB_HOST": "127.0.0.1"}
+                    given |= {variable: value for variable, value in nobody.items() if variable in given}
+                    given |= {"PORT": "0", "DB_PORT": "1"} if "DB_HOST" in given else {"PORT": "0"}
+                    started = run(KERVAN, "worker", kind, env=given, cwd=folder)
+                    self.assertEqual(started.returncode, 1, f"{name}: {started.stderr}")
+                    self.assertRegex(started.stderr, "store.database_url is what")
 
     def test_kervan_takes_the_environment_that_it_gets(self):
         for name, compose in COMPOSE.items():

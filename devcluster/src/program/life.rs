@@ -1,5 +1,5 @@
-//! The life of the program. Start: what is missing, the folder's lock, the engines, the node. Stop: the node first, as it
-//! drains into the engines. What it started ends with it in any case, and nothing else does.
+//! The life of the program. Start: what is missing, the folder's lock, the engines, workers and node. Stop: the node first, as it
+//! drains into the engines, then the workers, which store what it left. What it started ends with it in any case, and nothing else does.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,9 +13,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::engines::Engines;
-use super::nodes::{self, Nodes};
+use super::nodes::{self, Kervan, Nodes};
 use super::record::Record;
 use super::watch::Watch;
+use super::workers::Workers;
 use super::{Arguments, Refused, install, say};
 
 /// Between two looks at what runs.
@@ -37,8 +38,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
     let signals = Signals::new()?;
     let mut engines = Engines::start(dir, arguments)?;
-    let mut nodes = Nodes::start(kervan, dir, arguments.port.unwrap_or(configured), &engines)?;
-    record.write(&nodes, &engines)?;
+    let kervan = Kervan::new(kervan, &engines);
+    let mut nodes = Nodes::prepare(kervan.clone(), dir, arguments.port.unwrap_or(configured))?;
+    let mut workers = Workers::launch_all(kervan, dir)?;
+    nodes.start()?;
+    workers.until_all_started()?;
+    record.write(&nodes, &workers, &engines)?;
     signals.wait_for_the_second();
     say_hello(&arguments.data, &nodes, &engines, since);
 
@@ -47,17 +52,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         std::thread::sleep(LOOK);
         let now = Instant::now();
         let mut started = watch.look("Kervan node", &mut nodes, now)?;
+        started |= watch.look("Kervan worker", &mut workers, now)?;
         for (name, engine) in engines.all() {
             started |= watch.look(name, engine, now)?;
         }
         if started {
-            record.write(&nodes, &engines)?;
+            record.write(&nodes, &workers, &engines)?;
         }
     }
 
-    say::line("stopping the node, then the engines; a second Ctrl-C kills them");
+    say::line("stopping the node, then workers and engines; a second Ctrl-C kills them");
     let since = Instant::now();
-    let by_themselves = nodes.stop()? & engines.stop()?;
+    let by_themselves = nodes.stop()? & workers.stop()? & engines.stop()?;
     let how = if by_themselves { "" } else { ", some of them killed" };
     say::line(&format!("all have ended after {:.1} s{how}", since.elapsed().as_secs_f32()));
     Ok(by_themselves)
@@ -119,7 +125,7 @@ fn say_hello(dir: &Path, nodes: &Nodes, engines: &Engines, since: Instant) {
         "PostgreSQL",
         &format!("127.0.0.1:{}, user kervan, password in {dir}/postgres/password", engines.postgres.port(1)),
     );
-    line("Logs", &format!("{dir}/kervan/n1/log, {dir}/kafka/n*/log, {dir}/redis/n*/log, {dir}/postgres/log"));
+    line("Logs", &format!("{dir}/kervan/*/log, {dir}/kafka/n*/log, {dir}/redis/n*/log, {dir}/postgres/log"));
     line("Runs", &format!("{dir}/cluster.json"));
     line("Stop", "Ctrl-C, which ends all of them and keeps what they hold");
 }

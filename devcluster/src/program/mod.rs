@@ -11,13 +11,14 @@ mod nodes;
 mod record;
 mod say;
 mod watch;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Real engines and a Kervan node on this machine, for development: no production set-up.
+/// Real engines, a Kervan node and its workers on this machine, for development: no production set-up.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

@@ -50,15 +50,21 @@ const FULL_NAMES: &[&str] = &[
 ];
 
 /// How long a node may take to be ready, and to drain.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A name or a port of the environment.
 type Variable = (&'static str, String);
 
+/// The `kervan` program, and the environment that says where the engines are.
+#[derive(Clone)]
+pub(super) struct Kervan {
+    path: PathBuf,
+    environment: Vec<Variable>,
+}
+
 /// The running nodes.
 pub(super) struct Nodes {
-    kervan: PathBuf,
-    environment: Vec<Variable>,
+    kervan: Kervan,
     nodes: Vec<Node>,
     // Before the starter: they are to have ended when its thread does.
     processes: Vec<Process>,
@@ -100,12 +106,29 @@ pub(super) fn configured_port(kervan: &Path) -> anyhow::Result<u16> {
     port.context("`kervan config show` says no port")
 }
 
+impl Kervan {
+    pub(super) fn new(path: PathBuf, engines: &Engines) -> Self {
+        Self { path, environment: environment(engines) }
+    }
+
+    /// The program with its environment, its arguments to follow.
+    pub(super) fn command(&self) -> Command {
+        let mut command = bound_to_parent(&self.path);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for name in FULL_NAMES {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
 impl Nodes {
-    /// Starts one node with its data in `dir`, at `wanted` or the next free port, and waits until it is ready.
+    /// One node with its data in `dir`, at `wanted` or the next free port, and the topics that it needs. It is launched by
+    /// [`Self::start`].
     ///
     /// # Errors
-    /// It does not start: its log's end is told.
-    pub(super) fn start(kervan: PathBuf, dir: &Path, wanted: u16, engines: &Engines) -> anyhow::Result<Self> {
+    /// There are no topics: the log's end is told.
+    pub(super) fn prepare(kervan: Kervan, dir: &Path, wanted: u16) -> anyhow::Result<Self> {
         let folder = dir.join("kervan/n1");
         std::fs::create_dir_all(&folder)?;
         let (public, admin) = two_ports(wanted)?;
@@ -113,38 +136,33 @@ impl Nodes {
             say::line(&format!("Kervan: port {wanted} or {} is taken, it listens on {}", wanted + 1, public.number()));
         }
         let node = Node { name: "node1".to_owned(), folder, public, admin };
-        let environment = environment(engines);
-        let mut nodes =
-            Self { kervan, environment, nodes: vec![node], processes: Vec::new(), starter: Starter::new()? };
+        let nodes = Self { kervan, nodes: vec![node], processes: Vec::new(), starter: Starter::new()? };
         nodes.make_topics()?;
-        let process = nodes.process(0)?;
-        nodes.processes.push(process);
-        nodes.until_started(1)?;
         Ok(nodes)
+    }
+
+    /// Starts the node, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start: its log's end is told.
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let process = self.process(0)?;
+        self.processes.push(process);
+        self.until_started(1)
     }
 
     /// The topics that the nodes need, unless they are there.
     fn make_topics(&self) -> anyhow::Result<()> {
-        let mut command = self.command();
+        let mut command = self.kervan.command();
         command.args(["topics", "create"]);
         let log = self.nodes[0].folder.join("log");
         Process::start(&self.starter, "kervan topics create", command, &log)?.until_done(PATIENCE)
     }
 
-    /// The `kervan` program with its environment, its arguments to follow.
-    fn command(&self) -> Command {
-        let mut command = bound_to_parent(&self.kervan);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        for name in FULL_NAMES {
-            command.env_remove(name);
-        }
-        command
-    }
-
     fn process(&self, place: usize) -> anyhow::Result<Process> {
         let node = &self.nodes[place];
-        let mut command = self.command();
-        command.arg("serve").arg("--data-dir").arg(node.folder.join("data"));
+        let mut command = self.kervan.command();
+        command.args(["serve", "--role", "api", "--data-dir"]).arg(node.folder.join("data"));
         command.args(["--port", &node.public.number().to_string()]);
         command.env("KERVAN_SERVER__ADMIN_PORT", node.admin.number().to_string());
         Process::start(&self.starter, &node.name, command, &node.folder.join("log"))
@@ -188,7 +206,7 @@ impl Engine for Nodes {
 }
 
 /// The wanted port and the next one, or the next two that are free.
-fn two_ports(wanted: u16) -> anyhow::Result<(Port, Port)> {
+pub(super) fn two_ports(wanted: u16) -> anyhow::Result<(Port, Port)> {
     // 0 is any free one.
     let mut first = if wanted == 0 { Port::free()?.number() } else { wanted };
     loop {
@@ -211,7 +229,7 @@ fn environment(engines: &Engines) -> Vec<Variable> {
     taken_back.chain(said).collect()
 }
 
-fn is_ready(port: u16) -> std::io::Result<bool> {
+pub(super) fn is_ready(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     write!(stream, "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n")?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::engines::Engines;
 use super::nodes::Nodes;
+use super::workers::Workers;
 
 /// The file. Removed when dropped.
 pub(super) struct Record {
@@ -26,15 +27,19 @@ impl Record {
     ///
     /// # Errors
     /// The file can't be written.
-    pub(super) fn write(&self, nodes: &Nodes, engines: &Engines) -> anyhow::Result<()> {
+    pub(super) fn write(&self, nodes: &Nodes, workers: &Workers, engines: &Engines) -> anyhow::Result<()> {
         let node = |number| {
             let (name, port, admin) = nodes.place(number);
             json!({ "name": name, "port": port, "admin": admin, "pid": nodes.pid(number), "log": path(nodes.log(number)) })
         };
+        let worker = |number| {
+            let ((kind, admin), port) = (workers.place(number), workers.port(number));
+            let (pid, log) = (workers.pid(number), path(workers.log(number)));
+            json!({ "kind": kind, "port": port, "admin": admin, "pid": pid, "log": log })
+        };
         let text = json!({
             "nodes": (1..=nodes.count()).map(node).collect::<Vec<_>>(),
-            // They become processes of their own in a later version.
-            "workers": [],
+            "workers": (1..=workers.count()).map(worker).collect::<Vec<_>>(),
             "brokers": servers(&engines.kafka),
             "redis": servers(&engines.redis),
             "postgres": server(&engines.postgres, 1),

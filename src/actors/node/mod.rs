@@ -59,6 +59,15 @@ impl Gateway for Hub {
     }
 }
 
+/// Who makes the rows of what is folded here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RowsMadeBy {
+    /// The node's own projector.
+    Node,
+    /// A process that stands alone: the store is asked how far it is.
+    Worker,
+}
+
 /// What a node is made of.
 pub struct Deps {
     /// Clock and ids.
@@ -77,6 +86,8 @@ pub struct Deps {
     pub(crate) router: Arc<Router>,
     /// Rooms and users in memory at most, in all of its partitions.
     pub resident: usize,
+    /// Who makes the rows.
+    pub rows: RowsMadeBy,
     /// What is told of its partitions' streams, but answers to what was asked through the router.
     pub(crate) gateway: Arc<dyn Gateway>,
 }
@@ -87,6 +98,7 @@ pub struct Node {
     router: Arc<Router>,
     gateway: Arc<dyn Gateway>,
     context: Arc<Context>,
+    rows: RowsMadeBy,
     tree: Tree,
 }
 
@@ -134,7 +146,7 @@ impl Node {
             applied.raise(row.partition, row.next_offset);
             stored.raise(row.partition, row.next_offset);
         }
-        let Deps { env, journal, store, metrics, health, options, router, resident, gateway } = deps;
+        let Deps { env, journal, store, metrics, health, options, router, resident, rows, gateway } = deps;
         let (answers, passers, frames) = (Arc::clone(&router), Arc::clone(&router), Arc::clone(&gateway));
         let health = health.check("partitions");
         let context = Arc::new(Context {
@@ -142,6 +154,7 @@ impl Node {
             journal,
             store,
             applied,
+            meant: Arc::new(Watermarks::new()),
             stored,
             to_gateway: Box::new(move |from, to, frame| {
                 if let Some(frame) = answers.receive(from, to, frame) {
@@ -167,8 +180,8 @@ impl Node {
         });
         // Before the actors: one that halts at once has the last word.
         health.up();
-        let tree = Tree::start(Arc::clone(&context), Arc::clone(&router), watermarks).await?;
-        Ok(Self { env, router, gateway, context, tree })
+        let tree = Tree::start(Arc::clone(&context), Arc::clone(&router), rows, watermarks).await?;
+        Ok(Self { env, router, gateway, context, rows, tree })
     }
 
     /// The way to its partitions.
@@ -205,8 +218,8 @@ impl Node {
     /// The store, once it has what was folded here before the question, for operators: not waited for longer than
     /// [`limits::OPERATOR_ROWS_MS`], as the store may be away.
     pub(crate) async fn rows(&self) -> &Arc<dyn Store> {
-        let Context { applied, stored, store, .. } = &*self.context;
-        let behind: Vec<_> = applied.beyond(stored).collect();
+        let Context { stored, store, .. } = &*self.context;
+        let behind: Vec<_> = self.context.unstored().collect();
         // What does not come is not shown.
         _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), stored.reach_all(behind)).await;
         store
@@ -254,18 +267,22 @@ impl Node {
         &self.context
     }
 
+    /// Records of a partition that the store lacks, barriers at its end left out once all of it is folded.
+    pub(crate) fn unstored(&self, partition: Partition) -> u64 {
+        let Context { journal, applied, meant, stored, .. } = &*self.context;
+        let (end, applied) = (journal.bounds(partition).end, applied.get(partition));
+        let wanted = if applied >= end { meant.get(partition) } else { end };
+        wanted.0.saturating_sub(stored.get(partition).0)
+    }
+
     /// Brings the gauges up to date.
     pub async fn measure(&self) {
         self.context.look_at_clocks();
-        let Context { journal, applied, stored, metrics, env, .. } = &*self.context;
+        let Context { journal, stored, metrics, env, .. } = &*self.context;
         let (mut behind, mut oldest) = (0, None);
-        for partition in self.router.owned().iter() {
+        for (partition, end) in self.context.unstored() {
             let next = stored.get(partition);
-            let lag = applied.get(partition).0.saturating_sub(next.0);
-            behind += lag;
-            if lag == 0 {
-                continue;
-            }
+            behind += end.0.saturating_sub(next.0);
             match journal.read(partition, next, 1).await {
                 Ok(records) => oldest = oldest.into_iter().chain(records.first().map(|record| record.time)).min(),
                 Err(error) => tracing::debug!(%partition, %error, "the first record that the store lacks"),
@@ -344,7 +361,10 @@ impl Node {
         self.router.close();
         let settled = async {
             self.router.quiet().await;
-            self.reached(&self.context.stored).await;
+            // Whoever else makes the rows goes on without this node.
+            if self.rows == RowsMadeBy::Node {
+                self.reached(&self.context.stored).await;
+            }
         };
         if tokio::time::timeout(grace, settled).await.is_err() {
             tracing::warn!("the store is behind the journal; it catches up at the next start");
@@ -358,7 +378,10 @@ impl Node {
 }
 
 /// Journal and store belong together if the store's watermark lies inside what the journal holds.
-fn check(journal: &dyn Journal, partition: Partition, watermark: Offset) -> Result<(), StartError> {
+///
+/// # Errors
+/// [`StartError::Mismatch`].
+pub(crate) fn check(journal: &dyn Journal, partition: Partition, watermark: Offset) -> Result<(), StartError> {
     let bounds = journal.bounds(partition);
     let hint = if watermark < bounds.start {
         "the journal was trimmed beyond this store; put your last backup of it in its place: its store.db, or a dump that `kervan \

@@ -9,7 +9,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, Supervi
 use tracing::{error, info};
 
 use super::workers::{Workers, WorkersMessage};
-use super::{MoveError, StartError};
+use super::{MoveError, RowsMadeBy, StartError};
 use crate::actors::inspect::{Part, State};
 use crate::actors::partition::actor::{PartitionActor, Start};
 use crate::actors::partition::context::Context;
@@ -51,12 +51,14 @@ struct Root;
 struct RootArguments {
     context: Arc<Context>,
     router: Arc<Router>,
+    rows: RowsMadeBy,
     watermarks: Vec<WatermarkRow>,
 }
 
 struct RootState {
     context: Arc<Context>,
     router: Arc<Router>,
+    rows: RowsMadeBy,
     names: HashMap<ActorId, Owner>,
     /// Who waits for owners that begin.
     begun: Vec<(Owner, RpcReplyPort<()>)>,
@@ -68,9 +70,10 @@ impl Tree {
     pub(crate) async fn start(
         context: Arc<Context>,
         router: Arc<Router>,
+        rows: RowsMadeBy,
         watermarks: Vec<WatermarkRow>,
     ) -> Result<Self, StartError> {
-        let arguments = RootArguments { context, router, watermarks };
+        let arguments = RootArguments { context, router, rows, watermarks };
         let (root, _) =
             Actor::spawn(None, Root, arguments).await.map_err(|error| StartError::Actor(error.to_string()))?;
         root.send_interval(Duration::from_millis(limits::HEAD_ANNOUNCE_MS), || RootMessage::Tick);
@@ -121,9 +124,9 @@ impl Actor for Root {
         myself: ActorRef<RootMessage>,
         arguments: RootArguments,
     ) -> Result<RootState, ActorProcessingErr> {
-        let RootArguments { context, router, watermarks } = arguments;
+        let RootArguments { context, router, rows, watermarks } = arguments;
         context.directory.part(Part::Root).started(context.directory.now());
-        let mut state = RootState { context, router, names: HashMap::new(), begun: Vec::new(), workers: None };
+        let mut state = RootState { context, router, rows, names: HashMap::new(), begun: Vec::new(), workers: None };
         for row in watermarks {
             if let Some(epoch) = state.router.owned().tenure(row.partition).epoch() {
                 state.start(&myself, epoch, row).await?;
@@ -220,7 +223,7 @@ impl Actor for Root {
 
 impl RootState {
     async fn start_workers(&mut self, myself: &ActorRef<RootMessage>) -> Result<(), ActorProcessingErr> {
-        let arguments = (Arc::clone(&self.context), Arc::clone(&self.router));
+        let arguments = (Arc::clone(&self.context), Arc::clone(&self.router), self.rows);
         let (workers, _) = Actor::spawn_linked(None, Workers, arguments, myself.get_cell()).await?;
         self.workers = Some(workers);
         Ok(())
@@ -239,6 +242,7 @@ impl RootState {
         // In this order: whoever sees that less is applied sees whether less is stored, too.
         self.context.stored.begin(partition, row.next_offset);
         self.context.applied.begin(partition, row.next_offset);
+        self.context.meant.begin(partition, row.next_offset);
         let start = Start {
             owner,
             watermark: row,

@@ -1,5 +1,6 @@
 //! Whole nodes in one process, over the memory journal and the memory store.
 
+mod apart;
 mod disturbed;
 mod memory;
 mod moving;
@@ -92,6 +93,7 @@ fn deps(
         options,
         router: Arc::new(router),
         resident: RESIDENT,
+        rows: super::RowsMadeBy::Node,
         gateway: Arc::new(Recorder(send)),
     };
     (deps, frames, health)

@@ -10,15 +10,16 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinError;
 use tracing::error;
 
+use super::RowsMadeBy;
 use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::message::PartitionMessage;
 use crate::actors::router::{PendingAnswer, Router};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Answer;
-use crate::actors::workers;
 use crate::actors::workers::persistence::worker as projector;
 use crate::actors::workers::relay::{Append, expiry, worker as relay};
+use crate::actors::workers::{self, marks};
 use crate::ids::Partition;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -50,13 +51,24 @@ pub(crate) struct WorkersState {
 }
 
 struct Deps {
-    projector: projector::Deps,
+    rows: RowsDeps,
     relay: relay::Deps,
     expiry: expiry::Deps,
 }
 
+/// What makes rows, or says how far they are.
+enum RowsDeps {
+    Made(projector::Deps),
+    Heard(marks::Deps),
+}
+
+enum RunningRows {
+    Made(workers::Running<projector::ProjectorStatus>),
+    Heard(workers::Running<marks::MarksStatus>),
+}
+
 struct RunningWorkers {
-    projector: workers::Running<projector::ProjectorStatus>,
+    rows: RunningRows,
     relay: workers::Running<relay::RelayStatus>,
     expiry: workers::Running<expiry::ExpiryStatus>,
 }
@@ -64,26 +76,36 @@ struct RunningWorkers {
 impl Actor for Workers {
     type Msg = WorkersMessage;
     type State = WorkersState;
-    type Arguments = (Arc<Context>, Arc<Router>);
+    type Arguments = (Arc<Context>, Arc<Router>, RowsMadeBy);
 
     async fn pre_start(
         &self,
         myself: ActorRef<WorkersMessage>,
-        (context, router): Self::Arguments,
+        (context, router, rows): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
         let (append, outbox) = (append_by(Arc::clone(&router)), Arc::new(Watermarks::new()));
-        let clocks = Arc::clone(&context);
+        let (clocks, behind) = (Arc::clone(&context), Arc::clone(&context));
+        let report: projector::Report = Arc::new(move |partition, to, chains| {
+            router.cast(partition, PartitionMessage::Stored(to, chains));
+        });
         let deps = Deps {
-            projector: projector::Deps {
-                journal: Arc::clone(&context.journal),
-                store: Arc::clone(&context.store),
-                applied: Arc::clone(&context.applied),
-                stored: Arc::clone(&context.stored),
-                outbox: Arc::clone(&outbox),
-                report: Arc::new(move |partition, to, chains| {
-                    router.cast(partition, PartitionMessage::Stored(to, chains));
+            rows: match rows {
+                RowsMadeBy::Node => RowsDeps::Made(projector::Deps {
+                    journal: Arc::clone(&context.journal),
+                    store: Arc::clone(&context.store),
+                    applied: Arc::clone(&context.applied),
+                    stored: Arc::clone(&context.stored),
+                    outbox: Arc::clone(&outbox),
+                    report,
+                    options: projector::Options::default(),
                 }),
-                options: projector::Options::default(),
+                RowsMadeBy::Worker => RowsDeps::Heard(marks::Deps {
+                    store: Arc::clone(&context.store),
+                    stored: Arc::clone(&context.stored),
+                    outbox: Arc::clone(&outbox),
+                    is_behind: Arc::new(move || behind.unstored().next().is_some()),
+                    report,
+                }),
             },
             relay: relay::Deps {
                 store: Arc::clone(&context.store),
@@ -169,9 +191,27 @@ pub(super) fn append_by(router: Arc<Router>) -> Append {
 impl Deps {
     fn start(&self) -> RunningWorkers {
         RunningWorkers {
-            projector: projector::spawn(self.projector.clone()),
+            rows: self.rows.start(),
             relay: relay::spawn(self.relay.clone()),
             expiry: expiry::spawn(self.expiry.clone()),
+        }
+    }
+}
+
+impl RowsDeps {
+    fn start(&self) -> RunningRows {
+        match self {
+            Self::Made(deps) => RunningRows::Made(projector::spawn(deps.clone())),
+            Self::Heard(deps) => RunningRows::Heard(marks::spawn(deps.clone())),
+        }
+    }
+}
+
+impl RunningRows {
+    async fn stop(self) -> Result<(), JoinError> {
+        match self {
+            Self::Made(projector) => projector.stop().await,
+            Self::Heard(marks) => marks.stop().await,
         }
     }
 }
@@ -202,29 +242,37 @@ impl WorkersState {
     }
 
     async fn end(&mut self) {
-        if let Some(RunningWorkers { projector, relay, expiry }) = self.running.take() {
+        if let Some(RunningWorkers { rows, relay, expiry }) = self.running.take() {
             // The projector last: it stores what the others have still appended.
             note("expiry scanner", expiry.stop().await);
             note("relay", relay.stop().await);
-            note("projector", projector.stop().await);
+            note("projector", rows.stop().await);
         }
     }
 
     fn look(&mut self) {
         let Some(running) = &mut self.running else { return };
-        for (partition, reason) in &running.projector.status().borrow().halted {
-            self.context.halted.mark(*partition, reason);
-            self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
+        if let RunningRows::Made(projector) = &running.rows {
+            for (partition, reason) in &projector.status().borrow().halted {
+                self.context.halted.mark(*partition, reason);
+                self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
+            }
         }
         let (deps, metrics, directory) = (&self.deps, &self.context.metrics, &*self.context.directory);
         let now = directory.now();
         directory.part(Part::Workers).ticked(now);
-        directory.part(Part::Projector).has_done(running.projector.status().borrow().records, now);
         directory.part(Part::Relay).has_done(running.relay.status().borrow().delivered, now);
         directory.part(Part::Expiry).has_done(running.expiry.status().borrow().scans, now);
-        revive(Part::Projector, &mut running.projector, metrics, directory, || {
-            projector::spawn(deps.projector.clone())
-        });
+        match (&mut running.rows, &deps.rows) {
+            (RunningRows::Made(projector), RowsDeps::Made(deps)) => {
+                directory.part(Part::Projector).has_done(projector.status().borrow().records, now);
+                revive(Part::Projector, projector, metrics, directory, || projector::spawn(deps.clone()));
+            }
+            (RunningRows::Heard(marks), RowsDeps::Heard(deps)) => {
+                revive(Part::Projector, marks, metrics, directory, || marks::spawn(deps.clone()));
+            }
+            _ => {}
+        }
         revive(Part::Relay, &mut running.relay, metrics, directory, || relay::spawn(deps.relay.clone()));
         revive(Part::Expiry, &mut running.expiry, metrics, directory, || expiry::spawn(deps.expiry.clone()));
     }

@@ -209,6 +209,7 @@ impl PartitionState {
         }
         self.actions = actions;
         self.ties.context.directory.verified(self.ties.owner.partition, self.core.verified());
+        self.ties.context.meant.raise(self.ties.owner.partition, self.core.meant());
         self.ties.context.clocks.saw(self.core.fold_time());
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::actors::wire::{Entity, Ephemeral, NodeId, ToGateway};
 use crate::actors::workers::relay::Owed;
 use crate::env::Env;
 use crate::health::Check;
-use crate::ids::Partition;
+use crate::ids::{Offset, Partition};
 use crate::metrics::Metrics;
 use crate::storage::journal::{AppendError, Appended, Journal};
 use crate::storage::store::Store;
@@ -34,6 +34,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// How far each partition is folded here.
     pub(crate) applied: Arc<Watermarks>,
+    /// How far each partition is handed out, the barriers at its end left out: nobody waits for rows of those.
+    pub(crate) meant: Arc<Watermarks>,
     /// How far each partition is stored.
     pub(crate) stored: Arc<Watermarks>,
     /// Sends a frame of an owner to a node's gateway.
@@ -70,6 +72,15 @@ impl Context {
     /// Rooms and users in memory at most, in one of the partitions that are here now: at least one.
     pub(in crate::actors) fn resident_share(&self) -> usize {
         self.resident.div_ceil(self.owned.count()).max(1)
+    }
+
+    /// The partitions here of which the store lacks something that was folded, and up to where that lies.
+    pub(in crate::actors) fn unstored(&self) -> impl Iterator<Item = (Partition, Offset)> {
+        let ends = self.owned.iter().map(|partition| {
+            let end = self.applied.get(partition).min(self.meant.get(partition));
+            (partition, end)
+        });
+        ends.filter(|(partition, end)| *end > self.stored.get(*partition))
     }
 
     /// Enqueues records in the journal, and counts what comes of it. `done` is called on the journal's thread.

@@ -154,7 +154,7 @@ impl Core {
             has_report: false,
             clock,
             folded,
-            cover: Cover::default(),
+            cover: Cover::new(start),
             waiting: HashMap::new(),
             unknown: Vec::new(),
             residents: HashMap::new(),

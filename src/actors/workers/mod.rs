@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`persistence`] | the projector: the same fold from its own rows, rows and watermark in one transaction |
+//! | [`marks`] | stands in for the projector where another process makes the rows: asks how far they are |
 //! | [`notification`] | who is told of messages that no device has acknowledged, and the providers that tell them |
 //! | [`prefix`] | how far each partition is verified, for those that stand alone beside the owners |
 //! | [`relay`] | the outbox that the projector fills, appended to other partitions; expiry of cold rooms |
@@ -11,9 +12,9 @@
 //! and never drops what it could not do: it waits and does it again.
 
 mod back_off;
+pub(crate) mod marks;
 pub(crate) mod notification;
 pub mod persistence;
-#[cfg(test)]
 pub(crate) mod prefix;
 pub mod relay;
 mod row_id;

@@ -27,7 +27,7 @@ pub(super) struct AdminPartition {
     verified: Offset,
     applied: Offset,
     watermark: Offset,
-    /// Records that the store does not have yet.
+    /// Records that the store does not have yet, but for barriers at the end: they mean nothing, and may never be stored.
     lag: u64,
     depth: u32,
     rate: f64,
@@ -56,7 +56,7 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
         verified: directory.verified_end(partition),
         applied: node.applied().get(partition),
         watermark,
-        lag: bounds.end.0.saturating_sub(watermark.0),
+        lag: node.unstored(partition),
         depth: figures.depth,
         rate: f64::from(figures.rate_milli) / 1_000.0,
         restarts: figures.restarts,

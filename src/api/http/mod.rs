@@ -105,6 +105,31 @@ pub fn admin(health: Health, metrics: Arc<Metrics>) -> Router {
         .method_not_allowed_fallback(wrong_method)
 }
 
+/// The routes of a worker's public listener: its health.
+pub(crate) fn worker(health: Health, metrics: Arc<Metrics>) -> Router {
+    let shared = Shared { health, metrics, started: Instant::now() };
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+}
+
+/// The routes of a worker's admin listener: health and metrics.
+pub(crate) fn worker_admin(health: Health, metrics: Arc<Metrics>) -> Router {
+    let shared = Shared { health, metrics, started: Instant::now() };
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_page))
+        // They take no password.
+        .layer(from_fn(host::no_foreign_name))
+        .with_state(shared)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+}
+
 /// The process answers: nothing else is asked.
 async fn live() -> Response {
     text(StatusCode::OK, "live\n")

@@ -14,7 +14,7 @@ use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::record::Envelope;
 
 /// How far the partition is covered.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Cover {
     /// The highest end that a record says its writer had verified.
     said: Offset,
@@ -27,6 +27,13 @@ pub(super) struct Cover {
     is_awaited: bool,
 }
 
+impl Cover {
+    /// What lies below was covered before.
+    pub(super) fn new(start: Offset) -> Self {
+        Self { said: start, wanted: start, at: Timestamp::ZERO, is_due: false, is_awaited: false }
+    }
+}
+
 impl Core {
     /// A verified record was handed out.
     pub(super) fn note_cover(&mut self, offset: Offset, envelope: &Envelope, now: Timestamp) {
@@ -36,6 +43,11 @@ impl Core {
             (cover.wanted, cover.at) = (offset.next(), now);
             cover.is_awaited |= kinds::is_awaited(envelope.kind);
         }
+    }
+
+    /// One past the last record that was handed out and is no barrier.
+    pub(crate) fn meant(&self) -> Offset {
+        self.cover.wanted
     }
 
     /// Asks for [`Core::cover`] in a while, if something is not covered.

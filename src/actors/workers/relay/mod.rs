@@ -18,10 +18,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::ids::Partition;
-use crate::storage::journal::AppendError;
+use crate::storage::journal::{AppendError, Journal};
 
 pub(crate) mod expiry;
 pub(crate) mod expiry_rounds;
@@ -40,3 +41,15 @@ pub(crate) use owed::Owed;
 /// an owner may take some and refuse others. The node gives it, by way of the partition's owner.
 pub(crate) type Append =
     Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Vec<Result<(), AppendError>>> + Send + Sync>;
+
+/// How a worker appends that stands alone: straight into the journal, for whichever owner reads it there.
+pub(crate) fn append_straight(journal: Arc<dyn Journal>) -> Append {
+    Arc::new(move |partition, records| {
+        let journal = Arc::clone(&journal);
+        async move {
+            let count = records.len();
+            vec![journal.append(partition, records).await.map(drop); count]
+        }
+        .boxed()
+    })
+}

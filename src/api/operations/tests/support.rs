@@ -112,6 +112,7 @@ impl Fixture {
             },
             router: Arc::new(router),
             resident: 100_000,
+            rows: node::RowsMadeBy::Node,
             gateway: Arc::new(Recorder(send)),
         };
         let node = Arc::new(Node::start(deps).await.unwrap());

@@ -142,6 +142,7 @@ impl Rig {
             },
             router: router.clone(),
             resident: 100_000,
+            rows: node::RowsMadeBy::Node,
             gateway,
         };
         let node = Arc::new(Node::start(deps).await.unwrap());
