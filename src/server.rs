@@ -68,6 +68,7 @@ use crate::storage::journal::JournalError;
 use crate::storage::notifications::Notifications;
 use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::retention::Retention;
+use crate::storage::same_log::OtherLog;
 use crate::storage::store::StoreError;
 
 /// What the engine is given.
@@ -116,6 +117,9 @@ pub enum StartError {
     /// The store does not open.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal is another one than the rows were made from.
+    #[error(transparent)]
+    OtherLog(OtherLog),
     /// The node does not start.
     #[error(transparent)]
     Node(#[from] node::StartError),
@@ -154,9 +158,12 @@ impl StartError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Incompatible(_)),
-            Self::Auth(_) | Self::Uploads(_) | Self::Notifications(_) | Self::Graduated(_) | Self::Unrestored(_) => {
-                true
-            }
+            Self::OtherLog(_)
+            | Self::Auth(_)
+            | Self::Uploads(_)
+            | Self::Notifications(_)
+            | Self::Graduated(_)
+            | Self::Unrestored(_) => true,
             Self::Journal { error, .. } => matches!(error, JournalError::Incompatible(_)),
             Self::Redis(error) => matches!(error, RedisError::Address(_)),
             Self::Node(_) => false,

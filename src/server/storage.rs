@@ -15,6 +15,7 @@ use crate::storage::journal::kafka::{self, KafkaJournal};
 use crate::storage::journal::maintenance::Maintenance;
 use crate::storage::journal::{Journal, JournalError};
 use crate::storage::retention::{self, Retention};
+use crate::storage::same_log::{SameLogError, same_log};
 use crate::storage::sql::Connections;
 use crate::storage::store::Store;
 use crate::storage::store::rows::WatermarkRow;
@@ -59,6 +60,12 @@ impl Storage {
         let connections = connect(config).await?;
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
+        same_log(&store.watermarks().await?, &*journal, &maintenance).await.map_err(|error| match error {
+            SameLogError::Other(other) => StartError::OtherLog(other),
+            SameLogError::Journal(error) => {
+                StartError::Journal { place: "which the rows were made from".to_owned(), error }
+            }
+        })?;
         Ok(Self { journal, maintenance, connections, store })
     }
 

@@ -3,6 +3,7 @@
 
 mod apart;
 mod kafka;
+mod other_log;
 mod rate;
 mod replica;
 mod report;

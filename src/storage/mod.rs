@@ -9,6 +9,7 @@ pub mod journal;
 pub mod lock;
 pub mod notifications;
 pub(crate) mod retention;
+pub mod same_log;
 pub mod sql;
 pub mod store;
 pub mod uploads;

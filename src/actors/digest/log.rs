@@ -14,8 +14,6 @@
 
 use std::collections::VecDeque;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use super::Chain;
 use crate::ids::Offset;
 use crate::storage::journal::StoredRecord;
@@ -63,9 +61,8 @@ impl RunningHash {
     /// Takes the record at the end. Gives the log up to behind it.
     pub fn push(&mut self, record: &StoredRecord) -> Prefix {
         debug_assert_eq!(record.offset, self.end, "records are hashed in order");
-        let digest = xxh3_64_with_seed(&record.bytes, record.time.0);
         let last = self.hashes.back().copied().unwrap_or(Chain::START);
-        let hash = last.next(record.offset, digest);
+        let hash = last.next(record.offset, record.digest());
         self.hashes.push_back(hash);
         self.end = record.offset.next();
         Prefix { end: self.end, hash: hash.0 }

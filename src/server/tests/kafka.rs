@@ -5,8 +5,9 @@ use kervan_devcluster::kafka::Brokers;
 
 use super::*;
 use crate::ids::Offset;
+use crate::storage::journal::Journal as _;
 use crate::storage::journal::kafka::marks::register;
-use crate::storage::journal::kafka::{Options as Kafka, topics};
+use crate::storage::journal::kafka::{KafkaJournal, Options as Kafka, topics};
 use crate::storage::sql::copy;
 
 fn config(data: &Path, brokers: &Brokers) -> Config {
@@ -124,21 +125,37 @@ async fn on_kafka_a_marked_dump_and_what_is_left_of_the_log_are_everything() {
     let before = all_texts(&rig, &rooms).await;
     rig.end().await;
 
-    for (data, dump) in [("empty", None), ("old", Some(&too_old))] {
-        let database = match dump {
-            None => postgres.fresh().await,
-            Some(dump) => postgres.restored(dump).await,
-        };
+    let refused = async |config: Config| {
         let deps = Deps {
-            config: Arc::new(config(data, &database)),
+            config: Arc::new(config),
             env: Env::system(),
             health: Health::new(Shutdown::new()),
             metrics: Arc::new(Metrics::new()),
             shutdown: Shutdown::new(),
         };
-        let refused = within("it answers", Engine::start(deps)).await.err().expect("it is refused").to_string();
+        within("it answers", Engine::start(deps)).await.err().expect("it is refused").to_string()
+    };
+    for (data, dump) in [("empty", None), ("old", Some(&too_old))] {
+        let database = match dump {
+            None => postgres.fresh().await,
+            Some(dump) => postgres.restored(dump).await,
+        };
+        let refused = refused(config(data, &database)).await;
         assert!(refused.contains("trimmed beyond this store") && refused.contains("marks ls"), "{data}: {refused}");
     }
+    // Another topic that reaches as far, beside the same control topic.
+    let mut other = config("other", &postgres.restored(&dump).await);
+    other.journal.kafka_topic = "another.journal".to_owned();
+    let at = Kafka::of(&other.journal).unwrap();
+    topics::create(&at).await.unwrap();
+    let journal = tokio::task::spawn_blocking(move || KafkaJournal::open(at, Env::system())).await.unwrap().unwrap();
+    for (partition, records) in Partition::all().zip(&mark.watermarks).filter(|(_, records)| **records > Offset::ZERO) {
+        let batch = vec![bytes::Bytes::from_static(b"another"); records.0 as usize];
+        within("it is written", journal.append(partition, batch)).await.unwrap();
+    }
+    let said = refused(other).await;
+    assert!(said.contains("the log is not the one that the rows were made from: record "), "{said}");
+
     let rig = Rig::of(config("restored", &postgres.restored(&dump).await)).await;
     assert_eq!(all_texts(&rig, &rooms).await, before, "by the rest of the log alone");
     for (n, (room, before)) in rooms.iter().zip(&before).enumerate() {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Bounds;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
+use crate::storage::same_log::{OtherLog, Witness};
 use crate::storage::sql::copy::DatabaseCopy;
 
 /// Characters that the name of a mark may have.
@@ -71,6 +72,9 @@ pub enum CopyRefused {
         /// The log's.
         own: Uuid,
     },
+    /// Its offsets fit by chance.
+    #[error("the journal is not the one that it was made from: record {} of partition {} is another one", .0.at, .0.partition)]
+    OtherLog(OtherLog),
     /// Rows are missing.
     #[error("it has watermarks of {0} partitions, not of {PARTITIONS}")]
     Incomplete(usize),
@@ -144,6 +148,12 @@ pub(crate) fn judge(
     Ok(mark)
 }
 
+/// The records of a journal whose partitions hold `bounds` by which it is told that a copy was made from it.
+pub(crate) fn witnesses(copy: &DatabaseCopy, bounds: &[Bounds]) -> Vec<Witness> {
+    let rows = copy.watermarks.iter().zip(bounds);
+    rows.filter_map(|(row, held)| Witness::of(row.partition, row.next_offset, row.last_record, *held)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +167,7 @@ mod tests {
             partition,
             next_offset: Offset(10 * u64::from(partition.get())),
             fold_time: Timestamp(1_000 + u64::from(partition.get())),
+            last_record: None,
         };
         let watermarks = Partition::all().map(row).collect();
         DatabaseCopy { schema: Some(3), known: 4, journal: Some(OWN.to_string()), watermarks }

@@ -32,11 +32,19 @@ pub struct CopiedWatermark {
     pub next_offset: Offset,
     /// Highest append time below.
     pub fold_time: Timestamp,
+    /// Digest of the last record below, if the copy says it.
+    pub(crate) last_record: Option<u64>,
 }
 
 const SCHEMA: &str = "SELECT max(version) FROM _sqlx_migrations";
 const JOURNAL: &str = "SELECT value FROM meta WHERE key = 'journal'";
-const WATERMARKS: &str = "SELECT CAST(partition AS BIGINT), next_offset, fold_time FROM watermarks ORDER BY partition";
+const WATERMARKS: &str =
+    "SELECT CAST(partition AS BIGINT), next_offset, fold_time, last_record FROM watermarks ORDER BY partition";
+/// The same of a schema before [`LAST_RECORD`].
+const OLDER_WATERMARKS: &str = "SELECT CAST(partition AS BIGINT), next_offset, fold_time, CAST(NULL AS BIGINT) FROM watermarks \
+     ORDER BY partition";
+/// The version of the schema from which on rows say which record they end with.
+const LAST_RECORD: i64 = 12;
 
 /// A moment of the copy, by a connection of either kind: prepared statements are not kept, as poolers don't bear them.
 macro_rules! read {
@@ -54,8 +62,9 @@ macro_rules! read {
         }
         let journal: Option<String> =
             query_scalar(JOURNAL).persistent(false).fetch_optional(&mut *connection).await.map_err(classify)?;
-        let rows: Vec<(i64, i64, i64)> =
-            query_as(WATERMARKS).persistent(false).fetch_all(&mut *connection).await.map_err(classify)?;
+        let text = if schema >= Some(LAST_RECORD) { WATERMARKS } else { OLDER_WATERMARKS };
+        let rows: Vec<(i64, i64, i64, Option<i64>)> =
+            query_as(text).persistent(false).fetch_all(&mut *connection).await.map_err(classify)?;
         Ok(DatabaseCopy {
             schema,
             known,
@@ -106,12 +115,13 @@ async fn of_sqlite(connection: &mut SqliteConnection) -> Result<DatabaseCopy, St
     read!(connection, "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'", migrate::newest_of_sqlite())
 }
 
-fn watermark((partition, next, time): (i64, i64, i64)) -> Result<CopiedWatermark, StoreError> {
+fn watermark((partition, next, time, last): (i64, i64, i64, Option<i64>)) -> Result<CopiedWatermark, StoreError> {
     let number = |n: i64| u64::try_from(n).map_err(|_| damaged("watermarks", n));
     let partition = u16::try_from(partition).ok().and_then(Partition::new);
     Ok(CopiedWatermark {
         partition: partition.ok_or_else(|| damaged("watermarks", "a partition that there is not"))?,
         next_offset: Offset(number(next)?),
         fold_time: Timestamp(number(time)?),
+        last_record: last.map(i64::cast_unsigned),
     })
 }

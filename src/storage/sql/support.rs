@@ -102,7 +102,7 @@ pub(crate) use sql_suite;
 
 /// Removes all rows that are derived from the journal, and takes the watermarks back: what building them anew begins with.
 pub(crate) async fn forget_what_is_derived(connections: &Connections) {
-    const STATEMENTS: [&str; 22] = [
+    const STATEMENTS: [&str; 23] = [
         "DELETE FROM users",
         "DELETE FROM devices",
         "DELETE FROM blocks",
@@ -125,6 +125,7 @@ pub(crate) async fn forget_what_is_derived(connections: &Connections) {
         "UPDATE watermarks SET log_hash = 0",
         "UPDATE watermarks SET fold_time = 0",
         "UPDATE watermarks SET fold_version = 1",
+        "UPDATE watermarks SET last_record = NULL",
     ];
     for text in STATEMENTS {
         connections.direct().execute(text, |_| ()).await.unwrap();

@@ -247,6 +247,7 @@ impl Projector {
                 log_hash: prefix.hash,
                 fold_time: cursor.clock.last(),
                 fold_version: cursor.clock.version().0,
+                last_record: Some(record.digest()),
             };
             cursor.next = record.offset.next();
             self.pending_bytes += record.bytes.len();

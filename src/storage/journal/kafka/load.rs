@@ -227,6 +227,24 @@ pub(crate) fn read<E: From<JournalError>>(
     Ok(())
 }
 
+/// The records at these places, one of each partition at most. Blocks.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn records_at(
+    options: &Options,
+    places: &[(Partition, Offset)],
+) -> Result<Vec<(Partition, StoredRecord)>, JournalError> {
+    let one = |(partition, at): &(Partition, Offset)| (*partition, Bounds { start: *at, end: at.next() });
+    let held: Vec<_> = places.iter().map(one).collect();
+    let mut found = Vec::with_capacity(held.len());
+    read(options, &held, |partition, record| {
+        found.push((partition, record));
+        Ok::<_, JournalError>(())
+    })?;
+    Ok(found)
+}
+
 /// Writes records to their places.
 pub(crate) struct Loader {
     topic: String,

@@ -11,10 +11,10 @@ use super::control::{held, marks_in};
 use super::reader::{Client, client};
 use super::settings::Options;
 use super::topics::delete_below;
-use super::{ASK, Shared, error};
+use super::{ASK, Shared, error, load};
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::storage::journal::marks::BackupMark;
-use crate::storage::journal::{Bounds, JournalError};
+use crate::storage::journal::{Bounds, JournalError, StoredRecord};
 
 /// A handle.
 #[derive(Clone)]
@@ -70,6 +70,17 @@ impl KafkaMaintenance {
         }
         known.client = Some(client);
         Ok(known.newest.clone())
+    }
+
+    /// The records at these places, one of each partition at most. Blocks.
+    ///
+    /// # Errors
+    /// The brokers do not give them.
+    pub(crate) fn records_at(
+        &self,
+        places: &[(Partition, Offset)],
+    ) -> Result<Vec<(Partition, StoredRecord)>, JournalError> {
+        load::records_at(&self.0.options, places)
     }
 
     /// Gives up what is older than `before` and lies below `covered` (by partition number; fewer than all partitions cover

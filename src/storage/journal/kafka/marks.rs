@@ -5,9 +5,10 @@ use uuid::Uuid;
 use super::control::{ControlRecord, append, held, marks_in};
 use super::reader::{Reader, client};
 use super::settings::Options;
-use super::{ASK, identity};
-use crate::storage::journal::marks::{BackupMark, CopyRefused, judge};
+use super::{ASK, identity, load};
+use crate::storage::journal::marks::{BackupMark, CopyRefused, judge, witnesses};
 use crate::storage::journal::{Bounds, JournalError};
+use crate::storage::same_log::compare;
 use crate::storage::sql::copy::DatabaseCopy;
 
 /// Why there is no mark.
@@ -52,7 +53,11 @@ pub fn register(options: &Options, copy: &DatabaseCopy, id: Uuid, name: &str) ->
         let why = format!("the topic {} is empty: no server has ever used it", options.control_topic);
         return Err(JournalError::Incompatible(why).into());
     };
-    let mark = judge(copy, own, &bounds(options)?, id, name)?;
+    let held = bounds(options)?;
+    let mark = judge(copy, own, &held, id, name)?;
+    let witnesses = witnesses(copy, &held);
+    let places: Vec<_> = witnesses.iter().map(|one| (one.partition, one.at)).collect();
+    compare(&witnesses, &load::records_at(options, &places)?).map_err(CopyRefused::OtherLog)?;
     append(options, &ControlRecord::from(&mark))?;
     let Marked { marks, bounds } = marked(options)?;
     let found = marks.into_iter().find(|mark| mark.id == id);

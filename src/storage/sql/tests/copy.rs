@@ -23,11 +23,26 @@ async fn says_what_it_has_and_stays_as_it_is(database: &Database) {
     assert!(Partition::all().eq(copy.watermarks.iter().map(|row| row.partition)));
     let store = SqlStore::open(database).await.unwrap();
     let row = store.watermarks().await.unwrap()[3];
-    let wanted = CopiedWatermark { partition: row.partition, next_offset: Offset(60), fold_time: row.fold_time };
-    assert!(copy.watermarks[3] == wanted && row.fold_time > Timestamp::ZERO, "{:?}", copy.watermarks[3]);
+    let wanted = CopiedWatermark {
+        partition: row.partition,
+        next_offset: Offset(60),
+        fold_time: row.fold_time,
+        last_record: row.last_record,
+    };
+    assert!(
+        copy.watermarks[3] == wanted && row.fold_time > Timestamp::ZERO && row.last_record.is_some(),
+        "{:?}",
+        copy.watermarks[3]
+    );
     store.close().await;
 
     let connections = Connections::open(database).await.unwrap();
+    for text in ["ALTER TABLE watermarks DROP COLUMN last_record", "DELETE FROM _sqlx_migrations WHERE version >= 12"] {
+        connections.direct().execute(text, |_| ()).await.unwrap();
+    }
+    let older = look(database, false).await.unwrap();
+    assert_eq!((older.schema, older.watermarks[3].last_record), (Some(11), None));
+    assert_eq!(older.watermarks[3].next_offset, Offset(60), "an older program's copy is one");
     let newer = "UPDATE _sqlx_migrations SET version = 999 WHERE version = 1";
     connections.direct().execute(newer, |_| ()).await.unwrap();
     let newer = look(database, false).await.unwrap();

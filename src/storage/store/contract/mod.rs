@@ -208,6 +208,7 @@ pub(crate) fn moved(partition: Partition, from: u64, to: u64) -> Commit {
         log_hash: u64::MAX - to,
         fold_time: Timestamp(1_000 + to),
         fold_version: 3,
+        last_record: Some(u64::MAX - 2 * to),
     };
     Commit { watermarks: vec![WatermarkMove { from: Offset(from), to }], ..Commit::default() }
 }

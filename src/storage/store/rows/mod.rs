@@ -36,13 +36,23 @@ pub struct WatermarkRow {
     pub fold_time: Timestamp,
     /// The version of the fold in force behind the last record below `next_offset`.
     pub fold_version: u32,
+    /// Digest of the record before `next_offset` ([`digest`](crate::storage::journal::StoredRecord::digest)). `None`: there is none, or an
+    /// older program wrote the row.
+    pub(crate) last_record: Option<u64>,
 }
 
 impl WatermarkRow {
     /// What an empty store says of a partition.
     #[must_use]
     pub fn start(partition: Partition) -> Self {
-        Self { partition, next_offset: Offset::ZERO, log_hash: 0, fold_time: Timestamp::ZERO, fold_version: 1 }
+        Self {
+            partition,
+            next_offset: Offset::ZERO,
+            log_hash: 0,
+            fold_time: Timestamp::ZERO,
+            fold_version: 1,
+            last_record: None,
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn watermark(c: &mut Columns<'_>) -> Result<WatermarkRow> {
         log_hash: c.number::<i64>()?.cast_unsigned(),
         fold_time: c.time()?,
         fold_version: c.number()?,
+        last_record: c.opt_number::<i64>()?.map(i64::cast_unsigned),
     })
 }
 

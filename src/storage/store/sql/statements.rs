@@ -122,9 +122,9 @@ impl Bulks {
     pub(super) fn new() -> Self {
         Self {
             watermarks: Bulk::about(
-                "p, old, next, hash, time, version",
+                "p, old, next, hash, time, version, last",
                 "UPDATE watermarks SET next_offset = v.next, log_hash = v.hash, fold_time = v.time, \
-                 fold_version = v.version FROM v \
+                 fold_version = v.version, last_record = v.last FROM v \
                  WHERE watermarks.partition = v.p AND watermarks.next_offset = v.old",
             ),
             chats: Bulk::upsert("chats", chat_columns!(), "uuid", &["created_at"]),
@@ -188,7 +188,7 @@ impl Bulks {
             user_heads: Bulk::about(
                 "u, p",
                 concat!(
-                    "SELECT v.u, w.partition, w.next_offset, w.log_hash, w.fold_time, w.fold_version, \
+                    "SELECT v.u, w.partition, w.next_offset, w.log_hash, w.fold_time, w.fold_version, w.last_record, \
                      EXISTS (SELECT 1 FROM devices WHERE user_id = v.u), \
                      EXISTS (SELECT 1 FROM blocks WHERE user_id = v.u), \
                      EXISTS (SELECT 1 FROM user_rooms WHERE user_id = v.u), \
@@ -312,8 +312,9 @@ statements! {
          FROM found WHERE found.emoji IS NOT NULL) SELECT emoji FROM found WHERE emoji IS NOT NULL LIMIT ?";
     META = "SELECT value FROM meta WHERE key = ?";
     // The one table that is read as a whole: 256 rows.
-    WATERMARKS = "SELECT partition, next_offset, log_hash, fold_time, fold_version FROM watermarks ORDER BY partition";
-    WATERMARK = "SELECT partition, next_offset, log_hash, fold_time, fold_version FROM watermarks WHERE partition = ?";
+    WATERMARKS = "SELECT partition, next_offset, log_hash, fold_time, fold_version, last_record FROM watermarks ORDER BY partition";
+    WATERMARK = "SELECT partition, next_offset, log_hash, fold_time, fold_version, last_record FROM watermarks \
+         WHERE partition = ?";
     CHAT = concat!("SELECT ", chat_columns!(), " FROM chats WHERE uuid = ?");
     MEMBER = concat!("SELECT ", member_columns!(), " FROM members WHERE chat = ? AND user_id = ?");
     MEMBERS = concat!(

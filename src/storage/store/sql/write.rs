@@ -224,7 +224,8 @@ async fn guard(session: &mut Session<'_>, bulks: &Bulks, moves: Vec<WatermarkMov
                 .int(m.to.next_offset.as_i64())
                 .int(m.to.log_hash.cast_signed())
                 .int(m.to.fold_time.as_i64())
-                .int(m.to.fold_version);
+                .int(m.to.fold_version)
+                .opt_int(m.to.last_record.map(u64::cast_signed));
         })
         .await?;
     Ok(moved == wanted)

@@ -292,6 +292,7 @@ impl World {
             let row = store.watermark(*partition);
             assert_eq!(row.next_offset, Offset(log.len() as u64), "partition {partition}");
             assert_eq!(row.log_hash, self.prefixes[partition].hash);
+            assert_eq!(row.last_record, self.logs[partition].last().map(StoredRecord::digest));
             assert_eq!(row.fold_time, self.clocks[partition].last());
         }
         for (entity, state) in &self.states {

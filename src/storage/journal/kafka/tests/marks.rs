@@ -9,6 +9,7 @@ use crate::ids::{Offset, Partition, Timestamp};
 use crate::storage::journal::Journal;
 use crate::storage::journal::kafka::marks::{MarkError, Marked, marked, register};
 use crate::storage::journal::marks::{BackupMark, CopyRefused};
+use crate::storage::same_log::OtherLog;
 use crate::storage::sql::copy::{CopiedWatermark, DatabaseCopy};
 
 fn partition() -> Partition {
@@ -19,7 +20,7 @@ fn partition() -> Partition {
 pub(super) fn copy_of(journal: Uuid, partition: Partition, records: u64) -> DatabaseCopy {
     let row = |each: Partition| {
         let next = if each == partition { records } else { 0 };
-        CopiedWatermark { partition: each, next_offset: Offset(next), fold_time: Timestamp(next) }
+        CopiedWatermark { partition: each, next_offset: Offset(next), fold_time: Timestamp(next), last_record: None }
     };
     let watermarks = Partition::all().map(row).collect();
     DatabaseCopy { schema: Some(1), known: 1, journal: Some(journal.to_string()), watermarks }
@@ -56,7 +57,16 @@ async fn marks_are_kept_in_their_order_and_a_copy_that_is_none_leaves_no_mark() 
     assert!(matches!(other, MarkError::Refused(CopyRefused::OtherJournal { .. })), "{other}");
     assert_eq!(all(options).await.marks, std::slice::from_ref(&first));
 
-    let second = mark(options, copy_of(journal, partition(), 3), "tuesday").await.unwrap();
+    let last = mock.journal.read(partition(), Offset(2), 1).await.unwrap().remove(0).digest();
+    let made_from = |last| {
+        let mut copy = copy_of(journal, partition(), 3);
+        copy.watermarks[partition().index()].last_record = Some(last);
+        copy
+    };
+    let foreign = mark(options, made_from(last ^ 1), "foreign").await.unwrap_err();
+    let place = OtherLog { partition: partition(), at: Offset(2) };
+    assert!(matches!(&foreign, MarkError::Refused(CopyRefused::OtherLog(found)) if *found == place), "{foreign}");
+    let second = mark(options, made_from(last), "tuesday").await.unwrap();
     assert_eq!(all(options).await.marks, [first, second]);
     assert_eq!(open(options).await.maintenance().id(), journal, "what follows changes nothing about who it is");
 }
