@@ -6,22 +6,26 @@
 //! its control topic says: the copy of the database that was marked last.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+pub(crate) use self::note::Covered;
+#[cfg(test)]
+pub(crate) use self::note::Holder;
+use self::note::Note;
 use super::backup::{self, BackupError, Manifest};
 use super::journal::JournalError;
 use super::journal::maintenance::{Maintenance, Marks};
-use super::notifications::outbox::{NotificationCursor, NotificationOutbox};
-use super::store::rows::WatermarkRow;
+use super::notifications::outbox::NotificationOutbox;
 use super::store::{Store, StoreError};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, Timestamp, millis};
+
+mod note;
 
 /// The store's note of the last finished backup.
 const NOTE: &str = "backup";
@@ -40,6 +44,8 @@ pub(crate) struct Retention {
     last: AtomicU64,
     /// Nothing could be trimmed, because no backup is marked: that was said.
     lacks_mark: AtomicBool,
+    /// How far each partition was covered at the last look, by number; empty if nothing is.
+    covered: RwLock<Vec<Covered>>,
     /// Held by a backup and by a trim: a trim between the copies of store and journal would tear them apart.
     turn: Mutex<()>,
 }
@@ -71,29 +77,6 @@ pub(crate) async fn of_journal(store: &dyn Store, journal: Uuid) -> Result<(), S
     store.set_meta(JOURNAL, &journal.to_string()).await
 }
 
-/// What the note says.
-#[derive(Serialize, Deserialize)]
-struct Note {
-    taken_at: Timestamp,
-    watermarks: Vec<Offset>,
-}
-
-impl Note {
-    /// How far nobody needs the journal any more, by partition number: the backup has it, a store that falls back to where it was
-    /// flushed last still has it, and it is decided whom it notifies. Who relays to others reads rows.
-    fn covers(&self, flushed: &[WatermarkRow], notified: Option<&[NotificationCursor]>) -> Vec<Offset> {
-        let of = |partition: Partition| {
-            let backed_up = self.watermarks.get(partition.index()).copied().unwrap_or_default();
-            let stored = flushed.iter().find(|row| row.partition == partition).map(|row| row.next_offset);
-            let covered = stored.unwrap_or_default().min(backed_up);
-            let Some(cursors) = notified else { return covered };
-            let cursor = cursors.iter().find(|at| at.partition == partition);
-            covered.min(cursor.map_or(Offset::ZERO, |at| at.next))
-        };
-        Partition::all().map(of).collect()
-    }
-}
-
 impl Retention {
     /// `keep`: how long records stay in the journal after a backup has them; `None` for ever.
     #[must_use]
@@ -106,6 +89,7 @@ impl Retention {
             notified: None,
             last: AtomicU64::new(0),
             lacks_mark: AtomicBool::new(false),
+            covered: RwLock::default(),
             turn: Mutex::default(),
         }
     }
@@ -149,6 +133,19 @@ impl Retention {
     #[must_use]
     pub(crate) fn last_backup(&self) -> Option<Timestamp> {
         Some(Timestamp(self.last.load(Ordering::Relaxed))).filter(|at| *at > Timestamp::ZERO)
+    }
+
+    /// How far nobody needed the partition's records any more when it was looked last. `None`: nothing is to be trimmed, or there is no
+    /// backup.
+    #[must_use]
+    pub(crate) fn covered(&self, partition: Partition) -> Option<Covered> {
+        self.covered.read().unwrap_or_else(PoisonError::into_inner).get(partition.index()).copied()
+    }
+
+    /// Whether anything is to be trimmed.
+    #[must_use]
+    pub(crate) fn trims(&self) -> bool {
+        self.keep.is_some()
     }
 
     /// Writes a backup into `dir`, which must be empty or not there, and notes that it covers the journal. One at a time.
@@ -201,7 +198,9 @@ impl Retention {
         };
         // There is none as long as nobody was ever to be notified.
         let cursors = cursors.filter(|cursors| !cursors.is_empty());
-        let covered = note.covers(&flushed, cursors.as_deref());
+        let covers = note.covers(&flushed, cursors.as_deref());
+        let covered: Vec<Offset> = covers.iter().map(|covered| covered.up_to).collect();
+        *self.covered.write().unwrap_or_else(PoisonError::into_inner) = covers;
         let keep_ms = millis(keep);
         let before = Timestamp(self.env.now().0.saturating_sub(keep_ms));
         let journal = self.journal.clone();
@@ -217,7 +216,6 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use proptest::prelude::*;
 
     use super::*;
     use crate::env::{ManualClock, SystemIds};
@@ -313,32 +311,6 @@ mod tests {
         assert_eq!((before.last_backup(), after.last_backup()), (Some(Timestamp(1_000)), None));
         after.remember().await.unwrap();
         assert_eq!(after.last_backup(), Some(Timestamp(1_000)));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_covered_that_a_backup_the_store_or_who_notifies_lacks(
-            rows in proptest::collection::vec((0u64..9, 0u64..9, 0u64..9), 0..4), notifies in proptest::bool::ANY,
-        ) {
-            let of = |n: usize| Partition::all().nth(n * 80).unwrap();
-            let row = |n: usize, at: u64| WatermarkRow { next_offset: Offset(at), ..WatermarkRow::start(of(n)) };
-            let stored: Vec<_> = rows.iter().enumerate().map(|(n, (at, ..))| row(n, *at)).collect();
-            let cursor = |n: usize, at: u64| NotificationCursor {
-                partition: of(n), next: Offset(at), after: None, latest: Timestamp::ZERO,
-            };
-            let cursors: Vec<_> = rows.iter().enumerate().map(|(n, (_, at, _))| cursor(n, *at)).collect();
-            let mut watermarks = vec![Offset::ZERO; 256];
-            rows.iter().enumerate().for_each(|(n, (.., at))| watermarks[of(n).index()] = Offset(*at));
-            let note = Note { taken_at: Timestamp(1), watermarks };
-            let covered = note.covers(&stored, notifies.then_some(&cursors[..]));
-            prop_assert_eq!(covered.len(), 256);
-            for (n, (stored, notified, backed_up)) in rows.iter().enumerate() {
-                let least = stored.min(backed_up).min(if notifies { notified } else { stored });
-                prop_assert_eq!(covered[of(n).index()], Offset(*least));
-            }
-            prop_assert_eq!(covered.iter().filter(|at| **at > Offset::ZERO).count(), covered.iter().enumerate()
-                .filter(|(n, at)| n % 80 == 0 && **at > Offset::ZERO).count(), "of others nothing is known");
-        }
     }
 
     #[tokio::test]

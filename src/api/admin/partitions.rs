@@ -9,6 +9,8 @@ use super::{AdminState, Live};
 use crate::api::http::{HttpError, Path};
 use crate::ids::{Offset, Partition, SLOTS_PER_PARTITION};
 use crate::limits;
+use crate::storage::journal::Bounds;
+use crate::storage::retention::Covered;
 
 /// A partition. `start` to `head` is what the journal holds; `verified`, `applied` and `watermark` are how far the owner
 /// knows it to be final, has folded it, and the store has it.
@@ -29,6 +31,10 @@ pub(super) struct AdminPartition {
     watermark: Offset,
     /// Records that the store does not have yet, but for barriers at the end: they mean nothing, and may never be stored.
     lag: u64,
+    /// The first offset that the newest backup does not have.
+    mark: Option<Offset>,
+    /// Why the journal does not begin later.
+    held_by: Option<&'static str>,
     depth: u32,
     rate: f64,
     restarts: u16,
@@ -44,6 +50,7 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
     let watermark = node.stored().get(partition);
     let first = partition.get() * SLOTS_PER_PARTITION;
     let halted = node.halted().reason(partition);
+    let covered = live.retention.covered(partition);
     AdminPartition {
         partition: partition.get(),
         slots: [first, first + SLOTS_PER_PARTITION - 1],
@@ -57,6 +64,8 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
         applied: node.applied().get(partition),
         watermark,
         lag: node.unstored(partition),
+        mark: covered.map(|covered| covered.marked),
+        held_by: held_by(live.retention.trims(), covered, bounds),
         depth: figures.depth,
         rate: f64::from(figures.rate_milli) / 1_000.0,
         restarts: figures.restarts,
@@ -64,6 +73,17 @@ pub(super) fn row(live: &Live, partition: Partition) -> AdminPartition {
         queued_bytes: node.queued_bytes(partition),
         queue_bytes: limits::PARTITION_QUEUE_BYTES,
     }
+}
+
+/// Why the journal holds what it holds of a partition: there is no backup, or who needs its records; `age` if nobody does and they
+/// are young, or share a segment with such ones. `None`: nothing is to be trimmed, or nothing is there.
+fn held_by(trims: bool, covered: Option<Covered>, held: Bounds) -> Option<&'static str> {
+    if !trims || held.start == held.end {
+        return None;
+    }
+    let Some(covered) = covered else { return Some("backup") };
+    // The last record that nobody needs stays.
+    Some(if held.start.next() < covered.up_to { "age" } else { covered.holder.name() })
 }
 
 /// All of them.
@@ -88,4 +108,21 @@ pub(super) async fn detail(
     let partition = number.parse().ok().and_then(Partition::new).ok_or_else(|| not_found("partition"))?;
     live.node.directory().sample();
     Ok(Json(row(live, partition)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::retention::Holder;
+
+    #[test]
+    fn what_holds_a_partition_is_said_in_a_word() {
+        let held = |start, end| Bounds { start: Offset(start), end: Offset(end) };
+        let covered = Some(Covered { up_to: Offset(5), marked: Offset(9), holder: Holder::Rows });
+        assert_eq!(held_by(false, covered, held(0, 9)), None, "nothing is to be trimmed");
+        assert_eq!(held_by(true, None, held(4, 4)), None, "nothing is there");
+        assert_eq!(held_by(true, None, held(0, 9)), Some("backup"));
+        assert_eq!(held_by(true, covered, held(3, 9)), Some("age"));
+        assert_eq!(held_by(true, covered, held(4, 9)), Some("rows"), "the last one that is covered stays");
+    }
 }

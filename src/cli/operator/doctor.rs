@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::admin_client::{Server, json as write_json};
 use super::csv::csv;
 use super::table::{As, Column, names};
-use super::{Here, Output, Run, database, redis_nodes};
+use super::{Here, Output, Run, brokers, database, redis_nodes};
 use crate::cli::terminal::Colours;
 use crate::cli::{print, rights, sources};
 
@@ -41,7 +41,7 @@ pub(crate) struct Doctor {
 }
 
 /// How well something is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
     Ok,
     /// It works, and should be known.
@@ -64,8 +64,8 @@ const COLUMNS: [Column; 3] =
 
 pub(super) struct Line {
     what: &'static str,
-    verdict: Verdict,
-    says: String,
+    pub verdict: Verdict,
+    pub says: String,
 }
 
 pub(super) fn line(what: &'static str, verdict: Verdict, says: impl Into<String>) -> Line {
@@ -93,6 +93,7 @@ impl Run for Doctor {
             store(config, overview.as_ref()),
             journal(config, overview.as_ref()),
         ]);
+        lines.extend(brokers::lines(&loaded));
         lines.extend(database::lines(&loaded));
         lines.extend(redis_nodes::lines(&loaded));
         lines.push(server(overview.as_ref()));
@@ -284,6 +285,9 @@ fn store(config: &Config, overview: Option<&Value>) -> Line {
 fn journal(config: &Config, overview: Option<&Value>) -> Line {
     if let Some(overview) = overview {
         return checked("journal", overview);
+    }
+    if config.journal.kafka_brokers.is_some() {
+        return line("journal", Verdict::Ok, "in Kafka, see \"broker\"");
     }
     let dir = config.data.dir.join(JOURNAL_DIR);
     let sizes = std::fs::read_dir(&dir).map(|entries| {

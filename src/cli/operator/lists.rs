@@ -104,16 +104,19 @@ pub(crate) struct Partitions {
     asking: Asking,
 }
 
-const PARTITIONS: [Column; 11] = [
+const PARTITIONS: [Column; 14] = [
     ("partition", "/partition", As::Plain),
     ("slots", "/slots", As::Range),
     ("owner", "/owner", As::Plain),
     ("state", "/state", As::State),
+    ("start", "/start", As::Plain),
     ("head", "/head", As::Plain),
     ("verified", "/verified", As::Plain),
     ("applied", "/applied", As::Plain),
     ("watermark", "/watermark", As::Plain),
     ("lag", "/lag", As::Plain),
+    ("mark", "/mark", As::Plain),
+    ("held_by", "/held_by", As::Plain),
     ("residents", "/residents", As::Plain),
     ("halted", "/halted", As::Plain),
 ];

@@ -6,6 +6,7 @@
 mod actors;
 mod admin_client;
 mod bench;
+mod brokers;
 mod completions;
 mod confirm;
 mod csv;

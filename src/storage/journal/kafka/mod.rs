@@ -10,6 +10,7 @@
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
 //! | [`older`] | the client that fetches what lies behind the recent records |
 //! | [`topics`] | makes and checks the topics; [`maintenance`] trims the journal |
+//! | [`brokers`] | what each broker says of itself |
 //! | [`control`] | the control topic: [`identity`], which journal it is; [`marks`] of backups |
 //! | [`load`] | loads a topic with a journal that was kept elsewhere |
 //! | [`settings`] | what the clients are told, with reasons |
@@ -36,6 +37,7 @@ use crate::env::Env;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::limits;
 
+pub mod brokers;
 mod control;
 mod follow;
 mod identity;

@@ -11,9 +11,10 @@ mod writers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use kervan_devcluster::Engine as _;
 use kervan_devcluster::kafka::Brokers;
 
-use super::{KafkaJournal, Options, topics};
+use super::{KafkaJournal, Options, brokers, topics};
 use crate::env::Env;
 use crate::storage::journal::contract::{self, Fixture};
 
@@ -63,6 +64,33 @@ async fn fixture(options: &Options) -> Fixture {
     }
 }
 
+/// What the doctor asks, with all of them and without one.
+async fn each_broker_says_how_it_is(mut cluster: Cluster) {
+    let options = cluster.topic().await;
+    let found = brokers::look(&options).await.unwrap();
+    let ids: Vec<i32> = found.brokers.iter().map(|broker| broker.id).collect();
+    assert_eq!((ids, found.silent.len(), found.lacking), (vec![1, 2, 3], 0, 0));
+    assert_eq!(
+        found.brokers.iter().map(|broker| broker.leads).sum::<usize>(),
+        257,
+        "of the journal and its control topic"
+    );
+    assert!(found.brokers.iter().all(|broker| options.brokers.contains(&broker.address)), "{found:?}");
+    assert!(
+        found.brokers.iter().all(|broker| broker.answer.as_ref().unwrap().roles.contains("controller")),
+        "{found:?}"
+    );
+    let gone = options.brokers.split(',').next().unwrap();
+    tokio::task::block_in_place(|| cluster.brokers.kill(1)).unwrap();
+    let found = crate::testing::found("it is missed", async || {
+        let found = brokers::look(&options).await.ok()?;
+        (found.brokers.len() == 2).then_some(found)
+    });
+    let found = found.await;
+    assert!(found.silent.len() == 1 && found.silent[0].0 == gone && found.lacking == 257, "{found:?}");
+    assert!(found.brokers.iter().all(|broker| broker.answer.is_ok()), "{found:?}");
+}
+
 macro_rules! contract_on_kafka {
     ($($check:ident)*) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,6 +114,8 @@ macro_rules! contract_on_kafka {
             let (one, other) = (open(&options).await, open(&options).await);
             assert_eq!(one.maintenance().id(), other.maintenance().id(), "whoever opens it finds the same journal");
             assert_ne!(one.maintenance().id(), open(&cluster.topic().await).await.maintenance().id());
+            eprintln!("brokers");
+            each_broker_says_how_it_is(cluster).await;
         }
     };
 }
