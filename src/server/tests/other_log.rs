@@ -58,6 +58,9 @@ async fn rows_of_another_history_of_the_same_journal_are_refused_by_name() {
     let refused = within("it answers", Engine::start(deps)).await.err().expect("it is refused");
     assert!(refused.is_refusal());
     let said = refused.to_string();
-    assert!(said.contains("is not the one that the rows were made from: record "), "{said}");
-    assert!(said.contains(&format!("of partition {} is another one", room.partition())), "{said}");
+    // The room's, or one of the user's.
+    assert!(
+        said.contains("is not the one that the rows were made from: record ") && said.contains(" of partition "),
+        "{said}"
+    );
 }
