@@ -36,9 +36,9 @@ pub struct WatermarkRow {
     pub fold_time: Timestamp,
     /// The version of the fold in force behind the last record below `next_offset`.
     pub fold_version: u32,
-    /// Digest of the record before `next_offset` ([`digest`](crate::storage::journal::StoredRecord::digest)). `None`: there is none, or an
-    /// older program wrote the row.
-    pub(crate) last_record: Option<u64>,
+    /// Digest of the record before `next_offset`, of its bytes and its append time. `None`: there is none, or an older program wrote
+    /// the row.
+    pub last_record: Option<u64>,
 }
 
 impl WatermarkRow {
