@@ -49,8 +49,8 @@ pub(crate) enum Emit {
 pub(crate) struct DecidedRecord {
     /// Its offset.
     pub offset: Offset,
-    /// The entity's chain after it.
-    pub chain: Chain,
+    /// The entity's chain after it; `None` if the rows had it already, as nobody knows what it was in between.
+    pub chain: Option<Chain>,
     /// What was decided, in a word, for the metrics.
     pub verdict: Verdict,
 }
@@ -75,6 +75,8 @@ pub(crate) struct EntityCore {
     state: EntityState,
     ring: Ring,
     listeners: Arc<Listeners>,
+    /// The rows that it was made of have all records below: whoever wrote them is ahead of this owner.
+    above: Offset,
 }
 
 /// The first of these events that are given at a time: dense, and one at least if there are any.
@@ -92,11 +94,11 @@ pub(crate) fn page(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
 }
 
 impl EntityCore {
-    /// An entity as it was loaded.
+    /// An entity as it was loaded, of rows that have all records below `above`.
     #[must_use]
-    pub(crate) fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>) -> Self {
+    pub(crate) fn new(entity: Entity, state: EntityState, listeners: Arc<Listeners>, above: Offset) -> Self {
         let ring = Ring::new(limits::ROOM_RING_BYTES, limits::ROOM_RING_UNSTORED_BYTES);
-        let core = Self { entity, state, ring, listeners };
+        let core = Self { entity, state, ring, listeners, above };
         core.note_silenced();
         core
     }
@@ -138,11 +140,21 @@ impl EntityCore {
     }
 
     /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
+    ///
+    /// What the rows had already is passed over. Whoever asked for it is told that it may be written: with the next attempt
+    /// the state knows it. Who listens is told where the head is, and fetches what lies between from the rows.
     pub(crate) fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
         let mut events: Vec<StreamEvent> = Vec::new();
         let mut decided = Vec::with_capacity(batch.items().len());
         for item in batch.items() {
             let item = item.get();
+            if item.offset < self.above {
+                if let Some(Origin { node, request, .. }) = item.origin {
+                    out.push(Emit::Frame { to: node, frame: ToGateway::Answer { request, answer: Answer::Unknown } });
+                }
+                decided.push(DecidedRecord { offset: item.offset, chain: None, verdict: Verdict::Ignored });
+                continue;
+            }
             let outcome = self.state.fold(item.now, &item.envelope);
             if let Some(event) = outcome.event() {
                 self.ring.push(item.offset, event.clone(), stored);
@@ -157,10 +169,13 @@ impl EntityCore {
             {
                 self.read_moved(user.clone(), *room, to.seq, to.no, out);
             }
-            let (chain, verdict) = (self.state.chain(), verdict_of(&outcome));
+            let (chain, verdict) = (Some(self.state.chain()), verdict_of(&outcome));
             decided.push(DecidedRecord { offset: item.offset, chain, verdict });
         }
         self.note_silenced();
+        if batch.first() < self.above {
+            self.announce(stored, out);
+        }
         if !events.is_empty() {
             self.publish(events.into(), out);
         }

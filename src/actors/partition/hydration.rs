@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
     pub core: Box<EntityCore>,
     /// The watermark of the rows that it was made of.
     pub watermark: Offset,
+    /// A version of the fold is in force behind it that this program does not know.
+    pub is_newer: bool,
     /// Their last record of it, and the chain after that (I10); `None` if there are no rows.
     pub chain: Option<(Offset, Chain)>,
     /// What it takes of the node's memory.
@@ -87,8 +89,8 @@ impl Hydration {
         knows: FoldVersion,
     ) -> Self {
         let StoredEntity { state, watermark: row, chain } = stored;
-        let core = EntityCore::new(entity.clone(), state, listeners);
         let (watermark, clock) = (row.next_offset, FoldClock::after(&row, knows));
+        let core = EntityCore::new(entity.clone(), state, listeners, watermark);
         Self { entity, core, watermark, chain, next: watermark, replay_to, clock }
     }
 
@@ -119,6 +121,7 @@ impl Hydration {
 
     /// The entity, once nothing more is wanted.
     pub(crate) fn finish(self, share: Share) -> Loaded {
-        Loaded { core: Box::new(self.core), watermark: self.watermark, chain: self.chain, share }
+        let is_newer = self.clock.check().is_err();
+        Loaded { core: Box::new(self.core), watermark: self.watermark, is_newer, chain: self.chain, share }
     }
 }

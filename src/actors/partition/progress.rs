@@ -21,8 +21,8 @@ const KEPT: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct Progress {
     applied: Offset,
-    ahead: BTreeMap<Offset, Chain>,
-    kept: VecDeque<(Offset, Chain)>,
+    ahead: BTreeMap<Offset, Option<Chain>>,
+    kept: VecDeque<(Offset, Option<Chain>)>,
 }
 
 /// The progress of a partition, as it and its entities share it: they decide beside each other.
@@ -39,9 +39,9 @@ impl SharedProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// These records were decided, with the chains of their entities, and their effects are out. Gives
+    /// These records were decided, with the chains of their entities if those are known, and their effects are out. Gives
     /// [`Progress::applied`] if it grew.
-    pub(crate) fn complete(&self, decided: impl IntoIterator<Item = (Offset, Chain)>) -> Option<Offset> {
+    pub(crate) fn complete(&self, decided: impl IntoIterator<Item = (Offset, Option<Chain>)>) -> Option<Offset> {
         let mut progress = self.lock();
         let mut grew = false;
         for (offset, chain) in decided {
@@ -92,8 +92,8 @@ impl Progress {
         self.applied
     }
 
-    /// A record was decided; `chain` is that of its entity now. Repetitions are ignored. Says whether the prefix grew.
-    pub(crate) fn complete(&mut self, offset: Offset, chain: Chain) -> bool {
+    /// A record was decided; `chain` is that of its entity now, if it is known. Repetitions are ignored. Says whether the prefix grew.
+    pub(crate) fn complete(&mut self, offset: Offset, chain: Option<Chain>) -> bool {
         if offset < self.applied {
             return false;
         }
@@ -109,7 +109,7 @@ impl Progress {
         true
     }
 
-    fn push(&mut self, offset: Offset, chain: Chain) {
+    fn push(&mut self, offset: Offset, chain: Option<Chain>) {
         self.applied = offset.next();
         self.kept.push_back((offset, chain));
         if self.kept.len() > KEPT {
@@ -124,8 +124,11 @@ impl Progress {
     /// The two differ.
     pub(crate) fn compare(&self, at: Offset, there: Chain) -> Result<(), Divergence> {
         match self.kept.binary_search_by_key(&at, |(offset, _)| *offset) {
-            Ok(place) if self.kept[place].1 != there => Err(Divergence { at, here: self.kept[place].1, there }),
-            _ => Ok(()),
+            Ok(place) => match self.kept[place].1 {
+                Some(here) if here != there => Err(Divergence { at, here, there }),
+                _ => Ok(()),
+            },
+            Err(_) => Ok(()),
         }
     }
 }
@@ -137,7 +140,7 @@ mod tests {
     #[test]
     fn one_entity_that_was_decided_otherwise_differs_and_its_neighbours_do_not() {
         let mut here = Progress::new(Offset(7));
-        (7..20).for_each(|offset| _ = here.complete(Offset(offset), Chain(offset)));
+        (7..20).for_each(|offset| _ = here.complete(Offset(offset), Some(Chain(offset))));
         for at in 7..20 {
             let there = if at == 12 { Chain(0) } else { Chain(at) };
             let differ = Divergence { at: Offset(at), here: Chain(at), there };
@@ -146,10 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_rows_had_already_compares_equal() {
+        let mut progress = Progress::new(Offset(0));
+        assert!(progress.complete(Offset(0), None) && progress.complete(Offset(1), Some(Chain(5))));
+        assert_eq!(progress.compare(Offset(0), Chain(9)), Ok(()));
+        assert!(progress.compare(Offset(1), Chain(9)).is_err());
+    }
+
+    #[test]
     fn what_is_not_reached_or_not_kept_any_more_compares_equal() {
         let mut progress = Progress::new(Offset(0));
         assert_eq!(progress.compare(Offset(0), Chain(9)), Ok(()));
-        (0..KEPT as u64 + 1).for_each(|offset| _ = progress.complete(Offset(offset), Chain(5)));
+        (0..KEPT as u64 + 1).for_each(|offset| _ = progress.complete(Offset(offset), Some(Chain(5))));
         assert_eq!(progress.compare(Offset(0), Chain(9)), Ok(()));
         assert!(progress.compare(Offset(1), Chain(9)).is_err(), "the oldest that is kept");
     }

@@ -1,5 +1,6 @@
 //! The partition's pure core, driven by hand.
 
+mod ahead;
 mod answers;
 mod cover;
 mod drives;
@@ -74,8 +75,15 @@ fn core(rule: Rule) -> Core {
 }
 
 fn loaded(entity: &Entity, watermark: u64, chain: Option<(Offset, Chain)>) -> Loaded {
-    let core = Box::new(EntityCore::new(entity.clone(), EntityState::absent(entity), Arc::default()));
-    Loaded { core, watermark: Offset(watermark), chain, share: Share::new(&Arc::new(Memory::new(1 << 30))) }
+    let state = EntityState::absent(entity);
+    let core = Box::new(EntityCore::new(entity.clone(), state, Arc::default(), Offset(watermark)));
+    Loaded {
+        core,
+        watermark: Offset(watermark),
+        is_newer: false,
+        chain,
+        share: Share::new(&Arc::new(Memory::new(1 << 30))),
+    }
 }
 
 /// The entity is loaded, of rows at this watermark.
@@ -380,28 +388,10 @@ fn where_others_write_a_barrier_closes_the_prefix() {
     core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
     assert_eq!(delivered(&out), [(0, None)]);
     assert_eq!(
-        core.progress().complete([(Offset(0), Chain(7))]),
+        core.progress().complete([(Offset(0), Some(Chain(7)))]),
         Some(Offset(2)),
         "the barrier is decided by the core itself"
     );
-}
-
-#[test]
-fn a_store_that_is_ahead_of_the_owner_is_never_folded_upon() {
-    let mut core = core(Rule::ReadableIsDurable);
-    let mut out = Actions::new();
-    core.submit(origin(9), record(9), NOW, NOW, &mut out);
-    out.clear();
-    told(&mut core, vec![stored(0, 1)], &mut out);
-    out.clear();
-    // Another owner's projector has written the record already.
-    load(&mut core, &entity(), 1, &mut out);
-    assert!(delivered(&out).is_empty(), "{out:?}");
-    assert!(matches!(out.last(), Some(Action::Restart { reason: "the store is ahead" })), "{out:?}");
-    assert_eq!(answers(&out), [(9, Answer::Unavailable { retry_after_ms: 50 })], "it was never appended");
-    out.clear();
-    core.submit(origin(2), record(2), NOW, NOW, &mut out);
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "it is over: {out:?}");
 }
 
 #[test]

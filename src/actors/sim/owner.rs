@@ -214,9 +214,10 @@ impl World<'_> {
 
     /// An entity has decided a record: its chain must be that of the truth.
     pub(crate) fn check_decision(&mut self, owner: &Owner, DecidedRecord { offset, chain, .. }: &DecidedRecord) {
+        self.stats.passed_over += u64::from(chain.is_none());
         match self.truth.chain(owner.id.partition, *offset) {
             None => self.fail(format!("I4: {:?} has folded {offset}, durable is less", owner.id)),
-            Some(true_one) if *chain != true_one => {
+            Some(true_one) if chain.is_some_and(|chain| chain != true_one) => {
                 self.fail(format!("I10: the chain of {:?} after {offset} is not that of the log", owner.id));
             }
             Some(_) => {}

@@ -75,6 +75,8 @@ stats! {
     overloads,
     /// Owners that had to begin anew.
     restarts,
+    /// Records that an owner passed over, as the rows had them already.
+    passed_over,
     /// Appends inside which records of another came to stand.
     scattered,
     /// Records that a lost leader took along.

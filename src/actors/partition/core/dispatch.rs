@@ -76,7 +76,7 @@ impl Core {
                     groups[place].1.push(item);
                 }
                 None => {
-                    let to = self.progress.complete([(offset, Chain::START)]);
+                    let to = self.progress.complete([(offset, None)]);
                     out.extend(to.map(|to| Action::Applied { to }));
                 }
             }

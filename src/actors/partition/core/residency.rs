@@ -111,15 +111,15 @@ impl Core {
 
     /// The entity's state is there.
     ///
-    /// It is of use only if its snapshot lies between what the store is known to have had and what is to be folded next.
-    /// Where others own the partition, too, the store may be ahead of this core; where it was restored from a backup it may
-    /// have fallen back. In both cases this core is over, and the next one begins where the store is. If its rows say that
-    /// something else was decided than was decided here, the partition halts (I10).
+    /// It is of use only if its snapshot does not lie before what the store is known to have had: restored from a backup the
+    /// store may have fallen back, and then this core is over, and the next one begins where the store is. Where others own the
+    /// partition, too, or workers by themselves make the rows, the snapshot may be ahead of this core: the entity passes over
+    /// what it has already. If its rows say that something else was decided than was decided here, the partition halts (I10).
     pub(crate) fn loaded(&mut self, entity: &Entity, loaded: Loaded, now: Timestamp, out: &mut Vec<Action>) {
         // One that comes after a halt, or after its like, is nobody's.
         if let Some((held, must, replay_to)) = self.take_loading(entity) {
             let differs = loaded.chain.and_then(|(at, there)| self.progress.compare(at, there).err());
-            let unusable = self.unusable(loaded.watermark, &held, replay_to);
+            let unusable = self.unusable(&loaded, replay_to);
             if differs.is_none() && unusable.is_none() {
                 self.becomes_ready(entity, loaded, replay_to, now, out);
                 for held in held {
@@ -197,15 +197,12 @@ impl Core {
         }
     }
 
-    /// Why a snapshot at this watermark can't be gone on from.
-    fn unusable(&self, snapshot: Offset, held: &VecDeque<Parked>, replay_to: Offset) -> Option<&'static str> {
-        let first_held = held.iter().find_map(|held| match held {
-            Parked::Batch(batch) => Some(batch.first()),
-            _ => None,
-        });
-        let next = self.reader.pending().front().map_or(self.reader.next(), |pending| pending.record.offset);
-        if snapshot > first_held.unwrap_or(next) {
-            Some("the store is ahead")
+    /// Why a snapshot can't be gone on from.
+    fn unusable(&self, loaded: &Loaded, replay_to: Offset) -> Option<&'static str> {
+        let snapshot = loaded.watermark;
+        if loaded.is_newer {
+            // The next core says by which version, and halts.
+            Some("a newer program's store is ahead")
         } else if replay_to == Offset::ZERO && snapshot < self.settled {
             Some("the store has fallen back")
         } else {

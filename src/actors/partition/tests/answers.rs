@@ -25,7 +25,7 @@ fn user(name: &str) -> UserId {
 
 /// An entity that has folded these records.
 fn folded(entity: Entity, state: EntityState, envelopes: Vec<Envelope>) -> EntityCore {
-    let mut core = EntityCore::new(entity, state, std::sync::Arc::default());
+    let mut core = EntityCore::new(entity, state, std::sync::Arc::default(), Offset(0));
     for (envelope, offset) in envelopes.into_iter().zip(0..) {
         let now = Timestamp(START + offset).into();
         core.replay(&Item { offset: Offset(offset), now, envelope, origin: None }, Offset(0));

@@ -164,8 +164,9 @@ fn a_journal_that_is_folded_anew_waits_while_its_rooms_take_too_much_memory() {
         Action::Load { share, .. } => Some(share),
         _ => None,
     });
-    let state = Box::new(EntityCore::new(entity(), EntityState::absent(&entity()), Arc::default()));
-    let loaded = Loaded { core: state, watermark: Offset(0), chain: None, share: share.expect("it is loaded") };
+    let state = Box::new(EntityCore::new(entity(), EntityState::absent(&entity()), Arc::default(), Offset(0)));
+    let loaded =
+        Loaded { core: state, watermark: Offset(0), is_newer: false, chain: None, share: share.expect("it is loaded") };
     core.loaded(&entity(), loaded, NOW, &mut out);
     let batch = out.iter().find_map(|action| match action {
         Action::Deliver { batch, .. } => Some(Arc::clone(batch)),

@@ -114,7 +114,7 @@ fn rows_that_were_folded_otherwise_halt_the_partition_when_they_are_loaded() {
         let mut out = Actions::new();
         told(&mut core, vec![stored(0, 1)], &mut out);
         load(&mut core, &entity(), 0, &mut out);
-        core.progress().complete([(Offset(0), Chain(5))]);
+        core.progress().complete([(Offset(0), Some(Chain(5)))]);
         for action in &out {
             if let Action::Deliver { batch, .. } = action {
                 batch.finish();
