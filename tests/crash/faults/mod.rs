@@ -1,4 +1,4 @@
-//! The crash run over real engines: brokers, database, Redis and node are killed and paused, a disk fills up, and the same
+//! The crash run over real engines: brokers, database, Redis, workers and node are killed and paused, a disk fills up, and the same
 //! clients and the same checker look whether a promise was broken. `scripts/faults` runs it; docs/cluster.md says how.
 //!
 //! A run is made of rounds. Each has rooms and users of its own on the same set-up, and is checked when it is through.
@@ -9,6 +9,7 @@ mod plan;
 mod report;
 mod site;
 mod stalls;
+mod workers;
 
 use std::fs;
 use std::io::Write as _;

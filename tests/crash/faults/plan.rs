@@ -11,6 +11,7 @@ pub(crate) enum Part {
     Broker,
     Redis,
     Postgres,
+    Worker,
 }
 
 /// Something that goes wrong.
@@ -39,6 +40,7 @@ impl fmt::Display for Fault {
             Part::Broker => "a broker",
             Part::Redis => "a Redis node",
             Part::Postgres => "PostgreSQL",
+            Part::Worker => "a persistence worker",
         };
         match self {
             Self::Killed(part) => write!(f, "{} killed", name(*part)),
@@ -60,6 +62,8 @@ pub(crate) type Deck = &'static [(Fault, usize)];
 pub(crate) const SHORT: Deck = &[
     (Fault::Killed(Part::Node), 1),
     (Fault::Killed(Part::Postgres), 1),
+    (Fault::Killed(Part::Worker), 2),
+    (Fault::Paused(Part::Worker, 5_000), 1),
     (Fault::Paused(Part::Node, 500), 1),
     (Fault::Paused(Part::Broker, 5_000), 1),
     (Fault::Paused(Part::Postgres, 500), 1),
@@ -76,6 +80,10 @@ pub(crate) const LONG: Deck = &[
     (Fault::Killed(Part::Broker), 4),
     (Fault::Killed(Part::Postgres), 6),
     (Fault::Killed(Part::Redis), 4),
+    (Fault::Killed(Part::Worker), 6),
+    (Fault::Paused(Part::Worker, 500), 2),
+    (Fault::Paused(Part::Worker, 5_000), 2),
+    (Fault::Paused(Part::Worker, 30_000), 1),
     (Fault::Paused(Part::Node, 500), 5),
     (Fault::Paused(Part::Node, 5_000), 3),
     (Fault::Paused(Part::Node, 30_000), 1),

@@ -1,5 +1,5 @@
-//! The set-up that `make cluster` starts, as a test has it: three brokers, a Redis Cluster, a PostgreSQL, and a node that
-//! works on them. Everything is started here, and only that is ended.
+//! The set-up that `make cluster` starts, as a test has it: three brokers, a Redis Cluster, a PostgreSQL, and a node and
+//! workers on them. Everything is started here, and only that is ended.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,6 +12,7 @@ use kervan_devcluster::{Engine, postgres, redis};
 
 use super::leaders::Leaders;
 use super::plan::Part;
+use super::workers::Workers;
 use crate::server::{Server, Setup, binary};
 use crate::small_disk::SmallDisk;
 
@@ -25,6 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// All that runs. The node ends first.
 pub(crate) struct Site {
     pub node: Server,
+    pub workers: Workers,
     pub leaders: Leaders,
     pub brokers: Brokers,
     pub redis: redis::Cluster,
@@ -49,11 +51,14 @@ impl Site {
         let environment =
             vec![("KAFKA_BROKERS".to_owned(), brokers.addresses()), ("DATABASE_URL".to_owned(), postgres.url())];
         make_topics(folder, &environment)?;
+        let workers = Workers::start(&folder.join("workers"), &environment)?;
         let node = folder.join("node");
         fs::create_dir(&node)?;
+        let role = ("KERVAN_SERVER__ROLE".to_owned(), "api".to_owned());
+        let environment = environment.into_iter().chain([role]).collect();
         let mut node = Server::start(&node, Setup { environment, ..Setup::default() });
         node.wait_ready(PATIENCE);
-        Ok(Self { node, leaders: Leaders::of(&brokers.addresses()), brokers, redis, postgres, disk })
+        Ok(Self { node, workers, leaders: Leaders::of(&brokers.addresses()), brokers, redis, postgres, disk })
     }
 
     /// What a part that is no node consists of.
@@ -62,6 +67,7 @@ impl Site {
             Part::Broker => &mut self.brokers,
             Part::Redis => &mut self.redis,
             Part::Postgres => &mut self.postgres,
+            Part::Worker => &mut self.workers,
             Part::Node => unreachable!("a node is no engine"),
         }
     }
@@ -83,6 +89,7 @@ impl Site {
         self.node.terminate();
         let status = self.node.wait_end(PATIENCE);
         anyhow::ensure!(status.success(), "after SIGTERM: {status}: {}", self.node.log_tail());
+        anyhow::ensure!(self.workers.stop()?, "the workers end by themselves: {}", self.workers.log(1).display());
         // The engines hold nothing that anybody needs any more: they are killed as they are dropped.
         Ok(())
     }

@@ -1,0 +1,93 @@
+//! The persistence workers beside the node, which leaves the rows to them: two, so that one of them may die or hang.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kervan_devcluster::Engine;
+use kervan_devcluster::ports::Port;
+use kervan_devcluster::process::{Process, Starter, bound_to_parent};
+use rustix::process::Signal;
+
+use super::site::PATIENCE;
+use crate::server::binary;
+
+/// How many there are.
+const COUNT: usize = 2;
+
+/// The workers. They end with this program.
+pub(crate) struct Workers {
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+    ports: Vec<Port>,
+    // Before the starter: they are to have ended when its thread does.
+    processes: Vec<Process>,
+    starter: Starter,
+}
+
+impl Workers {
+    /// Starts them with this environment and no other, and waits until they are ready. Their logs are in `folder`.
+    pub(crate) fn start(folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
+        std::fs::create_dir(folder)?;
+        let ports = (0..COUNT).map(|_| Port::free()).collect::<Result<_, _>>()?;
+        let (folder, environment) = (folder.to_owned(), environment.to_vec());
+        let mut workers = Self { folder, environment, ports, processes: Vec::new(), starter: Starter::new()? };
+        for number in 1..=COUNT {
+            let process = workers.process(number)?;
+            workers.processes.push(process);
+        }
+        (1..=COUNT).try_for_each(|number| workers.until_started(number))?;
+        Ok(workers)
+    }
+
+    fn process(&self, number: usize) -> anyhow::Result<Process> {
+        let mut command = bound_to_parent(&binary());
+        command.args(["worker", "persistence", "--port", &self.port(number).to_string()]).current_dir(&self.folder);
+        command.env_clear().envs(self.environment.iter().cloned()).env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("KERVAN_SERVER__ADMIN_PORT", "0");
+        Process::start(&self.starter, "the persistence worker", command, &self.folder.join(format!("log{number}")))
+    }
+}
+
+impl Engine for Workers {
+    fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    fn processes_mut(&mut self) -> &mut [Process] {
+        &mut self.processes
+    }
+
+    fn port(&self, number: usize) -> u16 {
+        self.ports[number - 1].number()
+    }
+
+    fn launch(&mut self, number: usize) -> anyhow::Result<()> {
+        self.must_have_ended(number)?;
+        self.processes[number - 1] = self.process(number)?;
+        Ok(())
+    }
+
+    fn until_started(&mut self, number: usize) -> anyhow::Result<()> {
+        let port = self.port(number);
+        self.processes[number - 1].until("become ready", PATIENCE, |_| Ok(is_ready(port).unwrap_or(false)))
+    }
+
+    fn stop(&mut self) -> anyhow::Result<bool> {
+        let ended: Vec<_> = self.processes.iter_mut().map(|worker| worker.end(Signal::TERM, PATIENCE)).collect();
+        ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
+    }
+}
+
+fn is_ready(port: u16) -> io::Result<bool> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    // Pauses: the bound of one look.
+    let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
+    // Pauses: the bound of one look.
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b" 200"))
+}
