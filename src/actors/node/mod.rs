@@ -267,12 +267,17 @@ impl Node {
         &self.context
     }
 
-    /// Records of a partition that the store lacks, barriers at its end left out once all of it is folded.
+    /// One past the last record of a partition whose rows anybody may wait for: the journal's end, barriers there left out once
+    /// all of it is folded. Those mean nothing, and who makes rows by itself may never come to them.
+    pub(crate) fn awaited_end(&self, partition: Partition) -> Offset {
+        let Context { journal, applied, meant, .. } = &*self.context;
+        let end = journal.bounds(partition).end;
+        if applied.get(partition) >= end { meant.get(partition) } else { end }
+    }
+
+    /// Records of a partition that the store lacks, of those that anybody may wait for.
     pub(crate) fn unstored(&self, partition: Partition) -> u64 {
-        let Context { journal, applied, meant, stored, .. } = &*self.context;
-        let (end, applied) = (journal.bounds(partition).end, applied.get(partition));
-        let wanted = if applied >= end { meant.get(partition) } else { end };
-        wanted.0.saturating_sub(stored.get(partition).0)
+        self.awaited_end(partition).0.saturating_sub(self.context.stored.get(partition).0)
     }
 
     /// Brings the gauges up to date.

@@ -202,6 +202,8 @@ impl PartitionState {
     }
 
     async fn carry_out(&mut self, myself: &ActorRef<PartitionMessage>) -> Result<(), ActorProcessingErr> {
+        // Before what is handed out can be applied.
+        self.ties.context.meant.raise(self.ties.owner.partition, self.core.meant());
         // Taken as a whole and put back, for its memory.
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
@@ -209,7 +211,6 @@ impl PartitionState {
         }
         self.actions = actions;
         self.ties.context.directory.verified(self.ties.owner.partition, self.core.verified());
-        self.ties.context.meant.raise(self.ties.owner.partition, self.core.meant());
         self.ties.context.clocks.saw(self.core.fold_time());
         Ok(())
     }

@@ -267,7 +267,7 @@ impl Handlers {
     /// The handlers of a node that has started.
     #[must_use]
     pub fn new(node: Arc<Node>, options: Options, online: Online) -> Self {
-        let ends = node.router().owned().iter().map(|partition| (partition, node.journal().bounds(partition).end));
+        let ends = node.router().owned().iter().map(|partition| (partition, node.awaited_end(partition)));
         let own = OwnWrites::new(ends);
         let admission = Admission::new(options.rates, &node.env().clock);
         let shares = Shares::new(Arc::clone(node.owed()));
