@@ -81,11 +81,11 @@ pub(crate) const RELEASE_MS: u64 = 10_000;
 /// Bytes of a frame between nodes. The largest carries the events of one batch of an entity, which is at most what its
 /// partition holds, and about as much again for ids and lengths.
 pub(crate) const LINK_FRAME_BYTES: usize = 2 * PARTITION_QUEUE_BYTES;
-/// Clients that write to Kafka: each has threads of its own.
-pub(crate) const KAFKA_PRODUCERS: u32 = 64;
-/// Flights of partitions that a producer has under way for each broker: one that the broker works on, and enough behind it that
-/// the connection does not rest when partitions are spread unevenly.
-pub(crate) const KAFKA_FLIGHTS: usize = 3;
+/// Bytes of a batch in Kafka, with [`KAFKA_RECORD_OVERHEAD`] for each record: below the four records of the largest size that its
+/// topic takes.
+pub(crate) const KAFKA_BATCH_BYTES: usize = 3 * RECORD_BYTES;
+/// Bytes of one request to a broker; the last batch may go beyond it. A broker takes 100 MiB.
+pub(crate) const KAFKA_REQUEST_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of recent records that a Kafka journal keeps of each partition. Half of it is what a reader may have before it until
 /// no more is fetched.
 pub(crate) const KAFKA_RUN_BYTES: usize = 1024 * 1024;

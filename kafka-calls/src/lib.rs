@@ -1,39 +1,14 @@
 //! The few calls of librdkafka that its safe wrapper lacks. Nothing else is here: each function makes one call, and says why it
 //! is sound.
 
-use rdkafka::bindings::{
-    rd_kafka_message_leader_epoch, rd_kafka_message_status, rd_kafka_msg_status_t,
-    rd_kafka_topic_partition_set_leader_epoch,
-};
+use rdkafka::bindings::{rd_kafka_message_leader_epoch, rd_kafka_topic_partition_set_leader_epoch};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
-
-/// What is known of a message whose delivery report is here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Persisted {
-    /// It was never in the log, and never will be.
-    No,
-    /// It was sent, and nobody answered: it may be in the log.
-    Possibly,
-    /// It is in the log.
-    Yes,
-}
-
-/// Whether the message of a delivery report is in the log.
-#[must_use]
-pub fn persisted(message: &BorrowedMessage<'_>) -> Persisted {
-    // SAFETY: the pointer is that of a live message, which the call only reads; a `BorrowedMessage` keeps it alive.
-    match unsafe { rd_kafka_message_status(message.ptr()) } {
-        rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Persisted::No,
-        rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_PERSISTED => Persisted::Yes,
-        rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED => Persisted::Possibly,
-    }
-}
 
 /// The epoch of the leader that wrote a message that was read. `None` if its log has none.
 #[must_use]
 pub fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: as above.
+    // SAFETY: the pointer is that of a live message, which the call only reads; a `BorrowedMessage` keeps it alive.
     let epoch = unsafe { rd_kafka_message_leader_epoch(message.ptr()) };
     (epoch >= 0).then_some(epoch)
 }

@@ -1,5 +1,5 @@
-//! What a bare producer reaches on the same brokers: one record at a time for each sender, told when it is durable. The settings are
-//! the engine's own, and so is the number of producers.
+//! What bare producers of librdkafka reach on the same brokers: one record at a time for each sender, told when it is durable. They are
+//! as safe as the engine's journal, and set for the same latency.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +31,9 @@ impl ProducerContext for Reports {
     }
 }
 
-/// As many as the server is told to have, by the variable of its configuration.
+/// A partition always has the same one. 4 unless `BARE_PRODUCERS` says otherwise.
 fn producers() -> usize {
-    let said = std::env::var("KERVAN_JOURNAL__KAFKA_PRODUCERS").ok();
+    let said = std::env::var("BARE_PRODUCERS").ok();
     said.and_then(|count| count.parse().ok()).unwrap_or(4).max(1)
 }
 
@@ -46,12 +46,8 @@ impl BareProducers {
     /// # Errors
     /// The brokers do not answer, or refuse.
     pub(crate) async fn start(brokers: &str) -> Result<Self> {
-        let options = Options {
-            brokers: brokers.to_owned(),
-            topic: TOPIC.to_owned(),
-            control_topic: format!("{TOPIC}.control"),
-            producers: producers(),
-        };
+        let options =
+            Options { brokers: brokers.to_owned(), topic: TOPIC.to_owned(), control_topic: format!("{TOPIC}.control") };
         topics::create(&options).await?;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("acks", "all");

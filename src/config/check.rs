@@ -52,9 +52,6 @@ fn journal(config: &Config, wrong: &mut impl FnMut(&str, &str)) {
     if !brokers.split(',').all(is_broker) {
         wrong("journal.kafka_brokers", "expected host:port, and more of them behind commas");
     }
-    if !(1..=limits::KAFKA_PRODUCERS).contains(&config.journal.kafka_producers) {
-        wrong("journal.kafka_producers", &format!("must be 1 to {}", limits::KAFKA_PRODUCERS));
-    }
     if config.journal.kafka_topic == config.journal.kafka_control_topic {
         wrong("journal.kafka_control_topic", "must be another topic than journal.kafka_topic");
     }

@@ -75,9 +75,6 @@ section! {
         kafka_topic: String = "kervan.journal",
         /// Topic with what concerns the journal as a whole.
         kafka_control_topic: String = "kervan.control",
-        /// Clients that write. Each asks a broker for one partition at a time: more of them are quicker when many rooms are
-        /// written to.
-        kafka_producers: u32 = "4",
     }
 }
 

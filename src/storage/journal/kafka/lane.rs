@@ -5,9 +5,10 @@
 //! refused with certainty, and batches can't overtake each other. Three limits follow from that:
 //!
 //! 1. a flight without a report for [`ANSWER_MS`] is told "unknown", and what waits behind it is refused;
-//! 2. until something of the partition is written again, only one flight tries: everybody else is refused at once;
-//! 3. a flight that is as old as [`PURGE_MS`] asks for a new producer. What the old one had never sent goes into the next
-//!    flight, in its order.
+//! 2. so is what has waited for its first flight for as long;
+//! 3. until something of the partition is written again, only one flight tries: everybody else is refused at once;
+//! 4. a flight that is as old as [`GIVE_UP_MS`] asks to be given up. What was never sent of it goes into the next flight, in its
+//!    order.
 //!
 //! A report says that all that lies before it in the log is durable, too. Where others' records were read that no report has
 //! covered yet, and that may have been lost and replaced since, it is held back until the log has been read up to it: by then
@@ -24,8 +25,8 @@ use crate::storage::journal::{AppendError, Appended};
 /// How long a flight may be without a report before its callers are told that its outcome is unknown. A leader's death stalls a
 /// partition for two to four seconds.
 pub(super) const ANSWER_MS: u64 = 5_000;
-/// How old a flight gets before its producer is given up. Others fly with the same producer: not earlier than needed.
-pub(super) const PURGE_MS: u64 = 10_000;
+/// How old a flight gets before it is given up: a leader that comes back earlier tells what became of it.
+pub(super) const GIVE_UP_MS: u64 = 10_000;
 
 /// A batch, and who hears what becomes of it.
 struct Batch<D> {
@@ -43,7 +44,7 @@ pub(super) enum RecordFate {
     Never(String),
     /// It may be.
     Unknown(String),
-    /// It is not, because its producer was given up before it was sent.
+    /// It is not, because it was given up before it was sent.
     Withdrawn,
 }
 
@@ -52,13 +53,10 @@ struct Flight<D> {
     number: u32,
     since: Timestamp,
     batches: Vec<Batch<D>>,
-    fates: Vec<Option<RecordFate>>,
-    /// Records without a report.
-    left: usize,
     /// Its callers have been told that its outcome is unknown.
     is_overdue: bool,
-    /// It has asked for a new producer.
-    is_purged: bool,
+    /// It has asked to be given up.
+    is_given_up: bool,
 }
 
 /// Records to be sent, in this order.
@@ -93,13 +91,15 @@ pub(super) struct Overdue<D> {
     pub answers: Vec<(D, AppendError)>,
     /// Bytes that wait here no more.
     pub bytes: usize,
-    /// A flight is too old for its producer.
-    pub purges: bool,
+    /// The flight is to be given up.
+    pub gives_up: bool,
 }
 
 /// See the module. `D` is who hears a delivery report.
 pub(super) struct Lane<D> {
     waiting: VecDeque<Batch<D>>,
+    /// Since when it has been seen waiting while nothing was under way.
+    waits: Option<Timestamp>,
     flight: Option<Flight<D>>,
     held: VecDeque<Held<D>>,
     /// A flight was overdue, and nothing has been written since.
@@ -109,7 +109,14 @@ pub(super) struct Lane<D> {
 
 impl<D> Default for Lane<D> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), flight: None, held: VecDeque::new(), is_suspect: false, flights: 0 }
+        Self {
+            waiting: VecDeque::new(),
+            waits: None,
+            flight: None,
+            held: VecDeque::new(),
+            is_suspect: false,
+            flights: 0,
+        }
     }
 }
 
@@ -120,7 +127,7 @@ fn weight<'a>(records: impl IntoIterator<Item = &'a Bytes>) -> usize {
 impl<D> Lane<D> {
     /// Takes a batch, or gives its caller back.
     pub(super) fn push(&mut self, records: Vec<Bytes>, done: D) -> Result<(), D> {
-        if self.is_suspect && self.flight.is_some() {
+        if self.is_suspect && (self.flight.is_some() || !self.waiting.is_empty()) {
             return Err(done);
         }
         self.waiting.push_back(Batch { records, done: Some(done) });
@@ -147,31 +154,22 @@ impl<D> Lane<D> {
         }
         let records: Vec<Bytes> = batches.iter().flat_map(|batch| batch.records.iter().cloned()).collect();
         self.flights = self.flights.wrapping_add(1);
-        let (number, left) = (self.flights, records.len());
-        let fates = vec![None; left];
-        self.flight = Some(Flight { number, since: now, batches, fates, left, is_overdue: false, is_purged: false });
+        let number = self.flights;
+        self.waits = None;
+        self.flight = Some(Flight { number, since: now, batches, is_overdue: false, is_given_up: false });
         Some(Launch { number, records })
     }
 
-    /// A record has its fate. A report of a flight that is not under way, or a second one, is nobody's.
-    pub(super) fn report(&mut self, number: u32, index: usize, fate: RecordFate) {
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.number == number) else { return };
-        if let Some(slot @ None) = flight.fates.get_mut(index) {
-            *slot = Some(fate);
-            flight.left -= 1;
-        }
-    }
-
-    /// Whether there is something to [`Self::land`].
-    pub(super) fn has_landed(&self) -> bool {
-        self.flight.as_ref().is_some_and(|flight| flight.left == 0)
-    }
-
-    /// The flight, if all of it has its fate. `end`: where the partition ended before it, `now`: the journal's clock; for what is
-    /// told of empty batches.
-    pub(super) fn land(&mut self, end: Offset, now: Timestamp) -> Option<Landed<D>> {
-        let flight = self.flight.take_if(|flight| flight.left == 0)?;
-        let fates: Vec<RecordFate> = flight.fates.into_iter().flatten().collect();
+    /// The records of flight `number` have their fates, in their order. `end`: where the partition ended before it, `now`: the
+    /// journal's clock; for what is told of empty batches. `None`: the flight is not under way.
+    pub(super) fn land(
+        &mut self,
+        number: u32,
+        fates: Vec<RecordFate>,
+        end: Offset,
+        now: Timestamp,
+    ) -> Option<Landed<D>> {
+        let flight = self.flight.take_if(|flight| flight.number == number)?;
         if !fates.is_empty() && !flight.is_overdue && fates.iter().all(|fate| *fate == RecordFate::Withdrawn) {
             flight.batches.into_iter().rev().for_each(|batch| self.waiting.push_front(batch));
             return Some(Landed { answers: Vec::new(), written: Vec::new(), bytes: 0 });
@@ -217,14 +215,20 @@ impl<D> Lane<D> {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Timestamp) -> Overdue<D> {
-        let mut overdue = Overdue { answers: Vec::new(), bytes: 0, purges: false };
+        let mut overdue = Overdue { answers: Vec::new(), bytes: 0, gives_up: false };
         while let Some(held) = self.held.pop_front_if(|held| now.since(held.since) >= ANSWER_MS) {
             let why = "it is in the log, and what lies before it can't be read".to_owned();
             let unknown =
                 |report: Result<Appended, AppendError>| report.err().unwrap_or(AppendError::Unknown(why.clone()));
             overdue.answers.extend(held.answers.into_iter().map(|(done, report)| (done, unknown(report))));
         }
-        let Some(flight) = &mut self.flight else { return overdue };
+        let Some(flight) = &mut self.flight else {
+            if !self.waiting.is_empty() && now.since(*self.waits.get_or_insert(now)) >= ANSWER_MS {
+                (self.is_suspect, self.waits) = (true, None);
+                self.refuse(&mut overdue, "the partition has no leader that takes anything");
+            }
+            return overdue;
+        };
         let age = now.since(flight.since);
         if age >= ANSWER_MS && !flight.is_overdue {
             flight.is_overdue = true;
@@ -233,13 +237,20 @@ impl<D> Lane<D> {
             for done in flight.batches.iter_mut().filter_map(|batch| batch.done.take()) {
                 overdue.answers.push((done, AppendError::Unknown(why.clone())));
             }
-            for batch in self.waiting.drain(..) {
-                overdue.bytes += weight(&batch.records);
-                overdue.answers.extend(batch.done.map(|done| (done, AppendError::Refused(why.clone()))));
-            }
+            self.refuse(&mut overdue, &why);
         }
-        overdue.purges = age >= PURGE_MS && !std::mem::replace(&mut flight.is_purged, age >= PURGE_MS);
+        if let Some(flight) = &mut self.flight {
+            overdue.gives_up = age >= GIVE_UP_MS && !std::mem::replace(&mut flight.is_given_up, age >= GIVE_UP_MS);
+        }
         overdue
+    }
+
+    /// What waits was never sent.
+    fn refuse(&mut self, overdue: &mut Overdue<D>, why: &str) {
+        for batch in self.waiting.drain(..) {
+            overdue.bytes += weight(&batch.records);
+            overdue.answers.extend(batch.done.map(|done| (done, AppendError::Refused(why.to_owned()))));
+        }
     }
 
     /// Everybody has been told what became of their batches.
@@ -256,7 +267,7 @@ fn outcome(fates: &[RecordFate], end: Offset, now: Timestamp) -> Result<Appended
             RecordFate::Written(offset, time) => places.push((*offset, *time)),
             RecordFate::Unknown(why) => maybe = Some(why.clone()),
             RecordFate::Never(why) => never = Some(why.clone()),
-            RecordFate::Withdrawn => never = Some("the producer was given up before it was sent".to_owned()),
+            RecordFate::Withdrawn => never = Some("it was given up before it was sent".to_owned()),
         }
     }
     match (maybe, never) {
@@ -293,10 +304,8 @@ mod tests {
 
     /// Writes all of the flight at these offsets.
     fn write(lane: &mut Numbered, launch: &Launch, from: u64) -> Landed<usize> {
-        for index in 0..launch.records.len() {
-            lane.report(launch.number, index, RecordFate::Written(Offset(from + index as u64), START));
-        }
-        lane.land(Offset(from), START).expect("all has its fate")
+        let fates = (from..).take(launch.records.len()).map(|at| RecordFate::Written(Offset(at), START)).collect();
+        lane.land(launch.number, fates, Offset(from), START).expect("it is under way")
     }
 
     #[test]
@@ -307,7 +316,6 @@ mod tests {
         lane.push(vec![record(1), record(2)], 1).unwrap();
         lane.push(Vec::new(), 2).unwrap();
         assert!(lane.launch(START).is_none(), "one at a time");
-        assert!(lane.land(Offset(7), START).is_none());
         write(&mut lane, &first, 7);
         let second = lane.launch(START).unwrap();
         assert_eq!(second.records, [record(1), record(2)]);
@@ -345,36 +353,57 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_its_first_flight_for_too_long_is_refused_and_then_one_at_a_time_tries() {
+        let mut lane = Numbered::default();
+        lane.push(vec![record(0)], 0).unwrap();
+        lane.push(vec![record(1)], 1).unwrap();
+        assert!(lane.tick(START).answers.is_empty());
+        assert!(lane.tick(after(ANSWER_MS - 1)).answers.is_empty());
+        let overdue = lane.tick(after(ANSWER_MS));
+        assert!(matches!(overdue.answers[..], [(0, AppendError::Refused(_)), (1, AppendError::Refused(_))]));
+        assert!(lane.is_done() && !lane.is_ready());
+        lane.push(vec![record(2)], 2).unwrap();
+        assert_eq!(lane.push(vec![record(3)], 3), Err(3));
+        let launch = lane.launch(after(2 * ANSWER_MS)).unwrap();
+        assert_eq!(launch.records, [record(2)]);
+        write(&mut lane, &launch, 0);
+        lane.push(vec![record(4)], 4).unwrap();
+        lane.push(vec![record(5)], 5).unwrap();
+    }
+
+    #[test]
     fn while_the_leader_is_away_one_flight_at_a_time_tries() {
         let mut lane = Numbered::default();
         lane.push(vec![record(0)], 0).unwrap();
         let launch = lane.launch(START).unwrap();
-        assert!(!lane.tick(after(PURGE_MS - 1)).purges);
-        assert!(lane.tick(after(PURGE_MS)).purges);
-        assert!(!lane.tick(after(PURGE_MS + 1)).purges, "asked for once");
-        lane.report(launch.number, 0, RecordFate::Withdrawn);
-        assert!(lane.land(Offset(0), START).unwrap().answers.is_empty(), "it was told before");
+        assert!(!lane.tick(after(GIVE_UP_MS - 1)).gives_up);
+        assert!(lane.tick(after(GIVE_UP_MS)).gives_up);
+        assert!(!lane.tick(after(GIVE_UP_MS + 1)).gives_up, "asked for once");
+        let landed = lane.land(launch.number, vec![RecordFate::Withdrawn], Offset(0), START).unwrap();
+        assert!(landed.answers.is_empty(), "it was told before");
         lane.push(vec![record(1)], 1).unwrap();
-        let launch = lane.launch(after(PURGE_MS)).unwrap();
+        let launch = lane.launch(after(GIVE_UP_MS)).unwrap();
         assert_eq!(lane.push(vec![record(2)], 2), Err(2), "who comes behind it does not wait");
         write(&mut lane, &launch, 0);
         lane.push(vec![record(3)], 3).unwrap();
-        lane.launch(after(PURGE_MS)).unwrap();
+        lane.launch(after(GIVE_UP_MS)).unwrap();
         lane.push(vec![record(4)], 4).unwrap();
     }
 
     #[test]
-    fn what_a_producer_that_was_given_up_had_not_sent_flies_again_in_its_order() {
+    fn what_was_given_up_before_it_was_sent_flies_again_in_its_order() {
         let mut lane = Numbered::default();
         (0..3).for_each(|n| lane.push(vec![record(n)], n).unwrap());
         let launch = lane.launch(START).unwrap();
         lane.push(vec![record(3)], 3).unwrap();
-        (0..3).for_each(|index| lane.report(launch.number, index, RecordFate::Withdrawn));
-        assert!(lane.land(Offset(0), START).unwrap().answers.is_empty());
+        assert!(lane.land(launch.number, vec![RecordFate::Withdrawn; 3], Offset(0), START).unwrap().answers.is_empty());
         let again = lane.launch(START).unwrap();
         assert_eq!(again.records, [record(0), record(1), record(2), record(3)]);
-        lane.report(launch.number, 0, RecordFate::Written(Offset(9), START));
-        assert!(lane.land(Offset(0), START).is_none(), "a report of the flight before is nobody's");
+        let late = vec![RecordFate::Written(Offset(9), START); 3];
+        assert!(
+            lane.land(launch.number, late, Offset(0), START).is_none(),
+            "a report of the flight before is nobody's"
+        );
         assert_eq!(write(&mut lane, &again, 0).answers.len(), 4);
     }
 
@@ -421,16 +450,14 @@ mod tests {
                 told.extend(lane.tick(after(ANSWER_MS)).answers.into_iter().map(|(who, error)| (who, Err(error))));
             }
             let mut end = 0;
-            for (index, fate) in batches.iter().flatten().enumerate() {
-                let fate = match fate {
-                    0 => { end += 1; RecordFate::Written(Offset(end - 1), START) }
-                    1 => RecordFate::Never("no".to_owned()),
-                    2 => RecordFate::Unknown("who knows".to_owned()),
-                    _ => RecordFate::Withdrawn,
-                };
-                lane.report(launch.number, index, fate);
-            }
-            let landed = lane.land(Offset(0), START).unwrap();
+            let fates = batches.iter().flatten().map(|fate| match fate {
+                0 => { end += 1; RecordFate::Written(Offset(end - 1), START) }
+                1 => RecordFate::Never("no".to_owned()),
+                2 => RecordFate::Unknown("who knows".to_owned()),
+                _ => RecordFate::Withdrawn,
+            });
+            let fates = fates.collect();
+            let landed = lane.land(launch.number, fates, Offset(0), START).unwrap();
             prop_assert_eq!(landed.written.len() as u64, end);
             told.extend(landed.answers);
             let again = lane.launch(START);

@@ -40,6 +40,8 @@ const AHEAD: &str = "message.timestamp.after.max.ms";
 const HEARSAY: Duration = Duration::from_secs(1);
 /// How long brokers may give nothing, or take nothing, before that is an error.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Clients that write. Each asks a broker for one partition at a time.
+const PRODUCERS: usize = 4;
 /// Between two looks at a queue that is full.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -327,7 +329,7 @@ impl Loader {
         // Nobody waits for a single record: batches are to be full.
         config.set("linger.ms", "50");
         let producer = |_| ThreadedProducer::from_config_and_context(&config, Reports(Arc::clone(&trouble)));
-        let producers = (0..options.producers.max(1)).map(producer).collect::<Result<_, _>>();
+        let producers = (0..PRODUCERS).map(producer).collect::<Result<_, _>>();
         Ok(Self { topic: options.topic.clone(), producers: producers.map_err(|why| error(&why))?, trouble })
     }
 

@@ -4,14 +4,14 @@
 //! |---|---|
 //! | here | the journal: what is asked of it, and what its parts have in common |
 //! | [`lane`] | pure: a partition's batches on their way, and the limits of time |
-//! | [`runway`] | pure: which lanes' turn it is |
-//! | [`producers`] | clients that write; their delivery reports |
+//! | [`appender`] | writes to the brokers, what waits in lanes in turn |
 //! | [`parts`] | what is known of each partition: bounds, recent records, losses |
 //! | [`reader`] | the client that follows partitions; [`follow`]: the tail of one |
 //! | [`older`] | the client that fetches what lies behind the recent records |
 //! | [`topics`] | makes and checks the topics; [`maintenance`] trims the journal |
 //! | [`brokers`] | what each broker says of itself |
 //! | [`control`] | the control topic: [`identity`], which journal it is; [`marks`] of backups |
+//! | [`membership`] | which partitions are whose among workers of a kind |
 //! | [`load`] | loads a topic with a journal that was kept elsewhere |
 //! | [`settings`] | what the clients are told, with reasons |
 //!
@@ -27,16 +27,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rdkafka::error::KafkaError;
 
-use self::lane::{Lane, RecordFate};
+use self::lane::{Lane, Launch, RecordFate};
 pub(crate) use self::maintenance::KafkaMaintenance;
 use self::parts::{Pace, Parts, Whereabouts};
-use self::runway::Runway;
 pub use self::settings::Options;
 use super::{AppendError, Bounds, Done, Journal, JournalError, ReadError, StoredRecord, Tail};
 use crate::env::Env;
 use crate::ids::{Offset, PARTITIONS, Partition, Timestamp};
 use crate::limits;
 
+mod appender;
 pub mod brokers;
 mod control;
 mod follow;
@@ -45,11 +45,11 @@ mod lane;
 pub(crate) mod load;
 mod maintenance;
 pub mod marks;
+#[cfg(test)]
+pub(crate) mod membership;
 mod older;
 mod parts;
-mod producers;
 mod reader;
-mod runway;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -71,14 +71,12 @@ pub struct KafkaJournal {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What callers, producers and reader share.
+/// What callers, appender and reader share.
 struct Shared {
     env: Env,
     lanes: Vec<Mutex<Lane<Done>>>,
-    /// One for each producer. Locked behind a lane, never the other way round.
-    runways: Vec<Mutex<Runway>>,
     parts: Parts,
-    producers: producers::Producers,
+    appender: appender::Appender,
     readers: reader::Readers,
     older: older::Older,
     /// Bytes that wait in lanes.
@@ -96,22 +94,21 @@ impl KafkaJournal {
         let readers = reader::Readers::new(&options)?;
         let bounds = readers.of(Pace::Prompt).bounds(ASK)?;
         let id = identity::identity(&options, env.ids.next())?;
-        let producers = options.producers.max(1);
-        let flights = limits::KAFKA_FLIGHTS * readers.of(Pace::Prompt).brokers()?;
+        let (appender, seat) = appender::Appender::new();
+        let runtime = appender::runtime()?;
         let shared = Arc::new(Shared {
             env,
             lanes: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
-            runways: (0..producers).map(|_| Mutex::new(Runway::new(flights))).collect(),
             parts: Parts::new(bounds.into_iter()),
             older: older::Older::new(&options)?,
-            producers: producers::Producers::new(options.clone()),
+            appender,
             readers,
             queued: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         });
-        shared.producers.open(&shared)?;
         let (reading, calm, timing) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
+        let (writing, written) = (Arc::clone(&shared), options.clone());
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.to_owned())
@@ -119,6 +116,7 @@ impl KafkaJournal {
                 .map_err(|why| JournalError::Io(why.to_string()))
         };
         let threads = vec![
+            spawn("kafka-appender", Box::new(move || appender::run(&runtime, seat, writing, &written)))?,
             spawn("kafka-reader", Box::new(move || reader::run(&reading, Pace::Prompt)))?,
             spawn("kafka-calm", Box::new(move || reader::run(&calm, Pace::Calm)))?,
             spawn("kafka-clock", Box::new(move || timing.keep_time()))?,
@@ -139,43 +137,30 @@ impl Shared {
         self.lanes[partition.index()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn runway(&self, partition: Partition) -> MutexGuard<'_, Runway> {
-        self.runways[self.producers.slot(partition)].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends what waits in the lanes whose turn it is, of those that share a producer with this one. Holds no lock when called.
-    fn depart(&self, beside: Partition) {
+    /// What is to be sent of a partition now.
+    fn launches(&self, partition: Partition) -> Option<Launch> {
+        let mut lane = self.lane(partition);
         loop {
-            let Some(partition) = self.runway(beside).next(self.env.steady()) else { return };
-            let mut lane = self.lane(partition);
-            if !self.launch(partition, &mut lane) {
-                self.runway(partition).landed(partition, self.env.steady());
-            }
-        }
-    }
-
-    /// Sends what waits in a lane. Whether a flight is under way then that was not before.
-    fn launch(&self, partition: Partition, lane: &mut Lane<Done>) -> bool {
-        while let Some(launch) = lane.launch(self.env.steady()) {
+            let launch = lane.launch(self.env.steady())?;
             self.parts.of(partition).is_flying.store(true, Ordering::Release);
-            for (index, fate) in self.producers.send(partition, &launch) {
-                lane.report(launch.number, index, fate);
+            if !launch.records.is_empty() {
+                return Some(launch);
             }
-            if !self.land(partition, lane) {
-                return true;
-            }
+            self.land(partition, &mut lane, launch.number, Vec::new());
         }
-        false
     }
 
-    /// If all of a flight has its fate: what is known of the partition first, then the reports, then those who follow.
-    fn land(&self, partition: Partition, lane: &mut Lane<Done>) -> bool {
-        // Asked for each record that is reported: what a landing needs is looked up for the last one alone.
-        if !lane.has_landed() {
-            return false;
-        }
+    /// The records of a flight have their fates. On the appender's thread. Whether there is more to send.
+    fn landed(&self, partition: Partition, flight: u32, fates: Vec<RecordFate>) -> bool {
+        let mut lane = self.lane(partition);
+        self.land(partition, &mut lane, flight, fates);
+        lane.is_ready()
+    }
+
+    /// A flight has landed: what is known of the partition first, then the reports, then those who follow.
+    fn land(&self, partition: Partition, lane: &mut Lane<Done>, flight: u32, fates: Vec<RecordFate>) {
         let part = self.parts.of(partition);
-        let Some(landed) = lane.land(part.bounds().end, self.now_of(partition)) else { return false };
+        let Some(landed) = lane.land(flight, fates, part.bounds().end, self.now_of(partition)) else { return };
         let steady = self.env.steady();
         let hold = part.delivered(landed.written, steady);
         self.queued.fetch_sub(landed.bytes, Ordering::AcqRel);
@@ -186,7 +171,6 @@ impl Shared {
         }
         part.is_flying.store(false, Ordering::Release);
         part.wake();
-        true
     }
 
     /// Gives the reports that were held back until the log was read up to here.
@@ -196,24 +180,6 @@ impl Shared {
         if !lane.holds() {
             part.holds_nothing();
         }
-    }
-
-    /// A record of a flight has its fate. On a producer's thread.
-    fn reported(&self, partition: Partition, flight: u32, index: usize, fate: RecordFate) {
-        let mut lane = self.lane(partition);
-        lane.report(flight, index, fate);
-        if !self.land(partition, &mut lane) {
-            return;
-        }
-        let has_more = lane.is_ready();
-        drop(lane);
-        let mut runway = self.runway(partition);
-        runway.landed(partition, self.env.steady());
-        if has_more {
-            runway.wants(partition);
-        }
-        drop(runway);
-        self.depart(partition);
     }
 
     fn now_of(&self, partition: Partition) -> Timestamp {
@@ -230,7 +196,6 @@ impl Shared {
 
     fn tick(self: &Arc<Self>) {
         let now = self.env.steady();
-        let mut renewed = vec![false; self.producers.count()];
         for partition in Partition::all() {
             let part = self.parts.of(partition);
             if part.is_left_behind() {
@@ -238,7 +203,9 @@ impl Shared {
             }
             let mut lane = self.lane(partition);
             let overdue = lane.tick(now);
-            renewed[self.producers.slot(partition)] |= overdue.purges;
+            if overdue.gives_up {
+                self.appender.gives_up(partition);
+            }
             if overdue.answers.is_empty() {
                 continue;
             }
@@ -251,19 +218,6 @@ impl Shared {
             part.is_flying.store(false, Ordering::Release);
             part.wake();
         }
-        // Those that waited for flights that take too long.
-        for partition in Partition::all().take(self.producers.count()) {
-            self.depart(partition);
-        }
-        for (slot, purges) in renewed.into_iter().enumerate() {
-            if purges || self.producers.is_fatal(slot) {
-                tracing::warn!(slot, "a producer of Kafka is given up, and a new one made");
-                if let Err(error) = self.producers.renew(slot, self) {
-                    tracing::error!(%error, "no new producer");
-                }
-            }
-        }
-        self.producers.sweep();
     }
 
     /// Records from `from` on, wherever they lie.
@@ -324,8 +278,7 @@ impl Journal for KafkaJournal {
                 let is_ready = lane.is_ready();
                 drop(lane);
                 if is_ready {
-                    shared.runway(partition).wants(partition);
-                    shared.depart(partition);
+                    shared.appender.wants(partition);
                 }
             }
             Err(done) => {
@@ -368,12 +321,11 @@ impl Drop for KafkaJournal {
     fn drop(&mut self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.stopped.store(true, Ordering::Release);
+        self.shared.appender.stop();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             thread.thread().unpark();
             // One that panicked has said so.
             let _ = thread.join();
         }
-        // Here, and not where the last reference goes: that may be on a producer's own thread.
-        self.shared.producers.close();
     }
 }

@@ -207,15 +207,6 @@ impl Reader {
         Partition::all().map(|partition| self.bounds_of(partition, patience)).collect()
     }
 
-    /// How many brokers there are.
-    ///
-    /// # Errors
-    /// They do not answer.
-    pub(super) fn brokers(&self) -> Result<usize, JournalError> {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), ASK).map_err(|why| error(&why))?;
-        Ok(metadata.brokers().len())
-    }
-
     /// What a partition holds.
     pub(super) fn bounds_of(&self, partition: Partition, patience: Duration) -> Result<Bounds, JournalError> {
         let begun = Instant::now();

@@ -14,9 +14,6 @@ pub struct Options {
     pub topic: String,
     /// The topic with what concerns the journal as a whole: its identity.
     pub control_topic: String,
-    /// Producers: a partition always has the same one. One asks a broker for one partition at a time, so several are quicker
-    /// when many partitions are written to.
-    pub producers: usize,
 }
 
 impl Options {
@@ -27,7 +24,6 @@ impl Options {
             brokers: config.kafka_brokers.clone()?,
             topic: config.kafka_topic.clone(),
             control_topic: config.kafka_control_topic.clone(),
-            producers: config.kafka_producers as usize,
         })
     }
 

@@ -6,6 +6,7 @@ mod failures;
 mod held;
 mod load;
 mod marks;
+mod membership;
 mod writers;
 
 use std::sync::Arc;
@@ -40,7 +41,6 @@ impl Cluster {
             brokers: self.brokers.addresses(),
             topic: format!("journal-{number}"),
             control_topic: format!("control-{number}"),
-            producers: 4,
         };
         topics::create(&options).await.unwrap();
         options

@@ -14,7 +14,7 @@ use crate::ids::{Offset, PARTITIONS, Partition};
 use crate::storage::journal::contract::read_all;
 use crate::storage::journal::kafka::KafkaJournal;
 use crate::storage::journal::{AppendError, Journal, StoredRecord, Tail, Tailed};
-use crate::testing::{found, within};
+use crate::testing::within;
 
 const BROKERS: i32 = 3;
 
@@ -34,8 +34,6 @@ impl Mock {
             brokers: cluster.bootstrap_servers(),
             topic: "journal".to_owned(),
             control_topic: "control".to_owned(),
-            // What befalls one partition befalls the others of its producer.
-            producers: 1,
         };
         let journal = open(&options).await;
         Self { cluster, options, journal }
@@ -89,14 +87,14 @@ async fn each_error_of_an_append_is_retried_or_told_as_it_is_and_the_next_append
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, Written),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, Written),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID, Written),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Refused),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, Written),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Refused),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Refused),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN, Unknown),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, Unknown),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN, Written),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, Written),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, Written),
+        // It is in the log, and nobody knows where.
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER, Unknown),
-        // The producer can't go on: the next append goes by a new one.
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, Unknown),
     ];
     let mock = Mock::start().await;
     for (number, (error, wanted)) in (0..).zip(cases) {
@@ -104,9 +102,7 @@ async fn each_error_of_an_append_is_retried_or_told_as_it_is_and_the_next_append
         assert_eq!(mock.append(partition, "before").await, Written);
         mock.cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
         assert_eq!(mock.append(partition, "it").await, wanted, "{error:?}");
-        // A topic that may not be written to, or a producer that can't go on, is known here for a moment.
-        let again = async || (mock.append(partition, "after").await == Written).then_some(());
-        found("the next one is written", again).await;
+        assert_eq!(mock.append(partition, "after").await, Written, "behind {error:?}");
     }
     let reader = open(&mock.options).await;
     for (number, (error, outcome)) in (0..).zip(cases) {
