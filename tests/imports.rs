@@ -67,9 +67,11 @@ const CONCRETE: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 31] = [
+const ONLY: [(&str, &[&str]); 33] = [
     ("rdkafka", &["src/storage/journal/kafka/"]),
     ("kervan_kafka_calls", &["src/storage/journal/kafka/"]),
+    ("kafka_protocol", &["src/storage/journal/kafka/appender/"]),
+    ("lz4_flex", &["src/storage/journal/kafka/appender/questions.rs"]),
     ("redis", &["src/actors/hints/redis_client.rs"]),
     ("object_store", &["src/storage/uploads/objects.rs"]),
     ("image", &["src/api/uploads/", "src/api/rest/tests/"]),

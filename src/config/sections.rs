@@ -24,6 +24,9 @@ section! {
         /// "all": the server makes the rows and notifies by itself. "api": `kervan worker persistence` and `kervan worker
         /// notification` do, as processes of their own, beside a journal in Kafka and rows in PostgreSQL.
         role: Role = "all",
+        /// Name of a worker among those of its kind that live: it keeps its share of the work while it starts again. Of two with one
+        /// name the older one stops working. "": the machine's name and the port.
+        name: Option<String> = "",
         /// Address of the public listener. "" is 127.0.0.1 in development and 0.0.0.0 in production.
         host: Option<IpAddr> = "",
         /// Development mode is for this machine alone: it refuses to listen elsewhere, and answers those only who ask for

@@ -72,6 +72,7 @@ pub struct Metrics {
     pub(crate) slow_readers_closed: Counter,
     /// Records that the store does not have yet.
     pub(crate) projector_lag_records: Gauge,
+    pub(crate) worker_partitions: Gauge,
     /// Age of the oldest record that the store does not have yet; 0 if it has all.
     pub(crate) watermark_age_seconds: Gauge,
     /// Rooms in memory.
@@ -163,6 +164,7 @@ impl Metrics {
             outbox_dropped: r.counter("kervan_outbox_dropped_total", "Ephemeral publications dropped, outbox full."),
             slow_readers_closed: r.counter("kervan_slow_readers_closed_total", "Connections closed as too slow."),
             projector_lag_records: r.gauge("kervan_projector_lag_records", "Records that the store lacks."),
+            worker_partitions: r.gauge("kervan_worker_partitions", "Partitions that a worker has as its share."),
             watermark_age_seconds: r
                 .gauge("kervan_watermark_age_seconds", "Age of the oldest record that the store lacks."),
             resident_rooms: r.gauge("kervan_resident_rooms", "Rooms in memory."),

@@ -11,6 +11,7 @@ use crate::env::Env;
 use crate::metrics::Metrics;
 use crate::storage::backup::{self, BackupError, Manifest};
 use crate::storage::journal::embedded::{EmbeddedJournal, Options};
+use crate::storage::journal::kafka::membership::Membership;
 use crate::storage::journal::kafka::{self, KafkaJournal};
 use crate::storage::journal::maintenance::Maintenance;
 use crate::storage::journal::{Journal, JournalError};
@@ -184,6 +185,26 @@ async fn embedded(
 
 async fn connect(config: &Config) -> Result<Connections, StartError> {
     Ok(Connections::with(&config.database(), &config.store).await?)
+}
+
+/// Joins the workers of a kind, to get a share of the partitions. `None` if the journal is none that several share.
+///
+/// # Errors
+/// The client that joins can't be made.
+pub(super) fn join(config: &Config, kind: &str) -> Result<Option<Membership>, StartError> {
+    let Some(options) = kafka::Options::of(&config.journal) else { return Ok(None) };
+    let (group, name) = (format!("{}.{kind}", options.topic), own_name(config));
+    let joined = Membership::join(&options, &group, &name);
+    let member = joined.map_err(|error| StartError::Journal { place: format!("the group {group}"), error })?;
+    tracing::info!(group, name, "joined the workers of the kind");
+    Ok(Some(member))
+}
+
+/// The name of a process among those of its kind.
+fn own_name(config: &Config) -> String {
+    let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let by_machine = || format!("{}-{}", machine().trim(), config.server.public_address().port());
+    config.server.name.clone().unwrap_or_else(by_machine)
 }
 
 /// The database alone.

@@ -2,7 +2,7 @@
 //! in which order it starts and stops. It owns no partition, and reads what the records themselves say is verified.
 //!
 //! Several of a kind at once do no harm, and any may be killed at any moment: rows, cursors and what others are told move in
-//! transactions that are guarded by where they were.
+//! transactions that are guarded by where they were. Those that make rows share the partitions out among themselves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::hinting::Hinting;
 use super::notifying::{self, Followed, Notifying};
 use super::process::{BindError, bind};
-use super::storage::Storage;
+use super::storage::{self, Storage};
 use super::{Deps, StartError};
 use crate::actors::node;
 use crate::actors::watermarks::Watermarks;
@@ -32,8 +32,10 @@ use crate::ids::{Offset, Partition};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::storage::journal::JournalError;
+use crate::storage::journal::kafka::membership::{Membership, Share};
 use crate::storage::journal::record::Prefix;
+use crate::storage::journal::{Journal, JournalError};
+use crate::storage::store::Store;
 use crate::storage::store::rows::WatermarkRow;
 
 /// How often its health and figures are brought up to date.
@@ -176,7 +178,7 @@ impl RunningWorker {
     }
 }
 
-/// The projector, over what is verified, until it is stopped.
+/// The projector, over what is verified of this worker's share, until it is stopped.
 struct Persistence {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -184,10 +186,17 @@ struct Persistence {
 
 impl Persistence {
     fn start(storage: &Storage, rows: &[WatermarkRow], deps: &Deps) -> Result<Self, StartError> {
-        let work = Projecting::start(storage, rows)?;
+        for row in rows {
+            node::check(&*storage.journal, row.partition, row.next_offset)?;
+        }
         let (stop, stopping) = watch::channel(false);
         let health = deps.health.check("rows");
-        let task = tokio::spawn(work.look_after(health, Arc::clone(&deps.metrics), stopping));
+        let (journal, store) = (Arc::clone(&storage.journal), Arc::clone(&storage.store));
+        let sharing = Sharing { journal, store, health, metrics: Arc::clone(&deps.metrics) };
+        let task = match storage::join(&deps.config, WorkerKind::Persistence.name())? {
+            Some(member) => tokio::spawn(sharing.take_turns(member, stopping)),
+            None => tokio::spawn(sharing.projecting(rows).look_after(sharing.health, sharing.metrics, stopping)),
+        };
         Ok(Self { stop, task })
     }
 
@@ -199,17 +208,80 @@ impl Persistence {
     }
 }
 
+/// What a share is worked on with.
+struct Sharing {
+    journal: Arc<dyn Journal>,
+    store: Arc<dyn Store>,
+    health: Check,
+    metrics: Arc<Metrics>,
+}
+
+impl Sharing {
+    /// Works on the share that a member of the kind has, anew whenever that changes, until it is told to stop.
+    async fn take_turns(self, member: Membership, mut stopping: watch::Receiver<bool>) {
+        let mut share = member.share();
+        let mut is_over = false;
+        while !is_over {
+            let mine = share.borrow_and_update().clone();
+            let (ends, ended) = watch::channel(false);
+            let work = match self.rows(&mine).await {
+                Ok(rows) => {
+                    self.metrics.worker_partitions.set(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+                    let work = self.projecting(&rows);
+                    Some(tokio::spawn(work.look_after(self.health.clone(), Arc::clone(&self.metrics), ended)))
+                }
+                Err(why) => {
+                    self.health.down(why);
+                    None
+                }
+            };
+            let has_work = work.is_some();
+            is_over = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => true,
+                changed = share.changed() => changed.is_err(),
+                () = tokio::time::sleep(LOOK), if !has_work => false,
+            };
+            ends.send_replace(true);
+            if let Some(work) = work
+                && let Err(error) = work.await
+            {
+                tracing::error!(%error, "the worker died; it goes on where it was");
+            }
+        }
+        // It waits for its thread.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(member)).await {
+            tracing::error!(%error, "leaving the workers of the kind");
+        }
+    }
+
+    /// Where the rows of a share are, or why there is nothing to work on now.
+    async fn rows(&self, share: &Share) -> Result<Vec<WatermarkRow>, String> {
+        if let Some(why) = &share.is_out {
+            return Err(format!(
+                "another worker has the name of this one, which has no work any more (server.name): {why}"
+            ));
+        }
+        if !share.is_told {
+            return Err("it waits for its share of the partitions".to_owned());
+        }
+        let rows = self.store.watermarks().await.map_err(|error| error.to_string())?;
+        Ok(rows.into_iter().filter(|row| share.partitions.contains(&row.partition)).collect())
+    }
+
+    fn projecting(&self, rows: &[WatermarkRow]) -> Projecting {
+        Projecting::start(Arc::clone(&self.journal), Arc::clone(&self.store), rows)
+    }
+}
+
 struct Projecting {
     deps: projector::Deps,
     reader: Running<PrefixStatus>,
 }
 
 impl Projecting {
-    fn start(storage: &Storage, rows: &[WatermarkRow]) -> Result<Self, StartError> {
-        let (journal, store) = (Arc::clone(&storage.journal), Arc::clone(&storage.store));
-        for row in rows {
-            node::check(&*journal, row.partition, row.next_offset)?;
-        }
+    /// Of partitions whose rows are there.
+    fn start(journal: Arc<dyn Journal>, store: Arc<dyn Store>, rows: &[WatermarkRow]) -> Self {
         let (verified, stored) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()));
         rows.iter().for_each(|row| stored.raise(row.partition, row.next_offset));
         let starts = rows.iter().map(|row| (row.partition, Prefix { end: row.next_offset, hash: row.log_hash }));
@@ -218,10 +290,7 @@ impl Projecting {
         let linger = Duration::from_millis(limits::WORKER_LINGER_MS);
         let options = projector::Options { linger, ..projector::Options::default() };
         let (outbox, report) = (Arc::default(), Arc::new(|_, _, _| ()));
-        Ok(Self {
-            deps: projector::Deps { journal, store, applied: verified, stored, outbox, report, options },
-            reader,
-        })
+        Self { deps: projector::Deps { journal, store, applied: verified, stored, outbox, report, options }, reader }
     }
 
     /// Starts the projector, again if it dies, and says how it is, until it is told to stop.

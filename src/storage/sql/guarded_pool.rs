@@ -29,13 +29,13 @@ impl GuardedPool {
     /// One of the connections.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         let patience = if self.shut.load(Ordering::Relaxed) { limits::SQL_WAIT_AGAIN } else { limits::SQL_WAIT };
-        let asked = Asked { shut: &self.shut, at: Instant::now() };
+        let attempt = Attempt { shut: &self.shut, at: Instant::now() };
         let found = match tokio::time::timeout(patience, self.pool.acquire()).await {
             Ok(found) => found.map_err(classify),
             Err(_) => Err(StoreError::Unavailable(format!("no connection to PostgreSQL within {patience:?}"))),
         };
         // What it says when it goes is older than this.
-        drop(asked);
+        drop(attempt);
         self.shut.store(found.is_err(), Ordering::Relaxed);
         found
     }
@@ -52,12 +52,12 @@ impl GuardedPool {
 
 /// Somebody asks for a connection. Whoever gives up before the pool does, as a page of history does after its own deadline, has
 /// learned the same: left unsaid, each who comes after it would wait just as long.
-struct Asked<'a> {
+struct Attempt<'a> {
     shut: &'a AtomicBool,
     at: Instant,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.at.elapsed() >= limits::SQL_WAIT_AGAIN {
             self.shut.store(true, Ordering::Relaxed);
@@ -78,6 +78,7 @@ mod tests {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let options = postgres::options(&format!("postgres://kervan@127.0.0.1:{port}/kervan"), Route::Direct).unwrap();
         let pool = GuardedPool::new(postgres::pool(&options, 1), Route::Direct);
+        // Pauses: this is the caller who waits for less than the pool would let him.
         let hasty = tokio::time::timeout(limits::SQL_WAIT_AGAIN + Duration::from_millis(100), pool.connection());
         assert!(hasty.await.is_err(), "it gives up before the pool does");
         let begun = Instant::now();

@@ -45,7 +45,6 @@ mod lane;
 pub(crate) mod load;
 mod maintenance;
 pub mod marks;
-#[cfg(test)]
 pub(crate) mod membership;
 mod older;
 mod parts;

@@ -52,7 +52,7 @@ pub(in super::super) enum AskError {
 }
 
 /// See the module.
-pub(in super::super) struct Connection {
+pub(in super::super) struct BrokerConnection {
     /// `host:port`.
     address: String,
     /// Taken while a question is under way: one that was given up leaves nothing behind that its answer could be taken for.
@@ -65,7 +65,7 @@ struct Live {
     asked: i32,
 }
 
-impl Connection {
+impl BrokerConnection {
     pub(in super::super) fn to(address: String) -> Self {
         Self { address, live: None }
     }

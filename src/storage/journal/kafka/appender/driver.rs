@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::connection::{AskError, Connection};
+use super::connection::{AskError, BrokerConnection};
 use super::questions::{self, Leaders};
 use super::sending::{Chunk, ProduceAnswer, ProducerIdentity, Sending, SendingStep};
 use super::{AppenderEvent, Shared};
@@ -231,7 +231,7 @@ impl Driver {
         if self.who_leads.is_due(now) {
             let (address, topic, events) = (self.next_address(), self.topic.clone(), self.events.clone());
             tokio::spawn(async move {
-                let mut connection = Connection::to(address);
+                let mut connection = BrokerConnection::to(address);
                 let asking = questions::leaders(&mut connection, &topic);
                 let known = told(asking, "who leads").await;
                 let _ = events.send(AppenderEvent::Leaders(known));
@@ -240,7 +240,7 @@ impl Driver {
         if self.new_identity.is_due(now) {
             let (address, events) = (self.next_address(), self.events.clone());
             tokio::spawn(async move {
-                let mut connection = Connection::to(address);
+                let mut connection = BrokerConnection::to(address);
                 let known = told(questions::identity(&mut connection), "a producer id").await;
                 let _ = events.send(AppenderEvent::Identity(known));
             });
@@ -461,7 +461,8 @@ impl Out {
 impl Asker {
     fn of(broker: i32, address: &str, topic: &str, events: &UnboundedSender<AppenderEvent>) -> Self {
         let (requests, mut asked) = unbounded_channel::<(u64, Vec<(Partition, Chunk)>)>();
-        let (mut connection, topic, events) = (Connection::to(address.to_owned()), topic.to_owned(), events.clone());
+        let (mut connection, topic, events) =
+            (BrokerConnection::to(address.to_owned()), topic.to_owned(), events.clone());
         let task = tokio::spawn(async move {
             while let Some((request, chunks)) = asked.recv().await {
                 let answers = questions::produce(&mut connection, &topic, &chunks).await;

@@ -1,7 +1,9 @@
 //! What brokers are asked, and what they answer, in our terms: to write batches, who leads which partition, an id to number
 //! records under.
 
-use bytes::{Bytes, BytesMut};
+use std::io::Write as _;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, MetadataRequest, ProduceRequest, ProduceResponse, TopicName};
@@ -10,7 +12,7 @@ use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
 };
 
-use super::connection::{AskError, Connection};
+use super::connection::{AskError, BrokerConnection};
 use super::sending::{Chunk, ProduceAnswer, ProducerIdentity};
 use crate::ids::{PARTITIONS, Partition};
 use crate::limits;
@@ -33,7 +35,7 @@ pub(in super::super) struct Leaders {
 ///
 /// # Errors
 /// The broker does not answer, or does not know the topic.
-pub(super) async fn leaders(connection: &mut Connection, topic: &str) -> Result<Leaders, AskError> {
+pub(super) async fn leaders(connection: &mut BrokerConnection, topic: &str) -> Result<Leaders, AskError> {
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
     let question = MetadataRequest::default()
         .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
@@ -57,7 +59,7 @@ pub(super) async fn leaders(connection: &mut Connection, topic: &str) -> Result<
 ///
 /// # Errors
 /// The broker does not answer, or has none now.
-pub(super) async fn identity(connection: &mut Connection) -> Result<ProducerIdentity, AskError> {
+pub(super) async fn identity(connection: &mut BrokerConnection) -> Result<ProducerIdentity, AskError> {
     let question = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(REPLICAS_MS)
@@ -75,7 +77,7 @@ pub(super) async fn identity(connection: &mut Connection) -> Result<ProducerIden
 /// # Errors
 /// There is no answer.
 pub(super) async fn produce(
-    connection: &mut Connection,
+    connection: &mut BrokerConnection,
     topic: &str,
     chunks: &[(Partition, Chunk)],
 ) -> Result<Vec<(Partition, ProduceAnswer)>, AskError> {
@@ -120,22 +122,20 @@ fn batch(chunk: &Chunk) -> Result<Bytes, String> {
     let compression = if bytes < COMPRESS_BYTES { Compression::None } else { Compression::Lz4 };
     let mut batch = BytesMut::with_capacity(bytes + chunk.records.len() * limits::KAFKA_RECORD_OVERHEAD);
     let options = RecordEncodeOptions { version: 2, compression };
-    let compress = match compression {
-        Compression::Lz4 => Some(lz4),
-        _ => None,
+    let compress = |records: &mut BytesMut, into: &mut BytesMut, compression| {
+        match compression {
+            Compression::Lz4 => {
+                let mut encoder = lz4_flex::frame::FrameEncoder::new(into.writer());
+                encoder.write_all(records)?;
+                encoder.finish()?;
+            }
+            _ => into.extend_from_slice(records),
+        }
+        Ok(())
     };
-    RecordBatchEncoder::encode_with_custom_compression(&mut batch, &records, &options, compress)
+    RecordBatchEncoder::encode_with_custom_compression(&mut batch, &records, &options, Some(compress))
         .map_err(|why| why.to_string())?;
     Ok(batch.freeze())
-}
-
-fn lz4(records: &mut BytesMut, into: &mut BytesMut, _: Compression) -> anyhow::Result<()> {
-    use bytes::BufMut as _;
-    use std::io::Write as _;
-    let mut encoder = lz4_flex::frame::FrameEncoder::new(into.writer());
-    encoder.write_all(records)?;
-    encoder.finish()?;
-    Ok(())
 }
 
 #[cfg(test)]
