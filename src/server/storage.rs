@@ -61,12 +61,7 @@ impl Storage {
         let connections = connect(config).await?;
         let store: Arc<dyn Store> = Arc::new(SqlStore::new(connections.clone()));
         retention::same_journal(&*store, maintenance.id()).await?;
-        same_log(&store.watermarks().await?, &*journal, &maintenance).await.map_err(|error| match error {
-            SameLogError::Other(other) => StartError::OtherLog(other),
-            SameLogError::Journal(error) => {
-                StartError::Journal { place: "which the rows were made from".to_owned(), error }
-            }
-        })?;
+        must_be_its_log(&store.watermarks().await?, &*journal, &maintenance).await?;
         Ok(Self { journal, maintenance, connections, store })
     }
 
@@ -84,6 +79,7 @@ impl Storage {
             None => embedded(config, env, &Arc::new(Metrics::new())).await?,
         };
         retention::same_journal(&*store, maintenance.id()).await?;
+        must_be_its_log(&rows, &*journal, &maintenance).await?;
         Ok((Self { journal, maintenance, connections, store }, rows))
     }
 
@@ -113,6 +109,20 @@ impl Storage {
         let keep = (!keep.is_zero()).then_some(keep);
         Retention::new(self.maintenance.clone(), Arc::clone(&self.store), env, keep)
     }
+}
+
+/// Refuses rows that were made from another log.
+async fn must_be_its_log(
+    rows: &[WatermarkRow],
+    journal: &dyn Journal,
+    maintenance: &Maintenance,
+) -> Result<(), StartError> {
+    same_log(rows, journal, maintenance).await.map_err(|error| match error {
+        SameLogError::Other(other) => StartError::OtherLog(other),
+        SameLogError::Journal(error) => {
+            StartError::Journal { place: "which the rows were made from".to_owned(), error }
+        }
+    })
 }
 
 /// A backup of what lies in a data folder that no server has open. The caller holds the folder.

@@ -105,7 +105,7 @@ async fn follow(
                 failures += 1;
                 continue;
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.why_halted()),
         };
         if std::mem::take(&mut failures) > 0 {
             status.send_modify(|status| _ = status.failing.remove(&partition));

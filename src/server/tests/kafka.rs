@@ -4,7 +4,9 @@ use kervan_devcluster::Engine as _;
 use kervan_devcluster::kafka::Brokers;
 
 use super::*;
+use crate::config::Sources;
 use crate::ids::Offset;
+use crate::server::worker::{Worker, WorkerKind};
 use crate::storage::journal::Journal as _;
 use crate::storage::journal::kafka::marks::register;
 use crate::storage::journal::kafka::{KafkaJournal, Options as Kafka, topics};
@@ -153,8 +155,14 @@ async fn on_kafka_a_marked_dump_and_what_is_left_of_the_log_are_everything() {
         let batch = vec![bytes::Bytes::from_static(b"another"); records.0 as usize];
         within("it is written", journal.append(partition, batch)).await.unwrap();
     }
-    let said = refused(other).await;
-    assert!(said.contains("the log is not the one that the rows were made from: record "), "{said}");
+    let mut loaded = crate::config::load(&Sources::default()).unwrap();
+    loaded.config = other.clone();
+    (loaded.config.server.port, loaded.config.server.admin_port) = (0, None);
+    let worker = Worker::bind(&loaded, Env::system()).await.unwrap();
+    let worker = within("it answers", worker.start(WorkerKind::Persistence)).await.err().expect("it is refused");
+    for said in [refused(other).await, worker.to_string()] {
+        assert!(said.contains("the log is not the one that the rows were made from: record "), "{said}");
+    }
 
     let rig = Rig::of(config("restored", &postgres.restored(&dump).await)).await;
     assert_eq!(all_texts(&rig, &rooms).await, before, "by the rest of the log alone");

@@ -215,3 +215,26 @@ async fn the_marks_rise_with_what_is_covered_and_a_partition_that_is_trimmed_hal
     assert_eq!((status.borrow().halted.len(), marks.get(other)), (1, Offset::ZERO));
     running.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reader_whose_next_record_is_trimmed_halts_by_name_and_no_other_does() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::default()));
+    let other = Partition::new(9).unwrap();
+    for partition in [P, other] {
+        journal.append(partition, vec![record(1, Prefix::default()), record(2, Prefix::default())]).await.unwrap();
+    }
+    journal.with_log(|log| log.trim(&[(P, Offset(1))])).unwrap();
+    let marks = Arc::new(Watermarks::new());
+    let starts = [P, other].map(|partition| (partition, Prefix::default())).to_vec();
+    let reader = spawn(Arc::new(journal), starts, marks);
+    let mut status = reader.status().clone();
+    let halted = status.wait_for(|status| !status.halted.is_empty());
+    let halted = crate::testing::within("it halts", halted).await.unwrap().halted.clone();
+    assert_eq!(halted.keys().collect::<Vec<_>>(), [&P]);
+    let why = &halted[&P];
+    assert!(
+        why.contains("offset 0") && why.contains("is trimmed") && why.contains("restore the newest backup"),
+        "{why}"
+    );
+    reader.stop().await.unwrap();
+}
