@@ -100,6 +100,30 @@ async fn a_worker_that_was_away_goes_on_beside_one_that_took_its_place_and_rows_
     two.stop().await;
 }
 
+#[tokio::test]
+async fn after_a_restart_nobody_waits_for_rows_of_the_barriers_of_before() {
+    let it = apart().await;
+    let worker = Worker::start(it.journal.for_node(7), Arc::clone(&it.store)).await;
+    let room = it.direct().await;
+    it.say(room, "alice", "m1").await;
+    stores(&it, room, 2).await;
+    let covered = async || it.node.awaited_end(room.partition()) < it.journal.bounds(room.partition()).end;
+    until("the last record is covered", covered).await;
+    until("all of it is stored", async || it.node.context().unstored().next().is_none()).await;
+    worker.stop().await;
+
+    // Nobody makes rows any more.
+    let (journal, store) = (it.journal.after_crash(1), Arc::clone(&it.store));
+    let (deps, _frames, _health) = deps(Arc::new(journal.clone()), Rule::OwnReports, store, &it.env, MEMORY);
+    let again = Node::start(Deps { rows: super::super::RowsMadeBy::Worker, ..deps }).await.unwrap();
+    within("all is folded", again.replayed()).await;
+    let awaited = again.awaited_end(room.partition());
+    assert!(awaited < journal.bounds(room.partition()).end, "barriers lie behind it");
+    within("who waits for rows", again.stored().reach(room.partition(), awaited)).await;
+    again.stop(Duration::from_secs(50)).await.unwrap();
+    it.node.stop(Duration::from_secs(50)).await.unwrap();
+}
+
 /// A record of nobody's: as a worker appends one that stands alone.
 #[tokio::test]
 async fn what_a_worker_appends_by_itself_is_read_by_the_owner() {
