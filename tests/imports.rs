@@ -67,7 +67,12 @@ const CONCRETE: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that only the files or folders named may import.
-const ONLY: [(&str, &[&str]); 33] = [
+const ONLY: [(&str, &[&str]); 35] = [
+    (
+        "p256",
+        &["src/actors/workers/notification/providers/web_push/", "src/api/auth/tests/", "src/config/vapid_key.rs"],
+    ),
+    ("ring", &["src/actors/workers/notification/providers/web_push/", "src/config/vapid_key.rs"]),
     ("rdkafka", &["src/storage/journal/kafka/"]),
     ("kervan_kafka_calls", &["src/storage/journal/kafka/"]),
     ("kafka_protocol", &["src/storage/journal/kafka/appender/"]),

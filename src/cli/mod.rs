@@ -32,6 +32,7 @@ mod telemetry;
 mod terminal;
 mod token;
 mod topics;
+mod vapid;
 mod worker;
 
 /// Kervan, a chat engine. Without a command it serves: everything in one process, data in ./data.
@@ -103,6 +104,8 @@ enum Command {
     Bench(operator::Bench),
     /// The topics of a journal in Kafka.
     Topics(topics::Request),
+    /// Make the key that browsers' push services know a server by, and print it.
+    Vapid,
     /// Say which version this is.
     Version,
     #[command(about = "Write a shell's completions")]
@@ -144,6 +147,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Bench(request) => request.run(),
         Command::Topics(request) => topics::run(&request),
         Command::Completions(request) => request.run(),
+        Command::Vapid => vapid::run(),
         Command::Version => print(concat!("kervan ", env!("CARGO_PKG_VERSION"), "\n")).map(|()| ExitCode::SUCCESS),
         Command::Config { what } => config::run(&what),
     };

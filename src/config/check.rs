@@ -180,6 +180,22 @@ fn notifications(config: &Config, wrong: &mut dyn FnMut(&str, &str)) {
     if !set.fcm_url.starts_with("https://") && !set.fcm_url.starts_with("http://") {
         wrong("notifications.fcm_url", "expected an address that starts with https:// or http://");
     }
+    let is_subject = |subject: &String| subject.starts_with("mailto:") || subject.starts_with("https://");
+    if set.vapid_key.is_some() && set.vapid_subject.is_none() {
+        wrong(
+            "notifications.vapid_subject",
+            "goes with notifications.vapid_key: push services want to know whom to turn to",
+        );
+    }
+    if !set.vapid_subject.iter().all(is_subject) {
+        wrong("notifications.vapid_subject", "expected mailto: and an e-mail address, or an https:// address");
+    }
+    if set.web_push_anywhere && config.server.production {
+        wrong(
+            "notifications.web_push_anywhere",
+            "not in production: whoever subscribes could send requests into your network",
+        );
+    }
     if set.attempts == 0 {
         wrong("notifications.attempts", "must be at least 1");
     }

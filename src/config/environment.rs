@@ -27,13 +27,14 @@ const KNOWN: [(&str, &str, &str); 11] = [
     ("RUST_LOG", "log", "filter"),
 ];
 /// Settings that `<name>_FILE` may give: the path of a file with the value.
-const SECRETS: [(&str, &str); 10] = [
+const SECRETS: [(&str, &str); 11] = [
     ("admin", "token"),
     ("api", "key"),
     ("auth", "hmac_secret"),
     ("uploads", "s3_access_key"),
     ("uploads", "s3_secret_key"),
     ("notifications", "fcm_account"),
+    ("notifications", "vapid_key"),
     ("notifications", "webhook_secret"),
     ("store", "database_url"),
     ("store", "replica_url"),

@@ -27,6 +27,7 @@ mod service_account;
 mod show;
 mod signing_key;
 mod value;
+mod vapid_key;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ pub(crate) use signing_key::signing_key;
 pub(crate) use value::ByteSize;
 pub use value::Secret;
 pub(crate) use value::{Pem, parse_duration};
+pub use vapid_key::VapidKey;
 
 /// The secret that signs tokens in development mode when no key is set. Published: it protects nothing.
 pub const DEVELOPMENT_SECRET: &str = "kervan-development-secret-not-for-production";

@@ -13,6 +13,7 @@ use super::schema::section;
 use super::service_account::ServiceAccount;
 use super::signing_key::SigningKey;
 use super::value::{ByteSize, Pem, Secret};
+use super::vapid_key::VapidKey;
 
 section! {
     /// Where Kervan listens and how it starts and stops.
@@ -283,6 +284,12 @@ section! {
         fcm_account: Option<ServiceAccount> = "",
         /// Where FCM is.
         fcm_url: String = "https://fcm.googleapis.com",
+        /// The key that pushes to browsers are signed with (VAPID): `kervan vapid` makes one. "": nobody pushes so.
+        vapid_key: Option<VapidKey> = "",
+        /// Whom push services turn to if something is wrong with pushes: "mailto:…" or "https://…".
+        vapid_subject: Option<String> = "",
+        /// Browsers' subscriptions may name any address, http:// and this machine included: for trying it out, not in production.
+        web_push_anywhere: bool = "false",
         /// How long a user's devices have to acknowledge a message, or to read it.
         after: Duration = "30s",
         /// Messages that are older by then notify nobody any more.

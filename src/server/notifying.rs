@@ -11,7 +11,7 @@ use super::{Deps, StartError};
 use crate::actors::node::Node;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
-use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, Webhook};
+use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, WebPush, Webhook};
 use crate::actors::workers::notification::sender::{self, SenderStatus};
 use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
 use crate::actors::workers::relay::Append;
@@ -51,7 +51,8 @@ impl Followed {
 
 /// Whether a configuration names a way out.
 pub(super) fn is_wanted(settings: &Notifications) -> bool {
-    settings.log || settings.webhook_url.is_some() || settings.fcm_account.is_some()
+    let pushes = settings.fcm_account.is_some() || settings.vapid_key.is_some();
+    settings.log || settings.webhook_url.is_some() || pushes
 }
 
 /// Both, running.
@@ -133,6 +134,12 @@ fn providers(settings: &Notifications, env: &Env) -> Result<Vec<Arc<dyn Provider
         let Notifications { fcm_url, timeout, expiry, .. } = settings;
         let fcm = Fcm::new(account.clone(), fcm_url, *timeout, *expiry, env.clone());
         providers.push(Arc::new(fcm.map_err(|error| StartError::Notifications(error.to_string()))?));
+    }
+    if let (Some(key), Some(subject)) = (&settings.vapid_key, &settings.vapid_subject) {
+        let Notifications { web_push_anywhere, timeout, expiry, .. } = settings;
+        let times = (*timeout, *expiry);
+        let browsers = WebPush::new(key.clone(), subject.clone(), *web_push_anywhere, times, env.clone());
+        providers.push(Arc::new(browsers.map_err(|error| StartError::Notifications(error.to_string()))?));
     }
     Ok(providers)
 }

@@ -13,13 +13,16 @@ mkdirSync(SHOTS, { recursive: true });
 
 // What the browser itself may report, at any time after it was to be: connections that are gone, and answers 401.
 export const allow = { offline: false, refused: false };
-const expected = text => (allow.offline && /ERR_CONNECTION|WebSocket/.test(text)) || (allow.refused && /401/.test(text));
+const expected = text => (allow.offline && /ERR_CONNECTION|WebSocket|fetching the script/.test(text)) || (allow.refused && /401/.test(text));
+
+// What the server's environment says besides: set by a file before its tests.
+export const settings = {};
 
 let browser, server, faults;
 export const serverOf = () => server;
 before(async () => { browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS }); });
 after(() => browser.close());
-beforeEach(async () => { server = await Server.start(); faults = []; allow.offline = allow.refused = false; });
+beforeEach(async () => { server = await Server.start(settings); faults = []; allow.offline = allow.refused = false; });
 afterEach(async () => {
   await Promise.all(browser.contexts().map(context => context.close()));
   await server.stop();

@@ -142,6 +142,7 @@ fn in_words(outcome: &EntityOutcome) -> String {
         EntityOutcome::User(outcome) => match outcome {
             UserOutcome::Event(event) => format!("event {} of kind {}", event.seq, event.body.number()),
             UserOutcome::Quiet(Quiet::Read { to, .. }) => format!("quiet read to {} {}", to.seq, to.no),
+            UserOutcome::Quiet(Quiet::Muted { until, .. }) => format!("quiet muted until {until}"),
             UserOutcome::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_) | Quiet::DevicesForgotten(_)) => {
                 "quiet device".to_owned()
             }

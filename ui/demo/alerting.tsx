@@ -3,6 +3,7 @@
 import { useRef } from 'preact/hooks';
 import * as alerts from './alerts';
 import { Bell, BellOff } from './parts';
+import * as push from './push';
 
 const STATES: Record<alerts.Permission, string> = {
   default: 'The browser will ask whether this page may.',
@@ -49,5 +50,15 @@ export function Mute({ room }: { room: string }) {
     <button class="icon" aria-label={label} title={label} onClick={() => alerts.setMuted(room, !isMuted)}>
       {isMuted ? <BellOff /> : <Bell />}
     </button>
+  );
+}
+
+// Asked once, when one has written something: an answer may come after the page is closed.
+export function PushQuestion({ user }: { user: string }) {
+  if (!push.asks.value) return null;
+  return (
+    <p class="notice question" role="status">Hear of answers while this page is closed?
+      <button class="primary" onClick={() => void push.allow(user)}>Yes</button>
+      <button onClick={push.refuse}>No</button></p>
   );
 }

@@ -5,7 +5,8 @@
 
 export interface Person { id: string; username?: string; first_name?: string; last_name?: string; avatar_url?: string }
 export interface Session { user: Person; access_token: string; refresh_token: string; expires_at: number }
-export interface About { version: string; development: boolean; registration: boolean; development_users: string[] }
+export interface About { version: string; development: boolean; registration: boolean; development_users: string[];
+  web_push_key?: string }
 
 export class ApiError extends Error {
   constructor(readonly status: number, readonly code: string, message: string) { super(message); }
@@ -82,9 +83,10 @@ export async function token(user: string): Promise<string> {
   });
 }
 
-export async function logOut(user: string): Promise<void> {
+// `device` is what this browser is known by, if it is pushed to.
+export async function logOut(user: string, device?: string): Promise<void> {
   try {
-    await request('POST', '/api/auth/logout', {}, await token(user));
+    await request('POST', '/api/auth/logout', { device }, await token(user));
   } finally {
     localStorage.removeItem(key(user));
     sessionStorage.removeItem(USER);
@@ -95,3 +97,5 @@ export const find = async (user: string, q: string) =>
   (await request<{ users: Person[] }>('GET', `/api/users?q=${encodeURIComponent(q)}`, undefined, await token(user))).users;
 export const people = async (user: string, ids: string[]) =>
   (await request<{ users: Person[] }>('GET', `/api/users?ids=${ids.map(encodeURIComponent).join(',')}`, undefined, await token(user))).users;
+export const knowDevice = async (user: string, device: string, push_token: string) =>
+  request('PUT', `/api/users/me/devices/${encodeURIComponent(device)}`, { platform: 'web', push_token }, await token(user));

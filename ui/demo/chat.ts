@@ -55,6 +55,8 @@ export class Chat {
 
   private readonly client: Centrifuge;
   readonly outbox: Outbox;
+  // Whether one has written something since the page was opened.
+  readonly wrote = signal(false);
   // What is written and not sent, and where one was reading, by room.
   readonly drafts: Record<string, string> = {};
   readonly places: Record<string, { from?: number; seq: number; top: number } | undefined> = {};
@@ -380,7 +382,10 @@ export class Chat {
     return came('read') ? 'read' : came('delivered') ? 'delivered' : 'sent';
   }
 
-  send(room: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}) { this.outbox.add({ room, body, ...more }); }
+  send(room: string, body: string, more: Pick<Waiting, 'type' | 'metadata'> = {}) {
+    this.outbox.add({ room, body, ...more });
+    this.wrote.value = true;
+  }
 
   edit(room: string, target: number, body: string) { this.outbox.add({ room, target, body }); }
 

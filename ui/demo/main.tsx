@@ -3,9 +3,11 @@ import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { watch } from './alerts';
+import { PushQuestion } from './alerting';
 import { type Session, current } from './api';
 import { Chat } from './chat';
 import { Conversation } from './conversation';
+import * as push from './push';
 import { Sidebar } from './sidebar';
 import { SignIn } from './signin';
 
@@ -34,7 +36,8 @@ function enter(session: Session) {
   entered.open.subscribe(id => {
     if (id && id !== location.hash.slice(1)) history.pushState(null, '', `#${id}`);
   });
-  unwatch = watch(entered);
+  const ends = [watch(entered), push.watch(entered)];
+  unwatch = () => ends.forEach(end => end());
   chat.value = entered;
 }
 
@@ -72,6 +75,7 @@ function App() {
       </a>
       <Sidebar chat={now} onLeave={leave} />
       <Conversation chat={now} />
+      <PushQuestion user={now.me.id} />
       <Notice chat={now} />
     </div>
   );

@@ -6,6 +6,7 @@ import * as api from './api';
 import { type Chat, type Room, name } from './chat';
 import { NewChat } from './newchat';
 import { Avatar, Exit, Plus, Theme, day, time } from './parts';
+import * as push from './push';
 
 export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -14,7 +15,7 @@ export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) 
 
   async function signOut() {
     chat.stop();
-    await api.logOut(chat.me.id).catch(() => undefined);
+    await api.logOut(chat.me.id, push.device()).catch(() => undefined);
     onLeave();
   }
 

@@ -54,6 +54,7 @@ impl EntityCore {
             }
             (Query::Blocks { other }, EntityState::User(user)) => QueryAnswer::Blocks(user.is_blocking(other)),
             (Query::Preferences, EntityState::User(user)) => QueryAnswer::Preferences(user.preferences().to_owned()),
+            (Query::Mutes, EntityState::User(user)) => QueryAnswer::Mutes(user.mutes(now).collect()),
             (
                 Query::Room { .. }
                 | Query::Recent { .. }
@@ -63,9 +64,10 @@ impl EntityCore {
                 | Query::Author { .. },
                 EntityState::User(_),
             )
-            | (Query::ReadPoint { .. } | Query::Blocks { .. } | Query::Preferences, EntityState::Room(_)) => {
-                QueryAnswer::Unavailable
-            }
+            | (
+                Query::ReadPoint { .. } | Query::Blocks { .. } | Query::Preferences | Query::Mutes,
+                EntityState::Room(_),
+            ) => QueryAnswer::Unavailable,
         }
     }
 }

@@ -33,7 +33,10 @@ impl UserOutcome {
     pub(crate) fn is_change(&self) -> bool {
         matches!(
             self,
-            Self::Event(_) | Self::Quiet(Quiet::Device(_) | Quiet::DeviceRemoved(_) | Quiet::DevicesForgotten(_))
+            Self::Event(_)
+                | Self::Quiet(
+                    Quiet::Device(_) | Quiet::DeviceRemoved(_) | Quiet::DevicesForgotten(_) | Quiet::Muted { .. }
+                )
         )
     }
 }
@@ -54,4 +57,11 @@ pub enum Quiet {
     DeviceRemoved(DeviceId),
     /// All of these were forgotten, and there are no others.
     DevicesForgotten(Vec<DeviceId>),
+    /// A room is muted, or no more.
+    Muted {
+        /// The room.
+        room: RoomId,
+        /// Until when; zero if it is not.
+        until: Timestamp,
+    },
 }

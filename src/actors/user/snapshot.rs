@@ -27,6 +27,14 @@ pub(crate) struct ListedRoom {
     pub change: RoomChange,
     /// The seq of that in the room.
     pub since: Seq,
+    /// Until when its messages notify the user no more; zero if they do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub muted_until: Timestamp,
+}
+
+/// Who mutes nothing has the hash that all had before there was a mute.
+fn is_zero(at: &Timestamp) -> bool {
+    *at == Timestamp::ZERO
 }
 
 /// A device of a user.

@@ -129,6 +129,12 @@ impl UserState {
         self.rooms.get(&room)
     }
 
+    /// The rooms that are muted at this time, and until when.
+    pub(crate) fn mutes(&self, now: Timestamp) -> impl Iterator<Item = (RoomId, Timestamp)> {
+        let until = |(room, listed): (&RoomId, &ListedRoom)| (*room, listed.muted_until);
+        self.rooms.iter().map(until).filter(move |(_, until)| *until > now)
+    }
+
     /// Read marks, by room.
     pub(crate) fn reads(&self) -> impl ExactSizeIterator<Item = (RoomId, ReadPoint)> {
         self.reads.iter().map(|(room, mark)| (*room, *mark))

@@ -70,6 +70,8 @@ pub enum Query {
     },
     /// Of a user: the preferences: [`QueryAnswer::Preferences`].
     Preferences,
+    /// Of a user: the rooms that are muted now: [`QueryAnswer::Mutes`].
+    Mutes,
 }
 
 /// The answer to a [`Query`].
@@ -126,6 +128,8 @@ pub enum QueryAnswer {
     Blocks(bool),
     /// A user's preferences, JSON text; empty for none.
     Preferences(String),
+    /// The rooms that a user has muted, and until when.
+    Mutes(Vec<(RoomId, Timestamp)>),
     /// The user that the question named is no member of the room, or there is no such room.
     NotMember,
     /// Not now: the entity can't be had, or is none that could be asked this.

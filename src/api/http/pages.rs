@@ -20,6 +20,24 @@ use super::packed::{Packed, takes_gzip};
 #[folder = "ui/dist/demo"]
 struct Demo;
 
+/// What a page's files are served under.
+trait Page: Embed {
+    /// The policy of a file.
+    fn policy(_path: &str) -> &'static str {
+        POLICY
+    }
+}
+
+impl Page for Demo {
+    fn policy(path: &str) -> &'static str {
+        if path == WORKER { POLICY_OF_WORKER } else { POLICY_OF_DEMO }
+    }
+}
+
+impl Page for Inspector {}
+
+impl Page for Viewer {}
+
 /// The operator's.
 #[derive(Embed)]
 #[folder = "ui/dist/inspector"]
@@ -31,10 +49,24 @@ struct Inspector;
 struct Viewer;
 
 /// What a page may do: run and load its own files, speak to its own server. No inline scripts or styles, no frames. Only the demo
-/// has a manifest to load.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
-                      connect-src 'self'; manifest-src 'self'; worker-src 'none'; form-action 'none'; base-uri 'none'; \
-                      frame-ancestors 'none'";
+/// has a manifest to load, and a worker, which shows pushes.
+macro_rules! policy {
+    ($workers:literal) => {
+        concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
+             manifest-src 'self'; worker-src ",
+            $workers,
+            "; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+        )
+    };
+}
+const POLICY: &str = policy!("'none'");
+/// Of the page at `/` of the public port.
+const POLICY_OF_DEMO: &str = policy!("'self'");
+/// Of the demo's worker: it loads and asks for nothing.
+const POLICY_OF_WORKER: &str = "default-src 'none'; frame-ancestors 'none'";
+/// The demo's worker: at the top, as a worker sees the pages below its own address only.
+const WORKER: &str = "service-worker.js";
 
 /// What no page here asks a device for.
 const NOT_USED: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()";
@@ -49,6 +81,7 @@ pub(super) fn demo<S: Clone + Send + Sync + 'static>(plain: &'static str) -> Rou
     pages::<Demo, S>(plain)
         .route("/icon.svg", fixed("icon.svg"))
         .route("/manifest.webmanifest", fixed("manifest.webmanifest"))
+        .route("/service-worker.js", fixed(WORKER))
 }
 
 /// The operator's page at `/` of the admin port: what it shows, it asks the admin API for.
@@ -64,7 +97,7 @@ pub(super) fn viewer<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/docs", get(page)).route("/docs/assets/{name}", get(asset::<Viewer>(files)))
 }
 
-fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
+fn pages<Files: Page + 'static, S: Clone + Send + Sync + 'static>(plain: &'static str) -> Router<S> {
     let packed = Packed::default();
     let (page, files) = (packed.clone(), packed);
     let root = move |headers: HeaderMap| async move {
@@ -77,13 +110,13 @@ fn pages<Files: Embed + 'static, S: Clone + Send + Sync + 'static>(plain: &'stat
     Router::new().route("/", get(root)).route("/assets/{name}", get(asset::<Files>(files)))
 }
 
-fn asset<Files: Embed>(
+fn asset<Files: Page>(
     packed: Packed,
 ) -> impl Fn(Path<String>, HeaderMap) -> Ready<Response> + Clone + Send + Sync + 'static {
     move |Path(name), headers| ready(file::<Files>(&packed, &format!("assets/{name}"), &headers))
 }
 
-fn file<Files: Embed>(packed: &Packed, path: &str, asked: &HeaderMap) -> Response {
+fn file<Files: Page>(packed: &Packed, path: &str, asked: &HeaderMap) -> Response {
     let Some(file) = Files::get(path) else {
         return HttpError::new(StatusCode::NOT_FOUND, "not_found", "there is no such file").into_response();
     };
@@ -103,7 +136,7 @@ fn file<Files: Embed>(packed: &Packed, path: &str, asked: &HeaderMap) -> Respons
     say(header::ETAG, &tag);
     say(header::CACHE_CONTROL, keep);
     say(header::VARY, "accept-encoding");
-    say(header::CONTENT_SECURITY_POLICY, POLICY);
+    say(header::CONTENT_SECURITY_POLICY, Files::policy(path));
     say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(header::REFERRER_POLICY, "no-referrer");
     say(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");

@@ -311,10 +311,23 @@ async fn a_page_says_what_it_is_not_for() {
 }
 
 #[tokio::test]
-async fn the_demo_can_be_installed_by_its_manifest_and_runs_no_worker() {
+async fn the_demo_can_be_installed_by_its_manifest_and_has_a_worker_that_shows_pushes() {
     let shell = shell(|_| ()).await;
     let page = shell.raw("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html\r\nconnection: close\r\n\r\n").await;
-    assert!(page.contains("manifest-src 'self'; worker-src 'none'"), "{page}");
+    assert!(page.contains("manifest-src 'self'; worker-src 'self'"), "{page}");
+    // Looked for anew each time, so that a browser has no old one for long; and it may load and ask for nothing.
+    let worker = shell.get("/service-worker.js").await;
+    let head = worker.split_once("\r\n\r\n").unwrap().0;
+    for header in [
+        "content-type: text/javascript",
+        "cache-control: no-cache",
+        "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\n",
+    ] {
+        assert!(head.contains(header), "{head}");
+    }
+    assert!(!worker.contains("addEventListener('fetch'"), "it answers for nobody");
+    let viewer = shell.get("/docs").await;
+    assert!(viewer.contains("worker-src 'none'"), "{viewer}");
     assert!(page.contains("<link rel=\"manifest\" href=\"./manifest.webmanifest\">"), "{page}");
     let answer = shell.get("/manifest.webmanifest").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -101,6 +101,7 @@ impl Cost {
             | UserCommandBody::Device(_)
             | UserCommandBody::DeviceRemove(_)
             | UserCommandBody::DevicesForget(_)
+            | UserCommandBody::Mute(_)
             | UserCommandBody::PushGone(_)
             | UserCommandBody::Preferences(_)
             | UserCommandBody::RoomFact(_) => Self::CHANGE,

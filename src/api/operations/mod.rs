@@ -17,6 +17,7 @@
 //! | [`admission`] | who may ask for how much |
 //! | [`options`] | what the configuration says |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
+//! | `mutes` | `room.mute`, `room.unmute`, `user.mutes` |
 //!
 //! # In order, or beside others
 //!
@@ -45,7 +46,7 @@ use self::list::ChatsQuery;
 use self::marks::Reading;
 use self::members::MembersQuery;
 use self::read_your_writes::OwnWrites;
-use self::request::{InRoom, OfDevice, OfMessage, OfUser};
+use self::request::{InRoom, Nothing, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
 use self::users::PresenceQuery;
@@ -53,7 +54,7 @@ use crate::actors::hints::acknowledgements::Acknowledgements;
 use crate::actors::node::Node;
 use crate::actors::room::commands::{NewBody, NewMessage, NewRoom, NewSettings, Reaction, Unanswered};
 use crate::actors::room::{self, RoomCommand};
-use crate::actors::user::commands::{DeviceFacts, NewPreferences, UpTo};
+use crate::actors::user::commands::{DeviceFacts, MuteTime, NewPreferences, UpTo};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFacts};
 use crate::api::schema::Described;
@@ -75,6 +76,7 @@ pub(in crate::api) mod list;
 mod marks;
 pub(in crate::api) mod members;
 pub mod messages;
+mod mutes;
 mod options;
 mod page;
 mod reactions;
@@ -247,6 +249,12 @@ methods! {
     RoomEnd = "room.end": (InRoom) => end -> view::Happened;
     /// Who is in.
     RoomMembers = "room.members": (InRoom, MembersQuery) => members -> view::MemberPage;
+    /// Mutes a room of the caller's.
+    RoomMute = "room.mute": (InRoom, MuteTime) => mute -> view::Done;
+    /// Takes that back.
+    RoomUnmute = "room.unmute": (InRoom) => unmute -> view::Done;
+    /// The rooms that the caller has muted.
+    UserMutes = "user.mutes": (Nothing) => mutes -> view::MutesView;
     /// Moves the caller's read mark.
     ReadMark = "read.mark": (InRoom, UpTo) => mark_read -> view::Marked;
     /// Tells the others that the caller is typing.

@@ -16,6 +16,8 @@ pub struct Options {
     pub max_members: u32,
     /// Unanswered invitations that a user may have out, in all rooms; 0 for no bound.
     pub invitations: usize,
+    /// Subscriptions to Web Push may name any address.
+    pub web_push_anywhere: bool,
     /// How much a user may ask for.
     pub rates: Rates,
 }
@@ -35,6 +37,7 @@ impl Options {
             direct_ttl_ms: millis(config.rooms.direct_ttl),
             max_members: limits::MEMBERS as u32,
             invitations: config.limits.invitations as usize,
+            web_push_anywhere: config.notifications.web_push_anywhere,
             rates: Rates::from(&config.limits),
         }
     }

@@ -59,6 +59,10 @@ pub(in crate::api) struct OfDevice {
     pub(in crate::api) device: DeviceId,
 }
 
+/// About the caller alone.
+#[derive(Deserialize, Debug, ToSchema)]
+pub(in crate::api) struct Nothing {}
+
 /// The bytes of a request, once they are not nested too deeply. No data at all counts as an empty object.
 ///
 /// # Errors

@@ -12,7 +12,9 @@ use crate::actors::bounds;
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands::{self, DeviceFacts, NewPreferences};
 use crate::actors::wire::{Query, QueryAnswer};
+use crate::actors::workers::notification::providers::Subscription;
 use crate::ids::UserId;
+use crate::limits;
 
 /// Users asked for in one `presence.get`.
 const PRESENCE_USERS: usize = 100;
@@ -59,6 +61,12 @@ impl Handlers {
         OfDevice { device }: OfDevice,
         DeviceFacts { platform, push_token, remove }: DeviceFacts,
     ) -> Result<Done, Error> {
+        // What is named here is asked by the server: no address that is none of the internet.
+        if push_token.starts_with('{') && !remove {
+            bounds::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
+            let read = Subscription::read(&push_token, self.options.web_push_anywhere);
+            read.map_err(|why| Error::bad(why.to_string()))?;
+        }
         let body = match remove {
             true => UserCommandBody::DeviceRemove(commands::DeviceRemove { device }),
             false => UserCommandBody::Device(commands::Device { device, platform, push_token }),

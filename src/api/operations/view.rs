@@ -380,6 +380,22 @@ pub(crate) struct PresenceView {
     pub online: bool,
 }
 
+/// The result of `user.mutes`.
+#[derive(Serialize, Debug, ToSchema)]
+pub(crate) struct MutesView {
+    /// The rooms that are muted now, by id.
+    pub mutes: BTreeMap<RoomId, MuteView>,
+}
+
+/// A room that is muted.
+#[derive(Serialize, Debug, ToSchema)]
+pub(crate) struct MuteView {
+    /// When it ends by itself; nothing if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    pub until: Option<Timestamp>,
+}
+
 /// The result of `user.preferences`.
 #[derive(Serialize, Debug, ToSchema)]
 pub(crate) struct PreferencesView {

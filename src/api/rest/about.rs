@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use crate::api::development::USERS;
+use crate::config::VapidKey;
 
 /// The documents as they are sent: making one takes milliseconds, and anybody may ask for it.
 pub(super) struct Documents {
@@ -43,6 +44,10 @@ pub(super) struct About {
     development_users: &'static [&'static str],
     /// Bytes of a message's body at most.
     body_bytes: usize,
+    /// The public key that a browser subscribes to pushes with, if the server pushes to browsers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    web_push_key: Option<String>,
 }
 
 /// What a client wants to know before it signs in
@@ -55,6 +60,7 @@ async fn config(State(rest): State<Rest>) -> Json<About> {
         registration: rest.accounts.registration(),
         development_users: if development { &USERS } else { &[] },
         body_bytes: rest.config.limits.body.0,
+        web_push_key: rest.config.notifications.vapid_key.as_ref().map(VapidKey::public),
     })
 }
 

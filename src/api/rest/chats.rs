@@ -8,10 +8,11 @@ use utoipa_axum::routes;
 
 use super::{ApiError, Body, CurrentUser, Rest};
 use crate::actors::room::commands::{NewRoom, NewSettings};
+use crate::actors::user::commands::MuteTime;
 use crate::api::http::{Path, Query};
 use crate::api::operations::list::ChatsQuery;
-use crate::api::operations::request::InRoom;
-use crate::api::operations::view::{Created, Happened, RoomPage, RoomView};
+use crate::api::operations::request::{InRoom, Nothing};
+use crate::api::operations::view::{Created, Done, Happened, MutesView, RoomPage, RoomView};
 use crate::ids::RoomId;
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
@@ -20,6 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
         .routes(routes!(get, update, end))
         .routes(routes!(join))
         .routes(routes!(leave))
+        .routes(routes!(mute, unmute))
+        .routes(routes!(mutes))
 }
 
 /// Make a chat, or open the direct chat with a user
@@ -100,4 +103,34 @@ async fn leave(
     Path(room): Path<RoomId>,
 ) -> Result<Json<Happened>, ApiError> {
     Ok(Json(rest.handlers.leave(&me, InRoom { room }).await?))
+}
+
+/// Mute a chat: its messages notify one no more
+#[utoipa::path(put, path = "/api/chats/{chat}/mute", tag = "chats", params(("chat" = RoomId,)), request_body = MuteTime,
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
+async fn mute(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomId>,
+    Body(time): Body<MuteTime>,
+) -> Result<Json<Done>, ApiError> {
+    Ok(Json(rest.handlers.mute(&me, InRoom { room }, time).await?))
+}
+
+/// Take that back
+#[utoipa::path(delete, path = "/api/chats/{chat}/mute", tag = "chats", params(("chat" = RoomId,)),
+    security(("bearer" = [])), responses((status = 200, body = Done)))]
+async fn unmute(
+    State(rest): State<Rest>,
+    CurrentUser(me): CurrentUser,
+    Path(room): Path<RoomId>,
+) -> Result<Json<Done>, ApiError> {
+    Ok(Json(rest.handlers.unmute(&me, InRoom { room }).await?))
+}
+
+/// The chats that one has muted
+#[utoipa::path(get, path = "/api/users/me/mutes", tag = "chats", security(("bearer" = [])),
+    responses((status = 200, body = MutesView)))]
+async fn mutes(State(rest): State<Rest>, CurrentUser(me): CurrentUser) -> Result<Json<MutesView>, ApiError> {
+    Ok(Json(rest.handlers.mutes(&me, Nothing {}).await?))
 }

@@ -14,9 +14,10 @@ const ROOM: &str = "SELECT kind, title FROM chats WHERE uuid = ?";
 const AT_OR_BELOW: &str = "SELECT seq, created_at FROM messages WHERE chat = ? AND seq <= ? ORDER BY seq DESC LIMIT 1";
 const MESSAGES: &str = "SELECT seq, uuid, message_no, sender, created_at, deleted FROM messages \
      WHERE chat = ? AND seq >= ? ORDER BY seq LIMIT ?";
-const MEMBERS: &str = "SELECT m.user_id, m.seq, m.sent_no, r.seq, b.blocked IS NOT NULL FROM members AS m \
+const MEMBERS: &str = "SELECT m.user_id, m.seq, m.sent_no, r.seq, b.blocked IS NOT NULL, COALESCE(u.muted_until, 0) FROM members AS m \
      LEFT JOIN read_marks AS r ON r.user_id = m.user_id AND r.chat = m.chat \
      LEFT JOIN blocks AS b ON b.user_id = m.user_id AND b.blocked = ? \
+     LEFT JOIN user_rooms AS u ON u.user_id = m.user_id AND u.chat = m.chat \
      WHERE m.chat = ? AND m.user_id > ? AND m.state = 0 ORDER BY m.user_id LIMIT ?";
 
 /// Messages that are read at a time.
@@ -65,8 +66,8 @@ pub(crate) struct NotifiedMember {
     pub read: Seq,
     /// Whether the member blocks the message's sender.
     pub blocks_sender: bool,
-    /// Whether the member wants to hear nothing of the room. Nobody can say so yet.
-    pub muted: bool,
+    /// Until when the member wants to hear nothing of the room; zero for no such wish.
+    pub muted_until: Timestamp,
 }
 
 /// See the module.
@@ -179,6 +180,6 @@ fn member(c: &mut Columns<'_>) -> Result<NotifiedMember> {
         sent_no: c.no()?,
         read: c.opt_seq()?.unwrap_or(Seq::ZERO),
         blocks_sender: c.flag()?,
-        muted: false,
+        muted_until: c.time()?,
     })
 }

@@ -5,6 +5,7 @@ mod block;
 mod device;
 mod device_remove;
 mod devices_forget;
+mod mute;
 mod preferences;
 mod push_gone;
 mod read;
@@ -20,6 +21,8 @@ pub use self::device::Device;
 pub(crate) use self::device::DeviceFacts;
 pub use self::device_remove::DeviceRemove;
 pub use self::devices_forget::DevicesForget;
+pub use self::mute::Mute;
+pub(crate) use self::mute::MuteTime;
 pub(crate) use self::preferences::NewPreferences;
 pub use self::preferences::Preferences;
 pub use self::push_gone::PushGone;
@@ -73,6 +76,8 @@ verbs! {
     PushGone = 1007 "user.push_gone";
     /// Forgets all devices.
     DevicesForget = 1008 "user.devices_forget";
+    /// Mutes a room, or takes that back.
+    Mute = 1009 "user.mute";
 }
 
 /// The payload of verbs that say only whom they concern.

@@ -9,7 +9,7 @@ use crate::actors::user::snapshot::ListedRoom;
 use crate::actors::user::{UserOutcome, UserState};
 use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, RoomChange, RoomKind, UserEventBody, fields};
-use crate::ids::{Offset, Partition, RoomId, Seq, UserId};
+use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
 
 /// A relayed fact about a room.
@@ -89,7 +89,9 @@ impl Verb<UserState, UserOutcome> for RoomFact {
             user.rooms.remove(&room);
             user.reads.remove(&room);
         } else if user.rooms.len() < limits::ROOMS_PER_USER || user.rooms.contains_key(&room) {
-            user.rooms.insert(room, ListedRoom { kind, change, since: seq });
+            // What the user wants to hear of it stays, as long as it is on the list.
+            let muted_until = user.rooms.get(&room).map_or(Timestamp::ZERO, |known| known.muted_until);
+            user.rooms.insert(room, ListedRoom { kind, change, since: seq, muted_until });
         }
         // Above the bound the user is told all the same: membership is the room's to know.
         user.sources.insert(source, source_offset);

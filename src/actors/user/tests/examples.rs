@@ -1,6 +1,8 @@
 //! One thing at a time.
 
-use super::support::{Someone, block, device, fact, forget, forget_all, preferences, push_gone, read, room, unblock};
+use super::support::{
+    Someone, block, device, fact, forget, forget_all, mute, preferences, push_gone, read, room, unblock,
+};
 use crate::actors::room::tests::support::user;
 use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
@@ -97,6 +99,27 @@ fn all_devices_are_forgotten_at_once() {
 }
 
 #[test]
+fn a_room_is_muted_until_it_is_over_taken_back_or_left() {
+    let mut ann = Someone::new("ann");
+    assert_eq!(ann.fold(mute(1, u64::MAX)), UserOutcome::Rejected(Reject::NotMember), "it is not on the list");
+    ann.fold(fact(1, 1, 1, RoomChange::Joined));
+    let end = Timestamp(ann.now + 1_000);
+    let muted = |until| UserOutcome::Quiet(Quiet::Muted { room: room(1), until });
+    assert_eq!(ann.fold(mute(1, end.0)), muted(end));
+    assert_eq!(ann.fold(mute(1, end.0)), UserOutcome::Unchanged);
+    let mutes = |ann: &Someone, at: u64| ann.state.mutes(Timestamp(at)).collect::<Vec<_>>();
+    assert_eq!((mutes(&ann, end.0 - 1), mutes(&ann, end.0)), (vec![(room(1), end)], vec![]));
+    ann.fold(fact(1, 2, 1, RoomChange::Reopened));
+    assert_eq!(mutes(&ann, ann.now), [(room(1), end)], "news of the room change nothing of it");
+    let now = ann.now;
+    assert_eq!(ann.fold(mute(1, now)), muted(Timestamp::ZERO), "what is over takes it back");
+    assert_eq!(ann.fold(mute(1, u64::MAX - 1)), muted(commands::Mute::FOR_EVER));
+    ann.fold(fact(1, 3, 1, RoomChange::Left));
+    ann.fold(fact(1, 4, 1, RoomChange::Joined));
+    assert_eq!(mutes(&ann, ann.now), [], "who comes again has said nothing of it");
+}
+
+#[test]
 fn preferences_are_replaced() {
     let mut ann = Someone::new("ann");
     assert_eq!(ann.event(preferences("{}")), 1);
@@ -170,7 +193,8 @@ fn above_the_bound_of_rooms_a_user_is_told_of_each_and_can_read_each() {
     let mut ann = Someone::new("ann");
     let many = |n: usize| RoomId(uuid::Uuid::from_u128(n as u128));
     let mut parts = ann.state.snapshot();
-    let listed = ListedRoom { kind: RoomKind::Group, change: RoomChange::Joined, since: Seq(1) };
+    let listed =
+        ListedRoom { kind: RoomKind::Group, change: RoomChange::Joined, since: Seq(1), muted_until: Timestamp::ZERO };
     parts.rooms = (1_000..1_000 + limits::ROOMS_PER_USER).map(|n| (many(n), listed)).collect();
     parts.reads = parts.rooms.iter().map(|(room, _)| (*room, ReadPoint { seq: Seq(1), no: MessageNo(1) })).collect();
     ann.state = UserState::from_snapshot(parts);

@@ -39,6 +39,18 @@ impl Model {
         })
     }
 
+    /// Until when a room is muted; `None` if it is not on the list.
+    pub(crate) fn muted(&self, room: RoomId) -> Option<Timestamp> {
+        self.done.iter().fold(None, |muted, (now, body)| match body {
+            UserCommandBody::RoomFact(fact) if fact.room == room => {
+                (!is_gone(fact.change)).then_some(muted.unwrap_or(Timestamp::ZERO))
+            }
+            UserCommandBody::Mute(mute) if mute.room == room => muted
+                .map(|_| if mute.until > *now { mute.until.min(commands::Mute::FOR_EVER) } else { Timestamp::ZERO }),
+            _ => muted,
+        })
+    }
+
     pub(crate) fn blocks(&self, user: &UserId) -> bool {
         let last = self.bodies().rev().find_map(|body| match body {
             UserCommandBody::Block(commands::Block { user: other }) if other == user => Some(true),
@@ -151,6 +163,14 @@ impl Model {
             UserCommandBody::Device(device) => UserOutcome::Quiet(Quiet::Device(device.clone())),
             UserCommandBody::DeviceRemove(commands::DeviceRemove { device }) => {
                 UserOutcome::Quiet(Quiet::DeviceRemoved(device.clone()))
+            }
+            UserCommandBody::Mute(commands::Mute { room, until }) => {
+                let Some(muted) = self.muted(*room) else { return UserOutcome::Rejected(Reject::NotMember) };
+                let until = if *until > now { (*until).min(commands::Mute::FOR_EVER) } else { Timestamp::ZERO };
+                if muted == until {
+                    return UserOutcome::Unchanged;
+                }
+                UserOutcome::Quiet(Quiet::Muted { room: *room, until })
             }
             UserCommandBody::DevicesForget(_) => match self.devices() {
                 none if none.is_empty() => UserOutcome::Unchanged,

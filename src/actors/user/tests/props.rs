@@ -2,10 +2,11 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use uuid::Uuid;
 
 use super::model::Model;
-use super::support::{block, device, fact, forget, forget_all, preferences, push_gone, read, room, unblock};
+use super::support::{block, device, fact, forget, forget_all, mute, preferences, push_gone, read, room, unblock};
 use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands::{UserCommand, UserCommandBody};
 use crate::actors::user::outcome::UserOutcome;
@@ -18,20 +19,15 @@ use crate::limits;
 type History = Vec<(Timestamp, UserCommand)>;
 
 fn name() -> impl Strategy<Value = &'static str> {
-    proptest::sample::select(vec!["ann", "bob", "cat", "anon:1"])
+    select(vec!["ann", "bob", "cat", "anon:1"])
 }
 
 fn body() -> impl Strategy<Value = UserCommandBody> {
     let changes = (1..7u8).prop_map(|n| RoomChange::from_number(n).unwrap());
-    let json = proptest::sample::select(vec![
-        String::new(),
-        "{}".into(),
-        "[]".into(),
-        "x".repeat(limits::PREFERENCES_BYTES + 1),
-    ]);
+    let json = select(vec![String::new(), "{}".into(), "[]".into(), "x".repeat(limits::PREFERENCES_BYTES + 1)]);
     let token = || {
         let tokens = vec![String::new(), "t".into(), "u".into(), "x".repeat(limits::PUSH_TOKEN_BYTES + 1)];
-        proptest::sample::select(tokens)
+        select(tokens)
     };
     let id = || (0..4u8).prop_map(|n| format!("d{n}"));
     prop_oneof![
@@ -42,6 +38,7 @@ fn body() -> impl Strategy<Value = UserCommandBody> {
         1 => id().prop_map(|id| forget(&id)),
         1 => (id(), token()).prop_map(|(id, token)| push_gone(&id, &token)),
         1 => Just(forget_all()),
+        2 => (0..3u8, select(vec![0, T0 + 300, u64::MAX])).prop_map(|(n, until)| mute(n, until)),
         1 => json.prop_map(|json| preferences(&json)),
         4 => (0..3u16, 0..20u64, 0..3u8, changes).prop_map(|(source, offset, n, change)| fact(source, offset, n, change)),
     ]

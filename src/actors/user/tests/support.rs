@@ -42,6 +42,10 @@ pub(crate) fn forget_all() -> UserCommandBody {
     UserCommandBody::DevicesForget(commands::DevicesForget)
 }
 
+pub(crate) fn mute(n: u8, until: u64) -> UserCommandBody {
+    UserCommandBody::Mute(commands::Mute { room: room(n), until: Timestamp(until) })
+}
+
 pub(crate) fn preferences(json: &str) -> UserCommandBody {
     UserCommandBody::Preferences(commands::Preferences { json: json.into() })
 }

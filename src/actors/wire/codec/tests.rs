@@ -155,6 +155,7 @@ fn query() -> impl Strategy<Value = Query> {
         room().prop_map(|room| Query::ReadPoint { room }),
         user().prop_map(|other| Query::Blocks { other }),
         Just(Query::Preferences),
+        Just(Query::Mutes),
     ]
 }
 

@@ -20,12 +20,13 @@ const OUTGOING: Uuid = Uuid::from_u128(0x6b65_7276_616e_5000_8000_0000_0000_0004
 /// Whether a member is notified of a message. `acknowledged` says how far a device of the member's has it, as far as anybody
 /// knows; nothing known means that it has not.
 pub(super) fn is_notified(message: &NotifiedMessage, member: &NotifiedMember, acknowledged: Option<Seq>) -> bool {
-    let NotifiedMember { user, joined, sent_no, read, blocks_sender, muted } = member;
+    let NotifiedMember { user, joined, sent_no, read, blocks_sender, muted_until } = member;
     let was_in = *joined < message.seq;
     // One's own message moves one's own mark.
     let has_read = *read >= message.seq || *sent_no >= message.no;
     let has_it = acknowledged.is_some_and(|seq| seq >= message.seq);
-    let wants_it = !muted && !blocks_sender && message.sender.as_ref() != Some(user);
+    // Of what was said while it was muted nobody hears later either.
+    let wants_it = message.at >= *muted_until && !blocks_sender && message.sender.as_ref() != Some(user);
     was_in && wants_it && !has_read && !has_it && !message.deleted
 }
 
@@ -115,7 +116,7 @@ mod tests {
             sent_no: MessageNo::ZERO,
             read: Seq::ZERO,
             blocks_sender: false,
-            muted: false,
+            muted_until: Timestamp::ZERO,
         }
     }
 
@@ -130,7 +131,9 @@ mod tests {
         assert!(!is_notified(&message, &NotifiedMember { read: Seq(5), ..bob.clone() }, None), "has read it");
         assert!(!is_notified(&message, &NotifiedMember { sent_no: MessageNo(4), ..bob.clone() }, None), "has answered");
         assert!(!is_notified(&message, &NotifiedMember { blocks_sender: true, ..bob.clone() }, None));
-        assert!(!is_notified(&message, &NotifiedMember { muted: true, ..bob.clone() }, None));
+        let muted = |until| NotifiedMember { muted_until: Timestamp(until), ..bob.clone() };
+        assert!(!is_notified(&message, &muted(1_001), None), "said before the mute ends");
+        assert!(is_notified(&message, &muted(1_000), None), "its end is over");
         assert!(!is_notified(&NotifiedMessage { deleted: true, ..message }, &bob, None));
     }
 
@@ -139,14 +142,15 @@ mod tests {
         #[test]
         fn knowing_more_of_a_member_never_adds_a_notification(
             seq in 1_u64..20, no in 1_u64..20, joined in 0_u64..20, sent in 0_u64..20, read in 0_u64..20,
-            known in proptest::option::of(0_u64..20), more in 0_u64..20, muted: bool, blocks_sender: bool,
+            known in proptest::option::of(0_u64..20), more in 0_u64..20, muted in 0_u64..2_000, blocks_sender: bool,
         ) {
             let message = message(seq, no);
             let less = NotifiedMember {
                 joined: Seq(joined), sent_no: MessageNo(sent), read: Seq(read), ..member("bob")
             };
             let with_more = NotifiedMember {
-                sent_no: MessageNo(sent.max(more)), read: Seq(read.max(more)), muted, blocks_sender, ..less.clone()
+                sent_no: MessageNo(sent.max(more)), read: Seq(read.max(more)), muted_until: Timestamp(muted), blocks_sender,
+                ..less.clone()
             };
             let (known, known_more) = (known.map(Seq), known.map(|known| Seq(known.max(more))));
             prop_assert!(is_notified(&message, &less, known) || !is_notified(&message, &with_more, known_more));
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_push_goes_to_each_device_that_has_a_token_of_its_channel() {
-        use NotificationChannel::{Fcm, Log, Webhook};
+        use NotificationChannel::{Fcm, Log, WebPush, Webhook};
         let device = |name: &str, id: &str, token: &str| PushDevice {
             user: user(name),
             device: crate::ids::DeviceId::new(id).unwrap(),
@@ -192,6 +196,7 @@ mod tests {
         assert_eq!(ways(&[Webhook, Fcm], &user("bob"), &devices), [(Webhook, ""), (Fcm, "a"), (Fcm, "d")]);
         assert_eq!(ways(&[Log], &user("bob"), &devices), [(Log, "")], "nobody pushes");
         assert_eq!(ways(&[Fcm], &user("cat"), &devices), []);
+        assert_eq!(ways(&[WebPush], &user("bob"), &devices), [(WebPush, "b")]);
     }
 
     #[test]

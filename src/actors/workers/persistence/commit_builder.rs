@@ -148,6 +148,7 @@ impl CommitBuilder {
             UserOutcome::Quiet(Quiet::Device(commands::Device { device, .. }) | Quiet::DeviceRemoved(device)) => {
                 dirty.devices.insert(device.clone());
             }
+            UserOutcome::Quiet(Quiet::Muted { room, .. }) => _ = dirty.rooms.insert(*room),
             UserOutcome::Quiet(Quiet::DevicesForgotten(devices)) => dirty.devices.extend(devices.iter().cloned()),
             UserOutcome::Unchanged | UserOutcome::Duplicate { .. } | UserOutcome::Rejected(_) => {}
         }

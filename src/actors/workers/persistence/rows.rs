@@ -279,7 +279,7 @@ pub(crate) fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState,
     for row in snapshot.rooms {
         let kind = RoomKind::from_number(row.kind).ok_or_else(|| bad(user, "kind is out of range"))?;
         let change = RoomChange::from_number(row.state).ok_or_else(|| bad(user, "state is out of range"))?;
-        parts.rooms.push((row.room, ListedRoom { kind, change, since: row.seq }));
+        parts.rooms.push((row.room, ListedRoom { kind, change, since: row.seq, muted_until: row.muted_until }));
     }
     parts.reads = snapshot
         .read_marks
@@ -304,6 +304,7 @@ pub(crate) fn user_room_row(user: &UserId, room: RoomId, listed: &ListedRoom) ->
         kind: listed.kind.number(),
         state: listed.change.number(),
         seq: listed.since,
+        muted_until: listed.muted_until,
     }
 }
 

@@ -50,8 +50,10 @@ fn arguments(method: Method, room: &str) -> Value {
         | Method::RoomEnd
         | Method::RoomUninvite
         | Method::RoomMembers
+        | Method::RoomMute
+        | Method::RoomUnmute
         | Method::Typing => in_room(),
-        Method::RoomList => json!({}),
+        Method::RoomList | Method::UserMutes => json!({}),
         Method::PresenceGet => json!({ "users": ["bob"] }),
         Method::UserBlock | Method::UserUnblock => json!({ "user": "bob" }),
         Method::UserDevice => json!({ "device": "phone" }),

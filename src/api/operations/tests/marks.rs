@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::support::{Fixture, user};
+use super::support::{Fixture, caller, user};
 use crate::actors::wire::{Ephemeral, ReceiptStatus};
 use crate::ids::Seq;
 use crate::storage::journal::Journal as _;
+use crate::testing::found;
 
 #[tokio::test]
 async fn a_read_mark_moves_forward_and_the_room_hears_of_it() {
@@ -127,6 +128,34 @@ async fn presence_tells_who_is_online() {
 }
 
 #[tokio::test]
+async fn a_room_is_muted_for_oneself_until_a_time_or_for_ever() {
+    let f = Fixture::new().await;
+    let made = f.ok("alice", "room.create", json!({ "kind": "group", "members": ["bob"] })).await;
+    let room = made["room"].as_str().unwrap();
+    let mutes = async |who: &str| f.ok(who, "user.mutes", json!({})).await["mutes"].clone();
+    // That bob is in comes to him by the relay, a moment later.
+    found("bob has the room", async || {
+        let data = json!({ "room": room }).to_string();
+        f.handlers.call(&caller("bob"), "room.mute", data.as_bytes()).await.ok()
+    })
+    .await;
+    assert_eq!(mutes("bob").await, json!({ room: {} }));
+    assert_eq!(mutes("alice").await, json!({}), "nobody else's matter");
+    let until = 8_000_000_000_000_u64;
+    f.ok("bob", "room.mute", json!({ "room": room, "until": until })).await;
+    assert_eq!(mutes("bob").await, json!({ room: { "until": until } }));
+    f.ok("bob", "room.unmute", json!({ "room": room })).await;
+    assert_eq!(mutes("bob").await, json!({}));
+    assert_eq!(f.code("bob", "room.mute", json!({ "room": room, "until": 1 })).await, 107);
+    assert_eq!(f.code("bob", "room.mute", json!({ "room": room, "until": u64::MAX })).await, 107);
+    let strange = "00000000-0000-4000-8000-000000000000";
+    assert_eq!(
+        f.code("bob", "room.mute", json!({ "room": strange })).await,
+        f.code("bob", "room.get", json!({ "room": strange })).await
+    );
+}
+
+#[tokio::test]
 async fn devices_and_preferences_are_the_users_own() {
     let f = Fixture::new().await;
     assert_eq!(f.ok("alice", "user.preferences", json!({})).await, json!({}));
@@ -142,5 +171,18 @@ async fn devices_and_preferences_are_the_users_own() {
     assert_eq!(f.ok("alice", "user.device", json!({ "device": "phone", "remove": true })).await, json!({}));
     assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "platform": "x".repeat(33) })).await, 430);
     assert_eq!(f.code("alice", "user.device", json!({ "device": "d", "push_token": "x".repeat(2_049) })).await, 430);
+    let keys = json!({
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    let browser = |endpoint: &str| {
+        let subscription = json!({ "endpoint": endpoint, "keys": keys }).to_string();
+        json!({ "device": "browser", "platform": "web", "push_token": subscription })
+    };
+    f.ok("alice", "user.device", browser("https://push.example.com/x")).await;
+    for endpoint in ["http://push.example.com/x", "https://169.254.169.254/latest", "https://localhost/x"] {
+        assert_eq!(f.code("alice", "user.device", browser(endpoint)).await, 107, "{endpoint}");
+    }
+    assert_eq!(f.code("alice", "user.device", json!({ "device": "browser", "push_token": "{" })).await, 107);
     assert_eq!(f.code("alice", "user.block", json!({ "user": "alice" })).await, 107);
 }

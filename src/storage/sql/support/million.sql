@@ -29,7 +29,7 @@ INSERT INTO sign_ins
     FROM generate_series(0, 49999) AS n;
 INSERT INTO uploads SELECT pg_temp.id(n), pg_temp.id(n), 'user-' || n, 'a.png', 'image/png', n, NULL, NULL, FALSE, pg_temp.ago(n)
     FROM generate_series(0, 49999) AS n;
-INSERT INTO user_rooms SELECT 'user-' || n, pg_temp.id(n), 2, 1, 1 FROM generate_series(0, 49999) AS n;
+INSERT INTO user_rooms SELECT 'user-' || n, pg_temp.id(n), 2, 1, 1, 0 FROM generate_series(0, 49999) AS n;
 INSERT INTO user_events (user_id, seq, kind, at, chat, chat_kind, change, chat_seq)
     SELECT 'user-' || n % 50000, n / 50000 + 1, 1, pg_temp.ago(150000 - n), pg_temp.id(n % 50000), 2, 1, 1
     FROM generate_series(0, 149999) AS n;

@@ -11,7 +11,8 @@ pub(crate) async fn many_users_are_read_at_once_whether_they_have_rows_or_not(st
         let mut commit = moved(user.partition(), before.0, before.0 + 1);
         let (room, at) = (room_id(5), Timestamp(4));
         let mark = ReadMarkRow { user: user.clone(), room, seq: Seq(6), no: MessageNo(2) };
-        let known = UserRoomRow { user: user.clone(), room, kind: 2, state: 1, seq: Seq(3) };
+        let known =
+            UserRoomRow { user: user.clone(), room, kind: 2, state: 1, seq: Seq(3), muted_until: Timestamp::ZERO };
         let device = DeviceId::new("phone").unwrap();
         let (platform, push_token) = ("web".to_owned(), String::new());
         let device = DeviceRow { user: user.clone(), device, platform, push_token, seen_at: at };

@@ -104,7 +104,14 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
         seen_at: Timestamp(5),
     };
     let block = |whom: &str| BlockRow { user: user.clone(), blocked: user_id(whom), at: Timestamp(6) };
-    let known = |n| UserRoomRow { user: user.clone(), room: room_id(n), kind: 1, state: 3, seq: Seq(4) };
+    let known = |n| UserRoomRow {
+        user: user.clone(),
+        room: room_id(n),
+        kind: 1,
+        state: 3,
+        seq: Seq(4),
+        muted_until: Timestamp(7),
+    };
     let mark = |n| ReadMarkRow { user: user.clone(), room: room_id(n), seq: Seq(9), no: MessageNo(8) };
     let event = |seq| UserEventRow {
         user: user.clone(),

@@ -67,6 +67,8 @@ pub struct UserRoomRow {
     pub state: u8,
     /// The seq of its event in the room.
     pub seq: Seq,
+    /// Until when its messages notify the user no more; zero if they do.
+    pub muted_until: Timestamp,
 }
 
 /// An event of a personal stream.

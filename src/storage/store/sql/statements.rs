@@ -160,7 +160,12 @@ impl Bulks {
                 "user_id, uuid, type, title, message, data, is_read, created_at",
                 "user_id, uuid",
             ),
-            user_rooms: Bulk::upsert("user_rooms", "user_id, chat, kind, state, seq", "user_id, chat", &[]),
+            user_rooms: Bulk::upsert(
+                "user_rooms",
+                "user_id, chat, kind, state, seq, muted_until",
+                "user_id, chat",
+                &[],
+            ),
             past_marks: Bulk::new("INSERT INTO read_marks (user_id, chat, seq, message_no)", 4, MARK_RISES),
             read_marks: Bulk::new(
                 "INSERT INTO read_marks (user_id, chat, seq, message_no, folded_seq, folded_no)",
@@ -209,7 +214,7 @@ impl Bulks {
             ),
             rooms_of: Bulk::about(
                 "u",
-                "SELECT user_id, chat, kind, state, seq FROM v CROSS JOIN user_rooms WHERE user_id = v.u",
+                "SELECT user_id, chat, kind, state, seq, muted_until FROM v CROSS JOIN user_rooms WHERE user_id = v.u",
             ),
             // By the index that holds no others: the user's key has those of all rooms that the user ever was in.
             read_marks_of: Bulk::about(

@@ -113,6 +113,7 @@ fn block(c: &mut Columns<'_>) -> Result<(UserId, BlockRow)> {
 }
 
 fn user_room(c: &mut Columns<'_>) -> Result<(UserId, UserRoomRow)> {
-    let row = UserRoomRow { user: c.user()?, room: c.room()?, kind: c.number()?, state: c.number()?, seq: c.seq()? };
+    let (user, room, kind, state) = (c.user()?, c.room()?, c.number()?, c.number()?);
+    let row = UserRoomRow { user, room, kind, state, seq: c.seq()?, muted_until: c.time()? };
     Ok((row.user.clone(), row))
 }

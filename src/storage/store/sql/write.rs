@@ -358,6 +358,7 @@ async fn user_parts(
     session
         .bulk(&bulks.user_rooms, room_rows, |b, row| {
             b.text(row.user.as_str()).room(row.room).int(row.kind).int(row.state).int(row.seq.as_i64());
+            b.int(row.muted_until.as_i64());
         })
         .await?;
     session

@@ -5,6 +5,7 @@
 mod answer;
 mod fcm;
 mod log;
+mod web_push;
 mod webhook;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 pub(crate) use self::fcm::Fcm;
 pub(crate) use self::log::LogProvider;
+pub(crate) use self::web_push::{Subscription, WebPush};
 pub(crate) use self::webhook::Webhook;
 use crate::storage::notifications::devices::PushTarget;
 use crate::storage::notifications::outbox::OutgoingNotification;
@@ -26,6 +28,8 @@ pub(crate) enum NotificationChannel {
     Webhook,
     /// Firebase Cloud Messaging: a push to one device.
     Fcm,
+    /// Web Push: a push to one browser.
+    WebPush,
 }
 
 impl NotificationChannel {
@@ -36,6 +40,7 @@ impl NotificationChannel {
             Self::Log => "log",
             Self::Webhook => "webhook",
             Self::Fcm => "fcm",
+            Self::WebPush => "web_push",
         }
     }
 
@@ -44,7 +49,7 @@ impl NotificationChannel {
     pub(crate) fn is_push(self) -> bool {
         match self {
             Self::Log | Self::Webhook => false,
-            Self::Fcm => true,
+            Self::Fcm | Self::WebPush => true,
         }
     }
 
@@ -52,7 +57,7 @@ impl NotificationChannel {
     /// object is a browser's subscription to Web Push; every other token is one of FCM's.
     #[must_use]
     pub(crate) fn of_device(_platform: &str, token_start: &str) -> Option<Self> {
-        if token_start.starts_with('{') { None } else { Some(Self::Fcm) }
+        Some(if token_start.starts_with('{') { Self::WebPush } else { Self::Fcm })
     }
 }
 

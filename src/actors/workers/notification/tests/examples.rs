@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::super::rounds::NotifyStep;
 use super::support::{AFTER, Fate, Life, World, user_id};
 use crate::actors::user::UserCommandBody;
-use crate::actors::user::commands::Read;
-use crate::actors::wire::ReadPoint;
+use crate::actors::user::commands::{Mute, Read, RoomFact};
+use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::env::Clock as _;
-use crate::ids::{MessageNo, Seq, Timestamp};
+use crate::ids::{MessageNo, Offset, Seq, Timestamp};
 use crate::storage::journal::Journal as _;
 use crate::storage::notifications::Notifications;
 use crate::storage::sql::support::forget_what_is_derived;
@@ -161,4 +161,30 @@ async fn a_notifier_whose_next_record_is_trimmed_halts_by_name_and_goes_on_behin
     world.passes(AFTER * 2);
     everything(&world).await;
     assert_eq!(world.told().into_iter().map(|(user, _, seq)| (user, seq)).collect::<Vec<_>>(), [("bob".to_owned(), 3)]);
+}
+
+#[tokio::test]
+async fn a_muted_room_notifies_nobody_who_muted_it_also_by_rows_that_are_built_anew() {
+    let world = World::new().await;
+    let room = world.group("tea", "ann", &["bob", "cat"]).await;
+    // As the relay tells them.
+    for user in ["bob", "cat"] {
+        let (source, change) = (room.partition(), RoomChange::Joined);
+        let fact =
+            RoomFact { source, source_offset: Offset(0), room, kind: RoomKind::Group, seq: Seq(1), by: None, change };
+        world.user(user, UserCommandBody::RoomFact(fact)).await;
+    }
+    let until = Timestamp(world.clock.now().0 + 3_600_000);
+    world.user("bob", UserCommandBody::Mute(Mute { room, until })).await;
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await.len(), rows(&world, "cat").await.len()), (0, 1));
+    forget_what_is_derived(&world.connections).await;
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await.len(), rows(&world, "cat").await.len()), (0, 2));
+    world.passes(Duration::from_secs(3_600));
+    world.says(room, "ann").await;
+    everything(&world).await;
+    assert_eq!((rows(&world, "bob").await.len(), rows(&world, "cat").await.len()), (1, 3), "the mute is over");
 }

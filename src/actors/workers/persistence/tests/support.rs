@@ -160,7 +160,7 @@ impl World {
     fn random_user(&mut self, dice: &mut Dice) {
         let (me, other) = (dice.one(&USERS), user_id(dice.one(&USERS)));
         let room = self.any_room(dice);
-        let body = match dice.below(11) {
+        let body = match dice.below(13) {
             0 | 1 => {
                 let (seq, no) = (Seq(dice.below(30)), MessageNo(dice.below(20)));
                 UserCommandBody::Read(commands::Read { room, to: ReadPoint { seq, no } })
@@ -180,6 +180,7 @@ impl World {
                 push_token: "token".to_owned(),
             }),
             7 => UserCommandBody::DevicesForget(commands::DevicesForget),
+            10 | 11 => UserCommandBody::Mute(commands::Mute { room, until: Timestamp(dice.below(2) << 60) }),
             8 | 9 => UserCommandBody::RoomFact(RoomFact {
                 source: Partition::new(dice.below(3) as u16).unwrap(),
                 source_offset: Offset(self.next_id - dice.below(self.next_id.min(9) + 1)),

@@ -1,0 +1,3 @@
+-- A user mutes a room: its messages notify the user no more.
+
+ALTER TABLE user_rooms ADD COLUMN muted_until INTEGER NOT NULL DEFAULT 0;     -- zero if it is not muted
