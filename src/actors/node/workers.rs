@@ -109,7 +109,7 @@ impl Actor for Workers {
             },
             relay: relay::Deps {
                 store: Arc::clone(&context.store),
-                journal: Arc::clone(&context.journal),
+                meant: Arc::clone(&context.meant),
                 owned: Arc::clone(&context.owned),
                 append: Arc::clone(&append),
                 stored: Arc::clone(&context.stored),
@@ -120,6 +120,7 @@ impl Actor for Workers {
             expiry: expiry::Deps {
                 store: Arc::clone(&context.store),
                 journal: Arc::clone(&context.journal),
+                meant: Arc::clone(&context.meant),
                 stored: Arc::clone(&context.stored),
                 append,
                 env: context.env.clone(),

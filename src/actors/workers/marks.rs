@@ -92,9 +92,13 @@ async fn run(deps: Deps, status: watch::Sender<MarksStatus>, mut stopping: watch
 async fn look(deps: &Deps) -> Result<(), StoreError> {
     for row in deps.store.watermarks().await? {
         let (partition, to): (Partition, Offset) = (row.partition, row.next_offset);
-        if to > deps.stored.get(partition) {
+        let is_news = to > deps.stored.get(partition);
+        if is_news {
             (deps.report)(partition, to, Vec::new());
-            deps.outbox.raise(partition, to);
+        }
+        // Of a partition that began anew it is known already how far it is stored, but not here.
+        deps.outbox.raise(partition, to);
+        if is_news {
             deps.stored.raise(partition, to);
         }
     }

@@ -26,8 +26,10 @@ use crate::storage::store::Store;
 pub(crate) struct Deps {
     /// Knows when rooms expire.
     pub store: Arc<dyn Store>,
-    /// Knows the time by which they do, and where their partitions end.
+    /// Knows the time by which they do.
     pub journal: Arc<dyn Journal>,
+    /// One past what the store is to have of each partition: see [`relay::Deps`](super::worker::Deps).
+    pub meant: Arc<Watermarks>,
     /// How far each partition is stored.
     pub stored: Arc<Watermarks>,
     /// Appends to the rooms' partitions.
@@ -123,7 +125,7 @@ impl ExpiryTask {
     fn settle(&mut self, partition: Partition, result: Result<(), AppendError>) {
         let now_ms = self.now_ms();
         match result {
-            Ok(()) => self.rounds.appended(partition, self.deps.journal.bounds(partition).end, now_ms),
+            Ok(()) => self.rounds.appended(partition, self.deps.meant.get(partition), now_ms),
             Err(error) => {
                 tracing::warn!(%partition, %error, "expired rooms could not be told; a later scan tries again");
                 self.rounds.refused(partition, now_ms);

@@ -73,7 +73,7 @@ impl Node {
         });
         let deps = Deps {
             store: store.clone(),
-            journal: journal.clone(),
+            meant: applied.clone(),
             owned: Arc::new(owned),
             append: append.clone(),
             stored: stored.clone(),
@@ -299,9 +299,9 @@ async fn a_cold_room_whose_time_is_over_expires() {
     node.clock.advance(1_000);
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     let every = Duration::from_millis(1);
-    let (journal, stored) = (node.journal.clone(), node.stored.clone());
+    let (journal, meant, stored) = (node.journal.clone(), node.applied.clone(), node.stored.clone());
     let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
-    let deps = expiry::Deps { store, journal, stored, append, env, may_expire, every };
+    let deps = expiry::Deps { store, journal, meant, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
@@ -335,9 +335,9 @@ async fn rooms_that_can_not_be_told_keep_no_other_from_expiring() {
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     // It scans once.
     let every = Duration::from_secs(3_600);
-    let (journal, stored) = (node.journal.clone(), node.stored.clone());
+    let (journal, meant, stored) = (node.journal.clone(), node.applied.clone(), node.stored.clone());
     let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
-    let deps = expiry::Deps { store, journal, stored, append, env, may_expire, every };
+    let deps = expiry::Deps { store, journal, meant, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     let mut status = scanner.status();
     status.wait_for(|status| status.scans == 1).await.unwrap();

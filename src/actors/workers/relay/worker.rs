@@ -18,8 +18,8 @@ use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::ids::{Partition, millis};
 use crate::limits;
+use crate::storage::journal::AppendError;
 use crate::storage::journal::record::RecordError;
-use crate::storage::journal::{AppendError, Journal};
 use crate::storage::store::rows::{OutboxPlace, OutboxRow};
 use crate::storage::store::{Store, StoreError};
 
@@ -28,8 +28,9 @@ use crate::storage::store::{Store, StoreError};
 pub struct Deps {
     /// Holds the outbox.
     pub store: Arc<dyn Store>,
-    /// Knows where the targets end.
-    pub journal: Arc<dyn Journal>,
+    /// One past what the store is to have of each target. Barriers behind it may never be stored: whoever makes rows in a process
+    /// of his own does not see that they are verified.
+    pub(crate) meant: Arc<Watermarks>,
     /// The sources whose facts it tells.
     pub(crate) owned: Arc<Owned>,
     /// Appends to other partitions.
@@ -189,7 +190,7 @@ impl RelayTask {
             }
         }
         self.status.send_modify(|status| status.delivered += told.len() as u64);
-        let (end, now_ms) = (self.deps.journal.bounds(target).end, self.now_ms());
+        let (end, now_ms) = (self.deps.meant.get(target), self.now_ms());
         self.rounds.settle(target, told, &failed, end, now_ms);
     }
 }
