@@ -31,6 +31,7 @@ fn body(method: &str, path: &str) -> Value {
             json!({ "body": "x" })
         }
         ("POST", "/api/chats/{chat}/read" | "/api/chats/{chat}/delivered") => json!({ "seq": 1 }),
+        ("PUT", "/api/chats/{chat}/mute") => json!({}),
         ("PUT", "/api/users/me/devices/{device}") => json!({ "platform": "web" }),
         ("PATCH", "/api/users/me") => json!({ "first_name": "A" }),
         ("POST", "/api/notifications/read") => json!({ "all": true }),
