@@ -72,7 +72,8 @@ const ONLY: [(&str, &[&str]); 35] = [
         "p256",
         &["src/actors/workers/notification/providers/web_push/", "src/api/auth/tests/", "src/config/vapid_key.rs"],
     ),
-    ("ring", &["src/actors/workers/notification/providers/web_push/", "src/config/vapid_key.rs"]),
+    // With `rustls::crypto::ring`, which gives it to TLS.
+    ("ring", &["src/actors/workers/notification/providers/web_push/", "src/config/vapid_key.rs", "src/http_client.rs"]),
     ("rdkafka", &["src/storage/journal/kafka/"]),
     ("kervan_kafka_calls", &["src/storage/journal/kafka/"]),
     ("kafka_protocol", &["src/storage/journal/kafka/appender/"]),

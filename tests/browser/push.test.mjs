@@ -76,6 +76,7 @@ test('once one has written something the page asks; what is pushed is shown by i
   const witness = await bob.context().newPage();
   await witness.goto(new URL('/livez', serverOf().url).href);
   await bob.close();
+  // Pauses: a bound, for a push that never comes.
   const pushed = once(service, 'pushed', { signal: AbortSignal.timeout(MS) });
   await say(alice, 'are you there?');
   const [path, headers] = await pushed;
@@ -84,6 +85,7 @@ test('once one has written something the page asks; what is pushed is shown by i
   const chromium = await witness.context().newCDPSession(witness);
   const registration = new Promise((resolve, reject) => {
     chromium.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => registrations.length && resolve(registrations[0]));
+    // Pauses: a bound, too.
     AbortSignal.timeout(MS).onabort = () => reject(new Error('no worker is registered'));
   });
   await chromium.send('ServiceWorker.enable');

@@ -30,6 +30,7 @@ pub(crate) fn all() -> Vec<(&'static str, Log)> {
         ("direct", direct()),
         ("open", open()),
         ("user", someone()),
+        ("pushes", pushed()),
         ("odd", odd()),
         ("reactions", reactions()),
         ("repeats", repeats()),
@@ -354,6 +355,36 @@ fn someone() -> Log {
 
 fn envelope(record: &Bytes) -> Envelope {
     Envelope::decode_record(record).unwrap()
+}
+
+/// What decides who is pushed what: tokens that lead nowhere, devices that are forgotten, rooms that are muted.
+fn pushed() -> Log {
+    let mut log = Writer::new(RoomId::open("unused"));
+    let device = |name: &str| DeviceId::new(name).unwrap();
+    let named = |name: &str, push_token: &str| {
+        let (platform, push_token) = ("android".into(), push_token.into());
+        UserCommandBody::Device(commands::Device { device: device(name), platform, push_token })
+    };
+    let gone = |name: &str, push_token: &str| {
+        UserCommandBody::PushGone(commands::PushGone { device: device(name), push_token: push_token.into() })
+    };
+    let muted = |until: u64| UserCommandBody::Mute(commands::Mute { room: RoomId::open("a"), until: Timestamp(until) });
+    log.tell(named("phone", "token-1")).tell(gone("phone", "token-0")).tell(gone("phone", "token-1"));
+    log.tell(gone("phone", "token-1")).tell(gone("tablet", "token-2"));
+    log.tell(muted(T0 + 5_000));
+    log.tell(UserCommandBody::RoomFact(RoomFact {
+        source: RoomId::open("a").partition(),
+        source_offset: Offset(0),
+        room: RoomId::open("a"),
+        kind: RoomKind::Group,
+        seq: Seq(1),
+        by: Some(id("bob")),
+        change: RoomChange::Joined,
+    }));
+    log.tell(muted(T0 + 5_000)).tell(muted(T0 + 5_000)).tell(muted(u64::MAX)).tell(muted(0)).tell(muted(0));
+    let forget = UserCommandBody::DevicesForget(commands::DevicesForget);
+    log.tell(named("tablet", "token-3")).tell(forget.clone()).tell(forget);
+    log.done()
 }
 
 /// Records that belong to nobody, and valid envelopes with invalid payloads.

@@ -46,7 +46,7 @@ use self::list::ChatsQuery;
 use self::marks::Reading;
 use self::members::MembersQuery;
 use self::read_your_writes::OwnWrites;
-use self::request::{InRoom, Nothing, OfDevice, OfMessage, OfUser};
+use self::request::{InRoom, NoParams, OfDevice, OfMessage, OfUser};
 use self::share::Shares;
 use self::throttle::{Delivered, TypingThrottle};
 use self::users::PresenceQuery;
@@ -254,7 +254,7 @@ methods! {
     /// Takes that back.
     RoomUnmute = "room.unmute": (InRoom) => unmute -> view::Done;
     /// The rooms that the caller has muted.
-    UserMutes = "user.mutes": (Nothing) => mutes -> view::MutesView;
+    UserMutes = "user.mutes": (NoParams) => mutes -> view::MutesView;
     /// Moves the caller's read mark.
     ReadMark = "read.mark": (InRoom, UpTo) => mark_read -> view::Marked;
     /// Tells the others that the caller is typing.

@@ -1,7 +1,7 @@
 //! `room.mute`, `room.unmute`, `user.mutes`: rooms whose messages notify the caller no more. It is the caller's own matter: a
 //! record in the caller's partition, of which the room knows nothing.
 
-use super::request::{InRoom, Nothing};
+use super::request::{InRoom, NoParams};
 use super::view::{Done, MuteView, MutesView};
 use super::{Caller, Error, Handlers, no_anonymous};
 use crate::actors::user::UserCommandBody;
@@ -32,7 +32,7 @@ impl Handlers {
         Ok(Done {})
     }
 
-    pub(in crate::api) async fn mutes(&self, caller: &Caller, Nothing {}: Nothing) -> Result<MutesView, Error> {
+    pub(in crate::api) async fn mutes(&self, caller: &Caller, NoParams {}: NoParams) -> Result<MutesView, Error> {
         let QueryAnswer::Mutes(mutes) = self.ask_myself(caller, Query::Mutes).await? else {
             return Err(Error::unavailable());
         };

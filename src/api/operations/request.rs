@@ -61,7 +61,7 @@ pub(in crate::api) struct OfDevice {
 
 /// About the caller alone.
 #[derive(Deserialize, Debug, ToSchema)]
-pub(in crate::api) struct Nothing {}
+pub(in crate::api) struct NoParams {}
 
 /// The bytes of a request, once they are not nested too deeply. No data at all counts as an empty object.
 ///

@@ -12,7 +12,7 @@ use crate::actors::bounds;
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands::{self, DeviceFacts, NewPreferences};
 use crate::actors::wire::{Query, QueryAnswer};
-use crate::actors::workers::notification::providers::Subscription;
+use crate::actors::workers::notification::providers::PushSubscription;
 use crate::ids::UserId;
 use crate::limits;
 
@@ -64,7 +64,7 @@ impl Handlers {
         // What is named here is asked by the server: no address that is none of the internet.
         if push_token.starts_with('{') && !remove {
             bounds::text("push_token", &push_token, limits::PUSH_TOKEN_BYTES)?;
-            let read = Subscription::read(&push_token, self.options.web_push_anywhere);
+            let read = PushSubscription::read(&push_token, self.options.web_push_anywhere);
             read.map_err(|why| Error::bad(why.to_string()))?;
         }
         let body = match remove {

@@ -11,7 +11,7 @@ use crate::actors::room::commands::{NewRoom, NewSettings};
 use crate::actors::user::commands::MuteTime;
 use crate::api::http::{Path, Query};
 use crate::api::operations::list::ChatsQuery;
-use crate::api::operations::request::{InRoom, Nothing};
+use crate::api::operations::request::{InRoom, NoParams};
 use crate::api::operations::view::{Created, Done, Happened, MutesView, RoomPage, RoomView};
 use crate::ids::RoomId;
 
@@ -132,5 +132,5 @@ async fn unmute(
 #[utoipa::path(get, path = "/api/users/me/mutes", tag = "chats", security(("bearer" = [])),
     responses((status = 200, body = MutesView)))]
 async fn mutes(State(rest): State<Rest>, CurrentUser(me): CurrentUser) -> Result<Json<MutesView>, ApiError> {
-    Ok(Json(rest.handlers.mutes(&me, Nothing {}).await?))
+    Ok(Json(rest.handlers.mutes(&me, NoParams {}).await?))
 }

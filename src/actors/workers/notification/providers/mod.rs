@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub(crate) use self::fcm::Fcm;
 pub(crate) use self::log::LogProvider;
-pub(crate) use self::web_push::{Subscription, WebPush};
+pub(crate) use self::web_push::{PushSubscription, WebPush};
 pub(crate) use self::webhook::Webhook;
 use crate::storage::notifications::devices::PushTarget;
 use crate::storage::notifications::outbox::OutgoingNotification;

@@ -20,7 +20,7 @@ use reqwest::{Client, StatusCode, Url};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
-pub(crate) use self::subscription::Subscription;
+pub(crate) use self::subscription::PushSubscription;
 use self::subscription::is_public;
 use super::answer::Answered;
 use super::{NotificationChannel, Provider, SendError};
@@ -104,7 +104,12 @@ impl WebPush {
     }
 
     /// The encrypted body: what the user's own list says, and where that is.
-    fn body(&self, one: &OutgoingNotification, to: &PushTarget, browser: &Subscription) -> Result<Vec<u8>, SendError> {
+    fn body(
+        &self,
+        one: &OutgoingNotification,
+        to: &PushTarget,
+        browser: &PushSubscription,
+    ) -> Result<Vec<u8>, SendError> {
         let data = json!({
             "type": format!("notification.{}", one.kind), "notification": one.row, "id": one.id, "room": one.room.0,
             "seq": one.seq.0, "by": one.by, "at": one.at.0,
@@ -128,7 +133,8 @@ impl Provider for WebPush {
 
     async fn send(&self, one: &OutgoingNotification, to: &PushTarget) -> Result<(), SendError> {
         // Nobody is asked to name one that is not good: it was named under other rules.
-        let browser = Subscription::read(&to.token, self.anywhere).map_err(|why| SendError::Gone(why.to_string()))?;
+        let browser =
+            PushSubscription::read(&to.token, self.anywhere).map_err(|why| SendError::Gone(why.to_string()))?;
         let body = self.body(one, to, &browser)?;
         let age_ms = self.env.now().since(one.at);
         let ttl = (millis(self.expiry).saturating_sub(age_ms) / 1_000).min(TTL_MOST);

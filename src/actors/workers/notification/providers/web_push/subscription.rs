@@ -14,7 +14,7 @@ const AUTH_BYTES: usize = 16;
 
 /// See the module.
 #[derive(Clone)]
-pub(crate) struct Subscription {
+pub(crate) struct PushSubscription {
     /// Where pushes for it go.
     pub endpoint: Url,
     /// The browser's key.
@@ -51,7 +51,7 @@ struct Keys {
     auth: String,
 }
 
-impl Subscription {
+impl PushSubscription {
     /// Reads one. `anywhere`: its endpoint may be any address, for trying it out on one machine.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ mod tests {
 
     fn read(endpoint: &str, anywhere: bool) -> Result<(), NoSubscription> {
         let json = serde_json::json!({ "endpoint": endpoint, "expirationTime": null, "keys": { "p256dh": P256DH, "auth": AUTH } });
-        Subscription::read(&json.to_string(), anywhere).map(drop)
+        PushSubscription::read(&json.to_string(), anywhere).map(drop)
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
                 NoSubscription::Keys,
             ),
         ] {
-            assert_eq!(Subscription::read(&text, false).map(drop), Err(why), "{text}");
+            assert_eq!(PushSubscription::read(&text, false).map(drop), Err(why), "{text}");
         }
     }
 }
