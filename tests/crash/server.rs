@@ -34,6 +34,19 @@ pub(crate) fn token(user: &str) -> String {
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
+/// Whether what listens on a port of this machine says that it is ready.
+pub(crate) fn is_ready(port: u16) -> io::Result<bool> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    // Pauses: the bound of one look.
+    let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
+    // Pauses: the bound of one look.
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b" 200"))
+}
+
 /// How the child is started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Setup {
@@ -105,25 +118,13 @@ impl Server {
     pub(crate) fn wait_ready(&mut self, patience: Duration) {
         // Pauses: the bound of the wait below.
         let end = Instant::now() + patience;
-        while !self.is_ready().unwrap_or(false) {
+        while !is_ready(self.port.number()).unwrap_or(false) {
             let status = self.process.as_mut().and_then(|process| process.ended().unwrap());
             assert!(status.is_none(), "the server ended by itself, {status:?}: {}", self.log_tail());
             assert!(Instant::now() < end, "not ready after {patience:?}: {}", self.log_tail());
             // Pauses: between looks, within a bound.
             std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    fn is_ready(&self) -> io::Result<bool> {
-        let address = SocketAddr::from(([127, 0, 0, 1], self.port.number()));
-        // Pauses: the bound of one look.
-        let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
-        // Pauses: the bound of one look.
-        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut answer = [0; 12];
-        socket.read_exact(&mut answer)?;
-        Ok(answer.ends_with(b" 200"))
     }
 
     fn running(&mut self) -> &mut Process {

@@ -92,14 +92,7 @@ pub(crate) fn on_this_machine(routes: Router) -> Router {
 
 /// The routes of the admin listener that need no engine. Merge the others into it.
 pub fn admin(health: Health, metrics: Arc<Metrics>) -> Router {
-    let shared = Shared { health, metrics, started: Instant::now() };
-    Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_page))
-        // They take no password.
-        .layer(from_fn(host::no_foreign_name))
-        .with_state(shared)
+    health_and_metrics(health, metrics)
         .merge(pages::inspector(WELCOME_OPERATOR))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -118,6 +111,10 @@ pub(crate) fn worker(health: Health, metrics: Arc<Metrics>) -> Router {
 
 /// The routes of a worker's admin listener: health and metrics.
 pub(crate) fn worker_admin(health: Health, metrics: Arc<Metrics>) -> Router {
+    health_and_metrics(health, metrics).fallback(unknown_path).method_not_allowed_fallback(wrong_method)
+}
+
+fn health_and_metrics(health: Health, metrics: Arc<Metrics>) -> Router {
     let shared = Shared { health, metrics, started: Instant::now() };
     Router::new()
         .route("/livez", get(live))
@@ -126,8 +123,6 @@ pub(crate) fn worker_admin(health: Health, metrics: Arc<Metrics>) -> Router {
         // They take no password.
         .layer(from_fn(host::no_foreign_name))
         .with_state(shared)
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
 }
 
 /// The process answers: nothing else is asked.

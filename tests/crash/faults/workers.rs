@@ -1,9 +1,6 @@
 //! The persistence workers beside the node, which leaves the rows to them: two, so that one of them may die or hang.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use kervan_devcluster::Engine;
 use kervan_devcluster::ports::Port;
@@ -11,7 +8,7 @@ use kervan_devcluster::process::{Process, Starter, bound_to_parent};
 use rustix::process::Signal;
 
 use super::site::PATIENCE;
-use crate::server::binary;
+use crate::server::{binary, is_ready};
 
 /// How many there are.
 const COUNT: usize = 2;
@@ -78,16 +75,4 @@ impl Engine for Workers {
         let ended: Vec<_> = self.processes.iter_mut().map(|worker| worker.end(Signal::TERM, PATIENCE)).collect();
         ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
     }
-}
-
-fn is_ready(port: u16) -> io::Result<bool> {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    // Pauses: the bound of one look.
-    let mut socket = TcpStream::connect_timeout(&address, Duration::from_millis(200))?;
-    // Pauses: the bound of one look.
-    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    let mut answer = [0; 12];
-    socket.read_exact(&mut answer)?;
-    Ok(answer.ends_with(b" 200"))
 }
