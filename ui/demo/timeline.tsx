@@ -21,6 +21,8 @@ const LATE_MS = 3_000;
 // Messages of one person within this time are one group.
 const GROUP_MS = 5 * 60_000;
 
+const shapeOf = (view: HTMLDivElement) => `${view.clientHeight} of ${view.scrollHeight}`;
+
 export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
   const all = chat.messages.value[room.room] ?? [];
   const waiting = chat.outbox.waiting.value.filter(waiting => waiting.room === room.room && waiting.target === undefined);
@@ -61,6 +63,12 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
     };
   };
 
+  // To the end, and the size for which that was done: a scroll that comes at the same size is one of the reader's own.
+  function stick(view: HTMLDivElement) {
+    view.scrollTop = view.scrollHeight;
+    shape.current = shapeOf(view);
+  }
+
   // Remembers where a message is that stays in the page over the next change.
   function hold() {
     const { first } = onScreen();
@@ -71,9 +79,8 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
     const view = box.current;
     if (!view) return;
     // A change of size may come as a scroll, too: whoever was at the end stays there.
-    const geometry = `${view.clientHeight} of ${view.scrollHeight}`;
-    if (pinned.current && geometry !== shape.current) view.scrollTop = view.scrollHeight;
-    shape.current = geometry;
+    if (pinned.current && shapeOf(view) !== shape.current) stick(view);
+    shape.current = shapeOf(view);
     const end = view.scrollHeight - view.scrollTop - view.clientHeight;
     const isAtEnd = isLast && end < NEAR;
     if (!opening.current) setAtEnd(isAtEnd);
@@ -146,7 +153,7 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
       if (item) view.scrollTop += item.getBoundingClientRect().top - anchor.current.top;
       anchor.current = undefined;
     } else if (pinned.current) {
-      view.scrollTop = view.scrollHeight;
+      stick(view);
     }
   });
 
@@ -157,7 +164,7 @@ export function Timeline({ chat, room }: { chat: Chat; room: Room }) {
 
   // Pictures arrive, an editor opens, the composer grows: who was at the end stays there.
   useEffect(() => {
-    const sizes = new ResizeObserver(() => { if (pinned.current && box.current) box.current.scrollTop = box.current.scrollHeight; });
+    const sizes = new ResizeObserver(() => { if (pinned.current && box.current) stick(box.current); });
     sizes.observe(box.current!);
     sizes.observe(inner.current!);
     return () => sizes.disconnect();
