@@ -11,6 +11,7 @@
 //! | [`actors`] | everything that lives and is supervised; the pure folds, partitions, rooms, users, gateway, workers | the above |
 //! | [`api`] | socket, protocol, tokens, REST, admin | the above |
 //! | [`server`] | the composition root: which journal, which store; start and drain | the above |
+//! | [`cli`] | the command line: its words and exit codes; signals, logs to the terminal | the above |
 //!
 //! Imports go one way, downwards in the table's right column; `tests/imports.rs` checks it.
 //!
@@ -21,6 +22,7 @@
 
 pub mod actors;
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod env;
 pub mod epoch;

@@ -1,12 +1,10 @@
-//! The `kervan` command. What it does stands in `cli`; what it is made of, in the library.
+//! The `kervan` command. What it does stands in [`kervan::cli`], in the library, so that nothing is compiled twice.
 
 use std::process::ExitCode;
-
-mod cli;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    cli::run()
+    kervan::cli::run()
 }

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::config::Config;
+use crate::http_client;
+use crate::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
+use crate::storage::lock::{DataLock, LockError};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
-use kervan::config::Config;
-use kervan::http_client;
-use kervan::server::{AtRestError, JOURNAL_DIR, backup_at_rest};
-use kervan::storage::lock::{DataLock, LockError};
 use serde_json::{Value, json};
 
 use super::operator::{Mark, Marks, Output, Run as _};

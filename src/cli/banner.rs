@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use kervan::config::{Config, Origin};
+use crate::config::{Config, Origin};
 
 /// What the lines are made of.
 pub(super) struct Facts<'a> {

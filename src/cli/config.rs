@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::config::{reference, template};
 use clap::Subcommand;
-use kervan::config::{reference, template};
 
 use super::{Settings, print, sources};
 

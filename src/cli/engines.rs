@@ -1,8 +1,8 @@
 //! Which engines a process works with and where that was said: for the banner, and for errors about one of them.
 
-use kervan::config::{Database, Loaded};
-use kervan::server::StartError;
-use kervan::storage::store::StoreError;
+use crate::config::{Database, Loaded};
+use crate::server::StartError;
+use crate::storage::store::StoreError;
 
 use super::Refused;
 

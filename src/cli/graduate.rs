@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::config::Config;
+use crate::env::Env;
+use crate::server::graduate::{GraduateError, Graduation, back};
+use crate::storage::lock::DataLock;
 use anyhow::Context as _;
 use clap::Args;
-use kervan::config::Config;
-use kervan::env::Env;
-use kervan::server::graduate::{GraduateError, Graduation, back};
-use kervan::storage::lock::DataLock;
 
 use super::{Refused, Settings, print, sources};
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kervan::http_client;
+use crate::http_client;
 
 use super::{Settings, print, sources};
 

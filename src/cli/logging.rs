@@ -4,9 +4,9 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use kervan::api::admin::log::{LogRing, RingLayer};
-use kervan::config::{Log, LogFormat};
-use kervan::env::Env;
+use crate::api::admin::log::{LogRing, RingLayer};
+use crate::config::{Log, LogFormat};
+use crate::env::Env;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;

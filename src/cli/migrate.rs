@@ -3,10 +3,10 @@
 
 use std::process::ExitCode;
 
+use crate::config::{Database, Flag};
+use crate::storage::sql::migrate::migrate;
 use anyhow::Context as _;
 use clap::Args;
-use kervan::config::{Database, Flag};
-use kervan::storage::sql::migrate::migrate;
 
 use super::{Settings, engines, print, sources};
 
@@ -26,7 +26,7 @@ pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     if let Database::Sqlite(path) = &database
         && let Some(folder) = path.parent()
     {
-        kervan::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
+        crate::storage::disk::make_private(folder).with_context(|| folder.display().to_string())?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the async runtime")?;
     let version = runtime.block_on(migrate(&database)).map_err(|error| engines::store_error(error, &loaded))?;

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::config::Problems;
 use clap::{Args, Parser, Subcommand};
-use kervan::config::Problems;
 use operator::{Output, Run as _, Said};
 
 mod admin_file;
@@ -123,7 +123,8 @@ enum Command {
 pub(crate) struct Refused(pub String);
 
 /// Reads the command line and does what it says.
-pub(crate) fn run() -> ExitCode {
+#[must_use]
+pub fn run() -> ExitCode {
     rights::keep_to_oneself();
     let cli = Cli::parse();
     let command = cli.command.unwrap_or(Command::Serve { settings: cli.settings, role: None });

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::env::Env;
+use crate::server::JOURNAL_DIR;
+use crate::storage::backup::{BackupError, restore};
+use crate::storage::lock::DataLock;
 use anyhow::Context as _;
 use clap::Args;
-use kervan::env::Env;
-use kervan::server::JOURNAL_DIR;
-use kervan::storage::backup::{BackupError, restore};
-use kervan::storage::lock::DataLock;
 
 use super::{Refused, Settings, print, sources};
 

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use kervan::config::{Config, Database};
-use kervan::storage::disk::open_to_others;
+use crate::config::{Config, Database};
+use crate::storage::disk::open_to_others;
 use rustix::fs::Mode;
 use rustix::process::umask;
 

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::admin::log::LogRing;
+use crate::config::{Flag, Loaded};
+use crate::env::Env;
+use crate::server::Server;
+use crate::storage::lock::DataLock;
 use anyhow::Context as _;
-use kervan::api::admin::log::LogRing;
-use kervan::config::{Flag, Loaded};
-use kervan::env::Env;
-use kervan::server::Server;
-use kervan::storage::lock::DataLock;
 
 use super::signals::Signals;
 use super::telemetry::Telemetry;

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use kervan::config::{self, Flag, Loaded, Sources};
+use crate::config::{self, Flag, Loaded, Sources};
 
 use super::{Refused, Settings};
 

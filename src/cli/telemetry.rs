@@ -6,10 +6,10 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::actors::trace::{CommandTrace, Traces};
+use crate::actors::wire::Entity;
+use crate::http_client;
 use anyhow::Context as _;
-use kervan::actors::trace::{CommandTrace, Traces};
-use kervan::actors::wire::Entity;
-use kervan::http_client;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};

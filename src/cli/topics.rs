@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::storage::journal::kafka::{Options, topics};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use kervan::storage::journal::kafka::{Options, topics};
 
 use super::{Refused, Settings, print, sources};
 

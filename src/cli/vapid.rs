@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::config::VapidKey;
 use anyhow::anyhow;
-use kervan::config::VapidKey;
 
 use super::print;
 

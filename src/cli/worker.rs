@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::config::Loaded;
+use crate::env::Env;
+use crate::server::{Worker, WorkerKind};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use kervan::config::Loaded;
-use kervan::env::Env;
-use kervan::server::{Worker, WorkerKind};
 
 use super::signals::Signals;
 use super::{Refused, Settings, engines, logging, open_files, print, serve, sources};

@@ -4,9 +4,9 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
+use crate::api::admin::guard::HEADER;
+use crate::http_client;
 use anyhow::{Context as _, anyhow};
-use kervan::api::admin::guard::HEADER;
-use kervan::http_client;
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 

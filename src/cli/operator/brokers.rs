@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use kervan::config::{Config, Loaded};
-use kervan::env::Env;
-use kervan::storage::journal::JournalError;
-use kervan::storage::journal::kafka::brokers::{BrokerFound, BrokersFound};
-use kervan::storage::journal::kafka::marks::{Marked, marked};
-use kervan::storage::journal::kafka::topics::{Topic, TopicState};
-use kervan::storage::journal::kafka::{Options, brokers, topics};
+use crate::config::{Config, Loaded};
+use crate::env::Env;
+use crate::storage::journal::JournalError;
+use crate::storage::journal::kafka::brokers::{BrokerFound, BrokersFound};
+use crate::storage::journal::kafka::marks::{Marked, marked};
+use crate::storage::journal::kafka::topics::{Topic, TopicState};
+use crate::storage::journal::kafka::{Options, brokers, topics};
 
 use super::doctor::{Line, Verdict, line};
 
@@ -106,9 +106,9 @@ fn of_marks(config: &Config, found: Result<Marked, JournalError>) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use kervan::ids::{Offset, Timestamp};
-    use kervan::storage::journal::Bounds;
-    use kervan::storage::journal::marks::BackupMark;
+    use crate::ids::{Offset, Timestamp};
+    use crate::storage::journal::Bounds;
+    use crate::storage::journal::marks::BackupMark;
 
     use super::*;
 

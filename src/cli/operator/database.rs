@@ -1,9 +1,9 @@
 //! What `kervan doctor` says of a PostgreSQL and of its replica.
 
-use kervan::config::{Config, Database, Loaded};
-use kervan::env::SystemClock;
-use kervan::storage::sql::facts::{Facts, facts};
-use kervan::storage::store::StoreError;
+use crate::config::{Config, Database, Loaded};
+use crate::env::SystemClock;
+use crate::storage::sql::facts::{Facts, facts};
+use crate::storage::store::StoreError;
 
 use super::doctor::{Line, Verdict, line};
 

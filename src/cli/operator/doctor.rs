@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::api::auth::{AuthOptions, Verifier};
+use crate::config::{Config, Database};
+use crate::env::SystemClock;
+use crate::server::JOURNAL_DIR;
 use clap::Args;
-use kervan::api::auth::{AuthOptions, Verifier};
-use kervan::config::{Config, Database};
-use kervan::env::SystemClock;
-use kervan::server::JOURNAL_DIR;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 

@@ -3,17 +3,17 @@
 
 use std::process::ExitCode;
 
+use crate::config::{Flag, Loaded};
+use crate::env::Env;
+use crate::ids::Timestamp;
+use crate::storage::journal::JournalError;
+use crate::storage::journal::kafka::Options;
+use crate::storage::journal::kafka::marks::{MarkError, Marked, marked, register};
+use crate::storage::journal::marks::{BackupMark, CopyRefused};
+use crate::storage::sql::copy;
+use crate::storage::store::StoreError;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use kervan::config::{Flag, Loaded};
-use kervan::env::Env;
-use kervan::ids::Timestamp;
-use kervan::storage::journal::JournalError;
-use kervan::storage::journal::kafka::Options;
-use kervan::storage::journal::kafka::marks::{MarkError, Marked, marked, register};
-use kervan::storage::journal::marks::{BackupMark, CopyRefused};
-use kervan::storage::sql::copy;
-use kervan::storage::store::StoreError;
 use serde_json::{Value, json};
 
 use super::admin_client::json as write_json;

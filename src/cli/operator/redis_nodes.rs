@@ -1,7 +1,7 @@
 //! What `kervan doctor` says of each Redis node.
 
-use kervan::actors::hints::{RedisNode, look};
-use kervan::config::Loaded;
+use crate::actors::hints::{RedisNode, look};
+use crate::config::Loaded;
 
 use super::doctor::{Line, Verdict, line};
 

@@ -4,14 +4,14 @@ use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::api::auth::{AuthOptions, Keyring, Revoked, TokenError, Verifier};
+use crate::config::Auth;
+use crate::env::{Clock, SystemClock};
+use crate::ids::UserId;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
-use kervan::api::auth::{AuthOptions, Keyring, Revoked, TokenError, Verifier};
-use kervan::config::Auth;
-use kervan::env::{Clock, SystemClock};
-use kervan::ids::UserId;
 use serde_json::Value;
 
 use crate::cli::operator::table::date;

@@ -7,12 +7,12 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::api::auth::{TokenRequest, issue_token};
+use crate::config::{Auth, Config, duration};
+use crate::env::SystemClock;
+use crate::http_client;
+use crate::ids::UserId;
 use clap::{Args, Subcommand};
-use kervan::api::auth::{TokenRequest, issue_token};
-use kervan::config::{Auth, Config, duration};
-use kervan::env::SystemClock;
-use kervan::http_client;
-use kervan::ids::UserId;
 
 use super::health::reachable;
 use super::{Refused, Settings, print, sources};
