@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -155,6 +155,27 @@ impl Link {
     /// An rpc; the answer is its data.
     pub(crate) async fn rpc(&self, method: &str, data: Value) -> Answer {
         let answer = self.call("rpc", json!({ "method": method, "data": data })).await?;
+        Ok(answer.get("data").cloned().unwrap_or(Value::Null))
+    }
+
+    /// Asks for what is only read, and again while the server says that it can't be had now, as a client does.
+    pub(crate) async fn read(&self, method: &str, request: Value) -> Answer {
+        // Pauses: the bound of the wait below.
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.call(method, request.clone()).await {
+                Err(CallError::Server { temporary: true, .. }) if Instant::now() < end => {
+                    // Pauses: between looks, within a bound.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// As [`Self::read`], of an rpc. Gives what it answered.
+    pub(crate) async fn read_rpc(&self, method: &str, data: Value) -> Answer {
+        let answer = self.read("rpc", json!({ "method": method, "data": data })).await?;
         Ok(answer.get("data").cloned().unwrap_or(Value::Null))
     }
 

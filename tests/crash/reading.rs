@@ -21,7 +21,7 @@ pub(crate) async fn streams(url: &str, rooms: &[Room], recorder: &Recorder) -> R
     let mut heads = Vec::new();
     for room in rooms {
         let link = Link::plain(url, &server::token(&room.creator)).await?;
-        link.call("subscribe", json!({ "channel": room.channel, "recoverable": true })).await?;
+        link.read("subscribe", json!({ "channel": room.channel, "recoverable": true })).await?;
         let (epoch, events) = stream(&link, &room.channel).await?;
         heads.push(events.last().map_or(0, |event| event.seq));
         recorder.record(Entry::Final { room: room.channel.clone(), epoch, events });
@@ -57,7 +57,7 @@ pub(crate) async fn users(url: &str, rooms: &[Room], recorder: &Recorder) -> Res
         };
         heads.push((channel.clone(), events.last().map_or(0, |event| event.seq)));
         recorder.record(Entry::Final { room: channel, epoch, events });
-        let list = link.rpc("room.list", json!({ "limit": 100 })).await?;
+        let list = link.read_rpc("room.list", json!({ "limit": 100 })).await?;
         for room in list["rooms"].as_array().into_iter().flatten() {
             if room["state"] != "member" {
                 continue; // An invitation.
@@ -91,13 +91,13 @@ fn promised(recorder: &Recorder) -> HashMap<String, usize> {
 /// A channel's whole history, page by page from the beginning.
 pub(crate) async fn stream(link: &Link, channel: &str) -> Result<(String, Vec<Event>), CallError> {
     let read = if channel.starts_with('#') { wire::personal } else { wire::publication };
-    let first = link.call("history", json!({ "channel": channel, "limit": 0 })).await?;
+    let first = link.read("history", json!({ "channel": channel, "limit": 0 })).await?;
     let epoch = first.get("epoch").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut events: Vec<Event> = Vec::new();
     loop {
         let offset = events.last().map_or(0, |event| event.seq);
         let since = json!({ "offset": offset, "epoch": epoch });
-        let page = link.call("history", json!({ "channel": channel, "limit": 200, "since": since })).await?;
+        let page = link.read("history", json!({ "channel": channel, "limit": 200, "since": since })).await?;
         let publications = page.get("publications").and_then(Value::as_array).cloned().unwrap_or_default();
         if publications.is_empty() {
             return Ok((epoch, events));
@@ -119,7 +119,7 @@ pub(crate) async fn messages(link: &Link, room: &str) -> Result<Vec<Event>, Call
         if let Some(before) = before {
             request["before"] = before.into();
         }
-        let page = link.rpc("message.history", request).await?;
+        let page = link.read_rpc("message.history", request).await?;
         let items: Vec<Event> = page["messages"].as_array().into_iter().flatten().map(wire::message).collect();
         if items.is_empty() {
             return Ok(messages);
