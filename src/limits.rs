@@ -282,6 +282,8 @@ pub(crate) const RELAY_EXPANSIONS: usize = 16;
 pub(crate) const RELAY_LOOK_MS: u64 = 5_000;
 /// Milliseconds that the store may take for a batch of the relay before its target counts as one that takes nothing.
 pub(crate) const RELAY_STUCK_MS: u64 = 2_000;
+/// Notifications that are marked as read one by one in one command.
+pub const NOTIFICATION_IDS: usize = 100;
 /// Bytes of the journal that the notification worker reads of a partition at a time.
 pub(crate) const NOTIFY_READ_BYTES: usize = 1024 * 1024;
 /// Messages of a partition that it decides on before another one has its turn.

@@ -31,6 +31,7 @@ pub(crate) fn all() -> Vec<(&'static str, Log)> {
         ("open", open()),
         ("user", someone()),
         ("pushes", pushed()),
+        ("notifications", noticed()),
         ("odd", odd()),
         ("reactions", reactions()),
         ("repeats", repeats()),
@@ -384,6 +385,22 @@ fn pushed() -> Log {
     log.tell(muted(T0 + 5_000)).tell(muted(T0 + 5_000)).tell(muted(u64::MAX)).tell(muted(0)).tell(muted(0));
     let forget = UserCommandBody::DevicesForget(commands::DevicesForget);
     log.tell(named("tablet", "token-3")).tell(forget.clone()).tell(forget);
+    log.done()
+}
+
+/// What was read of notifications.
+fn noticed() -> Log {
+    let mut log = Writer::new(RoomId::open("unused"));
+    let at = |time: u64, n: u8| uuid::Builder::from_unix_timestamp_millis(time, &[n; 10]).into_uuid();
+    let read = |up_to, ids: &[Uuid]| {
+        UserCommandBody::NotificationRead(commands::NotificationRead { up_to, ids: ids.to_vec() })
+    };
+    let none = Uuid::nil();
+    log.tell(read(none, &[])).tell(read(at(T0 - 500, 1), &[])).tell(read(at(T0 - 600, 1), &[at(T0 - 500, 1)]));
+    log.tell(read(none, &[at(T0 - 100, 2), at(T0 - 200, 1), at(T0 - 100, 2), Uuid::from_u128(u128::MAX)]));
+    log.tell(read(at(T0 - 150, 1), &[at(T0 - 200, 1), at(T0 + 5, 3)]));
+    log.tell(read(Uuid::max(), &[])).tell(read(Uuid::max(), &[])).later(10).tell(read(Uuid::max(), &[]));
+    log.tell(read(none, &vec![at(T0 + 900, 1); limits::NOTIFICATION_IDS + 1]));
     log.done()
 }
 

@@ -4,6 +4,7 @@ use crate::actors::decisions::Decision;
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use serde::Serialize;
+use uuid::Uuid;
 
 /// The scalars of a user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -14,6 +15,9 @@ pub(crate) struct UserMeta {
     pub head: Seq,
     /// Preferences, JSON text; empty for none.
     pub preferences: String,
+    /// The notification up to which all are read; nil for none.
+    #[serde(skip_serializing_if = "Uuid::is_nil")]
+    pub notifications_read: Uuid,
     /// The chain over what was decided: see `actors::digest`. No decision rests on it.
     pub chain: u64,
 }
@@ -72,7 +76,13 @@ impl UserSnapshot {
     #[must_use]
     pub(crate) fn new(user: UserId) -> Self {
         Self {
-            meta: UserMeta { user, head: Seq::ZERO, preferences: String::new(), chain: 0 },
+            meta: UserMeta {
+                user,
+                head: Seq::ZERO,
+                preferences: String::new(),
+                notifications_read: Uuid::nil(),
+                chain: 0,
+            },
             rooms: Vec::new(),
             reads: Vec::new(),
             blocks: Vec::new(),

@@ -88,7 +88,7 @@ impl StreamEvent {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Room(event) => event.weight(),
-            Self::User(event) => std::mem::size_of_val(event.as_ref()),
+            Self::User(event) => std::mem::size_of_val(event.as_ref()) + event.body.weight(),
         }
     }
 }

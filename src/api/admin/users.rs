@@ -166,6 +166,7 @@ pub(super) async fn detail(
             head: Seq::ZERO,
             applied: crate::ids::Offset::ZERO,
             chain: 0,
+            notifications_read: uuid::Uuid::nil(),
             decisions: bytes::Bytes::new(),
         },
         None => return Err(not_found("user")),

@@ -102,6 +102,7 @@ impl Cost {
             | UserCommandBody::DeviceRemove(_)
             | UserCommandBody::DevicesForget(_)
             | UserCommandBody::Mute(_)
+            | UserCommandBody::NotificationRead(_)
             | UserCommandBody::PushGone(_)
             | UserCommandBody::Preferences(_)
             | UserCommandBody::RoomFact(_) => Self::CHANGE,

@@ -18,6 +18,7 @@
 //! | [`options`] | what the configuration says |
 //! | `users` | `presence.get`, `user.block`, `user.unblock`, `user.device`, `user.preferences` |
 //! | `mutes` | `room.mute`, `room.unmute`, `user.mutes` |
+//! | `notifications` | `notification.read` |
 //!
 //! # In order, or beside others
 //!
@@ -54,7 +55,7 @@ use crate::actors::hints::acknowledgements::Acknowledgements;
 use crate::actors::node::Node;
 use crate::actors::room::commands::{NewBody, NewMessage, NewRoom, NewSettings, Reaction, Unanswered};
 use crate::actors::room::{self, RoomCommand};
-use crate::actors::user::commands::{DeviceFacts, MuteTime, NewPreferences, UpTo};
+use crate::actors::user::commands::{DeviceFacts, MuteTime, NewPreferences, UpTo, WhatIsRead};
 use crate::actors::user::{self, UserCommand, UserCommandBody};
 use crate::actors::wire::{Entity, Query, QueryAnswer, ReadPoint, Reject, RoomFacts};
 use crate::api::schema::Described;
@@ -77,6 +78,7 @@ mod marks;
 pub(in crate::api) mod members;
 pub mod messages;
 mod mutes;
+mod notifications;
 mod options;
 mod page;
 mod reactions;
@@ -257,6 +259,8 @@ methods! {
     UserMutes = "user.mutes": (NoParams) => mutes -> view::MutesView;
     /// Moves the caller's read mark.
     ReadMark = "read.mark": (InRoom, UpTo) => mark_read -> view::Marked;
+    /// Marks notifications of the caller's as read.
+    NotificationRead = "notification.read": (WhatIsRead) => read_notifications -> view::Done;
     /// Tells the others that the caller is typing.
     Typing = "typing": (InRoom) => typing -> view::Done;
     /// Who is online.

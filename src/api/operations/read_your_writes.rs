@@ -37,16 +37,19 @@ struct Note {
     rooms: Vec<(RoomId, Partition, Offset)>,
     /// What this user waits for: writes to more rooms than are kept.
     rest: HashMap<Partition, Offset>,
+    /// Where, in the user's own partition, ends what the user has read of notifications: lists of those wait for it, and no others.
+    notifications: Option<(Partition, Offset)>,
 }
 
 impl Note {
     fn shrink(&mut self, stored: &Watermarks) {
         self.rooms.retain(|(_, partition, end)| stored.get(*partition) < *end);
         self.rest.retain(|partition, end| stored.get(*partition) < *end);
+        self.notifications = self.notifications.filter(|(partition, end)| stored.get(*partition) < *end);
     }
 
     fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.rest.is_empty()
+        self.rooms.is_empty() && self.rest.is_empty() && self.notifications.is_none()
     }
 
     fn add(&mut self, room: RoomId, partition: Partition, end: Offset) {
@@ -62,7 +65,7 @@ impl Note {
     }
 
     fn ends(self) -> impl Iterator<Item = (Partition, Offset)> {
-        self.rooms.into_iter().map(|(_, partition, end)| (partition, end)).chain(self.rest)
+        self.rooms.into_iter().map(|(_, partition, end)| (partition, end)).chain(self.rest).chain(self.notifications)
     }
 }
 
@@ -92,18 +95,50 @@ impl OwnWrites {
 
     /// The user was told of a write that concerns a room and lies below `end`. `stored` is how far the store is.
     pub(crate) fn wrote(&self, user: &UserId, room: RoomId, partition: Partition, end: Offset, stored: &Watermarks) {
-        if stored.get(partition) >= end {
-            return;
+        if stored.get(partition) < end {
+            self.note(user, stored, |note| note.add(room, partition, end));
         }
+    }
+
+    /// The user was told that notifications are read, by a record below `end` of the own partition.
+    pub(crate) fn read_notifications(&self, user: &UserId, end: Offset, stored: &Watermarks) {
+        let home = user.partition();
+        if stored.get(home) < end {
+            self.note(user, stored, |note| {
+                let known = note.notifications.map_or(Offset::ZERO, |(_, known)| known);
+                note.notifications = Some((home, end.max(known)));
+            });
+        }
+    }
+
+    /// Waits for what the user has read of notifications; not in a halted partition, where it would not come.
+    ///
+    /// # Errors
+    /// It does not come within two seconds.
+    pub(crate) async fn own_notifications(
+        &self,
+        user: &UserId,
+        stored: &Watermarks,
+        halted: &Halted,
+    ) -> Result<(), Behind> {
+        let home = user.partition();
+        let own = self.notes.get(user).and_then(|note| note.notifications).map_or(Offset::ZERO, |(_, end)| end);
+        let end = own.max(self.common.get(home));
+        if halted.is(home) || stored.get(home) >= end {
+            return Ok(());
+        }
+        tokio::time::timeout(DEADLINE, stored.reach_all([(home, end)])).await.map_err(|_| Behind)
+    }
+
+    fn note(&self, user: &UserId, stored: &Watermarks, add: impl FnOnce(&mut Note)) {
         if let Some(mut note) = self.notes.get_mut(user) {
             note.shrink(stored);
-            note.add(room, partition, end);
-            return;
+            return add(&mut note);
         }
         if self.notes.len() >= USERS {
             self.make_room(stored);
         }
-        self.notes.entry(user.clone()).or_default().add(room, partition, end);
+        add(&mut self.notes.entry(user.clone()).or_default());
     }
 
     fn make_room(&self, stored: &Watermarks) {
@@ -244,6 +279,30 @@ mod tests {
             stored.raise(partition(n), Offset(40_000));
         }
         assert_eq!(own.behind(&user("u0"), &stored, &Halted::default()).await, Ok(vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lists_of_notifications_wait_for_what_one_has_read_and_nothing_else_does() {
+        let (stored, halted) = (Watermarks::new(), Halted::default());
+        let (home, other) = (user("a").partition(), user("b").partition());
+        let own = OwnWrites::new([(other, Offset(3))]);
+        assert_eq!(own.own_notifications(&user("a"), &stored, &halted).await, Ok(()));
+        own.read_notifications(&user("a"), Offset(5), &stored);
+        own.read_notifications(&user("a"), Offset(4), &stored);
+        stored.raise(other, Offset(3));
+        assert_eq!(own.behind(&user("a"), &stored, &halted).await, Ok(vec![]), "the list of rooms is there");
+        stored.raise(home, Offset(4));
+        assert_eq!(own.own_notifications(&user("a"), &stored, &halted).await, Err(Behind));
+        stored.raise(home, Offset(5));
+        assert_eq!(own.own_notifications(&user("a"), &stored, &halted).await, Ok(()));
+        let restarted = OwnWrites::new([(home, Offset(7))]);
+        assert_eq!(
+            restarted.own_notifications(&user("a"), &stored, &halted).await,
+            Err(Behind),
+            "read before the start"
+        );
+        halted.mark(home, "a test");
+        assert_eq!(restarted.own_notifications(&user("a"), &stored, &halted).await, Ok(()), "it would not come");
     }
 
     #[test]

@@ -298,6 +298,14 @@ fn user_fields(o: &mut ObjectWriter<'_>, event: &UserEvent) {
             o.text("type", "preferences");
             number(o.key("seq"), event.seq.0);
         }
+        UserEventBody::NotificationsRead { up_to, ids } => {
+            o.text("type", "notification.read");
+            number(o.key("seq"), event.seq.0);
+            if let Some(up_to) = up_to {
+                uuid(o, "up_to", up_to);
+            }
+            o.list("ids", ids, |out, id| string(out, &id.to_string()));
+        }
     }
     number(o.key("ts"), event.at.0);
 }

@@ -7,7 +7,7 @@ use crate::api::schema::Described;
 use serde_json::{Map, Value, json};
 
 /// What is published to the user's own channel, by the `type` of its data.
-const TO_USERS: [&str; 9] = [
+const TO_USERS: [&str; 10] = [
     "room.joined",
     "room.left",
     "room.invited",
@@ -17,6 +17,7 @@ const TO_USERS: [&str; 9] = [
     "user.blocked",
     "user.unblocked",
     "preferences",
+    "notification.read",
 ];
 
 /// The document.

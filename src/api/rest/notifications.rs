@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{ApiError, Body, CurrentUser, Rest};
 use crate::actors::bounds::{self, BadInput};
+use crate::actors::user::commands::WhatIsRead;
 use crate::api::http::HttpError;
 use crate::api::http::Query;
 use crate::api::operations;
@@ -22,7 +23,7 @@ use crate::ids::{RoomId, Timestamp};
 use crate::storage::analytics::AnalyticsEvent;
 use crate::storage::notifications::Notification;
 
-/// Of a page, and of ids in one request.
+/// Of a page, and of events in one request.
 const MOST: u32 = 100;
 /// Bytes of an event's type.
 const TYPE_BYTES: usize = 64;
@@ -90,22 +91,6 @@ struct NotificationPage {
     more: bool,
 }
 
-/// What has been seen: `ids`, or everything.
-#[derive(Deserialize, ToSchema)]
-struct MarkRead {
-    /// These, at most 100.
-    #[serde(default)]
-    #[schema(required = false)]
-    ids: Vec<Uuid>,
-    /// All; with `up_to`, all that are not newer than that one.
-    #[serde(default)]
-    #[schema(required = false)]
-    all: bool,
-    /// See `all`.
-    #[schema(required = false, nullable = false)]
-    up_to: Option<Uuid>,
-}
-
 /// What an application saw.
 #[derive(Deserialize, ToSchema)]
 struct NewEvent {
@@ -152,6 +137,7 @@ async fn list(
         return Err(bad(format!("limit is 1 to {MOST}")));
     }
     rest.admit(&me.user, Cost::Question { rows: limit as usize })?;
+    rest.handlers.own_notifications(&me).await?;
     let stored = operations::Error::from;
     let (mut found, unread) = rest.notifications.list(&me.user, before, unread, limit + 1).await.map_err(stored)?;
     let more = found.len() > limit as usize;
@@ -160,24 +146,14 @@ async fn list(
 }
 
 /// Mark notifications as read
-#[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = MarkRead,
+#[utoipa::path(post, path = "/api/notifications/read", tag = "notifications", request_body = WhatIsRead,
     security(("bearer" = [])), responses((status = 204, description = "marked")))]
 async fn read(
     State(rest): State<Rest>,
     CurrentUser(me): CurrentUser,
-    Body(seen): Body<MarkRead>,
+    Body(seen): Body<WhatIsRead>,
 ) -> Result<StatusCode, ApiError> {
-    let MarkRead { ids, all, up_to } = seen;
-    if ids.len() > MOST as usize {
-        return Err(operations::Error::from(BadInput::TooMany { what: "ids", max: MOST as usize }).into());
-    }
-    rest.admit(&me.user, Cost::CHANGE)?;
-    match (all, ids.is_empty()) {
-        (true, true) => rest.notifications.read_all(&me.user, up_to).await.map_err(operations::Error::from)?,
-        (false, false) => rest.notifications.read(&me.user, &ids).await.map_err(operations::Error::from)?,
-        (true, false) => return Err(bad("ids or all, not both".to_owned())),
-        (false, true) => return Err(bad("say which: ids, or all".to_owned())),
-    }
+    rest.handlers.read_notifications(&me, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

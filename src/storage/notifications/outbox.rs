@@ -4,6 +4,8 @@
 //! It is not derived from the journal: rows that are built anew leave it alone, and what was sent is never due again. Whoever
 //! sends claims first; a claim ends by itself, so that what a killed sender held is sent by another one, under the same id.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -171,11 +173,7 @@ impl NotificationOutbox {
         Self {
             connections,
             cursors: Bulk::once("notification_cursors", "partition, next_offset, after_user, latest", "partition"),
-            rows: Bulk::once(
-                "notifications",
-                "user_id, uuid, type, title, message, data, is_read, created_at",
-                "user_id, uuid",
-            ),
+            rows: super::writes::put(),
             outgoing: Bulk::once(
                 "notification_outbox",
                 "id, channel, device, user_id, chat, seq, kind, actor, row_uuid, created_at, attempts, next_at, reason",
@@ -221,11 +219,9 @@ impl NotificationOutbox {
                 return Ok(false);
             }
         }
-        let bind = |b: &mut Binder, row: NotificationRow| {
-            b.text(row.user.as_str()).uuid(row.id).text(row.kind).text(row.title).text(row.message);
-            b.text(row.data).flag(false).int(row.at.as_i64());
-        };
-        change.session().bulk(&self.rows, rows, bind).await?;
+        // A message whose record came twice is decided on twice.
+        let rows: BTreeMap<_, _> = rows.into_iter().map(|row| ((row.user.clone(), row.id), row)).collect();
+        change.session().bulk(&self.rows, rows.into_values().collect(), super::writes::bind_row).await?;
         let bind = |b: &mut Binder, one: OutgoingNotification| {
             b.uuid(one.id).text(one.channel).text(one.device).text(one.user.as_str()).room(one.room);
             b.int(one.seq.as_i64()).text(one.kind).opt_text(one.by.as_ref().map(UserId::as_str));

@@ -16,7 +16,7 @@ macro_rules! migrations {
     ($dialect:literal) => {
         migrations!($dialect: "0001_core", "0002_accounts", "0003_uploads", "0004_notifications", "0005_lists",
             "0006_last_names", "0007_invitations", "0008_windows", "0009_decisions", "0010_report", "0011_notification_outbox",
-            "0012_last_record", "0013_mutes")
+            "0012_last_record", "0013_mutes", "0014_notification_reads")
     };
     ($dialect:literal: $($name:literal),*) => {
         &[$(($name, include_str!(concat!("../../../migrations/", $dialect, "/", $name, ".sql")))),*]

@@ -131,3 +131,16 @@ pub(crate) async fn forget_what_is_derived(connections: &Connections) {
         connections.direct().execute(text, |_| ()).await.unwrap();
     }
 }
+
+/// As [`forget_what_is_derived`], and of notifications nothing is decided: what a backup from the beginning holds.
+pub(crate) async fn forget_everything(connections: &Connections) {
+    forget_what_is_derived(connections).await;
+    for text in [
+        "DELETE FROM notifications",
+        "DELETE FROM notification_outbox",
+        "UPDATE notification_cursors SET next_offset = 0",
+        "UPDATE notification_cursors SET latest = 0",
+    ] {
+        connections.direct().execute(text, |_| ()).await.unwrap();
+    }
+}

@@ -2,6 +2,7 @@
 //! over them.
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::rows::{
     BlockRow, ChatRow, DeadLetterRow, DeviceRow, MemberRow, MessageEdit, NotificationRow, OutboxRow, ReactionRow,
@@ -50,6 +51,8 @@ pub struct Commit {
     pub user_events: Vec<UserEventRow>,
     /// What users should notice. One that is there already stays as it is, read or not.
     pub notifications: Vec<NotificationRow>,
+    /// Notifications that were read one by one: (user, id), each once. One that is not there yet is read once it is.
+    pub notifications_read: Vec<(UserId, Uuid)>,
     /// What users know of rooms, as it is now.
     pub user_rooms: Vec<UserRoomChange>,
     /// Read marks that the fold has let go of: what is shown of them rises to this and never falls. With seq 0 nothing is

@@ -6,6 +6,7 @@ mod device;
 mod device_remove;
 mod devices_forget;
 mod mute;
+mod notification_read;
 mod preferences;
 mod push_gone;
 mod read;
@@ -23,6 +24,8 @@ pub use self::device_remove::DeviceRemove;
 pub use self::devices_forget::DevicesForget;
 pub use self::mute::Mute;
 pub(crate) use self::mute::MuteTime;
+pub use self::notification_read::NotificationRead;
+pub(crate) use self::notification_read::WhatIsRead;
 pub(crate) use self::preferences::NewPreferences;
 pub use self::preferences::Preferences;
 pub use self::push_gone::PushGone;
@@ -78,6 +81,8 @@ verbs! {
     DevicesForget = 1008 "user.devices_forget";
     /// Mutes a room, or takes that back.
     Mute = 1009 "user.mute";
+    /// Marks notifications as read.
+    NotificationRead = 1010 "user.notification_read";
 }
 
 /// The payload of verbs that say only whom they concern.

@@ -1,14 +1,17 @@
 //! One thing at a time.
 
 use super::support::{
-    Someone, block, device, fact, forget, forget_all, mute, preferences, push_gone, read, room, unblock,
+    Someone, block, device, fact, forget, forget_all, mute, notification, notifications_read, preferences, push_gone,
+    read, room, unblock,
 };
-use crate::actors::room::tests::support::user;
+use uuid::Uuid;
+
+use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands;
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::snapshot::ListedRoom;
 use crate::actors::user::{UserCommand, UserOutcome, UserSnapshot, UserState};
-use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind};
+use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind, UserEventBody};
 use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
 
@@ -117,6 +120,37 @@ fn a_room_is_muted_until_it_is_over_taken_back_or_left() {
     ann.fold(fact(1, 3, 1, RoomChange::Left));
     ann.fold(fact(1, 4, 1, RoomChange::Joined));
     assert_eq!(mutes(&ann, ann.now), [], "who comes again has said nothing of it");
+}
+
+#[test]
+fn notifications_are_read_up_to_one_that_never_falls_or_one_by_one() {
+    let mut ann = Someone::new("ann");
+    let none = Uuid::nil();
+    let at = |n| notification(T0 + n, 1);
+    let told = |outcome| match outcome {
+        UserOutcome::Event(event) => match &event.body {
+            UserEventBody::NotificationsRead { up_to, ids } => (*up_to, ids.clone()),
+            other => panic!("another event: {other:?}"),
+        },
+        other => panic!("no event: {other:?}"),
+    };
+    ann.now = T0 + 100;
+    assert_eq!(ann.fold(notifications_read(none, &[])), UserOutcome::Unchanged);
+    assert_eq!(told(ann.fold(notifications_read(at(50), &[]))), (Some(at(50)), vec![]));
+    assert_eq!(ann.fold(notifications_read(at(50), &[])), UserOutcome::Unchanged);
+    assert_eq!(ann.fold(notifications_read(at(40), &[at(45)])), UserOutcome::Unchanged, "it is read already");
+    let odd = Uuid::from_u128(u128::MAX / 2);
+    assert_eq!(
+        told(ann.fold(notifications_read(none, &[at(70), at(60), at(70), at(30), odd]))),
+        (None, vec![at(60), at(70)])
+    );
+    assert_eq!(told(ann.fold(notifications_read(at(65), &[at(60), at(70)]))), (Some(at(65)), vec![at(70)]));
+    let (up_to, _) = told(ann.fold(notifications_read(Uuid::max(), &[])));
+    assert!(up_to >= Some(at(100)) && up_to < Some(at(101)), "what comes later is not read yet: {up_to:?}");
+    assert_eq!(ann.state.meta().notifications_read, up_to.unwrap());
+    let many = vec![at(200); limits::NOTIFICATION_IDS + 1];
+    assert_eq!(ann.fold(notifications_read(none, &many)), UserOutcome::Rejected(Reject::TooLarge));
+    ann.event(notifications_read(none, &many[1..]));
 }
 
 #[test]

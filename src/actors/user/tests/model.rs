@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::support::notification;
+
 use crate::actors::user::commands::{self, RoomFact, UserCommand, UserCommandBody};
 use crate::actors::user::outcome::Quiet;
 use crate::actors::user::outcome::UserOutcome;
@@ -95,6 +97,15 @@ impl Model {
             _ => None,
         });
         last.unwrap_or("")
+    }
+
+    /// Up to which notification all are read.
+    pub(crate) fn notifications_read(&self) -> Uuid {
+        let marks = self.done.iter().filter_map(|(now, body)| match body {
+            UserCommandBody::NotificationRead(read) => Some(read.up_to.min(notification(now.0, u8::MAX))),
+            _ => None,
+        });
+        marks.max().unwrap_or_default()
     }
 
     fn facts(&self) -> impl DoubleEndedIterator<Item = &RoomFact> {
@@ -191,6 +202,20 @@ impl Model {
                 }
                 _ => UserOutcome::Unchanged,
             },
+            UserCommandBody::NotificationRead(read) if read.ids.len() > limits::NOTIFICATION_IDS => {
+                UserOutcome::Rejected(Reject::TooLarge)
+            }
+            UserCommandBody::NotificationRead(commands::NotificationRead { up_to, ids }) => {
+                let known = self.notifications_read();
+                let up_to = (*up_to).min(notification(now.0, u8::MAX));
+                let up_to = (up_to > known).then_some(up_to);
+                let unread = ids.iter().copied().filter(|id| *id > up_to.unwrap_or(known) && id.get_version_num() == 7);
+                let ids: Vec<Uuid> = unread.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+                if up_to.is_none() && ids.is_empty() {
+                    return UserOutcome::Unchanged;
+                }
+                event(UserEventBody::NotificationsRead { up_to, ids })
+            }
             UserCommandBody::Preferences(commands::Preferences { json }) if json.len() > limits::PREFERENCES_BYTES => {
                 UserOutcome::Rejected(Reject::TooLarge)
             }

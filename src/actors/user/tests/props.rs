@@ -6,7 +6,10 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use super::model::Model;
-use super::support::{block, device, fact, forget, forget_all, mute, preferences, push_gone, read, room, unblock};
+use super::support::{
+    block, device, fact, forget, forget_all, mute, notification, notifications_read, preferences, push_gone, read,
+    room, unblock,
+};
 use crate::actors::room::tests::support::{T0, user};
 use crate::actors::user::commands::{UserCommand, UserCommandBody};
 use crate::actors::user::outcome::UserOutcome;
@@ -20,6 +23,18 @@ type History = Vec<(Timestamp, UserCommand)>;
 
 fn name() -> impl Strategy<Value = &'static str> {
     select(vec!["ann", "bob", "cat", "anon:1"])
+}
+
+/// Of the times that histories have, some ahead of them, and what is no id of a notification.
+fn notification_id() -> impl Strategy<Value = Uuid> {
+    prop_oneof![
+        9 => (0..400u64, 0..3u8).prop_map(|(after, n)| notification(T0 + after, n)),
+        1 => any::<u128>().prop_map(Uuid::from_u128),
+    ]
+}
+
+fn read_up_to() -> impl Strategy<Value = Uuid> {
+    prop_oneof![2 => Just(Uuid::nil()), 2 => notification_id(), 1 => Just(Uuid::max())]
 }
 
 fn body() -> impl Strategy<Value = UserCommandBody> {
@@ -39,6 +54,7 @@ fn body() -> impl Strategy<Value = UserCommandBody> {
         1 => (id(), token()).prop_map(|(id, token)| push_gone(&id, &token)),
         1 => Just(forget_all()),
         2 => (0..3u8, select(vec![0, T0 + 300, u64::MAX])).prop_map(|(n, until)| mute(n, until)),
+        2 => (read_up_to(), vec(notification_id(), 0..4)).prop_map(|(up_to, ids)| notifications_read(up_to, &ids)),
         1 => json.prop_map(|json| preferences(&json)),
         4 => (0..3u16, 0..20u64, 0..3u8, changes).prop_map(|(source, offset, n, change)| fact(source, offset, n, change)),
     ]
@@ -152,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_has_a_decision(history in history(), kind in 999..1010u32, bytes in vec(any::<u8>(), 0..60)) {
+    fn any_payload_has_a_decision(history in history(), kind in 999..1011u32, bytes in vec(any::<u8>(), 0..60)) {
         let mut state = UserState::new(user("ann"));
         outcomes(&mut state, &history);
         let now = history.last().unwrap().0;

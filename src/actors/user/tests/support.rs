@@ -46,6 +46,15 @@ pub(crate) fn mute(n: u8, until: u64) -> UserCommandBody {
     UserCommandBody::Mute(commands::Mute { room: room(n), until: Timestamp(until) })
 }
 
+pub(crate) fn notifications_read(up_to: Uuid, ids: &[Uuid]) -> UserCommandBody {
+    UserCommandBody::NotificationRead(commands::NotificationRead { up_to, ids: ids.to_vec() })
+}
+
+/// The id of a notification of this time.
+pub(crate) fn notification(at: u64, n: u8) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(at, &[n; 10]).into_uuid()
+}
+
 pub(crate) fn preferences(json: &str) -> UserCommandBody {
     UserCommandBody::Preferences(commands::Preferences { json: json.into() })
 }

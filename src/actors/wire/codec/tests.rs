@@ -106,6 +106,8 @@ fn event() -> impl Strategy<Value = StreamEvent> {
         }),
         (user(), any::<bool>()).prop_map(|(user, blocked)| UserEventBody::Block { user, blocked }),
         Just(UserEventBody::Preferences),
+        (option::of(any::<u128>().prop_map(Uuid::from_u128)), vec(any::<u128>().prop_map(Uuid::from_u128), 0..4))
+            .prop_map(|(up_to, ids)| UserEventBody::NotificationsRead { up_to, ids }),
     ];
     let of_user =
         (seq(), time(), body).prop_map(|(seq, at, body)| StreamEvent::User(Arc::new(UserEvent { seq, at, body })));

@@ -1,6 +1,7 @@
 //! What happened to a user: the personal stream.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::actors::wire::{RoomChange, RoomKind};
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
@@ -42,9 +43,25 @@ pub enum UserEventBody {
     },
     /// The preferences changed.
     Preferences,
+    /// Notifications were read (for the other devices).
+    NotificationsRead {
+        /// All up to this one; nothing if that did not move.
+        up_to: Option<Uuid>,
+        /// These, too, sorted; none of them lies below what is read in all.
+        ids: Vec<Uuid>,
+    },
 }
 
 impl UserEventBody {
+    /// Bytes in memory beside its own, about.
+    #[must_use]
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::NotificationsRead { ids, .. } => size_of_val(ids.as_slice()),
+            Self::Room { .. } | Self::Block { .. } | Self::Preferences => 0,
+        }
+    }
+
     /// The number of what happened in rows: fixed for life.
     #[must_use]
     pub fn number(&self) -> u8 {
@@ -53,6 +70,7 @@ impl UserEventBody {
             Self::Block { blocked: true, .. } => 2,
             Self::Block { blocked: false, .. } => 3,
             Self::Preferences => 4,
+            Self::NotificationsRead { .. } => 5,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::cache::{CachedRoom, CachedUser};
 use super::outbox::{self, Source};
 use super::{decision_rows, notify, rows};
@@ -43,6 +45,8 @@ struct DirtyUser {
     blocks: BTreeSet<UserId>,
     devices: BTreeSet<DeviceId>,
     sources: bool,
+    /// Those that were read one by one.
+    notifications: BTreeSet<Uuid>,
 }
 
 /// See the module.
@@ -136,6 +140,7 @@ impl CommitBuilder {
                     }
                     UserEventBody::Block { user: other, .. } => _ = dirty.blocks.insert(other.clone()),
                     UserEventBody::Preferences => {}
+                    UserEventBody::NotificationsRead { ids, .. } => dirty.notifications.extend(ids),
                 }
                 self.commit.outbox.extend(outbox::of_user(source, id, event));
                 self.commit.user_events.push(rows::user_event_row(id, event));
@@ -220,6 +225,7 @@ impl CommitBuilder {
                 head: state.head(),
                 applied,
                 chain: state.meta().chain,
+                notifications_read: state.meta().notifications_read,
                 decisions: decision_rows::pack(state.decisions()),
             });
         }
@@ -263,6 +269,7 @@ impl CommitBuilder {
             commit.devices.extend(gone.into_iter().map(|device| DeviceChange::Remove(id.clone(), device)));
             user.devices = known.into_keys().cloned().collect();
         }
+        commit.notifications_read.extend(dirty.notifications.into_iter().map(|one| (id.clone(), one)));
         if dirty.sources {
             for (partition, offset) in state.sources() {
                 if user.sources.insert(partition, offset) != Some(offset) {

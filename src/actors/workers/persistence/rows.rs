@@ -272,7 +272,13 @@ pub(crate) fn event(row: RoomEventRow) -> Result<Event, RowsError> {
 pub(crate) fn user_state(user: &UserId, snapshot: UserRows) -> Result<UserState, RowsError> {
     let mut parts = UserSnapshot::new(user.clone());
     if let Some(row) = snapshot.user {
-        parts.meta = UserMeta { user: row.user, head: row.head, preferences: row.preferences, chain: row.chain };
+        parts.meta = UserMeta {
+            user: row.user,
+            head: row.head,
+            preferences: row.preferences,
+            notifications_read: row.notifications_read,
+            chain: row.chain,
+        };
         parts.decisions =
             decision_rows::unpack(&row.decisions).ok_or_else(|| bad(user, "the decisions can't be read"))?;
     }
@@ -322,6 +328,7 @@ pub(crate) fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
         room_seq: None,
         actor: None,
         subject: None,
+        data: None,
     };
     match &event.body {
         UserEventBody::Room { room, kind, change, room_seq, by } => {
@@ -333,6 +340,7 @@ pub(crate) fn user_event_row(user: &UserId, event: &UserEvent) -> UserEventRow {
         }
         UserEventBody::Block { user, .. } => row.subject = Some(user.clone()),
         UserEventBody::Preferences => {}
+        UserEventBody::NotificationsRead { .. } => row.data = Some(event::text_of(&event.body)),
     }
     row
 }
@@ -354,6 +362,7 @@ pub(crate) fn user_event(row: UserEventRow) -> Result<UserEvent, RowsError> {
         },
         kind @ (2 | 3) => UserEventBody::Block { user: row.subject.ok_or_else(missing)?, blocked: kind == 2 },
         4 => UserEventBody::Preferences,
+        5 => event::from_text(row.data.ok_or_else(missing)?).map_err(|why| bad(&of, why))?,
         other => return Err(bad(&of, format_args!("unknown kind {other}"))),
     };
     Ok(UserEvent { seq: row.seq, at: row.at, body })

@@ -57,6 +57,7 @@ fn arguments(method: Method, room: &str) -> Value {
         Method::PresenceGet => json!({ "users": ["bob"] }),
         Method::UserBlock | Method::UserUnblock => json!({ "user": "bob" }),
         Method::UserDevice => json!({ "device": "phone" }),
+        Method::NotificationRead => json!({ "all": true }),
         Method::UserPreferences => json!({ "preferences": { "a": 1 } }),
     }
 }

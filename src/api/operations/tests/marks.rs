@@ -1,11 +1,14 @@
 //! Read marks, deliveries, typing, presence, devices, preferences.
 
 use serde_json::json;
+use uuid::{Builder, Uuid};
 
-use super::support::{Fixture, caller, user};
-use crate::actors::wire::{Ephemeral, ReceiptStatus};
+use super::support::{Fixture, START, caller, user};
+use crate::actors::wire::{Ephemeral, ReceiptStatus, UserEventBody};
+use crate::actors::workers::persistence::rows;
 use crate::ids::Seq;
 use crate::storage::journal::Journal as _;
+use crate::storage::store::{SeqRange, Store as _};
 use crate::testing::found;
 
 #[tokio::test]
@@ -153,6 +156,32 @@ async fn a_room_is_muted_for_oneself_until_a_time_or_for_ever() {
         f.code("bob", "room.mute", json!({ "room": strange })).await,
         f.code("bob", "room.get", json!({ "room": strange })).await
     );
+}
+
+#[tokio::test]
+async fn notifications_are_read_one_by_one_or_up_to_one() {
+    let f = Fixture::new().await;
+    let id = |n: u8| Builder::from_unix_timestamp_millis(u64::from(n), &[n; 10]).into_uuid();
+    f.ok("bob", "notification.read", json!({ "ids": [id(1), id(2)] })).await;
+    f.ok("bob", "notification.read", json!({ "all": true, "up_to": id(3) })).await;
+    f.ok("bob", "notification.read", json!({ "all": true, "up_to": id(2) })).await;
+    f.ok("bob", "notification.read", json!({ "all": true })).await;
+    f.settle().await;
+    let told = f.store.user_events(&user("bob"), SeqRange::all(), 9).await.unwrap();
+    let told: Vec<_> = told.into_iter().map(|row| rows::user_event(row).unwrap().body).collect();
+    let read = |up_to, ids: &[Uuid]| UserEventBody::NotificationsRead { up_to, ids: ids.to_vec() };
+    let now = Builder::from_unix_timestamp_millis(START.0, &[u8::MAX; 10]).into_uuid();
+    // What is read already is told to nobody.
+    assert_eq!(told, [read(None, &[id(1), id(2)]), read(Some(id(3)), &[]), read(Some(now), &[])]);
+    for (bad, code) in [
+        (json!({}), 107),
+        (json!({ "all": true, "ids": [id(1)] }), 107),
+        (json!({ "ids": [id(1)], "up_to": id(2) }), 107),
+        (json!({ "ids": ["x"] }), 107),
+        (json!({ "ids": vec![id(1); 101] }), 106),
+    ] {
+        assert_eq!(f.code("bob", "notification.read", bad.clone()).await, code, "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -151,6 +151,11 @@ fn every_user_event_has_the_form_of_the_document() {
     assert_eq!(text(&block), r#"{"type":"user.blocked","seq":3,"user":"bob","ts":7}"#);
     let preferences = user_publication(&user_event(UserEventBody::Preferences));
     assert_eq!(text(&preferences), r#"{"type":"preferences","seq":3,"ts":7}"#);
+    let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let read = |up_to, ids| text(&user_publication(&user_event(UserEventBody::NotificationsRead { up_to, ids })));
+    let form = format!(r#"{{"type":"notification.read","seq":3,"up_to":"{one}","ids":["{two}"],"ts":7}}"#);
+    assert_eq!(read(Some(one), vec![two]), form);
+    assert_eq!(read(None, vec![]), r#"{"type":"notification.read","seq":3,"ts":7}"#);
 }
 
 #[test]

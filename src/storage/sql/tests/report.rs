@@ -9,7 +9,7 @@ use crate::storage::sql::migrate;
 use crate::storage::sql::support::report::{self, connect, rows};
 use crate::storage::sql::support::server::Server;
 use crate::storage::store::commit::MemberChange;
-use crate::storage::store::contract::{member_row, user_id, uuid};
+use crate::storage::store::contract::{member_row, user_id, user_row, uuid};
 use crate::storage::store::rows::{MessageEdit, NotificationRow, ReadMarkRow, RoomEventRow, UserEventRow, UserRow};
 
 /// A moment that is over, and one that is not, in milliseconds.
@@ -139,15 +139,13 @@ async fn users_events_and_notifications_are_shown(postgres: &Postgres) {
     let (ann, room) = (user_id("ann"), room_id(7));
     let mut commit = moved(ann.partition(), 0, 1);
     commit.users = vec![UserRow {
-        user: ann.clone(),
         push_token: "token".to_owned(),
         preferences: r#"{"mute":true}"#.to_owned(),
         created_at: Timestamp(PAST),
         updated_at: Timestamp(PAST),
-        head: Seq(10),
-        applied: Offset(1),
-        chain: 1,
-        decisions: bytes::Bytes::new(),
+        head: Seq(11),
+        notifications_read: room.0,
+        ..user_row("ann")
     }];
     let event = |seq, kind, change: Option<u8>| UserEventRow {
         user: ann.clone(),
@@ -160,18 +158,23 @@ async fn users_events_and_notifications_are_shown(postgres: &Postgres) {
         room_seq: change.map(|_| Seq(9)),
         actor: change.map(|_| user_id("bob")),
         subject: (kind == 2 || kind == 3).then(|| user_id("eve")),
+        data: (kind == 5).then(|| format!(r#"{{"notifications_read":{{"up_to":"{}","ids":[]}}}}"#, room.0)),
     };
     let changes = (1..=6).map(|change| event(u64::from(change), 1, Some(change)));
-    commit.user_events = changes.chain([event(7, 2, None), event(8, 3, None), event(9, 4, None)]).collect();
-    commit.notifications = vec![NotificationRow {
+    commit.user_events =
+        changes.chain([event(7, 2, None), event(8, 3, None), event(9, 4, None), event(10, 5, None)]).collect();
+    let notification = |id| NotificationRow {
         user: ann.clone(),
-        id: room.0,
+        id,
         kind: "room.joined",
         title: "New chat",
         message: "bob has a chat with you now".to_owned(),
         data: r#"{"by":"bob"}"#.to_owned(),
         at: Timestamp(PAST),
-    }];
+    };
+    commit.notifications = [room, room_id(8), room_id(9)].map(|id| notification(id.0)).to_vec();
+    // The last one is not written yet.
+    commit.notifications_read = [room_id(9), room_id(10)].map(|id| (ann.clone(), id.0)).to_vec();
     store.commit(commit).await.unwrap();
     let mut connection = connect(&database, "kervan").await;
     let sign_in =
@@ -204,6 +207,7 @@ async fn users_events_and_notifications_are_shown(postgres: &Postgres) {
             "user.blocked",
             "user.unblocked",
             "preferences",
+            "notification.read",
         ]
     );
     let expected = json!({
@@ -211,12 +215,16 @@ async fn users_events_and_notifications_are_shown(postgres: &Postgres) {
         "metadata": {"kind": "group", "room_seq": 9, "by": "bob"},
     });
     assert_eq!((&events[0], &events[6]["metadata"]), (&expected, &json!({ "user": "eve" })));
-    let noticed = rows(&mut connection, "SELECT * FROM report.notifications").await;
+    assert_eq!(events[9]["metadata"], json!({ "up_to": room.0, "ids": [] }));
+    let noticed = rows(&mut connection, "SELECT * FROM report.notifications ORDER BY id").await;
+    let read: Vec<_> = noticed.iter().map(|one| (one["id"].clone(), one["is_read"].clone())).collect();
+    let expected = [(room, true), (room_id(8), false), (room_id(9), true)].map(|(id, is)| (json!(id.0), json!(is)));
+    assert_eq!(read, expected);
     let expected = json!({
-        "id": room.0, "user_id": "ann", "type": "room.joined", "title": "New chat", "is_read": false, "created_at": THEN,
+        "id": room.0, "user_id": "ann", "type": "room.joined", "title": "New chat", "is_read": true, "created_at": THEN,
         "message": "bob has a chat with you now", "data": {"by": "bob"},
     });
-    assert_eq!(noticed, [expected]);
+    assert_eq!(noticed[0], expected);
     let analysed = rows(&mut connection, "SELECT * FROM report.analytics_events ORDER BY id").await;
     let expected = json!({
         "id": "00000000-0000-0000-0000-000000000007", "user_id": "ann", "event_type": "opened",
@@ -242,7 +250,7 @@ async fn json_that_jsonb_can_not_hold_fails_no_question(postgres: &Postgres) {
         let add = format!(
             "INSERT INTO users (id, notification_preferences, created_at, updated_at) VALUES (md5('{text}'), '{text}', 1, 1); \
              INSERT INTO analytics_events (uuid, event_type, data, created_at) VALUES (gen_random_uuid(), 'x', '{text}', 1); \
-             INSERT INTO notifications VALUES ('ann', gen_random_uuid(), '', '', '', '{text}', FALSE, 1)"
+             INSERT INTO notifications VALUES ('ann', gen_random_uuid(), 'x', '', '', '{text}', FALSE, 1)"
         );
         run(&mut connection, &add).await.unwrap();
     }

@@ -231,18 +231,7 @@ pub(crate) async fn all_rooms_and_users_are_paged(store: &dyn Store) {
     let mut commit = moved(Partition::FIRST, 0, 1);
     let names: Vec<String> = (10..35).map(|n| format!("user{n}")).collect();
     commit.chats = (1..=25).rev().map(|n| chat_row(room_id(n))).collect();
-    let row = |name: &String| UserRow {
-        user: user_id(name),
-        push_token: String::new(),
-        preferences: String::new(),
-        created_at: Timestamp(1),
-        updated_at: Timestamp(2),
-        head: Seq(0),
-        applied: Offset(0),
-        chain: 0,
-        decisions: Bytes::new(),
-    };
-    commit.users = names.iter().rev().map(row).collect();
+    commit.users = names.iter().rev().map(|name| user_row(name)).collect();
     store.commit(commit).await.unwrap();
     let (mut rooms, mut users) = (Vec::new(), Vec::new());
     for expected in [10, 10, 5, 0] {

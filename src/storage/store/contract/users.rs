@@ -30,6 +30,7 @@ pub(crate) async fn many_users_are_read_at_once_whether_they_have_rows_or_not(st
             applied,
             chain,
             decisions,
+            notifications_read: Uuid::from_u128(3),
         };
         commit.users.extend((has > 0).then_some(row));
         commit.devices.extend((has > 1).then_some(DeviceChange::Put(device)));

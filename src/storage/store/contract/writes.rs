@@ -95,6 +95,7 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
         applied: Offset(4),
         chain: u64::MAX - 4,
         decisions: Bytes::from_static(&[0, 1, 255]),
+        notifications_read: Uuid::from_u128(u128::MAX - 1),
     };
     let device = |name: &str| DeviceRow {
         user: user.clone(),
@@ -124,6 +125,7 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
         room_seq: Some(Seq(4)),
         actor: Some(other.clone()),
         subject: None,
+        data: (seq == 2).then(|| "{}".to_owned()),
     };
     let mut commit = moved(user.partition(), 0, 2);
     commit.users.push(row.clone());
@@ -147,7 +149,7 @@ pub(crate) async fn rows_of_a_user_come_back_as_they_were(store: &dyn Store) {
     assert_eq!(store.user(&other).await.unwrap().devices, []);
 
     let mut commit = moved(user.partition(), 2, 3);
-    let later = UserRow { preferences: String::new(), decisions: Bytes::new(), ..row };
+    let later = UserRow { preferences: String::new(), decisions: Bytes::new(), notifications_read: Uuid::nil(), ..row };
     commit.users.push(UserRow { created_at: Timestamp(50), ..later.clone() });
     commit.devices.push(DeviceChange::Remove(user.clone(), DeviceId::new("a").unwrap()));
     commit.blocks.push(BlockChange::Remove(user.clone(), user_id("x")));

@@ -24,6 +24,8 @@ pub struct UserRow {
     pub applied: Offset,
     /// Hash chain over (offset, outcome) of what is applied to the user (I10).
     pub chain: u64,
+    /// The notification up to which all are read; nil for none.
+    pub notifications_read: Uuid,
     /// What was decided on the user's commands, as the writer packed it; empty for nothing.
     pub decisions: Bytes,
 }
@@ -94,6 +96,8 @@ pub struct UserEventRow {
     pub actor: Option<UserId>,
     /// Whom it concerns.
     pub(crate) subject: Option<UserId>,
+    /// What else it says, JSON text.
+    pub(crate) data: Option<String>,
 }
 
 /// Something that a user should notice, beside its place in the user's stream.

@@ -127,6 +127,7 @@ pub(super) fn user_event(c: &mut Columns<'_>) -> Result<UserEventRow> {
         room_seq: c.opt_seq()?,
         actor: c.opt_user()?,
         subject: c.opt_user()?,
+        data: c.opt_text()?,
     })
 }
 
@@ -217,6 +218,7 @@ pub(super) fn rest_of_user(user: UserId, c: &mut Columns<'_>) -> Result<UserRow>
         applied: c.offset()?,
         chain: c.number::<i64>()?.cast_unsigned(),
         decisions: c.bytes()?,
+        notifications_read: c.opt_uuid()?.unwrap_or_default(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Every SQL text of the store, in one place, so that one test can look at the plan of each.
 
+use crate::storage::notifications;
 use crate::storage::sql::Bulk;
 
 /// The statements over many rows.
@@ -19,6 +20,7 @@ pub(super) struct Bulks {
     pub users: Bulk,
     pub user_events: Bulk,
     pub notifications: Bulk,
+    pub notifications_read: Bulk,
     pub user_rooms: Bulk,
     pub past_marks: Bulk,
     pub read_marks: Bulk,
@@ -61,7 +63,7 @@ macro_rules! user_columns {
     };
     ($before:literal) => {
         list_of!($before "id" "push_token" "notification_preferences" "created_at" "updated_at" "head_seq" "applied_offset" "chain"
-            "decisions")
+            "decisions" "notifications_read")
     };
 }
 macro_rules! member_columns {
@@ -96,7 +98,7 @@ macro_rules! list_lines {
 }
 macro_rules! user_event_columns {
     () => {
-        "user_id, seq, kind, at, chat, chat_kind, change, chat_seq, actor, subject"
+        "user_id, seq, kind, at, chat, chat_kind, change, chat_seq, actor, subject, data"
     };
 }
 macro_rules! event_columns {
@@ -155,11 +157,8 @@ impl Bulks {
             room_decisions: Bulk::upsert("room_decisions", "chat, decisions", "chat", &[]),
             users: Bulk::upsert("users", user_columns!(), "id", &["created_at"]),
             user_events: Bulk::insert("user_events", user_event_columns!()),
-            notifications: Bulk::once(
-                "notifications",
-                "user_id, uuid, type, title, message, data, is_read, created_at",
-                "user_id, uuid",
-            ),
+            notifications: notifications::writes::put(),
+            notifications_read: notifications::writes::read(),
             user_rooms: Bulk::upsert(
                 "user_rooms",
                 "user_id, chat, kind, state, seq, muted_until",
@@ -247,6 +246,7 @@ impl Bulks {
             &self.users,
             &self.user_events,
             &self.notifications,
+            &self.notifications_read,
             &self.user_rooms,
             &self.past_marks,
             &self.read_marks,

@@ -6,6 +6,7 @@ use super::statements::{self, Bulks};
 use super::window;
 use crate::ids::{Partition, Seq, UserId};
 use crate::limits;
+use crate::storage::notifications;
 use crate::storage::sql::{Binder, Session, damaged};
 use crate::storage::store::StoreError;
 use crate::storage::store::commit::{
@@ -117,7 +118,8 @@ async fn users(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
                 .int(row.head.as_i64())
                 .int(row.applied.as_i64())
                 .int(row.chain.cast_signed())
-                .opt_blob((!row.decisions.is_empty()).then_some(row.decisions));
+                .opt_blob((!row.decisions.is_empty()).then_some(row.decisions))
+                .opt_uuid(Some(row.notifications_read).filter(|id| !id.is_nil()));
         })
         .await?;
     session
@@ -131,14 +133,21 @@ async fn users(session: &mut Session<'_>, bulks: &Bulks, commit: &mut Commit) ->
                 .opt_int(row.change.map(i64::from))
                 .opt_int(row.room_seq.map(|seq| seq.as_i64()))
                 .opt_text(row.actor.as_ref().map(|user| user.as_str()))
-                .opt_text(row.subject.as_ref().map(|user| user.as_str()));
+                .opt_text(row.subject.as_ref().map(|user| user.as_str()))
+                .opt_text(row.data);
         })
         .await?;
     session
         .bulk(&bulks.notifications, std::mem::take(&mut commit.notifications), |b, row| {
-            b.text(row.user.as_str()).uuid(row.id).text(row.kind).text(row.title);
-            b.text(&row.message).text(&row.data).flag(false).int(row.at.as_i64());
+            notifications::writes::bind_row(b, row);
         })
+        .await?;
+    session
+        .bulk(
+            &bulks.notifications_read,
+            std::mem::take(&mut commit.notifications_read),
+            notifications::writes::bind_read,
+        )
         .await?;
     Ok(())
 }

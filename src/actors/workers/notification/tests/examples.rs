@@ -1,9 +1,9 @@
-//! When a message notifies, and what a rebuilt store does to that.
+//! When a message notifies.
 
 use std::time::Duration;
 
 use super::super::rounds::NotifyStep;
-use super::support::{AFTER, Fate, Life, World, user_id};
+use super::support::{AFTER, Fate, Life, World, everything, user_id};
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands::{Mute, Read, RoomFact};
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
@@ -12,11 +12,6 @@ use crate::ids::{MessageNo, Offset, Seq, Timestamp};
 use crate::storage::journal::Journal as _;
 use crate::storage::notifications::Notifications;
 use crate::storage::sql::support::forget_what_is_derived;
-
-async fn everything(world: &World) {
-    world.stores().await;
-    assert!(world.lives(&mut Life::without_end()).await);
-}
 
 async fn rows(world: &World, user: &str) -> Vec<(String, bool)> {
     let rows = Notifications::new(world.connections.clone());
@@ -77,40 +72,6 @@ async fn a_clock_that_is_set_back_makes_nobody_wait_for_an_hour() {
         }
     }
     assert_eq!(rows(&world, "bob").await.len(), 1);
-}
-
-#[tokio::test]
-async fn rows_that_are_built_anew_push_nothing_and_are_found_as_read_as_they_were() {
-    let world = World::new().await;
-    let room = world.group("tea", "ann", &["bob", "cem"]).await;
-    world.says(room, "ann").await;
-    world.says(room, "ann").await;
-    everything(&world).await;
-    Notifications::new(world.connections.clone()).read_all(&user_id("bob"), None).await.unwrap();
-    let (before, requests) = ((rows(&world, "bob").await, rows(&world, "cem").await), world.requests());
-    assert!(before.0.iter().all(|(_, read)| *read) && before.1.iter().all(|(_, read)| !*read), "{before:?}");
-    assert_eq!((before.0.len(), before.1.len(), requests), (2, 2, 4));
-    forget_what_is_derived(&world.connections).await;
-    everything(&world).await;
-    assert_eq!(((rows(&world, "bob").await, rows(&world, "cem").await), world.requests()), (before, requests));
-    world.says(room, "cem").await;
-    everything(&world).await;
-    assert_eq!(world.requests(), requests + 2, "and it goes on");
-}
-
-#[tokio::test]
-async fn a_lost_database_pushes_nothing_of_before_and_everything_after() {
-    let mut world = World::new().await;
-    let room = world.group("tea", "ann", &["bob"]).await;
-    world.says(room, "ann").await;
-    everything(&world).await;
-    world.loses_its_database().await;
-    world.begins().await;
-    everything(&world).await;
-    assert_eq!(world.requests(), 1);
-    world.says(room, "ann").await;
-    everything(&world).await;
-    assert_eq!((world.requests(), rows(&world, "bob").await.len()), (2, 1));
 }
 
 #[tokio::test]

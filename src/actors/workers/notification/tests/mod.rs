@@ -3,4 +3,5 @@
 mod examples;
 mod killed;
 mod pushes;
+mod rebuilt;
 mod support;

@@ -298,6 +298,12 @@ impl World {
     }
 }
 
+/// All that the journal holds is stored, decided on and sent.
+pub(super) async fn everything(world: &World) {
+    world.stores().await;
+    assert!(world.lives(&mut Life::without_end()).await);
+}
+
 async fn empty() -> (tempfile::TempDir, Connections) {
     let folder = tempfile::tempdir().unwrap();
     let file = Database::Sqlite(folder.path().join("rows.db"));
