@@ -3,10 +3,8 @@ the grant that the service account signed, and what is pushed is what FCM's refe
 
 import json
 import secrets
-import threading
 import time
 import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import jwt
@@ -14,45 +12,23 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harness import NotificationTest, until
+from receiver import Receiver
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 
 
-class Google:
+class Google(Receiver):
     """Exchanges grants for access tokens, and takes pushes. `answers` are (status, headers, body) of the next pushes."""
 
     def __init__(self):
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self.lock, self.answers = threading.Lock(), []
-        self.grants, self.pushes, self.wrong, self.tokens = [], [], [], set()
-        google = self
+        self.grants, self.pushes, self.tokens = [], [], set()
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                with google.lock:
-                    take = google.exchange if self.path == "/token" else google.push
-                    try:
-                        status, headers, answer = take(self.path, self.headers, body)
-                    except Exception as error:  # Whatever is wrong with a request is the test's to see.
-                        google.wrong.append(repr(error))
-                        status, headers, answer = 400, {}, {"error": "invalid_grant"}
-                text = json.dumps(answer).encode()
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(text))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, path, headers, body):
+        take = self.exchange if path == "/token" else self.push
+        status, more, said = take(path, headers, body)
+        return status, more, json.dumps(said).encode()
 
     def account(self):
         private = self.key.private_bytes(
@@ -107,7 +83,7 @@ def error(status, code):
 class FcmTest(NotificationTest):
     def settings(self, folder):
         self.google = Google()
-        self.addCleanup(self.google.server.shutdown)
+        self.addCleanup(self.google.stop)
         (folder / "account.json").write_text(json.dumps(self.google.account()))
         return {
             "PUSH_NOTIFICATION_KEY": str(folder / "account.json"),

@@ -5,10 +5,8 @@ import base64
 import json
 import os
 import subprocess
-import threading
 import time
 import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import http_ece
 import jwt
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness import KERVAN, NotificationTest, until
+from receiver import Receiver
 
 SUBJECT = "mailto:push@tea.example"
 
@@ -45,39 +44,20 @@ class Browser:
         return json.loads(http_ece.decrypt(body, private_key=self.key, auth_secret=self.auth, version="aes128gcm"))
 
 
-class PushService:
+class PushService(Receiver):
     """Takes pushes whose sender it can verify. `answers` are (status, headers) of the next ones."""
 
+    refusal = 403
+
     def __init__(self):
-        self.lock, self.answers, self.pushes, self.wrong = threading.Lock(), [], [], []
-        self.public = None
-        service = self
+        self.pushes, self.public = [], None
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                with service.lock:
-                    try:
-                        service.verify(self.headers)
-                        status, headers = service.answers.pop(0) if service.answers else (201, {})
-                        service.pushes.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body, status))
-                    except Exception as error:  # Whatever is wrong with a request is the test's to see.
-                        service.wrong.append(repr(error))
-                        status, headers = 403, {}
-                self.send_response(status)
-                for name, value in {**headers, "content-length": "0"}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def answer(self, path, headers, body):
+        self.verify(headers)
+        status, more = self.answers.pop(0) if self.answers else (201, {})
+        self.pushes.append((path, headers, body, status))
+        return status, more, b""
 
     def verify(self, headers):
         kind, said = headers["authorization"].split(" ", 1)
@@ -95,7 +75,7 @@ class WebPushTest(NotificationTest):
         key = made.split('vapid_key = "')[1].split('"')[0]
         (folder / "vapid").write_text(key + "\n")
         self.service = PushService()
-        self.addCleanup(self.service.server.shutdown)
+        self.addCleanup(self.service.stop)
         return {
             "KERVAN_NOTIFICATIONS__VAPID_KEY_FILE": str(folder / "vapid"),
             "KERVAN_NOTIFICATIONS__VAPID_SUBJECT": SUBJECT,

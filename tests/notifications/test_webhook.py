@@ -7,58 +7,33 @@ import secrets
 import threading
 import unittest
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from harness import PATIENCE, NotificationTest, until
+from receiver import Receiver
 
 
-class Receiver:
+class Hook(Receiver):
     """An address that verifies what it gets. `answers` are the statuses of the next ones, then 204."""
 
     def __init__(self, secret):
-        self.webhook, self.lock = Webhook(secret), threading.Lock()
-        self.keys, self.requests, self.wrong, self.answers, self.held = defaultdict(set), 0, [], [], None
-        receiver = self
+        self.webhook, self.keys, self.held, self.last = Webhook(secret), defaultdict(set), None, None
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, _, headers, body):
+        said = self.webhook.verify(body, headers)
+        data = said["data"]
+        status = self.answers.pop(0) if self.answers else 204
+        if status < 300 or self.held:
+            self.keys[(data["user"], data["room"], data["seq"])].add(headers["webhook-id"])
+        self.last = said
+        return status, {}, b""
 
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                answer = receiver.take(body, dict(self.headers))
-                if receiver.held:
-                    receiver.held.wait(PATIENCE)
-                try:
-                    self.send_response(answer)
-                    self.send_header("content-length", "0")
-                    self.end_headers()
-                except OSError:
-                    pass
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def take(self, body, headers):
-        with self.lock:
-            self.requests += 1
-            try:
-                said = self.webhook.verify(body, {name.lower(): value for name, value in headers.items()})
-            except WebhookVerificationError as error:
-                self.wrong.append(str(error))
-                return 400
-            data = said["data"]
-            answer = self.answers.pop(0) if self.answers else 204
-            if answer < 300 or self.held:
-                self.keys[(data["user"], data["room"], data["seq"])].add(headers["webhook-id"])
-            self.last = said
-            return answer
+    def hold(self):
+        held = self.held
+        if held:
+            held.wait(PATIENCE)
 
     def told(self):
         with self.lock:
@@ -69,11 +44,11 @@ class WebhookTest(NotificationTest):
     def settings(self, folder):
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         (folder / "key").write_text(secret + "\n")
-        self.receiver = Receiver(secret)
-        self.addCleanup(self.receiver.server.shutdown)
+        self.receiver = Hook(secret)
+        self.addCleanup(self.receiver.stop)
         return {
             "KERVAN_NOTIFICATIONS__WEBHOOK_SECRET_FILE": str(folder / "key"),
-            "KERVAN_NOTIFICATIONS__WEBHOOK_URL": self.receiver.url,
+            "KERVAN_NOTIFICATIONS__WEBHOOK_URL": f"{self.receiver.url}/hook",
         }
 
     def test_a_message_that_nobody_acknowledged_is_posted_and_verified(self):

@@ -43,6 +43,12 @@ for (const format of ['json', 'protobuf']) {
       });
       return { room, name: `room:${room}` };
     };
+    const rest = async (user, method, path, body) => {
+      const headers = { authorization: `Bearer ${token(user)}`, 'content-type': 'application/json' };
+      const answer = await fetch(`http://127.0.0.1:${server.port}${path}`, { method, headers, body: body && JSON.stringify(body) });
+      const text = await answer.text();
+      return { status: answer.status, body: text ? JSON.parse(text) : undefined };
+    };
     const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
     describe('connecting', () => {
@@ -352,6 +358,60 @@ for (const format of ['json', 'protobuf']) {
         his.sub.subscribe();
         const { code } = await until(() => his.of('unsubscribed')[1], 'the second refusal');
         assert.ok([103, 412].includes(code), `${code}`);
+      });
+
+      test('a chat that is muted on one device is muted on another, until it is taken back there', async () => {
+        const [ann, phone] = [await connected(someone('ann')), await connected(someone('bob'))];
+        const laptop = await connected(phone.user);
+        const { room } = await group(ann, phone.user);
+        await until(() => phone.personal.some(pub => pub.data.type === 'room.joined'), 'the room is told of');
+        const mutes = async of => (await of.rpc('user.mutes')).mutes;
+        const at = Date.now() + 3_600_000;
+        await phone.rpc('room.mute', { room, until: at });
+        assert.deepEqual(await mutes(laptop), { [room]: { until: at } });
+        await phone.rpc('room.mute', { room });
+        assert.deepEqual(await mutes(laptop), { [room]: {} });
+        assert.deepEqual(await mutes(ann), {}, 'nobody else has muted it');
+        await laptop.rpc('room.unmute', { room });
+        assert.deepEqual(await mutes(phone), {});
+        // The same over REST.
+        assert.equal((await rest(phone.user, 'PUT', `/api/chats/${room}/mute`, {})).status, 200);
+        assert.deepEqual((await rest(phone.user, 'GET', '/api/users/me/mutes')).body.mutes, { [room]: {} });
+        assert.equal((await rest(phone.user, 'DELETE', `/api/chats/${room}/mute`)).status, 200);
+        assert.deepEqual(await mutes(laptop), {});
+        assert.equal((await failure(phone.rpc('room.mute', { room, until: 1 }))).code, 107);
+        assert.equal((await failure(phone.rpc('room.mute', { room: randomUUID() }))).code, 412);
+      });
+
+      test('what is read of notifications is told to the other devices, with an offset, also to one that was away', async () => {
+        const [ann, phone] = [await connected(someone('ann')), await connected(someone('bob'))];
+        const laptop = await connected(phone.user);
+        for (let n = 0; n < 3; n += 1) await group(ann, phone.user);
+        const told = of => of.personal.filter(pub => pub.data.type === 'notification.read');
+        const list = async query => (await rest(phone.user, 'GET', `/api/notifications${query}`)).body;
+        let all = await list('');
+        for (const end = Date.now() + 10_000; all.unread < 3 && Date.now() < end;) all = await list('');
+        assert.equal(all.unread, 3);
+        const [newest, middle, oldest] = all.notifications.map(one => one.id);
+        await phone.rpc('notification.read', { ids: [middle] });
+        await until(() => told(laptop).length === 1 && told(phone).length === 1, 'both devices hear of it');
+        assert.deepEqual(told(laptop)[0].data.ids, [middle]);
+        assert.ok(told(laptop)[0].offset > 0);
+        assert.deepEqual((await list('?unread=true')).notifications.map(one => one.id), [newest, oldest]);
+        // Read again, it is the same; the laptop is away meanwhile.
+        laptop.client.disconnect();
+        await phone.rpc('notification.read', { all: true, up_to: middle });
+        assert.deepEqual((await list('?unread=true')).notifications.map(one => one.id), [newest]);
+        await phone.rpc('notification.read', { all: true, up_to: oldest });
+        assert.equal((await rest(phone.user, 'POST', '/api/notifications/read', { all: true })).status, 204);
+        assert.equal((await list('')).unread, 0);
+        await laptop.connect();
+        await until(() => told(laptop).length === 3 && told(phone).length === 3, 'the laptop hears of it');
+        assert.deepEqual(told(laptop).map(pub => pub.offset), told(phone).map(pub => pub.offset));
+        assert.equal(told(laptop)[1].data.up_to, middle);
+        for (const bad of [{}, { all: true, ids: [newest] }, { ids: ['x'] }]) {
+          assert.equal((await failure(phone.rpc('notification.read', bad))).code, 107);
+        }
       });
 
       test('errors of rpc have their published codes', async () => {

@@ -243,6 +243,36 @@ class Promises:
         self.assertEqual(his.sub.state, SubscriptionState.UNSUBSCRIBED)
         await self.refused(412, bob.rpc("message.send", room=room, client_id="m-3", body="let me in"))
 
+    async def test_a_muted_chat_is_muted_on_all_devices_of_its_user(self):
+        ann, phone = await self.connected("ann"), await self.connected("bob")
+        laptop = await self.connected("bob", user=phone.user)
+        room, _ = await self.group(ann, phone.user)
+        await until(lambda: [pub for pub in phone.personal if pub.data["type"] == "room.joined"], "the room is told of")
+        await phone.rpc("room.mute", room=room)
+        self.assertEqual(await laptop.rpc("user.mutes"), {"mutes": {room: {}}})
+        self.assertEqual(await ann.rpc("user.mutes"), {"mutes": {}})
+        await laptop.rpc("room.unmute", room=room)
+        self.assertEqual(await phone.rpc("user.mutes"), {"mutes": {}})
+        await self.refused(107, phone.rpc("room.mute", room=room, until=1))
+
+    async def test_what_is_read_of_notifications_is_told_to_the_other_devices(self):
+        phone = await self.connected("bob")
+        laptop = await self.connected("bob", user=phone.user)
+        read = "0190a3c2-5f7e-7d1b-8a53-0d6f3c1e9b42"
+        await phone.rpc("notification.read", ids=[read])
+        await phone.rpc("notification.read", all=True)
+
+        def told(peer):
+            return [pub for pub in peer.personal if pub.data["type"] == "notification.read"]
+
+        await until(lambda: len(told(laptop)) == 2 and len(told(phone)) == 2, "both devices hear of it")
+        first, second = told(laptop)
+        self.assertEqual((first.data["ids"], "up_to" in first.data), ([read], False))
+        self.assertGreater(second.data["up_to"], read)
+        self.assertEqual((first.offset, second.offset), (1, 2))
+        await self.refused(107, phone.rpc("notification.read"))
+        await self.refused(106, phone.rpc("notification.read", ids=[read] * 101))
+
     async def test_errors_of_rpc_have_their_published_codes(self):
         ann = await self.connected("ann")
         await self.refused(104, ann.rpc("no.such.method"))
