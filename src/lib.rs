@@ -31,6 +31,7 @@ pub mod http_client;
 pub mod ids;
 pub mod limits;
 pub mod metrics;
+mod safe_debug;
 pub mod server;
 pub mod shutdown;
 pub mod storage;

@@ -304,6 +304,7 @@ impl Engine {
             history: self.history(),
             handlers: Arc::clone(self.handlers()),
             outbox: self.outbox.clone(),
+            notifies: self.notifying.is_some(),
         }
     }
 

@@ -11,7 +11,20 @@ use tree::{Source, code_of, sources};
 
 /// The layers, lowest first. A module may import its own layer and those below.
 const LAYERS: [&[&str]; 6] = [
-    &["ids", "epoch", "limits", "env", "config", "ttl", "metrics", "shutdown", "health", "http_client", "testing"],
+    &[
+        "ids",
+        "epoch",
+        "limits",
+        "env",
+        "config",
+        "ttl",
+        "metrics",
+        "shutdown",
+        "health",
+        "http_client",
+        "safe_debug",
+        "testing",
+    ],
     &["storage"],
     &["actors"],
     &["api"],

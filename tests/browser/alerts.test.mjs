@@ -106,6 +106,31 @@ test('a muted chat is silent, also after a reload', async () => {
   await bob.waitForFunction(() => window.shown.length === 1 && window.tones > 0);
 });
 
+test('a chat that is muted on one page is muted on another of the same user, and no one else', async () => {
+  const [first, second, alice] = [await enter('Bob'), await enterNoting('Bob'), await enter('Alice')];
+  const other = await otherRoom();
+  await choose(second, 'Notifications', 'Sound');
+  await second.evaluate(() => { window.tones = 0; });
+  await line(second, 'Welcome').click();
+  await line(first, 'Other').click();
+  await first.getByRole('button', { name: 'Mute this chat' }).click();
+  await first.getByRole('button', { name: 'Unmute this chat' }).waitFor();
+  await hide(second, true);
+  await hide(second, false);
+  await line(second, 'Other').getByLabel('muted').waitFor();
+  await other.send('quiet');
+  await line(second, 'Other').getByLabel('1 unread').waitFor();
+  assert.deepEqual(await second.evaluate(() => [window.shown.length, window.tones]), [0, 0]);
+  assert.equal(await line(alice, 'Other').getByLabel('muted').count(), 0);
+  await second.reload();
+  await line(second, 'Other').click();
+  await second.getByRole('button', { name: 'Unmute this chat' }).click();
+  await second.getByRole('button', { name: 'Mute this chat' }).waitFor();
+  await first.reload();
+  await line(first, 'Other').waitFor();
+  await first.waitForFunction(() => !document.querySelector('[aria-label=muted]'));
+});
+
 test('a browser that refuses is said to refuse', async () => {
   const bob = await enterNoting('Bob', [], () => {
     window.Notification = class { static permission = 'default';

@@ -2,6 +2,7 @@
 
 import { useRef } from 'preact/hooks';
 import * as alerts from './alerts';
+import type { Chat } from './chat';
 import { Bell, BellOff } from './parts';
 import * as push from './push';
 
@@ -33,7 +34,7 @@ export function Alerts() {
           <small id="alerts-state" role="status">{STATES[permission]}</small>
           <label class="switch"><input type="checkbox" checked={alerts.sounds()}
             onChange={event => alerts.setSound(event.currentTarget.checked)} /> Sound</label>
-          <small>Both are kept on this device. A bell above each chat mutes it.</small>
+          <small>Both are kept on this device. A bell above each chat mutes it, on all of your devices.</small>
           <footer><button class="primary">Done</button></footer>
         </form>
       </dialog>
@@ -41,13 +42,11 @@ export function Alerts() {
   );
 }
 
-// Only where there is something to mute.
-export function Mute({ room }: { room: string }) {
-  if (!alerts.areOn()) return null;
-  const isMuted = alerts.isMuted(room);
+export function Mute({ chat, room }: { chat: Chat; room: string }) {
+  const isMuted = chat.isMuted(room);
   const label = isMuted ? 'Unmute this chat' : 'Mute this chat';
   return (
-    <button class="icon" aria-label={label} title={label} onClick={() => alerts.setMuted(room, !isMuted)}>
+    <button class="icon" aria-label={label} title={label} onClick={() => void chat.mute(room, !isMuted)}>
       {isMuted ? <BellOff /> : <Bell />}
     </button>
   );

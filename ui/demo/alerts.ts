@@ -1,5 +1,6 @@
 // Telling somebody who looks elsewhere that a message came: a notification of the browser and a sound. Both are off until
-// they are switched on, and what is chosen is this device's alone. Permission is asked for by that switch, never before.
+// they are switched on, and what is chosen is this device's alone; which chats are muted is the user's, for every device.
+// Permission is asked for by that switch, never before.
 
 import { signal } from '@preact/signals';
 import { type Chat, type Room, name } from './chat';
@@ -16,12 +17,13 @@ const NOTES = [659, 880];
 const NOTE_S = 0.12;
 const LOUDNESS = 0.06;
 
-interface Chosen { notify: boolean; sound: boolean; muted: string[] }
+interface Chosen { notify: boolean; sound: boolean }
 
 function stored(): Chosen {
-  const none = { notify: false, sound: false, muted: [] };
+  const none = { notify: false, sound: false };
   try {
-    return { ...none, ...JSON.parse(localStorage.getItem(KEY) ?? '{}') };
+    const { notify, sound } = { ...none, ...JSON.parse(localStorage.getItem(KEY) ?? '{}') };
+    return { notify, sound };
   } catch {
     return none;
   }
@@ -48,7 +50,6 @@ function choose(change: Partial<Chosen>) {
 export const notifies = () => chosen.value.notify && permission.value === 'granted';
 export const sounds = () => chosen.value.sound;
 export const areOn = () => notifies() || sounds();
-export const isMuted = (room: string) => chosen.value.muted.includes(room);
 
 // Asks the browser if it was not asked yet. What it answers stands in `permission`.
 export async function setNotify(on: boolean) {
@@ -63,10 +64,6 @@ export function setSound(on: boolean) {
   play();
   // That was only to hear what it is like: a message that comes next is heard, too.
   played = 0;
-}
-
-export function setMuted(room: string, on: boolean) {
-  choose({ muted: [...stored().muted.filter(other => other !== room), ...(on ? [room] : [])] });
 }
 
 // What is shown of each room, to be taken back when the room is read.
@@ -93,7 +90,7 @@ const isUnseen = (chat: Chat, room: Room) => room.unread > 0 && room.last_messag
   && (document.hidden || chat.open.value !== room.room);
 
 async function tell(chat: Chat, { room, kind, peer, last_message }: Room) {
-  if (isMuted(room)) return;
+  if (chat.isMuted(room)) return;
   if (sounds()) play();
   if (!notifies()) return;
   const { sender, body: text, seq } = last_message!;

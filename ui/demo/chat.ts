@@ -46,6 +46,8 @@ export class Chat {
   readonly online = signal<Record<string, boolean>>({});
   readonly marks = signal<Record<string, Marks>>({});
   readonly members = signal<Record<string, string[]>>({});
+  // The rooms that this user has muted, on every device, and until when; 0 for no end.
+  readonly mutes = signal<Record<string, number>>({});
   readonly typing = signal<Record<string, Record<string, number>>>({});
   readonly notice = signal('');
   // The time, each second: for what is told by it.
@@ -86,11 +88,16 @@ export class Chat {
     this.client.on('disconnected', ({ code }) => { if (code !== 0) this.state.value = 'over'; });
     this.client.on('publication', ({ data }) => this.personal(data));
     this.client.connect();
-    this.timers.push(setInterval(() => void this.presence(), 60_000), setInterval(() => this.tick(), 1_000));
+    // Muted on another device meanwhile.
+    document.addEventListener('visibilitychange', this.looks);
+    this.timers.push(setInterval(() => { void this.presence(); void this.askMutes(); }, 60_000), setInterval(() => this.tick(), 1_000));
   }
+
+  private readonly looks = () => { if (!document.hidden) void this.askMutes(); };
 
   stop() {
     this.timers.forEach(clearInterval);
+    document.removeEventListener('visibilitychange', this.looks);
     this.client.disconnect();
   }
 
@@ -126,6 +133,7 @@ export class Chat {
     rooms.filter(room => room.state === 'member').forEach(room => this.listen(room));
     void this.know(rooms.flatMap(room => [room.peer, room.last_message?.sender, room.creator]));
     void this.presence();
+    void this.askMutes();
     if (this.open.value) void this.select(this.open.value);
     void this.outbox.flush();
   }
@@ -192,6 +200,29 @@ export class Chat {
   async leave(id: string) { await this.rpc('room.leave', { room: id }); }
 
   async end(id: string) { await this.rpc('room.end', { room: id }); }
+
+  isMuted(id: string): boolean {
+    const until = this.mutes.value[id];
+    return until !== undefined && (until === 0 || until > this.now.value);
+  }
+
+  async mute(id: string, on: boolean) {
+    try {
+      await this.rpc(on ? 'room.mute' : 'room.unmute', { room: id });
+    } catch {
+      this.notice.value = `The chat could not be ${on ? 'muted' : 'unmuted'}. Try again in a moment.`;
+      return;
+    }
+    const { [id]: _, ...rest } = this.mutes.value;
+    this.mutes.value = on ? { ...rest, [id]: 0 } : rest;
+  }
+
+  private async askMutes() {
+    if (this.state.value !== 'connected') return;
+    const page = await this.rpc<{ mutes: Record<string, { until?: number }> }>('user.mutes', {}).catch(() => undefined);
+    if (!page) return;
+    this.mutes.value = Object.fromEntries(Object.entries(page.mutes).map(([id, { until }]) => [id, until ?? 0]));
+  }
 
   private async enter(made: { room: string }) {
     await this.refresh();

@@ -35,7 +35,7 @@ function Head({ chat, room }: { chat: Chat; room: Room }) {
       <Avatar id={room.peer ?? room.room} label={title} online={room.peer ? chat.online.value[room.peer] : false} />
       <div class="words"><h1 dir="auto">{title}</h1><p class={typing.length ? 'live' : ''} aria-live="polite">{state}</p></div>
       {left > 0 && <small class="ends" title={new Date(room.expires_at!).toLocaleString()}>ends in {span(left)}</small>}
-      <Mute room={room.room} />
+      {room.status === 'active' && <Mute chat={chat} room={room.room} />}
       {chat.state.value !== 'connected' && <span class="badge" role="status">Reconnecting…</span>}
     </header>
   );

@@ -5,7 +5,7 @@ import { Alerts } from './alerting';
 import * as api from './api';
 import { type Chat, type Room, name } from './chat';
 import { NewChat } from './newchat';
-import { Avatar, Exit, Plus, Theme, day, time } from './parts';
+import { Avatar, BellOff, Exit, Plus, Theme, day, time } from './parts';
 import * as push from './push';
 
 export function Sidebar({ chat, onLeave }: { chat: Chat; onLeave: () => void }) {
@@ -65,6 +65,7 @@ function Line({ chat, room }: { chat: Chat; room: Room }) {
         <Avatar id={room.peer ?? room.room} label={title} online={room.peer ? chat.online.value[room.peer] : false} />
         <span class="words"><span class="title" dir="auto">{title}</span><span class={`last ${typing ? 'live' : ''}`} dir="auto">{text}</span></span>
         <span class="side"><time>{when}</time>
+          {chat.isMuted(room.room) && <span class="muted" role="img" aria-label="muted"><BellOff /></span>}
           {room.unread > 0 && <span class="unread" aria-label={`${room.unread} unread`}>{room.unread > 99 ? '99+' : room.unread}</span>}
         </span>
       </button>

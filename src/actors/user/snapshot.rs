@@ -3,6 +3,7 @@
 use crate::actors::decisions::Decision;
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
+use crate::safe_debug::safe_debug;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -42,7 +43,7 @@ fn is_zero(at: &Timestamp) -> bool {
 }
 
 /// A device of a user.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Device {
     /// `web`, `ios`, `android`, …
     pub platform: String,
@@ -50,6 +51,11 @@ pub(crate) struct Device {
     pub push_token: String,
     /// Fold time of when it was heard of last.
     pub seen: Timestamp,
+}
+
+// A push token is a secret: whoever has it can push.
+safe_debug! {
+    Device { platform, seen }
 }
 
 /// A user's whole state.

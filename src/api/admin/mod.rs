@@ -100,6 +100,8 @@ pub struct Live {
     pub handlers: Arc<Handlers>,
     /// Notifications on their way to providers.
     pub(crate) outbox: NotificationOutbox,
+    /// Whether this node decides who is notified.
+    pub(crate) notifies: bool,
 }
 
 /// What all routes share.
@@ -185,6 +187,7 @@ pub fn routes(admin: Arc<Admin>) -> Router {
         .route("/admin/sessions/{client}/disconnect", post(sessions::disconnect))
         .route("/admin/notifications/dead", get(notifications::dead))
         .route("/admin/notifications/dead/replay", post(notifications::replay))
+        .route("/admin/notifications/end", post(notifications::end))
         .route("/admin/limits", get(settings::limits))
         .route("/admin/config", get(settings::config))
         .route("/admin/traces", get(traces::list).post(traces::follow))

@@ -1,4 +1,5 @@
-//! `/admin/notifications/dead`: what no provider took, and having it tried again. What a message says is in none of it.
+//! `/admin/notifications/dead`: what no provider took, and having it tried again; and `/admin/notifications/end`, once nobody notifies
+//! any more. What a message says is in none of it.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -6,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::AdminState;
-use super::extract::{OptionalBody, Page, bad, page_size, stored};
+use super::extract::{OptionalBody, Page, bad, conflict, page_size, stored};
 use super::guard::Who;
 use crate::api::http::{HttpError, Query};
 use crate::ids::{RoomId, Seq, Timestamp, UserId};
-use crate::storage::notifications::outbox::DeadNotification;
+use crate::storage::notifications::outbox::{DeadNotification, Ended};
 
 /// Ids of one request.
 const MOST: usize = 1_000;
@@ -109,4 +110,29 @@ pub(super) async fn replay(
     let done = admin.live()?.outbox.replay(ids, admin.env.now()).await.map_err(stored);
     admin.note(&who, "notification.replay", &target, done.as_ref().err()).await?;
     Ok(Json(Replayed { replayed: done? }))
+}
+
+/// What was let go of.
+#[derive(Serialize)]
+pub(super) struct EndedView {
+    /// Partitions whose journal nobody notifies of any more.
+    partitions: u64,
+    /// Notifications that no provider had taken.
+    waiting: u64,
+}
+
+/// `POST /admin/notifications/end`: refused by a node that notifies itself, because its worker would stand still.
+pub(super) async fn end(
+    State(admin): AdminState,
+    Extension(who): Extension<Who>,
+) -> Result<Json<EndedView>, HttpError> {
+    let live = admin.live()?;
+    if live.notifies {
+        let why = "this server notifies: take the ways out from [notifications] and start it again first";
+        return Err(conflict("not_possible", why));
+    }
+    let done = live.outbox.end().await.map_err(stored);
+    admin.note(&who, "notification.end", "all", done.as_ref().err()).await?;
+    let Ended { partitions, waiting } = done?;
+    Ok(Json(EndedView { partitions, waiting }))
 }

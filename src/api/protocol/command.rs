@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::safe_debug;
 use super::shape::{bounded_subs, nullable, object, present, raw};
+use crate::safe_debug::safe_debug;
 
 /// Bits of [`SubscribeRequest::flag`]. A server ignores those that it does not know.
 pub(crate) mod subscription_flag {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::safe_debug;
+use crate::safe_debug::safe_debug;
 
 /// Something that happened in a channel or to the connection.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::push::{ClientInfo, Publication, Push};
-use super::safe_debug;
+use crate::safe_debug::safe_debug;
 
 /// One message to the client. With id 0 it is a push; with id 0 and nothing in it, the server's ping.
 #[derive(Clone, PartialEq, prost::Message)]

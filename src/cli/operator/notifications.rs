@@ -1,4 +1,4 @@
-//! `kervan notifications`: what no provider took, and having it tried again.
+//! `kervan notifications`: what no provider took, and having it tried again; and the end of them.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::lists::Page;
 use super::table::{As, Column};
 use super::{Asking, Output, Run};
 
-/// Look at notifications that could not be sent.
+/// Look at notifications that could not be sent, or end them.
 #[derive(Args)]
 pub(crate) struct Notifications {
     #[command(subcommand)]
@@ -23,6 +23,13 @@ enum What {
     Dead {
         #[command(subcommand)]
         what: Dead,
+    },
+    /// Forget how far they were decided, once no worker notifies any more: the journal is kept for none then.
+    End {
+        #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
+        asking: Asking,
     },
 }
 
@@ -58,7 +65,23 @@ const DEAD: [Column; 8] = [
 
 impl Run for Notifications {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let What::Dead { what } = &self.what;
+        let what = match &self.what {
+            What::Dead { what } => what,
+            What::End { confirm, asking } => {
+                confirm.act(
+                    asking,
+                    "End notifications? Who has not been told of a message by now never is.",
+                    |server| server.post("notifications/end", &json!({})),
+                    |done| {
+                        format!(
+                            "{} partitions are let go of, {} notifications given up",
+                            done["partitions"], done["waiting"]
+                        )
+                    },
+                )?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
         match what {
             Dead::Ls(page) => page.show("notifications/dead", "after", &DEAD)?,
             Dead::Replay { ids, all, confirm, asking } => {
@@ -78,10 +101,9 @@ impl Run for Notifications {
     }
 
     fn output(&self) -> Output {
-        let What::Dead { what } = &self.what;
-        match what {
-            Dead::Ls(page) => page.asking.output(),
-            Dead::Replay { asking, .. } => asking.output(),
+        match &self.what {
+            What::Dead { what: Dead::Ls(page) } => page.asking.output(),
+            What::Dead { what: Dead::Replay { asking, .. } } | What::End { asking, .. } => asking.output(),
         }
     }
 }

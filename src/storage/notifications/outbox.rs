@@ -52,13 +52,32 @@ const REPLAY: &str = "UPDATE notification_outbox SET dead_at = NULL, attempts = 
 const REPLAY_ALL: &str = "UPDATE notification_outbox INDEXED BY notification_outbox_dead \
      SET dead_at = NULL, attempts = 0, next_at = ?, reason = '' WHERE dead_at >= 0";
 
+const END: &str = "DELETE FROM notification_cursors WHERE partition >= 0";
+const END_WAITING: &str =
+    "DELETE FROM notification_outbox INDEXED BY notification_outbox_due WHERE dead_at IS NULL AND next_at >= 0";
+
 #[cfg(test)]
 pub(in crate::storage) use super::outbox_tests::CHECKS;
 
 /// Every statement, for the test of indexes.
 #[cfg(test)]
-pub(in crate::storage) const SQL: [&str; 13] =
-    [CURSORS, CURSOR_MOVE, WAITING, DUE, NEXT_DUE, CLAIM, SENT, LATER, DEAD, FORGET, DEAD_ONES, REPLAY, REPLAY_ALL];
+pub(in crate::storage) const SQL: [&str; 15] = [
+    CURSORS,
+    CURSOR_MOVE,
+    WAITING,
+    DUE,
+    NEXT_DUE,
+    CLAIM,
+    SENT,
+    LATER,
+    DEAD,
+    FORGET,
+    DEAD_ONES,
+    REPLAY,
+    REPLAY_ALL,
+    END,
+    END_WAITING,
+];
 
 /// How far a partition is decided on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,6 +163,15 @@ pub(crate) enum Settled {
     },
 }
 
+/// What was let go of when notifications were ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ended {
+    /// Partitions that were begun.
+    pub partitions: u64,
+    /// Notifications that no provider had taken yet.
+    pub waiting: u64,
+}
+
 /// A notification that no provider took.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct DeadNotification {
@@ -203,6 +231,16 @@ impl NotificationOutbox {
         };
         change.session().bulk(&self.cursors, cursors, bind).await?;
         change.commit().await
+    }
+
+    /// Ends it: nothing is begun, and nothing waits. What is dead stays. A worker that still runs decides nothing more; one that
+    /// is started later begins with what is sent then.
+    pub(crate) async fn end(&self) -> Result<Ended> {
+        let mut change = self.connections.direct().change().await?;
+        let partitions = change.session().execute(END, |_| ()).await?;
+        let waiting = change.session().execute(END_WAITING, |_| ()).await?;
+        change.commit().await?;
+        Ok(Ended { partitions, waiting })
     }
 
     /// Writes what was decided and moves the cursors, or nothing. `false`: a cursor stands elsewhere.

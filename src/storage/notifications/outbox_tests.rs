@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use super::Notifications;
 use super::facts::NotificationFacts;
-use super::outbox::{Decided, NotificationCursor, NotificationOutbox, OutgoingNotification, Settled};
+use super::outbox::{Decided, Ended, NotificationCursor, NotificationOutbox, OutgoingNotification, Settled};
 use crate::ids::{MessageNo, Offset, Partition, RoomId, Seq, Timestamp};
 use crate::storage::sql::{Connections, support};
 use crate::storage::store::Store as _;
-use crate::storage::store::commit::{BlockChange, MemberChange};
+use crate::storage::store::commit::{BlockChange, MemberChange, UserRoomChange};
 use crate::storage::store::contract::{chat_row, event_row, member_row, message_row, moved, room_id, user_id, uuid};
-use crate::storage::store::rows::{BlockRow, NotificationRow, ReadMarkRow};
+use crate::storage::store::rows::{BlockRow, NotificationRow, ReadMarkRow, UserRoomRow};
 use crate::storage::store::sql::SqlStore;
 
 support::sql_suite!(
@@ -19,6 +19,7 @@ support::sql_suite!(
     what_failed_comes_again_and_what_is_dead_only_when_it_is_asked_for
     messages_are_found_by_the_records_that_made_them
     members_come_with_all_that_decides_on_them
+    ended_nothing_waits_and_nothing_is_begun
 );
 
 fn cursor(next: u64, after: Option<&str>) -> NotificationCursor {
@@ -173,6 +174,8 @@ async fn members_come_with_all_that_decides_on_them(connections: &Connections) {
     commit.blocks = ["ann", "eve"]
         .map(|blocked| BlockChange::Put(BlockRow { user: user_id("cem"), blocked: user_id(blocked), at: Timestamp(1) }))
         .to_vec();
+    let mute = |muted_until| UserRoomRow { user: user_id("dan"), room, kind: 2, state: 1, seq: Seq(1), muted_until };
+    commit.user_rooms = vec![UserRoomChange::Put(mute(Timestamp(i64::MAX as u64)))];
     SqlStore::new(connections.clone()).commit(commit).await.unwrap();
     let facts = NotificationFacts::new(connections.clone());
     let ann = user_id("ann");
@@ -180,7 +183,31 @@ async fn members_come_with_all_that_decides_on_them(connections: &Connections) {
     let seen: Vec<_> =
         found.iter().map(|one| (one.user.as_str(), one.read.0, one.blocks_sender, one.joined.0)).collect();
     assert_eq!(seen, [("ann", 0, false, 1), ("bob", 7, false, 1), ("cem", 0, true, 1), ("dan", 0, false, 1)]);
+    let muted: Vec<_> = found.iter().map(|one| one.muted_until.0).collect();
+    assert_eq!(muted, [0, 0, 0, i64::MAX as u64]);
+    let mut commit = moved(room.partition(), 1, 2);
+    commit.user_rooms = vec![UserRoomChange::Put(mute(Timestamp::ZERO))];
+    SqlStore::new(connections.clone()).commit(commit).await.unwrap();
+    let found = facts.members(room, Some(&ann), None, 9).await.unwrap();
+    assert!(found.iter().all(|one| one.muted_until == Timestamp::ZERO), "{found:?}");
     let page = facts.members(room, None, Some(&ann), 2).await.unwrap();
     let seen: Vec<_> = page.iter().map(|one| (one.user.as_str(), one.blocks_sender)).collect();
     assert_eq!(seen, [("bob", false), ("cem", false)]);
+}
+
+async fn ended_nothing_waits_and_nothing_is_begun(connections: &Connections) {
+    let outbox = filled(connections, 1..=3).await;
+    let (claim, now) = (Uuid::from_u128(77), Timestamp(9));
+    outbox.claim(claim, now, Timestamp(50), 1).await.unwrap();
+    let dead = Settled::Dead { attempts: 1, at: now, why: "refused".to_owned() };
+    outbox.settle(claim, vec![(Uuid::from_u128(1), dead)]).await.unwrap();
+    assert_eq!(outbox.end().await.unwrap(), Ended { partitions: 1, waiting: 2 });
+    assert_eq!((outbox.cursors().await.unwrap(), outbox.waiting(9).await.unwrap()), (vec![], 0));
+    assert_eq!(outbox.dead(None, 9).await.unwrap().len(), 1, "what was given up is still there to be looked at");
+    assert_eq!(Notifications::new(connections.clone()).list(&user_id("bob"), None, false, 9).await.unwrap().1, 3);
+    let moved = outbox.decided(decided(cursor(9, None), cursor(10, None), 4..=4)).await.unwrap();
+    assert!(!moved, "a worker that still runs decides nothing more");
+    assert_eq!(outbox.end().await.unwrap(), Ended { partitions: 0, waiting: 0 });
+    outbox.begin(vec![cursor(20, None)]).await.unwrap();
+    assert_eq!(outbox.cursors().await.unwrap(), [cursor(20, None)]);
 }

@@ -179,7 +179,7 @@ async fn every_contract_holds_on_postgresql() {
         broken.extend(failed(name, check(&store)).await);
         store.close().await;
     }
-    let notified = [notifications::CHECKS, notifications::outbox::CHECKS];
+    let notified = [notifications::CHECKS, notifications::outbox::CHECKS, notifications::devices::CHECKS];
     let suites = [CHECKS, accounts::CHECKS, uploads::CHECKS, analytics::CHECKS].into_iter().chain(notified);
     for (name, check) in suites.flatten() {
         let connections = Connections::open(&postgres.fresh().await).await.unwrap();

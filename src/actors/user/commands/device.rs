@@ -14,9 +14,10 @@ use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, fields};
 use crate::ids::DeviceId;
 use crate::limits;
+use crate::safe_debug::safe_debug;
 
 /// A device.
-#[derive(Deserialize, Debug, Default, ToSchema)]
+#[derive(Deserialize, Default, ToSchema)]
 pub(crate) struct DeviceFacts {
     /// `web`, `ios`, `android`, …; at most 32 bytes.
     #[serde(default)]
@@ -33,7 +34,7 @@ pub(crate) struct DeviceFacts {
 }
 
 /// Makes a device known or brings it up to date.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// The device.
     pub device: DeviceId,
@@ -44,6 +45,7 @@ pub struct Device {
 }
 
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub(in crate::actors) struct Payload {
     #[prost(bytes = "bytes", tag = "1")]
     device: Bytes,
@@ -51,6 +53,13 @@ pub(in crate::actors) struct Payload {
     platform: String,
     #[prost(string, tag = "3")]
     push_token: String,
+}
+
+// A push token is a secret: whoever has it can push.
+safe_debug! {
+    DeviceFacts { platform, remove }
+    Device { device, platform }
+    Payload { device, platform }
 }
 
 impl Verb<UserState, UserOutcome> for Device {
@@ -80,5 +89,18 @@ impl Verb<UserState, UserOutcome> for Device {
         let Self { device, platform, push_token } = self.clone();
         user.devices.insert(device, snapshot::Device { platform, push_token, seen: now.fold });
         Ok(UserOutcome::Quiet(Quiet::Device(self)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_of_its_record_is_shown_without_the_token() {
+        let device = DeviceId::new("phone").unwrap();
+        let payload = Device { device, platform: "web".to_owned(), push_token: "token-7".to_owned() }.into_payload();
+        let shown = format!("{payload:?}");
+        assert!(shown.contains("web") && !shown.contains("token-7"), "{shown}");
     }
 }

@@ -12,10 +12,11 @@ use crate::actors::verbs::Verb;
 use crate::actors::wire::{Reject, fields};
 use crate::ids::DeviceId;
 use crate::limits;
+use crate::safe_debug::safe_debug;
 
 /// Takes a push token away from a device. The device stays known, and a token that it has named since stays, too: the
 /// provider spoke of the one before.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PushGone {
     /// The device.
     pub device: DeviceId,
@@ -24,11 +25,18 @@ pub struct PushGone {
 }
 
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub(in crate::actors) struct Payload {
     #[prost(bytes = "bytes", tag = "1")]
     device: Bytes,
     #[prost(string, tag = "2")]
     push_token: String,
+}
+
+// A push token is a secret: whoever has it can push.
+safe_debug! {
+    PushGone { device }
+    Payload { device }
 }
 
 impl Verb<UserState, UserOutcome> for PushGone {

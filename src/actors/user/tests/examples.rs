@@ -14,6 +14,9 @@ use crate::actors::user::{UserCommand, UserOutcome, UserSnapshot, UserState};
 use crate::actors::wire::{ReadPoint, Reject, RoomChange, RoomKind, UserEventBody};
 use crate::ids::{DeviceId, MessageNo, RoomId, Seq, Timestamp};
 use crate::limits;
+use crate::storage::store::commit::{Commit, DeviceChange};
+use crate::storage::store::contract::user_row;
+use crate::storage::store::rows::{DeviceRow, UserRow};
 
 #[test]
 fn a_read_mark_moves_forward_only() {
@@ -151,6 +154,28 @@ fn notifications_are_read_up_to_one_that_never_falls_or_one_by_one() {
     let many = vec![at(200); limits::NOTIFICATION_IDS + 1];
     assert_eq!(ann.fold(notifications_read(none, &many)), UserOutcome::Rejected(Reject::TooLarge));
     ann.event(notifications_read(none, &many[1..]));
+}
+
+#[test]
+fn a_push_token_is_in_nothing_that_is_shown_for_logs() {
+    let mut ann = Someone::new("ann");
+    let subscription = r#"{"endpoint":"https://push.example/token-7","keys":{"p256dh":"token-8","auth":"token-9"}}"#;
+    let (named, gone) = (ann.command(device("d", subscription)), ann.command(push_gone("d", subscription)));
+    let outcome = ann.fold(device("d", subscription));
+    let row = UserRow { push_token: subscription.to_owned(), ..user_row("ann") };
+    let (user, device) = (row.user.clone(), DeviceId::new("d").unwrap());
+    let seen_at = Timestamp(T0);
+    let kept = DeviceRow { user, device, platform: "web".to_owned(), push_token: subscription.to_owned(), seen_at };
+    let said: commands::DeviceFacts =
+        serde_json::from_value(serde_json::json!({ "push_token": subscription })).unwrap();
+    let commit = Commit { users: vec![row], devices: vec![DeviceChange::Put(kept)], ..Commit::default() };
+    for shown in [
+        format!("{named:?}{gone:?}"),
+        format!("{outcome:?}{:?}{:?}", ann.state, ann.state.snapshot()),
+        format!("{commit:#?}{said:?}"),
+    ] {
+        assert!(!shown.contains("token-") && !shown.contains("push.example"), "{shown}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::ids::{DeviceId, MessageNo, Offset, RoomId, Seq, Timestamp, UserId};
+use crate::safe_debug::safe_debug;
 
 /// What the journal says of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UserRow {
     /// The user.
     pub user: UserId,
@@ -31,7 +32,7 @@ pub struct UserRow {
 }
 
 /// A user's device.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeviceRow {
     /// The user.
     pub user: UserId,
@@ -43,6 +44,12 @@ pub struct DeviceRow {
     pub push_token: String,
     /// When it was heard of last.
     pub(crate) seen_at: Timestamp,
+}
+
+// A push token is a secret: whoever has it can push.
+safe_debug! {
+    UserRow { user, created_at, updated_at, head, applied, chain, notifications_read }
+    DeviceRow { user, device, platform, seen_at }
 }
 
 /// A user blocks another.
