@@ -216,12 +216,21 @@ impl Node {
     }
 
     /// The store, once it has what was folded here before the question, for operators: not waited for longer than
-    /// [`limits::OPERATOR_ROWS_MS`], as the store may be away.
+    /// [`limits::OPERATOR_ROWS_MS`], as the store may be away, nor for what is halted.
     pub(crate) async fn rows(&self) -> &Arc<dyn Store> {
-        let Context { stored, store, .. } = &*self.context;
+        let Context { stored, store, halted, .. } = &*self.context;
         let behind: Vec<_> = self.context.unstored().collect();
+        let come = async {
+            for (partition, end) in behind {
+                tokio::select! {
+                    biased;
+                    () = halted.until(partition) => {}
+                    () = stored.reach(partition, end) => {}
+                }
+            }
+        };
         // What does not come is not shown.
-        _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), stored.reach_all(behind)).await;
+        _ = tokio::time::timeout(Duration::from_millis(limits::OPERATOR_ROWS_MS), come).await;
         store
     }
 

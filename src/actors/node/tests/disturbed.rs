@@ -75,6 +75,19 @@ async fn a_halted_partition_lets_its_rooms_go_and_refuses_what_comes() {
     entries(it.node.router(), room.partition(), 0).await;
 }
 
+#[tokio::test]
+async fn operators_do_not_wait_for_rows_of_a_halted_partition() {
+    let it = Fixture::new().await;
+    let (context, partition) = (&it.node.context, crate::ids::Partition::FIRST);
+    context.applied.raise(partition, Offset(5));
+    context.meant.raise(partition, Offset(5));
+    // Pauses: it gives no time at all, only a look.
+    let at_once = async || tokio::time::timeout(std::time::Duration::ZERO, it.node.rows()).await.is_ok();
+    assert!(!at_once().await, "the rows lack something");
+    context.halted.mark(partition, "a test wants it");
+    assert!(at_once().await);
+}
+
 /// Waits until a partition keeps so many lists of listeners.
 async fn entries(router: &Router, partition: crate::ids::Partition, count: usize) {
     until("it keeps so many", async || router.listeners(partition).len() == count).await;

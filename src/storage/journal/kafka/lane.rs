@@ -134,6 +134,12 @@ impl<D> Lane<D> {
         Ok(())
     }
 
+    /// The flight under way: its number, and how many records it has.
+    pub(super) fn under_way(&self) -> Option<(u32, usize)> {
+        let flight = self.flight.as_ref()?;
+        Some((flight.number, flight.batches.iter().map(|batch| batch.records.len()).sum()))
+    }
+
     /// Whether [`Self::launch`] would send something.
     pub(super) fn is_ready(&self) -> bool {
         self.flight.is_none() && !self.waiting.is_empty()

@@ -115,7 +115,7 @@ impl KafkaJournal {
                 .map_err(|why| JournalError::Io(why.to_string()))
         };
         let threads = vec![
-            spawn("kafka-appender", Box::new(move || appender::run(&runtime, seat, writing, &written)))?,
+            spawn("kafka-appender", Box::new(move || appender::run(&runtime, seat, &writing, &written)))?,
             spawn("kafka-reader", Box::new(move || reader::run(&reading, Pace::Prompt)))?,
             spawn("kafka-calm", Box::new(move || reader::run(&calm, Pace::Calm)))?,
             spawn("kafka-clock", Box::new(move || timing.keep_time()))?,
@@ -170,6 +170,20 @@ impl Shared {
         }
         part.is_flying.store(false, Ordering::Release);
         part.wake();
+    }
+
+    /// Nobody knows what becomes of what is under way. What waits is asked for anew.
+    fn abandon(&self, why: &str) {
+        for partition in Partition::all() {
+            self.appender.looks(partition);
+            let mut lane = self.lane(partition);
+            if let Some((flight, records)) = lane.under_way() {
+                self.land(partition, &mut lane, flight, vec![RecordFate::Unknown(why.to_owned()); records]);
+            }
+            if lane.is_ready() {
+                self.appender.wants(partition);
+            }
+        }
     }
 
     /// Gives the reports that were held back until the log was read up to here.

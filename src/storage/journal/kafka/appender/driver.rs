@@ -94,9 +94,10 @@ struct Question {
 }
 
 impl Question {
-    /// Whether it is to be asked now.
+    /// Whether it is to be asked now. One whose answer was lost is asked again.
     fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = self.is_wanted && !self.is_asked && self.asked.is_none_or(|at| now.duration_since(at) >= RESPITE);
+        let rests = if self.is_asked { 2 * QUESTION } else { RESPITE };
+        let is_due = self.is_wanted && self.asked.is_none_or(|at| now.duration_since(at) >= rests);
         if is_due {
             (self.is_asked, self.asked) = (true, Some(now));
         }
@@ -148,7 +149,7 @@ impl Driver {
     }
 
     /// Until it is told to stop.
-    pub(super) async fn run(mut self, mut asked: UnboundedReceiver<AppenderEvent>) {
+    pub(super) async fn run(mut self, asked: &mut UnboundedReceiver<AppenderEvent>) {
         let mut tick = Instant::now();
         loop {
             let mut next = tokio::select! {
@@ -207,6 +208,8 @@ impl Driver {
                     self.look_at_those_who_wait();
                 }
             }
+            #[cfg(test)]
+            AppenderEvent::Panics => panic!("planted"),
             AppenderEvent::Stop => {}
         }
     }
@@ -321,8 +324,11 @@ impl Driver {
             let partitions = chunks.iter().map(|(partition, _)| *partition).collect();
             self.requests += 1;
             broker.out = Some(Out { request: self.requests, partitions, since: Instant::now() });
-            // It is there for as long as the broker's entry.
-            let _ = broker.asker.requests.send((self.requests, chunks));
+            if let Err(unsent) = broker.asker.requests.send((self.requests, chunks)) {
+                tracing::error!(broker = number, "whoever asks a broker of Kafka has panicked: another one does");
+                broker.asker = Asker::of(*number, &broker.address, &self.topic, &self.events);
+                let _ = broker.asker.requests.send(unsent.0);
+            }
         }
     }
 

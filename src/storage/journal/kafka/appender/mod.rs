@@ -11,8 +11,10 @@
 //!
 //! Why it is our own: `docs/decisions/0040-an-appender.md`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -26,6 +28,10 @@ mod driver;
 mod questions;
 pub(super) mod sending;
 
+/// Before it begins anew after a panic: the first time, and at most.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+
 /// What its thread is told.
 enum AppenderEvent {
     /// Something waits in a partition's lane.
@@ -34,6 +40,9 @@ enum AppenderEvent {
     GivesUp(Partition),
     /// There is no more to do.
     Stop,
+    /// Something impossible happens.
+    #[cfg(test)]
+    Panics,
     /// A broker has answered, or will not.
     Answered(driver::Answered),
     /// Who leads, if anybody says so.
@@ -75,8 +84,8 @@ impl Appender {
         self.tell(AppenderEvent::Stop);
     }
 
-    /// The thread looks at the partition's lane now: what comes later says so anew.
-    fn looks(&self, partition: Partition) {
+    /// The partition's lane is looked at now: what comes later says so anew.
+    pub(super) fn looks(&self, partition: Partition) {
         self.told[partition.index()].store(false, Ordering::Release);
     }
 
@@ -89,12 +98,40 @@ impl Appender {
 /// What [`run`] runs on.
 ///
 /// # Errors
-/// There is none.
+/// The operating system has no descriptors left for it.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, JournalError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| JournalError::Io(why.to_string()))
 }
 
-/// Writes until it is stopped.
-pub(super) fn run(runtime: &tokio::runtime::Runtime, seat: Seat, journal: Arc<Shared>, options: &Options) {
-    runtime.block_on(driver::Driver::new(journal, options).run(seat.0));
+/// Writes until it is stopped. A mistake in what drives it ends neither the thread nor what waits: it begins anew, under another
+/// producer's id, and what was under way is told that its outcome is unknown.
+pub(super) fn run(runtime: &tokio::runtime::Runtime, seat: Seat, journal: &Arc<Shared>, options: &Options) {
+    let Seat(mut asked) = seat;
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let began = Instant::now();
+        let driver = driver::Driver::new(Arc::clone(journal), options);
+        let driven = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run(&mut asked))));
+        if driven.is_ok() || journal.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        if began.elapsed() > PAUSE_MOST {
+            pause = PAUSE_FIRST;
+        }
+        tracing::error!(
+            ?pause,
+            "the appender of Kafka has panicked, see above: what is under way is unknown, and it begins anew"
+        );
+        journal.abandon("the appender has panicked");
+        std::thread::park_timeout(pause);
+        pause = (2 * pause).min(PAUSE_MOST);
+    }
+}
+
+#[cfg(test)]
+impl Appender {
+    /// Its thread panics.
+    pub(super) fn panics(&self) {
+        self.tell(AppenderEvent::Panics);
+    }
 }

@@ -189,7 +189,7 @@ impl Sending {
                 if flown.fates.len() < flown.records.len() {
                     return SendingStep::Next;
                 }
-                self.lands(None)
+                self.landed(None)
             }
             ProduceAnswer::NotNow(_) => SendingStep::Again,
             ProduceAnswer::Maybe(_) => {
@@ -200,16 +200,16 @@ impl Sending {
                 flown.strangers += 1;
                 let is_hopeless = flown.may_be_there || flown.strangers > STRANGERS;
                 if is_hopeless {
-                    return self.lands(Some(&why));
+                    return self.landed(Some(RecordFate::Never(why)));
                 }
                 // Nothing of it is there: it is numbered anew.
                 self.identity = None;
                 SendingStep::Again
             }
-            ProduceAnswer::Never(why) => self.lands(Some(&why)),
+            ProduceAnswer::Never(why) => self.landed(Some(RecordFate::Never(why))),
             ProduceAnswer::Known => {
                 flown.may_be_there = true;
-                self.lands(Some("it is in the log, and the broker does not say where"))
+                self.landed(Some(RecordFate::Never("it is in the log, and the broker does not say where".to_owned())))
             }
         }
     }
@@ -226,37 +226,31 @@ impl Sending {
     pub(in super::super) fn gives_up(&mut self, is_out: bool) -> Option<(u32, Vec<RecordFate>)> {
         let flown = self.flown.as_mut()?;
         flown.may_be_there |= is_out;
-        let fates = match flown.may_be_there {
-            true => self.lands(Some("no leader answered in time")),
-            false => {
-                let flown = self.flown.take()?;
-                let mut fates = flown.fates;
-                fates.resize(flown.records.len(), RecordFate::Withdrawn);
-                SendingStep::Landed(flown.number, fates)
-            }
+        let rest = match flown.may_be_there {
+            true => RecordFate::Never("no leader answered in time".to_owned()),
+            false => RecordFate::Withdrawn,
         };
-        match fates {
-            SendingStep::Landed(number, fates) => Some((number, fates)),
-            SendingStep::Next | SendingStep::Again => None,
-        }
+        self.lands(Some(rest))
     }
 
-    /// The flight is over. `why`: what its batch under way and what lies behind it came to, if they are not written.
-    fn lands(&mut self, why: Option<&str>) -> SendingStep {
-        let Some(Flown { number, records, mut fates, batch, may_be_there, .. }) = self.flown.take() else {
-            return SendingStep::Next;
-        };
-        if let Some(why) = why {
-            let of_batch =
-                if may_be_there { RecordFate::Unknown(why.to_owned()) } else { RecordFate::Never(why.to_owned()) };
-            fates.extend(std::iter::repeat_n(of_batch, batch));
-            fates.resize(records.len(), RecordFate::Never(why.to_owned()));
+    fn landed(&mut self, rest: Option<RecordFate>) -> SendingStep {
+        self.lands(rest).map_or(SendingStep::Next, |(number, fates)| SendingStep::Landed(number, fates))
+    }
+
+    /// The flight is over. `rest`: the fate of what is certainly not written, if not all of it is; that of the batch under way is
+    /// unknown if it may be there. `None` if there is no flight.
+    fn lands(&mut self, rest: Option<RecordFate>) -> Option<(u32, Vec<RecordFate>)> {
+        let Flown { number, records, mut fates, batch, may_be_there, .. } = self.flown.take()?;
+        if let Some(rest) = rest {
             if may_be_there {
+                let why = if let RecordFate::Never(why) = &rest { why.clone() } else { String::new() };
+                fates.extend(std::iter::repeat_n(RecordFate::Unknown(why), batch));
                 // Its number is used, or will be.
                 self.identity = None;
             }
+            fates.resize(records.len(), rest);
         }
-        SendingStep::Landed(number, fates)
+        Some((number, fates))
     }
 }
 

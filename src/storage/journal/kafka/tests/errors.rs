@@ -14,7 +14,7 @@ use crate::ids::{Offset, PARTITIONS, Partition};
 use crate::storage::journal::contract::read_all;
 use crate::storage::journal::kafka::KafkaJournal;
 use crate::storage::journal::{AppendError, Journal, StoredRecord, Tail, Tailed};
-use crate::testing::within;
+use crate::testing::{found, within};
 
 const BROKERS: i32 = 3;
 
@@ -110,6 +110,31 @@ async fn each_error_of_an_append_is_retried_or_told_as_it_is_and_the_next_append
         let all: &[&str] = if outcome == Written { &["before", "it", "after"] } else { &["before", "after"] };
         assert_eq!(written, all, "{error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_appender_that_panics_tells_that_what_is_under_way_is_unknown_and_begins_anew() {
+    let mock = Mock::start().await;
+    let partition = Partition::new(9).unwrap();
+    assert_eq!(mock.append(partition, "before").await, Outcome::Written);
+    mock.round_trips_take(Duration::from_secs(2));
+    let journal = Arc::clone(&mock.journal);
+    let batch = vec![Bytes::from_static(b"under way")];
+    let under_way = tokio::spawn(async move { journal.append(partition, batch).await });
+    found("it is out", async || mock.journal.shared.lane(partition).under_way()).await;
+    mock.journal.shared.appender.panics();
+    let told = within("its caller is told", under_way).await.unwrap();
+    assert!(matches!(&told, Err(AppendError::Unknown(why)) if why.contains("panicked")), "{told:?}");
+    mock.round_trips_take(Duration::ZERO);
+    for name in ["after", "and again"] {
+        assert_eq!(mock.append(partition, name).await, Outcome::Written);
+        // This time nothing is under way.
+        mock.journal.shared.appender.panics();
+    }
+    assert_eq!(mock.append(partition, "last").await, Outcome::Written);
+    let mut written = bodies(&*open(&mock.options).await, partition).await;
+    written.retain(|body| body != "under way");
+    assert_eq!(written, ["before", "after", "and again", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
