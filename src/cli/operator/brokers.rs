@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::config::{Config, Loaded};
 use crate::env::Env;
 use crate::storage::journal::JournalError;
-use crate::storage::journal::kafka::brokers::{BrokerFound, BrokersFound};
+use crate::storage::journal::kafka::brokers::{
+    BrokerAnswer, BrokerFound, BrokersFound, ControllerQuorum, MetadataLevels,
+};
 use crate::storage::journal::kafka::marks::{Marked, marked};
 use crate::storage::journal::kafka::topics::{Topic, TopicState};
 use crate::storage::journal::kafka::{Options, brokers, topics};
@@ -45,6 +47,7 @@ fn of_brokers(found: &BrokersFound) -> Vec<Line> {
     // The others go on without it.
     let silent = found.silent.iter().map(|(address, why)| line("broker", Verdict::Warn, format!("{address}: {why}")));
     lines.extend(silent);
+    lines.push(of_controllers(&found.controllers));
     if found.lacking > 0 {
         let says = format!("{} partitions have fewer copies in sync than they must have", found.lacking);
         lines.push(line("copies", Verdict::Warn, says));
@@ -56,13 +59,40 @@ fn of_broker(broker: &BrokerFound) -> Line {
     let BrokerFound { id, address, leads, answer } = broker;
     match answer {
         Ok(answer) => {
-            let says = format!(
-                "{id} at {address} ({}), leads {leads} partitions, answers in {:.1?}",
-                answer.roles, answer.round_trip
-            );
+            let BrokerAnswer { roles, levels, round_trip } = answer;
+            let levels = levels.as_ref().map_or_else(|why| format!("its release can't be told: {why}"), told_levels);
+            let says =
+                format!("{id} at {address} ({roles}), {levels}, leads {leads} partitions, answers in {round_trip:.1?}");
             line("broker", Verdict::Ok, says)
         }
         Err(why) => line("broker", Verdict::Warn, format!("{id} at {address}: {why}")),
+    }
+}
+
+/// "Kafka 4.4 (metadata 33, all follow 4.1's 27)".
+fn told_levels(MetadataLevels { knows, follows }: &MetadataLevels) -> String {
+    let release = |level: i16| MetadataLevels::release(level).unwrap_or("of a release unknown here");
+    let all = match *follows {
+        0 => String::new(),
+        follows if follows == *knows => ", as all follow".to_owned(),
+        follows => format!(", all follow {follows} of {}", release(follows)),
+    };
+    format!("Kafka {} (metadata {knows}{all})", release(*knows))
+}
+
+fn of_controllers(found: &Result<ControllerQuorum, String>) -> Line {
+    const WHAT: &str = "controller";
+    /// Records that a voter may lack: what comes in while it is asked.
+    const NEAR: i64 = 100;
+    match found {
+        Err(why) => line(WHAT, Verdict::Warn, why.clone()),
+        Ok(ControllerQuorum { leader, epoch, voters }) => {
+            let behind: Vec<_> = voters.iter().filter(|(_, lag)| *lag > NEAR).collect();
+            let late = behind.iter().map(|(id, lag)| format!("; {id} lacks {lag} records")).collect::<String>();
+            let says = format!("{leader} leads {} of them (epoch {epoch}){late}", voters.len());
+            // One that is away costs nothing yet: most have to be there.
+            line(WHAT, if behind.is_empty() { Verdict::Ok } else { Verdict::Warn }, says)
+        }
     }
 }
 
@@ -134,6 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn the_controller_that_leads_is_told_and_those_that_lag_behind() {
+        let quorum = |lag| ControllerQuorum { leader: 2, epoch: 7, voters: vec![(1, 3), (2, 0), (3, lag)] };
+        let Line { verdict, says, .. } = of_controllers(&Ok(quorum(0)));
+        assert_eq!((verdict, says.as_str()), (Verdict::Ok, "2 leads 3 of them (epoch 7)"));
+        let Line { verdict, says, .. } = of_controllers(&Ok(quorum(4_000)));
+        assert_eq!((verdict, says.as_str()), (Verdict::Warn, "2 leads 3 of them (epoch 7); 3 lacks 4000 records"));
+    }
+
+    #[test]
+    fn the_release_of_a_broker_is_told_and_what_all_follow() {
+        let said = |knows, follows| told_levels(&MetadataLevels { knows, follows });
+        assert_eq!(said(33, 33), "Kafka 4.4 (metadata 33, as all follow)");
+        assert_eq!(said(33, 27), "Kafka 4.4 (metadata 33, all follow 27 of 4.1)");
+        assert_eq!(said(99, 0), "Kafka of a release unknown here (metadata 99)");
+    }
+
+    #[test]
     fn the_newest_backup_is_to_be_there_young_enough_and_inside_the_log() {
         let none = || Marked { marks: Vec::new(), ..log(0, 0) };
         assert_eq!((said(0, none()).0, said(24, none()).0), (Verdict::Ok, Verdict::Warn));
@@ -150,13 +197,15 @@ mod tests {
         let found = BrokersFound {
             brokers: vec![broker(Err("timed out".to_owned()))],
             silent: vec![("c:9092".to_owned(), "refused".to_owned())],
+            controllers: Err("no broker answers".to_owned()),
             lacking: 3,
         };
         let lines = of_brokers(&found);
         assert!(lines.iter().all(|line| line.verdict == Verdict::Warn));
         let says: Vec<_> = lines.iter().map(|line| line.says.as_str()).collect();
         assert_eq!(says[..2], ["2 at b:9092: timed out", "c:9092: refused"]);
-        assert!(says[2].starts_with("3 partitions"));
+        assert_eq!(says[2], "no broker answers");
+        assert!(says[3].starts_with("3 partitions"));
         let topic = Topic { name: "kervan.journal", holds: "the journal", partitions: 256 };
         let state = |wrong: &[&str]| TopicState {
             partitions: 256,

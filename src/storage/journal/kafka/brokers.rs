@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::Consumer;
 
+pub use super::appender::quorum::{ControllerQuorum, MetadataLevels};
+use super::appender::quorum::{controllers, levels};
 use super::reader::client;
 use super::settings::Options;
 use super::topics::{REPLICAS, admin};
@@ -22,6 +24,8 @@ pub struct BrokersFound {
     pub brokers: Vec<BrokerFound>,
     /// Addresses of the configuration at which nobody listens, with why.
     pub silent: Vec<(String, String)>,
+    /// The controllers as one of the brokers tells it, or why none does.
+    pub controllers: Result<ControllerQuorum, String>,
     /// Partitions of our topics that have fewer copies in sync than they must have, or no leader.
     pub lacking: usize,
 }
@@ -42,8 +46,10 @@ pub struct BrokerFound {
 /// What a broker says.
 #[derive(Clone, Debug)]
 pub struct BrokerAnswer {
-    /// `process.roles`: "broker", or "broker,controller". Clients of KRaft are not told which controller leads.
+    /// `process.roles`: "broker", or "broker,controller".
     pub roles: String,
+    /// What it knows and follows, or why it does not say.
+    pub levels: Result<MetadataLevels, String>,
     /// How long it took.
     pub round_trip: Duration,
 }
@@ -64,10 +70,18 @@ pub async fn look(options: &Options) -> Result<BrokersFound, JournalError> {
         let told = told.map_err(|why| why.to_string()).and_then(|told| {
             told.into_iter().next().ok_or_else(|| "it says nothing".to_owned())?.map_err(|why| why.to_string())
         });
-        broker.answer = told.map(|told| BrokerAnswer {
-            roles: told.get("process.roles").and_then(|entry| entry.value.clone()).unwrap_or_default(),
-            round_trip: begun.elapsed(),
-        });
+        let round_trip = begun.elapsed();
+        broker.answer = match told {
+            Ok(told) => Ok(BrokerAnswer {
+                roles: told.get("process.roles").and_then(|entry| entry.value.clone()).unwrap_or_default(),
+                levels: levels(&broker.address, PATIENCE).await,
+                round_trip,
+            }),
+            Err(why) => Err(why),
+        };
+        if found.controllers.is_err() && broker.answer.is_ok() {
+            found.controllers = controllers(&broker.address, PATIENCE).await;
+        }
     }
     Ok(found)
 }
@@ -94,7 +108,7 @@ fn registered(options: &Options) -> Result<BrokersFound, JournalError> {
     let unknown = configured.filter(|address| !brokers.iter().any(|broker| broker.address == *address));
     // By another name it may be one of those that are registered.
     let silent = unknown.filter_map(|address| Some((address.to_owned(), deaf(address)?))).collect();
-    Ok(BrokersFound { brokers, silent, lacking })
+    Ok(BrokersFound { brokers, silent, controllers: Err("no broker answers".to_owned()), lacking })
 }
 
 /// Why nobody listens at an address; `None` if somebody does.

@@ -80,11 +80,19 @@ async fn each_broker_says_how_it_is(mut cluster: Cluster) {
         found.brokers.iter().all(|broker| broker.answer.as_ref().unwrap().roles.contains("controller")),
         "{found:?}"
     );
+    for broker in &found.brokers {
+        let levels = broker.answer.as_ref().unwrap().levels.clone().unwrap();
+        assert_eq!((brokers::MetadataLevels::release(levels.knows), levels.follows), (Some("4.4"), levels.knows));
+    }
+    let controllers = found.controllers.as_ref().unwrap();
+    let voters: Vec<i32> = controllers.voters.iter().map(|(id, _)| *id).collect();
+    assert!(voters == [1, 2, 3] && voters.contains(&controllers.leader), "{controllers:?}");
     let gone = options.brokers.split(',').next().unwrap();
     tokio::task::block_in_place(|| cluster.brokers.kill(1)).unwrap();
     let found = crate::testing::found("it is missed", async || {
         let found = brokers::look(&options).await.ok()?;
-        (found.brokers.len() == 2).then_some(found)
+        let leads = found.controllers.as_ref().ok().map(|controllers| controllers.leader)?;
+        (found.brokers.len() == 2 && leads != 1).then_some(found)
     });
     let found = found.await;
     assert!(found.silent.len() == 1 && found.silent[0].0 == gone && found.lacking == 257, "{found:?}");

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, InitProducerIdRequest, InitProducerIdResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
+    RequestHeader, ResponseHeader,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -19,8 +20,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// What is asked here, and what is answered to it.
-pub(super) trait ToBroker: Encodable + HeaderVersion {
+pub(in super::super) trait ToBroker: Encodable + HeaderVersion {
     const KEY: i16;
+    /// The newest version that is spoken here.
+    const NEWEST: i16;
     type Answer: Decodable + HeaderVersion;
 }
 
@@ -28,6 +31,7 @@ macro_rules! to_brokers {
     ($($question:ident $answer:ident $key:ident;)*) => {$(
         impl ToBroker for $question {
             const KEY: i16 = ApiKey::$key as i16;
+            const NEWEST: i16 = <$question as Message>::VERSIONS.max;
             type Answer = $answer;
         }
     )*};
@@ -35,6 +39,7 @@ macro_rules! to_brokers {
 
 to_brokers! {
     ApiVersionsRequest ApiVersionsResponse ApiVersions;
+    DescribeQuorumRequest DescribeQuorumResponse DescribeQuorum;
     InitProducerIdRequest InitProducerIdResponse InitProducerId;
     MetadataRequest MetadataResponse Metadata;
     ProduceRequest ProduceResponse Produce;

@@ -8,6 +8,7 @@
 //! | [`sending`] | pure: one partition's batches, their numbers, what answers mean |
 //! | [`questions`] | what brokers are asked, as the protocol has it |
 //! | [`connection`] | one connection to a broker |
+//! | [`quorum`] | what a broker says of itself and of the controllers, for operators |
 //!
 //! Why it is our own: `docs/decisions/0040-an-appender.md`.
 
@@ -23,9 +24,10 @@ use super::settings::Options;
 use crate::ids::{PARTITIONS, Partition};
 use crate::storage::journal::JournalError;
 
-mod connection;
+pub(super) mod connection;
 mod driver;
 mod questions;
+pub(super) mod quorum;
 pub(super) mod sending;
 
 /// Before it begins anew after a panic: the first time, and at most.
