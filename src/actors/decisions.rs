@@ -30,6 +30,15 @@ pub(crate) struct Earlier {
     pub at: Timestamp,
 }
 
+/// What is known of a command by whoever has its decision and did not make it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Known {
+    /// What had happened.
+    pub earlier: Earlier,
+    /// Another record than the one in question made it.
+    pub is_repeat: bool,
+}
+
 /// The decision on one command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(crate) struct Decision {
@@ -59,6 +68,12 @@ impl Decisions {
     /// The decision on this command, as long as it is held. Goes through all of them: there are few, mostly none.
     pub(in crate::actors) fn find(&self, command: Uuid) -> Option<&Decision> {
         self.0.iter().rev().find(|decision| decision.command == command)
+    }
+
+    /// What the sender of a record with this append time was told, if it is the one that this command was decided by.
+    pub(in crate::actors) fn answered(&self, command: Uuid, append: Timestamp) -> Option<Result<Known, Reject>> {
+        let decision = self.find(command).filter(|decision| decision.at == append)?;
+        Some(decision.answer.map(|earlier| Known { earlier, is_repeat: true }))
     }
 
     /// The command that was decided last, and when: another pair after each decision that is kept.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::decisions::Decision;
+use super::decisions::{Decision, Known};
 use super::digest::Chain;
 use super::kinds;
 use super::moment::{FoldVersion, Moment};
@@ -153,6 +153,15 @@ impl EntityState {
         match self {
             Self::Room(state) => EntityOutcome::Room(fold_room(state, now, envelope)),
             Self::User(state) => EntityOutcome::User(fold_user(state, now, envelope)),
+        }
+    }
+
+    /// What the sender of a record was told that lies below what this state has folded; `now`: its times. `None` if that is not
+    /// remembered, or not of this record alone.
+    pub(in crate::actors) fn answered(&self, now: Moment, envelope: &Envelope) -> Option<Result<Known, Reject>> {
+        match self {
+            Self::Room(room) => room.answered(now, envelope.id()),
+            Self::User(user) => user.answered(now, envelope.id()),
         }
     }
 

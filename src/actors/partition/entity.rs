@@ -9,6 +9,7 @@ use super::listeners::Listeners;
 use super::question::{Question, QuestionBody};
 use super::ring::Ring;
 use super::stored_fetch::StoredFetch;
+use crate::actors::decisions::{Earlier, Known};
 use crate::actors::digest::Chain;
 use crate::actors::fold::{EntityOutcome, EntityState};
 use crate::actors::room::Outcome;
@@ -141,8 +142,8 @@ impl EntityCore {
 
     /// Folds a batch and says what is to be sent. `stored` is the partition's watermark.
     ///
-    /// What the rows had already is passed over. Whoever asked for it is told that it may be written: with the next attempt
-    /// the state knows it. Who listens is told where the head is, and fetches what lies between from the rows.
+    /// What the rows had already is passed over. Whoever asked for it is told what the state knows of it, and if it knows too
+    /// little, that it may be written: the next attempt is decided as a repeat. Who listens is told where the head is, and fetches what lies between from the rows.
     pub(crate) fn apply(&mut self, batch: &Batch, stored: Offset, out: &mut Vec<Emit>) {
         let mut events: Vec<StreamEvent> = Vec::new();
         let mut decided = Vec::with_capacity(batch.items().len());
@@ -150,7 +151,8 @@ impl EntityCore {
             let item = item.get();
             if item.offset < self.above {
                 if let Some(Origin { node, request, .. }) = item.origin {
-                    out.push(Emit::Frame { to: node, frame: ToGateway::Answer { request, answer: Answer::Unknown } });
+                    let answer = answer_from(self.state.answered(item.now, &item.envelope), item.offset);
+                    out.push(Emit::Frame { to: node, frame: ToGateway::Answer { request, answer } });
                 }
                 decided.push(DecidedRecord { offset: item.offset, chain: None, verdict: Verdict::Ignored });
                 continue;
@@ -337,6 +339,17 @@ fn answer_of(outcome: &EntityOutcome, offset: Offset) -> Answer {
             let at = Timestamp::ZERO;
             let duplicate = !matches!(outcome, EntityOutcome::User(UserOutcome::Quiet(_)));
             Answer::Accepted { seq: Seq::ZERO, id: uuid::Uuid::nil(), at, no: None, duplicate, offset }
+        }
+    }
+}
+
+/// The answer on a record that the rows had already.
+fn answer_from(known: Option<Result<Known, Reject>>, offset: Offset) -> Answer {
+    match known {
+        None => Answer::Unknown,
+        Some(Err(reject)) => Answer::Rejected(reject),
+        Some(Ok(Known { earlier: Earlier { seq, id, at }, is_repeat: duplicate })) => {
+            Answer::Accepted { seq, id, at, no: None, duplicate, offset }
         }
     }
 }

@@ -16,7 +16,7 @@ use super::snapshot::{Mark, RoomMeta, RoomSnapshot, SnapshotError};
 use super::window::{Window, WindowBounds, WindowEntry};
 use uuid::Uuid;
 
-use crate::actors::decisions::{Decision, Decisions, Earlier};
+use crate::actors::decisions::{Decision, Decisions, Earlier, Known};
 use crate::actors::moment::Moment;
 use crate::actors::wire::{
     Event, EventBody, HistoryBound, MaySend, Member, Reject, RoomKind, RoomStanding, RoomStatus,
@@ -118,6 +118,14 @@ impl RoomState {
             Ok(Earlier { seq, id, at }) => Outcome::Duplicate { seq, id, at },
             Err(reject) => Outcome::Rejected(reject),
         })
+    }
+
+    /// See [`EntityState::answered`](crate::actors::fold::EntityState::answered).
+    pub(in crate::actors) fn answered(&self, now: Moment, command: Uuid) -> Option<Result<Known, Reject>> {
+        let Some(entry) = self.window.made_by(command) else { return self.decisions.answered(command, now.append) };
+        let earlier = Earlier { seq: entry.seq, id: entry.id, at: entry.at };
+        // Fold time never goes back: with a later one the event was made by a record behind this one.
+        (entry.at <= now.fold).then_some(Ok(Known { earlier, is_repeat: entry.at < now.fold }))
     }
 
     /// What the last record decided is in the chain now.

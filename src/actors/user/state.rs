@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::commands::UserCommand;
 use super::outcome::UserOutcome;
 use super::snapshot::{Device, ListedRoom, UserMeta, UserSnapshot};
-use crate::actors::decisions::{Decision, Decisions, Earlier};
+use crate::actors::decisions::{Decision, Decisions, Earlier, Known};
 use crate::actors::moment::Moment;
 use crate::actors::wire::{ReadPoint, Reject, UserEvent, UserEventBody};
 use crate::ids::{DeviceId, Offset, Partition, RoomId, Seq, Timestamp, UserId};
@@ -80,6 +80,15 @@ impl UserState {
             self.decisions.keep(Decision { command: id, at: now.append, answer });
         }
         outcome
+    }
+
+    /// See [`EntityState::answered`](crate::actors::fold::EntityState::answered). Of what takes no seq it is not remembered whether it
+    /// had happened before.
+    pub(in crate::actors) fn answered(&self, now: Moment, command: Uuid) -> Option<Result<Known, Reject>> {
+        match self.decisions.answered(command, now.append)? {
+            Ok(Known { earlier: Earlier { seq: Seq::ZERO, .. }, .. }) => None,
+            answer => Some(answer.map(|known| Known { is_repeat: false, ..known })),
+        }
     }
 
     /// What the last record decided is in the chain now.

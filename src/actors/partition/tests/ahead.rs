@@ -1,8 +1,10 @@
 //! Rows that are ahead of the owner: whoever made them has read further.
 
 use super::*;
+use crate::actors::moment::Moment;
 use crate::actors::partition::entity::{Emit, EntityCore};
 use crate::actors::partition::listeners::Listeners;
+use crate::actors::wire::Reject;
 use crate::ids::Seq;
 
 #[test]
@@ -56,7 +58,7 @@ fn what_the_rows_have_is_passed_over_and_what_follows_is_folded() {
 
     let listeners = Arc::new(Listeners::default());
     let mut state = EntityState::absent(&entity());
-    state.fold(NOW, &Envelope::decode_record(&created()).unwrap());
+    state.fold(NOW, &Envelope::decode_record(&created(&[])).unwrap());
     let before = state.hash();
     let mut entity = EntityCore::new(entity(), state, Arc::clone(&listeners), Offset(1));
     listeners.add(NodeId::default(), RequestId(5));
@@ -75,14 +77,68 @@ fn what_the_rows_have_is_passed_over_and_what_follows_is_folded() {
     assert!(matches!(&emits[..], [Emit::Decided(decided)] if decided[0].chain.is_some()), "{emits:?}");
 }
 
+/// What the owner hears of its own records, of which another one has made rows already.
+fn passed_over(state: &EntityState, batch: &crate::actors::partition::item::Batch) -> Answer {
+    let mut entity = EntityCore::new(entity(), state.clone(), Arc::new(Listeners::default()), Offset(9));
+    let mut emits = Vec::new();
+    entity.apply(batch, Offset(9), &mut emits);
+    let answer = emits.into_iter().find_map(|emit| match emit {
+        Emit::Frame { frame: ToGateway::Answer { answer, .. }, .. } => Some(answer),
+        _ => None,
+    });
+    answer.expect("somebody asked for it")
+}
+
+#[test]
+fn who_asked_for_what_the_rows_have_is_told_what_the_log_made_of_it() {
+    let mut core = ready(Rule::ReadableIsDurable);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    let ticket = append_of(&out);
+    out.clear();
+    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    let batch = &batches(&out)[0];
+    let item = batch.items()[0].get();
+    let made_before = |before: Timestamp| {
+        let mut state = EntityState::absent(&entity());
+        state.fold(before, &Envelope::decode_record(&created(&["alice"])).unwrap());
+        state
+    };
+    let at = |ms: u64| Moment { fold: Timestamp(ms), append: Timestamp(ms), ..item.now };
+    let time = item.now.fold.0;
+
+    let mut accepted = made_before(Timestamp(time - 2));
+    assert!(accepted.fold(item.now, &item.envelope).event().is_some());
+    let told = passed_over(&accepted, batch);
+    assert!(matches!(told, Answer::Accepted { seq: Seq(2), duplicate: false, .. }), "{told:?}");
+
+    let mut repeated = made_before(Timestamp(time - 2));
+    assert!(repeated.fold(at(time - 1), &item.envelope).event().is_some());
+    let told = passed_over(&repeated, batch);
+    assert!(matches!(told, Answer::Accepted { seq: Seq(2), duplicate: true, .. }), "{told:?}");
+
+    let mut later = made_before(Timestamp(time - 2));
+    assert!(later.fold(at(time + 1), &item.envelope).event().is_some());
+    assert_eq!(passed_over(&later, batch), Answer::Unknown, "what the record itself came to is not known");
+
+    let mut refused = made_before(Timestamp(time - 2));
+    let EntityState::Room(room) = &mut refused else { unreachable!() };
+    let command = payload::decode(&item.envelope).unwrap();
+    room.refuse(item.now, command, Reject::Stale);
+    assert_eq!(passed_over(&refused, batch), Answer::Rejected(Reject::Stale));
+
+    let forgotten = made_before(Timestamp(time - 2));
+    assert_eq!(passed_over(&forgotten, batch), Answer::Unknown);
+}
+
 /// What makes the room.
-fn created() -> Bytes {
+fn created(members: &[&str]) -> Bytes {
     use crate::actors::room::commands::Create;
     use crate::actors::wire::{HistoryBound, MaySend, RoomKind};
     let create = Create {
         kind: RoomKind::Group,
         creator: UserId::new("bob").unwrap(),
-        members: Vec::new(),
+        members: members.iter().map(|name| UserId::new(name).unwrap()).collect(),
         title: "a".to_owned(),
         channel: String::new(),
         ttl_ms: 0,
