@@ -4,6 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kervan_kafka_calls::leader_epoch;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -71,7 +72,11 @@ impl Older {
             let begun = Instant::now();
             loop {
                 match client.poll(PATIENCE.saturating_sub(begun.elapsed())) {
-                    Some(Ok(_)) => return Ok(false),
+                    // Another one may stand there by now, which a later leader wrote.
+                    Some(Ok(message)) => {
+                        let is_later = |was| leader_epoch(&message).is_some_and(|is| is != was);
+                        return Ok(from.epoch.is_some_and(is_later));
+                    }
                     Some(Err(why)) if why.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) => {
                         return Ok(true);
                     }

@@ -35,6 +35,8 @@ struct Recent {
     next: Offset,
     /// Where the reader goes on, if it follows the partition.
     fetches: Option<Offset>,
+    /// A report told of a loss down to here, and the reader, which stands beyond, has still to hear of it.
+    foretold: Option<Offset>,
     /// The reader has been told to wait: nobody takes what it brings.
     is_paused: bool,
     /// Which reader follows it.
@@ -151,6 +153,7 @@ impl LogPart {
             // What stood here is gone, and ours took its place. Nothing says from where on: whatever no report covers.
             let cut = recent.confirmed.min(first);
             self.cut(&mut recent, cut);
+            recent.foretold = recent.fetches.filter(|at| *at > cut).map(|_| cut);
         }
         recent.clock = Some((time, steady));
         let hold = recent.doubts(first).then(|| last.next());
@@ -241,7 +244,7 @@ impl LogPart {
         }
         let at = if recent.first() <= at { recent.next } else { at };
         recent.fetches = Some(at);
-        (recent.is_paused, recent.pace) = (false, Pace::Prompt);
+        (recent.is_paused, recent.pace, recent.foretold) = (false, Pace::Prompt, None);
         Some(Resumption { at, epoch: None })
     }
 
@@ -295,7 +298,10 @@ impl LogPart {
             recent.restart(held.start);
             recent.fetches = Some(held.start);
         } else if let Some(cut) = cut.or((held.end < at).then_some(held.end)) {
-            self.cut(&mut recent, cut);
+            // What a report told of is no second loss: what took its place may be confirmed by now.
+            if recent.foretold.take().is_none_or(|told| cut < told) {
+                self.cut(&mut recent, cut);
+            }
             recent.fetches = Some(cut.min(at));
         }
         recent.is_paused = false;

@@ -335,10 +335,13 @@ fn look(
     trouble: &ReadTrouble,
 ) -> Result<Option<(Bounds, Option<Offset>)>, JournalError> {
     let held = shared.readers.prompt.bounds_of(partition, ASK)?;
+    if from.at > held.end {
+        return Ok(Some((held, trouble.cut.map(|cut| cut.min(held.end)))));
+    }
     if trouble.cut.is_some() && shared.older.is_gone(partition, from)? {
         return Ok(Some((held, trouble.cut)));
     }
-    Ok((from.at < held.start || from.at > held.end).then_some((held, None)))
+    Ok((from.at < held.start).then_some((held, None)))
 }
 
 fn sweep(shared: &Shared) {

@@ -70,6 +70,21 @@ fn a_log_that_was_cut_and_filled_up_again_to_the_same_length_is_told_before_the_
 }
 
 #[test]
+fn a_loss_that_a_report_told_of_is_no_second_one_when_the_reader_hears_of_it() {
+    let part = part();
+    fetched(&part, 10, "lost");
+    assert_eq!(delivered(&part, 10, &["mine"]), None, "it stands in the place of the lost one");
+    assert_eq!(part.losses(), 1);
+    let held = |end| Bounds { start: Offset(0), end: Offset(end) };
+    let resumption = part.mended(held(11), Some(Offset(10))).unwrap();
+    assert_eq!((resumption.at, part.losses()), (Offset(10), 1), "what is confirmed by now is not lost");
+    fetched(&part, 10, "mine");
+    fetched(&part, 11, "lost, later");
+    part.mended(held(11), Some(Offset(11))).unwrap();
+    assert_eq!(part.losses(), 2, "this one is");
+}
+
+#[test]
 fn what_a_reader_had_fetched_before_a_cut_does_not_release_a_report() {
     let part = part();
     fetched(&part, 10, "lost");
