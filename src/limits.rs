@@ -263,6 +263,11 @@ pub(crate) const SHARE: usize = 1_000;
 pub(crate) const SHARES: usize = 16_384;
 /// Facts of one user from which on the relay says how many it holds.
 pub(crate) const OWED: usize = 64;
+/// Pages of [`RELAY_ROWS`] of the outbox in which facts are counted where another process relays: more of a user's than that hold
+/// back nobody else.
+pub(crate) const OWING_PAGES: usize = 8;
+/// Milliseconds between two counts.
+pub(crate) const OWING_LOOK_MS: u64 = 200;
 /// Rows of the outbox of one source that the relay holds: some 250 KB, and it takes turns over the users who caused them.
 pub(crate) const RELAY_ROWS: usize = 512;
 /// Of those, rows for one target that takes nothing for now. More are read again when it does.

@@ -32,7 +32,7 @@ pub use self::worker::{RunningWorker, Worker, WorkerKind};
 
 use self::background::Checks;
 use self::hinting::Hinting;
-use self::notifying::{Followed, Notifying};
+use self::notifying::{Followed, Notifiers, Notifying};
 use self::storage::Storage;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::hints::RedisError;
@@ -214,9 +214,10 @@ impl Engine {
         let acknowledged = Acknowledged { here: Some(here), told };
         let is_alone = config.server.role == Role::All;
         let notifying = match is_alone {
-            true => Notifying::start(&deps, Followed::of(&node), &storage.connections, acknowledged).await?,
+            true => Notifiers::prepare(&deps, Followed::of(&node), &storage.connections, acknowledged).await?,
             false => None,
         };
+        let notifying = notifying.map(Notifiers::start_alone);
         let mut retention = storage.retention(config, env.clone());
         // Where others read the same journal, one of them may notify.
         if notifying.is_some() || config.journal.kafka_brokers.is_some() {

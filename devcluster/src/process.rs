@@ -201,12 +201,21 @@ impl Process {
     /// # Errors
     /// The system refuses it.
     pub fn end(&mut self, signal: Signal, patience: Duration) -> io::Result<bool> {
+        self.ask(signal)?;
+        self.ends_before(Instant::now() + patience)
+    }
+
+    /// Sends a signal, once: a second one may mean that it is to hurry.
+    fn ask(&mut self, signal: Signal) -> io::Result<()> {
         self.signal(signal)?;
         // One that was paused gets the signal when it goes on.
-        self.signal(Signal::CONT)?;
-        let since = Instant::now();
+        self.signal(Signal::CONT)
+    }
+
+    /// Waits for its end, and kills it if that has not come by then. Says whether it ended by itself.
+    fn ends_before(&mut self, late: Instant) -> io::Result<bool> {
         while self.ended()?.is_none() {
-            if since.elapsed() > patience {
+            if Instant::now() > late {
                 self.kill()?;
                 return Ok(false);
             }
@@ -283,17 +292,17 @@ impl Process {
     }
 }
 
-/// Tells all of them to end by `signal`, and kills those that have not ended after `patience`. Says whether all ended by
+/// Tells all of them to end by `signal`, once each, and kills those that have not ended after `patience`. Says whether all ended by
 /// themselves.
-pub(crate) fn end_all(processes: &mut [Process], signal: Signal, patience: Duration) -> anyhow::Result<bool> {
-    for process in &mut *processes {
-        process.signal(signal)?;
-    }
-    let mut all = true;
-    for process in processes {
-        all &= process.end(signal, patience)?;
-    }
-    Ok(all)
+///
+/// # Errors
+/// The system refuses something. The others are ended all the same.
+pub fn end_all(processes: &mut [Process], signal: Signal, patience: Duration) -> anyhow::Result<bool> {
+    let asked: Vec<_> = processes.iter_mut().map(|process| process.ask(signal)).collect();
+    let late = Instant::now() + patience;
+    let ended: Vec<_> = processes.iter_mut().map(|process| process.ends_before(late)).collect();
+    asked.into_iter().collect::<io::Result<()>>()?;
+    ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
 }
 
 impl Drop for Process {
@@ -354,5 +363,24 @@ mod tests {
         stubborn.until("ready", PATIENCE, |child| child.said("ready")).unwrap();
         assert!(!stubborn.end(Signal::TERM, Duration::from_millis(1)).unwrap());
         stubborn.signal(Signal::TERM).unwrap();
+    }
+
+    #[test]
+    fn all_are_told_to_end_once_each_and_those_that_do_not_are_killed() {
+        let (folders, starter) = ([(); 3].map(|()| tempfile::tempdir().unwrap()), Starter::new().unwrap());
+        // They take their time: a second signal would be said as well.
+        let slow =
+            "n=0; trap 'echo told; n=1' TERM; echo ready; while [ $n = 0 ]; do sleep 0.01; done; sleep 0.3; sleep 0.3";
+        let stubborn = "trap 'echo told' TERM; echo ready; while :; do sleep 0.01; done";
+        let scripts = [slow, slow, stubborn].into_iter().zip(&folders);
+        let mut shells: Vec<_> = scripts.map(|(script, folder)| shell(&starter, script, folder.path())).collect();
+        for shell in &mut shells {
+            shell.until("ready", PATIENCE, |shell| shell.said("ready")).unwrap();
+        }
+        assert!(!end_all(&mut shells, Signal::TERM, Duration::from_secs(3)).unwrap());
+        for (shell, is_stubborn) in shells.iter_mut().zip([false, false, true]) {
+            assert_eq!(shell.read_log(shell.begins).unwrap(), "ready\ntold\n");
+            assert_eq!(shell.ended().unwrap().unwrap().signal() == Some(9), is_stubborn);
+        }
     }
 }

@@ -6,8 +6,11 @@ use std::mem::discriminant;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tracing::{info, warn};
+
 use crate::ids::Timestamp;
 use crate::limits;
+use crate::metrics::Metrics;
 
 /// What is wrong with the journal's clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -104,6 +107,22 @@ impl Clocks {
             (behind > limits::CLOCK_TRUST_MS).then_some(ClockTrouble::Behind { by_ms: behind })
         };
         (state.trouble, before.as_ref().map(discriminant) != state.trouble.as_ref().map(discriminant))
+    }
+
+    /// The same, and tells the operator what is new.
+    pub(crate) fn watch(&self, journal: Timestamp, steady: Timestamp, metrics: &Metrics) {
+        let (trouble, is_news) = self.look(journal, steady);
+        let error_ms = match trouble {
+            None => 0,
+            Some(ClockTrouble::Jumped { by_ms }) => by_ms,
+            Some(ClockTrouble::Behind { by_ms }) => i64::try_from(by_ms).map_or(i64::MIN, |by_ms| -by_ms),
+        };
+        metrics.clock_error_seconds.set(error_ms / 1_000);
+        match trouble {
+            Some(trouble) if is_news => warn!(error_ms, "{trouble}"),
+            None if is_news => info!("the clock is right again"),
+            _ => {}
+        }
     }
 
     /// What was wrong when it was looked at last.

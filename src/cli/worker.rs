@@ -24,6 +24,11 @@ enum Kind {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Tell users what happened in their rooms, and end rooms whose time is over.
+    Realtime {
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Notify people who do not look of messages that they have not seen, as [notifications] says.
     Notification {
         #[command(flatten)]
@@ -34,6 +39,7 @@ enum Kind {
 pub(super) fn run(request: &Request) -> anyhow::Result<ExitCode> {
     let (kind, settings) = match &request.kind {
         Kind::Persistence { settings } => (WorkerKind::Persistence, settings),
+        Kind::Realtime { settings } => (WorkerKind::Realtime, settings),
         Kind::Notification { settings } => (WorkerKind::Notification, settings),
     };
     let loaded = sources::load(settings)?;

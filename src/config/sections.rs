@@ -22,8 +22,8 @@ section! {
         /// channel namespace "" is open. true: refused without a secret, public key or jwks_url of your own; no
         /// channel is open unless [[channels]] says so.
         production: bool = "false",
-        /// "all": the server makes the rows and notifies by itself. "api": `kervan worker persistence` and `kervan worker
-        /// notification` do, as processes of their own, beside a journal in Kafka and rows in PostgreSQL.
+        /// "all": the server makes the rows, tells users and notifies by itself. "api": `kervan worker persistence`, `realtime` and
+        /// `notification` do, as processes of their own, beside a journal in Kafka and rows in PostgreSQL.
         role: Role = "all",
         /// Name of a worker among those of its kind that live: it keeps its share of the work while it starts again. Of two with one
         /// name the older one stops working. "": the machine's name and the port.

@@ -2,6 +2,7 @@
 //!
 //! Base units (seconds, bytes), `_total` for counters, no label with a user, a room or anything else without a bound.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::metrics::Histogram;
@@ -10,11 +11,15 @@ mod process;
 mod recent;
 mod recorder;
 mod values;
+mod worker_lag;
 
 pub(crate) use recent::Recent;
 pub(crate) use values::{Counted, Counter, Gauge, Labelled};
 
 use recorder::Recorder;
+use worker_lag::WorkerLag;
+
+use crate::ids::Partition;
 
 /// The metrics of a node, shared by an `Arc`.
 #[derive(Debug)]
@@ -73,6 +78,10 @@ pub struct Metrics {
     /// Records that the store does not have yet.
     pub(crate) projector_lag_records: Gauge,
     pub(crate) worker_partitions: Gauge,
+    /// Records that a worker is behind, by its kind and partition.
+    pub(crate) worker_lag: WorkerLag,
+    /// Records of sources behind the first that the relay has not told of.
+    pub(crate) relay_lag_records: Gauge,
     /// Age of the oldest record that the store does not have yet; 0 if it has all.
     pub(crate) watermark_age_seconds: Gauge,
     /// Rooms in memory.
@@ -104,6 +113,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// The store lacks so many records of these partitions.
+    pub(crate) fn stores_less(&self, behind: &BTreeMap<Partition, u64>) {
+        self.projector_lag_records.set(i64::try_from(behind.values().sum::<u64>()).unwrap_or(i64::MAX));
+        self.worker_lag.set("persistence", behind);
+    }
+
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -165,6 +180,9 @@ impl Metrics {
             slow_readers_closed: r.counter("kervan_slow_readers_closed_total", "Connections closed as too slow."),
             projector_lag_records: r.gauge("kervan_projector_lag_records", "Records that the store lacks."),
             worker_partitions: r.gauge("kervan_worker_partitions", "Partitions that a worker has as its share."),
+            worker_lag: WorkerLag::new(&r),
+            relay_lag_records: r
+                .gauge("kervan_relay_lag_records", "Records behind the first that others are not told of."),
             watermark_age_seconds: r
                 .gauge("kervan_watermark_age_seconds", "Age of the oldest record that the store lacks."),
             resident_rooms: r.gauge("kervan_resident_rooms", "Rooms in memory."),

@@ -59,6 +59,17 @@ impl Recorder {
         self.gauge_of(&Key::from_parts(name, vec![Label::new(label, value)]), help).set(1);
     }
 
+    /// A gauge for each value of two labels.
+    pub(super) fn labelled_gauge(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: [(&'static str, String); 2],
+    ) -> Gauge {
+        let labels = labels.into_iter().map(|(label, value)| Label::new(label, value)).collect::<Vec<_>>();
+        self.gauge_of(&Key::from_parts(name, labels), help)
+    }
+
     /// Times in seconds. What is recorded takes 24 bytes until [`Self::upkeep`] or a page sorts it into the buckets.
     pub(super) fn seconds(&self, name: &'static str, help: &'static str) -> Histogram {
         self.prometheus.describe_histogram(name.into(), None, help.into());

@@ -1,6 +1,7 @@
 //! The page: its names are a promise, and each node writes its own.
 
 use super::*;
+use crate::ids::Partition;
 
 /// A page on which every metric has a value.
 fn page() -> String {
@@ -18,6 +19,9 @@ fn page() -> String {
         seconds.record(0.002);
     }
     metrics.activation_seconds.record(0.2);
+    let behind = [(Partition::FIRST, 7), (Partition::new(255).unwrap(), 1)].into();
+    metrics.worker_lag.set("persistence", &behind);
+    metrics.worker_lag.set("persistence", &[(Partition::FIRST, 3)].into());
     metrics.page()
 }
 
@@ -41,6 +45,8 @@ fn values_stand_behind_their_names_and_labels() {
         "kervan_journal_append_seconds_bucket{le=\"+Inf\"} 1",
         "kervan_journal_append_seconds_count 1",
         "kervan_resident_rooms 0",
+        "kervan_worker_lag_records{worker=\"persistence\",partition=\"0\"} 3",
+        "kervan_worker_lag_records{worker=\"persistence\",partition=\"255\"} 0",
         concat!("kervan_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {
         assert!(page.lines().any(|l| l == line), "{line} is missing in\n{page}");

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::{Deps, StartError};
 use crate::actors::node::Node;
+use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, WebPush, Webhook};
@@ -55,18 +56,25 @@ pub(super) fn is_wanted(settings: &Notifications) -> bool {
     settings.log || settings.webhook_url.is_some() || pushes
 }
 
+/// What both are started with.
+pub(super) struct Notifiers {
+    worker: worker::Deps,
+    sender: sender::Deps,
+    health: Check,
+}
+
 /// Both, running.
 pub(super) struct Notifying {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Notifying {
-    /// Starts them, if the configuration names a way out. What is sent from now on notifies.
+impl Notifiers {
+    /// Begins the partitions that were never begun, if the configuration names a way out. What is sent from now on notifies.
     ///
     /// # Errors
     /// A provider can't be made of its settings, or the store does not answer.
-    pub(super) async fn start(
+    pub(super) async fn prepare(
         deps: &Deps,
         followed: Followed,
         connections: &Connections,
@@ -107,11 +115,29 @@ impl Notifying {
             timeout: settings.timeout,
             expiry: settings.expiry,
         };
-        let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(look_after(worker, sender, health.check("notifications"), stopping));
-        Ok(Some(Self { stop, task }))
+        Ok(Some(Self { worker, sender, health: health.check("notifications") }))
     }
 
+    /// Where they say how they are.
+    pub(super) fn health(&self) -> Check {
+        self.health.clone()
+    }
+
+    /// Starts both: they decide on these partitions, and send what anybody has decided, until `ended` says so.
+    pub(super) fn start(&self, owned: Arc<Owned>, ended: watch::Receiver<bool>) -> JoinHandle<()> {
+        let mut worker = self.worker.clone();
+        worker.options.owned = owned;
+        tokio::spawn(look_after(worker, self.sender.clone(), self.health.clone(), ended))
+    }
+
+    /// Starts both, over all partitions.
+    pub(super) fn start_alone(self) -> Notifying {
+        let (stop, stopping) = watch::channel(false);
+        Notifying { stop, task: self.start(Arc::clone(&self.worker.options.owned), stopping) }
+    }
+}
+
+impl Notifying {
     /// Ends them; what is under way at a provider is noted before.
     pub(super) async fn stop(self) {
         self.stop.send_replace(true);

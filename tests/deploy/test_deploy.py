@@ -33,6 +33,8 @@ def parsed(path):
 
 
 COMPOSE = {name: parsed(path) for name, path in FILES.items()}
+# The workers that stand alone.
+KINDS = ["persistence", "realtime", "notification"]
 
 
 def table(name):
@@ -164,19 +166,21 @@ class Settings(unittest.TestCase):
 
 
 class Parts(unittest.TestCase):
-    def test_what_kervan_can_not_do_yet_starts_only_if_it_is_asked_for(self):
+    def test_each_kind_of_worker_that_there_is_runs_beside_the_node(self):
         help = run(KERVAN, "worker", "--help").stdout
+        kinds = [kind for kind in re.findall(r"^  (\w+) ", help, re.MULTILINE) if kind != "help"]
+        self.assertEqual(kinds, KINDS)
         for name, compose in COMPOSE.items():
-            workers = {kind: compose["services"][f"worker-{kind}"] for kind in ["persistence", "realtime", "notification"]}
-            for kind, one in workers.items():
-                self.assertEqual(one["command"], ["worker", kind])
-                can = re.search(rf"^  {kind} ", help, re.MULTILINE)
-                self.assertEqual(one.get("profiles"), None if can else ["cluster"], f"{name}: {kind}")
+            workers = {one for one in compose["services"] if one.startswith("worker-")}
+            self.assertEqual(workers, {f"worker-{kind}" for kind in kinds}, name)
+            for kind in kinds:
+                one = compose["services"][f"worker-{kind}"]
+                self.assertEqual((one["command"], one.get("profiles")), (["worker", kind], None), f"{name}: {kind}")
             self.assertEqual(compose["services"]["kervan"]["command"], ["serve", "--role", "api"])
 
     def test_workers_take_the_environment_that_they_get(self):
         for name, compose in COMPOSE.items():
-            for kind in ["persistence", "notification"]:
+            for kind in KINDS:
                 with tempfile.TemporaryDirectory() as folder:
                     secret = pathlib.Path(folder) / "secret"
                     secret.write_text("0123456789abcdef0123456789abcdef")

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use kervan_devcluster::Engine;
 use kervan_devcluster::ports::{self, Port};
-use kervan_devcluster::process::{Process, Starter, bound_to_parent};
+use kervan_devcluster::process::{Process, Starter, bound_to_parent, end_all};
 use rustix::process::Signal;
 
 use super::engines::Engines;
@@ -200,8 +200,7 @@ impl Engine for Nodes {
     }
 
     fn stop(&mut self) -> anyhow::Result<bool> {
-        let ended: Vec<_> = self.processes.iter_mut().map(|node| node.end(Signal::TERM, PATIENCE)).collect();
-        ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
+        end_all(&mut self.processes, Signal::TERM, PATIENCE)
     }
 }
 

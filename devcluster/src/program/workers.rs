@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use kervan_devcluster::Engine;
 use kervan_devcluster::ports::Port;
-use kervan_devcluster::process::{Process, Starter};
+use kervan_devcluster::process::{Process, Starter, end_all};
 use rustix::process::Signal;
 
 use super::nodes::{Kervan, PATIENCE, is_ready, two_ports};
 
 /// The kinds, and what the environment of each says in addition.
-const KINDS: [(&str, &[(&str, &str)]); 2] =
-    [("persistence", &[]), ("notification", &[("KERVAN_NOTIFICATIONS__LOG", "true")])];
+const KINDS: [(&str, &[(&str, &str)]); 3] =
+    [("persistence", &[]), ("realtime", &[]), ("notification", &[("KERVAN_NOTIFICATIONS__LOG", "true")])];
 
 /// The running workers.
 pub(super) struct Workers {
@@ -100,7 +100,6 @@ impl Engine for Workers {
     }
 
     fn stop(&mut self) -> anyhow::Result<bool> {
-        let ended: Vec<_> = self.processes.iter_mut().map(|worker| worker.end(Signal::TERM, PATIENCE)).collect();
-        ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
+        end_all(&mut self.processes, Signal::TERM, PATIENCE)
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here is global: two nodes in one process do not see each other. The tree of supervision is node -> partitions
 //! -> rooms and users, and node -> workers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::actors::clocks::Clocks;
 use crate::actors::gateway::hub::Hub;
 use crate::actors::halted::Halted;
-use crate::actors::inspect::Directory;
+use crate::actors::inspect::{Directory, Part};
 use crate::actors::partition::context::Context;
 use crate::actors::partition::core::Options;
 use crate::actors::partition::message::PartitionMessage;
@@ -62,9 +63,9 @@ impl Gateway for Hub {
 /// Who makes the rows of what is folded here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RowsMadeBy {
-    /// The node's own projector.
+    /// The node's own projector; the relay and the expiry scanner run here as well.
     Node,
-    /// A process that stands alone: the store is asked how far it is.
+    /// A process that stands alone: the store is asked how far it is. Another one relays and looks for rooms whose time is over.
     Worker,
 }
 
@@ -293,10 +294,10 @@ impl Node {
     pub async fn measure(&self) {
         self.context.look_at_clocks();
         let Context { journal, stored, metrics, env, .. } = &*self.context;
-        let (mut behind, mut oldest) = (0, None);
+        let (mut behind, mut oldest) = (BTreeMap::new(), None);
         for (partition, end) in self.context.unstored() {
             let next = stored.get(partition);
-            behind += end.0.saturating_sub(next.0);
+            behind.insert(partition, end.0.saturating_sub(next.0));
             match journal.read(partition, next, 1).await {
                 Ok(records) => oldest = oldest.into_iter().chain(records.first().map(|record| record.time)).min(),
                 Err(error) => tracing::debug!(%partition, %error, "the first record that the store lacks"),
@@ -304,7 +305,7 @@ impl Node {
         }
         let age = oldest.map_or(0, |time| env.now().since(time) / 1_000);
         metrics.room_memory_bytes.set(i64::try_from(self.context.memory.used()).unwrap_or(i64::MAX));
-        metrics.projector_lag_records.set(i64::try_from(behind).unwrap_or(i64::MAX));
+        metrics.stores_less(&behind);
         metrics.watermark_age_seconds.set(i64::try_from(age).unwrap_or(i64::MAX));
     }
 
@@ -341,6 +342,15 @@ impl Node {
     #[must_use]
     pub(crate) fn append(&self) -> Append {
         workers::append_by(Arc::clone(&self.router))
+    }
+
+    /// The workers that run here.
+    #[must_use]
+    pub(crate) fn workers(&self) -> &'static [Part] {
+        match self.rows {
+            RowsMadeBy::Node => &[Part::Projector, Part::Relay, Part::Expiry],
+            RowsMadeBy::Worker => &[Part::Projector],
+        }
     }
 
     /// Has the workers made anew.

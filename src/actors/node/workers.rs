@@ -18,7 +18,7 @@ use crate::actors::router::{PendingAnswer, Router};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Answer;
 use crate::actors::workers::persistence::worker as projector;
-use crate::actors::workers::relay::{Append, expiry, worker as relay};
+use crate::actors::workers::relay::{Append, expiry, owing, worker as relay};
 use crate::actors::workers::{self, marks};
 use crate::ids::Partition;
 use crate::limits;
@@ -27,8 +27,6 @@ use crate::storage::journal::AppendError;
 
 /// How often the workers are looked after.
 const LOOK: Duration = Duration::from_secs(1);
-/// First wait of the relay after a failure.
-const RELAY_RETRY: Duration = Duration::from_millis(100);
 
 /// The actor.
 pub(crate) struct Workers;
@@ -50,27 +48,28 @@ pub(crate) struct WorkersState {
     running: Option<RunningWorkers>,
 }
 
-struct Deps {
-    rows: RowsDeps,
+/// What runs here: all of it, or what stands in for the processes that do it.
+enum Deps {
+    All(Box<AllDeps>),
+    Apart { marks: marks::Deps, owing: owing::Deps },
+}
+
+struct AllDeps {
+    projector: projector::Deps,
     relay: relay::Deps,
     expiry: expiry::Deps,
 }
 
-/// What makes rows, or says how far they are.
-enum RowsDeps {
-    Made(projector::Deps),
-    Heard(marks::Deps),
-}
-
-enum RunningRows {
-    Made(workers::Running<projector::ProjectorStatus>),
-    Heard(workers::Running<marks::MarksStatus>),
-}
-
-struct RunningWorkers {
-    rows: RunningRows,
-    relay: workers::Running<relay::RelayStatus>,
-    expiry: workers::Running<expiry::ExpiryStatus>,
+enum RunningWorkers {
+    All {
+        projector: workers::Running<projector::ProjectorStatus>,
+        relay: workers::Running<relay::RelayStatus>,
+        expiry: workers::Running<expiry::ExpiryStatus>,
+    },
+    Apart {
+        marks: workers::Running<marks::MarksStatus>,
+        owing: workers::Running<owing::OwingStatus>,
+    },
 }
 
 impl Actor for Workers {
@@ -84,13 +83,13 @@ impl Actor for Workers {
         (context, router, rows): Self::Arguments,
     ) -> Result<WorkersState, ActorProcessingErr> {
         let (append, outbox) = (append_by(Arc::clone(&router)), Arc::new(Watermarks::new()));
-        let (clocks, behind) = (Arc::clone(&context), Arc::clone(&context));
+        let (clocks, behind, journal) = (Arc::clone(&context), Arc::clone(&context), Arc::clone(&context.journal));
         let report: projector::Report = Arc::new(move |partition, to, chains| {
             router.cast(partition, PartitionMessage::Stored(to, chains));
         });
-        let deps = Deps {
-            rows: match rows {
-                RowsMadeBy::Node => RowsDeps::Made(projector::Deps {
+        let deps = match rows {
+            RowsMadeBy::Node => Deps::All(Box::new(AllDeps {
+                projector: projector::Deps {
                     journal: Arc::clone(&context.journal),
                     store: Arc::clone(&context.store),
                     applied: Arc::clone(&context.applied),
@@ -98,37 +97,41 @@ impl Actor for Workers {
                     outbox: Arc::clone(&outbox),
                     report,
                     options: projector::Options::default(),
-                }),
-                RowsMadeBy::Worker => RowsDeps::Heard(marks::Deps {
+                },
+                relay: relay::Deps {
+                    store: Arc::clone(&context.store),
+                    meant: Arc::clone(&context.meant),
+                    owned: Arc::clone(&context.owned),
+                    append: Arc::clone(&append),
+                    stored: Arc::clone(&context.stored),
+                    outbox,
+                    owed: Arc::clone(&context.owed),
+                    retry: relay::RETRY,
+                },
+                expiry: expiry::Deps {
+                    store: Arc::clone(&context.store),
+                    now: Arc::new(move || journal.now(Partition::FIRST)),
+                    owned: Arc::clone(&context.owned),
+                    meant: Arc::clone(&context.meant),
+                    stored: Arc::clone(&context.stored),
+                    append,
+                    env: context.env.clone(),
+                    may_expire: Arc::new(move || {
+                        clocks.look_at_clocks();
+                        clocks.clocks.may_expire(clocks.env.steady())
+                    }),
+                    every: Duration::from_millis(limits::EXPIRY_SCAN_MS),
+                },
+            })),
+            RowsMadeBy::Worker => Deps::Apart {
+                marks: marks::Deps {
                     store: Arc::clone(&context.store),
                     stored: Arc::clone(&context.stored),
                     outbox: Arc::clone(&outbox),
                     is_behind: Arc::new(move || behind.unstored().next().is_some()),
                     report,
-                }),
-            },
-            relay: relay::Deps {
-                store: Arc::clone(&context.store),
-                meant: Arc::clone(&context.meant),
-                owned: Arc::clone(&context.owned),
-                append: Arc::clone(&append),
-                stored: Arc::clone(&context.stored),
-                outbox,
-                owed: Arc::clone(&context.owed),
-                retry: RELAY_RETRY,
-            },
-            expiry: expiry::Deps {
-                store: Arc::clone(&context.store),
-                journal: Arc::clone(&context.journal),
-                meant: Arc::clone(&context.meant),
-                stored: Arc::clone(&context.stored),
-                append,
-                env: context.env.clone(),
-                may_expire: Arc::new(move || {
-                    clocks.look_at_clocks();
-                    clocks.clocks.may_expire(clocks.env.steady())
-                }),
-                every: Duration::from_millis(limits::EXPIRY_SCAN_MS),
+                },
+                owing: owing::Deps { store: Arc::clone(&context.store), outbox, owed: Arc::clone(&context.owed) },
             },
         };
         myself.send_interval(LOOK, || WorkersMessage::Look);
@@ -191,28 +194,15 @@ pub(super) fn append_by(router: Arc<Router>) -> Append {
 
 impl Deps {
     fn start(&self) -> RunningWorkers {
-        RunningWorkers {
-            rows: self.rows.start(),
-            relay: relay::spawn(self.relay.clone()),
-            expiry: expiry::spawn(self.expiry.clone()),
-        }
-    }
-}
-
-impl RowsDeps {
-    fn start(&self) -> RunningRows {
         match self {
-            Self::Made(deps) => RunningRows::Made(projector::spawn(deps.clone())),
-            Self::Heard(deps) => RunningRows::Heard(marks::spawn(deps.clone())),
-        }
-    }
-}
-
-impl RunningRows {
-    async fn stop(self) -> Result<(), JoinError> {
-        match self {
-            Self::Made(projector) => projector.stop().await,
-            Self::Heard(marks) => marks.stop().await,
+            Self::All(all) => RunningWorkers::All {
+                projector: projector::spawn(all.projector.clone()),
+                relay: relay::spawn(all.relay.clone()),
+                expiry: expiry::spawn(all.expiry.clone()),
+            },
+            Self::Apart { marks, owing } => {
+                RunningWorkers::Apart { marks: marks::spawn(marks.clone()), owing: owing::spawn(owing.clone()) }
+            }
         }
     }
 }
@@ -237,44 +227,54 @@ impl WorkersState {
     /// Says to operators that all of them run.
     fn started(&self) {
         let directory = &self.context.directory;
-        for part in [Part::Workers, Part::Projector, Part::Relay, Part::Expiry] {
-            directory.part(part).started(directory.now());
+        let parts: &[Part] = match self.deps {
+            Deps::All(_) => &[Part::Workers, Part::Projector, Part::Relay, Part::Expiry],
+            Deps::Apart { .. } => &[Part::Workers, Part::Projector],
+        };
+        for part in parts {
+            directory.part(*part).started(directory.now());
         }
     }
 
     async fn end(&mut self) {
-        if let Some(RunningWorkers { rows, relay, expiry }) = self.running.take() {
-            // The projector last: it stores what the others have still appended.
-            note("expiry scanner", expiry.stop().await);
-            note("relay", relay.stop().await);
-            note("projector", rows.stop().await);
+        match self.running.take() {
+            Some(RunningWorkers::All { projector, relay, expiry }) => {
+                // The projector last: it stores what the others have still appended.
+                note("expiry scanner", expiry.stop().await);
+                note("relay", relay.stop().await);
+                note("projector", projector.stop().await);
+            }
+            Some(RunningWorkers::Apart { marks, owing }) => {
+                note("count of the outbox", owing.stop().await);
+                note("look at the rows", marks.stop().await);
+            }
+            None => {}
         }
     }
 
     fn look(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        if let RunningRows::Made(projector) = &running.rows {
-            for (partition, reason) in &projector.status().borrow().halted {
-                self.context.halted.mark(*partition, reason);
-                self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
-            }
-        }
-        let (deps, metrics, directory) = (&self.deps, &self.context.metrics, &*self.context.directory);
+        let (metrics, directory) = (&self.context.metrics, &*self.context.directory);
         let now = directory.now();
         directory.part(Part::Workers).ticked(now);
-        directory.part(Part::Relay).has_done(running.relay.status().borrow().delivered, now);
-        directory.part(Part::Expiry).has_done(running.expiry.status().borrow().scans, now);
-        match (&mut running.rows, &deps.rows) {
-            (RunningRows::Made(projector), RowsDeps::Made(deps)) => {
+        match (&mut self.running, &self.deps) {
+            (Some(RunningWorkers::All { projector, relay, expiry }), Deps::All(all)) => {
+                for (partition, reason) in &projector.status().borrow().halted {
+                    self.context.halted.mark(*partition, reason);
+                    self.context.health.down(format!("partition {partition} is not stored any further: {reason}"));
+                }
                 directory.part(Part::Projector).has_done(projector.status().borrow().records, now);
-                revive(Part::Projector, projector, metrics, directory, || projector::spawn(deps.clone()));
+                directory.part(Part::Relay).has_done(relay.status().borrow().delivered, now);
+                relay.status().borrow().measure(&self.context.applied, metrics);
+                directory.part(Part::Expiry).has_done(expiry.status().borrow().scans, now);
+                revive(Part::Projector, projector, metrics, directory, || projector::spawn(all.projector.clone()));
+                revive(Part::Relay, relay, metrics, directory, || relay::spawn(all.relay.clone()));
+                revive(Part::Expiry, expiry, metrics, directory, || expiry::spawn(all.expiry.clone()));
             }
-            (RunningRows::Heard(marks), RowsDeps::Heard(deps)) => {
-                revive(Part::Projector, marks, metrics, directory, || marks::spawn(deps.clone()));
+            (Some(RunningWorkers::Apart { marks, owing }), Deps::Apart { marks: looks, owing: counts }) => {
+                revive(Part::Projector, marks, metrics, directory, || marks::spawn(looks.clone()));
+                revive(Part::Projector, owing, metrics, directory, || owing::spawn(counts.clone()));
             }
             _ => {}
         }
-        revive(Part::Relay, &mut running.relay, metrics, directory, || relay::spawn(deps.relay.clone()));
-        revive(Part::Expiry, &mut running.expiry, metrics, directory, || expiry::spawn(deps.expiry.clone()));
     }
 }

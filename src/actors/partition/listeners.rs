@@ -92,6 +92,13 @@ impl ListenerTable {
         Arc::clone(table.entry(entity.clone()).or_default())
     }
 
+    /// Whether any node listens to an entity.
+    #[must_use]
+    pub(crate) fn has_any(&self, entity: &Entity) -> bool {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(entity).is_some_and(|listeners| !listeners.is_empty())
+    }
+
     /// The nodes that are told what has no place in an entity's stream: those that listen, unless it is silenced.
     #[must_use]
     pub(crate) fn told_in_passing(&self, entity: &Entity) -> Vec<NodeId> {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::verified::{Rule, Verified, VerifiedPrefix};
 use crate::actors::digest::{Misfit, RunningHash};
+use crate::actors::kinds;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::record::{Envelope, Prefix};
 use crate::storage::journal::{Appended, StoredRecord};
@@ -38,6 +39,8 @@ pub(crate) struct LogReader {
     /// The next offset to take, from the tail or from an own delivery report.
     next: Offset,
     visible: Offset,
+    /// One past the last record that was taken and is no barrier.
+    meant: Offset,
     /// How often the partition had lost records when this reader heard of it last.
     losses: u64,
     verified: VerifiedPrefix,
@@ -56,6 +59,7 @@ impl LogReader {
             partition,
             next: start.end,
             visible: start.end,
+            meant: start.end,
             losses: 0,
             verified: VerifiedPrefix::new(rule, start.end),
             log: RunningHash::new(start),
@@ -89,6 +93,11 @@ impl LogReader {
         self.verified.wants_barrier()
     }
 
+    /// Whether records that mean something stand behind the prefix: a barrier is due for their sake.
+    pub(crate) fn wants_cover(&self) -> bool {
+        self.meant > self.verified.end()
+    }
+
     /// The tail told these records, when the readable end was `end` and the partition had lost records `losses` times.
     pub(crate) fn told(&mut self, records: Vec<StoredRecord>, end: Offset, losses: u64) -> Heard {
         // What was read before a loss that this reader knows of may be what was lost.
@@ -118,6 +127,9 @@ impl LogReader {
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: StoredRecord, envelope: Option<Envelope>) {
         self.next = record.offset.next();
+        if envelope.as_ref().is_none_or(|envelope| envelope.kind != kinds::CONTROL_BARRIER) {
+            self.meant = self.next;
+        }
         let prefix = self.log.push(&record);
         self.pending.push_back(Unverified { record, envelope, prefix });
     }
@@ -189,6 +201,7 @@ impl LogReader {
             self.pending.pop_back();
         }
         self.next = self.next.min(keep);
+        self.meant = self.meant.min(self.next);
         self.log.cut(self.next);
     }
 

@@ -17,7 +17,7 @@ use crate::actors::wire::{Answer, Entity, NodeId};
 use crate::actors::workers::persistence::projector::chains_of;
 use crate::actors::workers::persistence::rounds::{Options, ProjectorRounds, ProjectorStep, Snapshot, StoredTo};
 use crate::actors::workers::relay::expiry_rounds::{self, ClockReading, ExpiryRounds, ExpiryStep};
-use crate::actors::workers::relay::rounds::{self, Expansion, RelayRounds, RelayStep};
+use crate::actors::workers::relay::rounds::{self, RelayRounds, RelayStep};
 use crate::ids::{Offset, Partition, RoomId, Timestamp, millis};
 use crate::limits;
 use crate::storage::journal::JournalError;
@@ -154,18 +154,18 @@ impl<K: Copy + Ord> Given<K> {
 impl Workers {
     /// At their beginning.
     pub(crate) fn new(options: Options) -> Self {
-        let owned = Owned::new(Partition::all(), OwnerEpoch(1));
+        let owned = Arc::new(Owned::new(Partition::all(), OwnerEpoch(1)));
         Self {
             projector: ProjectorRounds::new(options),
             committing: false,
             life: 0,
             relay: RelayRounds::new(
                 rounds::Options { retry: Duration::from_millis(400), members: FAN_OUT },
-                Arc::new(owned),
+                Arc::clone(&owned),
             ),
             given: BTreeMap::new(),
             outbox: Watermarks::new(),
-            expiry: ExpiryRounds::new(Duration::from_millis(EXPIRY_EVERY_MS)),
+            expiry: ExpiryRounds::new(Duration::from_millis(EXPIRY_EVERY_MS), owned),
             expiring: BTreeMap::new(),
         }
     }
@@ -341,9 +341,10 @@ impl World<'_> {
                 RelayStep::Members(row) => {
                     let Some(fan_out) = &row.fan_out else { continue };
                     let page = rows.members(fan_out.room, fan_out.after.as_ref(), FAN_OUT);
-                    let Ok(Expansion { place, rows: records, after }) = relay.expand(&row, &page) else { continue };
-                    rows.relay_expand(place, records, after.as_ref());
-                    relay.expanded(place.source, after);
+                    let Ok(page) = relay.expand(&row, &page) else { continue };
+                    let after = page.after.clone();
+                    let is_given = rows.relay_expand(page);
+                    relay.expanded(row.source, after.filter(|_| is_given));
                 }
                 RelayStep::Rows { from, limit } => relay.rows(from, limit, rows.relay_next(from, limit)),
             }

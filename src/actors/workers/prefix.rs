@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Running, back_off};
+use crate::actors::kinds;
 use crate::actors::partition::log_reader::{Heard, LogReader};
 use crate::actors::partition::verified::Rule;
 use crate::actors::watermarks::Watermarks;
@@ -29,17 +30,23 @@ const RETRY_MOST: Duration = Duration::from_secs(2);
 pub(crate) struct PrefixReader {
     reader: LogReader,
     verified: Prefix,
+    awaited: Offset,
 }
 
 impl PrefixReader {
     /// Goes on behind what was verified before.
     pub(crate) fn new(partition: Partition, start: Prefix) -> Self {
-        Self { reader: LogReader::new(partition, Rule::OwnReports, start), verified: start }
+        Self { reader: LogReader::new(partition, Rule::OwnReports, start), verified: start, awaited: start.end }
     }
 
     /// The verified prefix.
     pub(crate) fn verified(&self) -> Prefix {
         self.verified
+    }
+
+    /// One past the last verified record for whose rows somebody may wait.
+    pub(crate) fn awaited(&self) -> Offset {
+        self.awaited
     }
 
     /// Takes what the partition's tail told, and gives where the tail has to go on, if not where it stands.
@@ -51,8 +58,11 @@ impl PrefixReader {
             Tailed::Batch { records, end, losses } => self.reader.told(records, end, losses),
             Tailed::Truncated { end, losses } => self.reader.truncated(end, losses),
         };
-        while let Some((_, _, prefix)) = self.reader.take_verified() {
+        while let Some((_, envelope, prefix)) = self.reader.take_verified() {
             self.verified = prefix;
+            if envelope.is_some_and(|envelope| kinds::is_awaited(envelope.kind)) {
+                self.awaited = prefix.end;
+            }
         }
         self.reader.settle(self.verified.end);
         halt.map_or(Ok(seek), Err)
@@ -68,17 +78,26 @@ pub(crate) struct PrefixStatus {
     pub failing: BTreeMap<Partition, String>,
 }
 
+/// How far the partitions are read.
+#[derive(Clone, Default)]
+pub(crate) struct PrefixMarks {
+    /// Up to here they are verified.
+    pub verified: Arc<Watermarks>,
+    /// Up to here somebody may wait for rows.
+    pub awaited: Arc<Watermarks>,
+}
+
 /// Follows these partitions, each behind what was verified before, and raises their marks.
 #[must_use]
 pub(crate) fn spawn(
     journal: Arc<dyn Journal>,
     starts: Vec<(Partition, Prefix)>,
-    marks: Arc<Watermarks>,
+    marks: PrefixMarks,
 ) -> Running<PrefixStatus> {
     Running::start(|status, mut stopping| async move {
         let mut readers = JoinSet::new();
         for (partition, start) in starts {
-            readers.spawn(follow(Arc::clone(&journal), partition, start, Arc::clone(&marks), status.clone()));
+            readers.spawn(follow(Arc::clone(&journal), partition, start, marks.clone(), status.clone()));
         }
         // A reader ends only if its partition is halted; the rest end with the set.
         let _ = stopping.wait_for(|stop| *stop).await;
@@ -89,12 +108,12 @@ async fn follow(
     journal: Arc<dyn Journal>,
     partition: Partition,
     start: Prefix,
-    marks: Arc<Watermarks>,
+    marks: PrefixMarks,
     status: watch::Sender<PrefixStatus>,
 ) {
     let mut reader = PrefixReader::new(partition, start);
     let mut tail = journal.tail(partition, start.end);
-    marks.raise(partition, start.end);
+    marks.verified.raise(partition, start.end);
     let mut failures = 0;
     loop {
         let heard = match tail.next(limits::TAIL_BATCH_BYTES).await {
@@ -110,7 +129,8 @@ async fn follow(
         if std::mem::take(&mut failures) > 0 {
             status.send_modify(|status| _ = status.failing.remove(&partition));
         }
-        marks.raise(partition, reader.verified().end);
+        marks.verified.raise(partition, reader.verified().end);
+        marks.awaited.raise(partition, reader.awaited());
         match heard {
             Ok(None) => {}
             Ok(Some(from)) => tail.place().seek(from),

@@ -190,8 +190,8 @@ pub(super) fn walk(live: &Live, env: &Env, scope: Scope<'_>, see: &mut dyn FnMut
             live.node.router().owned().iter().for_each(|partition| show(of_partition(live, partition), see))
         }
         ActorId::Workers => {
-            for part in [Part::Projector, Part::Relay, Part::Expiry] {
-                see(of_part(live, part, ActorId::Worker(part)));
+            for part in live.node.workers() {
+                see(of_part(live, *part, ActorId::Worker(*part)));
             }
         }
         ActorId::Partition(partition) => {
@@ -212,6 +212,7 @@ pub(super) fn look(live: &Live, env: &Env, id: &ActorId) -> Option<VisitedActor>
         ActorId::Partitions => of_partitions(live),
         ActorId::Sessions => of_sessions(live),
         ActorId::Workers => of_workers(live),
+        ActorId::Worker(part) if !live.node.workers().contains(part) => return None,
         ActorId::Worker(part) => of_part(live, *part, id.clone()),
         ActorId::Partition(partition) => of_partition(live, *partition),
         ActorId::Room(_) | ActorId::User(_) => leaf(id.clone(), live.node.directory().resident(&id.entity()?)?),
@@ -234,9 +235,9 @@ fn of_node(live: &Live) -> VisitedActor {
 }
 
 fn of_workers(live: &Live) -> VisitedActor {
-    let parts = [Part::Projector, Part::Relay, Part::Expiry];
-    let below = added(&parts.map(|part| of_part(live, part, ActorId::Worker(part))));
-    VisitedActor { children: parts.len(), below, ..of_part(live, Part::Workers, ActorId::Workers) }
+    let parts = live.node.workers();
+    let each: Vec<_> = parts.iter().map(|part| of_part(live, *part, ActorId::Worker(*part))).collect();
+    VisitedActor { children: parts.len(), below: added(&each), ..of_part(live, Part::Workers, ActorId::Workers) }
 }
 
 fn of_partition(live: &Live, partition: Partition) -> VisitedActor {

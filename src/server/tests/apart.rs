@@ -1,19 +1,73 @@
-//! A node that leaves rows to workers, on real brokers and a real PostgreSQL: workers die, hang and come back.
+//! A node that leaves rows and relay to workers, on real brokers and a real PostgreSQL: workers die, hang and come back.
+
+mod invitations;
+mod realtime;
 
 use kervan_devcluster::kafka::Brokers;
 
 use super::*;
 use crate::config::{Loaded, Role, Sources};
+use crate::limits;
 use crate::server::worker::{RunningWorker, Worker, WorkerKind};
 use crate::storage::journal::kafka::{Options as Kafka, topics};
+use crate::storage::store::rows::OutboxPlace;
 
-/// A worker of a configuration, with ports of its own.
+/// Brokers with their topics, a database, and the configuration of a node on them that leaves all it can to workers.
+struct Engines {
+    folder: tempfile::TempDir,
+    postgres: Postgres,
+    brokers: Brokers,
+}
+
+impl Engines {
+    async fn start() -> Self {
+        let (folder, postgres) = (tempfile::tempdir().unwrap(), Postgres::start().await);
+        let path = folder.path().join("kafka");
+        let brokers = tokio::task::spawn_blocking(move || Brokers::start(&path, None)).await.unwrap().unwrap();
+        let engines = Self { folder, postgres, brokers };
+        let mut config = Config::default();
+        config.journal.kafka_brokers = Some(engines.brokers.addresses());
+        topics::create(&Kafka::of(&config.journal).unwrap()).await.unwrap();
+        engines
+    }
+
+    /// Of a node with the folder `data`, which does all itself.
+    fn config(&self, data: &str, database: &Database) -> Config {
+        let mut config = Config::default();
+        config.data.dir = self.folder.path().join(data);
+        std::fs::create_dir_all(&config.data.dir).unwrap();
+        config.journal.kafka_brokers = Some(self.brokers.addresses());
+        config.store.database_url = Some(database.clone());
+        config
+    }
+}
+
+/// Starts the node that leaves what it can to workers, and all that one of them needs.
+fn api(config: Config) -> Config {
+    Config { server: crate::config::Server { role: Role::Api, ..config.server.clone() }, ..config }
+}
+
+/// A persistence worker of a configuration, with ports of its own.
 async fn worker(config: &Config) -> RunningWorker {
+    worker_of(config, WorkerKind::Persistence).await
+}
+
+async fn worker_of(config: &Config, kind: WorkerKind) -> RunningWorker {
     let mut loaded: Loaded = crate::config::load(&Sources::default()).unwrap();
     loaded.config = config.clone();
     (loaded.config.server.port, loaded.config.server.admin_port) = (0, None);
     let worker = Worker::bind(&loaded, Env::system()).await.unwrap();
-    within("a worker starts", worker.start(WorkerKind::Persistence)).await.unwrap()
+    within("a worker starts", worker.start(kind)).await.unwrap()
+}
+
+/// Waits until the outbox is empty and all that means something is stored.
+async fn until_told(rig: &Rig) {
+    let node = rig.engine.node();
+    until("all is told and stored", async || {
+        let outbox = node.store().relay_next(OutboxPlace::first_of(Partition::FIRST), 1).await;
+        outbox.is_ok_and(|rows| rows.is_empty()) && Partition::all().all(|partition| node.unstored(partition) == 0)
+    })
+    .await;
 }
 
 /// Whatever becomes of workers: sends are answered, and the rows come to be what was acknowledged, and what another database
@@ -21,22 +75,10 @@ async fn worker(config: &Config) -> RunningWorker {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "starts brokers: `scripts/kafka` runs it"]
 async fn on_kafka_rows_of_workers_are_what_was_acknowledged_whatever_becomes_of_them() {
-    let (folder, mut postgres) = (tempfile::tempdir().unwrap(), Postgres::start().await);
-    let path = folder.path().join("kafka");
-    let brokers = tokio::task::spawn_blocking(move || Brokers::start(&path, None)).await.unwrap().unwrap();
-    let (database, anew) = (postgres.fresh().await, postgres.fresh().await);
-    let config = |data: &str, database: &Database| {
-        let mut config = Config::default();
-        config.data.dir = folder.path().join(data);
-        std::fs::create_dir_all(&config.data.dir).unwrap();
-        config.journal.kafka_brokers = Some(brokers.addresses());
-        config.store.database_url = Some(database.clone());
-        config
-    };
-    let mut api = config("api", &database);
-    api.server.role = Role::Api;
-    topics::create(&Kafka::of(&api.journal).unwrap()).await.unwrap();
-    let one = worker(&api).await;
+    let mut engines = Engines::start().await;
+    let (database, anew) = (engines.postgres.fresh().await, engines.postgres.fresh().await);
+    let api = api(engines.config("api", &database));
+    let (one, tells) = (worker(&api).await, worker_of(&api, WorkerKind::Realtime).await);
     let rig = Rig::of(api.clone()).await;
     let senders = Sender::all(&rig).await;
     each_sends(&senders, 30).await;
@@ -48,9 +90,9 @@ async fn on_kafka_rows_of_workers_are_what_was_acknowledged_whatever_becomes_of_
     each_sends(&senders, 30).await;
     within("it stops", two.stop()).await.unwrap();
     each_sends(&senders, 30).await;
-    postgres.kill();
+    engines.postgres.kill();
     each_sends(&senders, 30).await;
-    postgres.start_again();
+    engines.postgres.start_again();
     let three = worker(&api).await;
     each_sends(&senders, 30).await;
     let figures = senders.iter().map(|sender| sender.acknowledged.load(Ordering::Relaxed)).sum::<usize>();
@@ -64,14 +106,15 @@ async fn on_kafka_rows_of_workers_are_what_was_acknowledged_whatever_becomes_of_
         until("all of it is stored", async || rows().await.len() == said.len()).await;
         assert!(rows().await == said, "room {room}");
     }
-    let unstored = async || Partition::all().all(|partition| rig.engine.node().unstored(partition) == 0);
-    until("the node hears that nothing is left", unstored).await;
+    until_told(&rig).await;
     within("it drains, without a wait for rows of barriers", rig.end()).await;
-    within("it stops", three.stop()).await.unwrap();
+    for worker in [tells, three] {
+        within("it stops", worker.stop()).await.unwrap();
+    }
 
-    let rig = Rig::of(config("anew", &anew)).await;
+    let rig = Rig::of(engines.config("anew", &anew)).await;
     rig.end().await;
-    let (rows, expected) = (postgres.rows(&database).await, postgres.rows(&anew).await);
+    let (rows, expected) = (engines.postgres.rows(&database).await, engines.postgres.rows(&anew).await);
     // The barriers at the end are not stored by a worker, and what follows from when something was written differs.
     for table in ["messages", "room_events", "members", "user_rooms", "read_marks"] {
         assert!(rows[table] == expected[table], "{table}: {} rows, {} anew", rows[table].len(), expected[table].len());

@@ -22,7 +22,6 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 
@@ -38,9 +37,9 @@ mod weight;
 pub use commit::Commit;
 pub use history::{HistoryQuestion, HistoryRows};
 use rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
-    WatermarkRow,
+    ChatRow, DeadLetterRow, ExpandedPage, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions,
+    ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow,
+    UserRows, WatermarkRow,
 };
 
 /// Durable rows. See the module for the contract.
@@ -148,15 +147,9 @@ pub trait Store: Send + Sync + 'static {
     /// Removes the rows at these places, which were delivered. Those that are not there are passed over.
     async fn relay_done(&self, delivered: &[OutboxPlace]) -> Result<(), StoreError>;
 
-    /// Gives a page of the members of a fan-out rows of their own, behind all rows of the same record: (target, record).
-    /// With `after` members up to and including that one have theirs; without it these were the last, and the fan-out's
-    /// row goes. One transaction.
-    async fn relay_expand(
-        &self,
-        fan_out: OutboxPlace,
-        rows: Vec<(Partition, Bytes)>,
-        after: Option<&UserId>,
-    ) -> Result<(), StoreError>;
+    /// Gives a page of the members of a fan-out rows of their own, behind all rows of the same record. `false`, and nothing is
+    /// written, if the fan-out is not where the page begins any more: somebody else gave it. One transaction.
+    async fn relay_expand(&self, page: ExpandedPage) -> Result<bool, StoreError>;
 
     /// The dead letters of a partition, the oldest first, at most `limit`.
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError>;

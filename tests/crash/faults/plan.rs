@@ -11,7 +11,8 @@ pub(crate) enum Part {
     Broker,
     Redis,
     Postgres,
-    Worker,
+    Persistence,
+    Realtime,
 }
 
 /// Something that goes wrong.
@@ -40,7 +41,8 @@ impl fmt::Display for Fault {
             Part::Broker => "a broker",
             Part::Redis => "a Redis node",
             Part::Postgres => "PostgreSQL",
-            Part::Worker => "a persistence worker",
+            Part::Persistence => "a persistence worker",
+            Part::Realtime => "a realtime worker",
         };
         match self {
             Self::Killed(part) => write!(f, "{} killed", name(*part)),
@@ -62,8 +64,10 @@ pub(crate) type Deck = &'static [(Fault, usize)];
 pub(crate) const SHORT: Deck = &[
     (Fault::Killed(Part::Node), 1),
     (Fault::Killed(Part::Postgres), 1),
-    (Fault::Killed(Part::Worker), 2),
-    (Fault::Paused(Part::Worker, 5_000), 1),
+    (Fault::Killed(Part::Persistence), 1),
+    (Fault::Killed(Part::Realtime), 1),
+    (Fault::Paused(Part::Persistence, 5_000), 1),
+    (Fault::Paused(Part::Realtime, 5_000), 1),
     (Fault::Paused(Part::Node, 500), 1),
     (Fault::Paused(Part::Broker, 5_000), 1),
     (Fault::Paused(Part::Postgres, 500), 1),
@@ -80,10 +84,14 @@ pub(crate) const LONG: Deck = &[
     (Fault::Killed(Part::Broker), 4),
     (Fault::Killed(Part::Postgres), 6),
     (Fault::Killed(Part::Redis), 4),
-    (Fault::Killed(Part::Worker), 6),
-    (Fault::Paused(Part::Worker, 500), 2),
-    (Fault::Paused(Part::Worker, 5_000), 2),
-    (Fault::Paused(Part::Worker, 30_000), 1),
+    (Fault::Killed(Part::Persistence), 6),
+    (Fault::Paused(Part::Persistence, 500), 2),
+    (Fault::Paused(Part::Persistence, 5_000), 2),
+    (Fault::Paused(Part::Persistence, 30_000), 1),
+    (Fault::Killed(Part::Realtime), 4),
+    (Fault::Paused(Part::Realtime, 500), 1),
+    (Fault::Paused(Part::Realtime, 5_000), 1),
+    (Fault::Paused(Part::Realtime, 30_000), 1),
     (Fault::Paused(Part::Node, 500), 5),
     (Fault::Paused(Part::Node, 5_000), 3),
     (Fault::Paused(Part::Node, 30_000), 1),

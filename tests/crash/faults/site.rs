@@ -26,7 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// All that runs. The node ends first.
 pub(crate) struct Site {
     pub node: Server,
-    pub workers: Workers,
+    pub persistence: Workers,
+    pub realtime: Workers,
     pub leaders: Leaders,
     pub brokers: Brokers,
     pub redis: redis::Cluster,
@@ -51,14 +52,16 @@ impl Site {
         let environment =
             vec![("KAFKA_BROKERS".to_owned(), brokers.addresses()), ("DATABASE_URL".to_owned(), postgres.url())];
         make_topics(folder, &environment)?;
-        let workers = Workers::start(&folder.join("workers"), &environment)?;
+        let start = |kind| Workers::start(kind, &folder.join(kind), &environment);
+        let (persistence, realtime) = (start("persistence")?, start("realtime")?);
         let node = folder.join("node");
         fs::create_dir(&node)?;
         let role = ("KERVAN_SERVER__ROLE".to_owned(), "api".to_owned());
         let environment = environment.into_iter().chain([role]).collect();
         let mut node = Server::start(&node, Setup { environment, ..Setup::default() });
         node.wait_ready(PATIENCE);
-        Ok(Self { node, workers, leaders: Leaders::of(&brokers.addresses()), brokers, redis, postgres, disk })
+        let leaders = Leaders::of(&brokers.addresses());
+        Ok(Self { node, persistence, realtime, leaders, brokers, redis, postgres, disk })
     }
 
     /// What a part that is no node consists of.
@@ -67,7 +70,8 @@ impl Site {
             Part::Broker => &mut self.brokers,
             Part::Redis => &mut self.redis,
             Part::Postgres => &mut self.postgres,
-            Part::Worker => &mut self.workers,
+            Part::Persistence => &mut self.persistence,
+            Part::Realtime => &mut self.realtime,
             Part::Node => unreachable!("a node is no engine"),
         }
     }
@@ -89,7 +93,9 @@ impl Site {
         self.node.terminate();
         let status = self.node.wait_end(PATIENCE);
         anyhow::ensure!(status.success(), "after SIGTERM: {status}: {}", self.node.log_tail());
-        anyhow::ensure!(self.workers.stop()?, "the workers end by themselves: {}", self.workers.log(1).display());
+        for workers in [&mut self.realtime, &mut self.persistence] {
+            anyhow::ensure!(workers.stop()?, "the workers end by themselves: {}", workers.log(1).display());
+        }
         // The engines hold nothing that anybody needs any more: they are killed as they are dropped.
         Ok(())
     }

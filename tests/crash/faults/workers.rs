@@ -1,20 +1,21 @@
-//! The persistence workers beside the node, which leaves the rows to them: two, so that one of them may die or hang.
+//! The workers beside the node, which leaves rows and relay to them: two of a kind, so that one of them may die or hang.
 
 use std::path::{Path, PathBuf};
 
 use kervan_devcluster::Engine;
 use kervan_devcluster::ports::Port;
-use kervan_devcluster::process::{Process, Starter, bound_to_parent};
+use kervan_devcluster::process::{Process, Starter, bound_to_parent, end_all};
 use rustix::process::Signal;
 
 use super::site::PATIENCE;
 use crate::server::{binary, is_ready};
 
-/// How many there are.
+/// How many there are of a kind.
 const COUNT: usize = 2;
 
-/// The workers. They end with this program.
+/// The workers of a kind. They end with this program.
 pub(crate) struct Workers {
+    kind: &'static str,
     folder: PathBuf,
     environment: Vec<(String, String)>,
     ports: Vec<Port>,
@@ -25,11 +26,11 @@ pub(crate) struct Workers {
 
 impl Workers {
     /// Starts them with this environment and no other, and waits until they are ready. Their logs are in `folder`.
-    pub(crate) fn start(folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
+    pub(crate) fn start(kind: &'static str, folder: &Path, environment: &[(String, String)]) -> anyhow::Result<Self> {
         std::fs::create_dir(folder)?;
         let ports = (0..COUNT).map(|_| Port::free()).collect::<Result<_, _>>()?;
         let (folder, environment) = (folder.to_owned(), environment.to_vec());
-        let mut workers = Self { folder, environment, ports, processes: Vec::new(), starter: Starter::new()? };
+        let mut workers = Self { kind, folder, environment, ports, processes: Vec::new(), starter: Starter::new()? };
         for number in 1..=COUNT {
             let process = workers.process(number)?;
             workers.processes.push(process);
@@ -40,10 +41,11 @@ impl Workers {
 
     fn process(&self, number: usize) -> anyhow::Result<Process> {
         let mut command = bound_to_parent(&binary());
-        command.args(["worker", "persistence", "--port", &self.port(number).to_string()]).current_dir(&self.folder);
+        command.args(["worker", self.kind, "--port", &self.port(number).to_string()]).current_dir(&self.folder);
         command.env_clear().envs(self.environment.iter().cloned()).env("PATH", std::env::var_os("PATH").unwrap());
         command.env("KERVAN_SERVER__ADMIN_PORT", "0");
-        Process::start(&self.starter, "the persistence worker", command, &self.folder.join(format!("log{number}")))
+        let name = format!("the {} worker", self.kind);
+        Process::start(&self.starter, &name, command, &self.folder.join(format!("log{number}")))
     }
 }
 
@@ -72,7 +74,6 @@ impl Engine for Workers {
     }
 
     fn stop(&mut self) -> anyhow::Result<bool> {
-        let ended: Vec<_> = self.processes.iter_mut().map(|worker| worker.end(Signal::TERM, PATIENCE)).collect();
-        ended.into_iter().try_fold(true, |all, one| Ok(all & one?))
+        end_all(&mut self.processes, Signal::TERM, PATIENCE)
     }
 }

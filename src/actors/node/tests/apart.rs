@@ -1,18 +1,21 @@
 //! A node whose rows are made by processes of their own.
 
 use super::*;
+use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::actors::workers::persistence::worker::{self as projector, ProjectorStatus};
-use crate::actors::workers::prefix::{self, PrefixStatus};
+use crate::actors::workers::prefix::{self, PrefixMarks, PrefixStatus};
 use crate::actors::workers::relay::append_straight;
+use crate::actors::workers::relay::worker::{self as relay, RelayStatus};
 use crate::storage::journal::record::Prefix;
 use crate::storage::store::Store;
 
-/// A persistence worker, as `kervan worker persistence` starts it.
+/// A persistence worker, as `kervan worker persistence` starts it, and the relay of `kervan worker realtime`.
 struct Worker {
     reader: Running<PrefixStatus>,
     projector: Running<ProjectorStatus>,
+    relay: Running<RelayStatus>,
 }
 
 impl Worker {
@@ -20,25 +23,40 @@ impl Worker {
     async fn start(journal: MemoryJournal, store: Arc<MemoryStore>) -> Self {
         let rows = store.watermarks().await.unwrap();
         let starts = rows.iter().map(|row| (row.partition, Prefix { end: row.next_offset, hash: row.log_hash }));
-        let verified = Arc::new(Watermarks::new());
-        let reader = prefix::spawn(Arc::new(journal.clone()), starts.collect(), Arc::clone(&verified));
-        let stored = Arc::new(Watermarks::new());
+        let read = PrefixMarks::default();
+        let verified = Arc::clone(&read.verified);
+        let reader = prefix::spawn(Arc::new(journal.clone()), starts.collect(), read);
+        let (stored, outbox, meant) = (Arc::new(Watermarks::new()), Arc::new(Watermarks::new()), Arc::default());
+        let appended = Arc::clone(&meant);
+        let relay = relay::spawn(relay::Deps {
+            store: store.clone(),
+            append: append_straight(Arc::new(journal.clone()), move |target, report| {
+                Watermarks::raise(&appended, target, report.end);
+            }),
+            meant,
+            owned: Arc::new(Owned::new(Partition::all(), OwnerEpoch(1))),
+            stored: Arc::clone(&stored),
+            outbox: Arc::clone(&outbox),
+            owed: Arc::default(),
+            retry: Duration::from_millis(1),
+        });
         let options = projector::Options { retry_first: Duration::from_millis(1), ..projector::Options::default() };
         let projector = projector::spawn(projector::Deps {
             journal: Arc::new(journal),
             store,
             applied: verified,
             stored,
-            outbox: Arc::default(),
+            outbox,
             report: Arc::new(|_, _, _| ()),
             options,
         });
-        Self { reader, projector }
+        Self { reader, projector, relay }
     }
 
     async fn stop(self) {
         assert_eq!(self.projector.status().borrow().halted, []);
         assert!(self.reader.status().borrow().halted.is_empty());
+        self.relay.stop().await.unwrap();
         self.projector.stop().await.unwrap();
         self.reader.stop().await.unwrap();
     }
@@ -68,7 +86,7 @@ async fn rows_are_made_beside_the_node_up_to_the_last_record_and_the_node_hears_
     let Answer::Accepted { offset, .. } = it.say(room, "bob", "m2").await else { panic!("not accepted") };
     within("the node hears of it", it.node.stored().reach(room.partition(), offset.next())).await;
     stores(&it, room, 3).await;
-    // What the relay tells the users of it comes by the node, and is stored by the worker as well.
+    // What the relay tells the users of it lies in the journal, is verified by the node, and stored by the worker as well.
     let rooms = async || it.store.user(&user("bob")).await.unwrap().rooms.len() == 1;
     until("bob has the room in his list", rooms).await;
     let unstored = async || it.node.context().unstored().next().is_none();
@@ -129,7 +147,7 @@ async fn after_a_restart_nobody_waits_for_rows_of_the_barriers_of_before() {
 async fn what_a_worker_appends_by_itself_is_read_by_the_owner() {
     let it = apart().await;
     let room = it.direct().await;
-    let append = append_straight(Arc::new(it.journal.for_node(9)));
+    let append = append_straight(Arc::new(it.journal.for_node(9)), |_, _| ());
     let results = append(room.partition(), vec![it.record(room, message("bob", "m1"))]).await;
     assert!(matches!(results[..], [Ok(())]), "{results:?}");
     let again =

@@ -1,6 +1,8 @@
 //! Barriers for those who read the log without owning it.
 
 use super::*;
+use crate::actors::kinds;
+use crate::limits;
 
 /// A core beside which somebody reads, whose room is resident and has a record that is not covered.
 fn uncovered(out: &mut Actions) -> Core {
@@ -82,4 +84,70 @@ fn nothing_is_covered_where_nobody_stands_alone() {
     let mut out = Actions::new();
     appends(&mut core, 1, NOW, &mut out);
     assert_eq!(cover_in(&out), None, "{out:?}");
+}
+
+/// Somebody else appended these, and they lie at the partition's end.
+fn others(core: &mut Core, from: u64, records: Vec<Bytes>, out: &mut Actions) {
+    let stored = records.into_iter().zip(from..);
+    told(core, stored.map(|(bytes, n)| StoredRecord { offset: Offset(n), time: NOW, bytes }).collect(), out);
+}
+
+fn barrier_of(out: &Actions, core: &mut Core) -> (Ticket, bool) {
+    let ticket = append_of(out);
+    let placed = core.place(ticket, NOW, NOW);
+    (ticket, Envelope::decode_record(&placed[0]).unwrap().kind == kinds::CONTROL_BARRIER)
+}
+
+#[test]
+fn a_record_of_somebody_who_does_not_own_the_partition_is_verified_by_a_barrier_a_moment_later() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    others(&mut core, 0, vec![record(1)], &mut out);
+    assert_eq!(cover_in(&out), Some(limits::COVER_AFTER_MS), "{out:?}");
+    out.clear();
+    others(&mut core, 1, vec![record(2)], &mut out);
+    assert_eq!(cover_in(&out), None, "it is said once");
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    let (ticket, is_barrier) = barrier_of(&out, &mut core);
+    assert!(is_barrier && core.verified() == Offset(0));
+    out.clear();
+    core.appended(ticket, Ok(report(2, 3)), NOW, &mut out);
+    assert_eq!((core.verified(), cover_in(&out)), (Offset(3), None), "{out:?}");
+}
+
+#[test]
+fn whoever_listens_does_not_wait_for_the_moment() {
+    let deps = deps(Rule::OwnReports, 1 << 30);
+    deps.listeners.of(&entity()).add(NodeId::default(), RequestId(1));
+    let (mut core, mut out) = (Core::new(deps), Actions::new());
+    others(&mut core, 0, vec![record(1)], &mut out);
+    assert_eq!(cover_in(&out), Some(0), "{out:?}");
+}
+
+#[test]
+fn a_barrier_of_somebody_else_is_answered_by_none() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    others(&mut core, 0, vec![barrier()], &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+    others(&mut core, 1, vec![record(1), barrier()], &mut out);
+    assert_eq!(cover_in(&out), Some(limits::COVER_AFTER_MS), "but what means something is: {out:?}");
+}
+
+#[test]
+fn an_append_that_is_under_way_covers_what_lies_before_it_and_what_does_not_is_covered_after_it() {
+    let mut core = ready(Rule::OwnReports);
+    let mut out = Actions::new();
+    core.submit(origin(1), record(1), NOW, NOW, &mut out);
+    let ticket = append_of(&out);
+    core.place(ticket, NOW, NOW);
+    out.clear();
+    others(&mut core, 0, vec![record(2)], &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+    others(&mut core, 1, vec![record(1), record(3)], &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+    core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
+    assert_eq!((core.verified(), cover_in(&out)), (Offset(2), Some(limits::COVER_AFTER_MS)), "{out:?}");
 }

@@ -6,6 +6,7 @@
 //! came of it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::decide::{self, is_notified};
 use super::pending::{Due, PartitionBatch, due_records};
 use super::providers::NotificationChannel;
+use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::wire::RoomKind;
 use crate::actors::workers::back_off;
 use crate::ids::{Offset, PARTITIONS, Partition, RoomId, Seq, Timestamp, UserId, millis};
@@ -33,6 +35,8 @@ pub(crate) struct Options {
     pub expiry: Duration,
     /// Who is told.
     pub channels: Vec<NotificationChannel>,
+    /// The partitions that are decided on here.
+    pub owned: Arc<Owned>,
     /// Members that are asked for at a time.
     pub members: usize,
     /// Notifications of one transaction, about.
@@ -52,6 +56,7 @@ impl Options {
             after,
             expiry,
             channels,
+            owned: Arc::new(Owned::new(Partition::all(), OwnerEpoch(1))),
             members: limits::NOTIFY_MEMBERS,
             batch: limits::NOTIFY_BATCH,
             waiting: u64::from(limits::NOTIFY_WAITING),
@@ -68,8 +73,8 @@ pub(crate) struct NotifyStatus {
     pub failing: Option<String>,
     /// Partitions that it does not decide on any further, with the reason for the operator.
     pub halted: Vec<(Partition, String)>,
-    /// Records that are not decided on.
-    pub lag: u64,
+    /// Records that are not decided on, by partition.
+    pub lag: BTreeMap<Partition, u64>,
     /// Notifications that it has written.
     pub decided: u64,
 }
@@ -188,8 +193,9 @@ impl NotifyRounds {
                 }
                 Stage::Begin if self.cursors.is_empty() => return NotifyStep::Cursors,
                 Stage::Begin => {
-                    self.status.lag =
-                        self.cursors.iter().map(|at| applied(at.partition).0.saturating_sub(at.next.0)).sum();
+                    let lag = |at: &NotificationCursor| applied(at.partition).0.saturating_sub(at.next.0);
+                    let all = self.own_cursors().map(|at| (at.partition, lag(at)));
+                    self.status.lag = all.filter(|(_, lag)| *lag > 0).collect();
                     if self.wanted(&applied, steady_ms).next().is_some() {
                         return NotifyStep::Standing;
                     }
@@ -221,7 +227,9 @@ impl NotifyRounds {
                     let at = usize::from((self.first + step) % PARTITIONS);
                     let visits = |at: &&NotificationCursor| {
                         let readable = self.readable[at.partition.index()].min(applied(at.partition));
-                        at.next < readable && !self.waits(at.partition, steady_ms)
+                        at.next < readable
+                            && self.options.owned.has(at.partition)
+                            && !self.waits(at.partition, steady_ms)
                     };
                     if let Some(cursor) = self.cursors.get(at).filter(visits) {
                         self.has_read = true;
@@ -247,7 +255,11 @@ impl NotifyRounds {
     }
 
     fn unread<'a>(&'a self, applied: &'a impl Fn(Partition) -> Offset) -> impl Iterator<Item = Partition> + 'a {
-        self.cursors.iter().filter(|at| at.next < applied(at.partition)).map(|at| at.partition)
+        self.own_cursors().filter(|at| at.next < applied(at.partition)).map(|at| at.partition)
+    }
+
+    fn own_cursors(&self) -> impl Iterator<Item = &NotificationCursor> {
+        self.cursors.iter().filter(|at| self.options.owned.has(at.partition))
     }
 
     fn waits(&self, partition: Partition, steady_ms: u64) -> bool {

@@ -221,7 +221,8 @@ impl NotifyTask {
     fn publish(&self) {
         let now = self.decider.rounds.status();
         let metrics = &self.decider.deps.metrics;
-        metrics.notification_lag_records.set(i64::try_from(now.lag).unwrap_or(i64::MAX));
+        metrics.notification_lag_records.set(i64::try_from(now.lag.values().sum::<u64>()).unwrap_or(i64::MAX));
+        metrics.worker_lag.set("notification", &now.lag);
         self.status.send_if_modified(|status| {
             for (partition, reason) in now.halted.iter().filter(|entry| !status.halted.contains(entry)) {
                 tracing::error!(%partition, %reason, "nobody is notified of this partition any further");

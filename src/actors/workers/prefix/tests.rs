@@ -204,7 +204,8 @@ async fn the_marks_rise_with_what_is_covered_and_a_partition_that_is_trimmed_hal
     journal.with_log(|log| log.trim(&[(other, Offset(2))])).unwrap();
     journal.fail_reads(P, [JournalError::Io("it stumbles".to_owned()).into()]);
     let starts = vec![(P, Prefix::default()), (other, Prefix::default())];
-    let running = spawn(Arc::new(journal.clone()), starts, Arc::clone(&marks));
+    let read = PrefixMarks { verified: Arc::clone(&marks), ..PrefixMarks::default() };
+    let running = spawn(Arc::new(journal.clone()), starts, read);
     journal.append(P, vec![record(3, Prefix::default())]).await.unwrap();
     let end = journal.with_log(|log| truth(log, Offset(1)));
     journal.append(P, vec![record(4, end)]).await.unwrap();
@@ -224,9 +225,8 @@ async fn a_reader_whose_next_record_is_trimmed_halts_by_name_and_no_other_does()
         journal.append(partition, vec![record(1, Prefix::default()), record(2, Prefix::default())]).await.unwrap();
     }
     journal.with_log(|log| log.trim(&[(P, Offset(1))])).unwrap();
-    let marks = Arc::new(Watermarks::new());
     let starts = [P, other].map(|partition| (partition, Prefix::default())).to_vec();
-    let reader = spawn(Arc::new(journal), starts, marks);
+    let reader = spawn(Arc::new(journal), starts, PrefixMarks::default());
     let mut status = reader.status().clone();
     let halted = status.wait_for(|status| !status.halted.is_empty());
     let halted = crate::testing::within("it halts", halted).await.unwrap().halted.clone();
@@ -237,4 +237,29 @@ async fn a_reader_whose_next_record_is_trimmed_halts_by_name_and_no_other_does()
         "{why}"
     );
     reader.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_may_wait_for_rows_is_known_once_the_record_is_verified() {
+    let journal = MemoryJournal::new(Arc::new(ManualClock::default()));
+    let of_kind = |number, kind| {
+        let barrier = Envelope::decode_record(&record(number, Prefix::default())).unwrap();
+        Envelope { kind, ..barrier }.encode_record()
+    };
+    let covered = async |number, end| {
+        let prefix = journal.with_log(|log| truth(log, end));
+        journal.append(P, vec![record(number, prefix)]).await.unwrap();
+    };
+    let read = PrefixMarks::default();
+    let running = spawn(Arc::new(journal.clone()), vec![(P, Prefix::default())], read.clone());
+    let comes_to = async |end| found("it is verified", async || (read.verified.get(P) == end).then_some(())).await;
+    // Of a room that is made others are told, of a message they are not.
+    journal.append(P, vec![of_kind(1, 1)]).await.unwrap();
+    covered(2, Offset(1)).await;
+    found("rows are awaited", async || (read.awaited.get(P) == Offset(1)).then_some(())).await;
+    journal.append(P, vec![of_kind(3, 2)]).await.unwrap();
+    covered(4, Offset(3)).await;
+    comes_to(Offset(3)).await;
+    assert_eq!(read.awaited.get(P), Offset(1));
+    running.stop().await.unwrap();
 }

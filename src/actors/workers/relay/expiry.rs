@@ -13,12 +13,13 @@ use tokio::time::Instant;
 
 use super::Append;
 use super::expiry_rounds::{ClockReading, ExpiryRounds, ExpiryStep, record};
+use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
 use crate::env::Env;
 use crate::ids::{Partition, RoomId, Timestamp, millis};
 use crate::limits;
-use crate::storage::journal::{AppendError, Journal};
+use crate::storage::journal::AppendError;
 use crate::storage::store::Store;
 
 /// What the scanner works with.
@@ -26,8 +27,10 @@ use crate::storage::store::Store;
 pub(crate) struct Deps {
     /// Knows when rooms expire.
     pub store: Arc<dyn Store>,
-    /// Knows the time by which they do.
-    pub journal: Arc<dyn Journal>,
+    /// The journal's clock, by which they do.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The partitions whose rooms it looks after.
+    pub owned: Arc<Owned>,
     /// One past what the store is to have of each partition: see [`relay::Deps`](super::worker::Deps).
     pub meant: Arc<Watermarks>,
     /// How far each partition is stored.
@@ -53,7 +56,8 @@ pub(crate) struct ExpiryStatus {
 #[must_use]
 pub(crate) fn spawn(deps: Deps) -> Running<ExpiryStatus> {
     Running::start(|status, stopping| {
-        let (rounds, under_way, started) = (ExpiryRounds::new(deps.every), FuturesUnordered::new(), Instant::now());
+        let (rounds, under_way, started) =
+            (ExpiryRounds::new(deps.every, Arc::clone(&deps.owned)), FuturesUnordered::new(), Instant::now());
         ExpiryTask { deps, status, stopping, rounds, under_way, started }.run()
     })
 }
@@ -109,7 +113,7 @@ impl ExpiryTask {
 
     fn clock(&self) -> ClockReading {
         let is_trusted = (self.deps.may_expire)();
-        ClockReading { journal: self.deps.journal.now(Partition::FIRST), is_trusted, steady_ms: self.now_ms() }
+        ClockReading { journal: (self.deps.now)(), is_trusted, steady_ms: self.now_ms() }
     }
 
     /// Appends the records of a page that are due, to all partitions at the same time.

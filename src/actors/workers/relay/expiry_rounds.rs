@@ -9,12 +9,14 @@
 //! [`ExpiryRounds::page`] gives, and reports on each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::actors::room::commands::{Command, Expire, RoomCommand};
 use crate::actors::room::payload;
+use crate::actors::router::owned::Owned;
 use crate::actors::workers::back_off;
 use crate::ids::{Offset, Partition, RoomId, Timestamp, millis};
 use crate::limits;
@@ -88,6 +90,8 @@ struct Refusals {
 /// See the module.
 pub(crate) struct ExpiryRounds {
     every: Duration,
+    /// The partitions whose rooms are told.
+    owned: Arc<Owned>,
     stage: Stage,
     /// The journal's time when the scan began.
     scanned_at: Timestamp,
@@ -102,9 +106,10 @@ pub(crate) struct ExpiryRounds {
 
 impl ExpiryRounds {
     /// Scans begin so long after the end of the one before.
-    pub(crate) fn new(every: Duration) -> Self {
+    pub(crate) fn new(every: Duration, owned: Arc<Owned>) -> Self {
         Self {
             every,
+            owned,
             stage: Stage::Rest { until_ms: 0 },
             scanned_at: Timestamp(0),
             told: BTreeMap::new(),
@@ -163,6 +168,9 @@ impl ExpiryRounds {
         // The clock may have jumped while the page was read: then nothing is told, and the next step ends the scan.
         for (room, over_at) in over.iter().filter(|_| clock.is_trusted) {
             let partition = room.partition();
+            if !self.owned.has(partition) {
+                continue;
+            }
             let is_told = self.told.get(room).is_some_and(|told| told.over_at == *over_at);
             let rests = self.refusals.get(&partition).is_some_and(|refusals| now_ms < refusals.until_ms);
             if is_told || rests || self.ahead.contains_key(&partition) || self.told.len() >= limits::EXPIRY_TOLD {
@@ -226,6 +234,7 @@ impl ExpiryRounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::router::owned::OwnerEpoch;
     use crate::ids::{ClientId, UserId};
 
     const NOON: u64 = 1_800_000_000_000;
@@ -233,7 +242,11 @@ mod tests {
     const ALL: Offset = Offset(u64::MAX);
 
     fn rounds() -> ExpiryRounds {
-        ExpiryRounds::new(Duration::from_millis(EVERY_MS))
+        of(Partition::all())
+    }
+
+    fn of(partitions: impl IntoIterator<Item = Partition>) -> ExpiryRounds {
+        ExpiryRounds::new(Duration::from_millis(EVERY_MS), Arc::new(Owned::new(partitions, OwnerEpoch(1))))
     }
 
     fn room(name: &str) -> RoomId {
@@ -349,6 +362,18 @@ mod tests {
         rounds.refused(room("a").partition(), 0);
         assert!(room("a").partition() != room("b").partition());
         assert_eq!(scan(&mut rounds, EVERY_MS, &over(&["a", "b"])), [room("b")]);
+    }
+
+    #[test]
+    fn rooms_of_partitions_elsewhere_are_passed_over_and_do_not_hold_up_the_scan() {
+        let mut rounds = of([room("a").partition()]);
+        assert!(asks(&mut rounds, at(0), ALL));
+        let told = rounds.page(&crowd(0), at(0));
+        assert!(told.keys().all(|partition| *partition == room("a").partition()));
+        told.keys().for_each(|partition| rounds.appended(*partition, Offset::ZERO, 0));
+        assert!(asks(&mut rounds, at(1), ALL), "the next page");
+        let mine = rounds.page(&over(&["b", "a"]), at(1)).into_values().flatten().collect::<Vec<_>>();
+        assert_eq!(mine, [room("a")]);
     }
 
     #[test]

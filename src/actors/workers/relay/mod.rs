@@ -12,6 +12,7 @@
 //! | `rounds` | pure: what is read, removed and given in a round, and how far ahead of the store |
 //! | [`worker`] | carries the rounds out over store and journal |
 //! | [`Owed`] | whose facts wait, for admission |
+//! | [`owing`] | the same where another process relays: counted in the outbox |
 //! | `expiry_rounds` | pure: when rooms whose time is over are asked for, and which are told |
 //! | [`expiry`] | carries that out |
 
@@ -22,11 +23,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::ids::Partition;
-use crate::storage::journal::{AppendError, Journal};
+use crate::storage::journal::{AppendError, Appended, Journal};
 
 pub(crate) mod expiry;
 pub(crate) mod expiry_rounds;
 mod owed;
+pub(crate) mod owing;
 pub(crate) mod rounds;
 #[cfg(test)]
 mod tests;
@@ -42,13 +44,19 @@ pub(crate) use owed::Owed;
 pub(crate) type Append =
     Arc<dyn Fn(Partition, Vec<Bytes>) -> BoxFuture<'static, Vec<Result<(), AppendError>>> + Send + Sync>;
 
-/// How a worker appends that stands alone: straight into the journal, for whichever owner reads it there.
-pub(crate) fn append_straight(journal: Arc<dyn Journal>) -> Append {
+/// How a worker appends that stands alone: straight into the journal, for whichever owner reads it there. `heard` is told of
+/// each report before the result is given.
+pub(crate) fn append_straight(
+    journal: Arc<dyn Journal>,
+    heard: impl Fn(Partition, Appended) + Send + Sync + 'static,
+) -> Append {
+    let heard = Arc::new(heard);
     Arc::new(move |partition, records| {
-        let journal = Arc::clone(&journal);
+        let (journal, heard) = (Arc::clone(&journal), Arc::clone(&heard));
         async move {
             let count = records.len();
-            vec![journal.append(partition, records).await.map(drop); count]
+            let report = journal.append(partition, records).await;
+            vec![report.map(|report| heard(partition, report)); count]
         }
         .boxed()
     })

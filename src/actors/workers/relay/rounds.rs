@@ -9,15 +9,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::turns::{self, TargetBatch, Turns};
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition, UserId, millis};
 use crate::limits;
 use crate::storage::journal::record::RecordError;
-use crate::storage::store::rows::{MemberRow, OutboxPlace, OutboxRow};
+use crate::storage::store::rows::{ExpandedPage, MemberRow, OutboxPlace, OutboxRow};
 
 /// Bounds of the relay.
 #[derive(Clone, Copy, Debug)]
@@ -46,16 +44,6 @@ pub(crate) enum RelayStep {
         /// So many at most.
         limit: usize,
     },
-}
-
-/// Rows of their own for the next members of a fan-out.
-pub(crate) struct Expansion {
-    /// The fan-out.
-    pub place: OutboxPlace,
-    /// Target and record of each row.
-    pub rows: Vec<(Partition, Bytes)>,
-    /// The last member who has one; `None` if all have.
-    pub after: Option<UserId>,
 }
 
 /// What a target has that the store has not.
@@ -195,12 +183,14 @@ impl RelayRounds {
     ///
     /// # Errors
     /// The row's pattern is no record.
-    pub(crate) fn expand(&self, fan_out: &OutboxRow, page: &[MemberRow]) -> Result<Expansion, RecordError> {
+    pub(crate) fn expand(&self, fan_out: &OutboxRow, page: &[MemberRow]) -> Result<ExpandedPage, RecordError> {
         let after = page.last().filter(|_| page.len() == self.options.members).map(|last| last.user.clone());
-        Ok(Expansion { place: fan_out.place(), rows: turns::expand(fan_out, page)?, after })
+        let from = fan_out.fan_out.as_ref().and_then(|fan_out| fan_out.after.clone());
+        Ok(ExpandedPage { fan_out: fan_out.place(), from, rows: turns::expand(fan_out, page)?, after })
     }
 
-    /// The rows of an expansion are stored.
+    /// The rows up to behind `after` are stored, or all; or they are not, because another relay came before: then `after` is
+    /// `None` as well, and what takes the fan-out's place is read next.
     pub(crate) fn expanded(&mut self, source: Partition, after: Option<UserId>) {
         self.turns.expanded(source, after);
     }
@@ -265,6 +255,11 @@ impl RelayRounds {
         !self.ahead.is_empty()
     }
 
+    /// For each source with something that is not told, as far as the outbox was read: the offset of the first.
+    pub(crate) fn untold(&self) -> BTreeMap<Partition, Offset> {
+        self.turns.untold().collect()
+    }
+
     /// The users of whom many facts wait.
     pub(crate) fn owed(&self) -> HashMap<UserId, usize> {
         self.turns.owed()
@@ -273,6 +268,8 @@ impl RelayRounds {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::actors::router::owned::OwnerEpoch;
     use crate::storage::journal::record::Envelope;

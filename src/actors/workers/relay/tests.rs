@@ -31,6 +31,10 @@ use crate::storage::store::rows::OutboxPlace;
 use crate::storage::store::{SeqRange, Store};
 use crate::testing::{until, within};
 
+fn everything() -> Arc<Owned> {
+    Arc::new(Owned::new(Partition::all(), OwnerEpoch(1)))
+}
+
 fn user_id(name: &str) -> UserId {
     UserId::new(name).unwrap()
 }
@@ -84,6 +88,12 @@ impl Node {
         let relay = spawn(deps);
         let commands = AtomicU64::new(0);
         Self { journal, store, clock, applied, stored, append, commands, projector, relay }
+    }
+
+    /// The journal's clock.
+    fn now(&self) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+        let journal = self.journal.clone();
+        Arc::new(move || journal.now(Partition::FIRST))
     }
 
     /// Appends, past the faults.
@@ -299,9 +309,9 @@ async fn a_cold_room_whose_time_is_over_expires() {
     node.clock.advance(1_000);
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     let every = Duration::from_millis(1);
-    let (journal, meant, stored) = (node.journal.clone(), node.applied.clone(), node.stored.clone());
+    let (now, meant, stored) = (node.now(), node.applied.clone(), node.stored.clone());
     let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
-    let deps = expiry::Deps { store, journal, meant, stored, append, env, may_expire, every };
+    let deps = expiry::Deps { store, now, owned: everything(), meant, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     until("the room expires", async || {
         let chat = node.store.chat(soon).await.unwrap().unwrap();
@@ -335,9 +345,9 @@ async fn rooms_that_can_not_be_told_keep_no_other_from_expiring() {
     let env = Env { clock: node.clock.clone(), ids: Arc::new(CountedIds::default()) };
     // It scans once.
     let every = Duration::from_secs(3_600);
-    let (journal, meant, stored) = (node.journal.clone(), node.applied.clone(), node.stored.clone());
+    let (now, meant, stored) = (node.now(), node.applied.clone(), node.stored.clone());
     let (store, append, may_expire) = (node.store.clone(), node.append.clone(), Arc::new(|| true));
-    let deps = expiry::Deps { store, journal, meant, stored, append, env, may_expire, every };
+    let deps = expiry::Deps { store, now, owned: everything(), meant, stored, append, env, may_expire, every };
     let scanner = expiry::spawn(deps);
     let mut status = scanner.status();
     status.wait_for(|status| status.scans == 1).await.unwrap();

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use crate::actors::workers::back_off;
 use crate::actors::workers::persistence::outbox;
-use crate::ids::{Partition, UserId, millis};
+use crate::ids::{Offset, Partition, UserId, millis};
 use crate::limits;
 use crate::storage::journal::record::{Envelope, RecordError};
 use crate::storage::store::rows::{INVITED, MEMBER, MemberRow, OutboxPlace, OutboxRow};
@@ -368,6 +368,17 @@ impl Turns {
                 }
             }
         }
+    }
+
+    /// For each source with something that is not told: the offset of the first.
+    pub(crate) fn untold(&self) -> impl Iterator<Item = (Partition, Offset)> {
+        self.sources.iter().filter_map(|(source, of)| {
+            let held = (of.held > 0).then(|| self.held.range(OutboxPlace::first_of(*source)..).next()).flatten();
+            let held = held.map(|(place, _)| *place);
+            let fan_out = of.fan_out.as_ref().map(OutboxRow::place);
+            let first = held.into_iter().chain(fan_out).chain(of.parked.values().copied()).min()?;
+            Some((*source, first.offset))
+        })
     }
 
     /// Users of whom many rows are held, and how many.

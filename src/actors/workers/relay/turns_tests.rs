@@ -185,3 +185,25 @@ fn an_outbox_that_fell_back_is_read_from_its_beginning() {
     turns.begins_at(rows[1].place());
     assert_eq!(turns.wanted()[0].0, OutboxPlace::first_of(source(1)));
 }
+
+#[test]
+fn what_is_not_told_begins_at_the_first_row_that_is_held_or_passed_over_or_to_be_expanded() {
+    let untold = |turns: &Turns| turns.untold().collect::<Vec<_>>();
+    let mut turns = loaded(&[row(1, 0, "ann", "bob"), row(2, 0, "ann", "cem")]);
+    assert_eq!(untold(&turns), [(source(1), Offset(1))]);
+    let batches = next(&mut turns, 10);
+    assert_eq!(untold(&turns), [(source(1), Offset(1))], "it is under way");
+    tell(&mut turns, &batches);
+    assert_eq!(untold(&turns), []);
+
+    let fan_out = Some(FanOut { room: RoomId::open("x"), after: None });
+    turns.has_news(source(1));
+    turns.load(source(1), vec![OutboxRow { fan_out, ..row(3, 0, "ann", "nobody") }], true);
+    assert_eq!(untold(&turns), [(source(1), Offset(3))]);
+
+    let bob = user("bob").partition();
+    let mut turns = loaded(&(5..100).map(|n| row(n, 0, "mallory", "bob")).collect::<Vec<_>>());
+    turns.rests(bob, 0, Duration::from_millis(10));
+    let batches = next(&mut turns, 0);
+    assert!(batches.is_empty() && untold(&turns) == [(source(1), Offset(5))]);
+}

@@ -11,17 +11,21 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::rounds::{Expansion, Options, RelayRounds, RelayStep};
+use super::rounds::{Options, RelayRounds, RelayStep};
 use super::{Append, Owed};
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
-use crate::ids::{Partition, millis};
+use crate::ids::{Offset, Partition, millis};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::storage::journal::AppendError;
 use crate::storage::journal::record::RecordError;
 use crate::storage::store::rows::{OutboxPlace, OutboxRow};
 use crate::storage::store::{Store, StoreError};
+
+/// First wait after a failure.
+pub(crate) const RETRY: Duration = Duration::from_millis(100);
 
 /// What the worker works with.
 #[derive(Clone)]
@@ -52,6 +56,24 @@ pub(crate) struct RelayStatus {
     pub failing: Option<String>,
     /// Records appended so far, repetitions included.
     pub delivered: u64,
+    /// The first record of each source of which somebody is not told, if there is one.
+    pub untold: BTreeMap<Partition, Offset>,
+}
+
+impl RelayStatus {
+    /// How many records of each source lie behind the first of which somebody is not told. `ends`: where the sources end.
+    pub(crate) fn lag(&self, ends: &Watermarks) -> BTreeMap<Partition, u64> {
+        let behind =
+            |(source, first): (&Partition, &Offset)| (*source, ends.get(*source).0.saturating_sub(first.0).max(1));
+        self.untold.iter().map(behind).collect()
+    }
+
+    /// Brings the gauges up to date.
+    pub(crate) fn measure(&self, ends: &Watermarks, metrics: &Metrics) {
+        let lag = self.lag(ends);
+        metrics.relay_lag_records.set(i64::try_from(lag.values().sum::<u64>()).unwrap_or(i64::MAX));
+        metrics.worker_lag.set("realtime", &lag);
+    }
 }
 
 /// Starts it.
@@ -103,9 +125,10 @@ impl RelayTask {
                 tracing::warn!(%error, "the outbox could not be worked on; trying again");
             }
             let failing = done.as_ref().err().map(ToString::to_string).or(self.failing.values().next().cloned());
+            let untold = self.rounds.untold();
             self.status.send_if_modified(|status| {
-                let changed = status.failing != failing;
-                status.failing = failing;
+                let changed = status.failing != failing || status.untold != untold;
+                (status.failing, status.untold) = (failing, untold);
                 changed
             });
             let given = tokio::select! {
@@ -151,9 +174,10 @@ impl RelayTask {
                 RelayStep::Members(row) => {
                     let Some(fan_out) = &row.fan_out else { continue };
                     let page = store.members(fan_out.room, fan_out.after.as_ref(), limits::RELAY_MEMBERS).await?;
-                    let Expansion { place, rows, after } = self.rounds.expand(&row, &page)?;
-                    store.relay_expand(place, rows, after.as_ref()).await?;
-                    self.rounds.expanded(place.source, after);
+                    let page = self.rounds.expand(&row, &page)?;
+                    let after = page.after.clone();
+                    let is_given = store.relay_expand(page).await?;
+                    self.rounds.expanded(row.source, after.filter(|_| is_given));
                 }
                 RelayStep::Rows { from, limit } => {
                     let rows = store.relay_next(from, limit).await?;

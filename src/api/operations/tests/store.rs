@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::{RwLock, watch};
 
 use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
 use crate::storage::store::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
-    WatermarkRow,
+    ChatRow, DeadLetterRow, ExpandedPage, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions,
+    ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow,
+    UserRows, WatermarkRow,
 };
 use crate::storage::store::{Commit, HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 
@@ -171,13 +170,8 @@ impl Store for Gated {
         self.inner()?.relay_done(delivered).await
     }
 
-    async fn relay_expand(
-        &self,
-        fan_out: OutboxPlace,
-        rows: Vec<(Partition, Bytes)>,
-        after: Option<&UserId>,
-    ) -> Result<()> {
-        self.inner()?.relay_expand(fan_out, rows, after).await
+    async fn relay_expand(&self, page: ExpandedPage) -> Result<bool> {
+        self.inner()?.relay_expand(page).await
     }
 
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>> {

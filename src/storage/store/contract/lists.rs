@@ -298,16 +298,30 @@ pub(crate) async fn the_outbox_keeps_its_order_until_it_is_delivered(store: &dyn
     store.relay_done(&[place(2, 9, 0)]).await.unwrap();
     // A fan-out becomes rows, page by page, behind itself.
     let pattern = place(2, 300, 0);
-    let page =
-        |names: &[&str]| names.iter().map(|name| (two_hundred(), Bytes::copy_from_slice(name.as_bytes()))).collect();
-    store.relay_expand(pattern, page(&["l", "m"]), Some(&user_id("m"))).await.unwrap();
+    let page = |from: Option<&str>, names: &[&str], after: Option<&str>| ExpandedPage {
+        fan_out: pattern,
+        from: from.map(user_id),
+        rows: names.iter().map(|name| (two_hundred(), Bytes::copy_from_slice(name.as_bytes()))).collect(),
+        after: after.map(user_id),
+    };
+    assert!(store.relay_expand(page(None, &["l", "m"], Some("m"))).await.unwrap());
     let further = Some(FanOut { room: room_id(1), after: Some(user_id("m")) });
     let told =
         |ord, name: &str| OutboxRow { record: Bytes::copy_from_slice(name.as_bytes()), ..row(2, 300, ord, None) };
     let halfway = [row(2, 300, 0, further), told(1, "l"), told(2, "m"), row(7, 1, 0, None)];
     assert_eq!(all().await, halfway);
-    store.relay_expand(pattern, page(&["n"]), None).await.unwrap();
-    assert_eq!(all().await, [told(1, "l"), told(2, "m"), told(3, "n"), row(7, 1, 0, None)]);
+    // Whoever comes too late with a page gives none: its numbers may be those of rows that were told and are gone.
+    for late in [page(None, &["l", "m"], Some("m")), page(None, &["l"], None)] {
+        assert!(!store.relay_expand(late).await.unwrap());
+    }
+    assert_eq!(all().await, halfway);
+    assert!(store.relay_expand(page(Some("m"), &["n"], None)).await.unwrap());
+    let all_told = [told(1, "l"), told(2, "m"), told(3, "n"), row(7, 1, 0, None)];
+    assert_eq!(all().await, all_told);
+    for late in [page(Some("m"), &["n"], None), page(Some("m"), &["n"], Some("n"))] {
+        assert!(!store.relay_expand(late).await.unwrap());
+    }
+    assert_eq!(all().await, all_told);
 }
 
 fn two_hundred() -> Partition {

@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
-    WatermarkRow,
+    ChatRow, DeadLetterRow, ExpandedPage, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions,
+    ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow,
+    UserRows, WatermarkRow,
 };
 use super::{HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 use crate::ids::{Partition, RoomId, Seq, Timestamp, UserId};
@@ -187,13 +186,8 @@ impl Store for MemoryStore {
         self.core(|core| delivered.iter().for_each(|place| core.relay_done(*place)))
     }
 
-    async fn relay_expand(
-        &self,
-        fan_out: OutboxPlace,
-        rows: Vec<(Partition, Bytes)>,
-        after: Option<&UserId>,
-    ) -> Result<(), StoreError> {
-        self.core(|core| core.relay_expand(fan_out, rows, after))
+    async fn relay_expand(&self, page: ExpandedPage) -> Result<bool, StoreError> {
+        self.core(|core| core.relay_expand(page))
     }
 
     async fn dead_letters(&self, partition: Partition, limit: usize) -> Result<Vec<DeadLetterRow>, StoreError> {

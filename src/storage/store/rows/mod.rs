@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 pub(crate) use self::list::{ACTIVE, LINE_BYTES, RoomListCursor, RoomListPage};
 pub use self::list::{PageBound, RoomListRow, Shelf};
-pub(crate) use self::outbox::{FanOut, OutboxPlace, OutboxRow};
+pub(crate) use self::outbox::{ExpandedPage, FanOut, OutboxPlace, OutboxRow};
 pub(crate) use self::reaction::{ReactionCount, ReactionRow, Reactions};
 pub(crate) use self::user::{BlockRow, DeviceRow, NotificationRow, ReadMarkRow, UserEventRow, UserRoomRow, UserRow};
 use crate::ids::{ClientId, Generation, MessageNo, Offset, Partition, RoomId, Seq, Timestamp, UserId};

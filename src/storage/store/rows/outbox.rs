@@ -65,3 +65,16 @@ pub struct FanOut {
     /// Members up to and including this one have a row of their own.
     pub after: Option<UserId>,
 }
+
+/// Rows of their own for the next members of a fan-out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpandedPage {
+    /// The fan-out.
+    pub fan_out: OutboxPlace,
+    /// Members up to and including this one had rows before.
+    pub from: Option<UserId>,
+    /// Target and record of each row.
+    pub rows: Vec<(Partition, Bytes)>,
+    /// The last member who has one now; `None` if all have, and the fan-out's row goes.
+    pub after: Option<UserId>,
+}

@@ -6,13 +6,12 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::commit::Commit;
 use super::rows::{
-    ChatRow, DeadLetterRow, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions, ReadMarkRow,
-    RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow, UserRows,
-    WatermarkRow,
+    ChatRow, DeadLetterRow, ExpandedPage, MemberRow, MessageRow, OutboxPlace, OutboxRow, PageBound, Reactions,
+    ReadMarkRow, RoomEventRow, RoomListCursor, RoomListPage, RoomListRow, RoomRows, Shelf, UserEventRow, UserRow,
+    UserRows, WatermarkRow,
 };
 use super::{HistoryQuestion, HistoryRows, Invitations, SeqRange, Store, StoreError};
 use crate::config::Database;
@@ -102,13 +101,12 @@ async fn remove_told(
 async fn expand(
     writer: &mut WriterGuard<'_>,
     bulks: &statements::Bulks,
-    fan_out: OutboxPlace,
-    rows: Vec<(Partition, Bytes)>,
-    after: Option<&UserId>,
-) -> Result<(), StoreError> {
+    page: ExpandedPage,
+) -> Result<bool, StoreError> {
     let mut transaction = writer.begin().await?;
-    write::expand(&mut transaction.session(), bulks, fan_out, rows, after).await?;
-    transaction.commit().await
+    let is_given = write::expand(&mut transaction.session(), bulks, page).await?;
+    transaction.commit().await?;
+    Ok(is_given)
 }
 
 async fn write_note(writer: &mut WriterGuard<'_>, key: &str, value: &str) -> Result<(), StoreError> {
@@ -304,14 +302,9 @@ impl Store for SqlStore {
         writer.done(done).await
     }
 
-    async fn relay_expand(
-        &self,
-        fan_out: OutboxPlace,
-        rows: Vec<(Partition, Bytes)>,
-        after: Option<&UserId>,
-    ) -> Result<(), StoreError> {
+    async fn relay_expand(&self, page: ExpandedPage) -> Result<bool, StoreError> {
         let mut writer = self.connections.writer().await?;
-        let done = expand(&mut writer, &self.bulks, fan_out, rows, after).await;
+        let done = expand(&mut writer, &self.bulks, page).await;
         writer.done(done).await
     }
 

@@ -305,7 +305,10 @@ statements! {
     DEAD_LETTERS_TRIM = "DELETE FROM dead_letters WHERE source_partition = ? AND source_offset <= \
          (SELECT source_offset FROM dead_letters WHERE source_partition = ? ORDER BY source_offset DESC LIMIT 1 OFFSET ?)";
     RELAY_LAST = "SELECT MAX(ord) FROM relay_outbox WHERE source_partition = ? AND source_offset = ?";
-    RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ?";
+    RELAY_ADVANCE = "UPDATE relay_outbox SET after_user = ? WHERE source_partition = ? AND source_offset = ? AND ord = ? \
+         AND chat IS NOT NULL AND COALESCE(after_user, '') = ?";
+    RELAY_FINISH = "DELETE FROM relay_outbox WHERE source_partition = ? AND source_offset = ? AND ord = ? \
+         AND chat IS NOT NULL AND COALESCE(after_user, '') = ?";
     META_SET = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     // Reads.
     HEAD = "SELECT head_seq FROM chats WHERE uuid = ?";

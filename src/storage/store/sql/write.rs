@@ -1,10 +1,8 @@
 //! A commit as SQL: bulk statements inside one transaction, the guard first.
 
-use bytes::Bytes;
-
 use super::statements::{self, Bulks};
 use super::window;
-use crate::ids::{Partition, Seq, UserId};
+use crate::ids::{Seq, UserId};
 use crate::limits;
 use crate::storage::notifications;
 use crate::storage::sql::{Binder, Session, damaged};
@@ -13,7 +11,7 @@ use crate::storage::store::commit::{
     BlockChange, Commit, DeviceChange, MemberChange, ReactionChange, UserRoomChange, WatermarkMove,
 };
 use crate::storage::store::rows::{
-    ChatRow, DeadLetterRow, EVENT_MESSAGE, OutboxPlace, OutboxRow, ReadMarkRow, RoomEventRow,
+    ChatRow, DeadLetterRow, EVENT_MESSAGE, ExpandedPage, OutboxPlace, OutboxRow, ReadMarkRow, RoomEventRow,
 };
 
 /// `members.shelf` of a room whose members' rows do not follow it.
@@ -201,26 +199,36 @@ pub(super) async fn remove_told(
 }
 
 /// See [`crate::storage::store::Store::relay_expand`]. In a transaction.
-pub(super) async fn expand(
-    session: &mut Session<'_>,
-    bulks: &Bulks,
-    fan_out: OutboxPlace,
-    rows: Vec<(Partition, Bytes)>,
-    after: Option<&UserId>,
-) -> Result<(), StoreError> {
+pub(super) async fn expand(session: &mut Session<'_>, bulks: &Bulks, page: ExpandedPage) -> Result<bool, StoreError> {
+    let ExpandedPage { fan_out, from, rows, after } = page;
+    let from = from.as_ref().map_or("", |user| user.as_str());
+    // The fan-out's row first: whoever else gives a page of it waits behind this, and then finds it elsewhere.
+    let is_there = match &after {
+        Some(user) => {
+            let bind = |b: &mut Binder| {
+                b.text(user.as_str());
+                bind_place(b, fan_out);
+                b.text(from);
+            };
+            session.execute(statements::RELAY_ADVANCE, bind).await?
+        }
+        None => {
+            let bind = |b: &mut Binder| {
+                bind_place(b, fan_out);
+                b.text(from);
+            };
+            session.execute(statements::RELAY_FINISH, bind).await?
+        }
+    };
+    if is_there == 0 {
+        return Ok(false);
+    }
     let OutboxPlace { source, offset, .. } = fan_out;
     let of_record = |b: &mut Binder| _ = b.int(source.get()).int(offset.as_i64());
     let last = session.one(statements::RELAY_LAST, of_record, |c| c.opt_number()).await?.flatten().unwrap_or(0);
     let row = |((target, record), ord)| OutboxRow { source, offset, ord, target, record, fan_out: None };
     outbox(session, bulks, rows.into_iter().zip(last + 1..).map(row).collect()).await?;
-    let Some(user) = after else { return remove_told(session, bulks, vec![fan_out]).await };
-    session
-        .execute(statements::RELAY_ADVANCE, |b| {
-            b.text(user.as_str());
-            bind_place(b, fan_out);
-        })
-        .await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Moves the watermarks. `false` if not all of them stood where the writer believed.

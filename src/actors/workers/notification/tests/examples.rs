@@ -1,14 +1,17 @@
 //! When a message notifies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::rounds::NotifyStep;
+use super::super::worker::Decider;
 use super::support::{AFTER, Fate, Life, World, everything, user_id};
+use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::user::UserCommandBody;
 use crate::actors::user::commands::{Mute, Read, RoomFact};
 use crate::actors::wire::{ReadPoint, RoomChange, RoomKind};
 use crate::env::Clock as _;
-use crate::ids::{MessageNo, Offset, Seq, Timestamp};
+use crate::ids::{MessageNo, Offset, Partition, Seq, Timestamp};
 use crate::storage::journal::Journal as _;
 use crate::storage::notifications::Notifications;
 use crate::storage::sql::support::forget_what_is_derived;
@@ -46,6 +49,32 @@ async fn a_message_waits_until_its_devices_had_their_time() {
     world.says(room, "ann").await;
     everything(&world).await;
     assert_eq!((rows(&world, "bob").await.len(), world.requests()), (1, 1));
+}
+
+/// Two of a kind share the partitions out: each decides on its own, and whatever one leaves is another one's.
+#[tokio::test]
+async fn a_worker_decides_on_its_share_alone() {
+    let world = World::new().await;
+    let (tea, rum) = (world.group("tea", "ann", &["bob"]).await, world.group("rum", "ann", &["cem"]).await);
+    assert_ne!(tea.partition(), rum.partition());
+    for room in [tea, rum] {
+        world.says(room, "ann").await;
+    }
+    world.stores().await;
+    world.passes(AFTER);
+    let others = Partition::all().filter(|partition| *partition != tea.partition());
+    for (share, told) in [(vec![tea.partition()], (1, 0)), (others.collect(), (1, 1))] {
+        let mut deps = world.decider().deps;
+        deps.options.owned = Arc::new(Owned::new(share, OwnerEpoch(1)));
+        let mut decider = Decider::new(deps);
+        loop {
+            match decider.step() {
+                NotifyStep::Rest(_) => break,
+                step => decider.carry_out(step).await,
+            }
+        }
+        assert_eq!((rows(&world, "bob").await.len(), rows(&world, "cem").await.len()), told);
+    }
 }
 
 #[tokio::test]
