@@ -35,8 +35,10 @@ struct Recent {
     next: Offset,
     /// Where the reader goes on, if it follows the partition.
     fetches: Option<Offset>,
-    /// A report told of a loss down to here, and the reader, which stands beyond, has still to hear of it.
-    foretold: Option<Offset>,
+    /// One past what was told in reports: what lies below is as it is known here.
+    certain: Offset,
+    /// The reader stood beyond a cut below `certain`: what it fetches below this offset is compared with what is known.
+    compares: Option<Offset>,
     /// The reader has been told to wait: nobody takes what it brings.
     is_paused: bool,
     /// Which reader follows it.
@@ -153,7 +155,6 @@ impl LogPart {
             // What stood here is gone, and ours took its place. Nothing says from where on: whatever no report covers.
             let cut = recent.confirmed.min(first);
             self.cut(&mut recent, cut);
-            recent.foretold = recent.fetches.filter(|at| *at > cut).map(|_| cut);
         }
         recent.clock = Some((time, steady));
         let hold = recent.doubts(first).then(|| last.next());
@@ -163,6 +164,9 @@ impl LogPart {
         }
         (recent.flights, recent.idle) = (recent.flights.saturating_add(1), 0);
         recent.confirmed = last.next();
+        if hold.is_none() {
+            recent.certain = recent.confirmed;
+        }
         if recent.fetches.is_none() && recent.next < first {
             // Nobody here reads what others wrote in between.
             recent.restart(first);
@@ -190,6 +194,7 @@ impl LogPart {
     pub(super) fn holds_nothing(&self) {
         let mut recent = self.recent();
         (recent.held, recent.is_another) = (None, false);
+        recent.certain = recent.confirmed;
     }
 
     /// A record was fetched.
@@ -199,11 +204,26 @@ impl LogPart {
         recent.epoch = epoch.or(recent.epoch);
         self.reaches(offset.next());
         if offset < recent.next {
-            if recent.held.is_some_and(|end| offset < end) {
-                let StoredRecord { offset, time, bytes } = record();
-                recent.is_another |= recent.has_another(&(offset, time, bytes));
+            let is_below = |end: Option<Offset>| end.is_some_and(|end| offset < end);
+            let (held, compares) = (is_below(recent.held), is_below(recent.compares));
+            if !held && !compares {
+                return Kept::Known;
             }
-            return Kept::Known;
+            let StoredRecord { offset, time, bytes } = record();
+            let found = (offset, time, bytes);
+            if !recent.has_another(&found) {
+                return Kept::Known;
+            }
+            if !compares {
+                recent.is_another = true;
+                return Kept::Known;
+            }
+            // What was confirmed is gone: whoever follows learns it, and halts.
+            recent.compares = None;
+            self.cut(&mut recent, offset);
+            let (_, time, bytes) = found;
+            recent.push(StoredRecord { offset, time, bytes });
+            return Kept::Yes;
         }
         if offset > recent.next {
             recent.restart(offset);
@@ -244,7 +264,7 @@ impl LogPart {
         }
         let at = if recent.first() <= at { recent.next } else { at };
         recent.fetches = Some(at);
-        (recent.is_paused, recent.pace, recent.foretold) = (false, Pace::Prompt, None);
+        (recent.is_paused, recent.pace, recent.compares) = (false, Pace::Prompt, None);
         Some(Resumption { at, epoch: None })
     }
 
@@ -298,10 +318,11 @@ impl LogPart {
             recent.restart(held.start);
             recent.fetches = Some(held.start);
         } else if let Some(cut) = cut.or((held.end < at).then_some(held.end)) {
-            // What a report told of is no second loss: what took its place may be confirmed by now.
-            if recent.foretold.take().is_none_or(|told| cut < told) {
-                self.cut(&mut recent, cut);
-            }
+            // A report that was given since is of what took the place of the lost; it may be the very same record, sent again. Should it
+            // be lost itself, what stands there is another one.
+            let certain = recent.certain.min(held.end);
+            recent.compares = (cut < certain).then_some(certain);
+            self.cut(&mut recent, cut.max(certain));
             recent.fetches = Some(cut.min(at));
         }
         recent.is_paused = false;
@@ -316,6 +337,7 @@ impl LogPart {
         }
         recent.next = recent.next.min(cut);
         recent.confirmed = recent.confirmed.min(cut);
+        recent.certain = recent.certain.min(cut);
         self.end.store(cut.0, Ordering::Release);
         self.followers.truncated(cut, recent.losses);
     }
@@ -377,9 +399,9 @@ impl Recent {
     }
 
     /// Whether something else is known to have stood where this record stands.
-    fn has_another(&self, (offset, _, bytes): &(Offset, Timestamp, Bytes)) -> bool {
+    fn has_another(&self, (offset, time, bytes): &(Offset, Timestamp, Bytes)) -> bool {
         let at = offset.0.checked_sub(self.first().0).and_then(|at| self.run.get(at as usize));
-        at.is_some_and(|record| record.bytes != *bytes)
+        at.is_some_and(|record| (record.time, &record.bytes) != (*time, bytes))
     }
 
     fn restart(&mut self, at: Offset) {

@@ -1,10 +1,13 @@
 //! Reports that are held back, and which reader follows a partition: what is known of one decides, without a client.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::ids::{Offset, Timestamp};
 use crate::storage::journal::kafka::parts::{Kept, LogPart, Pace};
-use crate::storage::journal::{Bounds, StoredRecord};
+use crate::storage::journal::tail::Step;
+use crate::storage::journal::{Bounds, Place, StoredRecord, Tailed};
 
 const NOW: Timestamp = Timestamp(1_000);
 
@@ -28,6 +31,26 @@ fn part() -> LogPart {
     part.follows(Offset(9)).unwrap();
     assert_eq!(delivered(&part, 9, &["own"]), None, "nothing of others was read");
     part
+}
+
+/// What the brokers hold.
+fn held(end: u64) -> Bounds {
+    Bounds { start: Offset(0), end: Offset(end) }
+}
+
+/// Somebody who follows it, from 11 on.
+fn followed(part: &LogPart) -> Arc<Place> {
+    let place = Place::new(Offset(11), part.losses());
+    part.followers.add(&place);
+    place
+}
+
+/// The loss that a follower is told now.
+fn cut_of(place: &Place) -> Option<Offset> {
+    match place.step() {
+        Step::Tell(Tailed::Truncated { end, .. }) => Some(end),
+        _ => None,
+    }
 }
 
 #[test]
@@ -75,13 +98,46 @@ fn a_loss_that_a_report_told_of_is_no_second_one_when_the_reader_hears_of_it() {
     fetched(&part, 10, "lost");
     assert_eq!(delivered(&part, 10, &["mine"]), None, "it stands in the place of the lost one");
     assert_eq!(part.losses(), 1);
-    let held = |end| Bounds { start: Offset(0), end: Offset(end) };
+    let place = followed(&part);
     let resumption = part.mended(held(11), Some(Offset(10))).unwrap();
-    assert_eq!((resumption.at, part.losses()), (Offset(10), 1), "what is confirmed by now is not lost");
+    assert_eq!(resumption.at, Offset(10), "it is read once more from there on");
+    assert_eq!(cut_of(&place), Some(Offset(11)), "and what is confirmed by now is not lost");
+    assert_eq!(fetched(&part, 10, "mine"), Kept::Known);
+    assert_eq!(cut_of(&place), None);
+}
+
+#[test]
+fn an_own_record_that_was_lost_and_sent_again_is_not_lost_when_the_reader_hears_of_it() {
+    let part = part();
     fetched(&part, 10, "mine");
-    fetched(&part, 11, "lost, later");
-    part.mended(held(11), Some(Offset(11))).unwrap();
-    assert_eq!(part.losses(), 2, "this one is");
+    assert_eq!(delivered(&part, 10, &["mine", "next"]), None);
+    assert_eq!(part.losses(), 0, "it is the same, at the same time");
+    let place = followed(&part);
+    part.mended(held(12), Some(Offset(10))).unwrap();
+    assert_eq!(cut_of(&place), Some(Offset(12)));
+}
+
+#[test]
+fn a_record_of_the_same_text_and_another_time_is_another_one() {
+    let part = part();
+    fetched(&part, 10, "mine");
+    let again = (Offset(10), Timestamp(NOW.0 + 1), Bytes::from_static(b"mine"));
+    part.delivered(vec![again], NOW);
+    assert_eq!(part.losses(), 1, "folds go by its time");
+}
+
+#[test]
+fn what_was_confirmed_and_is_another_one_now_is_told_as_lost() {
+    let part = part();
+    fetched(&part, 10, "mine");
+    assert_eq!(delivered(&part, 10, &["mine"]), None);
+    let place = followed(&part);
+    part.mended(held(11), Some(Offset(10))).unwrap();
+    assert_eq!(cut_of(&place), Some(Offset(11)));
+    assert_eq!(fetched(&part, 10, "a stranger's"), Kept::Yes);
+    assert_eq!(cut_of(&place), Some(Offset(10)), "below what was confirmed: whoever follows halts");
+    part.mended(held(9), Some(Offset(9))).unwrap();
+    assert_eq!(cut_of(&place), Some(Offset(9)), "and so is what the log does not reach");
 }
 
 #[test]
