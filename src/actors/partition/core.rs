@@ -281,6 +281,7 @@ impl Core {
         let heard = self.reader.hears_of_losses(report.losses);
         self.seek(&heard, out);
         self.reader.delivered(&report);
+        self.cover_is_in();
         self.has_report = true;
         if report.is_dense && report.first == self.reader.next() {
             // Nothing stands between what was folded and this batch: no need to read it back.

@@ -22,6 +22,8 @@ use crate::storage::journal::record::Envelope;
 pub(super) struct Cover {
     /// The highest end that a record says its writer had verified.
     said: Offset,
+    /// What the records under way say.
+    pub(super) placed: Offset,
     /// One past the last record that is no barrier, and when it was handed out.
     wanted: Offset,
     at: Timestamp,
@@ -34,7 +36,7 @@ pub(super) struct Cover {
 impl Cover {
     /// What lies below was covered before.
     pub(super) fn new(start: Offset) -> Self {
-        Self { said: start, wanted: start, at: Timestamp::ZERO, is_due: false, is_awaited: false }
+        Self { said: start, placed: start, wanted: start, at: Timestamp::ZERO, is_due: false, is_awaited: false }
     }
 }
 
@@ -47,6 +49,11 @@ impl Core {
             (cover.wanted, cover.at) = (offset.next(), now);
             cover.is_awaited |= kinds::is_awaited(envelope.kind);
         }
+    }
+
+    /// The records under way are in the log. The tail may bring them much later, and nothing more is to be appended for its sake.
+    pub(super) fn cover_is_in(&mut self) {
+        self.cover.said = self.cover.said.max(self.cover.placed);
     }
 
     /// One past the last record that was handed out and is no barrier.

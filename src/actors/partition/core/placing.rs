@@ -62,6 +62,7 @@ impl Core {
         let Some((_, batch)) = self.inflight.as_mut().filter(|(expected, _)| *expected == ticket) else {
             return Vec::new();
         };
+        self.cover.placed = self.folded.end;
         for queued in batch.iter_mut() {
             let mut stamp = Envelope::default().following(self.folded);
             if queued.has_ttl {

@@ -54,6 +54,22 @@ fn the_last_record_is_covered_by_a_barrier_that_says_so_and_the_barrier_by_none(
 }
 
 #[test]
+fn a_barrier_that_the_tail_has_still_to_bring_is_enough() {
+    let mut out = Actions::new();
+    let mut core = uncovered(&mut out);
+    out.clear();
+    core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
+    let ticket = append_of(&out);
+    core.place(ticket, NOW, NOW);
+    out.clear();
+    // Others' records stand before it, and are not read yet.
+    core.appended(ticket, Ok(report(7, 8)), NOW, &mut out);
+    assert_eq!(cover_in(&out), None, "{out:?}");
+    core.cover(Timestamp(NOW.0 + 100), barrier, &mut out);
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}
+
+#[test]
 fn while_records_come_nothing_more_is_appended_for_those_before() {
     let mut out = Actions::new();
     let mut core = uncovered(&mut out);
