@@ -268,6 +268,10 @@ impl World<'_> {
             let Bounds { start, end } = self.log.bounds(partition);
             let Some(prefix) = self.truth.prefix(partition, start) else { continue };
             let records = self.log.read(partition, start, usize::MAX).map_err(|error| error.to_string())?;
+            let alone = self.bystander.as_ref().and_then(|reader| reader.verified(partition));
+            if let Some(verified) = alone.filter(|prefix| !only_barriers(&self.log, partition, prefix.end)) {
+                return Err(format!("liveness: who stands alone has {partition} up to {} of {end}", verified.end));
+            }
             let mut reader = PrefixReader::new(partition, prefix);
             reader.heard(Tailed::Batch { records, end, losses: 0 })?;
             if !only_barriers(&self.log, partition, reader.verified().end) {

@@ -40,6 +40,8 @@ impl World<'_> {
             let projectors = self.nodes.iter().filter_map(|node| node.workers.reads_from(partition));
             owners.chain(projectors).fold(rows.watermark(partition).next_offset, Offset::min)
         };
+        let alone = |partition| self.bystander.as_ref().and_then(|reader| reader.verified(partition));
+        let passed = |partition| alone(partition).map_or(passed(partition), |prefix| passed(partition).min(prefix.end));
         let up_to: Vec<_> = self.cast.partitions.iter().map(|partition| (*partition, passed(*partition))).collect();
         self.stats.trims += u64::from(up_to.iter().any(|(partition, to)| *to > self.log.bounds(*partition).start));
         if let Err(error) = self.log.trim(&up_to) {
@@ -75,6 +77,7 @@ impl World<'_> {
                 self.fail(why);
             }
         }
+        self.begin_bystander();
         // What was acknowledged since, and what was said not to be written, belongs to the history that is gone.
         self.acks.clear();
         self.arrivals.restored();

@@ -104,6 +104,8 @@ pub(crate) enum What {
     Expose { ticket: memory::Ticket },
     /// The journal decides an append.
     Settle { ticket: memory::Ticket },
+    /// A client of the brokers fetches of a partition: a node's, or that of the reader that stands alone.
+    Bring { reader: Option<NodeId>, partition: Partition },
     /// The journal's leader of a partition is lost.
     LeaderLoss { partition: Partition },
     /// The owner hears of it.
@@ -199,7 +201,7 @@ impl Ord for Entry {
 /// What is to come, in the order of time and of asking.
 #[derive(Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<Entry>>,
+    heap: BinaryHeap<Reverse<Box<Entry>>>,
     serial: u64,
 }
 
@@ -207,12 +209,12 @@ impl Queue {
     /// At this time.
     pub(crate) fn push(&mut self, at: u64, what: What) {
         self.serial += 1;
-        self.heap.push(Reverse(Entry { at, serial: self.serial, what }));
+        self.heap.push(Reverse(Box::new(Entry { at, serial: self.serial, what })));
     }
 
     /// Later after all, and before what was asked for after it: what keeps its order does so behind a pause, too.
     pub(crate) fn put_off(&mut self, at: u64, serial: u64, what: What) {
-        self.heap.push(Reverse(Entry { at, serial, what }));
+        self.heap.push(Reverse(Box::new(Entry { at, serial, what })));
     }
 
     /// Drops what is not to come.
@@ -241,6 +243,7 @@ impl fmt::Display for What {
             Self::Gone { link } => write!(f, "{link:?} is gone"),
             Self::Expose { ticket } => write!(f, "{ticket:?} is seen"),
             Self::Settle { ticket } => write!(f, "{ticket:?} is decided"),
+            Self::Bring { reader, partition } => write!(f, "{reader:?} fetches of {partition}"),
             Self::LeaderLoss { partition } => write!(f, "the leader of {partition} is lost"),
             Self::Report { owner, ticket, report } => write!(f, "{owner:?} hears of {ticket:?}: {report:?}"),
             Self::Look { owner } => write!(f, "the tail of {owner:?} looks"),
@@ -305,6 +308,7 @@ impl What {
             | Self::Relay { node }
             | Self::Replace { node }
             | Self::Expiry { node } => Some(*node),
+            Self::Bring { reader, .. } => *reader,
             // A commit on its way reaches the store whatever becomes of its sender.
             Self::Commit { .. }
             | Self::Expose { .. }
@@ -355,6 +359,7 @@ impl What {
             Self::Obey { .. } => 32,
             Self::Replace { .. } => 33,
             Self::Cover { .. } => 34,
+            Self::Bring { .. } => 35,
         }
     }
 }

@@ -116,6 +116,10 @@ pub(crate) struct Plan {
     pub exposed: u64,
     /// Appends that take long.
     pub slow: u64,
+    /// A tail fetches what is there within so many milliseconds.
+    pub tail_ms: u64,
+    /// Fetches that take long.
+    pub tail_late: u64,
     /// Reads of the journal that fail.
     pub unreadable: u64,
     /// Commits of the projector whose outcome is not heard.
@@ -159,11 +163,13 @@ impl Plan {
             unknown: rate(500, 150),
             exposed: if embedded { 0 } else { rate(600, 400) },
             slow: rate(500, 200),
+            tail_late: rate(400, 200),
             unreadable: rate(300, 100),
             commit_unknown: rate(400, 150),
             slow_readers: rate(400, 400),
             overload: rate(300, 30),
             slow_write_ms: rng.pick(&[400, 2_000, 20_000]),
+            tail_ms: rng.pick(&[3, 15, 150, 1_500]),
             late_ms: rng.pick(&[50, 400, 3_000]),
             fault_every_ms: rng.pick(&[300, 700, 1_500]),
             project_every_ms: rng.pick(&[40, 200, 1_500]),

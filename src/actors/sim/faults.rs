@@ -115,12 +115,17 @@ impl World<'_> {
         let id = self.nodes[node].id;
         self.nodes[node].up = false;
         self.nodes[node].owners.clear();
+        self.nodes[node].tails = None;
         self.log.forget(producer(id));
         self.appends.retain(|_, append| append.owner.node != id || append.detached);
         for client in 0..self.clients.len() {
             if self.clients[client].link.is_some_and(|link| link.node == id) {
                 self.disconnect(client);
             }
+        }
+        if self.rng.chance(300) {
+            // Beside the node, or another time.
+            self.begin_bystander();
         }
         self.after(4_000, What::Return { node });
     }
@@ -137,6 +142,7 @@ impl World<'_> {
     /// A node's clocks begin to tick and its partitions to be read.
     pub(crate) fn start_node(&mut self, node: usize) {
         let id = self.nodes[node].id;
+        self.begin_tails(node);
         for partition in self.nodes[node].assigned.clone() {
             self.after(20, What::Begin { node: id, partition });
         }
@@ -188,6 +194,7 @@ impl World<'_> {
             &mut plan.unknown,
             &mut plan.exposed,
             &mut plan.slow,
+            &mut plan.tail_late,
             &mut plan.unreadable,
             &mut plan.commit_unknown,
             &mut plan.slow_readers,

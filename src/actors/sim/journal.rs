@@ -13,10 +13,13 @@ use crate::ids::{Offset, Partition};
 use crate::limits;
 use crate::storage::journal::memory::{Fate, Ticket};
 use crate::storage::journal::record::Envelope;
-use crate::storage::journal::{AppendError, Place, StoredRecord};
+use crate::storage::journal::{AppendError, Appended, Place, StoredRecord};
 
 /// The node of a producer that nobody waits for any more.
 const FORGOTTEN: NodeId = NodeId { number: 0, life: u64::MAX >> 40 };
+
+/// From so many milliseconds on a report counts as late.
+const LATE_REPORT_MS: u64 = 1_000;
 
 /// The journal's name for the producer of a node in one of its lives.
 pub(crate) fn producer(node: NodeId) -> u32 {
@@ -31,6 +34,8 @@ pub(crate) struct Append {
     ticket: core::Ticket,
     /// What is to be written.
     pub records: Vec<Bytes>,
+    /// Since when it is under way.
+    since: u64,
     /// He was told "unknown" already.
     pub detached: bool,
 }
@@ -39,7 +44,11 @@ impl World<'_> {
     /// An owner's append sets out.
     pub(crate) fn append(&mut self, owner: OwnerId, ticket: core::Ticket, records: Vec<Bytes>) {
         let inside = self.log.start(producer(owner.node), owner.partition, records.clone());
-        self.appends.insert(inside, Append { owner, ticket, records, detached: false });
+        let (since, index) = (self.now, self.index(owner.node));
+        self.appends.insert(inside, Append { owner, ticket, records, since, detached: false });
+        if let Some(tails) = &mut self.nodes[index].tails {
+            tails.client.launched(owner.partition);
+        }
         if std::mem::take(&mut self.failing) {
             self.disk_fails();
         }
@@ -68,7 +77,8 @@ impl World<'_> {
         let records: Vec<_> = records.into_iter().map(|record| record.bytes).collect();
         let ticket = self.log.start(producer(FORGOTTEN), partition, records.clone());
         let owner = OwnerId { node: FORGOTTEN, partition, life: 0 };
-        self.appends.insert(ticket, Append { owner, ticket: core::Ticket(0), records, detached: true });
+        self.appends
+            .insert(ticket, Append { owner, ticket: core::Ticket(0), records, since: self.now, detached: true });
         let ms = self.rng.between(1, 20_000);
         self.after_exactly(ms, What::Settle { ticket });
     }
@@ -90,9 +100,10 @@ impl World<'_> {
                 self.log.expose(ticket, now);
             }
             self.moved(append.owner.partition);
-            if !self.healing && self.plan.faults.contains(&Fault::LeaderLoss) && self.rng.chance(50) {
+            if !self.healing && self.plan.faults.contains(&Fault::LeaderLoss) && self.rng.chance(120) {
                 // The moment at which there is something to lose.
-                self.after(5, What::LeaderLoss { partition: append.owner.partition });
+                let ms = self.rng.pick(&[5, 60]);
+                self.after(ms, What::LeaderLoss { partition: append.owner.partition });
             }
         }
     }
@@ -109,15 +120,17 @@ impl World<'_> {
         let fate = self.fate(append.detached);
         // What is seen already can't be refused.
         let fate = if fate == Fate::Refuse && self.log.is_exposed(ticket) { Fate::Deliver } else { fate };
-        let mut report = self.log.settle(ticket, now, fate);
-        if let Ok(report) = &report {
-            self.stats.scattered += u64::from(!report.is_dense);
-            if !append.detached
-                && let Some(place) = self.place_of(append.owner)
-            {
-                place.reported(report);
-            }
+        let is_seen = self.log.is_exposed(ticket);
+        if append.owner.node != FORGOTTEN {
+            let is_there = fate == Fate::Land || (append.detached && fate == Fate::Deliver);
+            self.stats.unknown_there += u64::from(is_there);
+            self.stats.unknown_never += u64::from(fate == Fate::Lose && !is_seen);
         }
+        let (mut report, written) = match self.log.settle_written(ticket, now, fate) {
+            Ok((report, written)) => (Ok(report), written),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        self.stats.scattered += u64::from(report.as_ref().is_ok_and(|report| !report.is_dense));
         let late = fate == Fate::Late && !matches!(report, Err(AppendError::Closed(_)));
         if let Err(AppendError::Closed(why)) = &report
             && self.torn.contains_key(&ticket)
@@ -139,12 +152,22 @@ impl World<'_> {
         }
         self.moved(partition);
         if !append.detached {
-            self.after(2, What::Report { owner: append.owner, ticket: append.ticket, report });
+            self.note_report(&append, &report, ticket);
+            self.report(append.owner, append.ticket, report, written);
         }
     }
 
+    /// What a report shows of the ways in which they come.
+    fn note_report(&mut self, append: &Append, report: &Result<Appended, AppendError>, ticket: Ticket) {
+        let older = |(other, of): (&Ticket, &Append)| {
+            *other < ticket && of.owner.node == append.owner.node && of.owner.partition != append.owner.partition
+        };
+        self.stats.late_reports += u64::from(report.is_ok() && self.now >= append.since + LATE_REPORT_MS);
+        self.stats.overtaken += u64::from(report.is_ok() && self.appends.iter().any(older));
+    }
+
     /// Where the tail of this life of an owner stands, if it lasts.
-    fn place_of(&self, id: OwnerId) -> Option<Arc<Place>> {
+    pub(crate) fn place_of(&self, id: OwnerId) -> Option<Arc<Place>> {
         let owner = self.nodes[self.index(id.node)].owners.get(&id.partition)?;
         (owner.id == id).then(|| Arc::clone(&owner.place))
     }
@@ -172,6 +195,15 @@ impl World<'_> {
 
     /// The partition's end moved: its owners' tails wake, or their next tick finds out.
     pub(crate) fn moved(&mut self, partition: Partition) {
+        if !self.plan.embedded {
+            let up: Vec<_> = self.nodes.iter().filter(|node| node.up).map(|node| node.id).collect();
+            for node in up {
+                if self.rng.chance(900) {
+                    self.fetch_later(Some(node), partition);
+                }
+            }
+            return self.fetch_later(None, partition);
+        }
         let owners = self.nodes.iter().filter_map(|node| node.owners.get(&partition).map(|owner| owner.id));
         for owner in owners.collect::<Vec<_>>() {
             if self.rng.chance(800) {

@@ -13,6 +13,7 @@
 //! | [`world`], `node` | the state of it all, the queue, the clocks; a node's own |
 //! | `population`, `fault_plan`, `rng`, `event`, `stats` | who takes part, what may go wrong, chance, what happens, how often |
 //! | `owner`, `resident`, `journal` | what carries out a partition's decisions, its residents and its journal |
+//! | `tails` | the clients of brokers: what they have fetched, late and in pieces; a reader that owns nothing |
 //! | `gateway`, `session`, `net` | the hub and its connections; frames that are lost, doubled and late |
 //! | `client`, `actions` | what clients do, and that they get exact order |
 //! | `projection` | projector, relay and expiry over the rows |
@@ -44,6 +45,7 @@ mod rights;
 mod rng;
 mod session;
 mod stats;
+mod tails;
 #[cfg(test)]
 mod tests;
 mod upgrade;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::gateway::Gateway;
 use super::owner::Owner;
 use super::projection::Workers;
+use super::tails::Tails;
 use crate::actors::clocks::Clocks;
 use crate::actors::moment::FoldVersion;
 use crate::actors::partition::listeners::ListenerTable;
@@ -49,6 +50,8 @@ pub(crate) struct Node {
     pub assigned: BTreeSet<Partition>,
     /// What it owns.
     pub owners: BTreeMap<Partition, Owner>,
+    /// Its client of the brokers.
+    pub tails: Option<Tails>,
     /// Who listens to the streams of its partitions.
     pub listeners: BTreeMap<Partition, Arc<ListenerTable>>,
     /// Bytes that its rooms and users may take.
@@ -77,6 +80,7 @@ impl Node {
             routes: BTreeMap::new(),
             assigned: BTreeSet::new(),
             owners: BTreeMap::new(),
+            tails: None,
             listeners: BTreeMap::new(),
             memory: Arc::new(Memory::new(shared.memory)),
             applied: Watermarks::new(),

@@ -63,13 +63,15 @@ impl World<'_> {
         at.begin_at(partition, row.next_offset);
         let core = Core::new(Deps {
             watermark: row,
-            journal_end: self.log.bounds(partition).end,
+            journal_end: at.tails.as_ref().map_or(self.log.bounds(partition), |own| own.client.bounds(partition)).end,
             listeners: Arc::clone(at.listeners.entry(partition).or_default()),
             memory: Arc::clone(&at.memory),
             resident: self.plan.resident,
             options,
         });
-        let (residents, place) = (BTreeMap::new(), self.log.follow(partition, row.next_offset));
+        let place = self.follow(node, partition, row.next_offset);
+        let residents = BTreeMap::new();
+        let at = &mut self.nodes[index];
         let owner = Owner { id, core, residents, begun_at: row.next_offset, place, turn: None, reported: None };
         at.owners.insert(partition, owner);
         self.owner_began(index, partition);
@@ -96,7 +98,10 @@ impl World<'_> {
                 self.stats.unreadable += 1;
                 Err(ReadError::Journal(JournalError::Io("it stumbles".to_owned())))
             } else {
-                self.log.tell(id.partition, &owner.place, bytes.min(BATCH_BYTES))
+                match &self.nodes[self.index(id.node)].tails {
+                    Some(tails) => tails.client.tell(&self.log, id.partition, &owner.place, bytes.min(BATCH_BYTES)),
+                    None => self.log.tell(id.partition, &owner.place, bytes.min(BATCH_BYTES)),
+                }
             };
             if let Some(told) = told.transpose() {
                 owner.turn = None;

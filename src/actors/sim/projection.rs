@@ -191,7 +191,7 @@ impl World<'_> {
             return;
         }
         loop {
-            let Node { workers, applied, stored, .. } = &mut self.nodes[index];
+            let Node { workers, applied, stored, tails, .. } = &mut self.nodes[index];
             let (stored, applied) = (|partition| stored.get(partition), |partition| applied.get(partition));
             let away = || StoreError::Unavailable("it does not answer".to_owned());
             match workers.projector.step(applied, stored) {
@@ -209,7 +209,10 @@ impl World<'_> {
                     let read = if self.rng.chance(self.plan.unreadable) {
                         Err(JournalError::Io("it stumbles".to_owned()).into())
                     } else {
-                        self.log.read(partition, from, bytes)
+                        match tails {
+                            Some(tails) => tails.client.read(&self.log, partition, from, bytes),
+                            None => self.log.read(partition, from, bytes),
+                        }
                     };
                     workers.projector.read(partition, applied, read);
                 }

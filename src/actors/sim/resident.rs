@@ -237,7 +237,14 @@ impl World<'_> {
         if let Some(mut hydration) = hydration {
             while let Some(from) = hydration.wants() {
                 self.stats.replayed += 1;
-                let records = self.log.read(id.partition, from, usize::MAX).map_err(|error| error.to_string());
+                let records = match &self.nodes[self.index(id.node)].tails {
+                    Some(tails) => tails.client.read(&self.log, id.partition, from, usize::MAX),
+                    None => self.log.read(id.partition, from, usize::MAX),
+                };
+                let records = records.map_err(|error| error.to_string());
+                if records.as_ref().is_ok_and(Vec::is_empty) {
+                    return self.fail(format!("{id:?} lacks what it has applied, from {from} on"));
+                }
                 let taken = records.and_then(|records| hydration.take(records, stored).map_err(|e| e.to_string()));
                 if let Err(why) = taken {
                     // An old program can't make what a newer one has written on top of.

@@ -81,6 +81,32 @@ stats! {
     scattered,
     /// Records that a lost leader took along.
     lost_records,
+    /// Fetches of a tail that came late.
+    late_tails,
+    /// Fetches that brought a piece of what there was.
+    pieces,
+    /// Records that a client had fetched and the log had lost, when the client heard of it.
+    ghosts,
+    /// Records that were fetched in the place of lost ones.
+    replaced_records,
+    /// Losses that the tail of the reader that stands alone told.
+    truncations,
+    /// Reports that came before the tail's own copy.
+    report_first,
+    /// Reports that came behind it.
+    copy_first,
+    /// Reports that were held back until the log was read.
+    held,
+    /// And that were given up, as it was not read in time.
+    held_too_long,
+    /// Reports that took a second or more.
+    late_reports,
+    /// Reports that came before that of an older append of the same node to another partition.
+    overtaken,
+    /// Appends whose outcome was unknown, and which were there in the end.
+    unknown_there,
+    /// And which never came.
+    unknown_never,
     /// Times that the store fell back.
     rollbacks,
     /// Times that a connection had room again for who waited for it.

@@ -17,6 +17,7 @@ use super::population::{CLIENTS, Cast};
 use super::projection::Store;
 use super::rng::Rng;
 use super::stats::Stats;
+use super::tails::Bystander;
 use crate::actors::wire::{Entity, NodeId, RequestId};
 use crate::epoch::History;
 use crate::ids::{ClientId, Offset, Partition, RoomId, Seq, Timestamp};
@@ -93,6 +94,8 @@ pub(crate) struct World<'a> {
     pub shared: Shared,
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// Who reads the journal without owning anything.
+    pub bystander: Option<Bystander>,
     /// The clients.
     pub clients: Vec<Client>,
     /// Directions in which frames are lost, and until when.
@@ -169,6 +172,7 @@ impl<'a> World<'a> {
             next_snapshot: 0,
             nodes: (0..NODES).map(|index| Node::new(index, &shared)).collect(),
             shared,
+            bystander: None,
             clients,
             cuts: BTreeMap::new(),
             last_up: BTreeMap::new(),
@@ -200,6 +204,7 @@ impl<'a> World<'a> {
             self.nodes[owner].assigned.insert(partition);
             self.nodes.iter_mut().for_each(|node| _ = node.routes.insert(partition, owner));
         }
+        self.begin_bystander();
         for node in 0..NODES {
             self.start_node(node);
         }
@@ -286,6 +291,7 @@ impl<'a> World<'a> {
             What::Gone { link } => self.session_gone(link),
             What::Expose { ticket } => self.expose(ticket),
             What::Settle { ticket } => self.settle(ticket),
+            What::Bring { reader, partition } => self.bring(reader, partition),
             What::LeaderLoss { partition } => self.lose_leader(partition),
             What::Report { owner, ticket, report } => {
                 self.reported(owner, ticket, report);
@@ -306,6 +312,7 @@ impl<'a> World<'a> {
             What::NodeTick { node } => {
                 self.after_exactly(1_000, What::NodeTick { node });
                 let index = self.index(node);
+                self.tick_tails(node);
                 let owners: Vec<OwnerId> = self.nodes[index].owners.values().map(|owner| owner.id).collect();
                 owners.into_iter().for_each(|owner| self.tick_owner(owner));
             }

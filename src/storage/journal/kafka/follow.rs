@@ -5,11 +5,54 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Shared;
-use super::parts::{Pace, Whereabouts};
+use super::parts::{LogPart, Pace, Whereabouts};
 use super::reader::log;
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::tail::Step;
-use crate::storage::journal::{Place, ReadError, Tail, Tailed};
+use crate::storage::journal::{Place, ReadError, StoredRecord, Tail, Tailed};
+
+/// What a tail has to do.
+pub(super) enum Glance {
+    /// Tell this.
+    Tell(Tailed),
+    /// Wait until it is woken.
+    Wait,
+    /// Fetch records from here up to the other offset, and tell them with [`told`].
+    Fetch(Offset, Offset),
+    /// Look again: the place has moved meanwhile.
+    Again,
+}
+
+/// What a tail that stands at `place` has to do, by what is known of its partition.
+///
+/// # Errors
+/// [`ReadError::Trimmed`].
+pub(super) fn glance(
+    part: &LogPart,
+    partition: Partition,
+    place: &Place,
+    max_bytes: usize,
+) -> Result<Glance, ReadError> {
+    let (from, first) = match place.step() {
+        Step::Tell(told) => return Ok(Glance::Tell(told)),
+        Step::Read { from, first } => (from, first),
+    };
+    let records = match part.find(from, max_bytes) {
+        Whereabouts::Trimmed(start) => return Err(ReadError::Trimmed { partition, asked: from, start }),
+        Whereabouts::Here(records) => records,
+        Whereabouts::Nothing if first => Vec::new(),
+        Whereabouts::Nothing | Whereabouts::Coming => return Ok(Glance::Wait),
+        Whereabouts::Older(to) => return Ok(Glance::Fetch(from, to)),
+    };
+    Ok(told(part, place, from, records).map_or(Glance::Again, Glance::Tell))
+}
+
+/// These are to be told, read from `from` on. `None` if the place is another one by now.
+pub(super) fn told(part: &LogPart, place: &Place, from: Offset, records: Vec<StoredRecord>) -> Option<Tailed> {
+    let end = part.bounds().end;
+    let end = records.last().map_or(end, |record| end.max(record.offset.next()));
+    place.told(from, records, end)
+}
 
 /// See the module.
 pub(super) struct KafkaTail {
@@ -36,28 +79,21 @@ impl Tail for KafkaTail {
             if part.resumes() {
                 log(self.shared.readers.of(part.pace()).resume(self.partition));
             }
-            let (from, first) = match self.place.step() {
-                Step::Tell(told) => return Ok(told),
-                Step::Read { from, first } => (from, first),
-            };
-            let records = match part.find(from, max_bytes) {
-                Whereabouts::Trimmed(start) => {
-                    return Err(ReadError::Trimmed { partition: self.partition, asked: from, start });
-                }
-                Whereabouts::Here(records) => records,
-                Whereabouts::Nothing if first => Vec::new(),
-                Whereabouts::Nothing | Whereabouts::Coming => {
+            match glance(part, self.partition, &self.place, max_bytes)? {
+                Glance::Tell(told) => return Ok(told),
+                Glance::Again => {}
+                Glance::Wait => {
                     if part.is_left_behind() {
                         self.shared.readers.change(part, self.partition, Pace::Prompt);
                     }
                     self.place.moved().await;
-                    continue;
                 }
-                Whereabouts::Older(to) => self.shared.fetch(self.partition, from, to, max_bytes).await?,
-            };
-            let end = records.last().map_or(part.bounds().end, |record| part.bounds().end.max(record.offset.next()));
-            if let Some(told) = self.place.told(from, records, end) {
-                return Ok(told);
+                Glance::Fetch(from, to) => {
+                    let records = self.shared.fetch(self.partition, from, to, max_bytes).await?;
+                    if let Some(told) = told(part, &self.place, from, records) {
+                        return Ok(told);
+                    }
+                }
             }
         }
     }

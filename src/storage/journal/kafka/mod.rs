@@ -51,6 +51,8 @@ mod parts;
 mod reader;
 mod settings;
 #[cfg(test)]
+pub(crate) mod simulated;
+#[cfg(test)]
 mod tests;
 pub mod topics;
 

@@ -40,6 +40,9 @@ pub(crate) enum Fate {
     Late,
 }
 
+/// What was written where, and when.
+pub(crate) type Written = Vec<(Offset, Timestamp, Bytes)>;
+
 /// What a leader loss did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Truncation {
@@ -66,12 +69,17 @@ struct Log {
     start: u64,
     durable: u64,
     records: Vec<StoredRecord>,
-    losses: u64,
+    /// Where each lost leader ended the log.
+    cuts: Vec<u64>,
 }
 
 impl Log {
     fn end(&self) -> u64 {
         self.start + self.records.len() as u64
+    }
+
+    fn losses(&self) -> u64 {
+        self.cuts.len() as u64
     }
 }
 
@@ -163,6 +171,22 @@ impl MemoryLog {
     /// If the ticket is settled already, if an older append of the same node and partition is in flight, or if an append
     /// is to be refused that is visible or whose caller was told "unknown".
     pub(crate) fn settle(&mut self, ticket: Ticket, now: Timestamp, fate: Fate) -> Result<Appended, AppendError> {
+        self.settle_written(ticket, now, fate).map(|(report, _)| report)
+    }
+
+    /// As [`MemoryLog::settle`], and tells what was written where.
+    ///
+    /// # Errors
+    /// As [`MemoryLog::settle`].
+    ///
+    /// # Panics
+    /// As [`MemoryLog::settle`].
+    pub(crate) fn settle_written(
+        &mut self,
+        ticket: Ticket,
+        now: Timestamp,
+        fate: Fate,
+    ) -> Result<(Appended, Written), AppendError> {
         assert!(self.is_first(ticket), "{ticket:?} is not the next of its node and partition");
         let append = &self.in_flight[&ticket];
         let unknown = || AppendError::Unknown("no answer came".to_owned());
@@ -173,14 +197,17 @@ impl MemoryLog {
         match fate {
             Fate::Deliver => {
                 self.place(ticket, now, usize::MAX);
-                let InFlight { partition, placed, .. } = self.in_flight.remove(&ticket).expect("placed just now");
+                let InFlight { partition, placed, batch, .. } =
+                    self.in_flight.remove(&ticket).expect("placed just now");
                 let log = &mut self.logs[partition.index()];
                 let end = placed.last().map_or(log.end(), |(last, _)| last.0 + 1);
                 let first = placed.first().map_or(end, |(first, _)| first.0);
                 log.durable = log.durable.max(if placed.is_empty() { 0 } else { end });
                 let is_dense = placed.windows(2).all(|two| two[1] == (two[0].0.next(), two[0].1));
                 let time = placed.last().map_or(now, |(_, time)| *time);
-                Ok(Appended { first: Offset(first), end: Offset(end), time, is_dense, losses: log.losses })
+                let report = Appended { first: Offset(first), end: Offset(end), time, is_dense, losses: log.losses() };
+                let written = placed.into_iter().zip(batch).map(|((offset, time), bytes)| (offset, time, bytes));
+                Ok((report, written.collect()))
             }
             Fate::Refuse => {
                 assert!(append.placed.is_empty() && !append.detached, "{ticket:?} may be written: it can't be refused");
@@ -269,7 +296,22 @@ impl MemoryLog {
     /// read beyond its verified prefix.
     #[must_use]
     pub(crate) fn losses(&self, partition: Partition) -> u64 {
-        self.logs[partition.index()].losses
+        self.logs[partition.index()].losses()
+    }
+
+    /// How many leaders had been lost when the record that lies here was written: the epoch of its leader.
+    #[must_use]
+    pub(crate) fn epoch_of(&self, partition: Partition, offset: Offset) -> u64 {
+        let cuts = &self.logs[partition.index()].cuts;
+        // It was there already when a later leader was lost that ended the log behind it.
+        cuts.iter().rposition(|cut| *cut <= offset.0).map_or(0, |lost| lost as u64 + 1)
+    }
+
+    /// Where the records of this leader and of those before it end: beyond, the log is of later ones.
+    #[must_use]
+    pub(crate) fn epoch_end(&self, partition: Partition, epoch: u64) -> Offset {
+        let log = &self.logs[partition.index()];
+        Offset(log.cuts.iter().skip(epoch as usize).copied().min().unwrap_or_else(|| log.end()))
     }
 
     /// Somebody follows a partition from `from` on, by [`MemoryLog::tell`].
@@ -310,8 +352,8 @@ impl MemoryLog {
         let log = &mut self.logs[partition.index()];
         let lost = log.end() - log.durable;
         log.records.truncate((log.durable - log.start) as usize);
-        log.losses += 1;
-        let truncation = Truncation { end: Offset(log.durable), lost, losses: log.losses };
+        log.cuts.push(log.durable);
+        let truncation = Truncation { end: Offset(log.durable), lost, losses: log.losses() };
         for append in self.in_flight.values_mut().filter(|append| append.partition == partition) {
             append.placed.retain(|(offset, _)| *offset < truncation.end);
         }

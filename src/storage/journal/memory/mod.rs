@@ -9,7 +9,7 @@ mod log;
 
 pub use journal::MemoryJournal;
 pub use log::Node;
-pub(crate) use log::{Fate, MemoryLog, Ticket};
+pub(crate) use log::{Fate, MemoryLog, Ticket, Written};
 
 #[cfg(test)]
 mod tests;
