@@ -38,6 +38,8 @@ mod workers;
 pub use moving::MoveError;
 use supervisor::Tree;
 
+/// How long a start waits for the journal's records before it says so.
+const SLOW_REPLAY: Duration = Duration::from_secs(10);
 /// How long a partition may take to say whether an entity went.
 const LET_GO_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -156,6 +158,7 @@ impl Node {
             store,
             applied,
             meant: Arc::new(Watermarks::new()),
+            barriers: Arc::new(Watermarks::new()),
             stored,
             to_gateway: Box::new(move |from, to, frame| {
                 if let Some(frame) = answers.receive(from, to, frame) {
@@ -193,8 +196,20 @@ impl Node {
 
     /// Waits until everything that the journal held at the start is folded, but in partitions that are halted: the others
     /// are served.
+    ///
+    /// What keeps it waiting is logged every [`SLOW_REPLAY`].
     pub(crate) async fn replayed(&self) {
-        self.reached(&self.context.applied).await;
+        let mut done = std::pin::pin!(self.reached(&self.context.applied));
+        while tokio::time::timeout(SLOW_REPLAY, &mut done).await.is_err() {
+            let Context { journal, applied, .. } = &*self.context;
+            let behind = self.router.owned().iter().filter_map(|partition| {
+                let (at, end) = (applied.get(partition), journal.bounds(partition).end);
+                (at < end).then(|| format!("{partition} at {at} of {end}"))
+            });
+            let behind: Vec<_> = behind.collect();
+            let first = behind.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            tracing::warn!(partitions = behind.len(), first, "the journal's records are still awaited");
+        }
     }
 
     /// Waits until all own partitions that are not halted have come to the journal's end.
@@ -278,11 +293,12 @@ impl Node {
     }
 
     /// One past the last record of a partition whose rows anybody may wait for: the journal's end, barriers there left out once
-    /// all of it is folded. Those mean nothing, and who makes rows by itself may never come to them.
+    /// all else is folded. Those mean nothing, and who makes rows by itself may never come to them.
     pub(crate) fn awaited_end(&self, partition: Partition) -> Offset {
-        let Context { journal, applied, meant, .. } = &*self.context;
+        let Context { journal, applied, meant, barriers, .. } = &*self.context;
         let end = journal.bounds(partition).end;
-        if applied.get(partition) >= end { meant.get(partition) } else { end }
+        let known = applied.get(partition).max(barriers.get(partition));
+        if known >= end { meant.get(partition) } else { end }
     }
 
     /// Records of a partition that the store lacks, of those that anybody may wait for.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Node;
+use crate::actors::partition::context::Context;
 use crate::actors::router::owned::{Owner, OwnerEpoch, Tenure};
 use crate::actors::watermarks::Watermarks;
 use crate::ids::{Offset, Partition};
@@ -56,7 +57,11 @@ impl Node {
         owned.change(partition, leaves).map_err(MoveError::Tenure)?;
         let settled = async {
             self.router.answered(partition).await;
-            self.comes_to_the_end(partition, &self.context.applied).await;
+            let end = self.context.journal.bounds(partition).end;
+            tokio::select! {
+                () = self.context.applied.reach(partition, end) => {}
+                () = self.context.halted.until(partition) => {}
+            }
         };
         let grace = Duration::from_millis(limits::RELEASE_MS);
         if tokio::time::timeout(grace, settled).await.is_err() {
@@ -69,12 +74,19 @@ impl Node {
         ended.map(|()| folded)
     }
 
-    /// Waits until a partition has come by these marks to where the journal ends now, or is halted.
+    /// Waits until a partition has come by these marks to where the journal ends now, but for barriers there that nothing covers,
+    /// or is halted.
     pub(super) async fn comes_to_the_end(&self, partition: Partition, marks: &Watermarks) {
-        let end = self.context.journal.bounds(partition).end;
+        let Context { journal, meant, barriers, halted, .. } = &*self.context;
+        let end = journal.bounds(partition).end;
+        let all_but_barriers = async {
+            barriers.reach(partition, end).await;
+            marks.reach(partition, meant.get(partition).min(end)).await;
+        };
         tokio::select! {
             () = marks.reach(partition, end) => {}
-            () = self.context.halted.until(partition) => {}
+            () = all_but_barriers => {}
+            () = halted.until(partition) => {}
         }
     }
 }

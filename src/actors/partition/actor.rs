@@ -211,6 +211,9 @@ impl PartitionState {
         }
         self.actions = actions;
         self.ties.context.directory.verified(self.ties.owner.partition, self.core.verified());
+        if let Some(end) = self.core.end_of_barriers() {
+            self.ties.context.barriers.raise(self.ties.owner.partition, end);
+        }
         self.ties.context.clocks.saw(self.core.fold_time());
         Ok(())
     }

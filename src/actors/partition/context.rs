@@ -36,6 +36,9 @@ pub struct Context {
     pub(crate) applied: Arc<Watermarks>,
     /// How far each partition is handed out, the barriers at its end left out: nobody waits for rows of those.
     pub(crate) meant: Arc<Watermarks>,
+    /// Up to where nothing but barriers was seen behind what is verified. One that an earlier life of this node had sent may come
+    /// last, and then nothing covers it: nobody waits for that.
+    pub(crate) barriers: Arc<Watermarks>,
     /// How far each partition is stored.
     pub(crate) stored: Arc<Watermarks>,
     /// Sends a frame of an owner to a node's gateway.

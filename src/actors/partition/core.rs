@@ -394,6 +394,11 @@ impl Core {
         self.cover_later(out);
     }
 
+    /// One past the last record that is readable, if all that is not verified are barriers: nothing would follow from them.
+    pub(crate) fn end_of_barriers(&self) -> Option<Offset> {
+        self.waits_for_barriers().then(|| self.reader.next())
+    }
+
     /// Whether all that is not verified are barriers: to answer those of another owner would never end. Each core appends one
     /// of its own all the same: what stands there may be of an earlier life, and then nobody else covers it.
     fn waits_for_barriers(&self) -> bool {

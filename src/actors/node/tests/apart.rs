@@ -1,6 +1,7 @@
 //! A node whose rows are made by processes of their own.
 
 use super::*;
+use crate::actors::fold;
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::Running;
@@ -156,5 +157,23 @@ async fn what_a_worker_appends_by_itself_is_read_by_the_owner() {
     it.journal.next_fates([Fate::Refuse]);
     let results = append(room.partition(), vec![it.record(room, message("bob", "m2"))]).await;
     assert!(matches!(results[..], [Err(crate::storage::journal::AppendError::Refused(_))]), "{results:?}");
+    it.node.stop(Duration::from_secs(50)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_barrier_of_an_earlier_life_that_comes_last_keeps_nobody_waiting() {
+    let it = apart().await;
+    let room = it.direct().await;
+    it.say(room, "alice", "m1").await;
+    let (partition, end) = (room.partition(), || it.journal.bounds(room.partition()).end);
+    until("the last record is covered", async || it.node.awaited_end(partition) < end()).await;
+    until("all is folded", async || it.node.applied().get(partition) == end()).await;
+
+    // Sent before a process was killed, and slow on its way. Nothing is appended in answer, so nothing covers it.
+    let late = fold::barrier(it.env.ids.next(), it.env.now());
+    it.journal.for_node(9).append(partition, vec![late]).await.unwrap();
+    within("a start", it.node.replayed()).await;
+    assert!(it.node.applied().get(partition) < end(), "it is not folded");
+    assert!(it.node.awaited_end(partition) < end(), "its rows are awaited");
     it.node.stop(Duration::from_secs(50)).await.unwrap();
 }
