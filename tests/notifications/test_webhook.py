@@ -4,6 +4,7 @@ address fails and refuses, and the server is killed while it sends."""
 import base64
 import json
 import secrets
+import signal
 import threading
 import unittest
 from collections import defaultdict
@@ -91,6 +92,29 @@ class WebhookTest(NotificationTest):
         self.assertEqual((done.returncode, done.stdout), (0, "1 are tried again\n"), done.stderr)
         until("it is posted again", lambda: self.receiver.told()[1] == 1)
         until("nothing is dead", lambda: not dead())
+
+    def test_once_nobody_notifies_it_can_be_ended_and_what_comes_later_is_told_again(self):
+        self.receiver.answers = [503] * 100
+        self.say(self.server.alice)
+        until("it was tried", lambda: self.receiver.requests)
+        refused = self.server.cli("notifications", "end", "-y")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("this server notifies", refused.stderr)
+        ways_out = {name: self.server.settings.pop(name) for name in list(self.server.settings) if "WEBHOOK" in name}
+        self.server.kill(signal.SIGTERM)
+        self.server.start()
+        done = self.server.cli("notifications", "end", "-y")
+        said = "256 partitions are let go of, 1 notifications given up\n"
+        self.assertEqual((done.returncode, done.stdout), (0, said), done.stderr)
+        self.say(self.server.alice)
+        self.server.settings |= ways_out
+        self.server.kill(signal.SIGTERM)
+        self.server.start()
+        self.receiver.answers = []
+        [seq] = self.say(self.server.alice)
+        until("it is posted", lambda: self.receiver.told()[1])
+        with self.receiver.lock:
+            self.assertEqual({key[2] for key in self.receiver.keys}, {seq}, "only what was said since")
 
     def test_killed_while_it_sends_everything_comes_under_one_key(self):
         seqs = []

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::support::Rig;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::storage::notifications::outbox::NotificationCursor;
 use crate::testing::{found, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,4 +104,19 @@ async fn what_deserves_a_look_is_warned_of() {
     assert_eq!((&partition["state"], &partition["halted"]), (&json!("halted"), &json!("it can't be read")));
     let halted = rig.all("/admin/actors?state=halted&", 10).await;
     assert_eq!(super::support::texts(&halted, "path"), ["partitions/0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_are_ended_by_a_server_that_does_not_notify_itself() {
+    let path = "/admin/notifications/end";
+    let notifies = Rig::with(&[("KERVAN_NOTIFICATIONS__LOG", "true")]).await;
+    let (status, refused) = notifies.post(path, "").await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("not_possible")), "{refused}");
+    let rig = Rig::start().await;
+    let (partition, next, latest) = (Partition::FIRST, Offset(7), Timestamp::ZERO);
+    let left = NotificationCursor { partition, next, after: None, latest };
+    rig.engine.live().outbox.begin(vec![left]).await.unwrap();
+    assert_eq!(rig.post(path, "").await, (200, json!({ "partitions": 1, "waiting": 0 })));
+    assert_eq!(rig.post(path, "").await, (200, json!({ "partitions": 0, "waiting": 0 })));
+    assert_eq!(rig.get(path).await.0, 405);
 }
