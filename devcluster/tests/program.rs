@@ -188,7 +188,7 @@ fn a_cluster_starts_with_one_command_heals_stops_whole_and_goes_on_with_what_was
     let record = running.record();
     let workers = record["workers"].as_array().unwrap();
     let kinds: Vec<_> = workers.iter().map(|worker| worker["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["persistence", "notification"]);
+    assert_eq!(kinds, ["persistence", "realtime", "notification"]);
     assert!(workers.iter().all(|worker| get(&worker["port"], "/readyz").starts_with("HTTP/1.1 200 ")));
     assert!(get(&workers[0]["admin"], "/metrics").contains("kervan_projector_lag_records "));
     let node = &record["nodes"][0];
