@@ -52,7 +52,7 @@ impl Running {
             ["nodes", "workers", "brokers", "redis"].into_iter().flat_map(|kind| record[kind].as_array().unwrap());
         let pids = lists.chain([&record["postgres"]]).map(|server| pid(&server["pid"]));
         let pids: Vec<_> = pids.collect();
-        assert_eq!(pids.len(), 1 + 2 + 3 + 6 + 1, "{record:#}");
+        assert_eq!(pids.len(), 1 + 3 + 3 + 6 + 1, "{record:#}");
         pids
     }
 
