@@ -234,15 +234,11 @@ impl Node {
     /// The store, once it has what was folded here before the question, for operators: not waited for longer than
     /// [`limits::OPERATOR_ROWS_MS`], as the store may be away, nor for what is halted.
     pub(crate) async fn rows(&self) -> &Arc<dyn Store> {
-        let Context { stored, store, halted, .. } = &*self.context;
+        let Context { stored, store, .. } = &*self.context;
         let behind: Vec<_> = self.context.unstored().collect();
         let come = async {
             for (partition, end) in behind {
-                tokio::select! {
-                    biased;
-                    () = halted.until(partition) => {}
-                    () = stored.reach(partition, end) => {}
-                }
+                self.comes_to(partition, stored, end).await;
             }
         };
         // What does not come is not shown.

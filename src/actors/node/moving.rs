@@ -57,11 +57,7 @@ impl Node {
         owned.change(partition, leaves).map_err(MoveError::Tenure)?;
         let settled = async {
             self.router.answered(partition).await;
-            let end = self.context.journal.bounds(partition).end;
-            tokio::select! {
-                () = self.context.applied.reach(partition, end) => {}
-                () = self.context.halted.until(partition) => {}
-            }
+            self.comes_to(partition, &self.context.applied, self.context.journal.bounds(partition).end).await;
         };
         let grace = Duration::from_millis(limits::RELEASE_MS);
         if tokio::time::timeout(grace, settled).await.is_err() {
@@ -77,16 +73,24 @@ impl Node {
     /// Waits until a partition has come by these marks to where the journal ends now, but for barriers there that nothing covers,
     /// or is halted.
     pub(super) async fn comes_to_the_end(&self, partition: Partition, marks: &Watermarks) {
-        let Context { journal, meant, barriers, halted, .. } = &*self.context;
+        let Context { journal, meant, barriers, .. } = &*self.context;
         let end = journal.bounds(partition).end;
         let all_but_barriers = async {
             barriers.reach(partition, end).await;
             marks.reach(partition, meant.get(partition).min(end)).await;
         };
         tokio::select! {
-            () = marks.reach(partition, end) => {}
+            () = self.comes_to(partition, marks, end) => {}
             () = all_but_barriers => {}
-            () = halted.until(partition) => {}
+        }
+    }
+
+    /// Waits until a partition has come by these marks to `end`, or is halted.
+    pub(super) async fn comes_to(&self, partition: Partition, marks: &Watermarks, end: Offset) {
+        tokio::select! {
+            biased;
+            () = self.context.halted.until(partition) => {}
+            () = marks.reach(partition, end) => {}
         }
     }
 }

@@ -11,10 +11,12 @@ use crate::ids::UserId;
 use crate::storage::sql::{Binder, Bulk};
 use crate::storage::store::rows::NotificationRow;
 
+const INTO: &str = "INSERT INTO notifications (user_id, uuid, type, title, message, data, is_read, created_at)";
+
 /// New rows. One that is there already stays as it is, read or not; a held place is filled.
 pub(in crate::storage) fn put() -> Bulk {
     Bulk::new(
-        "INSERT INTO notifications (user_id, uuid, type, title, message, data, is_read, created_at)",
+        INTO,
         8,
         " ON CONFLICT (user_id, uuid) DO UPDATE SET type = excluded.type, title = excluded.title, \
          message = excluded.message, data = excluded.data, created_at = excluded.created_at \
@@ -30,11 +32,7 @@ pub(in crate::storage) fn bind_row(b: &mut Binder, row: NotificationRow) {
 
 /// Marks rows as read, or holds their places.
 pub(in crate::storage) fn read() -> Bulk {
-    Bulk::new(
-        "INSERT INTO notifications (user_id, uuid, type, title, message, data, is_read, created_at)",
-        8,
-        " ON CONFLICT (user_id, uuid) DO UPDATE SET is_read = TRUE",
-    )
+    Bulk::new(INTO, 8, " ON CONFLICT (user_id, uuid) DO UPDATE SET is_read = TRUE")
 }
 
 /// A row of [`read`]. None may come twice in one list.

@@ -43,15 +43,20 @@ fn batches(out: &Actions) -> Vec<Arc<crate::actors::partition::item::Batch>> {
         .collect()
 }
 
+/// A core whose first record was asked for and is in the log: no other makes verified records.
+fn appended(out: &mut Actions) -> Core {
+    let mut core = ready(Rule::ReadableIsDurable);
+    core.submit(origin(1), record(1), NOW, NOW, out);
+    let ticket = append_of(out);
+    out.clear();
+    core.appended(ticket, Ok(report(0, 1)), NOW, out);
+    core
+}
+
 #[test]
 fn what_the_rows_have_is_passed_over_and_what_follows_is_folded() {
-    // The batch comes from a core, as no other makes verified records.
-    let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, NOW, &mut out);
-    let ticket = append_of(&out);
-    out.clear();
-    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    let mut core = appended(&mut out);
     told(&mut core, vec![stored(1, 2)], &mut out);
     let batches = batches(&out);
     assert_eq!(batches.len(), 2);
@@ -91,12 +96,8 @@ fn passed_over(state: &EntityState, batch: &crate::actors::partition::item::Batc
 
 #[test]
 fn who_asked_for_what_the_rows_have_is_told_what_the_log_made_of_it() {
-    let mut core = ready(Rule::ReadableIsDurable);
     let mut out = Actions::new();
-    core.submit(origin(1), record(1), NOW, NOW, &mut out);
-    let ticket = append_of(&out);
-    out.clear();
-    core.appended(ticket, Ok(report(0, 1)), NOW, &mut out);
+    appended(&mut out);
     let batch = &batches(&out)[0];
     let item = batch.items()[0].get();
     let made_before = |before: Timestamp| {
