@@ -1,6 +1,7 @@
 //! The engine on a PostgreSQL that dies, and on one that falls back to an older backup: what was acknowledged stays, rooms
 //! that are in memory go on meanwhile, and the rows come to be what a fold of the whole journal makes of it.
 
+mod account;
 mod apart;
 mod kafka;
 mod other_log;

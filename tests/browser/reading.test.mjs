@@ -244,3 +244,22 @@ test('a chat whose history can not be read for a moment shows it as soon as it c
   await bubble(bob, 'Tea 2').waitFor();
   assert.equal(refused, 2);
 });
+
+test('a chat that was just begun is written in at once, however late its members are known', async () => {
+  const alice = await enter('Alice');
+  await alice.routeWebSocket(/connection\/websocket/, page => {
+    const server = page.connectToServer();
+    page.onMessage(text => {
+      const passed = text.split('\n').filter(line => JSON.parse(line).rpc?.method !== 'room.members');
+      if (passed.length) server.send(passed.join('\n'));
+    });
+  });
+  await alice.reload();
+  await alice.getByRole('button', { name: 'New chat' }).click();
+  await alice.getByLabel('Find people').fill('customer-42');
+  await alice.getByRole('button', { name: /customer-42/ }).click();
+  await alice.getByRole('button', { name: 'Start chat' }).click();
+  await alice.getByRole('heading', { name: 'customer-42' }).waitFor();
+  await say(alice, 'hello');
+  await message(alice, 'hello').getByLabel(/sent|delivered/).waitFor();
+});

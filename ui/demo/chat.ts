@@ -226,7 +226,8 @@ export class Chat {
 
   private async enter(made: { room: string }) {
     await this.refresh();
-    await this.select(made.room);
+    // It is on the screen now, to be written in; who its members are may come later.
+    void this.select(made.room);
   }
 
   // --- messages

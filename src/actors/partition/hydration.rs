@@ -30,7 +30,7 @@ impl StoredEntity {
     /// # Errors
     /// The rows hold what can't be.
     pub(crate) fn room(room: RoomId, rows: RoomRows) -> Result<Self, RowsError> {
-        let chain = rows.chat.as_ref().map(|row| rows::chain_at(row.applied, row.chain));
+        let chain = rows.chat.as_ref().and_then(|row| rows::chain_at(row.applied, row.chain));
         let watermark = rows.watermark;
         Ok(Self { state: EntityState::room(rows::room_state(room, rows)?), watermark, chain })
     }
@@ -40,7 +40,7 @@ impl StoredEntity {
     /// # Errors
     /// The rows hold what can't be.
     pub(crate) fn user(user: &UserId, rows: UserRows) -> Result<Self, RowsError> {
-        let chain = rows.user.as_ref().map(|row| rows::chain_at(row.applied, row.chain));
+        let chain = rows.user.as_ref().and_then(|row| rows::chain_at(row.applied, row.chain));
         let watermark = rows.watermark;
         Ok(Self { state: EntityState::user(rows::user_state(user, rows)?), watermark, chain })
     }
@@ -61,7 +61,7 @@ pub(crate) struct Loaded {
     pub watermark: Offset,
     /// A version of the fold is in force behind it that this program does not know.
     pub is_newer: bool,
-    /// Their last record of it, and the chain after that (I10); `None` if there are no rows.
+    /// Their last record of it, and the chain after that (I10); `None` if they were made of no record.
     pub chain: Option<(Offset, Chain)>,
     /// What it takes of the node's memory.
     pub share: Share,

@@ -77,7 +77,7 @@ pub(crate) fn chains_of(commit: &Commit) -> Chains {
     let users = commit.users.iter().map(|row| (row.user.partition(), row.applied, row.chain));
     let mut chains = Chains::new();
     for (partition, applied, chain) in rooms.chain(users) {
-        chains.entry(partition).or_default().push(rows::chain_at(applied, chain));
+        chains.entry(partition).or_default().extend(rows::chain_at(applied, chain));
     }
     chains
 }

@@ -37,9 +37,10 @@ fn bad(of: impl ToString, why: impl ToString) -> RowsError {
 /// Number of [`EventBody::Deleted`].
 const DELETED: u8 = 4;
 
-/// The last record that an entity's rows were made of, and the chain after it (I10): `applied` is one past that record.
-pub(crate) fn chain_at(applied: Offset, chain: u64) -> (Offset, Chain) {
-    (Offset(applied.0.saturating_sub(1)), Chain(chain))
+/// The last record that an entity's rows were made of, and the chain after it (I10): `applied` is one past that record. `None`
+/// if they were made of none: an account has a row of its own before the journal says anything of the user.
+pub(crate) fn chain_at(applied: Offset, chain: u64) -> Option<(Offset, Chain)> {
+    applied.0.checked_sub(1).map(|last| (Offset(last), Chain(chain)))
 }
 
 /// The state of a room as its rows tell it.
