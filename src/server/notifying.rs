@@ -2,7 +2,6 @@
 //! journal and rows, looked after until it is stopped.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -11,11 +10,11 @@ use super::{Deps, StartError};
 use crate::actors::node::Node;
 use crate::actors::router::owned::Owned;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
 use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider, WebPush, Webhook};
 use crate::actors::workers::notification::sender::{self, SenderStatus};
 use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
 use crate::actors::workers::relay::Append;
+use crate::actors::workers::{self, Running};
 use crate::config::Notifications;
 use crate::env::Env;
 use crate::health::Check;
@@ -25,9 +24,6 @@ use crate::storage::notifications::facts::NotificationFacts;
 use crate::storage::notifications::outbox::NotificationOutbox;
 use crate::storage::sql::Connections;
 use crate::storage::store::Store;
-
-/// How often the two are looked after.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What the two follow, and where they append.
 pub(super) struct Followed {
@@ -174,31 +170,17 @@ async fn look_after(worker: worker::Deps, sender: sender::Deps, health: Check, m
     let mut decides = worker::spawn(worker.clone());
     let mut sends = sender::spawn(sender.clone());
     while !*stopping.borrow() {
-        if decides.is_finished() || sends.is_finished() {
-            tracing::error!("the notification worker died and is started again");
-            worker.metrics.actor_restarts.inc();
-            if decides.is_finished() {
-                decides = worker::spawn(worker.clone());
-            }
-            if sends.is_finished() {
-                sends = sender::spawn(sender.clone());
-            }
-        }
+        decides.revive("notifications", &worker.metrics, || worker::spawn(worker.clone()));
+        sends.revive("sender of notifications", &worker.metrics, || sender::spawn(sender.clone()));
         match trouble(&decides, &sends) {
             // Nobody's chat depends on it: the node stays ready.
             Some(trouble) => health.warn(trouble),
             None => health.up(),
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = stopping.wait_for(|stop| *stop) => {}
-        }
+        workers::until_look(&mut stopping).await;
     }
-    for ended in [decides.stop().await, sends.stop().await] {
-        if let Err(error) = ended {
-            tracing::error!(%error, "the notification worker died while it was stopped");
-        }
-    }
+    decides.end("notifications").await;
+    sends.end("sender of notifications").await;
 }
 
 fn trouble(decides: &Running<NotifyStatus>, sends: &Running<SenderStatus>) -> Option<String> {

@@ -19,7 +19,6 @@ mod sharing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
@@ -39,9 +38,6 @@ use crate::health::{Check, Health};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::storage::journal::JournalError;
-
-/// How often its health and figures are brought up to date.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What a worker does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

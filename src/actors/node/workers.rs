@@ -7,11 +7,9 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use tokio::task::JoinError;
-use tracing::error;
 
 use super::RowsMadeBy;
-use crate::actors::inspect::{Directory, Part};
+use crate::actors::inspect::Part;
 use crate::actors::partition::context::Context;
 use crate::actors::partition::message::PartitionMessage;
 use crate::actors::router::{PendingAnswer, Router};
@@ -19,14 +17,10 @@ use crate::actors::watermarks::Watermarks;
 use crate::actors::wire::Answer;
 use crate::actors::workers::persistence::worker as projector;
 use crate::actors::workers::relay::{Append, expiry, owing, worker as relay};
-use crate::actors::workers::{self, marks};
+use crate::actors::workers::{self, LOOK, marks};
 use crate::ids::Partition;
 use crate::limits;
-use crate::metrics::Metrics;
 use crate::storage::journal::AppendError;
-
-/// How often the workers are looked after.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub(crate) struct Workers;
@@ -167,12 +161,6 @@ impl Actor for Workers {
     }
 }
 
-fn note(worker: &'static str, ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        error!(worker, %error, "a worker died while it was stopped; the next start goes on where it was");
-    }
-}
-
 /// Workers append through the owners of the target partitions.
 pub(super) fn append_by(router: Arc<Router>) -> Append {
     Arc::new(move |partition: Partition, records: Vec<Bytes>| {
@@ -207,22 +195,6 @@ impl Deps {
     }
 }
 
-/// Starts a worker again if it died.
-fn revive<S>(
-    part: Part,
-    running: &mut workers::Running<S>,
-    metrics: &Metrics,
-    directory: &Directory,
-    start: impl FnOnce() -> workers::Running<S>,
-) {
-    if running.is_finished() {
-        error!(worker = ?part, "a worker died and is started again");
-        metrics.actor_restarts.inc();
-        *running = start();
-        directory.part(part).started(directory.now());
-    }
-}
-
 impl WorkersState {
     /// Says to operators that all of them run.
     fn started(&self) {
@@ -240,13 +212,13 @@ impl WorkersState {
         match self.running.take() {
             Some(RunningWorkers::All { projector, relay, expiry }) => {
                 // The projector last: it stores what the others have still appended.
-                note("expiry scanner", expiry.stop().await);
-                note("relay", relay.stop().await);
-                note("projector", projector.stop().await);
+                expiry.end("expiry scanner").await;
+                relay.end("relay").await;
+                projector.end("projector").await;
             }
             Some(RunningWorkers::Apart { marks, owing }) => {
-                note("count of the outbox", owing.stop().await);
-                note("look at the rows", marks.stop().await);
+                owing.end("count of the outbox").await;
+                marks.end("look at the rows").await;
             }
             None => {}
         }
@@ -266,13 +238,26 @@ impl WorkersState {
                 directory.part(Part::Relay).has_done(relay.status().borrow().delivered, now);
                 relay.status().borrow().measure(&self.context.applied, metrics);
                 directory.part(Part::Expiry).has_done(expiry.status().borrow().scans, now);
-                revive(Part::Projector, projector, metrics, directory, || projector::spawn(all.projector.clone()));
-                revive(Part::Relay, relay, metrics, directory, || relay::spawn(all.relay.clone()));
-                revive(Part::Expiry, expiry, metrics, directory, || expiry::spawn(all.expiry.clone()));
+                let died = [
+                    (
+                        Part::Projector,
+                        projector.revive("projector", metrics, || projector::spawn(all.projector.clone())),
+                    ),
+                    (Part::Relay, relay.revive("relay", metrics, || relay::spawn(all.relay.clone()))),
+                    (Part::Expiry, expiry.revive("expiry scanner", metrics, || expiry::spawn(all.expiry.clone()))),
+                ];
+                for (part, _) in died.into_iter().filter(|(_, died)| *died) {
+                    directory.part(part).started(now);
+                }
             }
             (Some(RunningWorkers::Apart { marks, owing }), Deps::Apart { marks: looks, owing: counts }) => {
-                revive(Part::Projector, marks, metrics, directory, || marks::spawn(looks.clone()));
-                revive(Part::Projector, owing, metrics, directory, || owing::spawn(counts.clone()));
+                let died = [
+                    marks.revive("look at the rows", metrics, || marks::spawn(looks.clone())),
+                    owing.revive("count of the outbox", metrics, || owing::spawn(counts.clone())),
+                ];
+                if died.contains(&true) {
+                    directory.part(Part::Projector).started(now);
+                }
             }
             _ => {}
         }

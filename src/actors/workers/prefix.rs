@@ -78,6 +78,18 @@ pub(crate) struct PrefixStatus {
     pub failing: BTreeMap<Partition, String>,
 }
 
+impl PrefixStatus {
+    /// One partition that is read no further, in words for the operator.
+    pub(crate) fn halt(&self) -> Option<String> {
+        self.halted.iter().next().map(|(partition, why)| format!("partition {partition} is halted: {why}"))
+    }
+
+    /// What keeps records from being read now, in words for the operator.
+    pub(crate) fn unread(&self) -> Option<String> {
+        self.failing.values().next().map(|why| format!("the journal: {why}"))
+    }
+}
+
 /// How far the partitions are read.
 #[derive(Clone, Default)]
 pub(crate) struct PrefixMarks {

@@ -1,11 +1,17 @@
 //! A worker that runs: its status, its end, and whether it died.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-/// A running worker that tells `S` of itself. Dropping it leaves it running; [`Self::stop`] ends it.
+use crate::metrics::Metrics;
+
+/// How often whoever looks after workers looks.
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
+/// A running worker that tells `S` of itself. Dropping it leaves it running; [`Self::end`] ends it.
 pub struct Running<S> {
     status: watch::Receiver<S>,
     stop: watch::Sender<bool>,
@@ -31,7 +37,7 @@ impl<S> Running<S> {
         self.status.clone()
     }
 
-    /// Whether it has ended; without [`Self::stop`] that is a panic.
+    /// Whether it has ended; without [`Self::end`] that is a panic.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
@@ -45,5 +51,31 @@ impl<S> Running<S> {
     pub async fn stop(self) -> Result<(), JoinError> {
         self.stop.send_replace(true);
         self.task.await
+    }
+
+    /// Starts it again if it died. Says whether it had.
+    pub(crate) fn revive(&mut self, worker: &'static str, metrics: &Metrics, start: impl FnOnce() -> Self) -> bool {
+        let died = self.is_finished();
+        if died {
+            tracing::error!(worker, "a worker died and is started again");
+            metrics.actor_restarts.inc();
+            *self = start();
+        }
+        died
+    }
+
+    /// [`Self::stop`]; that it panicked is logged.
+    pub(crate) async fn end(self, worker: &'static str) {
+        if let Err(error) = self.stop().await {
+            tracing::error!(worker, %error, "a worker died while it was stopped; the next start goes on where it was");
+        }
+    }
+}
+
+/// Waits until it is time to look after workers again, or they are to stop.
+pub(crate) async fn until_look(stopping: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = tokio::time::sleep(LOOK) => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
     }
 }

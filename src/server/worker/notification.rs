@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::sharing::{Shared, Turn};
-use super::{Deps, LOOK, StartError, Storage};
+use super::{Deps, StartError, Storage};
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
 use crate::actors::workers::marks::{self, MarksStatus};
 use crate::actors::workers::notification::worker::Acknowledged;
 use crate::actors::workers::relay::append_straight;
+use crate::actors::workers::{LOOK, Running};
 use crate::server::hinting::Hinting;
 use crate::server::notifying::{Followed, Notifiers};
 use crate::storage::journal::kafka::membership::Membership;
@@ -72,9 +72,7 @@ impl Notification {
             shared.stop().await;
         }
         self.upkeep.abort();
-        if let Err(error) = self.marks.stop().await {
-            tracing::error!(%error, "a part of the worker died while it was stopped");
-        }
+        self.marks.end("look at the rows").await;
     }
 }
 

@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::sharing::{Shared, Turn};
-use super::{Deps, LOOK, Storage};
+use super::{Deps, Storage};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
 use crate::actors::workers::persistence::worker::{self as projector, ProjectorStatus};
 use crate::actors::workers::prefix::{self, PrefixMarks, PrefixStatus};
+use crate::actors::workers::{self, Running};
 use crate::health::Check;
 use crate::ids::{Offset, Partition};
 use crate::limits;
@@ -75,28 +75,18 @@ impl Projecting {
         let mut projector = projector::spawn(self.deps.clone());
         let hurrying = tokio::spawn(hurry(Arc::clone(&self.awaited), Arc::clone(&self.deps.stored)));
         while !*stopping.borrow() {
-            if projector.is_finished() {
-                tracing::error!("the projector died and is started again");
-                metrics.actor_restarts.inc();
-                projector = projector::spawn(self.deps.clone());
-            }
+            projector.revive("projector", &metrics, || projector::spawn(self.deps.clone()));
             let trouble = trouble(&self.reader.status().borrow(), &projector.status().borrow());
             match trouble {
                 Some(trouble) => health.down(trouble),
                 None => health.up(),
             }
             self.measure(&metrics);
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                _ = stopping.wait_for(|stop| *stop) => {}
-            }
+            workers::until_look(&mut stopping).await;
         }
         hurrying.abort();
-        for ended in [projector.stop().await, self.reader.stop().await] {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of the worker died while it was stopped");
-            }
-        }
+        projector.end("projector").await;
+        self.reader.end("reader of the journal").await;
     }
 
     fn measure(&self, metrics: &Metrics) {
@@ -120,11 +110,7 @@ async fn hurry(awaited: Arc<Watermarks>, stored: Arc<Watermarks>) {
 
 /// What is wrong, for the operator.
 fn trouble(reader: &PrefixStatus, projector: &ProjectorStatus) -> Option<String> {
-    let halted = reader.halted.iter().map(|(partition, why)| format!("partition {partition} is halted: {why}"));
-    let stuck = projector
-        .halted
-        .iter()
-        .map(|(partition, why)| format!("partition {partition} is not stored any further: {why}"));
-    let unread = reader.failing.values().next().map(|why| format!("the journal: {why}"));
-    halted.chain(stuck).next().or(unread).or_else(|| projector.failing.clone())
+    let stuck = projector.halted.first();
+    let stuck = stuck.map(|(partition, why)| format!("partition {partition} is not stored any further: {why}"));
+    reader.halt().or(stuck).or_else(|| reader.unread()).or_else(|| projector.failing.clone())
 }

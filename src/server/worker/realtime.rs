@@ -15,16 +15,16 @@ use tokio::task::JoinHandle;
 
 use super::journal_clock::JournalClock;
 use super::sharing::{Shared, Turn};
-use super::{Deps, LOOK, Storage};
+use super::{Deps, Storage};
 use crate::actors::clocks::Clocks;
 use crate::actors::router::owned::{Owned, OwnerEpoch};
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
 use crate::actors::workers::marks::{self, MarksStatus};
 use crate::actors::workers::prefix::{self, PrefixMarks, PrefixStatus};
 use crate::actors::workers::relay::expiry;
 use crate::actors::workers::relay::worker::{self as relay, RelayStatus};
 use crate::actors::workers::relay::{Append, append_straight};
+use crate::actors::workers::{self, Running};
 use crate::env::Env;
 use crate::health::Check;
 use crate::limits;
@@ -94,9 +94,7 @@ impl Realtime {
     pub(super) async fn stop(self) {
         self.shared.stop().await;
         self.due.abort();
-        if let Err(error) = self.marks.stop().await {
-            tracing::error!(%error, "a part of the worker died while it was stopped");
-        }
+        self.marks.end("look at the rows").await;
     }
 }
 
@@ -198,39 +196,23 @@ impl Parts {
     async fn look_after(self, health: Check, metrics: Arc<Metrics>, mut stopping: watch::Receiver<bool>) {
         let (mut relay, mut expiry) = (relay::spawn(self.relay.clone()), expiry::spawn(self.expiry.clone()));
         while !*stopping.borrow() {
-            revive(&mut relay, &metrics, || relay::spawn(self.relay.clone()));
-            revive(&mut expiry, &metrics, || expiry::spawn(self.expiry.clone()));
+            relay.revive("relay", &metrics, || relay::spawn(self.relay.clone()));
+            expiry.revive("expiry scanner", &metrics, || expiry::spawn(self.expiry.clone()));
             match trouble(&self.reader.status().borrow(), &relay) {
                 Some(trouble) => health.down(trouble),
                 None => health.up(),
             }
             metrics.upkeep();
             relay.status().borrow().measure(&self.verified, &metrics);
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                _ = stopping.wait_for(|stop| *stop) => {}
-            }
+            workers::until_look(&mut stopping).await;
         }
-        for ended in [expiry.stop().await, relay.stop().await, self.reader.stop().await] {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of the worker died while it was stopped");
-            }
-        }
-    }
-}
-
-fn revive<S>(running: &mut Running<S>, metrics: &Metrics, start: impl FnOnce() -> Running<S>) {
-    if running.is_finished() {
-        tracing::error!("a part of the worker died and is started again");
-        metrics.actor_restarts.inc();
-        *running = start();
+        expiry.end("expiry scanner").await;
+        relay.end("relay").await;
+        self.reader.end("reader of the journal").await;
     }
 }
 
 /// What is wrong, for the operator.
 fn trouble(reader: &PrefixStatus, relay: &Running<RelayStatus>) -> Option<String> {
-    let halted = reader.halted.iter().map(|(partition, why)| format!("partition {partition} is halted: {why}"));
-    let unread = reader.failing.values().next().map(|why| format!("the journal: {why}"));
-    let untold = relay.status().borrow().failing.clone();
-    halted.into_iter().next().or(unread).or(untold)
+    reader.halt().or_else(|| reader.unread()).or_else(|| relay.status().borrow().failing.clone())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Deps, LOOK, Storage};
+use super::{Deps, Storage};
+use crate::actors::workers::LOOK;
 use crate::health::Check;
 use crate::ids::Partition;
 use crate::metrics::Metrics;

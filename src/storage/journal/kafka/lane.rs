@@ -6,7 +6,8 @@
 //!
 //! 1. a flight without a report for [`ANSWER_MS`] is told "unknown", and what waits behind it is refused;
 //! 2. so is what has waited for its first flight for as long;
-//! 3. until something of the partition is written again, only one flight tries: everybody else is refused at once;
+//! 3. until something of the partition is written again, only one batch tries, and is refused after [`PROBE_MS`] if no leader
+//!    could be asked: everybody else is refused at once;
 //! 4. a flight that is as old as [`GIVE_UP_MS`] asks to be given up. What was never sent of it goes into the next flight, in its
 //!    order.
 //!
@@ -25,6 +26,8 @@ use crate::storage::journal::{AppendError, Appended};
 /// How long a flight may be without a report before its callers are told that its outcome is unknown. A leader's death stalls a
 /// partition for two to four seconds.
 pub(super) const ANSWER_MS: u64 = 5_000;
+/// How long what waits may wait for its flight where an earlier one was overdue or never began.
+const PROBE_MS: u64 = 500;
 /// How old a flight gets before it is given up: a leader that comes back earlier tells what became of it.
 pub(super) const GIVE_UP_MS: u64 = 10_000;
 
@@ -229,7 +232,8 @@ impl<D> Lane<D> {
             overdue.answers.extend(held.answers.into_iter().map(|(done, report)| (done, unknown(report))));
         }
         let Some(flight) = &mut self.flight else {
-            if !self.waiting.is_empty() && now.since(*self.waits.get_or_insert(now)) >= ANSWER_MS {
+            let patience = if self.is_suspect { PROBE_MS } else { ANSWER_MS };
+            if !self.waiting.is_empty() && now.since(*self.waits.get_or_insert(now)) >= patience {
                 (self.is_suspect, self.waits) = (true, None);
                 self.refuse(&mut overdue, "the partition has no leader that takes anything");
             }
@@ -368,6 +372,12 @@ mod tests {
         let overdue = lane.tick(after(ANSWER_MS));
         assert!(matches!(overdue.answers[..], [(0, AppendError::Refused(_)), (1, AppendError::Refused(_))]));
         assert!(lane.is_done() && !lane.is_ready());
+        // As long as nothing is written, later ones need not wait that long.
+        lane.push(vec![record(6)], 6).unwrap();
+        assert!(lane.tick(after(ANSWER_MS + 1)).answers.is_empty());
+        assert!(lane.tick(after(ANSWER_MS + PROBE_MS)).answers.is_empty());
+        let overdue = lane.tick(after(ANSWER_MS + 1 + PROBE_MS));
+        assert!(matches!(overdue.answers[..], [(6, AppendError::Refused(_))]));
         lane.push(vec![record(2)], 2).unwrap();
         assert_eq!(lane.push(vec![record(3)], 3), Err(3));
         let launch = lane.launch(after(2 * ANSWER_MS)).unwrap();

@@ -137,14 +137,25 @@ pub async fn look(options: &Options, topic: &Topic<'_>) -> Result<Option<TopicSt
     Ok(Some(TopicState { partitions, replicas, wrong }))
 }
 
-/// Refuses topics that are not there or not as they must be.
+/// Refuses topics that are not there or not as they must be. A question that a dying broker took along is asked again.
 ///
 /// # Errors
 /// All that is wrong, in words; or the brokers do not answer.
 pub async fn check(options: &Options) -> Result<(), JournalError> {
     let mut wrong = Vec::new();
     for topic in options.topics() {
-        match look(options, &topic).await? {
+        let found = match look(options, &topic).await {
+            Err(JournalError::Io(error)) => {
+                tracing::warn!(
+                    topic = topic.name,
+                    error,
+                    "the brokers did not say how the topic is; they are asked again"
+                );
+                look(options, &topic).await
+            }
+            found => found,
+        };
+        match found? {
             None => wrong.push(format!("there is no topic {}: `kervan topics create` makes it", topic.name)),
             Some(found) => wrong.extend(found.wrong.into_iter().map(|what| format!("topic {}: {what}", topic.name))),
         }
