@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::Append;
 use super::expiry;
 use super::worker::{self, Deps, spawn};
+use super::{Append, Owed, owing};
 use crate::actors::room::commands::{Command, Create, End, Invite, Join, Kick, RoomCommand};
 use crate::actors::room::payload;
 use crate::actors::router::owned::{Owned, OwnerEpoch};
@@ -213,6 +213,33 @@ async fn the_facts_of_a_source_elsewhere_are_told_by_another_relay() {
     let rows = node.store.relay_next(OutboxPlace::first_of(elsewhere.partition()), 10).await.unwrap();
     assert_eq!(rows.iter().filter(|row| row.source == elsewhere.partition()).count(), 2, "for Ann and Bob");
     assert!(node.told("bob").await.is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_facts_wait_for_another_process_is_counted_until_they_are_told() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = is_away.clone();
+    let node = Node::start(move |_, _| away.load(Ordering::Relaxed));
+    let (outbox, owed) = (Arc::new(Watermarks::new()), Arc::new(Owed::default()));
+    let store: Arc<dyn Store> = node.store.clone();
+    let counting = owing::spawn(owing::Deps { store, outbox: outbox.clone(), owed: owed.clone() });
+    let (many, few) = (group("g"), RoomId::group(&user_id("bob"), &ClientId::new("h").unwrap()));
+    node.room(many, create(RoomKind::Group, vec![], 0)).await;
+    for n in 0..limits::OWED {
+        let user = user_id(&format!("guest{n}"));
+        node.room(many, RoomCommand::Invite(Invite { by: user_id("ann"), user })).await;
+    }
+    let RoomCommand::Create(made) = create(RoomKind::Group, vec![user_id("cem")], 0) else { unreachable!() };
+    node.room(few, RoomCommand::Create(Create { creator: user_id("bob"), ..made })).await;
+    until("all is stored", async || Partition::all().all(|p| node.stored.get(p) == node.journal.bounds(p).end)).await;
+    outbox.raise(many.partition(), node.stored.get(many.partition()));
+    until("she is counted", async || owed.of(&user_id("ann")) >= limits::OWED).await;
+    assert_eq!(owed.of(&user_id("bob")), 0, "who is far from the bound is not");
+    is_away.store(false, Ordering::Relaxed);
+    node.until_quiet().await;
+    until("nothing is owed to her", async || owed.of(&user_id("ann")) == 0).await;
+    counting.stop().await.unwrap();
     node.stop().await;
 }
 
