@@ -5,6 +5,9 @@ import { test } from 'node:test';
 import AxeBuilder from '@axe-core/playwright';
 import { SHOTS, allow, bubble, enter, message, say, serverOf, tab } from './demo.mjs';
 
+// Where brokers and a database take the cores as well, a page waits for its turn, too.
+const FRAME_MS = Number(process.env.TEST_FRAME_MS || 50);
+
 test('two tabs chat: typing, unread, marks, edit, delete', async () => {
   const [alice, bob] = [await enter('Alice'), await enter('Bob')];
   await alice.getByRole('button', { name: 'New chat' }).click();
@@ -103,7 +106,7 @@ test('5,000 messages scroll without a long frame and with a bounded page', async
   const [first, , longest] = steps.toSorted((a, b) => b - a);
   console.log(`elements at most: ${most}; ${steps.length} steps, the longest ${first.toFixed(1)}, the third ${longest.toFixed(1)} ms`);
   assert.ok(most < 3_000, `${most} elements`);
-  assert.ok(longest > 0 && longest < 50, `no frame is held up for 50 ms: ${longest} ms`);
+  assert.ok(longest > 0 && longest < FRAME_MS, `no frame is held up for ${FRAME_MS} ms: ${longest} ms`);
   await page.getByRole('button', { name: /Newest|new/ }).last().click();
   await page.locator('.message').last().waitFor();
 });

@@ -1,5 +1,8 @@
 //! Makes the topics, checks that they are as they must be, and deletes what lies below new starts of the journal's partitions.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
@@ -35,6 +38,9 @@ pub const SETTINGS: [(&str, &str, &str); 5] = [
     ("unclean.leader.election.enable", "false", "a broker that lags behind can become the leader and cut the log"),
     ("message.timestamp.type", "LogAppendTime", "ages are counted by the brokers' clock"),
 ];
+/// How often topics are looked at before they are refused, and the pause between two looks.
+const TIMES: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
 /// The bytes of a record that each topic takes.
 const RECORD: (&str, usize) = ("max.message.bytes", 4 * limits::RECORD_BYTES);
 
@@ -68,7 +74,8 @@ pub(super) fn patience() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK))
 }
 
-/// Makes the topics that are not there, with [`REPLICAS`] copies. Returns the names of those that it made.
+/// Makes the topics that are not there, with [`REPLICAS`] copies. Returns the names of those that it made, once the brokers say
+/// that they are there, or have not said so for [`ASK`].
 ///
 /// # Errors
 /// The brokers do not answer, or refuse.
@@ -87,7 +94,18 @@ pub async fn create(options: &Options) -> Result<Vec<String>, JournalError> {
             Err((name, why)) => return Err(JournalError::Io(format!("Kafka does not make the topic {name}: {why}"))),
         }
     }
+    let all = options.topics();
+    let made = all.iter().filter(|topic| names.iter().any(|name| name == topic.name));
+    // What is still not so is for whoever looks next to tell.
+    _ = tokio::time::timeout(ASK, join_all(made.map(|topic| until_known(options, topic)))).await;
     Ok(names)
+}
+
+/// Brokers hear of a topic one after the other.
+async fn until_known(options: &Options, topic: &Topic<'_>) {
+    while !look(options, topic).await.is_ok_and(|found| found.is_some_and(|found| found.wrong.is_empty())) {
+        tokio::time::sleep(AGAIN / 4).await;
+    }
 }
 
 /// What the brokers have of a topic. `None` if there is none.
@@ -137,25 +155,26 @@ pub async fn look(options: &Options, topic: &Topic<'_>) -> Result<Option<TopicSt
     Ok(Some(TopicState { partitions, replicas, wrong }))
 }
 
-/// Refuses topics that are not there or not as they must be. A question that a dying broker took along is asked again.
+/// Refuses topics that are not there or not as they must be, once they were looked at [`TIMES`] times: a dying broker takes
+/// questions along, and of what was just made brokers hear one after the other.
 ///
 /// # Errors
 /// All that is wrong, in words; or the brokers do not answer.
 pub async fn check(options: &Options) -> Result<(), JournalError> {
+    for _ in 1..TIMES {
+        match check_once(options).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::warn!(%error, "the topics are looked at again"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    check_once(options).await
+}
+
+async fn check_once(options: &Options) -> Result<(), JournalError> {
     let mut wrong = Vec::new();
     for topic in options.topics() {
-        let found = match look(options, &topic).await {
-            Err(JournalError::Io(error)) => {
-                tracing::warn!(
-                    topic = topic.name,
-                    error,
-                    "the brokers did not say how the topic is; they are asked again"
-                );
-                look(options, &topic).await
-            }
-            found => found,
-        };
-        match found? {
+        match look(options, &topic).await? {
             None => wrong.push(format!("there is no topic {}: `kervan topics create` makes it", topic.name)),
             Some(found) => wrong.extend(found.wrong.into_iter().map(|what| format!("topic {}: {what}", topic.name))),
         }
