@@ -154,8 +154,7 @@ impl Link {
 
     /// An rpc; the answer is its data.
     pub(crate) async fn rpc(&self, method: &str, data: Value) -> Answer {
-        let answer = self.call("rpc", json!({ "method": method, "data": data })).await?;
-        Ok(answer.get("data").cloned().unwrap_or(Value::Null))
+        self.call("rpc", json!({ "method": method, "data": data })).await.map(data_of)
     }
 
     /// Asks for what is only read, and again while the server says that it can't be had now, as a client does.
@@ -175,8 +174,7 @@ impl Link {
 
     /// As [`Self::read`], of an rpc. Gives what it answered.
     pub(crate) async fn read_rpc(&self, method: &str, data: Value) -> Answer {
-        let answer = self.read("rpc", json!({ "method": method, "data": data })).await?;
-        Ok(answer.get("data").cloned().unwrap_or(Value::Null))
+        self.read("rpc", json!({ "method": method, "data": data })).await.map(data_of)
     }
 
     /// Waits for the end.
@@ -212,6 +210,11 @@ impl Drop for Link {
         self.abort();
         self.shared.end(0);
     }
+}
+
+/// What an rpc answered.
+fn data_of(answer: Value) -> Value {
+    answer.get("data").cloned().unwrap_or(Value::Null)
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

@@ -29,6 +29,10 @@ fn barrier() -> Bytes {
     fold::barrier(Uuid::from_u128(99), NOW)
 }
 
+fn appends_nothing(out: &Actions) {
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}
+
 fn cover_in(out: &Actions) -> Option<u64> {
     out.iter().find_map(|action| match action {
         Action::Cover { ms } => Some(*ms),
@@ -50,7 +54,7 @@ fn the_last_record_is_covered_by_a_barrier_that_says_so_and_the_barrier_by_none(
     core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
     core.tick(Timestamp(NOW.0 + 2_000), Offset(0), RESIDENT, barrier, &mut out);
     assert_eq!(cover_in(&out), None, "{out:?}");
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+    appends_nothing(&out);
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_barrier_that_the_tail_has_still_to_bring_is_enough() {
     core.appended(ticket, Ok(report(7, 8)), NOW, &mut out);
     assert_eq!(cover_in(&out), None, "{out:?}");
     core.cover(Timestamp(NOW.0 + 100), barrier, &mut out);
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+    appends_nothing(&out);
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn an_append_that_is_under_way_covers_what_lies_before_it_and_what_does_not_is_c
     others(&mut core, 0, vec![record(2)], &mut out);
     assert_eq!(cover_in(&out), None, "{out:?}");
     core.cover(Timestamp(NOW.0 + 20), barrier, &mut out);
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+    appends_nothing(&out);
     others(&mut core, 1, vec![record(1), record(3)], &mut out);
     assert_eq!(cover_in(&out), None, "{out:?}");
     core.appended(ticket, Ok(report(1, 2)), NOW, &mut out);
