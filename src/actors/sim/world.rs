@@ -168,7 +168,7 @@ impl<'a> World<'a> {
             flipped: None,
             banned: BTreeSet::new(),
             ends_at: None,
-            store: Store::new(),
+            store: Store::new(&cast.users),
             next_snapshot: 0,
             nodes: (0..NODES).map(|index| Node::new(index, &shared)).collect(),
             shared,
