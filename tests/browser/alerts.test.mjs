@@ -94,6 +94,7 @@ test('a muted chat is silent, also after a reload', async () => {
   await choose(bob, 'Notifications', 'Sound');
   await line(bob, 'Other').click();
   await bob.getByRole('button', { name: 'Mute this chat' }).click();
+  await bob.getByRole('button', { name: 'Unmute this chat' }).waitFor();
   await bob.reload();
   await line(bob, 'Welcome').click();
   await other.send('quiet');
@@ -101,6 +102,7 @@ test('a muted chat is silent, also after a reload', async () => {
   assert.deepEqual(await bob.evaluate(() => [window.shown.length, window.tones]), [0, 0]);
   await line(bob, 'Other').click();
   await bob.getByRole('button', { name: 'Unmute this chat' }).click();
+  await bob.getByRole('button', { name: 'Mute this chat', exact: true }).waitFor();
   await line(bob, 'Welcome').click();
   await other.send('loud');
   await bob.waitForFunction(() => window.shown.length === 1 && window.tones > 0);
@@ -125,7 +127,7 @@ test('a chat that is muted on one page is muted on another of the same user, and
   await second.reload();
   await line(second, 'Other').click();
   await second.getByRole('button', { name: 'Unmute this chat' }).click();
-  await second.getByRole('button', { name: 'Mute this chat' }).waitFor();
+  await second.getByRole('button', { name: 'Mute this chat', exact: true }).waitFor();
   await first.reload();
   await line(first, 'Other').waitFor();
   await first.waitForFunction(() => !document.querySelector('[aria-label=muted]'));
