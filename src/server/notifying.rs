@@ -14,7 +14,7 @@ use crate::actors::workers::notification::providers::{Fcm, LogProvider, Provider
 use crate::actors::workers::notification::sender::{self, SenderStatus};
 use crate::actors::workers::notification::worker::{self, Acknowledged, NotifyStatus};
 use crate::actors::workers::relay::Append;
-use crate::actors::workers::{self, Running};
+use crate::actors::workers::{self, LOOK, Running};
 use crate::config::Notifications;
 use crate::env::Env;
 use crate::health::Check;
@@ -177,7 +177,7 @@ async fn look_after(worker: worker::Deps, sender: sender::Deps, health: Check, m
             Some(trouble) => health.warn(trouble),
             None => health.up(),
         }
-        workers::until_look(&mut stopping).await;
+        workers::pause(LOOK, &mut stopping).await;
     }
     decides.end("notifications").await;
     sends.end("sender of notifications").await;

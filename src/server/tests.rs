@@ -88,6 +88,12 @@ async fn call(handlers: &Handlers, user: &UserId, method: &str, data: &Value) ->
     Ok(serde_json::from_slice(&reply).unwrap())
 }
 
+/// A new group of this user's.
+async fn group_of(rig: &Rig, user: &UserId) -> RoomId {
+    let made = call(&rig.handlers, user, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
+    made["room"].as_str().unwrap().parse().map(RoomId).unwrap()
+}
+
 /// What a sender was told: the seq, the id and the text of each message.
 type Said = Vec<(Seq, String, String)>;
 
@@ -103,8 +109,7 @@ struct Sender {
 impl Sender {
     async fn start(rig: &Rig, n: usize) -> Self {
         let user = UserId::new(&format!("sender{n}")).unwrap();
-        let made = call(&rig.handlers, &user, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
-        let room = made["room"].as_str().unwrap().parse().map(RoomId).unwrap();
+        let room = group_of(rig, &user).await;
         let (acknowledged, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, told, handlers, sender) =
             (Arc::clone(&acknowledged), Arc::clone(&stop), Arc::clone(&rig.handlers), user.clone());

@@ -51,6 +51,15 @@ export async function enter(name, options) {
   return page;
 }
 
+// From the next connection on, the page's commands go to the server only if `passes(command, answer)` says so.
+export const sift = (page, passes) => page.routeWebSocket(/connection\/websocket/, near => {
+  const server = near.connectToServer();
+  near.onMessage(text => {
+    const passed = text.split('\n').filter(line => passes(JSON.parse(line), answer => near.send(JSON.stringify(answer))));
+    if (passed.length) server.send(passed.join('\n'));
+  });
+});
+
 export async function say(page, text) {
   await page.locator('#compose').fill(text);
   await page.locator('#compose').press('Enter');

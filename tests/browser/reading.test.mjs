@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SHOTS, allow, bubble, enter, message, say, serverOf } from './demo.mjs';
+import { SHOTS, allow, bubble, enter, message, say, serverOf, sift } from './demo.mjs';
 
 const TALL = Array.from({ length: 40 }, (_, line) => `line ${line}`).join('\n');
 
@@ -227,18 +227,11 @@ test('a chat whose history can not be read for a moment shows it as soon as it c
   await group('Tea', 3);
   const bob = await enter('Bob');
   let refused = 0;
-  await bob.routeWebSocket(/connection\/websocket/, page => {
-    const server = page.connectToServer();
-    page.onMessage(text => {
-      const isRefused = line => JSON.parse(line).rpc?.method === 'message.history' && refused < 2 && ++refused;
-      const error = { code: 450, message: 'unavailable', temporary: true };
-      const passed = text.split('\n').filter(line => {
-        if (!isRefused(line)) return true;
-        page.send(JSON.stringify({ id: JSON.parse(line).id, error }));
-        return false;
-      });
-      if (passed.length) server.send(passed.join('\n'));
-    });
+  await sift(bob, ({ id, rpc }, answer) => {
+    if (rpc?.method !== 'message.history' || refused === 2) return true;
+    refused++;
+    answer({ id, error: { code: 450, message: 'unavailable', temporary: true } });
+    return false;
   });
   await bob.reload();
   await bubble(bob, 'Tea 2').waitFor();
@@ -247,13 +240,7 @@ test('a chat whose history can not be read for a moment shows it as soon as it c
 
 test('a chat that was just begun is written in at once, however late its members are known', async () => {
   const alice = await enter('Alice');
-  await alice.routeWebSocket(/connection\/websocket/, page => {
-    const server = page.connectToServer();
-    page.onMessage(text => {
-      const passed = text.split('\n').filter(line => JSON.parse(line).rpc?.method !== 'room.members');
-      if (passed.length) server.send(passed.join('\n'));
-    });
-  });
+  await sift(alice, ({ rpc }) => rpc?.method !== 'room.members');
   await alice.reload();
   await alice.getByRole('button', { name: 'New chat' }).click();
   await alice.getByLabel('Find people').fill('customer-42');

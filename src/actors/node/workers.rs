@@ -238,24 +238,19 @@ impl WorkersState {
                 directory.part(Part::Relay).has_done(relay.status().borrow().delivered, now);
                 relay.status().borrow().measure(&self.context.applied, metrics);
                 directory.part(Part::Expiry).has_done(expiry.status().borrow().scans, now);
-                let died = [
-                    (
-                        Part::Projector,
-                        projector.revive("projector", metrics, || projector::spawn(all.projector.clone())),
-                    ),
-                    (Part::Relay, relay.revive("relay", metrics, || relay::spawn(all.relay.clone()))),
-                    (Part::Expiry, expiry.revive("expiry scanner", metrics, || expiry::spawn(all.expiry.clone()))),
-                ];
-                for (part, _) in died.into_iter().filter(|(_, died)| *died) {
-                    directory.part(part).started(now);
+                if projector.revive("projector", metrics, || projector::spawn(all.projector.clone())) {
+                    directory.part(Part::Projector).started(now);
+                }
+                if relay.revive("relay", metrics, || relay::spawn(all.relay.clone())) {
+                    directory.part(Part::Relay).started(now);
+                }
+                if expiry.revive("expiry scanner", metrics, || expiry::spawn(all.expiry.clone())) {
+                    directory.part(Part::Expiry).started(now);
                 }
             }
             (Some(RunningWorkers::Apart { marks, owing }), Deps::Apart { marks: looks, owing: counts }) => {
-                let died = [
-                    marks.revive("look at the rows", metrics, || marks::spawn(looks.clone())),
-                    owing.revive("count of the outbox", metrics, || owing::spawn(counts.clone())),
-                ];
-                if died.contains(&true) {
+                let is_new = marks.revive("look at the rows", metrics, || marks::spawn(looks.clone()));
+                if owing.revive("count of the outbox", metrics, || owing::spawn(counts.clone())) || is_new {
                     directory.part(Part::Projector).started(now);
                 }
             }

@@ -142,6 +142,10 @@ fn ready(rule: Rule) -> Core {
     core
 }
 
+fn appends_nothing(out: &Actions) {
+    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+}
+
 fn append_of(out: &Actions) -> Ticket {
     let tickets: Vec<_> = out
         .iter()
@@ -327,7 +331,7 @@ fn a_room_that_cant_be_loaded_refuses_before_anything_is_written() {
     core.rested(&entity(), &mut out);
     let refused = Answer::Unavailable { retry_after_ms: 50 };
     assert_eq!(answers(&out), [(1, refused), (2, refused)]);
-    assert!(!out.iter().any(|a| matches!(a, Action::Append { .. })));
+    appends_nothing(&out);
 }
 
 #[test]
@@ -471,5 +475,5 @@ fn two_owners_do_not_answer_each_others_barriers_for_ever() {
     out.clear();
     told(&mut core, others(2), &mut out);
     core.tick(NOW, Offset(0), RESIDENT, barrier, &mut out);
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
+    appends_nothing(&out);
 }

@@ -23,4 +23,4 @@ mod running;
 use back_off::back_off;
 use row_id::row_id;
 pub use running::Running;
-pub(crate) use running::{LOOK, until_look};
+pub(crate) use running::{LOOK, pause};

@@ -72,10 +72,10 @@ impl<S> Running<S> {
     }
 }
 
-/// Waits until it is time to look after workers again, or they are to stop.
-pub(crate) async fn until_look(stopping: &mut watch::Receiver<bool>) {
+/// Waits, but not beyond the stop.
+pub(crate) async fn pause(time: Duration, stopping: &mut watch::Receiver<bool>) {
     tokio::select! {
-        () = tokio::time::sleep(LOOK) => {}
+        () = tokio::time::sleep(time) => {}
         _ = stopping.wait_for(|stop| *stop) => {}
     }
 }

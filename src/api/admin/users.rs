@@ -157,18 +157,7 @@ pub(super) async fn detail(
     let row = match found.user {
         Some(row) => row,
         // Connected, and nothing of the user is in the journal yet.
-        None if !connections.is_empty() => UserRow {
-            user: user.clone(),
-            push_token: String::new(),
-            preferences: String::new(),
-            created_at: Timestamp::ZERO,
-            updated_at: Timestamp::ZERO,
-            head: Seq::ZERO,
-            applied: crate::ids::Offset::ZERO,
-            chain: 0,
-            notifications_read: uuid::Uuid::nil(),
-            decisions: bytes::Bytes::new(),
-        },
+        None if !connections.is_empty() => UserRow::unsaid(user.clone()),
         None => return Err(not_found("user")),
     };
     let account = live.accounts.account(&user).await.map_err(|error| refused(&error))?;

@@ -13,8 +13,7 @@ async fn an_account_that_was_just_made_halts_no_partition() {
     folder.path().clone_into(&mut config.data.dir);
     let rig = Rig::of(config.clone()).await;
     let alice = UserId::new("alice").unwrap();
-    let made = call(&rig.handlers, &alice, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
-    let room = made["room"].as_str().unwrap().parse().map(RoomId).unwrap();
+    let room = group_of(&rig, &alice).await;
 
     let bob = (0..)
         .map(|n| UserId::new(&format!("bob{n}")).unwrap())
@@ -22,10 +21,10 @@ async fn an_account_that_was_just_made_halts_no_partition() {
         .unwrap();
     let (connections, _store) = storage::rows(&config).await.unwrap();
     AccountRows::new(connections).set_tokens_from(&bob, Timestamp(1)).await.unwrap();
-    let made = call(&rig.handlers, &bob, "room.create", &json!({ "kind": "group", "title": "b" })).await.unwrap();
+    let room = group_of(&rig, &bob).await;
     until("bob is told of his room", async || {
         let listed = within("a list", call(&rig.handlers, &bob, "room.list", &json!({}))).await.unwrap();
-        listed["rooms"].as_array().unwrap().iter().any(|room| room["room"] == made["room"])
+        listed["rooms"].as_array().unwrap().iter().any(|listed| listed["room"] == room.to_string())
     })
     .await;
     rig.end().await;

@@ -30,8 +30,7 @@ async fn rows_of_another_history_of_the_same_journal_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
     let (rig, user) = (Rig::with(&one, |_| ()).await, UserId::new("alice").unwrap());
-    let made = call(&rig.handlers, &user, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
-    let room = made["room"].as_str().unwrap().parse().map(RoomId).unwrap();
+    let room = group_of(&rig, &user).await;
     rig.end().await;
     copy(&one, &other);
     sends(&one, room, "one", 3).await;

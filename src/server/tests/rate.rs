@@ -30,10 +30,9 @@ async fn rows_a_second_into_postgresql() {
     let mut senders = Vec::new();
     for n in 0..64 {
         let user = UserId::new(&format!("sender{n}")).unwrap();
-        let made = call(&rig.handlers, &user, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
-        let (room, handlers) = (made["room"].as_str().unwrap().to_owned(), Arc::clone(&rig.handlers));
+        let (room, handlers) = (group_of(&rig, &user).await, Arc::clone(&rig.handlers));
         senders.push(tokio::spawn(async move {
-            let message = json!({ "room": room, "body": "x".repeat(100) });
+            let message = json!({ "room": room.to_string(), "body": "x".repeat(100) });
             for _ in 0..MESSAGES / 64 {
                 call(&handlers, &user, "message.send", &message).await.unwrap();
             }

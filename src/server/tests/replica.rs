@@ -27,8 +27,7 @@ async fn a_replica_tells_what_it_has_and_the_room_what_came_since() {
     };
     let (data, user) = (folder.path().to_owned(), UserId::new("alice").unwrap());
     let rig = Rig::with(&data, with_replica).await;
-    let made = call(&rig.handlers, &user, "room.create", &json!({ "kind": "group", "title": "a" })).await.unwrap();
-    let room = made["room"].as_str().unwrap().parse().map(RoomId).unwrap();
+    let room = group_of(&rig, &user).await;
     let mut seqs = Vec::new();
     for n in 0..10 {
         seqs.push(send(&rig, &user, room, &format!("m{n}")).await);

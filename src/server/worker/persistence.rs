@@ -11,7 +11,7 @@ use super::{Deps, Storage};
 use crate::actors::watermarks::Watermarks;
 use crate::actors::workers::persistence::worker::{self as projector, ProjectorStatus};
 use crate::actors::workers::prefix::{self, PrefixMarks, PrefixStatus};
-use crate::actors::workers::{self, Running};
+use crate::actors::workers::{self, LOOK, Running};
 use crate::health::Check;
 use crate::ids::{Offset, Partition};
 use crate::limits;
@@ -82,7 +82,7 @@ impl Projecting {
                 None => health.up(),
             }
             self.measure(&metrics);
-            workers::until_look(&mut stopping).await;
+            workers::pause(LOOK, &mut stopping).await;
         }
         hurrying.abort();
         projector.end("projector").await;

@@ -24,7 +24,7 @@ use crate::actors::workers::prefix::{self, PrefixMarks, PrefixStatus};
 use crate::actors::workers::relay::expiry;
 use crate::actors::workers::relay::worker::{self as relay, RelayStatus};
 use crate::actors::workers::relay::{Append, append_straight};
-use crate::actors::workers::{self, Running};
+use crate::actors::workers::{self, LOOK, Running};
 use crate::env::Env;
 use crate::health::Check;
 use crate::limits;
@@ -204,7 +204,7 @@ impl Parts {
             }
             metrics.upkeep();
             relay.status().borrow().measure(&self.verified, &metrics);
-            workers::until_look(&mut stopping).await;
+            workers::pause(LOOK, &mut stopping).await;
         }
         expiry.end("expiry scanner").await;
         relay.end("relay").await;

@@ -29,10 +29,6 @@ fn barrier() -> Bytes {
     fold::barrier(Uuid::from_u128(99), NOW)
 }
 
-fn appends_nothing(out: &Actions) {
-    assert!(!out.iter().any(|action| matches!(action, Action::Append { .. })), "{out:?}");
-}
-
 fn cover_in(out: &Actions) -> Option<u64> {
     out.iter().find_map(|action| match action {
         Action::Cover { ms } => Some(*ms),

@@ -10,7 +10,7 @@ use super::rounds::{NotifyRounds, NotifyStep};
 pub(crate) use super::rounds::{NotifyStatus, Options};
 use crate::actors::hints::acknowledgements::Acknowledgements;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
+use crate::actors::workers::{Running, pause};
 use crate::env::Env;
 use crate::ids::{Offset, Partition, RoomId, Seq, Timestamp, UserId};
 use crate::limits;
@@ -202,19 +202,11 @@ impl NotifyTask {
                         () = tokio::time::sleep(most.unwrap_or_default()), if most.is_some() => {}
                         _ = self.stopping.wait_for(|stop| *stop) => {}
                     }
-                    self.pause(Duration::from_millis(limits::NOTIFY_GATHER_MS)).await;
+                    pause(Duration::from_millis(limits::NOTIFY_GATHER_MS), &mut self.stopping).await;
                 }
-                NotifyStep::Retry(time) => self.pause(time).await,
+                NotifyStep::Retry(time) => pause(time, &mut self.stopping).await,
                 step => self.decider.carry_out(step).await,
             }
-        }
-    }
-
-    /// Waits, but not beyond the stop.
-    async fn pause(&mut self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            _ = self.stopping.wait_for(|stop| *stop) => {}
         }
     }
 

@@ -1,7 +1,6 @@
 //! The worker around the projector's pure core: reads journal and rows, commits, and waits, as the rounds say.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -12,7 +11,7 @@ pub(crate) use super::rounds::ProjectorStatus;
 use super::rounds::{ProjectorRounds, ProjectorStep, StoredTo};
 use crate::actors::digest::Chain;
 use crate::actors::watermarks::Watermarks;
-use crate::actors::workers::Running;
+use crate::actors::workers::{Running, pause};
 use crate::ids::{Offset, Partition};
 use crate::storage::journal::Journal;
 use crate::storage::store::{Store, StoreError};
@@ -91,30 +90,22 @@ impl ProjectorTask {
                     let committed = self.deps.store.commit(*commit).await;
                     self.stored(chains, committed);
                 }
-                ProjectorStep::Gather(time) => self.pause(time).await,
+                ProjectorStep::Gather(time) => pause(time, &mut self.stopping).await,
                 ProjectorStep::Linger(time) => {
                     let stored = Arc::clone(&self.deps.stored);
                     tokio::select! {
                         () = stored.wanted() => {}
-                        () = self.pause(time) => {}
+                        () = pause(time, &mut self.stopping) => {}
                     }
                 }
                 ProjectorStep::Idle(_) | ProjectorStep::Retry(_) if *self.stopping.borrow() => return,
-                ProjectorStep::Retry(time) => self.pause(time).await,
+                ProjectorStep::Retry(time) => pause(time, &mut self.stopping).await,
                 ProjectorStep::Idle(most) => tokio::select! {
                     _ = changes.changed() => {}
                     () = tokio::time::sleep(most.unwrap_or_default()), if most.is_some() => {}
                     _ = self.stopping.changed() => {}
                 },
             }
-        }
-    }
-
-    /// Waits, but not beyond the stop.
-    async fn pause(&mut self, time: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            _ = self.stopping.wait_for(|stop| *stop) => {}
         }
     }
 

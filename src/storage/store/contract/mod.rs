@@ -109,18 +109,7 @@ pub(crate) fn user_id(name: &str) -> UserId {
 
 /// A user of whom little is known.
 pub(crate) fn user_row(name: &str) -> UserRow {
-    UserRow {
-        user: user_id(name),
-        push_token: String::new(),
-        preferences: String::new(),
-        created_at: Timestamp(1),
-        updated_at: Timestamp(2),
-        head: Seq(0),
-        applied: Offset(0),
-        chain: 0,
-        decisions: Bytes::new(),
-        notifications_read: Uuid::nil(),
-    }
+    UserRow { created_at: Timestamp(1), updated_at: Timestamp(2), ..UserRow::unsaid(user_id(name)) }
 }
 
 pub(crate) fn uuid(n: u64) -> Uuid {

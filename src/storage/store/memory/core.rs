@@ -283,19 +283,7 @@ impl Core {
     /// The row that an account has before the journal says anything of its user.
     #[cfg(test)]
     pub(crate) fn register(&mut self, user: UserId) {
-        let row = UserRow {
-            user: user.clone(),
-            push_token: String::new(),
-            preferences: String::new(),
-            created_at: Timestamp(0),
-            updated_at: Timestamp(0),
-            head: Seq(0),
-            applied: Offset::ZERO,
-            chain: 0,
-            decisions: Bytes::new(),
-            notifications_read: uuid::Uuid::nil(),
-        };
-        self.users.entry(user).or_insert(row);
+        self.users.entry(user.clone()).or_insert_with(|| UserRow::unsaid(user));
     }
 
     /// All users.

@@ -31,6 +31,25 @@ pub struct UserRow {
     pub decisions: Bytes,
 }
 
+impl UserRow {
+    /// Of a user of whom the journal has said nothing.
+    #[must_use]
+    pub(crate) fn unsaid(user: UserId) -> Self {
+        Self {
+            user,
+            push_token: String::new(),
+            preferences: String::new(),
+            created_at: Timestamp::ZERO,
+            updated_at: Timestamp::ZERO,
+            head: Seq::ZERO,
+            applied: Offset::ZERO,
+            chain: 0,
+            notifications_read: Uuid::nil(),
+            decisions: Bytes::new(),
+        }
+    }
+}
+
 /// A user's device.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeviceRow {
